@@ -1,0 +1,55 @@
+# Two commands on a fresh machine with python3 (3.10 to 3.13) and make: `make run` and `make test`.
+PYTHON ?= python3
+PORT ?= 4000
+PIP = -m pip install --quiet --disable-pip-version-check --require-hashes -r
+
+.PHONY: run test check format lock clean
+
+run: .venv/.run
+	@.venv/bin/python -m custom_handler run --port $(PORT)
+
+test: .venv/.test .venv-clients/.test
+	.venv/bin/python -m coverage run -m pytest tests --ignore=tests/proxy
+	.venv/bin/python -m coverage report --skip-covered --fail-under=90
+	.venv-clients/bin/python -m pytest tests/proxy
+
+check: .venv/.test
+	.venv/bin/ruff format --check .
+	.venv/bin/ruff check .
+	.venv/bin/mypy
+
+format: .venv/.test
+	.venv/bin/ruff format .
+	.venv/bin/ruff check --fix .
+
+# Pins the whole tree with hashes, in one file for all supported versions of Python.
+lock: .venv/.run
+	.venv/bin/python -m pip install --quiet uv==0.9.*
+	for file in requirements requirements-test requirements-clients; do \
+	  .venv/bin/uv pip compile --quiet --universal --generate-hashes --no-annotate --no-emit-index-url --python-version 3.10 \
+	    --custom-compile-command 'make lock' $$file.txt -o $$file.lock || exit 1; \
+	done
+
+clean:
+	rm -rf .venv .venv-clients .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' \
+	  || { echo "Python 3.10 to 3.13 is needed; name one with make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	$(PYTHON) -m venv .venv
+
+.venv/.run: requirements.lock | .venv/bin/python
+	@echo "Installing the proxy into .venv, which takes a minute or two …"
+	@.venv/bin/python $(PIP) requirements.lock
+	@touch $@
+
+.venv/.test: requirements-test.lock .venv/.run
+	@echo "Installing the tools of the tests into .venv …"
+	@.venv/bin/python $(PIP) requirements-test.lock
+	@touch $@
+
+.venv-clients/.test: requirements-clients.lock | .venv/bin/python
+	@echo "Installing the client libraries of the tests into .venv-clients …"
+	@$(PYTHON) -m venv .venv-clients
+	@.venv-clients/bin/python $(PIP) requirements-clients.lock
+	@touch $@

@@ -1,0 +1,72 @@
+"""Reads what LiteLLM hands a provider: which agent is asked, by whom, for how long, and whether anybody asks at all."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+import httpx
+
+from .errors import ConfigurationError, RequestError
+from .request import ChatRequest
+from .settings import Settings
+from .turn import Turn
+
+CORRELATION_HEADERS = ("correlation-id", "x-correlation-id")
+
+_ULID = re.compile(r"[0-9A-HJKMNP-TV-Z]{26}", re.IGNORECASE)
+_AGENT_ID = re.compile(r"[\w-]{1,64}", re.ASCII)
+_CORRELATION_ID = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]{0,126}[\x21-\x7e])?")
+_HEALTH_PROBE = "litellm-internal-health-check"
+
+
+def read_turn(model: str, messages: object, call: Mapping[str, Any], settings: Settings) -> Turn:
+    """Return the turn that a call of LiteLLM's asks for; raises RequestError and ConfigurationError."""
+    params = call.get("litellm_params") or {}
+    return Turn(
+        request=ChatRequest.from_openai(messages, call.get("optional_params") or {}),
+        agent_id=_agent_id(model, params, settings),
+        correlation_id=_correlation_id(params, call.get("headers"), required=settings.require_correlation_id),
+        timeout=_timeout(call.get("timeout"), settings.timeout),
+    )
+
+
+def is_health_probe(call: Mapping[str, Any]) -> bool:
+    """Tell a health check of the proxy, which comes without a client's request."""
+    params = call.get("litellm_params") or {}
+    metadata = params.get("metadata") or {}
+    return metadata.get("user_api_key") == _HEALTH_PROBE and not params.get("proxy_server_request")
+
+
+def _agent_id(model: str, params: Mapping[str, Any], settings: Settings) -> str:
+    """Choose the agent by what the operator configured; a request body reaches none of these places."""
+    configured = (params.get("model_info") or {}).get("agent_id")
+    agent_id = str(configured or (model if _ULID.fullmatch(model) else settings.agent_id))
+    if not _AGENT_ID.fullmatch(agent_id):
+        raise ConfigurationError(
+            "No Stackspot agent is configured: set GENAI_AGENT_ID in the environment or in .env, "
+            "or model_info.agent_id in config.yaml."
+        )
+    return agent_id
+
+
+def _correlation_id(params: Mapping[str, Any], sent: Any, *, required: bool) -> str:
+    """Take the correlation id from the caller's headers, or make one where none is required."""
+    metadata, request = params.get("metadata") or {}, params.get("proxy_server_request") or {}
+    found: dict[str, str] = {}
+    for headers in (sent, request.get("headers"), metadata.get("headers")):
+        found |= {str(name).lower(): str(value) for name, value in dict(headers or {}).items()}
+    given = next((found[name] for name in CORRELATION_HEADERS if name in found), None)
+    if given is None and required:
+        raise RequestError("The header correlation-id is missing: send one value for all calls of a conversation.")
+    if given is not None and not _CORRELATION_ID.fullmatch(given):
+        raise RequestError("The header correlation-id must have 1 to 128 printable ASCII characters.")
+    return given or str(uuid.uuid4())
+
+
+def _timeout(asked: object, ceiling: float) -> float:
+    """Take the call's own timeout, in seconds, where it is shorter than the configured one."""
+    seconds = asked.read if isinstance(asked, httpx.Timeout) else asked
+    return min(ceiling, float(seconds)) if isinstance(seconds, int | float) and seconds > 0 else ceiling

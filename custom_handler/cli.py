@@ -1,0 +1,47 @@
+"""The command line: `python -m custom_handler …`, also installed as `stackspot-litellm`."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from pathlib import Path
+
+import click
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def main() -> None:
+    """StackSpot AI agents as a model of the LiteLLM proxy."""
+
+
+@main.command()
+@click.option("--port", default=4000, show_default=True, help="Port of the proxy.")
+@click.option("--config", default="config.yaml", show_default=True, type=click.Path(path_type=Path, exists=True))
+def run(port: int, config: Path) -> None:
+    """Start the proxy; without Stackspot credentials, with a simulator in its place."""
+    from .launcher import run as launch  # noqa: PLC0415  each command loads what it needs
+
+    raise SystemExit(launch(port, config))
+
+
+@main.command()
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--port", default=0, show_default=True, help="0 takes a free one.")
+def simulate(host: str, port: int) -> None:
+    """Run the simulator: Stackspot's identity and inference hosts in one process."""
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(_simulate(host, port))
+
+
+async def _simulate(host: str, port: int) -> None:
+    from .launcher import simulated  # noqa: PLC0415
+    from .simulator import serve  # noqa: PLC0415
+
+    simulator = await serve(host, port)
+    try:
+        click.echo("The simulator listens. To use it:")
+        for name, value in simulated(simulator.url).items():
+            click.echo(f"export {name}={value}")
+        await asyncio.Event().wait()
+    finally:
+        await simulator.stop()

@@ -1,0 +1,349 @@
+"""Reads one JSON object as language models write it, and writes it as strict JSON while it reads.
+
+What comes out depends on the characters read so far and never on how they were cut into pieces. Where two
+readings are possible there is a `JsonFault` and no guess. Between two tokens the state is `gap`:
+
+    gap --digit, letter--> word --any other--> gap              gap --#--> line --line end--> gap
+    gap --/, backslash--> pair --/--> line, --*--> block --*/--> gap, --n, t, r--> gap
+    gap --quote--> string --quote of a key--> gap, --backslash--> escape --settled--> string
+                   string --quote--> quote --it closes--> gap, --it is inner--> string
+                                     quote --odd, comma--> comma_in_doubt --it is inner--> string
+
+and `_wants` says which characters may come there, and what they do:
+
+    row     after           quote   { [   word  ,            :      } ]
+    _KEY    { or a comma    key           key                       }
+    _COLON  a key                                            _VALUE
+    _VALUE  a colon         string  open  word
+    _ITEM   [ or a comma    string  open  word                      ]
+    _NEXT   a value                             _KEY, _ITEM         the one that is due
+
+A quote closes a string when what follows may follow there: `:` a key, `,` `}` a member, `,` `]` an item, and
+a comment behind a space. Any other is inner. Inner double quotes come in pairs: after an odd number of them a
+quote that could close is inner if a comma and then a word follow, and else a fault.
+"""
+
+import json
+import re
+from collections.abc import Callable
+from string import ascii_letters, digits
+
+_TOKEN_LIMIT = 4096  # characters of a number, of a bare key and of a key that is held back
+
+_HEX = "[0-9a-fA-F]"
+_HIGH = rf"\\u[dD][89abAB]{_HEX}{{2}}"
+_VALID = rf'\\["\\/bfnrt]|\\u(?![dD][89a-fA-F]){_HEX}{{4}}|{_HIGH}\\u[dD][c-fC-F]{_HEX}{{2}}'
+_SPECIAL = r'"\\\x00-\x1f\ud800-\udfff'
+
+# Twelve characters settle an escape; one that is `growing` needs text that is not there yet.
+_ESCAPE = re.compile(
+    rf"(?P<valid>{_VALID})|(?P<apostrophe>\\')"
+    rf"|(?P<growing>(?:(?:{_HIGH})?\\(?:u{_HEX}{{0,3}})?|{_HIGH})\Z)"
+    rf"|(?P<lone>\\u[dD][89a-fA-F]{_HEX}{{2}})|(?P<broken>\\(?:u{_HEX}{{0,3}})?)"
+)
+
+_SPACE = re.compile(r"[\s\ufeff\u200b]+")
+_LINE_END = re.compile(r"[\n\r]")
+_NAME_END = re.compile(r"[^\w$-]")
+_SCALAR_END = re.compile(r"[^\w$.+-]")
+_STRICT_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
+_NUMBER = re.compile(r"([+-]?)(0|[1-9][0-9]*)?(?:\.([0-9]*))?([eE][+-]?[0-9]+)?")
+
+# The fast lane: most strings are short, and what follows them is near.
+_SHORT = {f: re.compile(rf'"[^{_SPECIAL}]{{0,120}}"(?=\s{{0,80}}[{re.escape(f)}])') for f in (":", ",}", ",]")}
+
+_LITERALS = {word: word.lower() for word in ("true", "True", "TRUE", "false", "False", "FALSE", "null", "NULL")}
+_LITERALS |= dict.fromkeys(("None", "undefined", "NaN", "Infinity", "-Infinity", "+Infinity"), "null")
+_COMMENTS = frozenset(("#", "//", "/*"))
+
+_CLOSERS = {'"': '"', "'": "'", "“": "”", "„": "“”", "‘": "’"}
+# Runs that go out as they are; bounded, because the matcher keeps a record of each repetition.
+_RUNS = {c: re.compile(rf"[^{c}{_SPECIAL}]*(?:(?:{_VALID})[^{c}{_SPECIAL}]*){{0,1000}}") for c in _CLOSERS.values()}
+_WRITTEN = {code: json.dumps(chr(code))[1:-1] for code in (*range(0x20), ord('"'))}
+_WRITTEN |= dict.fromkeys(range(0xD800, 0xE000), "\ufffd")
+
+_Step = Callable[["LenientObject", str, int, int], int]
+_Row = dict[str, _Step]
+
+
+class JsonFault(ValueError):
+    """The text cannot be read without a guess."""
+
+
+def _strict_scalar(word: str) -> str:
+    if _STRICT_NUMBER.fullmatch(word):
+        return word
+    if word in _LITERALS:
+        return _LITERALS[word]
+    number = _NUMBER.fullmatch(word)
+    if not number or not (number[2] or number[3]):
+        raise JsonFault("a value that is no string, number or literal")
+    fraction = "" if number[3] is None else "." + (number[3] or "0")
+    return number[1].replace("+", "") + (number[2] or "0") + fraction + (number[4] or "")
+
+
+def _leave_out(_: str) -> None:
+    """Stand in for `write` while a dropped member is read."""
+
+
+class _Output:
+    """What leaves: a comma only when its right neighbour comes, and dropped members not at all."""
+
+    def __init__(self, drop: frozenset[str]) -> None:
+        self._drop = drop
+        self.ready: list[str] = []
+        self._key = ""  # the comma and the key that are held back until its name is known
+        self._comma_due = self._comma_due_before = False
+        self.write: Callable[[str], None] = self.ready.append
+
+    def begin(self, piece: str, *, top_key: bool = False) -> None:
+        if top_key and self._drop:
+            self._comma_due_before = self._comma_due
+            self.write = self._hold
+        self.write("," + piece if self._comma_due else piece)
+        self._comma_due = False
+
+    def end_key(self) -> None:
+        if self._key:
+            self._release(dropped=json.loads(self._key.lstrip(",")) in self._drop)
+
+    def end_value(self, *, top: bool) -> None:
+        self._comma_due = True
+        if top and self.write is _leave_out:
+            self._comma_due = self._comma_due_before
+            self.write = self.ready.append
+
+    def _hold(self, piece: str) -> None:
+        self._key += piece
+        if len(self._key) > _TOKEN_LIMIT:
+            self._release()
+
+    def _release(self, *, dropped: bool = False) -> None:
+        self.write = _leave_out if dropped else self.ready.append
+        self.write(self._key)
+        self._key = ""
+
+
+class LenientObject:
+    """One object, fed in pieces; `take()` has what is certain so far, `done` says that its brace was closed.
+
+    Top-level members named in `drop` are left out, unless the key is longer than 4,096 characters.
+    """
+
+    def __init__(self, drop: frozenset[str] = frozenset()) -> None:
+        self.done = False
+        self._out = _Output(drop)
+        self._step: _Step = LenientObject._gap
+        self._wants = _START
+        self._due: list[str] = []  # the closing brackets
+        self._pending = ""  # the characters of a word, an escape or a lookahead that wants more
+        self._closers = self._follow = ""  # what may close the string, and what may come behind that
+        self._after: list[str] = []  # a quote in doubt and what was read since
+        self._inner = 0  # double quotes in the string
+        self._empty = False  # nothing in the string yet
+        self._doubled = False  # the last inner quote has another right behind it
+
+    def feed(self, text: str, start: int = 0, end: int | None = None) -> int:
+        """Read `text[start:end]` and return the position after the last character that belongs to the object.
+
+        Raises JsonFault; then `take()` still has what was made before, and nothing more is to be fed.
+        """
+        at, end = start, len(text) if end is None else end
+        while at < end and not self.done:
+            at = self._step(self, text, at, end)
+        return at
+
+    def take(self) -> str:
+        """Return the strict JSON made since the last time."""
+        taken = "".join(self._out.ready)
+        self._out.ready.clear()
+        return taken
+
+    def _gap(self, text: str, at: int, end: int) -> int:
+        if move := self._wants.get(text[at]):
+            return move(self, text, at, end)
+        if self._due and (space := _SPACE.match(text, at, end)):
+            return space.end()
+        raise JsonFault("a character that may not come here")
+
+    def _expect(self, wants: _Row, at: int) -> int:
+        self._step, self._wants = LenientObject._gap, wants
+        return at
+
+    def _begin(self, piece: str) -> None:
+        self._out.begin(piece, top_key=self._wants is _KEY and len(self._due) == 1)
+
+    def _end(self, at: int) -> int:
+        if self._wants is _KEY:
+            self._out.end_key()
+            return self._expect(_COLON, at)
+        self._out.end_value(top=len(self._due) == 1)
+        return self._expect(_NEXT, at)
+
+    def _open(self, text: str, at: int, _end: int) -> int:
+        self._begin(text[at])
+        self._due.append("}" if text[at] == "{" else "]")
+        return self._expect(_KEY if text[at] == "{" else _ITEM, at + 1)
+
+    def _close(self, text: str, at: int, _end: int) -> int:
+        if text[at] != self._due.pop():
+            raise JsonFault("brackets that do not match")
+        self._out.write(text[at])
+        self.done = not self._due
+        return self._end(self._expect(_NEXT, at + 1))
+
+    def _comma(self, _text: str, at: int, _end: int) -> int:
+        return self._expect(_KEY if self._due[-1] == "}" else _ITEM, at + 1)
+
+    def _colon(self, _text: str, at: int, _end: int) -> int:
+        self._out.write(":")
+        return self._expect(_VALUE, at + 1)
+
+    def _pair(self, text: str, at: int, _end: int) -> int:
+        pair = self._pending + text[at]
+        if pair not in _PAIRS:
+            raise JsonFault("a slash or a backslash outside a string")
+        self._step, self._pending = _PAIRS[pair], pair if len(pair) == 1 else ""
+        return at + 1
+
+    def _line(self, text: str, at: int, end: int) -> int:
+        self._step = LenientObject._line
+        found = _LINE_END.search(text, at, end)
+        return self._expect(self._wants, found.end()) if found else end
+
+    def _block(self, text: str, at: int, end: int) -> int:
+        if self._pending and text[at] == "/":
+            self._pending = ""
+            return self._expect(self._wants, at + 1)
+        star = text.find("*", at, end)
+        self._pending = "*" if star >= 0 else ""
+        return star + 1 or end
+
+    def _word(self, text: str, at: int, end: int) -> int:
+        self._step = LenientObject._word
+        found = (_NAME_END if self._wants is _KEY else _SCALAR_END).search(text, at, end)
+        stop = found.start() if found else end
+        self._pending += text[at:stop]
+        if len(self._pending) > _TOKEN_LIMIT:
+            raise JsonFault("a word or a number without an end")
+        if found:
+            word, self._pending = self._pending, ""
+            self._begin(f'"{word}"' if self._wants is _KEY else _strict_scalar(word))
+            self._end(stop)
+        return stop
+
+    def _open_quote(self, text: str, at: int, end: int) -> int:
+        self._follow = ":" if self._wants is _KEY else "," + self._due[-1]
+        if short := _SHORT[self._follow].match(text, at, end):
+            self._begin(short[0])
+            return self._end(short.end())
+        self._begin('"')
+        self._step, self._closers = LenientObject._string, _CLOSERS[text[at]]
+        self._inner, self._empty, self._doubled = 0, True, False
+        return at + 1
+
+    def _string(self, text: str, at: int, end: int) -> int:
+        run = _RUNS[self._closers].match(text, at, end)
+        if run and run[0]:
+            self._empty = False
+            self._out.write(run[0])
+            return run.end()
+        char = text[at]
+        if char in self._closers:
+            if char == '"' and self._wants is _KEY:
+                self._out.write('"')
+                return self._end(at + 1)
+            self._step, self._after = LenientObject._quote, [char]
+            return at + 1
+        self._empty = False
+        if char == "\\":
+            self._step = LenientObject._escape
+            return at
+        self._out.write(_WRITTEN[ord(char)])
+        return at + 1
+
+    def _escape(self, text: str, at: int, end: int) -> int:
+        window = self._pending + text[at : min(at + 12, end)]
+        found = _ESCAPE.match(window)
+        if not found or found.lastgroup == "growing":
+            self._pending, read = window, len(window) - len(self._pending)
+            return at + read
+        written = {"apostrophe": "'", "lone": r"\ufffd", "broken": "\\" + found[0]}
+        self._out.write(written.get(found.lastgroup or "", found[0]))
+        self._pending, read = self._pending[found.end() :], found.end() - len(self._pending)
+        self._step = LenientObject._escape if self._pending else LenientObject._string
+        return at + max(read, 0)
+
+    def _peek(self, text: str, at: int, end: int) -> tuple[str, int]:
+        """Return what follows a quote and its space, once that is known, and the position."""
+        char = text[at]
+        if not self._pending:
+            if space := _SPACE.match(text, at, end):
+                self._after.append(space[0])
+                return "", space.end()
+            if char in "\\/":
+                self._pending = char
+                return "", at + 1
+        elif self._pending == "\\" and char in "ntr":
+            self._after.append("\\" + char)
+            self._pending = ""
+            return "", at + 1
+        return self._pending + char, at
+
+    def _quote(self, text: str, at: int, end: int) -> int:
+        mark, at = self._peek(text, at, end)
+        odd = self._inner % 2 == 1
+        if not mark:
+            return at
+        if mark not in self._follow and mark not in _COMMENTS:
+            return self._inner_quote(mark, at, odd=odd)
+        if odd and mark == ",":
+            self._after.append(mark)
+            self._step = LenientObject._comma_in_doubt
+            return at + 1
+        if odd or (mark in _COMMENTS and len(self._after) == 1):
+            raise JsonFault("a quote that may be inner or closing")
+        self._out.write('"')
+        self._end(at)
+        if self._pending:
+            self._step = LenientObject._pair
+        return at
+
+    def _comma_in_doubt(self, text: str, at: int, end: int) -> int:
+        mark, at = self._peek(text, at, end)
+        if not mark:
+            return at
+        if mark in _CLOSERS or mark in _COMMENTS or mark == self._due[-1]:
+            raise JsonFault("a quote and a comma that may be inner or not")
+        return self._keep_quote(at)
+
+    def _inner_quote(self, mark: str, at: int, *, odd: bool) -> int:
+        if self._empty:
+            raise JsonFault("a quote right behind the opening one")
+        opens = mark in _CLOSERS and not odd
+        if (opens and len(self._after) > 1) or (self._doubled and (mark.isalnum() or mark in "_$@")):
+            raise JsonFault("two strings without a comma between them")
+        return self._keep_quote(at, doubled=opens)
+
+    def _keep_quote(self, at: int, *, doubled: bool = False) -> int:
+        self._step = LenientObject._escape if self._pending == "\\" else LenientObject._string
+        if self._pending == "/":
+            self._after.append("/")
+            self._pending = ""
+        self._out.write("".join(self._after).translate(_WRITTEN))
+        self._inner, self._doubled = self._inner + (self._closers == '"'), doubled
+        return at
+
+
+_PAIRS: _Row = dict.fromkeys("/\\", LenientObject._pair)
+_PAIRS |= {"//": LenientObject._line, "/*": LenientObject._block}
+_PAIRS |= dict.fromkeys((r"\n", r"\t", r"\r"), LenientObject._gap)
+_START: _Row = {"{": LenientObject._open}
+_ANYWHERE: _Row = {"#": LenientObject._line, "/": LenientObject._pair, "\\": LenientObject._pair}
+_QUOTES: _Row = _ANYWHERE | dict.fromkeys(_CLOSERS, LenientObject._open_quote)
+_KEY: _Row = _QUOTES | dict.fromkeys(ascii_letters + "_$", LenientObject._word) | {"}": LenientObject._close}
+_COLON: _Row = _ANYWHERE | {":": LenientObject._colon}
+_VALUE: _Row = _QUOTES | dict.fromkeys("{[", LenientObject._open)
+_VALUE |= dict.fromkeys(ascii_letters + digits + "+-.", LenientObject._word)
+_ITEM: _Row = _VALUE | {"]": LenientObject._close}
+_NEXT: _Row = _ANYWHERE | {",": LenientObject._comma} | dict.fromkeys("}]", LenientObject._close)

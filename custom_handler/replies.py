@@ -1,0 +1,240 @@
+"""What a client is given, in LiteLLM's types: events become an answer or its chunks, our errors LiteLLM's."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import logging
+import time
+import uuid
+from collections import deque
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Protocol
+
+import httpx
+import litellm
+import openai
+from litellm.types.utils import (
+    ChatCompletionDeltaToolCall,
+    ChatCompletionMessageToolCall,
+    Choices,
+    Delta,
+    Function,
+    Message,
+    ModelResponse,
+    ModelResponseStream,
+    StreamingChoices,
+)
+from litellm.types.utils import Usage as LiteLLMUsage
+
+from .errors import PromptTooLong, StackspotError
+from .events import Finish, ReplyEvent, Text, ToolCallArguments, ToolCallStart, Usage
+
+PROVIDER = "stackspot"
+
+logger = logging.getLogger(__name__)
+
+
+class AnswerStream(Protocol):
+    """Events as they arrive, and a way to hang up."""
+
+    def __aiter__(self) -> AsyncIterator[Sequence[ReplyEvent]]:
+        """Return itself."""
+
+    async def __anext__(self) -> Sequence[ReplyEvent]:
+        """Return the events that arrived together."""
+
+    async def aclose(self) -> None:
+        """Close the connection."""
+
+
+def whole(batches: Iterable[Sequence[ReplyEvent]], model: str) -> ModelResponse:
+    """Fold the events into the whole answer."""
+    return _folded([event for events in batches for event in events], model)
+
+
+async def awhole(batches: AnswerStream, model: str) -> ModelResponse:
+    """Fold the events into the whole answer, as they come."""
+    async with contextlib.aclosing(batches):
+        return _folded([event async for events in batches for event in events], model)
+
+
+def _folded(events: Sequence[ReplyEvent], model: str) -> ModelResponse:
+    calls: dict[int, ChatCompletionMessageToolCall] = {}
+    arguments: dict[int, list[str]] = {}
+    text: list[str] = []
+    finish = Finish("stop", Usage(0, 0))
+    for event in events:
+        match event:
+            case Text():
+                text.append(event.text)
+            case ToolCallStart():
+                arguments[event.index] = []
+                calls[event.index] = ChatCompletionMessageToolCall(
+                    id=event.id, type="function", function=Function(name=event.name, arguments="")
+                )
+            case ToolCallArguments():
+                arguments[event.index].append(event.arguments)
+            case Finish():
+                finish = event
+    for index, call in calls.items():
+        call.function.arguments = "".join(arguments[index])
+    content = "".join(text)
+    message = Message(
+        role="assistant", content=content or None if calls else content, tool_calls=list(calls.values()) or None
+    )
+    return ModelResponse(
+        id=_new_id(),
+        created=int(time.time()),
+        model=model,
+        object="chat.completion",
+        choices=[Choices(index=0, message=message, finish_reason=finish.reason)],
+        usage=_usage(finish.usage),
+    )
+
+
+class Chunks:
+    """Makes the chunks of one stream: one id, model and time for all, the role on the first, the finish on the last.
+
+    The proxy passes chunks of this type on as they are, but takes a finish chunk's usage away; so usage goes one ahead.
+    """
+
+    def __init__(self, model: str) -> None:
+        self._id = _new_id()
+        self._model = model
+        self._created: int | None = None
+
+    def of(self, events: Iterable[ReplyEvent]) -> Iterator[ModelResponseStream]:
+        """Yield the chunks of events that arrived together, each with one delta of text or of one call."""
+        for event in _joined(events):
+            match event:
+                case Text():
+                    yield self._chunk(Delta(content=event.text))
+                case ToolCallStart():
+                    yield self._chunk(_call_delta(event.index, Function(name=event.name, arguments=""), event.id))
+                case ToolCallArguments():
+                    yield self._chunk(_call_delta(event.index, Function(arguments=event.arguments)))
+                case Finish():
+                    yield self._chunk(Delta(), usage=_usage(event.usage))
+                    yield self._chunk(Delta(), finish_reason=event.reason)
+
+    def _chunk(self, delta: Delta, finish_reason: str | None = None, **more: Any) -> ModelResponseStream:
+        if self._created is None:
+            self._created = int(time.time())
+            delta.role = "assistant"
+        choice = StreamingChoices(index=0, delta=delta, finish_reason=finish_reason)
+        return ModelResponseStream(id=self._id, created=self._created, model=self._model, choices=[choice], **more)
+
+
+def _call_delta(index: int, function: Function, identifier: str | None = None) -> Delta:
+    return Delta(
+        tool_calls=[ChatCompletionDeltaToolCall(index=index, id=identifier, type="function", function=function)]
+    )
+
+
+def _joined(events: Iterable[ReplyEvent]) -> Iterator[ReplyEvent]:
+    """Yield the events, those joined to one that only continue each other: the proxy's work is by the chunk."""
+    for continues, group in itertools.groupby(events, key=_continued):
+        if continues is None:
+            yield from group
+        elif continues < 0:
+            yield Text("".join(event.text for event in group if isinstance(event, Text)))
+        else:
+            pieces = (event.arguments for event in group if isinstance(event, ToolCallArguments))
+            yield ToolCallArguments(continues, "".join(pieces))
+
+
+def _continued(event: ReplyEvent) -> int | None:
+    """Tell what an event continues: -1 the text, n the arguments of call n, None nothing."""
+    return -1 if isinstance(event, Text) else event.index if isinstance(event, ToolCallArguments) else None
+
+
+def chunks(batches: Iterable[Sequence[ReplyEvent]], model: str) -> Iterator[ModelResponseStream]:
+    """Yield the answer's chunks as it comes; raises LiteLLM's errors."""
+    made = Chunks(model)
+    with translated(model):
+        for events in batches:
+            yield from made.of(events)
+
+
+class ChunkStream:
+    """The answer's chunks as it comes; the async twin of `chunks`.
+
+    Not a generator: closing one that was never begun would leave a connection open that is.
+    """
+
+    def __init__(self, batches: AnswerStream, model: str) -> None:
+        self._batches = batches
+        self._model = model
+        self._made = Chunks(model)
+        self._ready: deque[ModelResponseStream] = deque()
+
+    def __aiter__(self) -> ChunkStream:
+        return self
+
+    async def __anext__(self) -> ModelResponseStream:
+        with translated(self._model):
+            while not self._ready:
+                self._ready.extend(self._made.of(await anext(self._batches)))
+        return self._ready.popleft()
+
+    async def aclose(self) -> None:
+        """Hang up, wherever the answer is."""
+        await self._batches.aclose()
+
+
+def _new_id() -> str:
+    return f"chatcmpl-{uuid.uuid4().hex}"
+
+
+def _usage(usage: Usage) -> LiteLLMUsage:
+    prompt, completion = usage.prompt_tokens, usage.completion_tokens
+    return LiteLLMUsage(prompt_tokens=prompt, completion_tokens=completion, total_tokens=prompt + completion)
+
+
+def canned(text: str, model: str) -> ModelResponse:
+    """Make an answer that no agent gave."""
+    return _folded([Text(text), Finish("stop", Usage(0, 0))], model)
+
+
+@contextlib.contextmanager
+def translated(model: str) -> Iterator[None]:
+    """Raise LiteLLM's errors for ours; what nobody foresaw is logged, and a client is told only that it happened."""
+    try:
+        yield
+    except StackspotError as error:
+        raise litellm_error(error, model) from None
+    except (StopAsyncIteration, openai.OpenAIError):
+        raise
+    except Exception:
+        logger.exception("Unforeseen error")
+        message = "The gateway failed in a way it should not: its log has the details."
+        raise litellm.InternalServerError(message=message, model=model, llm_provider=PROVIDER) from None
+
+
+def litellm_error(error: StackspotError, model: str) -> Exception:
+    """Translate an error of ours into the one of LiteLLM's that gives a client the same status and message.
+
+    LiteLLM's router decides about retries and fallbacks by these classes; `headers` on one of them reach the client.
+    """
+    known: Mapping[int, Any] = {
+        400: litellm.BadRequestError,
+        402: litellm.exceptions.PaymentRequiredError,
+        403: litellm.PermissionDeniedError,
+        404: litellm.NotFoundError,
+        429: litellm.RateLimitError,
+        500: litellm.InternalServerError,
+        502: litellm.BadGatewayError,
+        503: litellm.ServiceUnavailableError,
+        504: litellm.Timeout,
+    }
+    made: Any = litellm.ContextWindowExceededError if isinstance(error, PromptTooLong) else known[error.status_code]
+    more: dict[str, Any] = {}
+    if error.status_code == 403:
+        more["response"] = httpx.Response(403, request=httpx.Request("POST", "https://stackspot.invalid"))
+    if error.status_code == 504:
+        more["exception_status_code"] = 504
+    translated: Any = made(message=error.message, model=model, llm_provider=PROVIDER, **more)
+    if error.retry_after is not None:
+        translated.headers = {"retry-after": str(max(1, round(error.retry_after)))}
+    return translated  # type: ignore[no-any-return]

@@ -1,0 +1,72 @@
+"""The plugin that config.yaml names under `callbacks`: what the provider needs inside a running proxy."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from dotenv import load_dotenv
+from litellm.integrations.custom_logger import CustomLogger
+from litellm.types.utils import CallTypes
+
+from ..handler import open_first
+from ..replies import PROVIDER
+from ..settings import Settings
+from .response_headers import add_header, install
+
+# What config.yaml takes from the environment and cannot start without.
+_DEFAULTS = {"BEDROCK_MODEL_ID": "amazon.nova-micro-v1:0", "AWS_REGION": "us-east-1"}
+
+
+class Plugin(CustomLogger):  # type: ignore[misc]
+    """Opens streams before their client is told 200, and shows the package's log."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__()
+        _complete_environment()
+        _show_log(settings.log_level)
+        if (proxy := sys.modules.get("litellm.proxy.proxy_server")) is not None:
+            install(proxy.app)
+
+    async def async_pre_call_deployment_hook(
+        self, kwargs: dict[str, Any], call_type: CallTypes | None
+    ) -> dict[str, Any] | None:
+        """Have a stream of ours opened first; LiteLLM calls this once an attempt, for every provider."""
+        ours = call_type == CallTypes.acompletion and _provider(kwargs) == PROVIDER
+        return open_first(kwargs) if ours and kwargs.get("stream") is True else None
+
+    async def async_post_call_failure_hook(
+        self, request_data: dict[str, Any], original_exception: Exception, *_: Any, **__: Any
+    ) -> None:
+        """Tell clients of every protocol when to try again; the proxy's /v1/messages leaves that header out."""
+        if wait := (getattr(original_exception, "headers", None) or {}).get("retry-after"):
+            add_header("retry-after", wait)
+
+
+def _provider(kwargs: dict[str, Any]) -> str:
+    return str(kwargs.get("custom_llm_provider") or str(kwargs.get("model") or "").partition("/")[0])
+
+
+def _complete_environment() -> None:
+    """Give config.yaml the keys of `.env`, which the proxy itself finds only when its virtual environment lies beside it.
+
+    The proxy builds its callbacks before it reads the models, so this is in time for them.
+    """
+    load_dotenv(Path.cwd() / ".env")
+    for name, value in _DEFAULTS.items():
+        os.environ[name] = os.environ.get(name) or value
+
+
+def _show_log(level: str) -> None:
+    """Write the package's log to stderr, unless the operator has set up a handler for it."""
+    package = logging.getLogger("custom_handler")
+    if package.level == logging.NOTSET:
+        package.setLevel(level.upper())
+    if not package.handlers:
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+        package.addHandler(handler)
+        package.propagate = False

@@ -1,0 +1,100 @@
+"""The settings of the package, read from the environment (and from `.env`, which never overrides it)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from dotenv import dotenv_values
+
+from .errors import ConfigurationError
+
+PREFIX = "STACKSPOT_"
+
+
+def _setting(name: str, default: Any, *, secret: bool = False) -> Any:
+    return field(default=default, repr=not secret, metadata={"name": name})
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Every setting, by the name that the environment gives it; each is also found with the prefix `STACKSPOT_`.
+
+    `client_secret` is what the portal calls the client key; `realm` is the account's slug. Times are in seconds.
+    """
+
+    client_id: str = _setting("CLIENT_ID", "")
+    client_secret: str = _setting("CLIENT_SECRET", "", secret=True)
+    realm: str = _setting("REALM", "")
+    agent_id: str = _setting("GENAI_AGENT_ID", "")
+    idm_url: str = _setting("STACKSPOT_IDM_URL", "https://idm.stackspot.com")
+    inference_url: str = _setting("STACKSPOT_INFERENCE_URL", "https://genai-inference-app.stackspot.com")
+    require_correlation_id: bool = _setting("STACKSPOT_REQUIRE_CORRELATION_ID", False)
+    timeout: float = _setting("STACKSPOT_TIMEOUT", 600.0)
+    log_level: str = _setting("STACKSPOT_LOG_LEVEL", "INFO")
+
+    @classmethod
+    def from_mapping(cls, environ: Mapping[str, str]) -> Settings:
+        """Read the settings, blanks around a value removed; raises ConfigurationError for an unusable one."""
+        values: dict[str, Any] = {
+            item.name: _typed(item.metadata["name"], raw, item.default)
+            for item in fields(cls)
+            if (raw := _lookup(environ, item.metadata["name"]))
+        }
+        return cls(**values)
+
+    @classmethod
+    def load(cls, directory: Path | None = None) -> Settings:
+        """Read the settings of this process, and those of `.env` in its working directory where the process has none."""
+        dotenv = dotenv_values((directory or Path.cwd()) / ".env")
+        given = {name: value for name, value in os.environ.items() if value.strip()}
+        return cls.from_mapping({name: value for name, value in dotenv.items() if value} | given)
+
+    def missing(self) -> tuple[str, ...]:
+        """Name the settings that a call to Stackspot cannot do without and that are not there."""
+        required = ("client_id", "client_secret", "realm")
+        return tuple(
+            item.metadata["name"] for item in fields(self) if item.name in required and not getattr(self, item.name)
+        )
+
+    def require_credentials(self) -> None:
+        """Raise ConfigurationError where a credential is missing."""
+        if missing := self.missing():
+            raise ConfigurationError(
+                f"Stackspot is not configured: set {', '.join(missing)} in the environment or in .env "
+                "beside config.yaml, and start the proxy again."
+            )
+
+
+def _lookup(environ: Mapping[str, str], name: str) -> str:
+    prefixed = name if name.startswith(PREFIX) else PREFIX + name
+    return environ.get(prefixed, "").strip() or environ.get(name, "").strip()
+
+
+def _typed(name: str, raw: str, default: object) -> object:
+    """Turn text into the type of the setting's default."""
+    if isinstance(default, bool):
+        return _switch(name, raw)
+    if isinstance(default, float):
+        return _seconds(name, raw)
+    return raw.rstrip("/") if name.endswith("_URL") else raw
+
+
+def _switch(name: str, raw: str) -> bool:
+    known = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
+    if raw.lower() not in known:
+        raise ConfigurationError(f"{name} is {raw!r}: say true or false.")
+    return known[raw.lower()]
+
+
+def _seconds(name: str, raw: str) -> float:
+    try:
+        value = float(raw)
+    except ValueError:
+        value = -1.0
+    if not 0 < value < float("inf"):
+        raise ConfigurationError(f"{name} is {raw!r}: give a number of seconds above zero.")
+    return value

@@ -1,0 +1,191 @@
+"""The agent's answer, frame by frame, and its refusals, told in the words of `events` and `errors` (contract, sections 3 to 5)."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from ..errors import (
+    AgentFailed,
+    AgentForbidden,
+    AgentNotFound,
+    AgentRejected,
+    CreditExhausted,
+    PromptTooLong,
+    RateLimited,
+    StackspotError,
+)
+from ..events import AgentEnd, AgentEvent, Text, Usage
+from .sse import SseDecoder
+
+DEFAULT_RETRY_AFTER = 10.0
+
+_LIMITS = re.compile(r"limit of (\d+) tokens.*?resulted in (\d+) tokens", re.DOTALL)
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+
+logger = logging.getLogger(__name__)
+
+
+class ReplyDecoder:
+    """Turns the bytes of one answer into events.
+
+    An answer is a stream of frames; an agent behind a gateway may send one JSON body instead, which is read like a frame.
+    """
+
+    def __init__(self) -> None:
+        self._sse = SseDecoder()
+        self._body: list[bytes] | None = None
+        self._started = False
+        self._frames = 0
+        self._warned = False
+
+    def feed(self, chunk: bytes) -> list[AgentEvent]:
+        """Return the events that the bytes complete; raises StackspotError where the agent reports one."""
+        if not self._started and (head := chunk.lstrip(b"\xef\xbb\xbf \t\r\n")):
+            self._started = True
+            self._body = [] if head.startswith(b"{") else None
+        if self._body is not None:
+            self._body.append(chunk)
+            return []
+        return self._read(self._sse.feed(chunk))
+
+    def flush(self) -> list[AgentEvent]:
+        """Return the rest at the end of the stream; raises AgentFailed for an answer in which nothing could be read."""
+        if self._body is not None:
+            events = self._read([b"".join(self._body).decode("utf-8-sig", errors="replace")])
+        else:
+            events = self._read(self._sse.flush())
+        if not self._frames:
+            raise AgentFailed("The agent's answer holds no frame that can be read: check STACKSPOT_INFERENCE_URL.")
+        return events
+
+    def _read(self, frames: list[str]) -> list[AgentEvent]:
+        return [event for data in frames if data != "[DONE]" for event in self._frame(data)]
+
+    def _frame(self, data: str) -> list[AgentEvent]:
+        try:
+            frame = json.loads(data)
+        except ValueError:
+            frame = None
+        if not isinstance(frame, dict):
+            self._skip(len(data))
+            return []
+        self._frames += 1
+        if (failure := frame_error(frame)) is not None:
+            raise failure
+        return read_frame(frame)
+
+    def _skip(self, size: int) -> None:
+        if not self._warned:
+            logger.warning("Skipped a frame of %d characters that is no JSON object", size)
+        self._warned = True
+
+
+def read_frame(frame: Mapping[str, Any]) -> list[AgentEvent]:
+    """Read one good frame: its increment of text, and the end when it carries a stop reason or token counts."""
+    message = _increment(frame)
+    events: list[AgentEvent] = [Text(_LONE_SURROGATE.sub("\ufffd", message))] if message else []
+    end = AgentEnd(
+        stop_reason=_string(frame.get("stop_reason")),
+        usage=_usage(frame.get("tokens")),
+        message_id=_string(frame.get("message_id")),
+        conversation_id=_string(frame.get("conversation_id")),
+    )
+    return [*events, end] if end != AgentEnd() else events
+
+
+def _increment(frame: Mapping[str, Any]) -> str:
+    message = frame.get("message")
+    if message is None and isinstance(choices := frame.get("choices"), list) and choices:
+        try:
+            message = choices[0]["delta"]["content"]
+        except (KeyError, IndexError, TypeError):
+            return ""
+    return message if isinstance(message, str) else ""
+
+
+def _string(value: object) -> str | None:
+    return value if isinstance(value, str) and value else None
+
+
+def _usage(tokens: object) -> Usage | None:
+    """Read either shape of the counts: input and output, or user, enrichment and output; nulls and numeric strings occur."""
+    if not isinstance(tokens, Mapping):
+        return None
+    prompt = _count(tokens.get("input")) or _count(tokens.get("user")) + _count(tokens.get("enrichment"))
+    completion = _count(tokens.get("output"))
+    return Usage(prompt, completion) if prompt or completion else None
+
+
+def _count(value: object) -> int:
+    try:
+        return max(int(value), 0)  # type: ignore[call-overload,no-any-return]
+    except (TypeError, ValueError, OverflowError):
+        return 0
+
+
+def frame_error(frame: Mapping[str, Any]) -> StackspotError | None:
+    """Tell the error that a frame of a 200 answer reports, if it reports one."""
+    if error := frame.get("error"):
+        details = error if isinstance(error, Mapping) else {"details": error}
+        return refusal(502, {**details, "details": details.get("details") or details.get("message")}, {})
+    if "message" not in frame and "choices" not in frame and frame.get("code"):
+        return refusal(502, frame, {})
+    return None
+
+
+def refusal(status: int, body: object, headers: Mapping[str, str]) -> StackspotError:
+    """Translate an answer that is no answer; `body` is decoded JSON or plain text, `headers` have lower-case names."""
+    code, details = _code_and_details(body)
+    said = f" ({code})" if code else ""
+    if "CREDIT LIMIT" in details.upper():
+        return CreditExhausted("The Stackspot account has no credit left: its holder can add some in the portal.")
+    if status == 429 or "RATE_LIMIT" in code:
+        wait = _retry_after(headers)
+        return RateLimited(
+            f"The Stackspot account's requests are used up{said}: try again in {wait:.0f} s.", retry_after=wait
+        )
+    if (found := _LIMITS.search(details)) is not None:
+        limit, actual = int(found[1]), int(found[2])
+        return PromptTooLong(
+            f"The conversation is too long for the agent's model: {actual} tokens, the limit is {limit}. Shorten it.",
+            limit=limit,
+            actual=actual,
+        )
+    return _by_status(status, said)
+
+
+def _by_status(status: int, said: str) -> StackspotError:
+    if status == 401:
+        return AgentFailed(f"The agent refuses a fresh token{said}: check that CLIENT_ID may use this agent.")
+    if status == 403:
+        return AgentForbidden(
+            f"The agent is not shared with this account{said}: check its id, and share it in the portal."
+        )
+    if status == 404:
+        return AgentNotFound(f"There is no such agent{said}: check GENAI_AGENT_ID or the model's agent id.")
+    if status == 413:
+        return PromptTooLong(f"The conversation is too long for the agent{said}. Shorten it.")
+    if status < 500:
+        return AgentRejected(f"The agent refuses the request with HTTP {status}{said}.")
+    kept = status if status in {500, 502, 503, 504} else 502
+    return AgentFailed(f"The agent's side failed with HTTP {status}{said}: try again.", status_code=kept)
+
+
+def _code_and_details(body: object) -> tuple[str, str]:
+    if not isinstance(body, Mapping):
+        return "", str(body or "")
+    code = body.get("code") or body.get("type") or ""
+    # A code is shown to clients; only what looks like one is.
+    shown = code if isinstance(code, str) and re.fullmatch(r"[A-Z0-9_]{3,80}", code) else ""
+    return shown, str(body.get("details") or "")
+
+
+def _retry_after(headers: Mapping[str, str]) -> float:
+    try:
+        return min(max(float(headers.get("retry-after", "")), 1.0), 3600.0)
+    except ValueError:
+        return DEFAULT_RETRY_AFTER

@@ -1,0 +1,270 @@
+"""The lenient reader: what it reads, what it refuses, and that neither depends on how the text was cut."""
+
+import json
+import random
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from custom_handler.emulation.lenient_json import JsonFault, LenientObject
+
+TABLE = Path(__file__).parent.parent / "cases" / "lenient_json.jsonl"
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    id: str
+    text: str
+    drop: frozenset[str]
+    fault: bool
+    expect: dict
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    written: str
+    done: bool
+    fault: bool
+    read: int  # characters, of an object that is done
+
+
+def load_case(line: str) -> Case:
+    row = json.loads(line)
+    fault = row["expect"].get("fault", False)
+    return Case(row["id"], row["text"], frozenset(row.get("drop", ())), fault, row["expect"])
+
+
+CASES = [load_case(line) for line in TABLE.read_text("utf-8").splitlines()]
+each_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
+
+
+def cut_evenly(text: str, size: int) -> list[int]:
+    return [*range(size, len(text), size), len(text)]
+
+
+def cut_at_random(text: str, seed: int) -> list[int]:
+    chance = random.Random(seed)
+    return [*sorted(chance.sample(range(len(text)), chance.randint(0, min(8, len(text))))), len(text)]
+
+
+def read(text: str, cuts: Iterable[int] | None = None, drop: frozenset[str] = frozenset()) -> Outcome:
+    reader, written, at = LenientObject(drop), [], 0
+    for cut in [len(text)] if cuts is None else cuts:
+        try:
+            at = reader.feed(text, at, cut)
+        except JsonFault:
+            return Outcome("".join(written) + reader.take(), reader.done, fault=True, read=0)
+        written.append(reader.take())
+        if reader.done:
+            break
+        assert at == cut
+    return Outcome("".join(written), reader.done, fault=False, read=at)
+
+
+def parse_strictly(text: str):
+    def refuse(constant: str):
+        raise AssertionError(f"{constant} is no JSON")
+
+    return json.loads(text, parse_constant=refuse)
+
+
+@each_case
+def test_a_case_is_read_as_the_table_says(case: Case):
+    outcome = read(case.text, drop=case.drop)
+    assert outcome.fault is case.fault
+    assert outcome.done is not case.fault
+    if "value" in case.expect:
+        assert parse_strictly(outcome.written) == case.expect["value"]
+    if "written" in case.expect:
+        assert outcome.written == case.expect["written"]
+
+
+@each_case
+def test_a_case_comes_out_the_same_however_it_is_cut(case: Case):
+    whole = read(case.text, drop=case.drop)
+    for size in (1, 2, 3, 7):
+        assert read(case.text, cut_evenly(case.text, size), case.drop) == whole
+    for seed in range(20):
+        assert read(case.text, cut_at_random(case.text, seed), case.drop) == whole
+
+
+@each_case
+def test_what_is_written_depends_on_the_characters_read_only(case: Case):
+    for end in range(len(case.text) + 1):
+        prefix = case.text[:end]
+        assert read(prefix, cut_evenly(prefix, 1), case.drop) == read(prefix, None, case.drop)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", '{"a', '{"a"', '{"a":', '{"a": 1', '{"a": "x', '{"a": "x"', '{"a": [1, ', '{"a": 1 // }']
+)
+def test_an_object_without_its_closing_brace_is_not_done(text: str):
+    outcome = read(text)
+    assert not outcome.done
+    assert not outcome.fault
+
+
+def test_a_string_leaves_before_it_is_closed_and_a_number_when_it_is_complete():
+    reader = LenientObject()
+    reader.feed('{"a": "some words')
+    assert reader.take() == '{"a":"some words'
+    reader.feed('", "b": 12')
+    assert reader.take() == '","b":'
+    reader.feed("3 ")
+    assert reader.take() == "123"
+
+
+def test_a_quote_waits_for_what_follows_it():
+    reader = LenientObject()
+    reader.feed('{"a": "x" \n')
+    assert reader.take() == '{"a":"x'
+    reader.feed("y")
+    assert reader.take() == r"\" \ny"
+
+
+def test_what_was_written_before_a_fault_can_still_be_taken():
+    reader = LenientObject()
+    with pytest.raises(JsonFault, match="no string, number or literal"):
+        reader.feed('{"a": "x", "b": 01}')
+    assert reader.take() == '{"a":"x","b":'
+
+
+def test_only_the_given_part_of_the_text_is_read():
+    reader = LenientObject()
+    assert reader.feed('call({"a": 1}, {"b": 2})', 5, 10) == 10
+    assert reader.feed('call({"a": 1}, {"b": 2})', 10) == 13
+    assert reader.done
+    assert reader.take() == '{"a":1}'
+
+
+def test_an_object_that_is_done_reads_nothing_more():
+    reader = LenientObject()
+    reader.feed("{}")
+    assert reader.feed("{}") == 0
+    assert reader.take() == "{}"
+    assert reader.take() == ""
+
+
+def test_a_key_that_is_longer_than_the_limit_is_not_dropped():
+    short, long = "k" * 4000, "k" * 5000
+    text = json.dumps({short: 1, long: 2, "z": 3})
+    for size in (1, 100, len(text)):
+        outcome = read(text, cut_evenly(text, size), frozenset((short, long)))
+        assert json.loads(outcome.written) == {long: 2, "z": 3}
+
+
+def test_a_number_without_an_end_is_a_fault():
+    assert read('{"a": ' + "1" * 4096 + "}").done
+    assert read('{"a": ' + "1" * 4097 + "}").fault
+
+
+def test_ten_thousand_levels_are_read_without_recursion():
+    text = '{"a": ' + "[ " * 10_000 + "] " * 10_000 + "}"
+    assert read(text).written == text.replace(" ", "")
+    text = '{"a": ' * 10_000 + "1" + "}" * 10_000
+    assert read(text, cut_evenly(text, 16)).written == text.replace(" ", "")
+
+
+MEGABYTE = 1_000_000
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param('{"a": "' + "x" * MEGABYTE + '"}', id="string"),
+        pytest.param('{"a": "' + "line\n" * (MEGABYTE // 5) + '"}', id="lines"),
+        pytest.param('{"a": "' + r"\u4e2d" * (MEGABYTE // 6) + '"}', id="escapes"),
+        pytest.param('{"a": "' + 'say "x" ' * (MEGABYTE // 8) + '"}', id="inner quotes"),
+        pytest.param('{"a": "say "hi"' + " " * MEGABYTE + 'there"}', id="space behind a quote"),
+        pytest.param('{"a": "x"' + r"\n" * (MEGABYTE // 2) + "}", id="escaped line ends behind a quote"),
+        pytest.param('{"a":' + " " * MEGABYTE + "1}", id="space"),
+        pytest.param('{"a": /*' + "*" * MEGABYTE + "/ 1}", id="stars"),
+        pytest.param('{"a": 1 //' + " *" * (MEGABYTE // 2) + "\n}", id="line comment"),
+        pytest.param('{"a": [' + '{"k": 1, "l": "m"}, ' * (MEGABYTE // 20) + "]}", id="members"),
+        pytest.param('{"' + "k" * MEGABYTE + '": 1}', id="key"),
+    ],
+)
+@pytest.mark.parametrize("size", [16, 2 * MEGABYTE])
+def test_the_time_grows_with_the_length_of_the_text(text: str, size: int):
+    started = time.process_time()
+    outcome = read(text, cut_evenly(text, size), frozenset(("drop",)))
+    assert time.process_time() - started < 4
+    assert outcome.done
+
+
+words = st.text() | st.lists(st.sampled_from(['"', "'", "\\", "{", "}", ",", ":", " ", "\n", "a", "“", "//"])).map(
+    "".join
+)
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | words,
+    lambda inner: st.lists(inner) | st.dictionaries(words, inner),
+    max_leaves=20,
+)
+layouts = st.fixed_dictionaries(
+    {
+        "ensure_ascii": st.booleans(),
+        "indent": st.sampled_from([None, 0, 2, "\t"]),
+        "separators": st.sampled_from([None, (",", ":"), (", ", ": "), (" ,\n", "\t: ")]),
+    }
+)
+FRAGMENTS = [
+    *("{", "}", "[", "]", ",", ":", '"', "'", "“", "”", "„", "‘", "’", "\\", "/", "*", "#", "\n", " ", "-", ".", "u"),
+    *("//", "/*", "*/", '"a"', '"a":', "'b'", "b:", '"x"', '""', "1", "05", "1e5", "+.5", "true", "None", "NaN", "x y"),
+    *(r"\n", r"\"", r"\u00e9", r"\ud83d", r"\ude00", r"\u12", r"\'", "\ud83d", "\ufeff", "\u00a0", "\x01", "é"),
+    *('"a": "', '", "', '"}', '"]', '": ', "{'a': '", '{"a": [', ', "b": {', "// c\n", "/* c */"),
+]
+scribbles = st.lists(st.sampled_from(FRAGMENTS), max_size=30).map("".join)
+drops = st.frozensets(st.sampled_from(["a", "b", ""]))
+
+
+def cut_by(text: str, seed: int) -> list[list[int]]:
+    return [cut_evenly(text, 1), cut_evenly(text, 3), cut_at_random(text, seed)]
+
+
+@given(st.dictionaries(words, values), layouts, st.text(max_size=5))
+def test_strict_json_comes_out_equal_and_is_done_at_its_end(value: dict, layout: dict, behind: str):
+    text = json.dumps(value, **layout)
+    for cuts in (None, cut_evenly(text + behind, 1), cut_evenly(text + behind, 5)):
+        outcome = read(text + behind, cuts)
+        assert outcome.done
+        assert outcome.read == len(text)
+        assert parse_strictly(outcome.written) == value
+
+
+@given(st.dictionaries(st.sampled_from("abcd"), values), st.frozensets(st.sampled_from("abcd")), layouts)
+def test_dropped_members_are_all_that_is_missing(value: dict, drop: frozenset[str], layout: dict):
+    outcome = read(json.dumps(value, **layout), drop=drop)
+    assert parse_strictly(outcome.written) == {key: item for key, item in value.items() if key not in drop}
+
+
+@settings(max_examples=500)
+@given(scribbles | st.text(), drops)
+def test_any_text_is_strict_json_or_a_fault_or_not_done(text: str, drop: frozenset[str]):
+    outcome = read("{" + text, drop=drop)
+    if outcome.done:
+        assert not drop & parse_strictly(outcome.written).keys()
+
+
+@settings(max_examples=500)
+@given(scribbles | st.text(), drops, st.integers(0, 999))
+def test_any_text_comes_out_the_same_however_it_is_cut(text: str, drop: frozenset[str], seed: int):
+    text = "{" + text
+    whole = read(text, drop=drop)
+    for cuts in cut_by(text, seed):
+        assert read(text, cuts, drop) == whole
+
+
+@settings(max_examples=500)
+@given(scribbles, drops, st.integers(0, 999))
+def test_the_inside_of_a_value_comes_out_the_same_however_it_is_cut(text: str, drop: frozenset[str], seed: int):
+    text = '{"a": "' + text + '"}'
+    whole = read(text, drop=drop)
+    for cuts in cut_by(text, seed):
+        assert read(text, cuts, drop) == whole
+    if whole.done:
+        parse_strictly(whole.written)

@@ -1,0 +1,133 @@
+"""The real proxy and the simulator, each a process of its own, as any client would find them.
+
+These tests run in `.venv-clients`, with today's client libraries and without LiteLLM.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import socket
+import subprocess
+import time
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+BIN = ROOT / ".venv" / "bin"
+MASTER_KEY = f"sk-{uuid.uuid4().hex}"
+START_SECONDS = 120
+
+
+@contextlib.contextmanager
+def process(command: list[str], log: Path, **environ: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a command from the project's folder; what it prints goes to `log`."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("STACKSPOT_", "LITELLM_"))}
+    with log.open("wb") as output:
+        running = subprocess.Popen(
+            command, cwd=ROOT, env=inherited | environ, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
+        )
+        try:
+            yield running
+        finally:
+            running.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                running.wait(20)
+            running.kill()
+            running.wait()
+
+
+def wait_for(log: Path, pattern: str, running: subprocess.Popen[bytes]) -> re.Match[str]:
+    """Wait until what a process printed matches."""
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline and running.poll() is None:
+        if found := re.search(pattern, log.read_text(errors="replace")):
+            return found
+        time.sleep(0.05)
+    pytest.fail(f"{pattern!r} was not printed:\n{log.read_text(errors='replace')[-4000:]}")
+
+
+def free_port() -> int:
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        return int(server.getsockname()[1])
+
+
+@dataclass(frozen=True)
+class Simulator:
+    """The simulator's control endpoint."""
+
+    url: str
+    environ: dict[str, str]
+
+    def script(self, *plays: dict[str, Any]) -> None:
+        httpx.post(f"{self.url}/control/script", json={"plays": list(plays)}, trust_env=False).raise_for_status()
+
+    def configure(self, **settings: Any) -> None:
+        httpx.post(f"{self.url}/control/settings", json=settings, trust_env=False).raise_for_status()
+
+    def reset(self) -> None:
+        httpx.delete(f"{self.url}/control", trust_env=False).raise_for_status()
+        self.configure(first_token_delay=0, cadence=0)
+
+    def requests(self, match: str = "") -> list[dict[str, Any]]:
+        found = httpx.get(f"{self.url}/control/requests", params={"at": "chat"}, trust_env=False).json()
+        return [record for record in found if match in (record.get("prompt") or "")]
+
+
+@dataclass(frozen=True)
+class Proxy:
+    """The running proxy, and what its clients need to know."""
+
+    url: str
+    key: str
+    log: Path
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.key}"}
+
+    def post(self, path: str, body: dict[str, Any], **headers: str) -> httpx.Response:
+        return httpx.post(
+            f"{self.url}{path}", json=body, headers=self.headers | headers, timeout=60, trust_env=False
+        )
+
+
+@pytest.fixture(scope="session")
+def simulator_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulator]:
+    log = tmp_path_factory.mktemp("simulator") / "log"
+    with process([str(BIN / "python"), "-m", "custom_handler", "simulate"], log) as running:
+        wait_for(log, r"GENAI_AGENT_ID=\w+\n", running)
+        environ = dict(re.findall(r"export (\w+)=(\S+)", log.read_text()))
+        yield Simulator(environ["STACKSPOT_IDM_URL"], environ)
+
+
+@pytest.fixture
+def simulator(simulator_process: Simulator) -> Simulator:
+    """The simulator, quick and with nothing scripted."""
+    simulator_process.reset()
+    return simulator_process
+
+
+@contextlib.contextmanager
+def running_proxy(log: Path, config: str = "config.yaml", **environ: str) -> Iterator[Proxy]:
+    """Start the stock proxy as a user does by hand."""
+    port = free_port()
+    fixed = {"LITELLM_MASTER_KEY": MASTER_KEY, "LITELLM_LOCAL_MODEL_COST_MAP": "True", "STACKSPOT_LOG_LEVEL": "DEBUG"}
+    command = [str(BIN / "litellm"), "--config", config, "--host", "127.0.0.1", "--port", str(port)]
+    with process(command, log, **(fixed | environ)) as running:
+        wait_for(log, "Uvicorn running on", running)
+        yield Proxy(f"http://127.0.0.1:{port}", MASTER_KEY, log)
+
+
+@pytest.fixture(scope="session")
+def proxy(simulator_process: Simulator, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
+    with running_proxy(tmp_path_factory.mktemp("proxy") / "log", **simulator_process.environ) as running:
+        yield running

@@ -1,0 +1,264 @@
+"""The default agent: what it reads in a prompt, and what it says."""
+
+import json
+from dataclasses import dataclass
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from custom_handler.simulator.agent import reply_to
+from custom_handler.simulator.language import detect_language, fold
+from custom_handler.simulator.reading import read_prompt
+
+
+def tool(name, description, required=(), **properties):
+    schema = {"type": "object", "properties": properties, "required": list(required)}
+    return {"name": name, "description": description, "parameters": schema}
+
+
+STRING, NUMBER = {"type": "string"}, {"type": "number"}
+WEATHER = tool(
+    "get_weather",
+    "Get the current weather in a city",
+    ["city"],
+    city=STRING,
+    unit={"type": "string", "enum": ["celsius", "fahrenheit"]},
+)
+CLOCK = tool("get_time", "Current time of a city", ["city"], city=STRING)
+CALCULATOR = tool("calculator", "Evaluates an expression", ["expression"], expression=STRING)
+SEARCH = tool("search_documents", "Search the knowledge base", ["query"], query=STRING, limit={"type": "integer"})
+MAIL = tool("sendEmail", "Send an e-mail", ["to", "subject"], to=STRING, subject=STRING, urgent={"type": "boolean"})
+ORDER = tool("consultar_pedido", "Consulta a situação de um pedido", ["numero"], numero={"type": "integer"})
+CONVERT = tool(
+    "convert_currency",
+    "Convert an amount between currencies",
+    ["amount", "to"],
+    amount=NUMBER,
+    to={"type": "string", "enum": ["BRL", "USD", "EUR"]},
+)
+NOW = {"name": "refresh_cache"}
+TOOLS = (WEATHER, CLOCK, CALCULATOR, SEARCH, MAIL, ORDER, CONVERT, NOW)
+
+
+def render(question, tools=TOOLS, after="", system="You are kind."):
+    """A prompt as the emulation renders it."""
+    lines = "\n".join(json.dumps(declared, ensure_ascii=False) for declared in tools)
+    rules = "Call a tool like this:\nFUNCTION_CALL_START\ntool name\narguments: {...}\nFUNCTION_CALL_END"
+    return f"{system}\n\n# Tools\n{rules}\n{lines}\n\n# Conversation\n[user]\n{question}\n{after}"
+
+
+def calls_in(reply):
+    """The calls of a reply, which must be blocks of four lines and nothing else."""
+    lines = reply.split("\n")
+    calls = []
+    for start, name, arguments, end in zip(*[iter(lines)] * 4, strict=True):
+        assert (start, end) == ("FUNCTION_CALL_START", "FUNCTION_CALL_END")
+        calls.append((name, json.loads(arguments.removeprefix("arguments: "))))
+    return calls
+
+
+@dataclass(frozen=True)
+class Asked:
+    question: str
+    calls: tuple
+
+
+ASKED = [
+    Asked("Qual o tempo em São Paulo?", (("get_weather", {"city": "São Paulo"}),)),
+    Asked("qual o tempo em são paulo?", (("get_weather", {"city": "são paulo"}),)),
+    Asked("Vai chover no Rio de Janeiro amanhã?", (("get_weather", {"city": "Rio de Janeiro"}),)),
+    Asked("Como está o clima no Rio de Janeiro?", (("get_weather", {"city": "Rio de Janeiro"}),)),
+    Asked("¿Qué tiempo hace en Madrid?", (("get_weather", {"city": "Madrid"}),)),
+    Asked(
+        "What's the weather in New York in Fahrenheit?", (("get_weather", {"city": "New York", "unit": "fahrenheit"}),)
+    ),
+    Asked(
+        "Weather in Paris, London and Porto Alegre?",
+        tuple(("get_weather", {"city": city}) for city in ("Paris", "London", "Porto Alegre")),
+    ),
+    Asked(
+        "Qual o tempo em São Paulo e que horas são em Tóquio?",
+        (("get_weather", {"city": "São Paulo"}), ("get_time", {"city": "Tóquio"})),
+    ),
+    Asked("Use get_time for Berlin", (("get_time", {"city": "Berlin"}),)),
+    Asked("Quanto é 12*7 + 3?", (("calculator", {"expression": "12*7 + 3"}),)),
+    Asked("Busque 'férias coletivas' nos documentos", (("search_documents", {"query": "férias coletivas"}),)),
+    Asked(
+        "Mande um e-mail para ana@example.com com assunto 'Oi'",
+        (("sendEmail", {"to": "ana@example.com", "subject": "Oi"}),),
+    ),
+    Asked("Qual a situação do pedido 4711?", (("consultar_pedido", {"numero": 4711}),)),
+    Asked("Converta 12,5 dólares para BRL", (("convert_currency", {"amount": 12.5, "to": "BRL"}),)),
+    Asked("Please refresh the cache", (("refresh_cache", {}),)),
+    Asked("Olá, tudo bem?", ()),
+    Asked("Qual a capital da França?", ()),
+    Asked("Explain recursion", ()),
+    Asked("Thank you!", ()),
+]
+
+
+@pytest.mark.parametrize("asked", ASKED, ids=lambda asked: asked.question)
+def test_the_agent_calls_the_tools_a_question_asks_for_and_no_others(asked):
+    reply = reply_to(render(asked.question))
+    assert tuple(calls_in(reply) if "FUNCTION_CALL_START" in reply else ()) == asked.calls
+
+
+EVERY_KIND = {
+    "text": {"type": "string"},
+    "day": {"type": "string", "format": "date"},
+    "when": {"type": "string", "format": "date-time"},
+    "mail": {"type": "string", "format": "email"},
+    "size": {"type": "integer", "minimum": 5, "maximum": 9},
+    "share": {"type": ["number", "null"]},
+    "flag": {"type": "boolean"},
+    "mode": {"enum": ["a", "b"]},
+    "fixed": {"const": 7},
+    "list": {"type": "array", "items": {"type": "integer"}},
+    "inner": {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]},
+    "either": {"anyOf": [{"type": "null"}, {"type": "integer"}]},
+    "linked": {"$ref": "#/$defs/place"},
+    "nothing": {"type": "null"},
+}
+
+
+@pytest.mark.parametrize(
+    "question", ["Use do_everything", "Use do_everything em 02/03/2026 para ana@example.com, 2 e 7"]
+)
+def test_every_required_argument_gets_a_value_of_its_type(question):
+    jsonschema = pytest.importorskip("jsonschema")
+    declared = tool("do_everything", "", EVERY_KIND, **EVERY_KIND)
+    declared["parameters"]["$defs"] = {
+        "place": {"type": "object", "properties": {"city": STRING}, "required": ["city"]}
+    }
+    ((_, arguments),) = calls_in(reply_to(render(question, [declared])))
+    jsonschema.validate(arguments, declared["parameters"])
+    assert list(arguments) == list(EVERY_KIND)
+
+
+def test_a_schema_that_holds_itself_is_filled_to_some_depth():
+    declared = tool("make_tree", "", ["child"], child={"$ref": "#"})
+    assert calls_in(reply_to(render("Please make_tree", [declared])))[0][0] == "make_tree"
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["type", "properties", "required", "items", "enum", "$ref", "anyOf"]), inner)
+    ),
+    max_leaves=12,
+)
+
+
+@settings(deadline=None, max_examples=60, database=None)
+@given(json_values, st.text(max_size=60))
+def test_no_schema_and_no_question_makes_the_agent_stumble(schema, question):
+    assert reply_to(render(f"use my_tool {question}", [{"name": "my_tool", "parameters": schema}]))
+
+
+RESULT = "\n[tool result id=call_abc name=get_weather]\n25°C, ensolarado\n\n[reminder]\nCall tools only when needed."
+
+
+def test_results_after_the_question_are_told_instead_of_calling_again():
+    after = '\n[assistant]\nFUNCTION_CALL_START\nget_weather\narguments: {"city":"São Paulo"}\nFUNCTION_CALL_END\n'
+    reply = reply_to(render("Qual o tempo em São Paulo?", after=after + RESULT))
+    assert reply == "Segundo get_weather: 25°C, ensolarado. Se precisar de mais algum detalhe, é só perguntar."
+
+
+def test_results_before_the_question_do_not_keep_from_calling():
+    reply = reply_to(render("Qual o tempo em Recife?", after=RESULT + "\n\n[user]\nE o tempo em Natal?"))
+    assert calls_in(reply) == [("get_weather", {"city": "Natal"})]
+
+
+def test_a_reminder_can_demand_a_call_of_any_tool_or_of_one():
+    anything = "\n[reminder]\nReply to the conversation above now, with at least one tool call block."
+    this_one = "\n[reminder]\nReply to the conversation above now, with a tool call block for get_time."
+    assert calls_in(reply_to(render("Olá!", after=anything)))[0][0] == "get_weather"
+    assert calls_in(reply_to(render("Horas em Natal?", after=anything))) == [("get_time", {"city": "Natal"})]
+    assert calls_in(reply_to(render("O clima em Natal?", after=this_one))) == [("get_time", {"city": "Natal"})]
+
+
+def test_results_in_json_are_told_in_words_and_failures_as_failures():
+    after = (
+        '\n[tool result id=1 name=get_weather]\n{"temp":25,"sky":["clear","blue"]}\n\n'
+        "[tool result id=2 name=get_time]\nError: late"
+    )
+    assert reply_to(render("What is the weather in Paris?", after=after)) == (
+        "According to get_weather: temp: 25, sky: clear; blue. The tool get_time could not answer: Error: late."
+    )
+
+
+def test_a_long_result_is_shortened():
+    reply = reply_to(render("¿Qué tiempo hace?", after=f"\n[tool result id=1 name=get_weather]\n{'a' * 5000}"))
+    assert reply.startswith("Según get_weather: aaa")
+    assert len(reply) < 800
+
+
+@pytest.mark.parametrize(
+    ("question", "language"),
+    [
+        ("Qual é a capital do Brasil?", "pt"),
+        ("What is the capital of Brazil?", "en"),
+        ("¿Cuál es la capital de Brasil?", "es"),
+        ("xyz", "pt"),
+        ("", "pt"),
+        ("Explain recursion", "en"),
+        ("Quiero saber por qué el cielo es azul", "es"),
+        ("Escreva um poema sobre o mar", "pt"),
+    ],
+)
+def test_the_language_of_a_question_is_that_of_its_small_words(question, language):
+    assert detect_language(question) == language
+
+
+def test_a_lone_message_is_the_question():
+    assert reply_to("Hello").startswith("Hello! I am")
+    assert "“the capital of France”" in reply_to("What is the capital of France?")
+    assert "“a capital da França”" in reply_to("Qual a capital da França?")
+
+
+def test_an_answer_has_a_couple_of_sentences_and_is_no_echo_of_the_prompt():
+    reply = reply_to(render("Escreva um poema sobre o mar", system="a very long system text"))
+    assert 1 <= reply.count(". ") <= 3
+    assert "system text" not in reply
+    assert "mar" in reply
+
+
+@pytest.mark.parametrize(
+    ("question", "count", "first"),
+    [
+        ("Repita 500 palavras", 500, "então"),
+        ("Please repeat 30 words", 30, "and"),
+        ("Repite 30 palabras", 30, "entonces"),
+        ("Count to 100", 100, "1"),
+        ("Conte até 7, por favor", 7, "1"),
+        ("Cuenta hasta 12", 12, "1"),
+        ("repeat 99999999 words", 20_000, "and"),
+    ],
+)
+def test_a_long_answer_has_the_length_that_was_asked_for(question, count, first):
+    words = reply_to(question).split(" ")
+    assert (len(words), words[0]) == (count, first)
+
+
+def test_a_prompt_is_read_into_its_parts():
+    prompt = read_prompt(render("a\n[b]\n\nc", [WEATHER], after=RESULT, system="one\ntwo"))
+    assert (prompt.system, [declared.name for declared in prompt.tools]) == ("one\ntwo", ["get_weather"])
+    assert prompt.tools[0].parameters == WEATHER["parameters"]
+    assert [(turn.kind, turn.name) for turn in prompt.turns] == [
+        ("user", ""),
+        ("tool result", "get_weather"),
+        ("reminder", ""),
+    ]
+    assert prompt.question == "a\n[b]\n\nc"
+
+
+def test_a_heading_called_conversation_in_a_lone_message_is_just_text():
+    assert read_prompt("# Conversation\nabout us").question == "# Conversation\nabout us"
+
+
+@settings(deadline=None, database=None)
+@given(st.text())
+def test_folding_keeps_every_character_in_its_place(text):
+    assert len(fold(text)) == len(text)

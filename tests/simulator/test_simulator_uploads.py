@@ -1,0 +1,90 @@
+"""Files and the list of agents: sections 6 and 7 of the wire contract."""
+
+import pytest
+
+WANTED = {"file_name": "notes.txt", "target_type": "CONTEXT", "expiration": 60}
+
+
+async def permit(service):
+    return (await service.client.post("/v2/file-upload/form", json=WANTED)).json()
+
+
+async def post_file(service, permission, data=b"hello", fields=None, headers=None):
+    client = service.client
+    request = client.build_request(
+        "POST", permission["url"], data=fields or permission["form"], files={"file": ("notes.txt", data)}
+    )
+    request.headers.pop("Authorization")
+    request.headers.update(headers or {})
+    return await client.send(request)
+
+
+async def test_a_permission_has_an_id_an_address_and_a_form(service):
+    permission = await permit(service)
+    assert set(permission) == {"id", "url", "form"}
+    assert permission["url"].startswith(service.simulator.url)
+
+
+async def test_a_file_is_posted_with_every_field_of_the_form(service):
+    permission = await permit(service)
+    answer = await post_file(service, permission)
+    assert (answer.status_code, answer.content) == (204, b"")
+    chat = await service.ask(upload_ids=[permission["id"]])
+    assert chat.status_code == 200
+
+
+async def test_a_file_posted_with_authorization_is_refused(service):
+    answer = await post_file(service, await permit(service), headers={"Authorization": "Bearer x"})
+    assert (answer.status_code, answer.text) == (400, "Only one auth mechanism allowed")
+
+
+async def test_a_file_posted_without_a_field_of_the_form_is_refused(service):
+    permission = await permit(service)
+    fields = {name: value for name, value in permission["form"].items() if name != "policy"}
+    assert (await post_file(service, permission, fields=fields)).status_code == 403
+
+
+async def test_a_file_that_is_not_the_last_field_is_refused(service):
+    permission = await permit(service)
+    parts = [("file", ("notes.txt", b"hello")), *((name, (None, value)) for name, value in permission["form"].items())]
+    request = service.client.build_request("POST", permission["url"], files=parts)
+    request.headers.pop("Authorization")
+    assert (await service.client.send(request)).status_code == 400
+
+
+async def test_a_file_above_ten_megabytes_is_refused(service):
+    answer = await post_file(service, await permit(service), b"a" * (10 * 1024 * 1024 + 1))
+    assert (answer.status_code, answer.text) == (400, "EntityTooLarge")
+
+
+async def test_a_body_that_is_no_form_and_an_unknown_upload_are_refused(service):
+    permission = await permit(service)
+    request = service.client.build_request("POST", permission["url"], content=b"hello")
+    request.headers.pop("Authorization")
+    assert (await service.client.send(request)).status_code == 400
+    permission["url"] = permission["url"][:-1] + "?"
+    assert (await post_file(service, permission)).status_code == 404
+
+
+@pytest.mark.parametrize(
+    "changes", [{"file_name": ""}, {"target_type": "KNOWLEDGE_SOURCE"}, {"expiration": 0}, {"expiration": "60"}]
+)
+async def test_a_wrong_request_for_a_permission_is_a_bad_request(service, changes):
+    answer = await service.client.post("/v2/file-upload/form", json=WANTED | changes)
+    assert answer.status_code == 400
+
+
+async def test_permissions_and_agents_need_a_token(service):
+    await service.client.post("/control/revoke")
+    assert (await service.client.post("/v2/file-upload/form", json=WANTED)).status_code == 401
+    assert (await service.client.get("/v1/agents", params={"visibility": "personal"})).status_code == 401
+
+
+async def test_the_agents_are_listed_with_their_names(service):
+    agents = ["01K00000000000000000000001", "01K00000000000000000000002"]
+    default = (await service.client.get("/v1/agents", params={"visibility": "personal"})).json()
+    await service.configure(known_agents=agents)
+    listed = (await service.client.get("/v1/agents", params={"visibility": "personal"})).json()
+    assert len(default) == 1
+    assert [agent["id"] for agent in listed] == agents
+    assert listed[0]["name"] == "Simulated agent 1"

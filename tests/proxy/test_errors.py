@@ -1,0 +1,148 @@
+"""Failures as clients of the three protocols meet them: the right status, a message that helps, and nothing locked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import openai
+import pytest
+
+from .conftest import Proxy, Simulator, running_proxy
+
+PATHS = ("/v1/chat/completions", "/v1/messages", "/v1/responses")
+TOO_LONG = {
+    "code": "INFERENCE_6001_LLM_MODEL_BAD_REQUEST",
+    "details": "Input tokens exceed the configured limit of 272000 tokens. Your messages resulted in 340000 tokens.",
+}
+
+
+@dataclass(frozen=True)
+class Failure:
+    id: str
+    play: dict[str, Any]
+    status: int
+    says: str
+    retry_after: str | None = None
+
+
+FAILURES = [
+    Failure("prompt too long", {"status": 400, "body": TOO_LONG}, 400, "340000 tokens, the limit is 272000"),
+    Failure("another 400", {"status": 400, "body": {"code": "X_1"}}, 400, "refuses the request with HTTP 400"),
+    Failure("forbidden agent", {"status": 403}, 403, "not shared with this account"),
+    Failure("unknown agent", {"status": 404}, 404, "no such agent"),
+    Failure("rate limit", {"status": 429, "headers": {"Retry-After": "7"}}, 429, "try again in 7 s", "7"),
+    Failure("rate limit without a hint", {"status": 429}, 429, "try again in 10 s", "10"),
+    Failure("no credit", {"status": 429, "body": "Credit Limit Reached"}, 402, "no credit left"),
+    Failure("failure of the agent", {"status": 500}, 500, "HTTP 500"),
+    Failure("the gateway's error page", {"fault": "html_502"}, 502, "HTTP 502"),
+    Failure("unavailable", {"status": 503}, 503, "HTTP 503"),
+    Failure("timeout of the gateway", {"status": 504}, 504, "HTTP 504"),
+    Failure("reset before an answer", {"fault": "reset_before"}, 503, "cannot be reached"),
+    Failure("an error instead of text", {"fault": "error_frame", "after": 0}, 502, "failed"),
+    Failure("no frame at all", {"raw": []}, 502, "no frame that can be read"),
+    Failure("a token refused for ever", {"status": 401, "times": 2}, 502, "refuses a fresh token"),
+]
+
+
+def body(path: str, text: str, *, stream: bool) -> dict[str, Any]:
+    """Ask the same in the words of a protocol."""
+    said = {"input": text} if path == "/v1/responses" else {"messages": [{"role": "user", "content": text}]}
+    limit = {"max_tokens": 100} if path == "/v1/messages" else {}
+    return {"model": "stackspot-chat", "stream": stream, **said, **limit}
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+@pytest.mark.parametrize("failure", FAILURES, ids=lambda failure: failure.id)
+def test_a_failure_before_the_first_text_has_its_own_status(
+    proxy: Proxy, simulator: Simulator, failure: Failure, path: str, stream: bool
+) -> None:
+    simulator.script(failure.play)
+    answer = proxy.post(path, body(path, "Oi", stream=stream))
+    assert (answer.status_code, answer.headers.get("retry-after")) == (failure.status, failure.retry_after)
+    assert failure.says in answer.json()["error"]["message"]
+    assert "Traceback" not in answer.text
+    assert proxy.post(path, body(path, "Oi", stream=stream)).status_code == 200, "one failing call locks the model"
+
+
+def test_an_error_has_the_openai_shape_and_the_sdks_own_class(proxy: Proxy, simulator: Simulator) -> None:
+    simulator.script({"status": 404})
+    client = openai.OpenAI(base_url=f"{proxy.url}/v1", api_key=proxy.key, max_retries=0)
+    with pytest.raises(openai.NotFoundError) as caught:
+        client.chat.completions.create(
+            model="stackspot-chat", messages=[{"role": "user", "content": "Oi"}], stream=True
+        )
+    assert set(caught.value.body) >= {"message", "type", "param", "code"}
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_a_failure_within_the_answer_is_told_in_the_stream(proxy: Proxy, simulator: Simulator, path: str) -> None:
+    simulator.script({"pieces": ["Era uma ", "vez "], "fault": "reset_within", "after": 2, "cadence": 0.05})
+    answer = proxy.post(path, body(path, "Conte", stream=True))
+    assert answer.status_code == 200
+    assert "Era uma" in answer.text
+    assert "broke within its answer" in answer.text
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_a_missing_key_is_a_401(proxy: Proxy, path: str) -> None:
+    answer = httpx.post(f"{proxy.url}{path}", json=body(path, "Oi", stream=False), trust_env=False)
+    assert answer.status_code == 401
+    assert answer.json()["error"]["message"]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_request_that_makes_no_sense_is_a_400_that_names_the_field(
+    proxy: Proxy, simulator: Simulator, stream: bool
+) -> None:
+    asked = body(PATHS[0], "Oi", stream=stream) | {"tool_choice": "required"}
+    answer = proxy.post(PATHS[0], asked)
+    assert answer.status_code == 400
+    assert "tool_choice" in answer.json()["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("environ", "status", "says"),
+    [
+        ({"STACKSPOT_CLIENT_SECRET": "wrong"}, 502, "CLIENT_ID and CLIENT_SECRET"),
+        ({"STACKSPOT_REALM": "nowhere"}, 502, "REALM"),
+        ({"STACKSPOT_CLIENT_ID": "", "STACKSPOT_REALM": ""}, 503, "set CLIENT_ID, REALM"),
+        ({"STACKSPOT_GENAI_AGENT_ID": ""}, 503, "GENAI_AGENT_ID"),
+        ({"STACKSPOT_INFERENCE_URL": "http://127.0.0.1:1"}, 503, "127.0.0.1"),
+        ({"STACKSPOT_IDM_URL": "http://127.0.0.1:1"}, 503, "identity service cannot be reached"),
+    ],
+    ids=["secret", "realm", "missing", "agent", "agent host", "identity host"],
+)
+def test_what_is_wrong_with_the_gateways_own_settings_is_named_and_is_no_401(
+    simulator: Simulator, tmp_path: Path, environ: dict[str, str], status: int, says: str
+) -> None:
+    with running_proxy(tmp_path / "log", **(simulator.environ | environ)) as proxy:
+        for stream in (False, True):
+            answer = proxy.post(PATHS[0], body(PATHS[0], "Oi", stream=stream))
+            assert answer.status_code == status, answer.text
+            assert says in answer.json()["error"]["message"]
+        health = httpx.get(f"{proxy.url}/health", headers=proxy.headers, timeout=60, trust_env=False).json()
+        ours = [model for model in health["unhealthy_endpoints"] if model.get("model") == "stackspot-chat"]
+        assert bool(ours) is ("STACKSPOT_GENAI_AGENT_ID" not in environ and "STACKSPOT_INFERENCE_URL" not in environ)
+
+
+def test_a_required_correlation_id_that_is_missing_is_a_400_that_names_the_header(
+    simulator: Simulator, tmp_path: Path
+) -> None:
+    with running_proxy(tmp_path / "log", STACKSPOT_REQUIRE_CORRELATION_ID="true", **simulator.environ) as proxy:
+        for path in PATHS:
+            refused = proxy.post(path, body(path, "Oi", stream=True))
+            assert (refused.status_code, "correlation-id" in refused.text) == (400, True)
+            assert proxy.post(path, body(path, "Oi", stream=True), **{"x-correlation-id": "c-1"}).status_code == 200
+        health = httpx.get(f"{proxy.url}/health", headers=proxy.headers, timeout=60, trust_env=False).json()
+        assert "stackspot-chat" in {model["model"] for model in health["healthy_endpoints"]}
+
+
+def test_a_correlation_id_that_could_forge_a_log_line_is_refused(proxy: Proxy, simulator: Simulator) -> None:
+    answer = proxy.post(PATHS[0], body(PATHS[0], "Oi", stream=False), **{"correlation-id": "x" * 129})
+    assert (answer.status_code, "1 to 128 printable" in answer.text) == (400, True)
+
+

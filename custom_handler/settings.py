@@ -63,9 +63,10 @@ class Settings:
     def require_credentials(self) -> None:
         """Raise ConfigurationError where a credential is missing."""
         if missing := self.missing():
+            # LiteLLM redacts what follows the word CLIENT_SECRET and a blank, whatever it is.
             raise ConfigurationError(
-                f"Stackspot is not configured: set {', '.join(missing)} in the environment or in .env "
-                "beside config.yaml, and start the proxy again."
+                f"Stackspot is not configured. Missing: {', '.join(missing)}. "
+                "Set it in the environment, or in .env beside config.yaml, and start the proxy again."
             )
 
 

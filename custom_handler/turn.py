@@ -51,12 +51,12 @@ class Turn:
         prompt = render(self.request)
         deadline = _Deadline(clock, self.timeout)
         reply = _Reply(self.request, len(prompt))
-        decoder = ReplyDecoder()
+        decoder = ReplyDecoder(log)
         try:
-            yield from open_answer(AgentCall(self.agent_id, prompt, self.correlation_id), settings)
+            yield from open_answer(AgentCall(self.agent_id, prompt, self.correlation_id, self.timeout), settings)
             log.info("SSE connection open after %.3f s, prompt of %d characters", deadline.elapsed(), len(prompt))
             chunks = 0
-            while (chunk := (yield from _read(reply))) is not None and not reply.closed:
+            while not reply.closed and (chunk := (yield from _read(reply))) is not None:
                 chunks += 1
                 if events := reply.take(decoder.feed(chunk)):
                     yield Emit(events)

@@ -56,7 +56,7 @@ def read_token(status: int, answer: object, settings: Settings) -> Token:
     """
     if status in {400, 401, 403}:
         raise CredentialsRefused(
-            f"Stackspot refuses CLIENT_ID and CLIENT_SECRET of realm {settings.realm!r} (HTTP {status}): "
+            f"Stackspot refuses CLIENT_ID and CLIENT_SECRET, for realm {settings.realm!r} (HTTP {status}): "
             "make a new client key in the portal and set both."
         )
     if status == 404:

@@ -28,11 +28,15 @@ class NeedToken:
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """Answered with a Head; the answer's body, if it is a good one, is then read by Read."""
+    """Answered with a Head; the answer's body, if it is a good one, is then read by Read.
+
+    `timeout` is the number of seconds without a sign of life after which the agent is given up.
+    """
 
     url: str
     headers: Mapping[str, str] = field(repr=False)
     content: bytes = field(repr=False)
+    timeout: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +67,7 @@ class AgentCall:
     agent_id: str
     prompt: str = field(repr=False)
     correlation_id: str
+    timeout: float
 
 
 Step: TypeAlias = NeedToken | Send | Read | Emit[Event]
@@ -72,15 +77,15 @@ Steps: TypeAlias = Generator[Step[Event], Any, None]
 def open_answer(call: AgentCall, settings: Settings) -> Generator[Step[Any], Any, None]:
     """Go to the point where the answer can be read; a refused token is renewed once, and the call is made once more."""
     token = yield NeedToken()
-    head: Head = yield Send(*_request(call, settings, token))
+    head: Head = yield _request(call, settings, token)
     if head.status == 401:
         token = yield NeedToken(refused=token)
-        head = yield Send(*_request(call, settings, token))
+        head = yield _request(call, settings, token)
     if head.status != 200:
         raise refusal(head.status, _decoded(head.body), head.headers)
 
 
-def _request(call: AgentCall, settings: Settings, token: Token) -> tuple[str, dict[str, str], bytes]:
+def _request(call: AgentCall, settings: Settings, token: Token) -> Send:
     """Build the request with the four fields of every call (contract, section 2).
 
     It always asks for a stream: the platform's gateway drops a call that does not at 120 seconds.
@@ -98,7 +103,8 @@ def _request(call: AgentCall, settings: Settings, token: Token) -> tuple[str, di
         "correlation-id": call.correlation_id,
     }
     url = f"{settings.inference_url}/v1/agent/{call.agent_id}/chat"
-    return url, headers, json.dumps(body, ensure_ascii=False).encode("utf-8", errors="replace")
+    content = json.dumps(body, ensure_ascii=False).encode("utf-8", errors="replace")
+    return Send(url, headers, content, call.timeout)
 
 
 def _decoded(body: bytes) -> object:

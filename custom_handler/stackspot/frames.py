@@ -13,6 +13,7 @@ from ..errors import (
     AgentForbidden,
     AgentNotFound,
     AgentRejected,
+    AgentTimeout,
     CreditExhausted,
     PromptTooLong,
     RateLimited,
@@ -23,6 +24,13 @@ from .sse import SseDecoder
 
 DEFAULT_RETRY_AFTER = 10.0
 
+_BY_STATUS: Mapping[int, tuple[type[StackspotError], str]] = {
+    401: (AgentFailed, "The agent refuses a fresh token{said}: check that CLIENT_ID may use this agent."),
+    403: (AgentForbidden, "The agent is not shared with this account{said}: check its id, and share it in the portal."),
+    404: (AgentNotFound, "There is no such agent{said}: check GENAI_AGENT_ID or the model's agent id."),
+    408: (AgentTimeout, "The platform's gateway gave the agent up{said}: try again, or ask for less at once."),
+    413: (PromptTooLong, "The conversation is too long for the agent{said}. Shorten it."),
+}
 _LIMITS = re.compile(r"limit of (\d+) tokens.*?resulted in (\d+) tokens", re.DOTALL)
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -35,7 +43,8 @@ class ReplyDecoder:
     An answer is a stream of frames; an agent behind a gateway may send one JSON body instead, which is read like a frame.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, log: logging.Logger | logging.LoggerAdapter[logging.Logger] = logger) -> None:
+        self._log = log
         self._sse = SseDecoder()
         self._body: list[bytes] | None = None
         self._started = False
@@ -80,7 +89,7 @@ class ReplyDecoder:
 
     def _skip(self, size: int) -> None:
         if not self._warned:
-            logger.warning("Skipped a frame of %d characters that is no JSON object", size)
+            self._log.warning("Skipped a frame of %d characters that is no JSON object", size)
         self._warned = True
 
 
@@ -132,7 +141,7 @@ def frame_error(frame: Mapping[str, Any]) -> StackspotError | None:
     if error := frame.get("error"):
         details = error if isinstance(error, Mapping) else {"details": error}
         return refusal(502, {**details, "details": details.get("details") or details.get("message")}, {})
-    if "message" not in frame and "choices" not in frame and frame.get("code"):
+    if "message" not in frame and "choices" not in frame and (frame.get("code") or frame.get("details")):
         return refusal(502, frame, {})
     return None
 
@@ -159,16 +168,9 @@ def refusal(status: int, body: object, headers: Mapping[str, str]) -> StackspotE
 
 
 def _by_status(status: int, said: str) -> StackspotError:
-    if status == 401:
-        return AgentFailed(f"The agent refuses a fresh token{said}: check that CLIENT_ID may use this agent.")
-    if status == 403:
-        return AgentForbidden(
-            f"The agent is not shared with this account{said}: check its id, and share it in the portal."
-        )
-    if status == 404:
-        return AgentNotFound(f"There is no such agent{said}: check GENAI_AGENT_ID or the model's agent id.")
-    if status == 413:
-        return PromptTooLong(f"The conversation is too long for the agent{said}. Shorten it.")
+    if status in _BY_STATUS:
+        kind, message = _BY_STATUS[status]
+        return kind(message.format(said=said))
     if status < 500:
         return AgentRejected(f"The agent refuses the request with HTTP {status}{said}.")
     kept = status if status in {500, 502, 503, 504} else 502

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import weakref
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from typing import Any, TypeVar
@@ -23,24 +22,22 @@ REFUSAL_BYTES = 64 * 1024
 
 Event = TypeVar("Event")
 
-logger = logging.getLogger(__name__)
-
 
 class Transport:
     """The connections to Stackspot, kept alive between calls: one pool for all threads, and one for each event loop."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._timeout = httpx.Timeout(SILENCE_TIMEOUT, connect=CONNECT_TIMEOUT, pool=None)
         self._limits = httpx.Limits(max_connections=None, max_keepalive_connections=100, keepalive_expiry=60.0)
         self._client: httpx.Client | None = None
-        self._aclients = weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, httpx.AsyncClient]()
+        self._aclients: dict[asyncio.AbstractEventLoop, tuple[httpx.AsyncClient, AsyncGenerator[None, None]]] = {}
         self.tokens = TokenStore(self._fetch_token)
 
     def drive(self, steps: Steps[Event]) -> Iterator[Sequence[Event]]:
         """Carry out the steps, blocking; yields the events that arrive together. Closing the iterator hangs up."""
         if self._client is None:
-            self._client = httpx.Client(timeout=self._timeout, limits=self._limits)
+            self._client = httpx.Client(limits=self._limits)
+            weakref.finalize(self, self._client.close)
         line = _Line(self._client, self.tokens)
         try:
             step = _advance(steps, None)
@@ -55,10 +52,7 @@ class Transport:
 
     async def adrive(self, steps: Steps[Event]) -> AsyncGenerator[Sequence[Event], None]:
         """Carry out the steps on the running loop; the async twin of `drive`."""
-        loop = asyncio.get_running_loop()
-        if (client := self._aclients.get(loop)) is None:
-            client = self._aclients[loop] = httpx.AsyncClient(timeout=self._timeout, limits=self._limits)
-        line = _AsyncLine(client, self.tokens)
+        line = _AsyncLine(await self._aclient(), self.tokens)
         try:
             step = _advance(steps, None)
             while step is not None:
@@ -69,6 +63,25 @@ class Transport:
                     step = _advance(steps, await line.perform(step))
         finally:
             await line.hang_up()
+
+    async def _aclient(self) -> httpx.AsyncClient:
+        """Return the running loop's client."""
+        loop = asyncio.get_running_loop()
+        if loop not in self._aclients:
+            client = httpx.AsyncClient(limits=self._limits)
+            self._aclients[loop] = client, self._kept_open(loop, client)
+            await anext(self._aclients[loop][1])
+        return self._aclients[loop][0]
+
+    async def _kept_open(
+        self, loop: asyncio.AbstractEventLoop, client: httpx.AsyncClient
+    ) -> AsyncGenerator[None, None]:
+        """Close the client with its loop: a loop ends its asynchronous generators before it closes."""
+        try:
+            yield
+        finally:
+            del self._aclients[loop]
+            await client.aclose()
 
     def _fetch_token(self) -> Token:
         """Make the token call; raises IdentityError, or ConfigurationError where a credential is missing."""
@@ -144,7 +157,9 @@ class _Line:
 
     def _send(self, step: Send) -> Head:
         self.hang_up()
-        request = self._client.build_request("POST", step.url, headers=step.headers, content=step.content)
+        request = self._client.build_request(
+            "POST", step.url, headers=step.headers, content=step.content, timeout=_timeout(step)
+        )
         self._answer = answer = self._client.send(request, stream=True)
         self._chunks = answer.iter_bytes()
         return _head(answer, b"" if answer.status_code == 200 else _whole(self._chunks))
@@ -177,7 +192,9 @@ class _AsyncLine:
 
     async def _send(self, step: Send) -> Head:
         await self.hang_up()
-        request = self._client.build_request("POST", step.url, headers=step.headers, content=step.content)
+        request = self._client.build_request(
+            "POST", step.url, headers=step.headers, content=step.content, timeout=_timeout(step)
+        )
         self._answer = answer = await self._client.send(request, stream=True)
         self._chunks = answer.aiter_bytes()
         return _head(answer, b"" if answer.status_code == 200 else await _awhole(self._chunks))
@@ -193,6 +210,11 @@ def _advance(steps: Steps[Event], answer: object) -> Step[Event] | None:
         return steps.throw(answer) if isinstance(answer, BaseException) else steps.send(answer)
     except StopIteration:
         return None
+
+
+def _timeout(step: Send) -> httpx.Timeout:
+    silence = min(SILENCE_TIMEOUT, step.timeout)
+    return httpx.Timeout(silence, connect=min(CONNECT_TIMEOUT, silence), pool=None)
 
 
 def _head(answer: httpx.Response, body: bytes) -> Head:
@@ -217,17 +239,17 @@ def _told(error: Exception, step: Step[Any]) -> StackspotError:
     """Translate what the network did into an error that a client can be shown."""
     if isinstance(error, StackspotError):
         return error
-    url = step.url if isinstance(step, Send) else ""
-    logger.error("Connection to the agent failed: %s", _reason(error, url))
     if isinstance(error, httpx.TimeoutException) and not isinstance(error, httpx.ConnectTimeout):
-        return AgentTimeout(f"The agent sent nothing for {SILENCE_TIMEOUT:.0f} s: try again, or ask for less at once.")
+        silence = error.request.extensions["timeout"]["read"]
+        return AgentTimeout(f"The agent sent nothing for {silence:g} s: try again, or ask for less at once.")
     if isinstance(step, Send):
         return AgentUnreachable(
-            f"The agent cannot be reached: {_reason(error, url)}. Check STACKSPOT_INFERENCE_URL and the proxy."
+            f"The agent cannot be reached: {_reason(error, step.url)}. Check STACKSPOT_INFERENCE_URL and the proxy."
         )
-    return AgentFailed("The connection to the agent broke within its answer: try again.")
+    return AgentFailed(f"The connection to the agent broke within its answer ({type(error).__name__}): try again.")
 
 
 def _reason(error: Exception, url: str) -> str:
-    host = httpx.URL(url).host if url else "the agent"
-    return f"{type(error).__name__} with {host}" if not str(error) else f"{host}: {error}"
+    with contextlib.suppress(httpx.InvalidURL):
+        url = httpx.URL(url).host or url
+    return f"{url}: {error or type(error).__name__}"

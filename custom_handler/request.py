@@ -37,11 +37,24 @@ class ChatRequest:
         if not isinstance(messages, Sequence) or isinstance(messages, str) or not messages:
             raise RequestError("messages must be a list with at least one message.", param="messages")
         for number, message in enumerate(messages):
-            if not isinstance(message, Mapping) or not isinstance(message.get("role"), str):
-                raise RequestError(f"messages[{number}] must be an object with a role.", param=f"messages[{number}]")
+            _check(message, f"messages[{number}]")
         tools = _tools(params.get("tools"))
         choice = _tool_choice(params.get("tool_choice"), tools)
         return cls(messages, () if choice == "none" else tools, "auto" if choice == "none" else choice)
+
+
+def _check(message: object, where: str) -> None:
+    if not isinstance(message, Mapping) or not isinstance(message.get("role"), str):
+        raise RequestError(f"{where} must be an object with a role.", param=where)
+    content, calls = message.get("content"), message.get("tool_calls")
+    if content is not None and not isinstance(content, str | Sequence):
+        raise RequestError(f"{where}.content must be a string or a list of parts.", param=f"{where}.content")
+    if calls is not None and not (isinstance(calls, Sequence) and all(map(_is_call, calls))):
+        raise RequestError(f"{where}.tool_calls must be a list of calls.", param=f"{where}.tool_calls")
+
+
+def _is_call(call: object) -> bool:
+    return isinstance(call, Mapping) and isinstance(call.get("function", {}), Mapping)
 
 
 def _tools(given: object) -> tuple[Tool, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -37,21 +37,19 @@ class Settings:
     log_level: str = _setting("STACKSPOT_LOG_LEVEL", "INFO")
 
     @classmethod
-    def from_mapping(cls, environ: Mapping[str, str]) -> Settings:
-        """Read the settings, blanks around a value removed; raises ConfigurationError for an unusable one."""
+    def from_mapping(cls, *sources: Mapping[str, str | None]) -> Settings:
+        """Read each setting from the first source that has it, without the blanks around; raises ConfigurationError."""
         values: dict[str, Any] = {
             item.name: _typed(item.metadata["name"], raw, item.default)
             for item in fields(cls)
-            if (raw := _lookup(environ, item.metadata["name"]))
+            if (raw := _lookup(sources, item.metadata["name"]))
         }
         return cls(**values)
 
     @classmethod
     def load(cls, directory: Path | None = None) -> Settings:
         """Read the settings of this process, and those of `.env` in its working directory where the process has none."""
-        dotenv = dotenv_values((directory or Path.cwd()) / ".env")
-        given = {name: value for name, value in os.environ.items() if value.strip()}
-        return cls.from_mapping({name: value for name, value in dotenv.items() if value} | given)
+        return cls.from_mapping(os.environ, dotenv_values((directory or Path.cwd()) / ".env"))
 
     def missing(self) -> tuple[str, ...]:
         """Name the settings that a call to Stackspot cannot do without and that are not there."""
@@ -70,9 +68,10 @@ class Settings:
             )
 
 
-def _lookup(environ: Mapping[str, str], name: str) -> str:
-    prefixed = name if name.startswith(PREFIX) else PREFIX + name
-    return environ.get(prefixed, "").strip() or environ.get(name, "").strip()
+def _lookup(sources: Iterable[Mapping[str, str | None]], name: str) -> str:
+    names = (name if name.startswith(PREFIX) else PREFIX + name, name)
+    found = ((source.get(known) or "").strip() for source in sources for known in names)
+    return next(filter(None, found), "")
 
 
 def _typed(name: str, raw: str, default: object) -> object:

@@ -50,8 +50,8 @@ def render(request: ChatRequest) -> str:
 def _tools(tools: Iterable[Tool]) -> str:
     listed = list(tools)
     lines = "\n".join(_compact(_described(tool)) for tool in listed)
-    example = json.dumps(_example(listed[0].parameters, 3), ensure_ascii=False)
-    calling = _CALLING.format(name=listed[0].name, arguments=example)
+    example = _example({"type": "object"} | dict(listed[0].parameters), listed[0].parameters, 4)
+    calling = _CALLING.format(name=listed[0].name, arguments=json.dumps(example, ensure_ascii=False))
     return f"# Tools\nYou can call these tools, one JSON object a line with name, description and JSON Schema:\n{lines}\n\n{calling}"
 
 
@@ -64,31 +64,51 @@ def _compact(value: object) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
-def _example(schema: Mapping[str, Any], depth: int) -> Any:
-    """Make up a value that fits the schema, to show the syntax with a tool that there is."""
+def _example(schema: Mapping[str, Any], root: Mapping[str, Any], depth: int) -> Any:
+    """Make up a value that fits the schema, a part of `root`, to show the syntax with a tool that there is."""
+    schema = _followed(schema, root)
     for key in ("const", "default"):
         if key in schema:
             return schema[key]
-    for key in ("enum", "examples", "anyOf", "oneOf"):
+    for key in ("enum", "examples"):
         if isinstance(options := schema.get(key), list) and options:
-            return _example(options[0], depth) if key.endswith("Of") and isinstance(options[0], Mapping) else options[0]
+            return options[0]
+    for key in ("anyOf", "oneOf", "allOf"):
+        if isinstance(options := schema.get(key), list) and options and isinstance(options[0], Mapping) and depth:
+            return _example(options[0], root, depth - 1)
     kind = schema.get("type", "object" if "properties" in schema else "string")
     kind = kind[0] if isinstance(kind, list) and kind else kind
     if kind == "object":
-        return _example_object(schema, depth)
+        return _example_object(schema, root, depth)
     if kind == "array":
         items = schema.get("items")
-        return [_example(items, depth - 1)] if isinstance(items, Mapping) and depth else []
+        return [_example(items, root, depth - 1)] if isinstance(items, Mapping) and depth else []
     return {"integer": 1, "number": 1.5, "boolean": True, "null": None}.get(str(kind), "text")
 
 
-def _example_object(schema: Mapping[str, Any], depth: int) -> dict[str, Any]:
+def _followed(schema: Mapping[str, Any], root: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what a reference such as `#/$defs/City` stands for; one that leads nowhere is left as it is."""
+    for _ in range(len(root)):
+        if not isinstance(reference := schema.get("$ref"), str) or not reference.startswith("#/"):
+            return schema
+        target: Any = root
+        for key in reference[2:].split("/"):
+            target = target.get(key) if isinstance(target, Mapping) else None
+        if not isinstance(target, Mapping):
+            return schema
+        schema = target
+    return schema
+
+
+def _example_object(schema: Mapping[str, Any], root: Mapping[str, Any], depth: int) -> dict[str, Any]:
     properties = schema.get("properties")
     if not isinstance(properties, Mapping) or not depth:
         return {}
     required = schema.get("required")
     shown = required if isinstance(required, list) and required else list(properties)[:1]
-    return {name: _example(properties[name], depth - 1) for name in shown if isinstance(properties.get(name), Mapping)}
+    return {
+        name: _example(properties[name], root, depth - 1) for name in shown if isinstance(properties.get(name), Mapping)
+    }
 
 
 def _turns(messages: Iterable[Message]) -> Iterator[str]:
@@ -113,9 +133,14 @@ def _calls(message: Message) -> Iterator[tuple[str, str, str]]:
     """Yield id, name and arguments of the calls that an assistant message makes, in today's form or the one before it."""
     for call in message.get("tool_calls") or ():
         function = call.get("function") or {}
-        yield str(call.get("id") or ""), str(function.get("name") or ""), str(function.get("arguments") or "{}")
+        yield str(call.get("id") or ""), str(function.get("name") or ""), _arguments(function)
     if isinstance(function := message.get("function_call"), Mapping):
-        yield "", str(function.get("name") or ""), str(function.get("arguments") or "{}")
+        yield "", str(function.get("name") or ""), _arguments(function)
+
+
+def _arguments(function: Mapping[str, Any]) -> str:
+    given = function.get("arguments") or "{}"
+    return given if isinstance(given, str) else _compact(given)
 
 
 def _result(message: Message, names: Mapping[str, str]) -> str:

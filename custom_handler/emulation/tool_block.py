@@ -3,27 +3,32 @@
     head ──"{"──▶ arguments ──"}"──▶ after ──END──▶ over
       │  ──'"'──▶ quoted ────────────▶ │ ▲
       │  ──"{" of a whole call──▶ wrapper ┘└─ name + arguments ──▶ arguments …
-      └ a fault ──▶ failed: what was read since the last complete call is in `raw`, to be read as text
+      └ a fault ──▶ failed: `remains` tells what was read since the last complete call, to be read as text
 
-A call goes out when its object is complete, whatever becomes of the end marker; from COMMIT faultless characters of arguments
-on it goes out as it comes, and then there is no way back: a later fault or end of the text leaves it `cut`.
+A call goes out when its object is complete, whatever becomes of the end marker; from a WINDOW of faultless arguments on it goes
+out as it comes, and then there is no way back: a later fault or end of the text leaves it `cut`.
+
+Objects are read in windows that are counted from their first character. Where a fault lies is known by its window only, and so
+nothing depends on how the text was cut.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
-from typing import Any
+
+import regex
 
 from ..events import ReplyEvent, ToolCallArguments, ToolCallStart
 from . import tool_syntax as syntax
 from .lenient_json import JsonFault, LenientObject
 
-COMMIT = 512
-HEAD_LIMIT = 600
+WINDOW = 512
 PROSE_LIMIT = 200
+RESCAN_LIMIT = 1200
 
-_STRING = re.compile(r'(?:[^"\\]|\\.)*', re.DOTALL)
+_STRING = regex.compile(r'[^"\\]*+(?:\\.[^"\\]*+)*+', regex.DOTALL)
+_SPACE = regex.compile(r"\s*+")
+_BEHIND = (syntax.END, syntax.MARKER, syntax.GROUP)
 
 
 class ToolBlock:
@@ -32,8 +37,6 @@ class ToolBlock:
     def __init__(
         self, tools: syntax.DeclaredTools, new_id: Callable[[], str], index: int, *, progressive: bool
     ) -> None:
-        self.events: list[ReplyEvent] = []
-        self.raw: list[str] = []
         self.index = index
         self.over = False
         self.failed = False
@@ -41,6 +44,9 @@ class ToolBlock:
         self._tools = tools
         self._new_id = new_id
         self._progressive = progressive
+        self._events: list[ReplyEvent] = []
+        self._raw: list[str] = []  # what was read since the last complete call, up to the window
+        self._window: list[str] = []
         self._state: Callable[[], bool] = self._head
         self._begin("")
 
@@ -51,24 +57,28 @@ class ToolBlock:
             pass
         if ended and not self.over:
             self._break_off()
+        if self._committed:
+            self._tell(self._object.take())
         return self._at
 
     def take(self) -> list[ReplyEvent]:
         """Return the events since the last time."""
-        events, self.events = self.events, []
+        events, self._events = self._events, []
         return events
 
-    def _consume(self, end: int) -> str:
-        piece = self._text[self._at : end]
-        self._at = end
-        if not self._committed:
-            self.raw.append(piece)
-        return piece
+    def remains(self) -> tuple[str, str]:
+        """Return what was read of the call that failed: what is text for certain, and what is to be read again as text.
+
+        Only so much is read again that the work stays linear.
+        """
+        read, doubtful = "".join(self._raw), "".join(self._window)
+        return (read, doubtful) if len(read) > RESCAN_LIMIT else ("", read + doubtful)
 
     def _fault(self) -> bool:
         self.over = True
         self.cut = self._committed
         self.failed = not self._committed
+        self.index += self._committed
         return False
 
     def _break_off(self) -> None:
@@ -76,163 +86,167 @@ class ToolBlock:
         if self._state == self._after:
             self.over = True
         else:
-            self._consume(len(self._text))
+            self._keep(len(self._text))
             self._fault()
+
+    def _keep(self, end: int) -> None:
+        self._raw.append(self._text[self._at : end])
+        self._at = end
 
     def _begin(self, name: str) -> None:
         self._name = name
         self._object = LenientObject(self._tools.extras(name))
-        self._characters = 0
+        self._room = WINDOW
         self._committed = False
         self._pieces: list[str] = []
 
     def _head(self) -> bool:
         return self._open(syntax.HEAD)
 
-    def _open(self, pattern: Any) -> bool:
+    def _group(self) -> bool:
+        return self._open(syntax.GROUP)
+
+    def _open(self, pattern: regex.Pattern[str]) -> bool:
         """Read a call up to its arguments; the pattern's groups tell what these look like."""
-        found = pattern.match(self._text, self._at, partial=True)
-        if found is not None and found.partial and not self._ended and len(self._text) - self._at < HEAD_LIMIT:
+        limit = self._at + syntax.HEAD_LIMIT
+        found, undecided = syntax.first((pattern,), self._text, self._at, limit, ended=self._ended)
+        if undecided:
             return False
-        if found is None or found.partial or (name := self._resolved(found)) is None:
+        if found is None:
+            return self._fault()
+        groups = {kind for kind, text in found.groupdict().items() if text is not None}
+        sure = pattern is syntax.HEAD and "bare" not in groups
+        name = self._tools.resolve(found["name"], unknown=sure or "label" in groups) if "name" in groups else ""
+        if name is None:
             return self._fault()
         self._begin(name)
-        self._consume(found.end())
-        groups = found.groupdict()
-        if groups.get("null") is not None or groups.get("bare") is not None:
-            return self._emit_whole("{}")
-        kinds = {"object": self._arguments, "string": self._quoted, "wrapper": self._wrapper}
-        self._state = next(state for kind, state in kinds.items() if groups.get(kind) is not None)
+        self._keep(found.end())
+        if groups & {"null", "bare"}:
+            return self._complete("{}")
+        self._state = self._arguments if "object" in groups else self._quoted if "string" in groups else self._wrapper
         return True
-
-    def _resolved(self, found: Any) -> str | None:
-        """Name the tool that is called, "" where only the wrapper tells, None where it cannot be one."""
-        if (written := found["name"]) is None:
-            return ""
-        bare = found.groupdict().get("bare") is not None
-        return self._tools.resolve(written, unknown=not bare)
 
     def _arguments(self) -> bool:
-        """Read the object; its first COMMIT characters are looked at by themselves, so that no cut of the text matters."""
-        limit = len(self._text)
-        if self._progressive and not self._committed:
-            limit = min(limit, self._at + COMMIT - self._characters)
-        if not self._read_object(limit):
+        if not self._read_object():
             return self._fault()
         if self._object.done:
-            self._emit(self._object.take())
-            return self._completed()
-        if self._progressive and self._characters >= COMMIT:
-            self._emit(self._object.take())
-            self._committed = True
-            self.raw.clear()
+            return self._complete(self._object.take())
+        if self._progressive and not self._room:
+            self._commit()
         return self._at < len(self._text)
 
-    def _read_object(self, limit: int) -> bool:
+    def _read_object(self) -> bool:
+        """Read on in the object, to the end of the window at most; tells whether that went well."""
+        if not self._room:
+            if not self._committed:
+                self._raw += self._window
+            self._window.clear()
+            self._room = WINDOW
         try:
-            end = self._object.feed(self._text, self._at, limit)
+            end = self._object.feed(self._text, self._at, min(len(self._text), self._at + self._room))
         except JsonFault:
-            self._emit_rest()
             return False
-        self._characters += end - self._at
-        self._consume(end)
+        self._window.append(self._text[self._at : end])
+        self._room -= end - self._at
+        self._at = end
         return True
+
+    def _commit(self) -> None:
+        """Let the call go out as it comes."""
+        if not self._committed:
+            self._committed = True
+            self._raw.clear()
+            self._window.clear()
+            self._events.append(ToolCallStart(self.index, self._new_id(), self._name))
 
     def _quoted(self) -> bool:
         """Read a JSON string that holds the object."""
         start = self._at + (not self._pieces)
         found = _STRING.match(self._text, start)
         end = found.end() if found is not None else start
-        if end < len(self._text) and self._text[end] == '"':
-            self._pieces.append(self._consume(end + 1))
-            return self._emit_text(lambda: syntax.unquote("".join(self._pieces)))
-        if end > self._at:
-            self._pieces.append(self._consume(end))
-        return False
+        closed = self._text[end : end + 1] == '"'
+        if end + closed > self._at:
+            self._pieces.append(self._text[self._at : end + closed])
+            self._keep(end + closed)
+        return closed and self._complete_text(lambda: syntax.unquote("".join(self._pieces)))
 
     def _wrapper(self) -> bool:
         """Read a JSON object that holds the whole call, name and arguments."""
-        if not self._read_object(len(self._text)):
+        if not self._read_object():
             return self._fault()
-        self._pieces.append(self._object.take())
         if not self._object.done:
-            return False
+            return self._at < len(self._text)
         try:
-            written, arguments = syntax.unwrap("".join(self._pieces))
+            written, arguments = syntax.unwrap(self._object.take())
         except JsonFault:
             return self._fault()
         if (name := self._tools.resolve(written)) is None:
             return self._fault()
         self._name = name
-        return self._emit_text(lambda: arguments)
+        return self._complete_text(lambda: arguments)
 
-    def _emit_text(self, arguments: Callable[[], str]) -> bool:
+    def _complete_text(self, arguments: Callable[[], str]) -> bool:
         try:
-            return self._emit_whole(syntax.strict_arguments(arguments(), self._tools.extras(self._name)))
+            return self._complete(syntax.strict_arguments(arguments(), self._tools.extras(self._name)))
         except JsonFault:
             return self._fault()
 
-    def _emit_whole(self, arguments: str) -> bool:
-        self._emit(arguments)
-        return self._completed()
-
-    def _emit(self, arguments: str) -> None:
-        if not self._committed:
-            self.events.append(ToolCallStart(self.index, self._new_id(), self._name))
-        if arguments:
-            self.events.append(ToolCallArguments(self.index, arguments))
-
-    def _emit_rest(self) -> None:
-        if self._committed:
-            self._emit(self._object.take())
-
-    def _completed(self) -> bool:
-        self.index += 1
-        self.raw.clear()
+    def _complete(self, arguments: str) -> bool:
+        self._commit()
+        self._tell(arguments)
         self._committed = False
+        self.index += 1
+        self._raw.clear()
+        self._window.clear()
         self._state = self._after
         return True
 
+    def _tell(self, arguments: str) -> None:
+        if arguments:
+            self._events.append(ToolCallArguments(self.index, arguments))
+
     def _after(self) -> bool:
         """Find the end marker behind a complete call, or a further call; drop what little an agent leaves between."""
-        litter = syntax.LITTER.match(self._text, self._at)
-        if litter is not None:
-            self._at = litter.end()
-        if self._at == len(self._text):
+        limit = self._at + syntax.HEAD_LIMIT
+        space = _SPACE.match(self._text, self._at, limit)
+        here = space.end() if space is not None else self._at
+        if here == len(self._text):
             return False
-        if self._ended and syntax.END.fullmatch(self._text, self._at, partial=True):
-            self._at = len(self._text)  # an end marker that was cut off
+        found, undecided = syntax.first(_BEHIND, self._text, here, limit, ended=self._ended)
+        if undecided:
             return False
-        for pattern, state in ((syntax.END, self._end), (syntax.MARKER, self._next_block), (syntax.GROUP, self._group)):
-            found = pattern.match(self._text, self._at, partial=True)
-            if found is not None and not found.partial:
-                self._state = state
-                return True
-            if found is not None and not self._ended and len(self._text) - self._at < HEAD_LIMIT:
-                return False
+        if found is not None:
+            return self._follow(found, here)
+        if self._ended and syntax.END.fullmatch(self._text, here, partial=True):
+            self._at = len(self._text)  # an end marker that stands at the end, or is cut off there
+            return False
+        litter = syntax.LITTER if here == self._at else syntax.LOOSE_LITTER
+        found, undecided = syntax.first((litter,), self._text, here, limit, ended=self._ended)
+        if undecided:
+            return False
+        if found is not None:
+            self._at = found.end()
+            return True
         return self._prose()
 
-    def _group(self) -> bool:
-        return self._open(syntax.GROUP)
-
-    def _next_block(self) -> bool:
+    def _follow(self, found: regex.Match[str], here: int) -> bool:
+        """Go on to a further group, or leave a block that is over, before a marker that opens the next."""
+        if found.re is syntax.GROUP:
+            self._at = here
+            self._state = self._group
+            return True
         self.over = True
-        return False
-
-    def _end(self) -> bool:
-        found = syntax.END.match(self._text, self._at)
-        self._at = found.end() if found is not None else self._at
-        self.over = True
+        if found.re is syntax.END:
+            self._at = found.end()
         return False
 
     def _prose(self) -> bool:
         """Drop prose before an end marker that is near; without one the block ended with its object, and prose is text."""
         near = self._at + PROSE_LIMIT
-        found = syntax.END.search(self._text, self._at, near)
+        found = syntax.END_AHEAD.search(self._text, self._at, near)
         start = syntax.MARKER.search(self._text, self._at, near)
         if found is not None and (start is None or found.start() < start.start()):
             self._at = found.start()
-            self._state = self._end
             return True
         if start is None and not self._ended and len(self._text) < near:
             return False

@@ -5,8 +5,8 @@
     arguments: {"city": "Recife"}  any of several labels, or none; on the same line or a later one; in a code fence
     FUNCTION_CALL_END
 
-All patterns are asked for partial matches, so each ends in a character that decides: what is read never depends on how the
-text was cut.
+All patterns are asked for partial matches, in windows of bounded length, and end in a character that decides: what is read
+never depends on how the text was cut, and what is undecided is never long.
 """
 
 from __future__ import annotations
@@ -20,53 +20,98 @@ import regex
 
 from .lenient_json import JsonFault, LenientObject
 
+HEAD_LIMIT = 600
+
 _START = r"(?:FUNCTION|TOOL)[_ ]CALL[_ ]START"
 _END = r"(?:(?:FUNCTION|TOOL)[_ ]CALL[_ ]END|END[_ ](?:FUNCTION|TOOL)[_ ]CALL)"
 _OPENING = r"[*_`\[<(\#]{0,4}+[ \t]?+"
+_CLOSING = r"[*_`\])>]{0,4}+(?=[\s\S])"
 _QUOTES = r"[*\"'`]{0,3}+"
-_LABELLED = (
-    rf"{_QUOTES}(?:function[_ ]?name|tool[_ ]?name|name|tool|function|nome|ferramenta){_QUOTES}[ \t]*+[:=][ \t]*+"
-)
-_ARGUMENTS = (
-    rf"{_QUOTES}(?:arguments?|argumentos|args|param(?:eter)?s|par[aâ]metros|input){_QUOTES}[ \t]*+[:=]\s*+\**+\s*+"
-)
+_NAME_WORD = r"(?:function|tool)(?:[_ ]?name)?|name|nome|ferramenta|fun[cç][aã]o|action"
+_ARGUMENTS_WORD = r"arguments?|argumentos|args|param(?:eter)?s|par[aâ]metros|(?:action[_ ])?input"
+_LABELLED = rf"{_QUOTES}(?:{_NAME_WORD}){_QUOTES}[ \t]*+[:=]\s*+"
+_ARGUMENTS = rf"{_QUOTES}(?:{_ARGUMENTS_WORD}){_QUOTES}[ \t]*+[:=]?+\s*+\**+\s*+"
+_ID = r"(?:(?:call_?|tool_call_)?id[ \t]*+[:=][^\n]{0,80}+\n\s*+)?+"
 _FENCE = r"(?:```\w*+\s*+)?+"
-_NAME = rf"(?:{_LABELLED})?{_QUOTES}(?P<name>[\w.\-]{{1,128}}+){_QUOTES}(?:\(\))?+[*`:,]{{0,3}}+"
-_VALUE = rf"{_FENCE}(?:(?P<object>(?=\{{))|(?P<string>(?=\"))|(?P<null>null(?=\W)))"
-_FLAGS = regex.IGNORECASE | regex.VERSION1
+_NAME = (
+    rf"(?:{_LABELLED})?{_QUOTES}(?P<name>[\w.\-]{{1,128}}+){_QUOTES}"
+    r"(?:\((?=\s*+[{)])\s*+\)?+)?+[*`:,]{0,3}+"
+)
+_VALUE = r"(?:```\w*+\s*+|`)?+'?+(?:(?P<object>(?=\{))|(?P<string>(?=\"))|(?P<null>(?:null|none)(?=\W)))"
+
+# Not VERSION1: with its full case-folding "ﬅ" would be two letters of START.
+_FLAGS = regex.IGNORECASE
 
 MARKER = regex.compile(rf"{_OPENING}{_START}", _FLAGS)
 FENCED_MARKER = regex.compile(rf"```[^\n`]{{0,40}}+\n\s{{0,80}}+{_OPENING}{_START}", _FLAGS)
-END = regex.compile(rf"{_OPENING}/?+{_END}", _FLAGS)
-DECORATION = regex.compile(r"[*_`\])>]*+[ \t]*+")
+END = regex.compile(rf"{_OPENING}/?+{_END}{_CLOSING}", _FLAGS)
+END_AHEAD = regex.compile(rf"{_OPENING}/?+{_END}", _FLAGS)
+END_OR_MARKER = regex.compile(
+    rf"(?P<end>{_OPENING}/?+{_END}{_CLOSING})|(?<=\n){_OPENING}{_START}(?=[\s\S])", _FLAGS
+)
 
 # What may stand between the start marker and the arguments.
 HEAD = regex.compile(
-    rf"[*_`\])>:]{{0,4}}+(?!\w)\s*+(?:(?:call_?|tool_call_)?id[ \t]*+[:=][^\n]{{0,80}}+\n\s*+)?+{_FENCE}\[?+\s*+"
-    rf"(?:(?P<wrapper>(?=\{{))|{_NAME}(?:\s*+(?:{_ARGUMENTS})?+{_VALUE}|\s*+(?:{_ARGUMENTS})?+(?P<bare>(?={_OPENING}/?+{_END}))))",
+    rf"[*_`\])>:]{{0,4}}+(?!\w)\s*+{_ID}{_FENCE}\[?+\s*+"
+    rf"(?:(?P<wrapper>(?=\{{))|{_NAME}\s*+{_ID}(?:{_ARGUMENTS})?+(?:{_VALUE}|(?P<bare>(?={END_AHEAD.pattern}))))",
     _FLAGS,
 )
 # A further call in the same block: the name alone on its line, then arguments.
 GROUP = regex.compile(
-    rf"(?:(?P<wrapper>(?=\{{))|{_NAME}[ \t]*+\r?+\n\s*+(?:{_ARGUMENTS}{_VALUE}|{_FENCE}(?P<object>(?=\{{))))", _FLAGS
+    rf"(?:(?P<wrapper>(?=\{{))"
+    rf"|{_NAME}[ \t]*+\r?+\n\s*+(?:(?P<label>){_ARGUMENTS}{_VALUE}|{_FENCE}(?P<object>(?=\{{))))",
+    _FLAGS,
 )
-# What an agent leaves behind the object: a brace or bracket too many, a fence, a special token.
-LITTER = regex.compile(r"(?:[\s}\])`*,;]|<\|[^|>\n]{0,40}+\|>)++", _FLAGS)
+# What an agent leaves behind the object: right behind it, and behind white space, where it could also be text.
+LITTER = regex.compile(r"[}\]),;*`'\"]++|<\|[^|>\n]{0,40}+\|>")
+LOOSE_LITTER = regex.compile(r"[}\]),;]++|```(?=\s)|<\|[^|>\n]{0,40}+\|>")
 
 # Agents go on after a call as if it had been answered; what such a label opens is invented.
+_TAIL = (
+    r"(?:[ \t]++(?:of|from|for|by|d[aeo]s?|para|id|name)\b[^\n:\]]{0,120}+"
+    r"|[ \t]*+\#?+\d{1,3}+|[ \t]*+\([^\n)]{0,80}+\))?+[*_`]{0,3}+[ \t]*+"
+)
 INVENTED = regex.compile(
     r"[*_\#>\-\[ ]{0,6}+(?:"
-    r"(?:(?:tool|function)[ _](?:call[ _])?)?(?:results?|outputs?|responses?|observation)\b[^\n:\]]{0,60}+[:\]]"
-    r"|(?:resultados?|observa[cç][aã]o|sa[ií]da|resposta d[ae])\b[^\n:\]]{0,60}+[:\]]"
-    r"|(?:user|human|usu[aá]rio)\]?+\**+[:\n]"
-    r"|FUNCTION_RESULT|TOOL_RESULT)",
+    rf"(?:tool|function)[ _](?:call[ _])?(?:results?|outputs?|responses?)\b{_TAIL}[:\]\n]"
+    rf"|(?:results?|outputs?|responses?|observations?|resultados?|observa[cç][aã]o|sa[ií]da|retorno)\b{_TAIL}[:\]]"
+    r"|resposta[ \t]++d[ae]\b[^\n:\]]{0,60}+[:\]]"
+    r"|(?:user|human|usu[aá]rio|tool|ferramenta)\]?+\**+[ \t]*+[:\n]"
+    r"|(?:FUNCTION|TOOL)_(?:CALL_)?(?:RESULT|RESPONSE|OUTPUT)"
+    r"|</?+(?:tool|function)[_-](?:call[_-])?(?:results?|responses?|outputs?)>"
+    r"|<(?:results?|observation|output)>)",
     _FLAGS,
 )
 
+CODE_FENCE = regex.compile(r"(?:`{3,40}+|~{3,40}+)(?=[^`~])")
+THINK = regex.compile(r"<think(?:ing)?>", _FLAGS)
+THOUGHT = regex.compile(r"</think(?:ing)?>", _FLAGS)
+REST_OF_LINE = regex.compile(r"[ \t]{0,80}+\r?+\n")
+
 _LEGAL_NAME = regex.compile(r"[A-Za-z_][A-Za-z0-9_.\-]{0,63}")
-_LABEL = regex.compile(r"arguments?|argumentos|args|parameters|params|input|id", _FLAGS)
-_NAME_KEYS = ("function_name", "tool_name", "name", "tool", "function")
+_NO_NAME = regex.compile(rf"{_NAME_WORD}|{_ARGUMENTS_WORD}|{_START}|{_END}|id", _FLAGS)
+_PREFIX = regex.compile(r"(?:functions?|tools?|default_api)\.")
+_NAME_KEYS = ("function_name", "tool_name", "name", "tool", "function", "nome")
 _ARGUMENT_KEYS = ("arguments", "parameters", "args", "params", "input", "argumentos")
+_OTHER_KEYS = frozenset({"type", "id", "call_id", "tool_call_id", "index"})
+
+
+def first(
+    patterns: Iterable[regex.Pattern[str]], text: str, at: int, end: int, *, ended: bool
+) -> tuple[regex.Match[str] | None, bool]:
+    """Return the match of the first pattern that matches at `at`, looking no further than `end`.
+
+    The second value tells that nothing is certain before more text has come; that happens only where the text stops short of
+    `end` and the reply has not `ended`.
+    """
+    open_end = not ended and len(text) < end
+    for pattern in patterns:
+        found = pattern.match(text, at, end, partial=True)
+        if found is not None and not found.partial:
+            return found, False
+        if found is not None and open_end:
+            return None, True
+    return None, False
 
 
 class DeclaredTools:
@@ -80,15 +125,15 @@ class DeclaredTools:
         folded: dict[str, list[str]] = {}
         for name in schemas:
             folded.setdefault(_folded(name), []).append(name)
-        self._folded = {key: names[0] for key, names in folded.items() if len(names) == 1}
+        self._folded = {key: names[0] for key, names in folded.items() if key and len(names) == 1}
 
     def resolve(self, written: str, *, unknown: bool = True) -> str | None:
         """Tell which tool is meant; an `unknown` name is passed on when it could be one, for the client to answer."""
         if written in self._schemas:
             return written
-        name = written.removeprefix("functions.").removeprefix("tools.").rstrip(".")
+        name = _PREFIX.sub("", written, count=1).rstrip(".")
         known = name if name in self._schemas else self._folded.get(_folded(name))
-        return known or (name if unknown and _LEGAL_NAME.fullmatch(name) and not _LABEL.fullmatch(name) else None)
+        return known or (name if unknown and _LEGAL_NAME.fullmatch(name) and not _NO_NAME.fullmatch(name) else None)
 
     def extras(self, name: str) -> frozenset[str]:
         """Name the top-level arguments to leave out: the platform's, unless the tool's schema declares them."""
@@ -97,15 +142,17 @@ class DeclaredTools:
 
 
 def _folded(name: str) -> str:
-    """Drop what agents change in a name: accents, case, and the kind of dash."""
+    """Drop what agents change in a name: accents, case, and what parts its words."""
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
-    return regex.sub(r"[-_. ]+", "_", plain)
+    return regex.sub(r"[-_. ]+", "", plain)
 
 
 def strict_arguments(text: str, drop: Iterable[str]) -> str:
-    """Return the one JSON object that `text` is, as strict JSON; raises JsonFault where it is none, or more than one."""
-    reader = LenientObject(frozenset(drop))
+    """Return the one JSON object that `text` is, or none for no text, as strict JSON; raises JsonFault where it is more or else."""
     stripped = text.strip()
+    if not stripped:
+        return "{}"
+    reader = LenientObject(frozenset(drop))
     end = reader.feed(stripped)
     if not reader.done or stripped[end:]:
         raise JsonFault("not exactly one object")
@@ -123,21 +170,24 @@ def unquote(text: str) -> str:
 
 def unwrap(strict: str) -> tuple[str, str]:
     """Return the name and the arguments that a JSON object of a whole call names; raises JsonFault where it names none."""
-    members = _members(strict)
-    if isinstance(
-        members.get("function", ("",))[0], dict
-    ):  # {"type": "function", "function": {"name": …, "arguments": …}}
-        members = _members(members["function"][1])
+    try:
+        members = _members(strict)
+        function = members.get("function")
+        if function is not None and isinstance(function[0], dict):  # {"type": "function", "function": {"name": …, …}}
+            members = _members(function[1])
+    except RecursionError as error:
+        raise JsonFault("nested too deep for the name of a call") from error
     name = next((members[key][0] for key in _NAME_KEYS if key in members), None)
     value, raw = next((members[key] for key in _ARGUMENT_KEYS if key in members), (None, "{}"))
-    if not isinstance(name, str) or not (value is None or isinstance(value, str | dict)):
+    lost = raw == "{}" and value is None and set(members) - _OTHER_KEYS - set(_NAME_KEYS)
+    if not isinstance(name, str) or lost or not (value is None or isinstance(value, str | dict)):
         raise JsonFault("no call")
     return name, value if isinstance(value, str) else "{}" if value is None else raw
 
 
 def _members(strict: str) -> dict[str, tuple[Any, str]]:
     """Split a compact strict JSON object into its members, each as value and as written: numbers keep their digits."""
-    decoder = json.JSONDecoder()
+    decoder = json.JSONDecoder(parse_int=float)
     members: dict[str, tuple[Any, str]] = {}
     at = 1
     while strict[at] != "}":

@@ -15,6 +15,7 @@ from litellm.types.utils import CallTypes
 from ..handler import open_first
 from ..replies import PROVIDER
 from ..settings import Settings
+from .keys import require_key
 from .response_headers import add_header, install
 
 # What config.yaml takes from the environment and cannot start without.
@@ -34,9 +35,13 @@ class Plugin(CustomLogger):  # type: ignore[misc]
     async def async_pre_call_deployment_hook(
         self, kwargs: dict[str, Any], call_type: CallTypes | None
     ) -> dict[str, Any] | None:
-        """Have a stream of ours opened first; LiteLLM calls this once an attempt, for every provider."""
-        ours = call_type == CallTypes.acompletion and _provider(kwargs) == PROVIDER
-        return open_first(kwargs) if ours and kwargs.get("stream") is True else None
+        """Have a stream of ours opened first, and another provider's key looked for; called once an attempt."""
+        provider = _provider(kwargs)
+        if provider != PROVIDER:
+            await require_key(provider, kwargs)
+        elif call_type == CallTypes.acompletion and kwargs.get("stream") is True:
+            return open_first(kwargs)
+        return None
 
     async def async_post_call_failure_hook(
         self, request_data: dict[str, Any], original_exception: Exception, *_: Any, **__: Any

@@ -252,4 +252,4 @@ def _told(error: Exception, step: Step[Any]) -> StackspotError:
 def _reason(error: Exception, url: str) -> str:
     with contextlib.suppress(httpx.InvalidURL):
         url = httpx.URL(url).host or url
-    return f"{url}: {error or type(error).__name__}"
+    return f"{url}: {str(error) or type(error).__name__}"

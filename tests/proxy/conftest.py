@@ -27,12 +27,12 @@ START_SECONDS = 120
 
 
 @contextlib.contextmanager
-def process(command: list[str], log: Path, **environ: str) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a command from the project's folder; what it prints goes to `log`."""
+def process(command: list[str], log: Path, cwd: Path = ROOT, **environ: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a command in a process group of its own; what it prints goes to `log`."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("STACKSPOT_", "LITELLM_"))}
     with log.open("wb") as output:
         running = subprocess.Popen(
-            command, cwd=ROOT, env=inherited | environ, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
+            command, cwd=cwd, env=inherited | environ, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
         )
         try:
             yield running

@@ -1,0 +1,44 @@
+"""Tells a caller which key the operator has not set, before a provider of config.yaml is asked without one.
+
+Left to themselves these answer 401, which reads as the caller's own key being wrong, or try for half a minute with no key.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import boto3
+import litellm
+
+# By provider, the names under which LiteLLM looks for its key; the first is the one to recommend.
+_KEYS = {
+    "groq": ("GROQ_API_KEY",),
+    "fireworks_ai": ("FIREWORKS_AI_API_KEY", "FIREWORKS_API_KEY", "FIREWORKSAI_API_KEY", "FIREWORKS_AI_TOKEN"),
+}
+
+
+async def require_key(provider: str, kwargs: Mapping[str, Any]) -> None:
+    """Raise LiteLLM's ServiceUnavailableError (503) where the called deployment has no key."""
+    names = _KEYS.get(provider, ())
+    if names and not kwargs.get("api_key") and not any(os.environ.get(name) for name in names):
+        raise _unconfigured(names[0], provider, kwargs)
+    given = any(name.startswith("aws_") and name != "aws_region_name" for name in kwargs)
+    if provider == "bedrock" and not given and not await asyncio.to_thread(_has_aws_credentials):
+        raise _unconfigured("AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY,", provider, kwargs)
+
+
+def _unconfigured(names: str, provider: str, kwargs: Mapping[str, Any]) -> Exception:
+    model = str(kwargs.get("model"))
+    message = f"This proxy has no key for {model}: its operator can set {names} in .env and start it again."
+    error: Exception = litellm.ServiceUnavailableError(message=message, model=model, llm_provider=provider)
+    return error
+
+
+@functools.cache
+def _has_aws_credentials() -> bool:
+    """Look where the AWS SDK looks: the environment, its files, the machine's role."""
+    return boto3.Session().get_credentials() is not None

@@ -1,0 +1,143 @@
+"""The settings, from a mapping and from the process with its `.env`."""
+
+from __future__ import annotations
+
+import pytest
+
+from custom_handler.errors import ConfigurationError
+from custom_handler.settings import Settings
+
+NAMES = {
+    "client_id": "CLIENT_ID",
+    "client_secret": "CLIENT_SECRET",
+    "realm": "REALM",
+    "agent_id": "GENAI_AGENT_ID",
+    "idm_url": "IDM_URL",
+    "inference_url": "INFERENCE_URL",
+    "log_level": "LOG_LEVEL",
+}
+WITH_PREFIX_ONLY = {"idm_url", "inference_url", "log_level"}
+
+
+@pytest.fixture
+def empty_environment(monkeypatch, tmp_path):
+    """A process in an empty folder that was given no setting."""
+    for name in NAMES.values():
+        for prefix in ("", "STACKSPOT_"):
+            monkeypatch.setenv(prefix + name, "")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("field", NAMES)
+def test_every_name_is_found_with_the_prefix(field):
+    assert getattr(Settings.from_mapping({f"STACKSPOT_{NAMES[field]}": "value"}), field) == "value"
+
+
+@pytest.mark.parametrize("field", NAMES.keys() - WITH_PREFIX_ONLY)
+def test_the_names_of_the_account_are_found_without_the_prefix(field):
+    assert getattr(Settings.from_mapping({NAMES[field]: "value"}), field) == "value"
+
+
+def test_the_name_with_the_prefix_wins():
+    assert Settings.from_mapping({"REALM": "plain", "STACKSPOT_REALM": "prefixed"}).realm == "prefixed"
+
+
+def test_an_empty_name_with_the_prefix_does_not_win():
+    assert Settings.from_mapping({"REALM": "plain", "STACKSPOT_REALM": " \n"}).realm == "plain"
+
+
+@pytest.mark.parametrize("value", ["secret", " secret", "secret\n", "\t secret \r\n"])
+def test_blanks_and_newlines_around_a_value_are_removed(value):
+    assert Settings.from_mapping({"CLIENT_SECRET": value}).client_secret == "secret"
+
+
+def test_what_is_inside_a_value_is_kept():
+    assert Settings.from_mapping({"CLIENT_SECRET": "a&b+c% d"}).client_secret == "a&b+c% d"
+
+
+def test_an_address_loses_its_last_slash():
+    assert Settings.from_mapping({"STACKSPOT_IDM_URL": "http://idm/"}).idm_url == "http://idm"
+
+
+def test_without_settings_the_hosts_are_those_of_the_platform():
+    settings = Settings.from_mapping({})
+    assert (settings.idm_url, settings.inference_url) == (
+        "https://idm.stackspot.com",
+        "https://genai-inference-app.stackspot.com",
+    )
+    assert (settings.require_correlation_id, settings.timeout) == (False, 600.0)
+
+
+def test_there_is_no_default_realm():
+    assert Settings.from_mapping({"CLIENT_ID": "a", "CLIENT_SECRET": "b"}).missing() == ("REALM",)
+
+
+def test_missing_settings_name_themselves_and_where_to_put_them():
+    with pytest.raises(ConfigurationError) as raised:
+        Settings(realm="acme").require_credentials()
+    assert "CLIENT_ID, CLIENT_SECRET" in raised.value.message
+    assert "REALM" not in raised.value.message
+    assert ".env" in raised.value.message
+
+
+def test_complete_settings_miss_nothing():
+    settings = Settings(client_id="a", client_secret="b", realm="c")
+    settings.require_credentials()
+    assert settings.missing() == ()
+
+
+def test_the_secret_does_not_show_in_the_representation():
+    shown = repr(Settings(client_id="visible", client_secret="hidden"))
+    assert "visible" in shown
+    assert "hidden" not in shown
+
+
+@pytest.mark.parametrize("raw", ["true", "TRUE", "1", "yes", " on\n"])
+def test_a_switch_is_on_in_the_usual_spellings(raw):
+    assert Settings.from_mapping({"STACKSPOT_REQUIRE_CORRELATION_ID": raw}).require_correlation_id is True
+
+
+@pytest.mark.parametrize("raw", ["false", "0", "No", "off", ""])
+def test_a_switch_is_off_in_the_usual_spellings(raw):
+    assert Settings.from_mapping({"STACKSPOT_REQUIRE_CORRELATION_ID": raw}).require_correlation_id is False
+
+
+def test_a_switch_that_is_none_is_an_error_that_names_it():
+    with pytest.raises(ConfigurationError, match="STACKSPOT_REQUIRE_CORRELATION_ID is 'perhaps'"):
+        Settings.from_mapping({"STACKSPOT_REQUIRE_CORRELATION_ID": "perhaps"})
+
+
+@pytest.mark.parametrize("raw", ["soon", "0", "-1", "nan", "inf", "10s"])
+def test_seconds_that_are_none_are_an_error_that_names_them(raw):
+    with pytest.raises(ConfigurationError, match=f"STACKSPOT_TIMEOUT is '{raw}'"):
+        Settings.from_mapping({"STACKSPOT_TIMEOUT": raw})
+
+
+def test_seconds_may_have_a_fraction():
+    assert Settings.from_mapping({"STACKSPOT_TIMEOUT": "2.5"}).timeout == 2.5
+
+
+def test_dotenv_fills_what_the_environment_leaves_out(empty_environment, monkeypatch):
+    (empty_environment / ".env").write_text('REALM="from-file"\nCLIENT_ID=from-file\nCLIENT_SECRET\n', encoding="utf-8")
+    monkeypatch.setenv("CLIENT_ID", "from-environment")
+    settings = Settings.load()
+    assert (settings.realm, settings.client_id, settings.client_secret) == ("from-file", "from-environment", "")
+
+
+def test_a_blank_in_the_environment_does_not_hide_dotenv(empty_environment, monkeypatch):
+    (empty_environment / ".env").write_text("REALM=from-file\n", encoding="utf-8")
+    monkeypatch.setenv("REALM", " ")
+    assert Settings.load().realm == "from-file"
+
+
+def test_dotenv_of_another_folder_can_be_named(empty_environment):
+    (empty_environment / "there").mkdir()
+    (empty_environment / "there" / ".env").write_text("REALM=there\n", encoding="utf-8")
+    assert (Settings.load(empty_environment / "there").realm, Settings.load().realm) == ("there", "")
+
+
+def test_dotenv_never_overrides_the_environment_whatever_the_prefix(empty_environment, monkeypatch):
+    (empty_environment / ".env").write_text("STACKSPOT_REALM=from-file\n", encoding="utf-8")
+    monkeypatch.setenv("REALM", "from-environment")
+    assert Settings.load().realm == "from-environment"

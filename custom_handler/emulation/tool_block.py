@@ -232,7 +232,7 @@ class ToolBlock:
     def _follow(self, found: regex.Match[str], here: int) -> bool:
         """Go on to a further group, or leave a block that is over, before a marker that opens the next."""
         if found.re is syntax.GROUP:
-            self._at = here
+            self._keep(here)
             self._state = self._group
             return True
         self.over = True

@@ -1,44 +1,55 @@
 """Reads a code fence that opens with a tool call: followed by prose it is documentation, at the end of the reply it is calls.
 
-block ──over──▶ inside ──"```"──▶ behind ──end of the reply──▶ the calls count
-  ▲               │ marker          │ marker, or a fence that opens with one
+block ──over──▶ inside ──"```"──▶ behind ──end of the reply, or a bare marker──▶ the calls count
+  ▲               │ marker          │ a fence that opens with a marker
   └───────────────┴─────────────────┘ anything else, or a block that fails ──▶ documentation
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
+
+import regex
 
 from ..events import ReplyEvent
 from . import tool_syntax as syntax
 from .tool_block import ToolBlock
 
-_SPACE = re.compile(r"[\s\ufeff]*")
+_SPACE = regex.compile(r"[\s\ufeff]*+")
+_FENCE_END = regex.compile(r"```")
 
 
 class FencedCalls:
-    """Reads on from behind the first marker; `opening` is the text up to there. Nothing goes out before it is `over`."""
+    """Reads on from behind the first marker; `opening` is the text up to there. Nothing goes out before it is `over`.
+
+    Then either there are `events`, or what was read is text: `said` for certain, and `again` to be read again as text.
+    """
 
     def __init__(self, tools: syntax.DeclaredTools, new_id: Callable[[], str], index: int, opening: str) -> None:
         self.events: list[ReplyEvent] = []
-        self.raw = [opening]
         self.index = index
         self.over = False
+        self.closed = False
+        self.said = self.again = ""
+        self._raw = [opening]
         self._tools = tools
         self._new_id = new_id
-        self._closed = False
         self._open_block()
 
     def read(self, text: str, at: int, *, ended: bool) -> int:
-        """Read on from `at`; returns up to where. When it is `over` without events, `raw` is ordinary text."""
+        """Read on from `at`, to the end of the reply if it has `ended`; returns up to where."""
         self._text, self._at, self._ended = text, at, ended
         while not self.over and self._state():
             pass
-        self.raw.append(text[at : self._at])
+        self._raw.append(text[at : self._at])
+        if self.over and not self.events:
+            raw = "".join(self._raw)
+            self.again = self._block.remains()[1] if self._block.failed else ""
+            self.said = raw[: len(raw) - len(self.again)]
         return self._at
 
     def _open_block(self) -> None:
+        self.closed = False
         self._block = ToolBlock(self._tools, self._new_id, self.index, progressive=False)
         self._state: Callable[[], bool] = self._in_block
 
@@ -60,23 +71,21 @@ class FencedCalls:
         if self._at == len(self._text):
             self.over = self._ended
             return False
-        if not self._closed:
-            head = self._text[self._at : self._at + 3]
-            if head == "```":
-                self._at += 3
-                self._closed = True
-                return True
-            if not self._ended and "```".startswith(head):
-                return False
-        pattern = syntax.FENCED_MARKER if self._closed else syntax.MARKER
-        found = pattern.match(self._text, self._at, partial=True)
-        if found is None or (found.partial and self._ended):
+        patterns = (syntax.FENCED_MARKER, syntax.MARKER) if self.closed else (_FENCE_END, syntax.MARKER)
+        limit = self._at + syntax.HEAD_LIMIT
+        found, undecided = syntax.first(patterns, self._text, self._at, limit, ended=self._ended)
+        if undecided:
+            return False
+        if found is None:
             return self._is_documentation()
-        if found.partial:
+        if self.closed and found.re is syntax.MARKER:
+            self.over = True
             return False
         self._at = found.end()
-        self._closed = False
-        self._open_block()
+        if found.re is _FENCE_END:
+            self.closed = True
+        else:
+            self._open_block()
         return True
 
     def _is_documentation(self) -> bool:

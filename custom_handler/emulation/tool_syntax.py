@@ -93,7 +93,7 @@ _NO_NAME = regex.compile(rf"{_NAME_WORD}|{_ARGUMENTS_WORD}|{_START}|{_END}|id", 
 _PREFIX = regex.compile(r"(?:functions?|tools?|default_api)\.")
 _NAME_KEYS = ("function_name", "tool_name", "name", "tool", "function", "nome")
 _ARGUMENT_KEYS = ("arguments", "parameters", "args", "params", "input", "argumentos")
-_OTHER_KEYS = frozenset({"type", "id", "call_id", "tool_call_id", "index"})
+_CALL_KEYS = frozenset({*_NAME_KEYS, *_ARGUMENT_KEYS, "type", "id", "call_id", "tool_call_id", "index"})
 
 
 def first(
@@ -179,9 +179,10 @@ def unwrap(strict: str) -> tuple[str, str]:
         raise JsonFault("nested too deep for the name of a call") from error
     name = next((members[key][0] for key in _NAME_KEYS if key in members), None)
     value, raw = next((members[key] for key in _ARGUMENT_KEYS if key in members), (None, "{}"))
-    lost = raw == "{}" and value is None and set(members) - _OTHER_KEYS - set(_NAME_KEYS)
-    if not isinstance(name, str) or lost or not (value is None or isinstance(value, str | dict)):
+    if not isinstance(name, str) or not (value is None or isinstance(value, str | dict)):
         raise JsonFault("no call")
+    if raw == "{}" and not members.keys() <= _CALL_KEYS:
+        raise JsonFault("members that are neither of the call nor of its arguments")
     return name, value if isinstance(value, str) else "{}" if value is None else raw
 
 

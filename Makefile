@@ -1,7 +1,17 @@
 # Two commands on a fresh machine with python3 (3.10 to 3.13) and make: `make run` and `make test`.
 PYTHON ?= python3
 PORT ?= 4000
-PIP = -m pip install --quiet --disable-pip-version-check --require-hashes -r
+
+# Installs a lock file; a dot for each package shows that it gets on, and a failure says why.
+define install
+	@echo "Installing $(2) into $(1) …"
+	@{ $(1)/bin/python -m pip install --disable-pip-version-check --require-hashes -r $(3); echo $$? > $(1)/.status; } \
+	  | awk '/^Collecting/ { printf "."; fflush() } END { print "" }'; exit $$(cat $(1)/.status)
+	@touch $@
+endef
+
+LOCK = .venv/bin/uv pip compile --quiet --universal --generate-hashes --no-annotate --no-emit-index-url \
+  --python-version 3.10 --custom-compile-command 'make lock'
 
 .PHONY: run test check format lock clean
 
@@ -24,11 +34,10 @@ format: .venv/.test
 
 # Pins the whole tree with hashes, in one file for all supported versions of Python.
 lock: .venv/.run
-	.venv/bin/python -m pip install --quiet uv==0.9.*
-	for file in requirements requirements-test requirements-clients; do \
-	  .venv/bin/uv pip compile --quiet --universal --generate-hashes --no-annotate --no-emit-index-url --python-version 3.10 \
-	    --custom-compile-command 'make lock' $$file.txt -o $$file.lock || exit 1; \
-	done
+	.venv/bin/python -m pip install --quiet 'uv>=0.9,<1'
+	$(LOCK) requirements.txt -o requirements.lock
+	$(LOCK) requirements.txt requirements-test.txt -o requirements-test.lock
+	$(LOCK) requirements-clients.txt -o requirements-clients.lock
 
 clean:
 	rm -rf .venv .venv-clients .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage
@@ -39,17 +48,11 @@ clean:
 	$(PYTHON) -m venv .venv
 
 .venv/.run: requirements.lock | .venv/bin/python
-	@echo "Installing the proxy into .venv, which takes a minute or two …"
-	@.venv/bin/python $(PIP) requirements.lock
-	@touch $@
+	$(call install,.venv,the proxy (a minute or two),requirements.lock)
 
 .venv/.test: requirements-test.lock .venv/.run
-	@echo "Installing the tools of the tests into .venv …"
-	@.venv/bin/python $(PIP) requirements-test.lock
-	@touch $@
+	$(call install,.venv,the tools of the tests,requirements-test.lock)
 
 .venv-clients/.test: requirements-clients.lock | .venv/bin/python
-	@echo "Installing the client libraries of the tests into .venv-clients …"
-	@$(PYTHON) -m venv .venv-clients
-	@.venv-clients/bin/python $(PIP) requirements-clients.lock
-	@touch $@
+	$(PYTHON) -m venv .venv-clients
+	$(call install,.venv-clients,the client libraries of the tests,requirements-clients.lock)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -57,22 +59,55 @@ litellm_settings:
   custom_provider_map: [{{provider: stackspot, custom_handler: custom_handler.stackspot_llm}}]
   callbacks: [custom_handler.plugin]
 general_settings: {{master_key: os.environ/LITELLM_MASTER_KEY}}
+router_settings:
+  num_retries: 0
+  context_window_fallbacks: [{{by-model: [by-info]}}]
+  fallbacks: [{{by-setting: [by-info]}}]
 """
+FIRST, SECOND, FORGED = ("01" + letter * 24 for letter in "ABC")
 
 
+@pytest.fixture(scope="module")
+def several(simulator_process: Simulator, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
+    """A proxy with several agents, and fallbacks between them."""
+    folder = tmp_path_factory.mktemp("several")
+    config = folder / "config.yaml"
+    config.write_text(CONFIG.format(FIRST, SECOND))
+    with running_proxy(folder / "log", str(config), **simulator_process.environ) as proxy:
+        yield proxy
+
+
+def asked_agents(proxy: Proxy, simulator: Simulator, alias: str, text: str, **more: Any) -> list[str]:
+    """Ask, and return the agents that were reached."""
+    ask = {"model": alias, "messages": [{"role": "user", "content": text}]}
+    answer = proxy.post("/v1/chat/completions", ask | more)
+    assert answer.status_code == 200, answer.text
+    return [request["agent_id"] for request in simulator.requests(text)]
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+@pytest.mark.parametrize("alias", ["by-model", "by-info", "by-setting"])
 def test_each_entry_of_the_model_list_picks_its_agent_and_a_body_never_does(
-    simulator: Simulator, tmp_path: Path
+    several: Proxy, simulator: Simulator, alias: str, stream: bool
 ) -> None:
-    first, second = "01" + "A" * 24, "01" + "B" * 24
-    config = tmp_path / "config.yaml"
-    config.write_text(CONFIG.format(first, second))
-    chosen = {"by-model": first, "by-info": second, "by-setting": simulator.environ["STACKSPOT_GENAI_AGENT_ID"]}
-    forged = {"agent_id": "01" + "C" * 24, "realm": "evil", "model_info": {"agent_id": "01" + "C" * 24}}
-    with running_proxy(tmp_path / "log", str(config), **simulator.environ) as proxy:
-        for alias, agent in chosen.items():
-            for stream in (False, True):
-                ask = {"model": alias, "stream": stream, "messages": [{"role": "user", "content": f"{alias} {stream}"}]}
-                answer = proxy.post("/v1/chat/completions", ask | forged)
-                assert answer.status_code == 200, answer.text
-                [request] = simulator.requests(f"{alias} {stream}")
-                assert request["agent_id"] == agent
+    configured = simulator.environ["STACKSPOT_GENAI_AGENT_ID"]
+    forged = {"agent_id": FORGED, "realm": "evil", "model_info": {"agent_id": FORGED}, "stream": stream}
+    reached = asked_agents(several, simulator, alias, "Quem?", **forged)
+    assert reached == [{"by-model": FIRST, "by-info": SECOND}.get(alias, configured)]
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+def test_a_prompt_too_long_for_one_agent_falls_back_to_another(
+    several: Proxy, simulator: Simulator, stream: bool
+) -> None:
+    details = "Input tokens exceed the configured limit of 1000 tokens. Your messages resulted in 2000 tokens."
+    simulator.script({"status": 400, "body": {"code": "INFERENCE_6001_LLM_MODEL_BAD_REQUEST", "details": details}})
+    assert asked_agents(several, simulator, "by-model", "Longo", stream=stream) == [FIRST, SECOND]
+
+
+@pytest.mark.parametrize("play", [{"status": 403}, {"status": 503}], ids=["forbidden", "unavailable"])
+def test_a_streamed_call_that_fails_before_its_text_falls_back_like_a_whole_one(
+    several: Proxy, simulator: Simulator, play: dict[str, Any]
+) -> None:
+    simulator.script(play)
+    assert asked_agents(several, simulator, "by-setting", "Oi", stream=True)[1:] == [SECOND]

@@ -2,7 +2,7 @@
 
 StackspotError
 ├── RequestError                400  request   what the caller sent cannot be served
-│   └── PromptTooLong           400  agent     the conversation does not fit into the agent's model
+├── PromptTooLong               400  agent     the conversation does not fit into the agent's model
 ├── ConfigurationError          503  identity  a setting is missing or unusable
 ├── IdentityError
 │   ├── CredentialsRefused      502  identity  Stackspot refuses the gateway's own credentials

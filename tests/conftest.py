@@ -12,6 +12,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,6 +22,11 @@ os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
 
 AGENT = "01ARZ3NDEKTSV4RRFFQ69G5FAV"
 MODEL = "stackspot-chat"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # Pydantic says it once, when LiteLLM's message types are first used.
+    config.addinivalue_line("filterwarnings", "ignore:Items? .* using the `ReadOnly` qualifier:UserWarning")
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,11 +139,23 @@ def simulator(running_simulator: Any) -> Any:
     return running_simulator
 
 
+@pytest.fixture(scope="session")
+def one_certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file with one certificate authority: nothing here speaks TLS, and reading them all takes a while."""
+    import certifi
+
+    first, end, _ = Path(certifi.where()).read_text(encoding="utf-8").partition("-----END CERTIFICATE-----\n")
+    file = tmp_path_factory.mktemp("certificates") / "one.pem"
+    file.write_text(first + end, encoding="utf-8")
+    return file
+
+
 @pytest.fixture
-def settings(simulator: Any) -> Any:
+def settings(simulator: Any, one_certificate: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Settings that lead to the simulator."""
     from custom_handler.settings import Settings
 
+    monkeypatch.setenv("SSL_CERT_FILE", str(one_certificate))
     return Settings(
         client_id="simulator",
         client_secret="simulator-secret",

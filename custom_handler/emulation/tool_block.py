@@ -57,7 +57,7 @@ class ToolBlock:
             pass
         if ended and not self.over:
             self._break_off()
-        if self._committed:
+        if self._committed and not self.over:
             self._tell(self._object.take())
         return self._at
 
@@ -76,9 +76,11 @@ class ToolBlock:
 
     def _fault(self) -> bool:
         self.over = True
-        self.cut = self._committed
         self.failed = not self._committed
-        self.index += self._committed
+        if self._committed:
+            self._tell(self._object.take())
+            self.index += 1
+            self.cut = True
         return False
 
     def _break_off(self) -> None:

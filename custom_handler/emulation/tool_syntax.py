@@ -30,14 +30,16 @@ _QUOTES = r"[*\"'`]{0,3}+"
 _NAME_WORD = r"(?:function|tool)(?:[_ ]?name)?|name|nome|ferramenta|fun[cç][aã]o|action"
 _ARGUMENTS_WORD = r"arguments?|argumentos|args|param(?:eter)?s|par[aâ]metros|(?:action[_ ])?input"
 _LABELLED = rf"{_QUOTES}(?:{_NAME_WORD}){_QUOTES}[ \t]*+[:=]\s*+"
-_ARGUMENTS = rf"{_QUOTES}(?:{_ARGUMENTS_WORD}){_QUOTES}[ \t]*+[:=]?+\s*+\**+\s*+"
-_ID = r"(?:(?:call_?|tool_call_)?id[ \t]*+[:=][^\n]{0,80}+\n\s*+)?+"
+_ARGUMENTS = rf"{_QUOTES}(?:{_ARGUMENTS_WORD})(?!\w){_QUOTES}[ \t]*+[:=]?+\s*+\**+\s*+"
+_ID_WORD = r"(?:tool_)?(?:call_?)?id[ \t]*+[:=]"
+_ID = rf"(?:{_ID_WORD}[^\n]{{0,80}}+\n\s*+)?+"
 _FENCE = r"(?:```\w*+\s*+)?+"
 _NAME = (
-    rf"(?:{_LABELLED})?{_QUOTES}(?P<name>[\w.\-]{{1,128}}+){_QUOTES}"
+    rf"(?!{_ID_WORD})(?:{_LABELLED})?{_QUOTES}(?P<name>[\w.\-]{{1,128}}+){_QUOTES}"
     r"(?:\((?=\s*+[{)])\s*+\)?+)?+[*`:,]{0,3}+"
 )
-_VALUE = r"(?:```\w*+\s*+|`)?+'?+(?:(?P<object>(?=\{))|(?P<string>(?=\"))|(?P<null>(?:null|none)(?=\W)))"
+_STRING = r"\"(?:\s|\\[nrt])*+(?:\{|\"(?=[\s,;}]))"  # of an object, or empty
+_VALUE = rf"(?:```\w*+\s*+|`)?+'?+(?:(?P<object>(?=\{{))|(?P<string>(?={_STRING}))|(?P<null>(?:null|none)(?=\W)))"
 
 # Not VERSION1: with its full case-folding "ﬅ" would be two letters of START.
 _FLAGS = regex.IGNORECASE
@@ -46,9 +48,7 @@ MARKER = regex.compile(rf"{_OPENING}{_START}", _FLAGS)
 FENCED_MARKER = regex.compile(rf"```[^\n`]{{0,40}}+\n\s{{0,80}}+{_OPENING}{_START}", _FLAGS)
 END = regex.compile(rf"{_OPENING}/?+{_END}{_CLOSING}", _FLAGS)
 END_AHEAD = regex.compile(rf"{_OPENING}/?+{_END}", _FLAGS)
-END_OR_MARKER = regex.compile(
-    rf"(?P<end>{_OPENING}/?+{_END}{_CLOSING})|(?<=\n){_OPENING}{_START}(?=[\s\S])", _FLAGS
-)
+END_OR_MARKER = regex.compile(rf"(?P<end>{_OPENING}/?+{_END}{_CLOSING})|(?<=\n){_OPENING}{_START}(?=[\s\S])", _FLAGS)
 
 # What may stand between the start marker and the arguments.
 HEAD = regex.compile(
@@ -63,7 +63,7 @@ GROUP = regex.compile(
     _FLAGS,
 )
 # What an agent leaves behind the object: right behind it, and behind white space, where it could also be text.
-LITTER = regex.compile(r"[}\]),;*`'\"]++|<\|[^|>\n]{0,40}+\|>")
+LITTER = regex.compile(r"[}\]),;'\"]++|[*`]{1,3}+(?=[^*`])|<\|[^|>\n]{0,40}+\|>")
 LOOSE_LITTER = regex.compile(r"[}\]),;]++|```(?=\s)|<\|[^|>\n]{0,40}+\|>")
 
 # Agents go on after a call as if it had been answered; what such a label opens is invented.

@@ -44,7 +44,11 @@ class Plugin(CustomLogger):  # type: ignore[misc]
         return None
 
     async def async_post_call_failure_hook(
-        self, request_data: dict[str, Any], original_exception: Exception, *_: Any, **__: Any
+        self,
+        request_data: dict[str, Any],  # noqa: ARG002  LiteLLM passes it by name
+        original_exception: Exception,
+        *_: Any,
+        **__: Any,
     ) -> None:
         """Tell clients of every protocol when to try again; the proxy's /v1/messages leaves that header out."""
         if wait := (getattr(original_exception, "headers", None) or {}).get("retry-after"):

@@ -77,11 +77,11 @@ def _lifetime(answer: Mapping[str, Any]) -> float:
     """
     try:
         claims = jwt.decode(answer["access_token"], options={"verify_signature": False})
-        return max(float(claims["exp"]) - float(claims["iat"]), 0.0)
+        return max(0.0, float(claims["exp"]) - float(claims["iat"]))
     except (jwt.PyJWTError, KeyError, TypeError, ValueError):
         pass
     try:
-        return max(float(answer["expires_in"]), 0.0)
+        return max(0.0, float(answer["expires_in"]))
     except (KeyError, TypeError, ValueError):
         return UNKNOWN_LIFETIME
 

@@ -32,7 +32,6 @@ _BY_STATUS: Mapping[int, tuple[type[StackspotError], str]] = {
     413: (PromptTooLong, "The conversation is too long for the agent{said}. Shorten it."),
 }
 _LIMITS = re.compile(r"limit of (\d+) tokens.*?resulted in (\d+) tokens", re.DOTALL)
-_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 logger = logging.getLogger(__name__)
 
@@ -49,6 +48,7 @@ class ReplyDecoder:
         self._body: list[bytes] | None = None
         self._started = False
         self._frames = 0
+        self._half = ""
         self._warned = False
 
     def feed(self, chunk: bytes) -> list[AgentEvent]:
@@ -69,7 +69,7 @@ class ReplyDecoder:
             events = self._read(self._sse.flush())
         if not self._frames:
             raise AgentFailed("The agent's answer holds no frame that can be read: check STACKSPOT_INFERENCE_URL.")
-        return events
+        return [*events, Text("\ufffd")] if self._half else events
 
     def _read(self, frames: list[str]) -> list[AgentEvent]:
         return [event for data in frames if data != "[DONE]" for event in self._frame(data)]
@@ -85,7 +85,13 @@ class ReplyDecoder:
         self._frames += 1
         if (failure := frame_error(frame)) is not None:
             raise failure
-        return read_frame(frame)
+        return [self._mended(event) if isinstance(event, Text) else event for event in read_frame(frame)]
+
+    def _mended(self, event: Text) -> Text:
+        """Join a surrogate pair that two frames share, and replace what is half a character for good."""
+        text = self._half + event.text
+        self._half = text[-1] if "\ud800" <= text[-1] <= "\udbff" else ""
+        return Text(text.removesuffix(self._half).encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
 
     def _skip(self, size: int) -> None:
         if not self._warned:
@@ -96,7 +102,7 @@ class ReplyDecoder:
 def read_frame(frame: Mapping[str, Any]) -> list[AgentEvent]:
     """Read one good frame: its increment of text, and the end when it carries a stop reason or token counts."""
     message = _increment(frame)
-    events: list[AgentEvent] = [Text(_LONE_SURROGATE.sub("\ufffd", message))] if message else []
+    events: list[AgentEvent] = [Text(message)] if message else []
     end = AgentEnd(
         stop_reason=_string(frame.get("stop_reason")),
         usage=_usage(frame.get("tokens")),
@@ -188,6 +194,6 @@ def _code_and_details(body: object) -> tuple[str, str]:
 
 def _retry_after(headers: Mapping[str, str]) -> float:
     try:
-        return min(max(float(headers.get("retry-after", "")), 1.0), 3600.0)
+        return min(max(1.0, float(headers.get("retry-after", ""))), 3600.0)
     except ValueError:
         return DEFAULT_RETRY_AFTER

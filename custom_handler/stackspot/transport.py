@@ -28,6 +28,7 @@ class Transport:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._tls = httpx.create_ssl_context()  # reads all the certificates of the machine: once is enough
         self._limits = httpx.Limits(max_connections=None, max_keepalive_connections=100, keepalive_expiry=60.0)
         self._client: httpx.Client | None = None
         self._aclients: dict[asyncio.AbstractEventLoop, tuple[httpx.AsyncClient, AsyncGenerator[None, None]]] = {}
@@ -36,7 +37,7 @@ class Transport:
     def drive(self, steps: Steps[Event]) -> Iterator[Sequence[Event]]:
         """Carry out the steps, blocking; yields the events that arrive together. Closing the iterator hangs up."""
         if self._client is None:
-            self._client = httpx.Client(limits=self._limits)
+            self._client = httpx.Client(verify=self._tls, limits=self._limits)
             weakref.finalize(self, self._client.close)
         line = _Line(self._client, self.tokens)
         try:
@@ -68,7 +69,7 @@ class Transport:
         """Return the running loop's client."""
         loop = asyncio.get_running_loop()
         if loop not in self._aclients:
-            client = httpx.AsyncClient(limits=self._limits)
+            client = httpx.AsyncClient(verify=self._tls, limits=self._limits)
             self._aclients[loop] = client, self._kept_open(loop, client)
             await anext(self._aclients[loop][1])
         return self._aclients[loop][0]
@@ -88,7 +89,7 @@ class Transport:
         self._settings.require_credentials()
         url = token_url(self._settings)
         try:
-            answer = httpx.post(url, data=token_form(self._settings), timeout=TOKEN_TIMEOUT)
+            answer = httpx.post(url, data=token_form(self._settings), timeout=TOKEN_TIMEOUT, verify=self._tls)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise IdentityUnavailable(f"The identity service cannot be reached: {_reason(error, url)}.") from error
         with contextlib.suppress(ValueError):

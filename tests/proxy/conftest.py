@@ -95,9 +95,7 @@ class Proxy:
         return {"Authorization": f"Bearer {self.key}"}
 
     def post(self, path: str, body: dict[str, Any], **headers: str) -> httpx.Response:
-        return httpx.post(
-            f"{self.url}{path}", json=body, headers=self.headers | headers, timeout=60, trust_env=False
-        )
+        return httpx.post(f"{self.url}{path}", json=body, headers=self.headers | headers, timeout=60, trust_env=False)
 
 
 @pytest.fixture(scope="session")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-import time
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +73,12 @@ def test_a_stream_ends_with_done_and_each_chunk_conforms_to_the_published_schema
     proxy: Proxy, simulator: Simulator
 ) -> None:
     simulator.script({"text": CALL})
-    body = {"model": "stackspot-chat", "stream": True, "tools": [WEATHER], "messages": [{"role": "user", "content": "?"}]}
+    body = {
+        "model": "stackspot-chat",
+        "stream": True,
+        "tools": [WEATHER],
+        "messages": [{"role": "user", "content": "?"}],
+    }
     lines = [line for line in proxy.post("/v1/chat/completions", body).text.split("\n") if line]
     assert lines[-1] == "data: [DONE]"
     for line in lines[:-1]:
@@ -150,7 +155,14 @@ def test_the_correlation_id_travels_to_the_agent_and_into_the_log(
 def test_the_agent_is_asked_for_a_stream_with_four_fields_and_no_others(
     client: openai.OpenAI, simulator: Simulator
 ) -> None:
-    ask(client, "Quais campos?", temperature=0.2, max_tokens=50, user="ana", extra_body={"agent_id": "evil", "realm": "x"})
+    ask(
+        client,
+        "Quais campos?",
+        temperature=0.2,
+        max_tokens=50,
+        user="ana",
+        extra_body={"agent_id": "evil", "realm": "x"},
+    )
     [request] = simulator.requests("Quais campos?")
     assert request["body"] == {"streaming": True, "stackspot_knowledge": False, "return_ks_in_response": False}
     assert request["agent_id"] == simulator.environ["STACKSPOT_GENAI_AGENT_ID"]
@@ -168,5 +180,5 @@ async def test_a_client_that_leaves_ends_the_agents_work(proxy: Proxy, simulator
     for _ in range(100):
         if simulator.requests("Vou embora")[0]["disconnected"]:
             return
-        time.sleep(0.05)
+        await asyncio.sleep(0.05)
     pytest.fail("the agent still writes")

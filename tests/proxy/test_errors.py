@@ -140,5 +140,3 @@ def test_a_required_correlation_id_that_is_missing_is_a_400_that_names_the_heade
 def test_a_correlation_id_that_could_forge_a_log_line_is_refused(proxy: Proxy, simulator: Simulator) -> None:
     answer = proxy.post(PATHS[0], body(PATHS[0], "Oi", stream=False), **{"correlation-id": "x" * 129})
     assert (answer.status_code, "1 to 128 printable" in answer.text) == (400, True)
-
-

@@ -1,0 +1,234 @@
+"""Tool calls out of an agent's text: every case whole and in pieces, and the invariants of any stream."""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import count, pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from custom_handler.emulation.tool_calls import ToolCallReader, new_call_id
+from custom_handler.events import ReplyEvent, Text, ToolCallArguments, ToolCallStart
+
+CASES = Path(__file__).parents[1] / "cases" / "tool_calls.jsonl"
+HEAD = 'FUNCTION_CALL_START\nwrite_file\narguments: {"path": "a.txt", "content": "'
+
+
+def expanded(value: Any) -> Any:
+    """Replace ⟦R:x*n⟧ by x repeated n times."""
+    if isinstance(value, str):
+        return re.sub(r"⟦R:(.*?)\*(\d+)⟧", lambda found: found[1] * int(found[2]), value)
+    if isinstance(value, dict):
+        return {key: expanded(item) for key, item in value.items()}
+    return [expanded(item) for item in value] if isinstance(value, list) else value
+
+
+def cases() -> list[dict[str, Any]]:
+    lines = CASES.read_text(encoding="utf-8").splitlines()
+    return [expanded(case) if case.get("expand") else case for case in map(json.loads, lines)]
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What was read: content, calls as name and arguments, whether a call was cut."""
+
+    content: str
+    calls: tuple[tuple[str, str], ...]
+    cut: bool
+
+
+def events_of(pieces: Sequence[str], tools: Sequence[str]) -> tuple[list[ReplyEvent], ToolCallReader]:
+    ids = count()
+    reader = ToolCallReader({name: {} for name in tools}, lambda: f"call_{next(ids)}")
+    return [event for piece in pieces for event in reader.feed(piece)] + reader.flush(), reader
+
+
+def read(pieces: Sequence[str], tools: Sequence[str] = ("write_file", "get_weather")) -> Reading:
+    events, reader = events_of(pieces, tools)
+    names: list[str] = []
+    arguments: list[str] = []
+    for event in events:
+        if isinstance(event, ToolCallStart):
+            assert event.index == len(names), "indexes must count from 0 in order"
+            names.append(event.name)
+            arguments.append("")
+        elif isinstance(event, ToolCallArguments):
+            assert event.index == len(names) - 1, "arguments belong to the call that is open"
+            arguments[event.index] += event.arguments
+    content = "".join(event.text for event in events if isinstance(event, Text))
+    assert reader.calls == len(names)
+    for written in arguments[: len(arguments) - reader.cut]:
+        assert isinstance(json.loads(written, parse_constant=pytest.fail), dict)
+    return Reading(content, tuple(zip(names, arguments, strict=True)), reader.cut)
+
+
+def cuts(text: str, seed: str) -> Iterator[list[str]]:
+    """Yield the text whole, in pieces of equal size, and cut at seeded random places."""
+    yield [text]
+    for size in (1, 2, 3, 7, 16) if len(text) < 10_000 else (16,):
+        yield [text[at : at + size] for at in range(0, len(text), size)]
+    chance = random.Random(seed)
+    for _ in range(3):
+        places = sorted(chance.choices(range(len(text) + 1), k=min(8, len(text))))
+        yield [text[start:end] for start, end in pairwise([0, *places, len(text)])]
+
+
+def meets(reading: Reading, expect: dict[str, Any]) -> bool:
+    def plain(content: str | None) -> str:
+        return " ".join((content or "").split()) if expect["content_match"] == "normalized" else content or ""
+
+    wanted = [(call["name"], call["arguments"]) for call in expect["tool_calls"]]
+    got = [(name, json.loads(arguments)) for name, arguments in reading.calls]
+    return plain(reading.content) == plain(expect["content"]) and got == wanted
+
+
+@pytest.mark.parametrize("case", cases(), ids=lambda case: case["id"])
+def test_a_case_is_read_as_meant_however_it_was_cut(case: dict[str, Any]) -> None:
+    whole = read([case["text"]], case["tools"])
+    assert any(meets(whole, expect) for expect in [case["expect"], *case.get("alt", [])]), whole
+    for pieces in [*cuts(case["text"], case["id"]), case.get("chunks", [case["text"]])]:
+        assert read(pieces, case["tools"]) == whole
+
+
+FRAGMENTS = [
+    *(
+        "FUNCTION_CALL_START",
+        "FUNCTION_CALL_END",
+        "TOOL_CALL_START",
+        "TOOL_CALL_END",
+        "FUNCTION_CALL",
+        "_START",
+        "function_call_start",
+    ),
+    *(
+        "\n",
+        "\r\n",
+        " ",
+        "\t",
+        "```",
+        "```json\n",
+        "`",
+        "**",
+        "[",
+        "]",
+        "> ",
+        "<think>",
+        "</think>",
+        "\ufeff",
+        "é",
+        "🙂",
+    ),
+    *(
+        "get_weather",
+        "write_file\n",
+        "name: ",
+        "arguments: ",
+        "argumentos:",
+        "functions.",
+        "Ok.",
+        "Tool result: ",
+        "Observation:",
+    ),
+    *(
+        "{",
+        "}",
+        '{"a": 1}',
+        '{"city": "São Paulo"}',
+        '"',
+        "'",
+        ",",
+        ":",
+        "\\",
+        "null",
+        "[1, 2",
+        "//",
+        "x" * 600,
+        '{"a": "' + "y" * 600,
+    ),
+    'FUNCTION_CALL_START\nget_weather\narguments: {"city": "Recife"}\nFUNCTION_CALL_END\n',
+]
+
+
+@given(st.lists(st.sampled_from(FRAGMENTS), max_size=14).map("".join), st.randoms(use_true_random=False))
+def test_no_text_raises_and_no_cut_changes_the_result(text: str, chance: random.Random) -> None:
+    whole = read([text])
+    assert read(list(text)) == whole
+    places = sorted(chance.randint(0, len(text)) for _ in range(5))
+    assert read([text[start:end] for start, end in pairwise([0, *places, len(text)])]) == whole
+
+
+@given(st.text())
+def test_text_without_a_marker_comes_back_unchanged(text: str) -> None:
+    assert read(list(text)) == Reading(text, (), cut=False)
+
+
+def test_prose_goes_out_as_it_comes_but_for_white_space_at_a_line_start() -> None:
+    reader = ToolCallReader({"write_file": {}})
+    text = "Era uma vez um agente. FUNC não é marcador, 2 < 3.\nE fim."
+    out = ""
+    for at, character in enumerate(text):
+        out += "".join(event.text for event in reader.feed(character) if isinstance(event, Text))
+        held = text[len(out) : at + 1]
+        assert held.isspace() or "FUNCTION_CALL_START".startswith(held), held
+
+
+def test_a_long_call_goes_out_while_it_is_written_and_a_short_one_when_it_is_complete() -> None:
+    reader = ToolCallReader({"write_file": {}})
+    assert reader.feed(HEAD + "x" * 400) == []
+    started = reader.feed("y" * 200)
+    assert isinstance(started[0], ToolCallStart)
+    assert len(reader.feed("z" * 1000)) == 1
+
+
+@pytest.mark.parametrize("rest", ['", broken}\nFUNCTION_CALL_END', "", '" "b"}\nFUNCTION_CALL_END'])
+def test_a_call_that_was_going_out_and_cannot_be_completed_is_cut_and_does_not_parse(rest: str) -> None:
+    reading = read([HEAD + "x" * 1000 + rest])
+    assert reading.cut
+    assert reading.content == ""
+    with pytest.raises(ValueError, match=r"Expecting|Unterminated|Invalid"):
+        json.loads(reading.calls[-1][1])
+
+
+@pytest.mark.parametrize("rest", ['", broken}\nFUNCTION_CALL_END', ""])
+def test_a_short_call_that_cannot_be_read_stays_visible_as_text(rest: str) -> None:
+    assert read([HEAD + "x" + rest]) == Reading(HEAD + "x" + rest, (), cut=False)
+
+
+def test_an_invented_result_closes_the_reader() -> None:
+    reader = ToolCallReader({"get_weather": {}})
+    reader.feed("FUNCTION_CALL_START\nget_weather\narguments: {}\nFUNCTION_CALL_END\nTool result: 25°C\n")
+    assert reader.closed
+    assert reader.feed("Segundo o resultado, 25°C.") == reader.flush() == []
+
+
+def test_platform_arguments_leave_unless_the_schema_declares_them() -> None:
+    text = 'FUNCTION_CALL_START\n{0}\narguments: {{"step_id": 1, "a": 2, "tool_execution_id": "x"}}\nFUNCTION_CALL_END'
+    reader = ToolCallReader({"plain": {}, "steps": {"properties": {"step_id": {}}}})
+    events = reader.feed(text.format("plain") + "\n" + text.format("steps")) + reader.flush()
+    assert [event.arguments for event in events if isinstance(event, ToolCallArguments)] == [
+        '{"a":2}',
+        '{"step_id":1,"a":2}',
+    ]
+
+
+def test_ids_are_unique_across_replies() -> None:
+    assert len({new_call_id() for _ in range(1000)}) == 1000
+
+
+@pytest.mark.parametrize(
+    "unit", ["`", "*", " ", "\n", "FUNCTION_CALL_START\n", "Result ", 'FUNCTION_CALL_START\na\n{"b": "']
+)
+def test_no_text_costs_more_than_its_length(unit: str) -> None:
+    text = unit * (200_000 // len(unit))
+    started = time.process_time()
+    read([text[at : at + 16] for at in range(0, len(text), 16)])
+    assert time.process_time() - started < 10

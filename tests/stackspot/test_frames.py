@@ -1,0 +1,333 @@
+"""Every row of the contract's sections 3 to 5, as bytes of the agent and as what they come to."""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any
+
+import pytest
+
+from custom_handler.errors import (
+    AgentFailed,
+    AgentForbidden,
+    AgentNotFound,
+    AgentRejected,
+    AgentTimeout,
+    CreditExhausted,
+    PromptTooLong,
+    RateLimited,
+    StackspotError,
+)
+from custom_handler.events import AgentEnd, Text, Usage
+from custom_handler.stackspot.frames import DEFAULT_RETRY_AFTER, ReplyDecoder, refusal
+
+FAT = {
+    "message": "",
+    "stop_reason": None,
+    "tokens": None,
+    "upload_ids": {},
+    "knowledge_source_id": [],
+    "source": [],
+    "cross_account_source": [],
+    "tools_id": [],
+    "agent_info": [],
+    "conversation_id": None,
+    "message_id": None,
+}
+COUNTS = {"user": None, "enrichment": None, "input": 42, "output": 5}
+LAST = FAT | {"stop_reason": "stop", "tokens": COUNTS, "message_id": "01KV66"}
+END = AgentEnd("stop", Usage(42, 5), "01KV66")
+
+
+def sse(*frames: Any, end: str = "\n", ascii_only: bool = False) -> bytes:
+    lines = (frame if isinstance(frame, str) else json.dumps(frame, ensure_ascii=ascii_only) for frame in frames)
+    return "".join(f"data: {line}{end}{end}" for line in lines).encode()
+
+
+def thin(*messages: str | None) -> list[dict[str, Any]]:
+    return [{"message": message} for message in messages]
+
+
+def openai(content: Any, **choice: Any) -> dict[str, Any]:
+    return {"choices": [{"index": 0, "delta": {"content": content}, **choice}]}
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """Bytes of the agent, the text in them, and its end with the last known value of everything."""
+
+    id: str
+    raw: bytes
+    text: str
+    end: AgentEnd = field(default_factory=AgentEnd)
+
+
+REPLIES = [
+    Reply("thin frames and a last one", sse(*thin("", "Olá", ", mundo"), LAST), "Olá, mundo", END),
+    Reply("fat frames", sse(FAT, FAT | {"message": "a"}, LAST), "a", END),
+    Reply("one character a frame", sse(*thin(*"ação ☀ 😀"), LAST), "ação ☀ 😀", END),
+    Reply("increments that repeat are no totals", sse(*thin("ha", "ha", "!"), LAST), "haha!", END),
+    Reply("text in the last frame", sse(*thin("a"), LAST | {"message": "b"}), "ab", END),
+    Reply("no last frame", sse(*thin("a", "b")), "ab"),
+    Reply("no last blank line", sse(*thin("a"), LAST).rstrip(b"\n"), "a", END),
+    Reply("a null message", sse(FAT | {"message": None}, LAST | {"message": None}), "", END),
+    Reply("[DONE]", sse(*thin("a"), LAST, "[DONE]"), "a", END),
+    Reply("[DONE] in the middle", sse(*thin("a"), "[DONE]", *thin("b")), "ab"),
+    Reply("CRLF", sse(*thin("a\n", "b"), LAST, end="\r\n"), "a\nb", END),
+    Reply("CR", sse(*thin("a\r", "b"), LAST, end="\r"), "a\rb", END),
+    Reply("comments and other fields", b": hi\n\nevent: message\nid: 1\n" + sse(*thin("a"), LAST), "a", END),
+    Reply("a byte order mark", b"\xef\xbb\xbf" + sse(*thin("a"), LAST), "a", END),
+    Reply("line separators in the text", sse(*thin("a\u2028b\u0085c\x1cd")), "a\u2028b\u0085c\x1cd"),
+    Reply("a lone surrogate", sse(*thin("a\ud83d", "b"), ascii_only=True), "a\ufffdb"),
+    Reply("a pair of surrogates", sse(*thin("a😀"), ascii_only=True), "a😀"),
+    Reply("a pair cut in two frames", sse(*thin("a\ud83d", "", "\ude00b"), ascii_only=True), "a😀b"),
+    Reply("half a pair before the end", sse(*thin("a\ud83d"), LAST, ascii_only=True), "a\ufffd", END),
+    Reply("half a pair in a JSON body", b'{"message": "\\ud83d"}', "\ufffd"),
+    Reply("halves in the wrong order", sse(*thin("\ude00\ud83d\ud83d", "b"), ascii_only=True), "\ufffd\ufffd\ufffdb"),
+    Reply("half a character at the end", sse(*thin("a")) + b'data: {"message":"S\xc3', "a"),
+    Reply("a stray byte", b'data: {"message":"a\xffb"}\n\n', "a\ufffdb"),
+    Reply(
+        "the older counts",
+        sse(LAST | {"tokens": {"user": 3, "enrichment": 4, "output": 5}}),
+        "",
+        AgentEnd("stop", Usage(7, 5), "01KV66"),
+    ),
+    Reply("counts as strings", sse({"tokens": {"input": "42", "output": "5"}}), "", AgentEnd(usage=Usage(42, 5))),
+    Reply(
+        "no input count",
+        sse({"tokens": {"user": "3", "enrichment": None, "input": 0, "output": 5}}),
+        "",
+        AgentEnd(usage=Usage(3, 5)),
+    ),
+    Reply("only an output count", sse({"tokens": {"output": 5}}), "", AgentEnd(usage=Usage(0, 5))),
+    Reply(
+        "counts that make no sense", sse({"message": "a", "tokens": {"input": "many", "output": [1], "user": -3}}), "a"
+    ),
+    Reply("counts beyond all bounds", b'data: {"message":"a","tokens":{"input":1e999,"output":NaN}}\n\n', "a"),
+    Reply("counts that are a number", sse({"message": "a", "tokens": 7}), "a"),
+    Reply(
+        "a conversation", sse(LAST | {"conversation_id": "01KC"}), "", AgentEnd("stop", Usage(42, 5), "01KV66", "01KC")
+    ),
+    Reply(
+        "the last value that is not null counts",
+        sse({"conversation_id": "01KA"}, {"conversation_id": "01KB"}, LAST),
+        "",
+        AgentEnd("stop", Usage(42, 5), "01KV66", "01KB"),
+    ),
+    Reply("a stop reason of another type", sse({"message": "a", "stop_reason": 7}), "a"),
+    Reply("OpenAI's shape", sse(openai("a"), openai("b"), openai(None, finish_reason="stop"), "[DONE]"), "ab"),
+    Reply("OpenAI's shape without a delta", sse({"choices": [{"index": 0}]}, {"choices": []}, openai("b")), "b"),
+    Reply("a message beside choices", sse(openai("b") | {"message": "a"}), "a"),
+    Reply("frames that cannot be read", sse("not JSON", *thin("a"), "[1]", "7", "null", "{", *thin("b")), "ab"),
+    Reply("a message of another type", sse({"message": ["a"]}, {"message": 7}, *thin("b")), "b"),
+    Reply("a JSON body", json.dumps(LAST | {"message": "Olá"}).encode(), "Olá", END),
+    Reply(
+        "a JSON body over many lines", b"\n " + json.dumps(LAST | {"message": "a"}, indent=2).encode() + b"\n", "a", END
+    ),
+    Reply(
+        "a JSON body with a byte order mark", b"\xef\xbb\xbf" + json.dumps(LAST | {"message": "a"}).encode(), "a", END
+    ),
+    Reply("a JSON body in OpenAI's shape", json.dumps(openai("a")).encode(), "a"),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Failing:
+    """Bytes of a 200 answer that report an error, and the text before it."""
+
+    id: str
+    raw: bytes
+    error: type[StackspotError]
+    text: str = ""
+
+
+ERROR = {"type": "INFERENCE", "code": "INFERENCE_5000_INTERNAL_ERROR", "details": "stopped"}
+TOO_LONG = "Input tokens exceed the configured limit of 272000 tokens. Your messages resulted in 340000 tokens."
+FAILING = [
+    Failing("an error frame", sse(*thin("a"), ERROR, *thin("b")), AgentFailed, "a"),
+    Failing("an error frame at once", sse(ERROR), AgentFailed),
+    Failing("an error frame without a code", sse({"type": "INFERENCE", "details": "stopped"}), AgentFailed),
+    Failing("an error object", sse(*thin("a"), {"error": {"message": "stopped"}}), AgentFailed, "a"),
+    Failing("an error string", sse({"error": "stopped"}), AgentFailed),
+    Failing("an error beside a message", sse({"message": "b", "error": "stopped"}), AgentFailed),
+    Failing("an error as a JSON body", json.dumps(ERROR).encode(), AgentFailed),
+    Failing("a limit in a frame", sse({"code": "INFERENCE_3008_CHAT_RATE_LIMIT_EXCEEDED"}), RateLimited),
+    Failing("a limit in an error", sse({"error": {"code": "CHAT_RATE_LIMIT_EXCEEDED"}}), RateLimited),
+    Failing("credit in an error", sse({"error": {"message": "Credit Limit Reached"}}), CreditExhausted),
+    Failing("a prompt too long in a frame", sse({"code": "INFERENCE_6001", "details": TOO_LONG}), PromptTooLong),
+    Failing("a page", b"<html><body>502 Bad Gateway</body></html>", AgentFailed),
+    Failing("nothing", b"", AgentFailed),
+    Failing("blanks", b"\r\n\n ", AgentFailed),
+    Failing("only comments", b": ping\n\n: ping\n\n", AgentFailed),
+    Failing("only [DONE]", sse("[DONE]"), AgentFailed),
+    Failing("only frames that cannot be read", sse("a", "[]"), AgentFailed),
+    Failing("a JSON body that is cut off", b'{"message": "a', AgentFailed),
+]
+# One byte at a time, and cut at random but the same places: 0 is the whole.
+CUTS = range(30)
+
+
+def pieces_of(raw: bytes, seed: int) -> list[bytes]:
+    if seed == 0:
+        return [raw]
+    if seed == 1:
+        return [bytes([byte]) for byte in raw]
+    random = Random(seed)
+    places = sorted(random.randrange(len(raw) + 1) for _ in range(random.randrange(1, 8)))
+    return [raw[start:end] for start, end in zip([0, *places], [*places, len(raw)], strict=True)]
+
+
+def read(raw: bytes, seed: int) -> tuple[str, AgentEnd, StackspotError | None]:
+    """The text, the end and the error that the bytes come to."""
+    decoder, text, end = ReplyDecoder(), "", AgentEnd()
+
+    def take(events: list[Any]) -> None:
+        nonlocal text, end
+        text += "".join(event.text for event in events if isinstance(event, Text))
+        for event in events:
+            if isinstance(event, AgentEnd):
+                end = AgentEnd(
+                    event.stop_reason or end.stop_reason,
+                    event.usage or end.usage,
+                    event.message_id or end.message_id,
+                    event.conversation_id or end.conversation_id,
+                )
+
+    try:
+        for piece in pieces_of(raw, seed):
+            take(decoder.feed(piece))
+        take(decoder.flush())
+    except StackspotError as error:
+        return text, end, error
+    return text, end, None
+
+
+@pytest.mark.parametrize("reply", REPLIES, ids=lambda reply: reply.id)
+def test_a_reply_is_read_the_same_however_it_is_cut(reply):
+    for seed in CUTS:
+        assert read(reply.raw, seed) == (reply.text, reply.end, None), f"cut {seed}"
+
+
+@pytest.mark.parametrize("case", FAILING, ids=lambda case: case.id)
+def test_an_error_within_an_answer_is_raised_however_it_is_cut(case):
+    for seed in CUTS:
+        text, _, error = read(case.raw, seed)
+        assert type(error) is case.error, f"cut {seed}"
+        # What arrives with the error is lost with it; what arrived before it is not.
+        assert text == case.text or seed != 1
+
+
+def test_text_goes_out_with_its_frame():
+    decoder = ReplyDecoder()
+    assert decoder.feed(sse(*thin("a", "b"))) == [Text("a"), Text("b")]
+    assert decoder.feed(sse(*thin("c"))[:-1]) == []
+    assert decoder.feed(b"\n") == [Text("c")]
+
+
+def test_frames_that_cannot_be_read_cost_one_warning(caplog):
+    with caplog.at_level(logging.DEBUG):
+        read(sse("canary", "[1]", *thin("a"), "7"), 0)
+    (record,) = caplog.records
+    assert (record.levelname, record.name) == ("WARNING", "custom_handler.stackspot.frames")
+    assert record.getMessage() == "Skipped a frame of 6 characters that is no JSON object"
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """An HTTP answer of the agent's host that is no answer, and the error it becomes."""
+
+    id: str
+    status: int
+    body: Any
+    error: type[StackspotError]
+    status_code: int
+    said: str = ""
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+PAGE = "<html><head><title>502 Bad Gateway</title></head></html>"
+LIMIT = {"type": "INFERENCE", "code": "INFERENCE_3008_CHAT_RATE_LIMIT_EXCEEDED", "details": "Rate limit exceeded"}
+REFUSALS = [
+    Refusal(
+        "prompt too long",
+        400,
+        {"type": "INFERENCE", "code": "INFERENCE_6001_LLM_MODEL_BAD_REQUEST", "details": TOO_LONG},
+        PromptTooLong,
+        400,
+        "340000 tokens, the limit is 272000",
+    ),
+    Refusal("prompt too long, as text", 400, TOO_LONG, PromptTooLong, 400, "272000"),
+    Refusal("too large", 413, PAGE, PromptTooLong, 400, "too long"),
+    Refusal(
+        "another bad request",
+        400,
+        {"code": "INFERENCE_6001_LLM_MODEL_BAD_REQUEST", "details": "no"},
+        AgentRejected,
+        400,
+        "INFERENCE_6001",
+    ),
+    Refusal("a fresh token is refused", 401, None, AgentFailed, 502, "CLIENT_ID"),
+    Refusal("not shared", 403, "", AgentForbidden, 403, "not shared with this account"),
+    Refusal("no such agent", 404, {"code": "AGENT_NOT_FOUND"}, AgentNotFound, 404, "GENAI_AGENT_ID"),
+    Refusal("the account's limit", 429, LIMIT, RateLimited, 429, "INFERENCE_3008_CHAT_RATE_LIMIT_EXCEEDED"),
+    Refusal("a limit without a body", 429, "", RateLimited, 429, "10 s"),
+    Refusal("a limit with Retry-After", 429, LIMIT, RateLimited, 429, "7 s", {"retry-after": "7"}),
+    Refusal("no credit", 429, "Credit Limit Reached", CreditExhausted, 402, "credit"),
+    Refusal("no credit, as JSON", 429, {"details": "Credit limit reached"}, CreditExhausted, 402, "credit"),
+    Refusal("the gateway's patience", 408, PAGE, AgentTimeout, 504, "try again"),
+    Refusal("a conflict", 409, None, AgentRejected, 400, "409"),
+    Refusal("a redirect", 302, "", AgentRejected, 400, "302"),
+    Refusal("an inner error", 500, {"code": "INFERENCE_5000", "details": "x"}, AgentFailed, 500, "INFERENCE_5000"),
+    Refusal("a page of the gateway", 502, PAGE, AgentFailed, 502, "502"),
+    Refusal("no service", 503, None, AgentFailed, 503, "503"),
+    Refusal("too late", 504, PAGE, AgentFailed, 504, "504"),
+    Refusal("an unusual error", 520, b"", AgentFailed, 502, "520"),
+    Refusal("a body that is a list", 500, ["canary"], AgentFailed, 500),
+]
+
+
+@pytest.mark.parametrize("case", REFUSALS, ids=lambda case: case.id)
+def test_a_refusal_becomes_the_error_of_its_row(case):
+    error = refusal(case.status, case.body, case.headers)
+    assert (type(error), error.status_code) == (case.error, case.status_code)
+    assert case.said in error.message
+    assert "<html" not in error.message
+    assert "canary" not in error.message
+
+
+def test_the_numbers_of_a_prompt_too_long_are_kept():
+    error = refusal(400, {"details": TOO_LONG}, {})
+    assert isinstance(error, PromptTooLong)
+    assert (error.limit, error.actual) == (272_000, 340_000)
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        (None, DEFAULT_RETRY_AFTER),
+        ("tomorrow", DEFAULT_RETRY_AFTER),
+        ("7", 7),
+        ("2.5", 2.5),
+        ("0", 1),
+        ("-3", 1),
+        ("nan", 1),
+        ("99999", 3600),
+        ("inf", 3600),
+    ],
+)
+def test_a_limit_says_when_to_try_again(header, seconds):
+    error = refusal(429, LIMIT, {} if header is None else {"retry-after": header})
+    assert error.retry_after == seconds
+
+
+@pytest.mark.parametrize("code", ["see https://evil", "a secret", 7, None, ["X"], "X" * 100])
+def test_a_code_that_does_not_look_like_one_is_not_shown(code):
+    assert str(code) not in refusal(500, {"code": code}, {}).message
+
+
+@pytest.mark.parametrize(("status", "retryable"), [(429, True), (500, True), (408, True), (403, False), (404, False)])
+def test_an_error_knows_whether_trying_again_may_help(status, retryable):
+    assert refusal(status, None, {}).retryable is retryable

@@ -1,0 +1,358 @@
+"""The steps carried out over a real network, blocking and awaiting: `drive` and `adrive` do the same."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import socket
+import weakref
+from collections.abc import AsyncGenerator, Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from custom_handler.errors import (
+    AgentFailed,
+    AgentTimeout,
+    AgentUnreachable,
+    ConfigurationError,
+    CredentialsRefused,
+    IdentityUnavailable,
+    StackspotError,
+)
+from custom_handler.stackspot.exchange import Emit, Head, NeedToken, Read, Send, Steps
+from custom_handler.stackspot.transport import REFUSAL_BYTES, OpenedAnswer, Transport
+
+AGENT = "01ARZ3NDEKTSV4RRFFQ69G5FAV"
+Drive = Callable[[Transport, Steps[Any]], list[Any]]
+
+
+def drive(transport: Transport, steps: Steps[Any]) -> list[Any]:
+    return [event for events in transport.drive(steps) for event in events]
+
+
+def adrive(transport: Transport, steps: Steps[Any]) -> list[Any]:
+    async def gather() -> list[Any]:
+        return [event async for events in transport.adrive(steps) for event in events]
+
+    return asyncio.run(gather())
+
+
+@pytest.fixture(params=[drive, adrive], ids=["blocking", "awaiting"])
+def carry_out(request: pytest.FixtureRequest) -> Drive:
+    return request.param
+
+
+@pytest.fixture
+def transport(settings: Any) -> Transport:
+    return Transport(settings)
+
+
+@pytest.fixture
+def closed_port() -> int:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        return int(unused.getsockname()[1])
+
+
+def send(url: str, token: str, timeout: float = 10) -> Send:
+    body = {"user_prompt": "Olá", "streaming": True, "stackspot_knowledge": False, "return_ks_in_response": False}
+    headers = {"authorization": f"Bearer {token}", "content-type": "application/json"}
+    return Send(f"{url}/v1/agent/{AGENT}/chat", headers, json.dumps(body).encode(), timeout)
+
+
+def asking(url: str, timeout: float = 10) -> Steps[Any]:
+    """Ask, and emit the head and every piece of the answer."""
+    token = yield NeedToken()
+    head = yield send(url, token.value, timeout)
+    yield Emit([head])
+    while (chunk := (yield Read())) is not None:
+        yield Emit([chunk])
+
+
+def test_an_answer_arrives_in_its_pieces(carry_out, transport, simulator):
+    simulator.script({"text": "um dois"})
+    head, *chunks = carry_out(transport, asking(simulator.url))
+    assert (head.status, head.headers["content-type"]) == (200, "text/event-stream; charset=utf-8")
+    assert b'data: {"message":" dois"}\n\n' in b"".join(chunks)
+
+
+def test_a_refusal_arrives_with_its_body(carry_out, transport, simulator):
+    simulator.script({"status": 429, "body": {"code": "LIMIT"}, "headers": {"Retry-After": "7"}})
+    (head,) = carry_out(transport, asking(simulator.url))
+    assert head == Head(429, head.headers, b'{"code":"LIMIT"}')
+    assert head.headers["retry-after"] == "7"
+
+
+def test_of_a_huge_refusal_only_the_beginning_is_read(carry_out, transport, simulator):
+    simulator.script({"status": 500, "body": "x" * 5_000_000})
+    head, *_ = carry_out(transport, asking(simulator.url))
+    assert REFUSAL_BYTES <= len(head.body) < 5_000_000
+
+
+def test_a_call_can_be_made_again_after_a_refusal(carry_out, transport, simulator):
+    def twice() -> Steps[Any]:
+        token = yield NeedToken()
+        head = yield send(simulator.url, "wrong")
+        yield Emit([head.status])
+        head = yield send(simulator.url, token.value)
+        yield Emit([head.status])
+        while (yield Read()) is not None:
+            pass
+
+    assert carry_out(transport, twice()) == [401, 200]
+    assert [record["status"] for record in simulator.requests("chat")] == [401, 200]
+
+
+def test_a_refused_token_is_replaced(carry_out, transport, simulator):
+    def renewing() -> Steps[Any]:
+        first = yield NeedToken()
+        again = yield NeedToken()
+        other = yield NeedToken(refused=first)
+        yield Emit([again is first, other is first])
+
+    assert carry_out(transport, renewing()) == [True, False]
+    assert simulator.state()["token_requests"] == 2
+
+
+def failing(steps: Steps[Any]) -> Steps[Any]:
+    """Carry on to the error, and emit it: steps are told of errors where they asked."""
+    try:
+        yield from steps
+    except StackspotError as error:
+        yield Emit([error])
+
+
+@pytest.mark.parametrize(
+    ("play", "kind", "said"),
+    [
+        ({"fault": "reset_before"}, AgentUnreachable, "cannot be reached: 127.0.0.1"),
+        ({"fault": "close_before"}, AgentUnreachable, "STACKSPOT_INFERENCE_URL"),
+        ({"text": "um dois", "fault": "reset_within"}, AgentFailed, "broke within its answer"),
+        ({"text": "um dois", "fault": "close_within"}, AgentFailed, "broke within its answer"),
+        ({"fault": "hang_headers"}, AgentTimeout, "sent nothing for 0.2 s"),
+        ({"text": "um dois", "fault": "stall"}, AgentTimeout, "sent nothing for 0.2 s"),
+    ],
+    ids=["reset before", "close before", "reset within", "close within", "silence", "silence within"],
+)
+def test_what_the_network_does_becomes_an_error_of_ours(carry_out, transport, simulator, play, kind, said):
+    simulator.script(play)
+    *_, error = carry_out(transport, failing(asking(simulator.url, timeout=0.2)))
+    assert type(error) is kind
+    assert said in error.message
+
+
+def test_a_host_that_nobody_listens_on_is_unreachable(carry_out, transport, closed_port):
+    (error,) = carry_out(transport, failing(asking(f"http://127.0.0.1:{closed_port}")))
+    assert type(error) is AgentUnreachable
+    assert "127.0.0.1" in error.message
+
+
+@pytest.mark.parametrize("url", ["http://[", "genai.example", "http://host:port", "ftp://host", "http://a\x00b"])
+def test_an_address_that_is_none_is_unreachable(carry_out, transport, url):
+    (error,) = carry_out(transport, failing(asking(url)))
+    assert type(error) is AgentUnreachable
+    assert "STACKSPOT_INFERENCE_URL" in error.message
+
+
+def test_an_error_that_the_steps_do_not_handle_ends_the_drive(carry_out, transport, closed_port):
+    with pytest.raises(AgentUnreachable):
+        carry_out(transport, asking(f"http://127.0.0.1:{closed_port}"))
+
+
+@pytest.mark.parametrize(
+    ("play", "kind", "said"),
+    [
+        ({"status": 401, "body": {"error": "unauthorized_client"}}, CredentialsRefused, "CLIENT_SECRET"),
+        ({"status": 401, "html": True}, CredentialsRefused, "CLIENT_SECRET"),
+        ({"status": 404, "empty": True}, CredentialsRefused, "REALM"),
+        ({"status": 200, "html": True}, IdentityUnavailable, "STACKSPOT_IDM_URL"),
+        ({"status": 503, "empty": True}, IdentityUnavailable, "503"),
+        ({"fault": "reset_before"}, IdentityUnavailable, "127.0.0.1"),
+        ({"fault": "close_before"}, IdentityUnavailable, "127.0.0.1"),
+    ],
+    ids=["refused", "refused with a page", "no such realm", "a page", "down", "reset", "closed"],
+)
+def test_what_the_identity_service_does_becomes_an_error_of_ours(carry_out, transport, simulator, play, kind, said):
+    simulator.script({"at": "token", **play})
+    (error,) = carry_out(transport, failing(asking(simulator.url)))
+    assert type(error) is kind
+    assert said in error.message
+    assert "simulator-secret" not in error.message
+    assert simulator.state()["chat_requests"] == 0
+
+
+@pytest.mark.parametrize("url", ["http://[", "idm.example", "http://host:port"])
+def test_an_identity_service_at_no_address_is_unavailable(settings, url):
+    with pytest.raises(IdentityUnavailable, match="cannot be reached"):
+        Transport(replace(settings, idm_url=url)).tokens.request().result(10)
+
+
+def test_no_token_is_asked_for_without_credentials(settings, simulator):
+    with pytest.raises(ConfigurationError, match="CLIENT_SECRET"):
+        Transport(replace(settings, client_secret="")).tokens.request().result(10)
+    assert simulator.state()["token_requests"] == 0
+
+
+def test_a_secret_with_special_characters_arrives_as_it_is(settings, simulator):
+    secret = "a&b=c+d%20 é/?#"
+    simulator.configure(client_secret=secret)
+    token = Transport(replace(settings, client_secret=secret)).tokens.request().result(10)
+    assert token.value.count(".") == 2
+
+
+def disconnected(simulator: Any) -> bool:
+    return all(record["disconnected"] for record in simulator.requests("chat"))
+
+
+def test_closing_the_iterator_hangs_up(transport, simulator, eventually):
+    simulator.script({"text": "um dois", "fault": "stall"})
+    batches = transport.drive(asking(simulator.url))
+    assert next(batches)[0].status == 200
+    assert not disconnected(simulator)
+    batches.close()
+    assert eventually(lambda: disconnected(simulator))
+
+
+async def test_closing_the_async_iterator_hangs_up(transport, simulator, eventually):
+    simulator.script({"text": "um dois", "fault": "stall"})
+    batches = transport.adrive(asking(simulator.url))
+    assert (await anext(batches))[0].status == 200
+    await batches.aclose()
+    assert eventually(lambda: disconnected(simulator))
+
+
+@pytest.mark.parametrize("fault", ["stall", "hang_headers"])
+async def test_cancelling_the_task_hangs_up(transport, simulator, eventually, fault):
+    simulator.script({"text": "um dois", "fault": fault})
+
+    async def read() -> None:
+        async for _ in transport.adrive(asking(simulator.url)):
+            pass
+
+    reading = asyncio.create_task(read())
+    await asyncio.to_thread(eventually, lambda: simulator.state()["open_streams"])
+    reading.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await reading
+    assert eventually(lambda: disconnected(simulator))
+
+
+def test_a_loop_that_ends_takes_its_connections_with_it(transport, simulator):
+    loops: list[weakref.ref[Any]] = []
+
+    async def ask() -> None:
+        loops.append(weakref.ref(asyncio.get_running_loop()))
+        async for _ in transport.adrive(asking(simulator.url)):
+            pass
+
+    for _ in range(3):
+        asyncio.run(ask())
+    gc.collect()
+    assert [loop() for loop in loops] == [None] * 3
+
+
+async def test_calls_of_one_loop_share_their_connections(transport, simulator):
+    async def ask() -> int:
+        head, *_ = [event async for events in transport.adrive(asking(simulator.url)) for event in events]
+        return head.status
+
+    assert await asyncio.gather(*(ask() for _ in range(20))) == [200] * 20
+    assert simulator.state()["token_requests"] == 1
+
+
+async def batches_of(*batches: Any, closed: list[bool] | None = None) -> AsyncGenerator[Sequence[Any], None]:
+    try:
+        for batch in batches:
+            if isinstance(batch, Exception):
+                raise batch
+            if isinstance(batch, asyncio.Event):
+                await batch.wait()
+            else:
+                yield batch
+    finally:
+        if closed is not None:
+            closed.append(True)
+
+
+async def rest_of(answer: OpenedAnswer[Any]) -> list[Any]:
+    return [batch async for batch in answer]
+
+
+async def test_an_answer_that_has_begun_loses_nothing():
+    answer = OpenedAnswer(batches_of([1], [2]))
+    await answer.wait(10)
+    assert await rest_of(answer) == [[1], [2]]
+
+
+async def test_an_answer_need_not_be_waited_for():
+    assert await rest_of(OpenedAnswer(batches_of([1], [2]))) == [[1], [2]]
+
+
+async def test_what_fails_before_the_beginning_is_raised_by_the_wait():
+    answer = OpenedAnswer(batches_of(AgentFailed("no")))
+    with pytest.raises(AgentFailed):
+        await answer.wait(10)
+
+
+async def test_a_slow_beginning_counts_as_opened_and_comes_later():
+    begin = asyncio.Event()
+    answer = OpenedAnswer(batches_of(begin, [1], [2]))
+    await answer.wait(0.01)
+    begin.set()
+    assert await rest_of(answer) == [[1], [2]]
+
+
+async def test_an_error_after_a_slow_beginning_is_raised_by_the_reading():
+    begin = asyncio.Event()
+    answer = OpenedAnswer(batches_of(begin, AgentFailed("no")))
+    await answer.wait(0.01)
+    begin.set()
+    with pytest.raises(AgentFailed):
+        await anext(answer)
+
+
+async def test_who_leaves_while_waiting_hangs_up():
+    closed: list[bool] = []
+    answer = OpenedAnswer(batches_of(asyncio.Event(), closed=closed))
+    waiting = asyncio.create_task(answer.wait(10))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert closed == [True]
+
+
+async def test_who_leaves_before_the_first_events_hangs_up():
+    closed: list[bool] = []
+    answer = OpenedAnswer(batches_of(asyncio.Event(), closed=closed))
+    await answer.wait(0.01)
+    await answer.aclose()
+    assert closed == [True]
+
+
+async def test_who_leaves_between_the_events_hangs_up():
+    closed: list[bool] = []
+    answer = OpenedAnswer(batches_of([1], [2], closed=closed))
+    await answer.wait(10)
+    assert await anext(answer) == [1]
+    await answer.aclose()
+    assert closed == [True]
+
+
+async def test_who_leaves_without_hearing_of_an_error_leaves_no_complaint_behind():
+    complaints: list[Any] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
+    begin = asyncio.Event()
+    answer = OpenedAnswer(batches_of(begin, AgentFailed("no")))
+    await answer.wait(0.01)
+    begin.set()
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    await answer.aclose()
+    del answer
+    gc.collect()
+    assert complaints == []

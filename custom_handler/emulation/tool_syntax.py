@@ -35,7 +35,7 @@ _ID_WORD = r"(?:tool_)?(?:call_?)?id[ \t]*+[:=]"
 _ID = rf"(?:{_ID_WORD}[^\n]{{0,80}}+\n\s*+)?+"
 _FENCE = r"(?:```\w*+\s*+)?+"
 _NAME = (
-    rf"(?!{_ID_WORD})(?:{_LABELLED})?{_QUOTES}(?P<name>[\w.\-]{{1,128}}+){_QUOTES}"
+    rf"(?!{_ID_WORD})(?:{_LABELLED})?+{_QUOTES}(?P<name>[\w.\-]{{1,128}}+){_QUOTES}"
     r"(?:\((?=\s*+[{)])\s*+\)?+)?+[*`:,]{0,3}+"
 )
 _STRING = r"\"(?:\s|\\[nrt])*+(?:\{|\"(?=[\s,;}]))"  # of an object, or empty
@@ -89,7 +89,7 @@ THOUGHT = regex.compile(r"</think(?:ing)?>", _FLAGS)
 REST_OF_LINE = regex.compile(r"[ \t]{0,80}+\r?+\n")
 
 _LEGAL_NAME = regex.compile(r"[A-Za-z_][A-Za-z0-9_.\-]{0,63}")
-_NO_NAME = regex.compile(rf"{_NAME_WORD}|{_ARGUMENTS_WORD}|{_START}|{_END}|id", _FLAGS)
+_NO_NAME = regex.compile(rf"{_NAME_WORD}|{_ARGUMENTS_WORD}|{_START}|{_END}|id|null|none", _FLAGS)
 _PREFIX = regex.compile(r"(?:functions?|tools?|default_api)\.")
 _NAME_KEYS = ("function_name", "tool_name", "name", "tool", "function", "nome")
 _ARGUMENT_KEYS = ("arguments", "parameters", "args", "params", "input", "argumentos")

@@ -1,0 +1,163 @@
+"""What the plugin adds to a running proxy."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from typing import Any
+
+import litellm
+import pytest
+from litellm.types.utils import CallTypes
+
+from custom_handler.service.keys import require_key
+from custom_handler.service.plugin import Plugin
+from custom_handler.service.response_headers import ResponseHeaders
+from custom_handler.settings import Settings
+
+KEYS = ["GROQ_API_KEY", "FIREWORKS_AI_API_KEY", "FIREWORKS_API_KEY", "FIREWORKSAI_API_KEY", "FIREWORKS_AI_TOKEN"]
+TAKEN = ["AWS_REGION", "BEDROCK_MODEL_ID", "A_NEW_NAME", *KEYS]
+
+
+@pytest.fixture(autouse=True)
+def empty_environment(monkeypatch, tmp_path):
+    """An empty folder, and an environment without what the plugin looks for."""
+    monkeypatch.chdir(tmp_path)
+    for name in TAKEN:
+        monkeypatch.setenv(name, "")  # so that it is put back as it was
+        monkeypatch.delenv(name)
+    return tmp_path
+
+
+@pytest.fixture(autouse=True)
+def package():
+    """The package's logger, put back as it was."""
+    logger = logging.getLogger("custom_handler")
+    before = logger.level, list(logger.handlers), logger.propagate
+    yield logger
+    logger.level, logger.handlers, logger.propagate = before
+    logger.manager._clear_cache()
+
+
+class Call:
+    """LiteLLM's object for the records of a call."""
+
+
+def hook(plugin: Plugin, call_type: CallTypes = CallTypes.acompletion, **kwargs: Any) -> dict[str, Any] | None:
+    return asyncio.run(plugin.async_pre_call_deployment_hook({"litellm_logging_obj": Call(), **kwargs}, call_type))
+
+
+@pytest.mark.parametrize(
+    "kwargs",
+    [{"model": "stackspot/stackspot-chat"}, {"model": "stackspot-chat", "custom_llm_provider": "stackspot"}],
+    ids=["by the model", "by the provider"],
+)
+def test_a_stream_of_ours_is_opened_before_its_client_is_answered(kwargs):
+    changed = hook(Plugin(Settings()), stream=True, temperature=0.1, **kwargs)
+    assert changed is not None
+    assert (changed["stream"], changed["temperature"], changed["model"]) == (False, 0.1, kwargs["model"])
+
+
+@pytest.mark.parametrize(
+    "kwargs",
+    [
+        {"model": "stackspot/a"},
+        {"model": "stackspot/a", "stream": False},
+        {"model": "stackspot/a", "stream": True, "call_type": CallTypes.completion},
+        {"model": "openai/a", "stream": True},
+        {"model": "stackspot/a", "stream": True, "custom_llm_provider": "openai"},
+        {"stream": True},
+    ],
+    ids=["whole", "said to be whole", "a twin call", "another provider", "another one by its name", "no model"],
+)
+def test_every_other_call_is_left_alone(kwargs):
+    assert hook(Plugin(Settings()), **kwargs) is None
+
+
+@pytest.mark.parametrize(
+    ("provider", "name"),
+    [("groq", "GROQ_API_KEY"), ("fireworks_ai", "FIREWORKS_AI_API_KEY")],
+)
+def test_a_key_that_the_operator_did_not_set_is_named(provider, name):
+    with pytest.raises(litellm.ServiceUnavailableError, match=name) as raised:
+        hook(Plugin(Settings()), model=f"{provider}/a-model")
+    assert raised.value.status_code == 503
+
+
+@pytest.mark.parametrize("name", KEYS)
+def test_a_key_is_found_under_any_of_its_names(monkeypatch, name):
+    monkeypatch.setenv(name, "a-key")
+    provider = "groq" if "GROQ" in name else "fireworks_ai"
+    assert hook(Plugin(Settings()), model=f"{provider}/a-model") is None
+
+
+def test_a_key_in_the_configuration_is_one():
+    assert hook(Plugin(Settings()), model="groq/a-model", api_key="a-key") is None
+
+
+def test_credentials_of_aws_in_the_configuration_are_some():
+    given = {"aws_region_name": "us-east-1", "aws_access_key_id": "a", "aws_secret_access_key": "b"}
+    assert asyncio.run(require_key("bedrock", given)) is None
+
+
+def test_dotenv_becomes_the_proxys_environment_and_overrides_nothing(empty_environment, monkeypatch):
+    (empty_environment / ".env").write_text("A_NEW_NAME=from-file\nAWS_REGION=from-file\n", encoding="utf-8")
+    monkeypatch.setenv("AWS_REGION", "from-environment")
+    Plugin(Settings())
+    assert (os.environ["A_NEW_NAME"], os.environ["AWS_REGION"]) == ("from-file", "from-environment")
+
+
+def test_what_the_configuration_cannot_start_without_has_a_default(monkeypatch):
+    monkeypatch.setenv("AWS_REGION", "")
+    Plugin(Settings())
+    assert (os.environ["AWS_REGION"], os.environ["BEDROCK_MODEL_ID"]) == ("us-east-1", "amazon.nova-micro-v1:0")
+
+
+def test_the_log_is_shown_with_time_level_and_name(package, capsys):
+    package.handlers, package.level = [], logging.NOTSET
+    Plugin(Settings(log_level="debug"))
+    logging.getLogger("custom_handler.stackspot.auth").debug("a line")
+    shown = capsys.readouterr().err
+    assert shown.endswith(" DEBUG custom_handler.stackspot.auth: a line\n")
+    assert shown.startswith("20")
+    assert shown.count("a line") == 1
+
+
+def test_a_log_that_the_operator_set_up_stays_as_it_is(package):
+    mine = logging.NullHandler()
+    package.handlers, package.level = [mine], logging.ERROR
+    Plugin(Settings(log_level="DEBUG"))
+    assert (package.handlers, package.level, package.propagate) == ([mine], logging.ERROR, True)
+
+
+class Failure(Exception):
+    """An error with the headers of LiteLLM's."""
+
+    def __init__(self, headers: Any = None) -> None:
+        super().__init__("no")
+        self.headers = headers
+
+
+@pytest.mark.parametrize(
+    ("failure", "added"),
+    [
+        (Failure({"retry-after": "7"}), [(b"retry-after", b"7")]),
+        (Failure({"other": "7"}), []),
+        (Failure(), []),
+        (ValueError("no"), []),
+    ],
+    ids=["with a time to wait", "with another header", "without headers", "of another kind"],
+)
+async def test_a_failure_tells_clients_of_every_protocol_when_to_try_again(failure, added):
+    plugin, sent = Plugin(Settings()), []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await plugin.async_post_call_failure_hook({}, failure, user_api_key_dict=None)
+        await send({"type": "http.response.start", "status": 429, "headers": []})
+
+    async def send(message: Any) -> None:
+        sent.append(message["headers"])
+
+    await ResponseHeaders(app)({"type": "http"}, None, send)
+    assert sent == [added]

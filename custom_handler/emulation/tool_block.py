@@ -5,11 +5,11 @@
       │  ──"{" of a whole call──▶ wrapper ┘└─ name + arguments ──▶ arguments …
       └ a fault ──▶ failed: `remains` tells what was read since the last complete call, to be read as text
 
-A call goes out when its object is complete, whatever becomes of the end marker; from a WINDOW of faultless arguments on it goes
-out as it comes, and then there is no way back: a later fault or end of the text leaves it `cut`.
+A call goes out when its object is complete, whatever becomes of the end marker; from a WINDOW of faultless arguments on
+it goes out as it comes, and then there is no way back: a later fault or end of the text leaves it `cut`.
 
-Objects are read in windows that are counted from their first character. Where a fault lies is known by its window only, and so
-nothing depends on how the text was cut.
+Objects are read in windows that are counted from their first character. Where a fault lies is known by its window only,
+and so nothing depends on how the text was cut.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _BEHIND = (syntax.END, syntax.MARKER, syntax.GROUP)
 
 
 class ToolBlock:
-    """Reads a block; `index` is that of its first call, and a `progressive` block may let a long call go out as it comes."""
+    """Reads a block; `index` is that of its next call, and a `progressive` one may let a long call go out as it comes."""
 
     def __init__(
         self, tools: syntax.DeclaredTools, new_id: Callable[[], str], index: int, *, progressive: bool
@@ -51,7 +51,7 @@ class ToolBlock:
         self._begin("")
 
     def read(self, text: str, at: int, *, ended: bool) -> int:
-        """Read on from `at`, to the end of the reply if it has `ended`; returns up to where. What is undecided stays unread."""
+        """Read on from `at`, to the end of the reply if it has `ended`; returns up to where: the undecided is unread."""
         self._text, self._at, self._ended = text, at, ended
         while not self.over and self._state():
             pass
@@ -214,36 +214,27 @@ class ToolBlock:
         here = space.end() if space is not None else self._at
         if here == len(self._text):
             return False
-        found, undecided = syntax.first(_BEHIND, self._text, here, limit, ended=self._ended)
-        if undecided:
-            return False
+        litter = syntax.LITTER if here == self._at else syntax.LOOSE_LITTER
+        found, undecided = syntax.first((*_BEHIND, litter), self._text, here, limit, ended=self._ended)
         if found is not None:
             return self._follow(found, here)
         if self._ended and syntax.END.fullmatch(self._text, here, partial=True):
             self._at = len(self._text)  # an end marker that stands at the end, or is cut off there
             return False
-        litter = syntax.LITTER if here == self._at else syntax.LOOSE_LITTER
-        found, undecided = syntax.first((litter,), self._text, here, limit, ended=self._ended)
-        if undecided:
-            return False
-        if found is not None:
-            self._at = found.end()
-            return True
-        return self._prose()
+        return not undecided and self._prose()
 
     def _follow(self, found: regex.Match[str], here: int) -> bool:
-        """Go on to a further group, or leave a block that is over, before a marker that opens the next."""
+        """Go on behind litter or to a further group; the block is over behind its end, or before the next one's start."""
         if found.re is syntax.GROUP:
             self._keep(here)
             self._state = self._group
-            return True
-        self.over = True
-        if found.re is syntax.END:
+        elif found.re is not syntax.MARKER:
             self._at = found.end()
-        return False
+        self.over = found.re in {syntax.END, syntax.MARKER}
+        return not self.over
 
     def _prose(self) -> bool:
-        """Drop prose before an end marker that is near; without one the block ended with its object, and prose is text."""
+        """Drop prose before an end marker that is near; without one the block ended with its object: prose is text."""
         near = self._at + PROSE_LIMIT
         found = syntax.END_AHEAD.search(self._text, self._at, near)
         start = syntax.MARKER.search(self._text, self._at, near)

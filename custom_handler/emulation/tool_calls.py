@@ -10,8 +10,8 @@ depends on how the text was cut, and no state leaves more than some hundred char
         ├──cut────▶ skip ──end marker──▶ line start
         └──failed──▶ line: the marker was text, and reading goes on behind it
 
-A block that opens a code fence is a call only if no prose follows the fence: until that is known, its events are kept back
-(`tool_fence`). Text in other fences, in `<think>` and in quotations is never a call.
+A block that opens a code fence is a call only if no prose follows the fence: until that is known, its events are kept
+back (`tool_fence`). Text in other fences, in `<think>` and in quotations is never a call.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ def new_call_id() -> str:
 class ToolCallReader:
     """Splits an agent's text into content and tool calls.
 
-    `schemas` maps the declared tools' names to their parameters. `calls` counts the calls so far; `cut` tells that a call was
-    going out that cannot be completed; `closed` that all further text is invented, and the agent need not be listened to.
+    `schemas` maps the declared tools' names to their parameters. `calls` counts the calls so far; `cut` tells that a call
+    was going out that cannot be completed; `closed` that all further text is invented: no need to listen to the agent.
     """
 
     def __init__(self, schemas: Mapping[str, Mapping[str, Any]], new_id: Callable[[], str] = new_call_id) -> None:

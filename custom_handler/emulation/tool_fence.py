@@ -1,4 +1,4 @@
-"""Reads a code fence that opens with a tool call: followed by prose it is documentation, at the end of the reply it is calls.
+"""Reads a code fence that opens with a tool call: followed by prose it is documentation, at the end of the reply calls.
 
 block ──over──▶ inside ──"```"──▶ behind ──end of the reply, or a bare marker──▶ the calls count
   ▲               │ marker          │ a fence that opens with a marker
@@ -65,7 +65,7 @@ class FencedCalls:
         return block.over
 
     def _between(self) -> bool:
-        """Behind a block, inside the fence or behind it: look for the fence's end, a further call, or the end of the reply."""
+        """Behind a block, inside the fence or behind it: look for the fence's end, a further call, or the reply's end."""
         space = _SPACE.match(self._text, self._at)
         self._at = space.end() if space is not None else self._at
         if self._at == len(self._text):

@@ -1,12 +1,12 @@
-"""The spellings of a tool call that agents use, as patterns, and the reading of a call's name; `tool_calls` does the walking.
+"""The spellings of a tool call that agents use, as patterns, and the reading of a call's name; `tool_calls` walks.
 
     FUNCTION_CALL_START            or TOOL_CALL_START; lower case, with spaces, decorated: **…**, `…`, […]
     get_weather                    bare, labelled (`name: …`), quoted, `functions.get_weather`, `get_weather()`
     arguments: {"city": "Recife"}  any of several labels, or none; on the same line or a later one; in a code fence
     FUNCTION_CALL_END
 
-All patterns are asked for partial matches, in windows of bounded length, and end in a character that decides: what is read
-never depends on how the text was cut, and what is undecided is never long.
+All patterns are asked for partial matches, in windows of bounded length. A match ends in a character that decides, and no
+further text could make it another one: what is read never depends on how the text was cut.
 """
 
 from __future__ import annotations
@@ -101,8 +101,8 @@ def first(
 ) -> tuple[regex.Match[str] | None, bool]:
     """Return the match of the first pattern that matches at `at`, looking no further than `end`.
 
-    The second value tells that nothing is certain before more text has come; that happens only where the text stops short of
-    `end` and the reply has not `ended`.
+    The second value tells that nothing is certain before more text has come; that happens only where the text stops
+    short of `end` and the reply has not `ended`.
     """
     open_end = not ended and len(text) < end
     for pattern in patterns:
@@ -148,7 +148,7 @@ def _folded(name: str) -> str:
 
 
 def strict_arguments(text: str, drop: Iterable[str]) -> str:
-    """Return the one JSON object that `text` is, or none for no text, as strict JSON; raises JsonFault where it is more or else."""
+    """Return the one JSON object that `text` is, an empty one for no text, as strict JSON; raises JsonFault."""
     stripped = text.strip()
     if not stripped:
         return "{}"
@@ -169,7 +169,7 @@ def unquote(text: str) -> str:
 
 
 def unwrap(strict: str) -> tuple[str, str]:
-    """Return the name and the arguments that a JSON object of a whole call names; raises JsonFault where it names none."""
+    """Return the name and the arguments that a JSON object of a whole call names; raises JsonFault if it does not."""
     try:
         members = _members(strict)
         function = members.get("function")

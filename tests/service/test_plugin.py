@@ -36,8 +36,8 @@ def package():
     logger = logging.getLogger("custom_handler")
     before = logger.level, list(logger.handlers), logger.propagate
     yield logger
-    logger.level, logger.handlers, logger.propagate = before
-    logger.manager._clear_cache()
+    level, logger.handlers, logger.propagate = before
+    logger.setLevel(level)
 
 
 class Call:
@@ -115,7 +115,8 @@ def test_what_the_configuration_cannot_start_without_has_a_default(monkeypatch):
 
 
 def test_the_log_is_shown_with_time_level_and_name(package, capsys):
-    package.handlers, package.level = [], logging.NOTSET
+    package.handlers = []
+    package.setLevel(logging.NOTSET)
     Plugin(Settings(log_level="debug"))
     logging.getLogger("custom_handler.stackspot.auth").debug("a line")
     shown = capsys.readouterr().err
@@ -126,7 +127,8 @@ def test_the_log_is_shown_with_time_level_and_name(package, capsys):
 
 def test_a_log_that_the_operator_set_up_stays_as_it_is(package):
     mine = logging.NullHandler()
-    package.handlers, package.level = [mine], logging.ERROR
+    package.handlers = [mine]
+    package.setLevel(logging.ERROR)
     Plugin(Settings(log_level="DEBUG"))
     assert (package.handlers, package.level, package.propagate) == ([mine], logging.ERROR, True)
 

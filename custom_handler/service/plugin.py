@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,18 +18,17 @@ from ..settings import Settings
 from .keys import require_key
 from .response_headers import add_header, install
 
-# What config.yaml takes from the environment and cannot start without.
-_DEFAULTS = {"BEDROCK_MODEL_ID": "amazon.nova-micro-v1:0", "AWS_REGION": "us-east-1"}
-
 
 class Plugin(CustomLogger):  # type: ignore[misc]
     """Opens streams before their client is told 200, and shows the package's log."""
 
     def __init__(self, settings: Settings) -> None:
         super().__init__()
-        _complete_environment()
+        # The proxy itself finds `.env` only where its virtual environment lies beside it.
+        load_dotenv(Path.cwd() / ".env")
         _show_log(settings.log_level)
         if (proxy := sys.modules.get("litellm.proxy.proxy_server")) is not None:
+            _require_models(proxy.proxy_config.get_config_state())
             install(proxy.app)
 
     async def async_pre_call_deployment_hook(
@@ -59,14 +58,14 @@ def _provider(kwargs: dict[str, Any]) -> str:
     return str(kwargs.get("custom_llm_provider") or str(kwargs.get("model") or "").partition("/")[0])
 
 
-def _complete_environment() -> None:
-    """Give config.yaml the keys of `.env`, which the proxy itself finds only when its virtual environment lies beside it.
-
-    The proxy builds its callbacks before it reads the models, so this is in time for them.
-    """
-    load_dotenv(Path.cwd() / ".env")
-    for name, value in _DEFAULTS.items():
-        os.environ[name] = os.environ.get(name) or value
+def _require_models(config: Mapping[str, Any]) -> None:
+    """Raise ValueError for a model that is to come from the environment and is not there; LiteLLM would not say which."""
+    for deployment in config.get("model_list") or ():
+        if (deployment.get("litellm_params") or {}).get("model") is None:
+            name = deployment.get("model_name")
+            raise ValueError(
+                f"{name} of config.yaml has no model: set the variable that it names, as .env.example does."
+            )
 
 
 def _show_log(level: str) -> None:

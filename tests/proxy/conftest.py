@@ -118,7 +118,8 @@ def simulator(simulator_process: Simulator) -> Simulator:
 def running_proxy(log: Path, config: str = "config.yaml", **environ: str) -> Iterator[Proxy]:
     """Start the stock proxy as a user does by hand."""
     port = free_port()
-    fixed = {"LITELLM_MASTER_KEY": MASTER_KEY, "LITELLM_LOCAL_MODEL_COST_MAP": "True", "STACKSPOT_LOG_LEVEL": "DEBUG"}
+    example = dict(re.findall(r"^(\w+)=(.+)$", (ROOT / ".env.example").read_text(), flags=re.MULTILINE))
+    fixed = example | {"LITELLM_MASTER_KEY": MASTER_KEY, "STACKSPOT_LOG_LEVEL": "DEBUG"}
     command = [str(BIN / "litellm"), "--config", config, "--host", "127.0.0.1", "--port", str(port)]
     with process(command, log, **(fixed | environ)) as running:
         wait_for(log, "Uvicorn running on", running)

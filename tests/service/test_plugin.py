@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import sys
+from types import SimpleNamespace
 from typing import Any
 
 import litellm
@@ -108,10 +110,12 @@ def test_dotenv_becomes_the_proxys_environment_and_overrides_nothing(empty_envir
     assert (os.environ["A_NEW_NAME"], os.environ["AWS_REGION"]) == ("from-file", "from-environment")
 
 
-def test_what_the_configuration_cannot_start_without_has_a_default(monkeypatch):
-    monkeypatch.setenv("AWS_REGION", "")
-    Plugin(Settings())
-    assert (os.environ["AWS_REGION"], os.environ["BEDROCK_MODEL_ID"]) == ("us-east-1", "amazon.nova-micro-v1:0")
+def test_a_model_that_the_environment_lacks_is_named(monkeypatch):
+    config = {"model_list": [{"model_name": "chat/nova-micro", "litellm_params": {"model": None}}]}
+    proxy = SimpleNamespace(proxy_config=SimpleNamespace(get_config_state=lambda: config))
+    monkeypatch.setitem(sys.modules, "litellm.proxy.proxy_server", proxy)
+    with pytest.raises(ValueError, match=r"^chat/nova-micro of config\.yaml has no model: .*\.env\.example"):
+        Plugin(Settings())
 
 
 def test_the_log_is_shown_with_time_level_and_name(package, capsys):

@@ -13,6 +13,7 @@ from litellm.types.utils import ModelResponse, ModelResponseStream
 from . import replies
 from .call import is_health_probe, read_turn
 from .events import ReplyEvent
+from .measures import Listeners
 from .settings import Settings
 from .stackspot.exchange import Steps
 from .stackspot.transport import OpenedAnswer, Transport
@@ -28,7 +29,8 @@ class StackspotLLM(CustomLLM):  # type: ignore[misc]
     def __init__(self, settings: Settings | None = None) -> None:
         super().__init__()
         self.settings = settings or Settings.load()
-        self._transport = Transport(self.settings)
+        self.listeners = Listeners()
+        self._transport = Transport(self.settings, self.listeners)
 
     def completion(self, model: str, messages: list[Any], **call: Any) -> ModelResponse:
         """Ask the agent, and return its whole answer."""
@@ -76,7 +78,7 @@ class StackspotLLM(CustomLLM):  # type: ignore[misc]
         turn = read_turn(model, messages, call, self.settings)
         if (log := call.get("logging_obj")) is not None:  # LiteLLM's latency metrics start here
             log.pre_call(input=messages, api_key="", additional_args={"complete_input_dict": {}})
-        return turn.steps(self.settings)
+        return turn.steps(self.settings, self.listeners)
 
 
 def open_first(kwargs: Mapping[str, Any]) -> dict[str, Any]:

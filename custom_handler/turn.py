@@ -15,6 +15,7 @@ from .emulation.prompt import render
 from .emulation.tool_calls import ToolCallReader
 from .errors import AgentTimeout, StackspotError
 from .events import AgentEnd, AgentEvent, Finish, ReplyEvent, Text, ToolCallStart, Usage
+from .measures import FirstText, Tell, ToolCalled, nobody
 from .request import ChatRequest
 from .settings import Settings
 from .stackspot.exchange import AgentCall, Emit, Read, Steps, open_answer
@@ -45,7 +46,9 @@ class Turn:
     correlation_id: str
     timeout: float
 
-    def steps(self, settings: Settings, clock: Callable[[], float] = time.monotonic) -> Steps[ReplyEvent]:
+    def steps(
+        self, settings: Settings, tell: Tell = nobody, clock: Callable[[], float] = time.monotonic
+    ) -> Steps[ReplyEvent]:
         """Ask the agent and tell its answer as events, of which the last one is a Finish; raises StackspotError."""
         log = CallLog(logger, {"correlation_id": self.correlation_id})
         prompt = render(self.request)
@@ -58,8 +61,11 @@ class Turn:
             chunks = 0
             while not reply.closed and (chunk := (yield from _read(reply))) is not None:
                 chunks += 1
+                silent = not reply.spoken
                 if events := reply.take(decoder.feed(chunk)):
                     yield Emit(events)
+                if silent and reply.spoken:
+                    tell(FirstText(deadline.elapsed()))
                 deadline.check(spoken=reply.spoken)
             yield Emit(reply.finish([] if reply.closed else decoder.flush()))
         except StackspotError as error:
@@ -67,6 +73,8 @@ class Turn:
             raise
         if reply.names:
             log.info("Tool calls: %s", ", ".join(reply.names))
+        for name in reply.names:
+            tell(ToolCalled(name))
         log.debug("Answer of %d characters in %d chunks, %.3f s", reply.characters, chunks, deadline.elapsed())
 
 

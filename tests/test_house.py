@@ -9,7 +9,7 @@ import pytest
 
 HOUSE = Path(__file__).resolve().parents[1] / "custom_handler"
 FLOORS = [  # from the ground up
-    {"errors", "events", "settings", "request"},
+    {"errors", "events", "measures", "settings", "request"},
     {"emulation", "stackspot"},
     {"turn"},
     {"call", "replies", "handler"},

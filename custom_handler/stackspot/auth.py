@@ -19,6 +19,7 @@ from typing import Any
 import jwt
 
 from ..errors import CredentialsRefused, IdentityUnavailable, StackspotError
+from ..measures import Tell, TokenCall, nobody
 from ..settings import Settings
 
 RENEW_BEFORE_END = 60.0
@@ -92,8 +93,11 @@ class TokenStore:
     `fetch` makes the token call, blocking, and raises StackspotError; `clock` counts seconds.
     """
 
-    def __init__(self, fetch: Callable[[], Token], clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, fetch: Callable[[], Token], tell: Tell = nobody, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._fetch = fetch
+        self._tell = tell
         self._clock = clock
         self._forget()
 
@@ -128,6 +132,7 @@ class TokenStore:
             with self._lock:
                 self._pending = None
             promise.set_exception(error)
+            self._tell(TokenCall(self._clock() - started, succeeded=False))
             return
         seconds = self._clock() - started
         logger.info("Authentication succeeded in %.3f s, the token lives %.0f s", seconds, token.lifetime)
@@ -136,6 +141,7 @@ class TokenStore:
             self._renew_at = started + token.lifetime - min(RENEW_BEFORE_END, token.lifetime / 2)
             self._pending = None
         promise.set_result(token)
+        self._tell(TokenCall(seconds, succeeded=True))
 
 
 def _kept(token: Token) -> Future[Token]:

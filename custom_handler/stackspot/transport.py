@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import httpx
 
 from ..errors import AgentFailed, AgentTimeout, AgentUnreachable, IdentityUnavailable, StackspotError
+from ..measures import Tell, nobody
 from ..settings import Settings
 from .auth import Token, TokenStore, read_token, token_form, token_url
 from .exchange import Emit, Head, NeedToken, Send, Step, Steps
@@ -26,13 +27,13 @@ Event = TypeVar("Event")
 class Transport:
     """The connections to Stackspot, kept alive between calls: one pool for all threads, and one for each event loop."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, tell: Tell = nobody) -> None:
         self._settings = settings
         self._tls = httpx.create_ssl_context()  # reads all the certificates of the machine: once is enough
         self._limits = httpx.Limits(max_connections=None, max_keepalive_connections=100, keepalive_expiry=60.0)
         self._client: httpx.Client | None = None
         self._aclients: dict[asyncio.AbstractEventLoop, tuple[httpx.AsyncClient, AsyncGenerator[None, None]]] = {}
-        self.tokens = TokenStore(self._fetch_token)
+        self.tokens = TokenStore(self._fetch_token, tell)
 
     def drive(self, steps: Steps[Event]) -> Iterator[Sequence[Event]]:
         """Carry out the steps, blocking; yields the events that arrive together. Closing the iterator hangs up."""

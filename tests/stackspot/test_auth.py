@@ -44,7 +44,7 @@ class Identity:
         self.open.set()
         self._lifetime = lifetime
         self._seconds = seconds
-        self.store = TokenStore(self, self.clock)
+        self.store = TokenStore(self, clock=self.clock)
 
     def __call__(self) -> Token:
         self.calls += 1

@@ -82,7 +82,7 @@ class Listeners:
         for listener in self._listeners:
             try:
                 listener(measure)
-            except Exception:
+            except Exception:  # noqa: PERF203  one bad listener, not all
                 logger.exception("A listener failed on %s", type(measure).__name__)
 
 

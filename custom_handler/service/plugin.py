@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from dotenv import load_dotenv
+from fastapi import FastAPI
 from litellm.integrations.custom_logger import CustomLogger
 from litellm.types.utils import CallTypes
 
@@ -16,7 +17,9 @@ from ..handler import open_first
 from ..replies import PROVIDER
 from ..settings import Settings
 from .keys import require_key
-from .response_headers import add_header, install
+from .middleware import wrap
+from .request_id import RequestId, RequestIdFilter
+from .response_headers import ResponseHeaders, add_header
 
 
 class Plugin(CustomLogger):  # type: ignore[misc]
@@ -29,7 +32,7 @@ class Plugin(CustomLogger):  # type: ignore[misc]
         _show_log(settings.log_level)
         if (proxy := sys.modules.get("litellm.proxy.proxy_server")) is not None:
             _require_models(proxy.proxy_config.get_config_state())
-            install(proxy.app)
+            _extend(proxy.app, settings)
 
     async def async_pre_call_deployment_hook(
         self, kwargs: dict[str, Any], call_type: CallTypes | None
@@ -54,6 +57,15 @@ class Plugin(CustomLogger):  # type: ignore[misc]
             add_header("retry-after", wait)
 
 
+def _extend(app: FastAPI, settings: Settings) -> None:
+    wrap(app, ResponseHeaders)
+    wrap(app, RequestId)
+    if settings.services:
+        from .routes import install  # noqa: PLC0415  what it imports is there in a proxy only
+
+        install(app, settings)
+
+
 def _provider(kwargs: dict[str, Any]) -> str:
     return str(kwargs.get("custom_llm_provider") or str(kwargs.get("model") or "").partition("/")[0])
 
@@ -75,6 +87,7 @@ def _show_log(level: str) -> None:
         package.setLevel(level.upper())
     if not package.handlers:
         handler = logging.StreamHandler()
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+        handler.addFilter(RequestIdFilter())
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s [%(request_id)s] %(name)s: %(message)s"))
         package.addHandler(handler)
         package.propagate = False

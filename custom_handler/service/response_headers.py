@@ -37,10 +37,3 @@ class ResponseHeaders:
             await self._app(scope, receive, send_with_headers if scope["type"] == "http" else send)
         finally:
             _headers.reset(reset)
-
-
-def install(app: object) -> None:
-    """Put the middleware around an application that already runs, which its `add_middleware` refuses."""
-    inner = getattr(app, "middleware_stack", None)
-    if inner is not None and not isinstance(inner, ResponseHeaders):
-        app.middleware_stack = ResponseHeaders(inner)  # type: ignore[attr-defined]

@@ -124,7 +124,7 @@ def test_the_log_is_shown_with_time_level_and_name(package, capsys):
     Plugin(Settings(log_level="debug"))
     logging.getLogger("custom_handler.stackspot.auth").debug("a line")
     shown = capsys.readouterr().err
-    assert shown.endswith(" DEBUG custom_handler.stackspot.auth: a line\n")
+    assert shown.endswith(" DEBUG [-] custom_handler.stackspot.auth: a line\n")
     assert shown.startswith("20")
     assert shown.count("a line") == 1
 

@@ -35,6 +35,8 @@ class Settings:
     require_correlation_id: bool = _setting("STACKSPOT_REQUIRE_CORRELATION_ID", False)
     timeout: float = _setting("STACKSPOT_TIMEOUT", 600.0)
     log_level: str = _setting("STACKSPOT_LOG_LEVEL", "INFO")
+    services: bool = _setting("STACKSPOT_SERVICES", True)
+    default_model: str = _setting("DEFAULT_MODEL", "stackspot-chat")
 
     @classmethod
     def from_mapping(cls, *sources: Mapping[str, str | None]) -> Settings:

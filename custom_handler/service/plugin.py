@@ -18,6 +18,7 @@ from ..replies import PROVIDER
 from ..settings import Settings
 from .keys import require_key
 from .middleware import wrap
+from .provider import provider_of
 from .request_id import RequestId, RequestIdFilter
 from .response_headers import ResponseHeaders, add_header
 
@@ -38,7 +39,7 @@ class Plugin(CustomLogger):  # type: ignore[misc]
         self, kwargs: dict[str, Any], call_type: CallTypes | None
     ) -> dict[str, Any] | None:
         """Have a stream of ours opened first, and another provider's key looked for; called once an attempt."""
-        provider = _provider(kwargs)
+        provider = provider_of(kwargs)
         if provider != PROVIDER:
             await require_key(provider, kwargs)
         elif call_type == CallTypes.acompletion and kwargs.get("stream") is True:
@@ -64,10 +65,6 @@ def _extend(app: FastAPI, settings: Settings) -> None:
         from .routes import install  # noqa: PLC0415  what it imports is there in a proxy only
 
         install(app, settings)
-
-
-def _provider(kwargs: dict[str, Any]) -> str:
-    return str(kwargs.get("custom_llm_provider") or str(kwargs.get("model") or "").partition("/")[0])
 
 
 def _require_models(config: Mapping[str, Any]) -> None:

@@ -107,6 +107,7 @@ async def _chunks(response: httpx.Response) -> AsyncIterator[dict[str, Any]]:
         if error := chunk.get("error"):
             raise Refused(_status(error), error, response.headers)
         yield chunk
+    raise Refused(502, {"message": "The answer broke off.", "type": "incomplete"}, response.headers)
 
 
 def _raise_for(response: httpx.Response) -> None:

@@ -172,3 +172,11 @@ async def test_a_call_inside_comes_from_the_client_that_is_served_and_is_admitte
     assert (headers[b"x-request-id"], headers[b"x-api-key"], headers[b"correlation-id"]) == (b"mine", b"k", b"c")
     assert headers[b"host"] == b"proxy"
     assert int(headers[b"content-length"]) > 5
+
+
+async def test_a_stream_that_breaks_off_is_told_from_one_that_ends(door):
+    door.stream('{"n": 1}')
+    async with Router.inside(door.app).stream(asked(), {}) as answer:
+        assert await anext(answer.chunks) == {"n": 1}
+        with pytest.raises(Refused, match="broke off"):
+            await anext(answer.chunks)

@@ -37,6 +37,9 @@ class Settings:
     log_level: str = _setting("STACKSPOT_LOG_LEVEL", "INFO")
     services: bool = _setting("STACKSPOT_SERVICES", True)
     default_model: str = _setting("DEFAULT_MODEL", "stackspot-chat")
+    session_turns: int = _setting("STACKSPOT_SESSION_TURNS", 20)
+    session_bytes: int = _setting("STACKSPOT_SESSION_BYTES", 100_000)
+    message_bytes: int = _setting("STACKSPOT_MESSAGE_BYTES", 262_144)
 
     @classmethod
     def from_mapping(cls, *sources: Mapping[str, str | None]) -> Settings:
@@ -80,6 +83,8 @@ def _typed(name: str, raw: str, default: object) -> object:
     """Turn text into the type of the setting's default."""
     if isinstance(default, bool):
         return _switch(name, raw)
+    if isinstance(default, int):
+        return _count(name, raw)
     if isinstance(default, float):
         return _seconds(name, raw)
     return raw.rstrip("/") if name.endswith("_URL") else raw
@@ -90,6 +95,12 @@ def _switch(name: str, raw: str) -> bool:
     if raw.lower() not in known:
         raise ConfigurationError(f"{name} is {raw!r}: say true or false.")
     return known[raw.lower()]
+
+
+def _count(name: str, raw: str) -> int:
+    if not (raw.isascii() and raw.isdecimal() and int(raw) > 0):
+        raise ConfigurationError(f"{name} is {raw!r}: give a whole number above zero.")
+    return int(raw)
 
 
 def _seconds(name: str, raw: str) -> float:

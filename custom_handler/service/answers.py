@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import functools
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping
 from typing import Any, TypeVar
 
 from fastapi import APIRouter, HTTPException, Request, Response
@@ -31,7 +31,8 @@ class ToldRoute(APIRoute):
             try:
                 return await handler(request)
             except RequestValidationError as error:
-                return JSONResponse({"error": _invalid(error)}, 422)
+                invalid = {"message": faults_of(error.errors()), "type": "invalid_request_error", "code": "422"}
+                return JSONResponse({"error": invalid}, 422)
             except Refused as refused:
                 return JSONResponse({"error": told_of(refused)}, refused.status, headers=passed_on(refused.headers))
 
@@ -108,10 +109,14 @@ async def _left(request: Request) -> None:
         pass
 
 
-def _invalid(error: RequestValidationError) -> dict[str, Any]:
-    """Tell where each fault is and what it is, without what was sent."""
-    faults = [
-        f"{'.'.join(map(str, fault['loc'][1:]))}: {fault['msg']}".removeprefix(": ").replace("Value error, ", "")
-        for fault in error.errors()
-    ]
-    return {"message": "; ".join(faults), "type": "invalid_request_error", "code": "422"}
+def faults_of(errors: Iterable[Mapping[str, Any]]) -> str:
+    """Tell where each fault that pydantic found is and what it is, without what was sent."""
+    return "; ".join(map(_fault, errors))
+
+
+def _fault(error: Mapping[str, Any]) -> str:
+    if error["type"] == "json_invalid":
+        return "what was sent is not valid JSON"
+    where = ".".join(str(part) for part in error["loc"] if part != "body")
+    what = str(error["msg"]).removeprefix("Value error, ")
+    return f"{where}: {what}" if where else what

@@ -30,12 +30,15 @@ class Params(BaseModel):
     stream: bool = False
     json_mode: bool = False
 
+    @model_validator(mode="after")
+    def _leave_the_rest_alone(self) -> Self:
+        if taken := sorted((self.model_extra or {}).keys() & {"model", "messages", "stream_options"}):
+            raise ValueError(f"params cannot hold {', '.join(taken)}")
+        return self
+
     def body(self) -> dict[str, Any]:
         """Return the parameters of the chat completion, those that were given."""
         given = self.model_dump(exclude_none=True, exclude={"stream", "json_mode"})
-        taken = sorted(given.keys() & {"model", "messages", "stream_options"})
-        if taken:
-            raise ValueError(f"params cannot hold {', '.join(taken)}")
         return given | ({"response_format": {"type": "json_object"}} if self.json_mode else {})
 
 
@@ -57,7 +60,6 @@ class ChatRequest(BaseModel):
             raise ValueError("give exactly one of messages, prompt and message")
         if self.system_prompt is not None and self.prompt is None:
             raise ValueError("system_prompt goes with prompt; among messages, give one of role system")
-        self.params.body()
         return self
 
     def body(self, default_model: str) -> dict[str, Any]:

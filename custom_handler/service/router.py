@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,10 +28,11 @@ from .request_id import request_id
 
 PATH = "/v1/chat/completions"
 
-_OF_THE_CONNECTION = (
-    *("accept", "connection", "content-", "cookie", "expect", "host", "keep-alive", "origin", "proxy-", "sec-", "te"),
-    *("trailer", "transfer-encoding", "upgrade"),
-)
+_OF_THE_CONNECTION = {
+    *("accept", "accept-encoding", "connection", "cookie", "expect", "host", "keep-alive", "origin", "te", "trailer"),
+    *("transfer-encoding", "upgrade"),
+}
+_OF_THE_MESSAGE = ("content-", "proxy-", "sec-")
 
 
 class Refused(Exception):
@@ -78,7 +79,8 @@ class Router:
 
     async def ask(self, body: Mapping[str, Any], headers: Mapping[str, str]) -> Answer:
         """Ask for a whole answer; being cancelled ends the call."""
-        response = await self._client.post(PATH, json={**body, "stream": False}, headers=headers)
+        with _reached():
+            response = await self._client.post(PATH, json={**body, "stream": False}, headers=headers)
         _raise_for(response)
         return Answer(response.json(), response.headers)
 
@@ -86,7 +88,11 @@ class Router:
     async def stream(self, body: Mapping[str, Any], headers: Mapping[str, str]) -> AsyncIterator[AnswerStream]:
         """Ask for an answer as it comes, its usage in the end; leaving the context ends the call."""
         asked = {**body, "stream": True, "stream_options": {"include_usage": True}}
-        async with self._client.stream("POST", PATH, json=asked, headers=headers) as response:
+        with _reached():
+            response = await self._client.send(
+                self._client.build_request("POST", PATH, json=asked, headers=headers), stream=True
+            )
+        async with contextlib.aclosing(response):
             if response.is_error:
                 await response.aread()
                 _raise_for(response)
@@ -95,18 +101,32 @@ class Router:
 
 def caller_headers(connection: HTTPConnection) -> dict[str, str]:
     """Take what a caller sent about itself and its call: its key, its correlation id, its tags, its trace."""
-    own = {name: value for name, value in connection.headers.items() if not name.startswith(_OF_THE_CONNECTION)}
+    own = {
+        name: value
+        for name, value in connection.headers.items()
+        if name not in _OF_THE_CONNECTION and not name.startswith(_OF_THE_MESSAGE)
+    }
     return own | ({REQUEST_ID: request_id()} if request_id() else {})
 
 
+@contextlib.contextmanager
+def _reached() -> Iterator[None]:
+    try:
+        yield
+    except httpx.TransportError as error:
+        told = {"message": f"The proxy gave no answer ({type(error).__name__}).", "type": "connection_error"}
+        raise Refused(502, told, {}) from error
+
+
 async def _chunks(response: httpx.Response) -> AsyncIterator[dict[str, Any]]:
-    async for event in EventSource(response).aiter_sse():
-        if event.data == "[DONE]":
-            return
-        chunk = json.loads(event.data)
-        if error := chunk.get("error"):
-            raise Refused(_status(error), error, response.headers)
-        yield chunk
+    with _reached():
+        async for event in EventSource(response).aiter_sse():
+            if event.data == "[DONE]":
+                return
+            chunk = json.loads(event.data)
+            if error := chunk.get("error"):
+                raise Refused(_status(error), error, response.headers)
+            yield chunk
     raise Refused(502, {"message": "The answer broke off.", "type": "incomplete"}, response.headers)
 
 

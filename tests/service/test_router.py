@@ -6,7 +6,6 @@ import asyncio
 import json
 from typing import Any
 
-import httpx
 import pytest
 from starlette.applications import Starlette
 from starlette.background import BackgroundTask
@@ -143,8 +142,9 @@ async def test_an_application_that_fails_before_its_answer_is_no_answer():
     async def app(scope, receive, send):
         raise ValueError
 
-    with pytest.raises(httpx.RemoteProtocolError, match="no answer"):
+    with pytest.raises(Refused, match="no answer") as raised:
         await Router.inside(app).ask(asked(), {})
+    assert raised.value.status == 502
 
 
 async def test_a_call_inside_comes_from_the_client_that_is_served_and_is_admitted_with_it(door):
@@ -162,7 +162,7 @@ async def test_a_call_inside_comes_from_the_client_that_is_served_and_is_admitte
                 (b"content-length", b"5"),
                 (b"accept-encoding", b"gzip"),
             ),
-            *((b"x-api-key", b"k"), (b"correlation-id", b"c")),
+            *((b"x-api-key", b"k"), (b"correlation-id", b"c"), (b"tenant", b"t")),
         ],
     }
     await RequestId(outer)(scope, None, None)
@@ -170,7 +170,7 @@ async def test_a_call_inside_comes_from_the_client_that_is_served_and_is_admitte
     assert door.scope["client"] == ("10.0.0.7", 5)
     assert door.scope["litellm.admission_lease"] == "lease"
     assert (headers[b"x-request-id"], headers[b"x-api-key"], headers[b"correlation-id"]) == (b"mine", b"k", b"c")
-    assert headers[b"host"] == b"proxy"
+    assert (headers[b"host"], headers[b"tenant"]) == (b"proxy", b"t")
     assert int(headers[b"content-length"]) > 5
 
 

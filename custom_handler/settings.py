@@ -15,8 +15,8 @@ from .errors import ConfigurationError
 PREFIX = "STACKSPOT_"
 
 
-def _setting(name: str, default: Any, *, secret: bool = False) -> Any:
-    return field(default=default, repr=not secret, metadata={"name": name})
+def _setting(name: str, default: Any, *, secret: bool = False, choices: tuple[str, ...] = ()) -> Any:
+    return field(default=default, repr=not secret, metadata={"name": name, "choices": choices})
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +40,18 @@ class Settings:
     session_turns: int = _setting("STACKSPOT_SESSION_TURNS", 20)
     session_bytes: int = _setting("STACKSPOT_SESSION_BYTES", 100_000)
     message_bytes: int = _setting("STACKSPOT_MESSAGE_BYTES", 262_144)
+    startup_check: str = _setting("STARTUP_CHECK", "warn", choices=("off", "warn", "strict"))
+    telemetry: bool = _setting("STACKSPOT_TELEMETRY", True)
+    runs_dir: str = _setting("RUNS_DIR", "runs")
+    log_messages: bool = _setting("LOG_MESSAGES", False)
 
     @classmethod
     def from_mapping(cls, *sources: Mapping[str, str | None]) -> Settings:
         """Read each setting from the first source that has it, without the blanks around; raises ConfigurationError."""
         values: dict[str, Any] = {
-            item.name: _typed(item.metadata["name"], raw, item.default)
+            item.name: _typed(item.metadata["name"], raw, item.default, item.metadata["choices"])
             for item in fields(cls)
-            if (raw := _lookup(sources, item.metadata["name"]))
+            if (raw := lookup(sources, item.metadata["name"]))
         }
         return cls(**values)
 
@@ -73,14 +77,19 @@ class Settings:
             )
 
 
-def _lookup(sources: Iterable[Mapping[str, str | None]], name: str) -> str:
+def lookup(sources: Iterable[Mapping[str, str | None]], name: str) -> str:
+    """Find a setting's text in the first source that has it, under its name or the prefixed one; empty where none has."""
     names = (name if name.startswith(PREFIX) else PREFIX + name, name)
     found = ((source.get(known) or "").strip() for source in sources for known in names)
     return next(filter(None, found), "")
 
 
-def _typed(name: str, raw: str, default: object) -> object:
+def _typed(name: str, raw: str, default: object, choices: tuple[str, ...]) -> object:
     """Turn text into the type of the setting's default."""
+    if choices and raw.lower() not in choices:
+        raise ConfigurationError(f"{name} is {raw!r}: say {', '.join(choices[:-1])} or {choices[-1]}.")
+    if choices:
+        return raw.lower()
     if isinstance(default, bool):
         return _switch(name, raw)
     if isinstance(default, int):

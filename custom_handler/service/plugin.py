@@ -2,38 +2,75 @@
 
 from __future__ import annotations
 
+import asyncio
+import atexit
 import logging
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from dotenv import load_dotenv
 from fastapi import FastAPI
 from litellm.integrations.custom_logger import CustomLogger
+from litellm.litellm_core_utils.logging_worker import GLOBAL_LOGGING_WORKER
 from litellm.types.utils import CallTypes
 
 from ..handler import open_first
 from ..replies import PROVIDER
 from ..settings import Settings
+from .config import Deployment, deployments
 from .keys import require_key
 from .middleware import wrap
 from .provider import provider_of
 from .request_id import RequestId, RequestIdFilter
 from .response_headers import ResponseHeaders, add_header
+from .shutdown import at_shutdown
+from .telemetry import Interactions, Journal, Run
 
 
 class Plugin(CustomLogger):  # type: ignore[misc]
-    """Opens streams before their client is told 200, and shows the package's log."""
+    """Opens streams before their client is told 200, writes each call down, and shows the package's log."""
 
     def __init__(self, settings: Settings) -> None:
         super().__init__()
         # The proxy itself finds `.env` only where its virtual environment lies beside it.
         load_dotenv(Path.cwd() / ".env")
         _show_log(settings.log_level)
-        if (proxy := sys.modules.get("litellm.proxy.proxy_server")) is not None:
-            _require_models(proxy.proxy_config.get_config_state())
+        proxy = sys.modules.get("litellm.proxy.proxy_server")
+        models = deployments(proxy.proxy_config.get_config_state()) if proxy else ()
+        run = Run(Path(settings.runs_dir), [model.described() for model in models])
+        self._journal = Journal(run.interactions)
+        write = self._journal.write if settings.telemetry else _nowhere
+        self._interactions = Interactions(write, content=settings.log_messages)
+        if proxy:
+            _require_models(models)
             _extend(proxy.app, settings)
+            at_shutdown(proxy, self.aclose)
+            if settings.telemetry:
+                self._journal.start()
+        atexit.register(self._journal.flush)
+
+    async def aclose(self) -> None:
+        """Write down what LiteLLM has yet to tell, and what is not on the disk yet."""
+        await GLOBAL_LOGGING_WORKER.flush()
+        await asyncio.to_thread(self._journal.flush)
+
+    async def async_log_success_event(self, kwargs: dict[str, Any], *_: Any, **__: Any) -> None:
+        """Write down a call that somebody awaited."""
+        self._interactions.ended(kwargs)
+
+    async def async_log_failure_event(self, kwargs: dict[str, Any], *_: Any, **__: Any) -> None:
+        """Write down a failed call that somebody awaited."""
+        self._interactions.ended(kwargs)
+
+    def log_success_event(self, kwargs: dict[str, Any], *_: Any, **__: Any) -> None:
+        """Write down a call of a program that uses LiteLLM as a library."""
+        self._interactions.ended_blocking(kwargs)
+
+    def log_failure_event(self, kwargs: dict[str, Any], *_: Any, **__: Any) -> None:
+        """Write down a failed call of such a program."""
+        self._interactions.ended_blocking(kwargs)
 
     async def async_pre_call_deployment_hook(
         self, kwargs: dict[str, Any], call_type: CallTypes | None
@@ -48,12 +85,18 @@ class Plugin(CustomLogger):  # type: ignore[misc]
 
     async def async_post_call_failure_hook(
         self,
-        request_data: dict[str, Any],  # noqa: ARG002  LiteLLM passes it by name
+        request_data: dict[str, Any],
         original_exception: Exception,
+        user_api_key_dict: Any,
         *_: Any,
         **__: Any,
     ) -> None:
-        """Tell clients of every protocol when to try again; the proxy's /v1/messages leaves that header out."""
+        """Tell clients of every protocol when to try again; the proxy's /v1/messages leaves that header out.
+
+        What failed before it became a call is written down here.
+        """
+        route = getattr(user_api_key_dict, "request_route", None)
+        self._interactions.refused(request_data, original_exception, route)
         if wait := (getattr(original_exception, "headers", None) or {}).get("retry-after"):
             add_header("retry-after", wait)
 
@@ -67,14 +110,17 @@ def _extend(app: FastAPI, settings: Settings) -> None:
         install(app, settings)
 
 
-def _require_models(config: Mapping[str, Any]) -> None:
+def _require_models(models: Iterable[Deployment]) -> None:
     """Raise ValueError for a model that is to come from the environment and is not there; LiteLLM would not say which."""
-    for deployment in config.get("model_list") or ():
-        if (deployment.get("litellm_params") or {}).get("model") is None:
-            name = deployment.get("model_name")
+    for deployment in models:
+        if not deployment.model:
             raise ValueError(
-                f"{name} of config.yaml has no model: set the variable that it names, as .env.example does."
+                f"{deployment.name} of config.yaml has no model: set the variable that it names, as .env.example does."
             )
+
+
+def _nowhere(line: object) -> None:
+    """Write nothing down: telemetry is off."""
 
 
 def _show_log(level: str) -> None:

@@ -14,9 +14,11 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
 from typing import Any
 
+from starlette.datastructures import Headers
+
 from ...call import CORRELATION_HEADERS
 from ..request_id import HEADER as REQUEST_ID
-from ..request_id import request_id
+from ..request_id import request_id, served
 
 Line = dict[str, Any]
 
@@ -42,7 +44,7 @@ class Interactions:
         """Write down a call that ended, by the arguments of LiteLLM's success and failure events."""
         payload = kwargs.get("standard_logging_object")
         if payload and not _is_health_check(kwargs, payload) and self._is_new(payload):
-            self._write(_line(payload, _headers(kwargs), content=self._content))
+            self._write(_line(payload, kwargs, content=self._content))
 
     def ended_blocking(self, kwargs: Mapping[str, Any]) -> None:
         """The same for events told in a thread, which come twice for a call that somebody awaits."""
@@ -69,20 +71,20 @@ class Interactions:
             return True
 
 
-def _line(payload: Mapping[str, Any], headers: Mapping[str, str], *, content: bool) -> Line:
+def _line(payload: Mapping[str, Any], kwargs: Mapping[str, Any], *, content: bool) -> Line:
     error = payload.get("error_information") or {}
     failed = payload.get("status") == "failure"
     started, ended = float(payload.get("startTime") or 0), float(payload.get("endTime") or 0)
     first = payload.get("completionStartTime") if payload.get("stream") and not failed else None
     line = {
         "time": _moment(started),
-        **_ids(headers, payload.get("litellm_call_id")),
+        **_ids(_headers(kwargs), payload.get("litellm_call_id")),
         "route": (payload.get("metadata") or {}).get("user_api_key_request_route"),
         "call_type": payload.get("call_type") or None,
         "model": _name(payload.get("model_group") or payload.get("model")),
         "provider": _provider(payload, error),
         "provider_model": _name(payload.get("model")),
-        "stream": bool(payload.get("stream")),
+        "stream": bool(payload.get("stream") or _body(kwargs).get("stream")),
         "latency_ms": _milliseconds(started, ended),
         "time_to_first_token_ms": _milliseconds(started, float(first)) if first else None,
         "usage": {name: int(payload.get(name) or 0) for name in ("prompt_tokens", "completion_tokens", "total_tokens")},
@@ -105,7 +107,7 @@ def _refusal(request: Mapping[str, Any], error_class: str, status: object, route
         "status": "failure",
         "error_information": {"error_class": error_class, "error_code": status},
     }
-    return _line(payload, _headers({"litellm_params": request}), content=False)
+    return _line(payload, {"litellm_params": request}, content=False)
 
 
 def _ids(headers: Mapping[str, str], call_id: object) -> Line:
@@ -118,17 +120,25 @@ def _ids(headers: Mapping[str, str], call_id: object) -> Line:
 
 
 def _headers(kwargs: Mapping[str, Any]) -> dict[str, str]:
-    """Find the caller's headers, wherever LiteLLM put them."""
+    """Find the caller's headers, wherever LiteLLM put them; those of the request that is being served win."""
     params = kwargs.get("litellm_params") or {}
     found: dict[str, str] = {}
     for holder in (kwargs, params, params.get("metadata"), params.get("proxy_server_request")):
         headers = (holder or {}).get("headers")
         found |= {str(name).lower(): str(value) for name, value in dict(headers or {}).items()}
-    return found
+    return found | (dict(Headers(scope=scope)) if (scope := served()) else {})
+
+
+def _body(kwargs: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Find the caller's own body: the plugin has a stream opened as a whole answer, which a failure would be told as."""
+    request = (kwargs.get("litellm_params") or {}).get("proxy_server_request") or {}
+    return request.get("body") or {}
 
 
 def _is_health_check(kwargs: Mapping[str, Any], payload: Mapping[str, Any]) -> bool:
     """Tell a probe of the proxy's own, which is nobody's call; one that fails early has lost its metadata and its kind."""
+    if not payload.get("call_type") and not payload.get("model"):
+        return True
     metadata = (kwargs.get("litellm_params") or {}).get("metadata") or {}
     return metadata.get("user_api_key") == HEALTH_CHECK or HEALTH_CHECK in (payload.get("request_tags") or ())
 

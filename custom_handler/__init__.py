@@ -26,7 +26,8 @@ def _build(name: str) -> Any:
         return StackspotLLM()
     from .service.plugin import Plugin  # noqa: PLC0415
 
-    return Plugin(__getattr__("stackspot_llm").settings)
+    provider = __getattr__("stackspot_llm")
+    return Plugin(provider.settings, provider.listeners)
 
 
 def __getattr__(name: str) -> Any:

@@ -62,6 +62,13 @@ def deployments(config: Mapping[str, Any]) -> tuple[Deployment, ...]:
     return tuple(Deployment.of(entry) for entry in entries)
 
 
+def callbacks(config: Mapping[str, Any]) -> list[str]:
+    """Name the callbacks that the configuration switches on, of whatever kind."""
+    told = config.get("litellm_settings") or {}
+    lists = (told.get(name) or () for name in ("callbacks", "success_callback", "failure_callback"))
+    return [str(entry) for entries in lists for entry in (entries if isinstance(entries, list) else [entries])]
+
+
 def resolved(value: Any) -> Any:
     """Put the environment's values where the configuration names them; None for those that are not there."""
     if isinstance(value, str) and value.startswith(FROM_ENVIRONMENT):

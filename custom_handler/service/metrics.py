@@ -12,7 +12,7 @@ import time
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ..measures import FirstText, Measure, Queued, QueueChanged, Repaired, Retried, TokenCall, ToolCalled
+from ..measures import FirstText, Measure, QueueChanged, Queued, Repaired, Retried, TokenCall, ToolCalled
 from .inside import MARK
 
 METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
@@ -100,7 +100,9 @@ class ProviderMetrics:
         self._running = gauge("queue_running", "Calls that hold a place")
         self._queue_seconds = seconds("queue_wait", "Seconds that a call waited for a place", "outcome")
         self._retries = counter("retries", "Calls made again", "reason")
-        self._first_text = seconds("time_to_first_token", "Seconds from the beginning of a turn to the agent's first text")
+        self._first_text = seconds(
+            "time_to_first_token", "Seconds from the beginning of a turn to the agent's first text"
+        )
         self._tool_calls = counter("tool_calls", "Calls of the client's tools")
         self._repairs = counter("repairs", "Repair rounds", "fault", "outcome")
 

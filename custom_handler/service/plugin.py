@@ -17,9 +17,10 @@ from litellm.litellm_core_utils.logging_worker import GLOBAL_LOGGING_WORKER
 from litellm.types.utils import CallTypes
 
 from ..handler import open_first
+from ..measures import Listeners
 from ..replies import PROVIDER
 from ..settings import Settings
-from .config import Deployment, deployments
+from .config import Deployment, callbacks, deployments
 from .keys import require_key
 from .middleware import wrap
 from .provider import provider_of
@@ -32,7 +33,7 @@ from .telemetry import Interactions, Journal, Run
 class Plugin(CustomLogger):  # type: ignore[misc]
     """Opens streams before their client is told 200, writes each call down, and shows the package's log."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, listeners: Listeners | None = None) -> None:
         super().__init__()
         # The proxy itself finds `.env` only where its virtual environment lies beside it.
         load_dotenv(Path.cwd() / ".env")
@@ -45,7 +46,7 @@ class Plugin(CustomLogger):  # type: ignore[misc]
         self._interactions = Interactions(write, content=settings.log_messages)
         if proxy:
             _require_models(models)
-            _extend(proxy.app, settings)
+            _extend(proxy, settings, listeners or Listeners())
             at_shutdown(proxy, self.aclose)
             if settings.telemetry:
                 self._journal.start()
@@ -101,13 +102,19 @@ class Plugin(CustomLogger):  # type: ignore[misc]
             add_header("retry-after", wait)
 
 
-def _extend(app: FastAPI, settings: Settings) -> None:
+def _extend(proxy: Any, settings: Settings, listeners: Listeners) -> None:
+    app: FastAPI = proxy.app
+    if "prometheus" in callbacks(proxy.proxy_config.get_config_state()):
+        from .metrics import HttpMetrics, ProviderMetrics  # noqa: PLC0415  it registers what it counts
+
+        listeners.add(ProviderMetrics())
+        wrap(app, HttpMetrics().around)
     wrap(app, ResponseHeaders)
     wrap(app, RequestId)
     if settings.services:
         from .routes import install  # noqa: PLC0415  what it imports is there in a proxy only
 
-        install(app, settings)
+        install(proxy, settings)
 
 
 def _require_models(models: Iterable[Deployment]) -> None:

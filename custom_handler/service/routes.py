@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import functools
+from typing import Any
 
 from fastapi import FastAPI
 
 from ..settings import Settings
-from . import chat, websocket
+from . import chat, tracing, websocket
 from .middleware import wrap
 from .query_key import QueryKey
 from .router import Router
 
 
-def install(app: FastAPI, settings: Settings) -> None:
-    """Add every part; a part is a function that takes what it needs and returns an APIRouter."""
+def install(proxy: Any, settings: Settings) -> None:
+    """Add every part to a running proxy (its module); a part is a function that takes what it needs and returns an APIRouter."""
+    app: FastAPI = proxy.app
     router = Router.inside(app)
-    for part in (chat.routes(router, settings), websocket.routes(router, settings)):
+    for part in (chat.routes(router, settings), websocket.routes(router, settings), tracing.routes(proxy)):
         app.include_router(part)
     wrap(app, functools.partial(QueryKey, path=websocket.PATH))

@@ -11,6 +11,7 @@ from typing import Any
 from fastapi import APIRouter, Depends
 
 from .access import require_key
+from .config import callbacks
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,16 +33,16 @@ TRACERS = {
         ("langfuse_otel", "langfuse"), (("LANGFUSE_PUBLIC_KEY",), ("LANGFUSE_SECRET_KEY",)), OTLP_PACKAGE
     ),
     "otlp": Tracer(
-        ("otel",), (("OTEL_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"),), OTLP_PACKAGE
+        ("otel",),
+        (("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_ENDPOINT"), ("OTEL_EXPORTER_OTLP_PROTOCOL", "OTEL_EXPORTER")),
+        OTLP_PACKAGE,
     ),
 }
-LISTS = ("callbacks", "success_callback", "failure_callback")
 
 
-def trace_check(callbacks: Iterable[object], environ: Mapping[str, str]) -> dict[str, Any]:
+def trace_check(named: Iterable[str], environ: Mapping[str, str]) -> dict[str, Any]:
     """Tell of each tracer whether it is switched on, whether what it needs is there, and how to get it."""
-    named = {callback for callback in callbacks if isinstance(callback, str)}
-    tracers = {name: _state(tracer, named, environ) for name, tracer in TRACERS.items()}
+    tracers = {name: _state(tracer, set(named), environ) for name, tracer in TRACERS.items()}
     return {"enabled": any(state["enabled"] for state in tracers.values()), "tracers": tracers}
 
 
@@ -71,12 +72,6 @@ def routes(proxy: Any) -> APIRouter:
     @part.get("/trace-check")
     async def check() -> dict[str, Any]:
         """Say which tracing is switched on."""
-        told = proxy.proxy_config.get_config_state().get("litellm_settings") or {}
-        listed = [entry for name in LISTS for entry in _as_list(told.get(name))]
-        return trace_check(listed, os.environ)
+        return trace_check(callbacks(proxy.proxy_config.get_config_state()), os.environ)
 
     return part
-
-
-def _as_list(value: object) -> list[object]:
-    return list(value) if isinstance(value, list | tuple) else [value]

@@ -27,7 +27,7 @@ def _build(name: str) -> Any:
     from .service.plugin import Plugin  # noqa: PLC0415
 
     provider = __getattr__("stackspot_llm")
-    return Plugin(provider.settings, provider.listeners)
+    return Plugin(provider.settings, provider)
 
 
 def __getattr__(name: str) -> Any:

@@ -27,7 +27,7 @@ def read_turn(model: str, messages: object, call: Mapping[str, Any], settings: S
     params = call.get("litellm_params") or {}
     return Turn(
         request=ChatRequest.from_openai(messages, call.get("optional_params") or {}),
-        agent_id=_agent_id(model, params, settings),
+        agent_id=agent_id(model, params, settings),
         correlation_id=_correlation_id(params, call.get("headers"), required=settings.require_correlation_id),
         timeout=_timeout(call.get("timeout"), settings.timeout),
     )
@@ -40,16 +40,16 @@ def is_health_probe(call: Mapping[str, Any]) -> bool:
     return metadata.get("user_api_key") == _HEALTH_PROBE and not params.get("proxy_server_request")
 
 
-def _agent_id(model: str, params: Mapping[str, Any], settings: Settings) -> str:
-    """Choose the agent by what the operator configured; a request body reaches none of these places."""
+def agent_id(model: str, params: Mapping[str, Any], settings: Settings) -> str:
+    """Choose the agent by what the operator configured, or raise ConfigurationError; a request body reaches none of these places."""
     configured = (params.get("model_info") or {}).get("agent_id")
-    agent_id = str(configured or (model if _ULID.fullmatch(model) else settings.agent_id))
-    if not _AGENT_ID.fullmatch(agent_id):
+    chosen = str(configured or (model if _ULID.fullmatch(model) else settings.agent_id))
+    if not _AGENT_ID.fullmatch(chosen):
         raise ConfigurationError(
             "No Stackspot agent is configured: set GENAI_AGENT_ID in the environment or in .env, "
             "or model_info.agent_id in config.yaml."
         )
-    return agent_id
+    return chosen
 
 
 def _correlation_id(params: Mapping[str, Any], sent: Any, *, required: bool) -> str:

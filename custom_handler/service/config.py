@@ -23,6 +23,7 @@ class Deployment:
     provider: str
     model: str
     params: Mapping[str, Any] = field(repr=False)
+    info: Mapping[str, Any] = field(repr=False)
 
     @classmethod
     def of(cls, entry: Mapping[str, Any]) -> Deployment:
@@ -32,7 +33,8 @@ class Deployment:
         provider = str(params.get("custom_llm_provider") or "")
         if not provider and "/" in model:
             provider, _, model = model.partition("/")
-        return cls(str(entry.get("model_name") or ""), provider or "openai", model.removeprefix(f"{provider}/"), params)
+        name, info = str(entry.get("model_name") or ""), entry.get("model_info") or {}
+        return cls(name, provider or "openai", model.removeprefix(f"{provider}/"), params, info)
 
     def described(self) -> dict[str, str]:
         """Say what it is, and nothing of its keys."""

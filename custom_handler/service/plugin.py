@@ -16,10 +16,11 @@ from litellm.integrations.custom_logger import CustomLogger
 from litellm.litellm_core_utils.logging_worker import GLOBAL_LOGGING_WORKER
 from litellm.types.utils import CallTypes
 
-from ..handler import open_first
+from ..handler import StackspotLLM, open_first
 from ..measures import Listeners
 from ..replies import PROVIDER
 from ..settings import Settings
+from .checks import check_at_start, check_models
 from .config import Deployment, callbacks, deployments
 from .keys import require_key
 from .middleware import wrap
@@ -33,7 +34,7 @@ from .telemetry import Interactions, Journal, Run
 class Plugin(CustomLogger):  # type: ignore[misc]
     """Opens streams before their client is told 200, writes each call down, and shows the package's log."""
 
-    def __init__(self, settings: Settings, listeners: Listeners | None = None) -> None:
+    def __init__(self, settings: Settings, provider: StackspotLLM | None = None) -> None:
         super().__init__()
         # The proxy itself finds `.env` only where its virtual environment lies beside it.
         load_dotenv(Path.cwd() / ".env")
@@ -42,15 +43,22 @@ class Plugin(CustomLogger):  # type: ignore[misc]
         models = deployments(proxy.proxy_config.get_config_state()) if proxy else ()
         run = Run(Path(settings.runs_dir), [model.described() for model in models])
         self._journal = Journal(run.interactions)
-        write = self._journal.write if settings.telemetry else _nowhere
-        self._interactions = Interactions(write, content=settings.log_messages)
+        self._interactions = Interactions(
+            self._journal.write if settings.telemetry else _nowhere, content=settings.log_messages
+        )
+        atexit.register(self._journal.flush)
         if proxy:
             _require_models(models)
-            _extend(proxy, settings, listeners or Listeners())
-            at_shutdown(proxy, self.aclose)
-            if settings.telemetry:
-                self._journal.start()
-        atexit.register(self._journal.flush)
+            self._join(proxy, settings, provider or StackspotLLM(settings))
+
+    def _join(self, proxy: Any, settings: Settings, provider: StackspotLLM) -> None:
+        """Become part of a proxy that is starting (its module)."""
+        config = proxy.proxy_config.get_config_state()
+        check_at_start(settings.startup_check, lambda: check_models(config, settings, provider.authenticate))
+        _extend(proxy, settings, provider.listeners)
+        at_shutdown(proxy, self.aclose)
+        if settings.telemetry:
+            self._journal.start()
 
     async def aclose(self) -> None:
         """Write down what LiteLLM has yet to tell, and what is not on the disk yet."""

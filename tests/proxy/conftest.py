@@ -120,6 +120,7 @@ def running_proxy(log: Path, config: str = "config.yaml", **environ: str) -> Ite
     port = free_port()
     example = dict(re.findall(r"^(\w+)=(.+)$", (ROOT / ".env.example").read_text(), flags=re.MULTILINE))
     fixed = example | {"LITELLM_MASTER_KEY": MASTER_KEY, "STACKSPOT_LOG_LEVEL": "DEBUG"}
+    fixed |= {"STARTUP_CHECK": "off", "RUNS_DIR": str(log.parent / "runs")}
     command = [str(BIN / "litellm"), "--config", config, "--host", "127.0.0.1", "--port", str(port)]
     with process(command, log, **(fixed | environ)) as running:
         wait_for(log, "Uvicorn running on", running)

@@ -12,7 +12,7 @@ from ..errors import ConfigurationError
 from ..settings import Settings, lookup
 from .config import variables
 
-REQUIRED = ("CLIENT_ID", "CLIENT_SECRET", "REALM", "LITELLM_MASTER_KEY")
+REQUIRED = ("LITELLM_MASTER_KEY",)  # what a model lacks is found where the model is checked
 
 _HARMLESS = re.compile(r"(_REGION|_MODEL_ID)$")
 _PASSWORD = re.compile(r"(?<=://)[^/@\s]*(?=@)")
@@ -41,8 +41,7 @@ def _settings(sources: Mapping[str, Mapping[str, str | None]]) -> Iterator[Row]:
         name = str(item.metadata["name"])
         source, raw = _found(sources, name)
         if not raw:
-            missing = f"{name} is not set: set it in .env." if name in REQUIRED else None
-            yield Row(name, "default" if item.default != "" else "-", _shown(item.default), missing)
+            yield Row(name, "default" if item.default != "" else "-", _shown(item.default))
             continue
         try:
             Settings.from_mapping({name: raw})

@@ -75,6 +75,7 @@ def test_the_network_is_known_to_the_transport_and_the_simulators_server_only(mo
         "simulator/server.py",
         "launcher.py",
         "service/pings.py",
+        "service/remote.py",
         "service/router.py",
         "service/inside.py",
     }

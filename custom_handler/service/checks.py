@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-import litellm
+from litellm.types.utils import LlmProviders
 
 from ..call import agent_id
 from ..errors import ConfigurationError
@@ -51,7 +51,9 @@ async def check_models(config: Mapping[str, Any], settings: Settings, authentica
 
     def ask(deployment: Deployment) -> Awaitable[str | None]:
         key = deployment.provider, deployment.params.get("api_key"), deployment.params.get("api_base")
-        return asked.setdefault(key, asyncio.ensure_future(ping(deployment, authenticate)))
+        if key not in asked:
+            asked[key] = asyncio.ensure_future(ping(deployment, authenticate))
+        return asked[key]
 
     return await asyncio.gather(*(_check(deployment, providers, settings, ask) for deployment in models))
 
@@ -87,9 +89,7 @@ def _misconfigured(deployment: Deployment, providers: set[str], settings: Settin
 def _known_providers(config: Mapping[str, Any]) -> set[str]:
     """Name LiteLLM's providers, and those that the configuration adds."""
     own = (config.get("litellm_settings") or {}).get("custom_provider_map") or ()
-    return {str(getattr(provider, "value", provider)) for provider in litellm.provider_list} | {
-        str(entry.get("provider")) for entry in own
-    }
+    return {provider.value for provider in LlmProviders} | {str(entry.get("provider")) for entry in own}
 
 
 def check_at_start(mode: str, check: Callable[[], Coroutine[Any, Any, Sequence[Finding]]]) -> None:

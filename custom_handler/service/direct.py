@@ -11,10 +11,11 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 import litellm
-from litellm.litellm_core_utils.logging_worker import GLOBAL_LOGGING_WORKER
 
 from .config import callbacks, deployments, resolved
+from .plugin import Plugin
 from .router import AnswerStream, Refused
+from .shutdown import callbacks_told
 
 IN_A_PROXY_ONLY = {"prometheus"}
 
@@ -40,7 +41,9 @@ class Direct:
                 )
             yield AnswerStream(_chunks(stream), {})
         finally:
-            await GLOBAL_LOGGING_WORKER.flush()
+            await callbacks_told()
+            for callback in filter(lambda one: isinstance(one, Plugin), litellm.callbacks):
+                await callback.aclose()
             await litellm.close_litellm_async_clients()
 
 
@@ -58,7 +61,7 @@ def _translated() -> Any:
     except Exception as error:
         if (status := getattr(error, "status_code", None)) is None:
             raise
-        message = str(getattr(error, "message", error))
+        message = str(getattr(error, "message", error)).partition("\n")[0]  # LiteLLM adds what it tried, and tracebacks
         raise Refused(int(status), {"message": message, "type": type(error).__name__}, {}) from None
 
 

@@ -13,7 +13,6 @@ from typing import Any
 from dotenv import load_dotenv
 from fastapi import FastAPI
 from litellm.integrations.custom_logger import CustomLogger
-from litellm.litellm_core_utils.logging_worker import GLOBAL_LOGGING_WORKER
 from litellm.types.utils import CallTypes
 
 from ..handler import StackspotLLM, open_first
@@ -27,7 +26,7 @@ from .middleware import wrap
 from .provider import provider_of
 from .request_id import RequestId, RequestIdFilter
 from .response_headers import ResponseHeaders, add_header
-from .shutdown import at_shutdown
+from .shutdown import at_shutdown, callbacks_told
 from .telemetry import Interactions, Journal, Run
 
 
@@ -62,7 +61,7 @@ class Plugin(CustomLogger):  # type: ignore[misc]
 
     async def aclose(self) -> None:
         """Write down what LiteLLM has yet to tell, and what is not on the disk yet."""
-        await GLOBAL_LOGGING_WORKER.flush()
+        await callbacks_told()
         await asyncio.to_thread(self._journal.flush)
 
     async def async_log_success_event(self, kwargs: dict[str, Any], *_: Any, **__: Any) -> None:

@@ -117,15 +117,19 @@ def simulator(simulator_process: Simulator) -> Simulator:
 
 
 @contextlib.contextmanager
-def running_proxy(log: Path, config: str = "config.yaml", **environ: str) -> Iterator[Proxy]:
+def running_proxy(log: Path, config: str = "config.yaml", workers: int = 1, **environ: str) -> Iterator[Proxy]:
     """Start the stock proxy as a user does by hand."""
     port = free_port()
     example = dict(re.findall(r"^(\w+)=(.+)$", (ROOT / ".env.example").read_text(), flags=re.MULTILINE))
     fixed = example | {"LITELLM_MASTER_KEY": MASTER_KEY, "STACKSPOT_LOG_LEVEL": "DEBUG"}
     fixed |= {"STARTUP_CHECK": "off", "RUNS_DIR": str(log.parent / "runs")}
     command = [str(BIN / "litellm"), "--config", config, "--host", "127.0.0.1", "--port", str(port)]
-    with process(command, log, **(fixed | environ)) as running:
-        wait_for(log, "Uvicorn running on", running)
+    with process(
+        [*command, "--num_workers", str(workers), "--timeout_worker_healthcheck", "60"], log, **(fixed | environ)
+    ) as running:
+        wait_for(
+            log, rf"(?s)Uvicorn running on(.*Application startup complete){{{workers if workers > 1 else 0}}}", running
+        )
         yield Proxy(f"http://127.0.0.1:{port}", MASTER_KEY, log)
 
 

@@ -7,7 +7,7 @@ import functools
 from fastapi import FastAPI
 
 from ..settings import Settings
-from . import chat, websocket
+from . import chat, playground, websocket
 from .middleware import wrap
 from .query_key import QueryKey
 from .router import Router
@@ -16,6 +16,6 @@ from .router import Router
 def install(app: FastAPI, settings: Settings) -> None:
     """Add every part; a part is a function that takes what it needs and returns an APIRouter."""
     router = Router.inside(app)
-    for part in (chat.routes(router, settings), websocket.routes(router, settings)):
+    for part in (chat.routes(router, settings), websocket.routes(router, settings), playground.routes()):
         app.include_router(part)
     wrap(app, functools.partial(QueryKey, path=websocket.PATH))

@@ -152,7 +152,7 @@ def test_the_services_run_with_bounds_unless_they_are_switched_off():
 
 @pytest.mark.parametrize("value", ["0", "-1", "1.5", "many", "²"])
 def test_a_count_is_a_whole_number_above_zero(value):
-    with pytest.raises(ConfigurationError, match="STACKSPOT_SESSION_TURNS .*: give a whole number above zero"):
+    with pytest.raises(ConfigurationError, match=r"STACKSPOT_SESSION_TURNS .*: give a whole number above zero"):
         Settings.from_mapping({"STACKSPOT_SESSION_TURNS": value})
 
 

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from custom_handler.emulation.tool_calls import ToolCallReader, new_call_id
 from custom_handler.events import ReplyEvent, Text, ToolCallArguments, ToolCallStart
 
-CASES = Path(__file__).parents[1] / "cases" / "tool_calls.jsonl"
+CASES = Path(__file__).parents[1] / "cases"
 HEAD = 'FUNCTION_CALL_START\nwrite_file\narguments: {"path": "a.txt", "content": "'
 
 
@@ -33,7 +33,8 @@ def expanded(value: Any) -> Any:
 
 
 def cases() -> list[dict[str, Any]]:
-    lines = CASES.read_text(encoding="utf-8").splitlines()
+    texts = (file.read_text(encoding="utf-8") for file in sorted(CASES.glob("tool_calls*.jsonl")))
+    lines = [line for text in texts for line in text.split("\n") if line]  # splitlines would cut inside strings
     return [expanded(case) if case.get("expand") else case for case in map(json.loads, lines)]
 
 

@@ -34,6 +34,8 @@ class Settings:
     inference_url: str = _setting("STACKSPOT_INFERENCE_URL", "https://genai-inference-app.stackspot.com")
     require_correlation_id: bool = _setting("STACKSPOT_REQUIRE_CORRELATION_ID", False)
     timeout: float = _setting("STACKSPOT_TIMEOUT", 600.0)
+    repair: bool = _setting("STACKSPOT_REPAIR", True)
+    max_prompt_chars: int = _setting("STACKSPOT_MAX_PROMPT_CHARS", 1_000_000)
     log_level: str = _setting("STACKSPOT_LOG_LEVEL", "INFO")
 
     @classmethod
@@ -78,6 +80,8 @@ def _typed(name: str, raw: str, default: object) -> object:
     """Turn text into the type of the setting's default."""
     if isinstance(default, bool):
         return _switch(name, raw)
+    if isinstance(default, int):
+        return _count(name, raw)
     if isinstance(default, float):
         return _seconds(name, raw)
     return raw.rstrip("/") if name.endswith("_URL") else raw
@@ -88,6 +92,12 @@ def _switch(name: str, raw: str) -> bool:
     if raw.lower() not in known:
         raise ConfigurationError(f"{name} is {raw!r}: say true or false.")
     return known[raw.lower()]
+
+
+def _count(name: str, raw: str) -> int:
+    if not raw.isascii() or not raw.isdigit() or not int(raw):
+        raise ConfigurationError(f"{name} is {raw!r}: give a whole number above zero.")
+    return int(raw)
 
 
 def _seconds(name: str, raw: str) -> float:

@@ -12,8 +12,9 @@ from dotenv import load_dotenv
 from litellm.integrations.custom_logger import CustomLogger
 from litellm.types.utils import CallTypes
 
+from ..errors import RequestError
 from ..handler import open_first
-from ..replies import PROVIDER
+from ..replies import PROVIDER, litellm_error
 from ..settings import Settings
 from .keys import require_key
 from .response_headers import add_header, install
@@ -38,8 +39,9 @@ class Plugin(CustomLogger):  # type: ignore[misc]
         provider = _provider(kwargs)
         if provider != PROVIDER:
             await require_key(provider, kwargs)
-        elif call_type == CallTypes.acompletion and kwargs.get("stream") is True:
-            return open_first(kwargs)
+        elif call_type == CallTypes.acompletion:
+            _require_history(kwargs)
+            return open_first(kwargs) if kwargs.get("stream") is True else None
         return None
 
     async def async_post_call_failure_hook(
@@ -56,6 +58,24 @@ class Plugin(CustomLogger):  # type: ignore[misc]
 
 def _provider(kwargs: dict[str, Any]) -> str:
     return str(kwargs.get("custom_llm_provider") or str(kwargs.get("model") or "").partition("/")[0])
+
+
+def _require_history(kwargs: Mapping[str, Any]) -> None:
+    """Refuse a call of /v1/responses that builds on an earlier one which the proxy cannot recall.
+
+    Its bridge looks the earlier turns up in the database, and goes on without them where it has none.
+    """
+    body = (kwargs.get("proxy_server_request") or {}).get("body") or {}
+    if not body.get("previous_response_id"):
+        return
+    roles = [message.get("role") for message in kwargs.get("messages") or ()]
+    if "assistant" not in roles[roles.index("user") if "user" in roles else len(roles) :]:
+        error = RequestError(
+            "previous_response_id: this proxy does not know that response, because it keeps none or has dropped it. "
+            "Send the whole conversation in input.",
+            param="previous_response_id",
+        )
+        raise litellm_error(error, str(kwargs.get("model")))
 
 
 def _require_models(config: Mapping[str, Any]) -> None:

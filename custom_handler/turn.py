@@ -30,6 +30,7 @@ FIRST_TEXT_TIMEOUT = 120.0
 CHARACTERS_A_TOKEN = 4
 REPEATED_CHARACTERS = 50_000
 SAFETY = 0.95
+LEAST_REPAIR_TIME = 5.0
 
 _FINISH_REASONS = {"length": "length", "max_tokens": "length", "content_filter": "content_filter"}
 
@@ -187,7 +188,7 @@ class _Talk:
         except PromptTooLong as error:
             prompt = self._shorter(prompt, error)
             rest = yield from self._ask(prompt, answer)
-        if self._settings.repair and (fault := answer.fault()):
+        if self._settings.repair and (fault := answer.fault()) and self._deadline.left() > LEAST_REPAIR_TIME:
             yield Emit(rest)
             rest = []
             yield from self._repair(prompt, answer, fault)

@@ -13,8 +13,9 @@ from fastapi import FastAPI
 from litellm.integrations.custom_logger import CustomLogger
 from litellm.types.utils import CallTypes
 
+from ..errors import RequestError
 from ..handler import open_first
-from ..replies import PROVIDER
+from ..replies import PROVIDER, litellm_error
 from ..settings import Settings
 from .keys import require_key
 from .middleware import wrap
@@ -42,8 +43,9 @@ class Plugin(CustomLogger):  # type: ignore[misc]
         provider = provider_of(kwargs)
         if provider != PROVIDER:
             await require_key(provider, kwargs)
-        elif call_type == CallTypes.acompletion and kwargs.get("stream") is True:
-            return open_first(kwargs)
+        elif call_type == CallTypes.acompletion:
+            _require_history(kwargs)
+            return open_first(kwargs) if kwargs.get("stream") is True else None
         return None
 
     async def async_post_call_failure_hook(
@@ -65,6 +67,24 @@ def _extend(app: FastAPI, settings: Settings) -> None:
         from .routes import install  # noqa: PLC0415  what it imports is there in a proxy only
 
         install(app, settings)
+
+
+def _require_history(kwargs: Mapping[str, Any]) -> None:
+    """Refuse a call of /v1/responses that builds on an earlier one which the proxy cannot recall.
+
+    Its bridge looks the earlier turns up in the database, and goes on without them where it has none.
+    """
+    body = (kwargs.get("proxy_server_request") or {}).get("body") or {}
+    if not body.get("previous_response_id"):
+        return
+    roles = [message.get("role") for message in kwargs.get("messages") or ()]
+    if "assistant" not in roles[roles.index("user") if "user" in roles else len(roles) :]:
+        error = RequestError(
+            "previous_response_id: this proxy does not know that response, because it keeps none or has dropped it. "
+            "Send the whole conversation in input.",
+            param="previous_response_id",
+        )
+        raise litellm_error(error, str(kwargs.get("model")))
 
 
 def _require_models(config: Mapping[str, Any]) -> None:

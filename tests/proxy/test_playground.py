@@ -59,10 +59,15 @@ def ask(page: Page, question: str, model: str = "stackspot-chat") -> Locator:
 
 
 def test_an_answer_arrives_token_by_token_with_its_facts(page: Page, services: Proxy, simulator: Simulator) -> None:
-    simulator.script({"pieces": ["Consistência", " eventual", " é…"], "cadence": 0.5})
+    simulator.script(
+        {"pieces": ["Consistência", " eventual"], "fault": "stall", "after": 1}, {"text": "Consistência eventual é…"}
+    )
     sign_in(page, services)
     answer = ask(page, "O que é consistência eventual?")
     expect(answer.locator("p")).to_have_text("Consistência")
+    expect(answer.locator("p")).to_have_class("answering")
+    page.locator("#stop").click()
+    answer = ask(page, "O que é consistência eventual?")
     expect(answer.locator("p")).to_have_text("Consistência eventual é…")
     expect(answer.locator("dl")).to_contain_text("stackspot")
     told = dict(zip(answer.locator("dt").all_inner_texts(), answer.locator("dd").all_inner_texts(), strict=True))

@@ -28,7 +28,7 @@ def read_turn(model: str, messages: object, call: Mapping[str, Any], settings: S
     return Turn(
         request=ChatRequest.from_openai(messages, call.get("optional_params") or {}),
         agent_id=agent_id(model, params, settings),
-        correlation_id=_correlation_id(params, call.get("headers"), required=settings.require_correlation_id),
+        correlation_id=_correlation_id(headers_of(call), required=settings.require_correlation_id),
         timeout=_timeout(call.get("timeout"), settings.timeout),
     )
 
@@ -38,6 +38,13 @@ def is_health_probe(call: Mapping[str, Any]) -> bool:
     params = call.get("litellm_params") or {}
     metadata = params.get("metadata") or {}
     return metadata.get("user_api_key") == _HEALTH_PROBE and not params.get("proxy_server_request")
+
+
+def client_of(call: Mapping[str, Any]) -> str:
+    """Name the client program for the log: what it says of itself, short and printable."""
+    headers = headers_of(call)
+    said = "".join(filter(str.isprintable, headers.get("user-agent", "")))
+    return repr(said[:60]) if said else "a client"
 
 
 def agent_id(model: str, params: Mapping[str, Any], settings: Settings) -> str:
@@ -52,12 +59,18 @@ def agent_id(model: str, params: Mapping[str, Any], settings: Settings) -> str:
     return chosen
 
 
-def _correlation_id(params: Mapping[str, Any], sent: Any, *, required: bool) -> str:
-    """Take the correlation id from the caller's headers, or make one where none is required."""
+def headers_of(call: Mapping[str, Any]) -> dict[str, str]:
+    """Return the caller's headers, from the places where LiteLLM has them, by their names in lower case."""
+    params = call.get("litellm_params") or {}
     metadata, request = params.get("metadata") or {}, params.get("proxy_server_request") or {}
     found: dict[str, str] = {}
-    for headers in (sent, request.get("headers"), metadata.get("headers")):
+    for headers in (call.get("headers"), request.get("headers"), metadata.get("headers")):
         found |= {str(name).lower(): str(value) for name, value in dict(headers or {}).items()}
+    return found
+
+
+def _correlation_id(found: Mapping[str, str], *, required: bool) -> str:
+    """Take the correlation id from the caller's headers, or make one where none is required."""
     given = next((found[name] for name in CORRELATION_HEADERS if name in found), None)
     if given is None and required:
         raise RequestError("The header correlation-id is missing: send one value for all calls of a conversation.")

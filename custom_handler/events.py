@@ -56,5 +56,14 @@ class Finish:
     usage: Usage
 
 
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A block that is meant as a call and cannot be read, as the agent wrote it: to be repaired, or else shown as text."""
+
+    text: str
+
+
 AgentEvent: TypeAlias = Text | AgentEnd
-ReplyEvent: TypeAlias = Text | ToolCallStart | ToolCallArguments | Finish
+CallEvent: TypeAlias = ToolCallStart | ToolCallArguments
+ReplyEvent: TypeAlias = Text | CallEvent | Finish
+ReadEvent: TypeAlias = Text | CallEvent | Unreadable

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import logging
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, NoReturn
 
 from litellm import CustomLLM
 from litellm.litellm_core_utils.streaming_handler import CustomStreamWrapper
 from litellm.types.utils import ModelResponse, ModelResponseStream
 
 from . import replies
-from .call import is_health_probe, read_turn
+from .call import client_of, is_health_probe, read_turn
+from .errors import RequestError
 from .events import ReplyEvent
 from .measures import Listeners
 from .settings import Settings
@@ -20,6 +22,8 @@ from .stackspot.exchange import Steps
 from .stackspot.transport import OpenedAnswer, Transport
 
 PATIENCE = 10.0
+
+logger = logging.getLogger(__name__)
 
 _OPENS_FIRST = "stackspot_opens_first"
 
@@ -31,6 +35,7 @@ class StackspotLLM(CustomLLM):  # type: ignore[misc]
         super().__init__()
         self.settings = settings or Settings.load()
         self.listeners = Listeners()
+        self._ignored = IgnoredParameters()
         self._transport = Transport(self.settings, self.listeners)
 
     def completion(self, model: str, messages: list[Any], **call: Any) -> ModelResponse:
@@ -38,24 +43,27 @@ class StackspotLLM(CustomLLM):  # type: ignore[misc]
         with replies.translated(model):
             if is_health_probe(call):
                 return self._probed(model)
-            return replies.whole(self._transport.drive(self._steps(model, messages, call)), model)
+            steps, form = self._begin(model, messages, call)
+            return replies.whole(self._transport.drive(steps), form)
 
     def streaming(self, model: str, messages: list[Any], **call: Any) -> Iterator[ModelResponseStream]:
         """Ask the agent, and yield its answer as it comes."""
         with replies.translated(model):
-            return replies.chunks(self._transport.drive(self._steps(model, messages, call)), model)
+            steps, form = self._begin(model, messages, call)
+            return replies.chunks(self._transport.drive(steps), form)
 
     async def acompletion(self, model: str, messages: list[Any], **call: Any) -> ModelResponse | CustomStreamWrapper:
         """Ask the agent, and return its whole answer, or its stream once that has begun (see `open_first`)."""
         with replies.translated(model):
             if is_health_probe(call):
                 return await asyncio.to_thread(self._probed, model)
-            answer = OpenedAnswer(self._transport.adrive(self._steps(model, messages, call)))
+            steps, form = self._begin(model, messages, call)
+            answer = OpenedAnswer(self._transport.adrive(steps))
             if not _opens_first(call):
-                return await replies.awhole(answer, model)
+                return await replies.awhole(answer, form)
             await answer.wait(PATIENCE)
             return CustomStreamWrapper(
-                completion_stream=replies.ChunkStream(answer, model),
+                completion_stream=replies.ChunkStream(answer, form),
                 model=model,
                 custom_llm_provider=replies.PROVIDER,
                 logging_obj=call["logging_obj"],
@@ -64,7 +72,17 @@ class StackspotLLM(CustomLLM):  # type: ignore[misc]
     def astreaming(self, model: str, messages: list[Any], **call: Any) -> replies.ChunkStream:
         """Ask the agent, and yield its answer as it comes; what is wrong with the request is raised at once."""
         with replies.translated(model):
-            return replies.ChunkStream(self._transport.adrive(self._steps(model, messages, call)), model)
+            steps, form = self._begin(model, messages, call)
+            return replies.ChunkStream(self._transport.adrive(steps), form)
+
+    def embedding(self, model: str, *_: Any, **__: Any) -> NoReturn:
+        """Refuse: an agent makes no embeddings."""
+        error = RequestError("A Stackspot agent makes no embeddings: ask a model of another provider for them.")
+        raise replies.litellm_error(error, model)
+
+    async def aembedding(self, model: str, *_: Any, **__: Any) -> NoReturn:
+        """Refuse: an agent makes no embeddings."""
+        self.embedding(model)
 
     def authenticate(self, timeout: float | None = None) -> None:
         """Get a token, or make sure that there is one; raises StackspotError, whose message says what to set.
@@ -81,11 +99,29 @@ class StackspotLLM(CustomLLM):  # type: ignore[misc]
         self.authenticate()
         return replies.canned("ok", model)
 
-    def _steps(self, model: str, messages: object, call: Mapping[str, Any]) -> Steps[ReplyEvent]:
+    def _begin(self, model: str, messages: object, call: Mapping[str, Any]) -> tuple[Steps[ReplyEvent], replies.Form]:
         turn = read_turn(model, messages, call, self.settings)
+        self._ignored.note(client_of(call), turn.request.parameters.without_effect)
         if (log := call.get("logging_obj")) is not None:  # LiteLLM's latency metrics start here
             log.pre_call(input=messages, api_key="", additional_args={"complete_input_dict": {}})
-        return turn.steps(self.settings, self.listeners)
+        return turn.steps(self.settings, self.listeners), replies.Form(model, turn.request.legacy)
+
+
+class IgnoredParameters:
+    """Tells the log, once a client, which of the parameters that it sends have no effect."""
+
+    CLIENTS = 1000  # remembered; with more, the one first seen may be told again
+
+    def __init__(self) -> None:
+        self._told: dict[tuple[str, tuple[str, ...]], None] = {}
+
+    def note(self, client: str, names: tuple[str, ...]) -> None:
+        """Tell of a client's parameters, unless it was told of them before."""
+        if names and (client, names) not in self._told:
+            self._told[client, names] = None
+            if len(self._told) > self.CLIENTS:
+                del self._told[next(iter(self._told))]
+            logger.info("Parameters without effect from %s: %s", client, ", ".join(names))
 
 
 def open_first(kwargs: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import time
 import uuid
 from collections import deque
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import httpx
@@ -20,6 +21,7 @@ from litellm.types.utils import (
     Choices,
     Delta,
     Function,
+    FunctionCall,
     Message,
     ModelResponse,
     ModelResponseStream,
@@ -35,6 +37,18 @@ PROVIDER = "stackspot"
 logger = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class Form:
+    """How an answer is given: under the model's name, and with its call as `function_call` where it is `legacy`."""
+
+    model: str
+    legacy: bool = False
+
+    def finish_reason(self, reason: str) -> str:
+        """Return the reason as the caller knows it."""
+        return "function_call" if self.legacy and reason == "tool_calls" else reason
+
+
 class AnswerStream(Protocol):
     """Events as they arrive, and a way to hang up."""
 
@@ -48,18 +62,18 @@ class AnswerStream(Protocol):
         """Close the connection."""
 
 
-def whole(batches: Iterable[Sequence[ReplyEvent]], model: str) -> ModelResponse:
+def whole(batches: Iterable[Sequence[ReplyEvent]], form: Form) -> ModelResponse:
     """Fold the events into the whole answer."""
-    return _folded([event for events in batches for event in events], model)
+    return _folded([event for events in batches for event in events], form)
 
 
-async def awhole(batches: AnswerStream, model: str) -> ModelResponse:
+async def awhole(batches: AnswerStream, form: Form) -> ModelResponse:
     """Fold the events into the whole answer, as they come."""
     async with contextlib.aclosing(batches):
-        return _folded([event async for events in batches for event in events], model)
+        return _folded([event async for events in batches for event in events], form)
 
 
-def _folded(events: Sequence[ReplyEvent], model: str) -> ModelResponse:
+def _folded(events: Sequence[ReplyEvent], form: Form) -> ModelResponse:
     calls: dict[int, ChatCompletionMessageToolCall] = {}
     arguments: dict[int, list[str]] = {}
     text: list[str] = []
@@ -80,15 +94,16 @@ def _folded(events: Sequence[ReplyEvent], model: str) -> ModelResponse:
     for index, call in calls.items():
         call.function.arguments = "".join(arguments[index])
     content = "".join(text)
-    message = Message(
-        role="assistant", content=content or None if calls else content, tool_calls=list(calls.values()) or None
-    )
+    made: dict[str, Any] = {"tool_calls": list(calls.values()) or None}
+    if form.legacy and calls:
+        made = {"function_call": FunctionCall(**calls[0].function.model_dump())}
+    message = Message(role="assistant", content=content or None if calls else content, **made)
     return ModelResponse(
         id=_new_id(),
         created=int(time.time()),
-        model=model,
+        model=form.model,
         object="chat.completion",
-        choices=[Choices(index=0, message=message, finish_reason=finish.reason)],
+        choices=[Choices(index=0, message=message, finish_reason=form.finish_reason(finish.reason))],
         usage=_usage(finish.usage),
     )
 
@@ -99,9 +114,9 @@ class Chunks:
     The proxy passes chunks of this type on as they are, but takes a finish chunk's usage away; so usage goes one ahead.
     """
 
-    def __init__(self, model: str) -> None:
+    def __init__(self, form: Form) -> None:
         self._id = _new_id()
-        self._model = model
+        self._form = form
         self._created: int | None = None
 
     def of(self, events: Iterable[ReplyEvent]) -> Iterator[ModelResponseStream]:
@@ -111,25 +126,25 @@ class Chunks:
                 case Text():
                     yield self._chunk(Delta(content=event.text))
                 case ToolCallStart():
-                    yield self._chunk(_call_delta(event.index, Function(name=event.name, arguments=""), event.id))
+                    yield self._chunk(self._call_delta(event.index, event.id, name=event.name, arguments=""))
                 case ToolCallArguments():
-                    yield self._chunk(_call_delta(event.index, Function(arguments=event.arguments)))
+                    yield self._chunk(self._call_delta(event.index, arguments=event.arguments))
                 case Finish():
                     yield self._chunk(Delta(), usage=_usage(event.usage))
-                    yield self._chunk(Delta(), finish_reason=event.reason)
+                    yield self._chunk(Delta(), finish_reason=self._form.finish_reason(event.reason))
 
     def _chunk(self, delta: Delta, finish_reason: str | None = None, **more: Any) -> ModelResponseStream:
         if self._created is None:
             self._created = int(time.time())
             delta.role = "assistant"
         choice = StreamingChoices(index=0, delta=delta, finish_reason=finish_reason)
-        return ModelResponseStream(id=self._id, created=self._created, model=self._model, choices=[choice], **more)
+        return ModelResponseStream(id=self._id, created=self._created, model=self._form.model, choices=[choice], **more)
 
-
-def _call_delta(index: int, function: Function, identifier: str | None = None) -> Delta:
-    return Delta(
-        tool_calls=[ChatCompletionDeltaToolCall(index=index, id=identifier, type="function", function=function)]
-    )
+    def _call_delta(self, index: int, identifier: str | None = None, **function: str) -> Delta:
+        if self._form.legacy:
+            return Delta(function_call=FunctionCall(**function))
+        call = ChatCompletionDeltaToolCall(index=index, id=identifier, type="function", function=Function(**function))
+        return Delta(tool_calls=[call])
 
 
 def _joined(events: Iterable[ReplyEvent]) -> Iterator[ReplyEvent]:
@@ -149,10 +164,10 @@ def _continued(event: ReplyEvent) -> int | None:
     return -1 if isinstance(event, Text) else event.index if isinstance(event, ToolCallArguments) else None
 
 
-def chunks(batches: Iterable[Sequence[ReplyEvent]], model: str) -> Iterator[ModelResponseStream]:
+def chunks(batches: Iterable[Sequence[ReplyEvent]], form: Form) -> Iterator[ModelResponseStream]:
     """Yield the answer's chunks as it comes; raises LiteLLM's errors."""
-    made = Chunks(model)
-    with translated(model):
+    made = Chunks(form)
+    with translated(form.model):
         for events in batches:
             yield from made.of(events)
 
@@ -163,10 +178,10 @@ class ChunkStream:
     Not a generator: closing one that was never begun would leave a connection open that is.
     """
 
-    def __init__(self, batches: AnswerStream, model: str) -> None:
+    def __init__(self, batches: AnswerStream, form: Form) -> None:
         self._batches = batches
-        self._model = model
-        self._made = Chunks(model)
+        self._model = form.model
+        self._made = Chunks(form)
         self._ready: deque[ModelResponseStream] = deque()
 
     def __aiter__(self) -> ChunkStream:
@@ -194,7 +209,7 @@ def _usage(usage: Usage) -> LiteLLMUsage:
 
 def canned(text: str, model: str) -> ModelResponse:
     """Make an answer that no agent gave."""
-    return _folded([Text(text), Finish("stop", Usage(0, 0))], model)
+    return _folded([Text(text), Finish("stop", Usage(0, 0))], Form(model))
 
 
 @contextlib.contextmanager

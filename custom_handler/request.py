@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .errors import RequestError
+from .parameters import Parameters
 
 Message = Mapping[str, Any]
 
@@ -24,12 +25,15 @@ class Tool:
 class ChatRequest:
     """One chat completion request.
 
-    `tools` are those that may be called in this turn. `tool_choice` is "auto", "required", or the name of the one tool to call.
+    `tools` are those that may be called in this turn. `tool_choice` is "auto", "required", or the name of the one tool to
+    call. `legacy` tells that tools were given as `functions`, and that a call is to be answered in that form.
     """
 
     messages: Sequence[Message] = field(repr=False)
     tools: Sequence[Tool] = ()
     tool_choice: str = "auto"
+    parameters: Parameters = field(default_factory=Parameters)
+    legacy: bool = False
 
     @classmethod
     def from_openai(cls, messages: object, params: Mapping[str, Any]) -> ChatRequest:
@@ -38,9 +42,19 @@ class ChatRequest:
             raise RequestError("messages must be a list with at least one message.", param="messages")
         for number, message in enumerate(messages):
             _check(message, f"messages[{number}]")
-        tools = _tools(params.get("tools"))
-        choice = _tool_choice(params.get("tool_choice"), tools)
-        return cls(messages, () if choice == "none" else tools, "auto" if choice == "none" else choice)
+        legacy = params.get("tools") is None and params.get("functions") is not None
+        offered = _todays_tools(params) if legacy else params
+        tools = _tools(offered.get("tools"))
+        choice = _tool_choice(offered.get("tool_choice"), tools)
+        parameters = Parameters.from_openai(offered)
+        if choice == "none":
+            return cls(messages, parameters=parameters)
+        return cls(messages, tools, choice, parameters, legacy)
+
+    @property
+    def must_call(self) -> bool:
+        """Tell whether the answer has to hold a call."""
+        return self.tool_choice != "auto"
 
 
 def _check(message: object, where: str) -> None:
@@ -55,6 +69,19 @@ def _check(message: object, where: str) -> None:
 
 def _is_call(call: object) -> bool:
     return isinstance(call, Mapping) and isinstance(call.get("function", {}), Mapping)
+
+
+def _todays_tools(params: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Say `functions` and `function_call` in today's words; that form knows one call in an answer."""
+    functions, choice = params["functions"], params.get("function_call")
+    if not isinstance(functions, Sequence) or isinstance(functions, str):
+        raise RequestError("functions must be a list.", param="functions")
+    return {
+        **params,
+        "tools": [{"type": "function", "function": function} for function in functions],
+        "tool_choice": {"function": choice} if isinstance(choice, Mapping) else choice,
+        "parallel_tool_calls": False,
+    }
 
 
 def _tools(given: object) -> tuple[Tool, ...]:

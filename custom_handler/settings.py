@@ -34,6 +34,8 @@ class Settings:
     inference_url: str = _setting("STACKSPOT_INFERENCE_URL", "https://genai-inference-app.stackspot.com")
     require_correlation_id: bool = _setting("STACKSPOT_REQUIRE_CORRELATION_ID", False)
     timeout: float = _setting("STACKSPOT_TIMEOUT", 600.0)
+    repair: bool = _setting("STACKSPOT_REPAIR", True)
+    max_prompt_chars: int = _setting("STACKSPOT_MAX_PROMPT_CHARS", 1_000_000)
     log_level: str = _setting("STACKSPOT_LOG_LEVEL", "INFO")
     services: bool = _setting("STACKSPOT_SERVICES", True)
     default_model: str = _setting("DEFAULT_MODEL", "stackspot-chat")
@@ -107,7 +109,7 @@ def _switch(name: str, raw: str) -> bool:
 
 
 def _count(name: str, raw: str) -> int:
-    if not (raw.isascii() and raw.isdecimal() and int(raw) > 0):
+    if not raw.isascii() or not raw.isdigit() or not int(raw):
         raise ConfigurationError(f"{name} is {raw!r}: give a whole number above zero.")
     return int(raw)
 

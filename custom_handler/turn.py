@@ -1,5 +1,9 @@
 """One chat turn, as steps that `transport` carries out: the prompt goes out, the answer comes back as events.
 
+    render ──▶ open ──▶ listen ──▶ what can be mended? ──▶ open, listen: the hidden repair round ──▶ Finish
+      ▲          │ the prompt is too long for the agent's model, once
+      └──────────┘
+
 A whole answer and a streamed one are the same events; there is no other path.
 """
 
@@ -11,11 +15,12 @@ from collections.abc import Callable, Generator, MutableMapping
 from dataclasses import dataclass
 from typing import Any
 
-from .emulation.prompt import render
-from .emulation.tool_calls import ToolCallReader
-from .errors import AgentTimeout, StackspotError
-from .events import AgentEnd, AgentEvent, Finish, ReplyEvent, Text, ToolCallStart, Usage
-from .measures import FirstText, Tell, ToolCalled, nobody
+from .emulation.answer import Answer
+from .emulation.prompt import corrected, render
+from .emulation.structured_output import JsonFormat
+from .errors import AgentTimeout, PromptTooLong, StackspotError
+from .events import AgentEnd, AgentEvent, Finish, ReplyEvent, Text, Usage
+from .measures import FirstText, Repaired, Tell, ToolCalled, nobody
 from .request import ChatRequest
 from .settings import Settings
 from .stackspot.exchange import AgentCall, Emit, Read, Steps, open_answer
@@ -23,6 +28,9 @@ from .stackspot.frames import ReplyDecoder
 
 FIRST_TEXT_TIMEOUT = 120.0
 CHARACTERS_A_TOKEN = 4
+REPEATED_CHARACTERS = 50_000
+SAFETY = 0.95
+LEAST_REPAIR_TIME = 5.0
 
 _FINISH_REASONS = {"length": "length", "max_tokens": "length", "content_filter": "content_filter"}
 
@@ -51,128 +59,214 @@ class Turn:
     ) -> Steps[ReplyEvent]:
         """Ask the agent and tell its answer as events, of which the last one is a Finish; raises StackspotError."""
         log = CallLog(logger, {"correlation_id": self.correlation_id})
-        prompt = render(self.request)
-        deadline = _Deadline(clock, self.timeout)
-        reply = _Reply(self.request, len(prompt))
-        decoder = ReplyDecoder(log)
         try:
-            yield from open_answer(AgentCall(self.agent_id, prompt, self.correlation_id, self.timeout), settings)
-            log.info("SSE connection open after %.3f s, prompt of %d characters", deadline.elapsed(), len(prompt))
-            chunks = 0
-            while not reply.closed and (chunk := (yield from _read(reply))) is not None:
-                chunks += 1
-                silent = not reply.spoken
-                if events := reply.take(decoder.feed(chunk)):
-                    yield Emit(events)
-                if silent and reply.spoken:
-                    tell(FirstText(deadline.elapsed()))
-                deadline.check(spoken=reply.spoken)
-            yield Emit(reply.finish([] if reply.closed else decoder.flush()))
+            yield from _Talk(self, settings, _Deadline(clock, self.timeout), log, tell).steps()
         except StackspotError as error:
             log.error("%s (HTTP %d): %s", type(error).__name__, error.status_code, error.message)
             raise
-        if reply.names:
-            log.info("Tool calls: %s", ", ".join(reply.names))
-        for name in reply.names:
-            tell(ToolCalled(name))
-        log.debug("Answer of %d characters in %d chunks, %.3f s", reply.characters, chunks, deadline.elapsed())
-
-
-def _read(reply: _Reply) -> Generator[Read, bytes | None, bytes | None]:
-    """Read on; once the agent has said its end, a connection that breaks is an end as good as any."""
-    try:
-        return (yield Read())
-    except StackspotError:
-        if reply.ended:
-            return None
-        raise
 
 
 class _Deadline:
-    """The time that a turn may take: to its first text, and to its end. Empty frames do not count as an answer."""
+    """The time that a turn may take."""
 
     def __init__(self, clock: Callable[[], float], timeout: float) -> None:
+        self.timeout = timeout
         self._clock = clock
         self._started = clock()
-        self._timeout = timeout
 
     def elapsed(self) -> float:
         return self._clock() - self._started
 
-    def check(self, *, spoken: bool) -> None:
-        limit = self._timeout if spoken else min(self._timeout, FIRST_TEXT_TIMEOUT)
-        if self.elapsed() > limit:
-            what = "did not finish" if spoken else "said nothing"
-            raise AgentTimeout(
-                f"The agent {what} within {limit:.0f} s: ask for less at once, or raise STACKSPOT_TIMEOUT."
-            )
+    def left(self) -> float:
+        return self.timeout - self.elapsed()
 
 
-class _Reply:
-    """Turns the agent's events into those that a client gets."""
+class _Round:
+    """One question to the agent and what is heard of its answer."""
 
-    def __init__(self, request: ChatRequest, prompt_characters: int) -> None:
-        schemas = {tool.name: tool.parameters for tool in request.tools}
-        self._reader = ToolCallReader(schemas) if schemas else None
-        self._prompt_characters = prompt_characters
-        self._end = AgentEnd()
-        self.names: list[str] = []
+    def __init__(self, prompt: str, deadline: _Deadline, log: CallLog) -> None:
         self.characters = 0
+        self.chunks = 0
+        self._prompt_characters = len(prompt)
+        self._deadline = deadline
+        self._started = deadline.elapsed()
+        self._decoder = ReplyDecoder(log)
+        self._end = AgentEnd()
 
     @property
-    def spoken(self) -> bool:
-        return self.characters > 0
+    def stop_reason(self) -> str | None:
+        """Why the agent says it ended."""
+        return self._end.stop_reason
 
     @property
-    def ended(self) -> bool:
-        return self._end.stop_reason is not None
+    def withheld(self) -> bool:
+        """Whether tokens were spent and no text came (contract, section 3)."""
+        return not self.characters and self._end.usage is not None and self._end.usage.completion_tokens > 0
 
-    @property
-    def closed(self) -> bool:
-        return self._reader is not None and self._reader.closed
+    def read(self) -> Generator[Read, bytes | None, str | None]:
+        """Read on, and return the text that came, None at the end.
 
-    def take(self, events: list[AgentEvent]) -> list[ReplyEvent]:
-        """Take what arrived together; its texts are read as one."""
-        text = "".join(event.text for event in events if isinstance(event, Text))
-        for event in events:
-            if isinstance(event, AgentEnd):
-                self._note(event)
-        self.characters += len(text)
-        return self._told(self._reader.feed(text) if self._reader else [Text(text)]) if text else []
+        Once the agent has said its end, a connection that breaks is an end as good as any.
+        """
+        try:
+            chunk = yield Read()
+        except StackspotError:
+            if self.stop_reason is None:
+                raise
+            chunk = None
+        if chunk is None:
+            return None
+        self.chunks += 1
+        text = self._take(self._decoder.feed(chunk))
+        self._check_time()
+        return text
 
-    def finish(self, events: list[AgentEvent]) -> list[ReplyEvent]:
-        """Take the last events and end the answer."""
-        told = self.take(events)
-        if self._reader is not None:
-            told += self._told(self._reader.flush())
-        return [*told, Finish(self._reason(), self._usage())]
+    def last(self) -> str:
+        """Return the text that the end of the stream completes."""
+        return self._take(self._decoder.flush())
 
-    def _told(self, events: list[ReplyEvent]) -> list[ReplyEvent]:
-        self.names += [event.name for event in events if isinstance(event, ToolCallStart)]
-        return events
-
-    def _note(self, end: AgentEnd) -> None:
-        """Keep the last value of each field that was not None."""
-        self._end = AgentEnd(
-            end.stop_reason or self._end.stop_reason,
-            end.usage or self._end.usage,
-            end.message_id or self._end.message_id,
-            end.conversation_id or self._end.conversation_id,
-        )
-
-    def _reason(self) -> str:
-        if self._reader is not None and self._reader.cut:
-            return "length"
-        if self.names:
-            return "tool_calls"
-        if not self.characters and self._end.usage is not None and self._end.usage.completion_tokens:
-            return "content_filter"  # tokens were spent and no text came (contract, section 3)
-        return _FINISH_REASONS.get(self._end.stop_reason or "stop", "stop")
-
-    def _usage(self) -> Usage:
+    def usage(self, max_tokens: int | None) -> Usage:
         """Return the agent's own counts, or an estimate where its last frame is missing."""
-        return self._end.usage or Usage(_tokens(self._prompt_characters), _tokens(self.characters))
+        if self._end.usage is not None:
+            return self._end.usage
+        completion = _tokens(self.characters)
+        return Usage(_tokens(self._prompt_characters), min(completion, max_tokens or completion))
+
+    def counts(self) -> bool:
+        """Tell whether the agent did anything for it."""
+        return self.characters > 0 or self._end.usage is not None
+
+    def _take(self, events: list[AgentEvent]) -> str:
+        for event in events:
+            if isinstance(event, AgentEnd):  # the last value of each field that is not None
+                self._end = AgentEnd(
+                    event.stop_reason or self._end.stop_reason,
+                    event.usage or self._end.usage,
+                    event.message_id or self._end.message_id,
+                    event.conversation_id or self._end.conversation_id,
+                )
+        text = "".join(event.text for event in events if isinstance(event, Text))
+        self.characters += len(text)
+        return text
+
+    def _check_time(self) -> None:
+        """Raise AgentTimeout once the agent is too late; empty frames do not count as an answer."""
+        silence = min(self._deadline.timeout, FIRST_TEXT_TIMEOUT)
+        if not self.characters and self._deadline.elapsed() - self._started > silence:
+            raise _late("said nothing", silence)
+        if self._deadline.left() < 0:
+            raise _late("did not finish", self._deadline.timeout)
+
+
+def _late(what: str, limit: float) -> AgentTimeout:
+    return AgentTimeout(f"The agent {what} within {limit:.0f} s: ask for less at once, or raise STACKSPOT_TIMEOUT.")
 
 
 def _tokens(characters: int) -> int:
     return -(-characters // CHARACTERS_A_TOKEN)
+
+
+class _Talk:
+    """What is said between the gateway and the agent in one turn."""
+
+    def __init__(self, turn: Turn, settings: Settings, deadline: _Deadline, log: CallLog, tell: Tell) -> None:
+        self._turn = turn
+        self._settings = settings
+        self._deadline = deadline
+        self._log = log
+        self._tell = tell
+        self._rounds: list[_Round] = []
+        schema = turn.request.parameters.json_schema
+        self._json = None if schema is None else JsonFormat(schema)
+
+    def steps(self) -> Steps[ReplyEvent]:
+        """Yield the steps of the turn."""
+        answer = Answer(self._turn.request, self._json)
+        prompt = self._prompt(self._settings.max_prompt_chars)
+        try:
+            rest = yield from self._ask(prompt, answer)
+        except PromptTooLong as error:
+            prompt = self._shorter(prompt, error)
+            rest = yield from self._ask(prompt, answer)
+        if self._settings.repair and (fault := answer.fault()) and self._deadline.left() > LEAST_REPAIR_TIME:
+            yield Emit(rest)
+            rest = []
+            yield from self._repair(prompt, answer, fault)
+        rest += answer.settle()
+        yield Emit([*rest, Finish(self._reason(answer), self._usage())])
+        self._note(answer)
+
+    def _prompt(self, limit: int) -> str:
+        return render(self._turn.request, answer_format=self._json.instruction() if self._json else "", limit=limit)
+
+    def _shorter(self, prompt: str, error: PromptTooLong) -> str:
+        """Shorten the prompt in the proportion that the agent tells; raises the agent's error where that cannot be."""
+        heard = self._rounds.pop()
+        if not error.limit or not error.actual or error.actual <= error.limit or heard.characters:
+            raise error
+        limit = int(len(prompt) * error.limit / error.actual * SAFETY)
+        try:
+            shorter = self._prompt(limit)
+        except PromptTooLong:
+            raise error from None
+        self._log.warning("The prompt is shortened from %d to %d characters for the agent", len(prompt), len(shorter))
+        return shorter
+
+    def _ask(self, prompt: str, answer: Answer, *, hidden: bool = False) -> Generator[Any, Any, list[ReplyEvent]]:
+        """Ask the agent and let the answer out as it comes, unless `hidden`; returns what the end of it completes."""
+        heard = _Round(prompt, self._deadline, self._log)
+        self._rounds.append(heard)
+        turn = self._turn
+        yield from open_answer(
+            AgentCall(turn.agent_id, prompt, turn.correlation_id, self._deadline.left()), self._settings
+        )
+        self._log.info(
+            "SSE connection open after %.3f s, prompt of %d characters", self._deadline.elapsed(), len(prompt)
+        )
+        while not answer.closed and (text := (yield from heard.read())) is not None:
+            if text and heard.characters == len(text) and not hidden:
+                self._tell(FirstText(self._deadline.elapsed()))
+            if (events := answer.feed(text)) and not hidden:
+                yield Emit(events)
+        rest = [] if answer.closed else answer.feed(heard.last())
+        return rest + answer.flush()
+
+    def _repair(self, prompt: str, answer: Answer, fault: str) -> Steps[ReplyEvent]:
+        """Ask once more, hidden, for what is broken; whatever comes of it, the answer so far stays delivered."""
+        second = Answer(self._turn.request, self._json)
+        mended = False
+        try:
+            again = corrected(prompt, answer.text[-REPEATED_CHARACTERS:], answer.correction())
+            yield from self._ask(again, second, hidden=True)
+            mended = answer.mend(second)
+        except StackspotError as error:
+            self._log.warning("The repair round ended with %s (HTTP %d)", type(error).__name__, error.status_code)
+        self._log.info("Repair of: %s, %s", fault, "done" if mended else "without success")
+        self._tell(Repaired(fault, succeeded=mended))
+
+    def _reason(self, answer: Answer) -> str:
+        if answer.cut_off:
+            return "length"
+        if answer.called:
+            return "tool_calls"
+        if answer.stopped:
+            return "stop"
+        first = self._rounds[0]
+        return "content_filter" if first.withheld else _FINISH_REASONS.get(first.stop_reason or "stop", "stop")
+
+    def _usage(self) -> Usage:
+        """Sum up what the rounds cost."""
+        first, *more = self._rounds
+        limit = self._turn.request.parameters.max_tokens
+        counts = [heard.usage(limit) for heard in (first, *filter(_Round.counts, more))]
+        return Usage(sum(count.prompt_tokens for count in counts), sum(count.completion_tokens for count in counts))
+
+    def _note(self, answer: Answer) -> None:
+        if answer.calls:
+            self._log.info("Tool calls: %s", ", ".join(call.name for call in answer.calls))
+        for call in answer.calls:
+            self._tell(ToolCalled(call.name))
+        first = self._rounds[0]
+        self._log.debug(
+            "Answer of %d characters in %d chunks, %.3f s", first.characters, first.chunks, self._deadline.elapsed()
+        )

@@ -9,7 +9,7 @@ import pytest
 
 HOUSE = Path(__file__).resolve().parents[1] / "custom_handler"
 FLOORS = [  # from the ground up
-    {"errors", "events", "measures", "settings", "request"},
+    {"errors", "events", "measures", "parameters", "request", "settings"},
     {"emulation", "stackspot"},
     {"turn"},
     {"call", "replies", "handler"},
@@ -56,7 +56,7 @@ def test_stairs_only_go_down(module):
     elif room == "__init__":
         assert ours <= {"handler", "service"}
     else:
-        neighbours = FLOORS[floor(room)] if floor(room) in {3, 5} else {room}
+        neighbours = FLOORS[floor(room)] if floor(room) in {0, 3, 5} else {room}
         below = set().union({"errors"}, *FLOORS[: floor(room)])
         gate = {"simulator"} if floor(room) == 5 else set()
         assert ours <= below | neighbours | gate

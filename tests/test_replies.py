@@ -15,7 +15,7 @@ import pytest
 from custom_handler import errors
 from custom_handler.errors import AgentFailed, PromptTooLong, RateLimited, StackspotError
 from custom_handler.events import Finish, Text, ToolCallArguments, ToolCallStart, Usage
-from custom_handler.replies import Chunks, canned, litellm_error, translated, whole
+from custom_handler.replies import Chunks, Form, canned, litellm_error, translated, whole
 
 FINISH = Finish("stop", Usage(42, 5))
 CALLS = [
@@ -120,7 +120,7 @@ def test_what_is_no_failure_of_ours_passes_untouched(error):
 
 
 def test_a_whole_answer_is_the_fold_of_the_events():
-    response = whole([CALLS[:3], CALLS[3:]], "stackspot-chat")
+    response = whole([CALLS[:3], CALLS[3:]], Form("stackspot-chat"))
     message = response.choices[0].message
     assert (message.role, message.content) == ("assistant", "Um momento.")
     assert [(call.id, call.type, call.function.name, call.function.arguments) for call in message.tool_calls] == [
@@ -133,11 +133,11 @@ def test_a_whole_answer_is_the_fold_of_the_events():
 
 
 def test_without_text_the_content_of_a_call_is_null():
-    assert whole([CALLS[2:]], "m").choices[0].message.content is None
+    assert whole([CALLS[2:]], Form("m")).choices[0].message.content is None
 
 
 def test_without_calls_an_empty_content_is_a_string():
-    message = whole([[FINISH]], "m").choices[0].message
+    message = whole([[FINISH]], Form("m")).choices[0].message
     assert (message.content, message.tool_calls) == ("", None)
 
 
@@ -148,7 +148,7 @@ def test_each_answer_has_an_id_of_its_own():
 
 
 def deltas(*batches: Any) -> list[dict[str, Any]]:
-    made = Chunks("m")
+    made = Chunks(Form("m"))
     return [
         chunk.choices[0].delta.model_dump(exclude_none=True, exclude_defaults=True)
         for batch in batches
@@ -178,7 +178,7 @@ def test_text_and_calls_keep_their_order():
 
 
 def test_an_answer_without_text_has_a_role_all_the_same():
-    first, last = Chunks("m").of([FINISH])
+    first, last = Chunks(Form("m")).of([FINISH])
     assert first.choices[0].delta.role == "assistant"
     assert (first.usage.total_tokens, first.choices[0].finish_reason) == (47, None)
     assert (last.choices[0].finish_reason, last.choices[0].delta.role) == ("stop", None)
@@ -186,7 +186,7 @@ def test_an_answer_without_text_has_a_role_all_the_same():
 
 
 def test_the_time_of_a_stream_is_that_of_its_first_chunk():
-    made = Chunks("m")
+    made = Chunks(Form("m"))
     chunks = [chunk for event in CALLS for chunk in made.of([event])]
     assert len({(chunk.id, chunk.created, chunk.model) for chunk in chunks}) == 1
     assert isinstance(chunks[0].created, int)
@@ -202,7 +202,7 @@ def test_a_stream_that_is_closed_before_it_begins_says_so_to_nobody():
             closed.append(True)
 
     async def leave() -> None:
-        async with contextlib.aclosing(ChunkStream(Batches(), "m")):
+        async with contextlib.aclosing(ChunkStream(Batches(), Form("m"))):
             pass
 
     asyncio.run(leave())

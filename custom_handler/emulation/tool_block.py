@@ -18,7 +18,7 @@ from collections.abc import Callable
 
 import regex
 
-from ..events import ReplyEvent, ToolCallArguments, ToolCallStart
+from ..events import CallEvent, ToolCallArguments, ToolCallStart
 from . import tool_syntax as syntax
 from .lenient_json import JsonFault, LenientObject
 
@@ -32,7 +32,10 @@ _BEHIND = (syntax.END, syntax.MARKER, syntax.GROUP)
 
 
 class ToolBlock:
-    """Reads a block; `index` is that of its next call, and a `progressive` one may let a long call go out as it comes."""
+    """Reads a block; `index` is that of its next call, and a `progressive` one may let a long call go out as it comes.
+
+    One that `failed` was `meant` as a call if its arguments are what cannot be read.
+    """
 
     def __init__(
         self, tools: syntax.DeclaredTools, new_id: Callable[[], str], index: int, *, progressive: bool
@@ -41,10 +44,11 @@ class ToolBlock:
         self.over = False
         self.failed = False
         self.cut = False
+        self.meant = False
         self._tools = tools
         self._new_id = new_id
         self._progressive = progressive
-        self._events: list[ReplyEvent] = []
+        self._events: list[CallEvent] = []
         self._raw: list[str] = []  # what was read since the last complete call, up to the window
         self._window: list[str] = []
         self._state: Callable[[], bool] = self._head
@@ -61,7 +65,7 @@ class ToolBlock:
             self._tell(self._object.take())
         return self._at
 
-    def take(self) -> list[ReplyEvent]:
+    def take(self) -> list[CallEvent]:
         """Return the events since the last time."""
         events, self._events = self._events, []
         return events
@@ -75,6 +79,7 @@ class ToolBlock:
         return (read, doubtful) if len(read) > RESCAN_LIMIT else ("", read + doubtful)
 
     def _fault(self) -> bool:
+        self.meant = self._state not in (self._head, self._group, self._after)
         self.over = True
         self.failed = not self._committed
         if self._committed:

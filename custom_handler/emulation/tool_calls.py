@@ -8,6 +8,7 @@ depends on how the text was cut, and no state leaves more than some hundred char
         ▼                  ▼
       block ──over──▶ line start                            (`tool_block`)
         ├──cut────▶ skip ──end marker──▶ line start
+        ├──failed, and meant as a call──▶ spoiled ──▶ Unreadable, line start     (`tool_spoiled`)
         └──failed──▶ line: the marker was text, and reading goes on behind it
 
 A block that opens a code fence is a call only if no prose follows the fence: until that is known, its events are kept
@@ -17,15 +18,16 @@ back (`tool_fence`). Text in other fences, in `<think>` and in quotations is nev
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import regex
 
-from ..events import ReplyEvent, Text
+from ..events import ReadEvent, Text, Unreadable
 from . import tool_syntax as syntax
 from .tool_block import ToolBlock
 from .tool_fence import FencedCalls
+from .tool_spoiled import SpoiledBlock, SpoiledFence
 
 SLICE = 4096  # a longer piece is read slice by slice, and so no text is copied again and again
 
@@ -60,7 +62,7 @@ class ToolCallReader:
         self._at = 0
         self._ended = False
         self._state: Callable[[], bool] = self._line_start
-        self._out: list[ReplyEvent] = []
+        self._out: list[ReadEvent] = []
         self._said: list[str] = []
         self._gap: list[str] = []  # white space that goes out with the text behind it, and not with a call
         self._spoken = False
@@ -69,6 +71,7 @@ class ToolCallReader:
         self._marker = ""
         self._block: ToolBlock
         self._fence: FencedCalls
+        self._spoiled: SpoiledBlock | SpoiledFence
         self._acts: dict[regex.Pattern[str], Callable[[regex.Match[str]], None]] = {
             syntax.FENCED_MARKER: self._open_fence,
             syntax.MARKER: self._open_block,
@@ -77,7 +80,7 @@ class ToolCallReader:
             syntax.INVENTED: self._close,
         }
 
-    def feed(self, piece: str) -> list[ReplyEvent]:
+    def feed(self, piece: str) -> list[ReadEvent]:
         """Read on; returns what is certain by now."""
         for start in range(0, len(piece), SLICE):
             before = max(self._at - 1, 0)  # the character before a marker tells whether it is one
@@ -87,19 +90,19 @@ class ToolCallReader:
                 pass
         return self._taken()
 
-    def flush(self) -> list[ReplyEvent]:
+    def flush(self) -> list[ReadEvent]:
         """Read the rest, as the end of the reply."""
         self._ended = True
         while not self.closed and self._state():
             pass
         return self._taken()
 
-    def _taken(self) -> list[ReplyEvent]:
+    def _taken(self) -> list[ReadEvent]:
         self._tell([])
         events, self._out = self._out, []
         return events
 
-    def _tell(self, events: list[ReplyEvent]) -> None:
+    def _tell(self, events: Sequence[ReadEvent]) -> None:
         if self._said:
             self._out.append(Text("".join(self._said)))
             self._said.clear()
@@ -225,10 +228,13 @@ class ToolCallReader:
         self._state = self._line_start
         if block.failed:
             said, again = block.remains()
-            self._give_back(marker + said, again)
-            self._code = "```" if marker.startswith("```") else ""
-            self._quotation = False
-            self._state = self._info if self._code else self._line if marker else self._line_start
+            alone = marker and not said + again and syntax.REST_OF_MARKER_LINE.match(self._unread, self._at)
+            if block.meant or alone:
+                self._spoil(SpoiledBlock(marker + said, sure=block.meant), again)
+            else:
+                self._give_back(marker + said, again)
+                self._quotation = False
+                self._state = self._line if marker else self._line_start
         elif block.cut:
             self._give_back("", "".join(block.remains()))
             self._state = self._skip
@@ -239,6 +245,28 @@ class ToolCallReader:
         self._unread = said + again + self._unread[self._at :]
         self._at = 0
         self._speak_to(len(said))
+
+    def _spoil(self, spoiled: SpoiledBlock | SpoiledFence, again: str) -> None:
+        """Keep back what was meant as a call and cannot be read, the last part of it after it was read again."""
+        self._unread = again + self._unread[self._at :]
+        self._at = 0
+        self._spoiled = spoiled
+        self._state = self._in_spoiled
+
+    def _in_spoiled(self) -> bool:
+        self._at = self._spoiled.read(self._unread, self._at, ended=self._ended)
+        if not self._spoiled.over:
+            return False
+        self._state = self._line_start if self._spoiled.unreadable else self._line
+        self._quotation = False
+        if self._spoiled.unreadable:
+            gap = "".join(self._gap) if self._spoken or not self.calls else ""
+            self._gap.clear()
+            self._spoken = True
+            self._tell([Unreadable(gap + self._spoiled.text)])
+        else:
+            self._speak(self._spoiled.text)
+        return True
 
     def _skip(self) -> bool:
         """Drop the rest of a call that was going out and turned out unreadable."""
@@ -269,6 +297,9 @@ class ToolCallReader:
             self._gap.clear()
             self._tell(fence.events)
             self.calls = fence.index
+            return True
+        if fence.spoiled:
+            self._spoil(SpoiledFence(fence.said), fence.again)
             return True
         self._give_back(fence.said, fence.again)
         self._code = "" if fence.closed else "```"

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import regex
 
-from ..events import ReplyEvent
+from ..events import CallEvent
 from . import tool_syntax as syntax
 from .tool_block import ToolBlock
 
@@ -22,14 +22,16 @@ _FENCE_END = regex.compile(r"```")
 class FencedCalls:
     """Reads on from behind the first marker; `opening` is the text up to there. Nothing goes out before it is `over`.
 
-    Then either there are `events`, or what was read is text: `said` for certain, and `again` to be read again as text.
+    Then either there are `events`, or what was read is text: `said` for certain, and `again` to be read again. It is
+    `spoiled` where a block failed that is meant as a call.
     """
 
     def __init__(self, tools: syntax.DeclaredTools, new_id: Callable[[], str], index: int, opening: str) -> None:
-        self.events: list[ReplyEvent] = []
+        self.events: list[CallEvent] = []
         self.index = index
         self.over = False
         self.closed = False
+        self.spoiled = False
         self.said = self.again = ""
         self._raw = [opening]
         self._tools = tools
@@ -59,6 +61,7 @@ class FencedCalls:
         self.events += block.take()
         self.index = block.index
         if block.failed:
+            self.spoiled = block.meant
             return self._is_documentation()
         if block.over:
             self._state = self._between

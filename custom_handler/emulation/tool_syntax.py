@@ -86,6 +86,7 @@ INVENTED = regex.compile(
 CODE_FENCE = regex.compile(r"(?:`{3,40}+|~{3,40}+)(?=[^`~])")
 THINK = regex.compile(r"<think(?:ing)?>", _FLAGS)
 THOUGHT = regex.compile(r"</think(?:ing)?>", _FLAGS)
+REST_OF_MARKER_LINE = regex.compile(r"[*_`\])>:]{0,4}+[ \t]{0,80}+\r?+\n")
 REST_OF_LINE = regex.compile(r"[ \t]{0,80}+\r?+\n")
 
 _LEGAL_NAME = regex.compile(r"[A-Za-z_][A-Za-z0-9_.\-]{0,63}")

@@ -6,7 +6,7 @@ import asyncio
 import atexit
 import logging
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,10 @@ from fastapi import FastAPI
 from litellm.integrations.custom_logger import CustomLogger
 from litellm.types.utils import CallTypes
 
+from ..errors import RequestError
 from ..handler import StackspotLLM, open_first
 from ..measures import Listeners
-from ..replies import PROVIDER
+from ..replies import PROVIDER, litellm_error
 from ..settings import Settings
 from .checks import check_at_start, check_models
 from .config import Deployment, callbacks, deployments
@@ -87,8 +88,9 @@ class Plugin(CustomLogger):  # type: ignore[misc]
         provider = provider_of(kwargs)
         if provider != PROVIDER:
             await require_key(provider, kwargs)
-        elif call_type == CallTypes.acompletion and kwargs.get("stream") is True:
-            return open_first(kwargs)
+        elif call_type == CallTypes.acompletion:
+            _require_history(kwargs)
+            return open_first(kwargs) if kwargs.get("stream") is True else None
         return None
 
     async def async_post_call_failure_hook(
@@ -122,6 +124,24 @@ def _extend(proxy: Any, settings: Settings, listeners: Listeners) -> None:
         from .routes import install  # noqa: PLC0415  what it imports is there in a proxy only
 
         install(proxy, settings)
+
+
+def _require_history(kwargs: Mapping[str, Any]) -> None:
+    """Refuse a call of /v1/responses that builds on an earlier one which the proxy cannot recall.
+
+    Its bridge looks the earlier turns up in the database, and goes on without them where it has none.
+    """
+    body = (kwargs.get("proxy_server_request") or {}).get("body") or {}
+    if not body.get("previous_response_id"):
+        return
+    roles = [message.get("role") for message in kwargs.get("messages") or ()]
+    if "assistant" not in roles[roles.index("user") if "user" in roles else len(roles) :]:
+        error = RequestError(
+            "previous_response_id: this proxy does not know that response, because it keeps none or has dropped it. "
+            "Send the whole conversation in input.",
+            param="previous_response_id",
+        )
+        raise litellm_error(error, str(kwargs.get("model")))
 
 
 def _require_models(models: Iterable[Deployment]) -> None:

@@ -31,7 +31,7 @@ class QueryKey:
 
 def _move_key(scope: Scope) -> None:
     query = parse_qsl(scope.get("query_string", b"").decode("latin-1"), keep_blank_values=True)
-    keys = [value for name, value in query if name == NAME and value.isascii() and value.isprintable()]
+    keys = [value for name, value in query if name == NAME and value and value.isascii() and value.isprintable()]
     scope["query_string"] = urlencode([pair for pair in query if pair[0] != NAME]).encode()
     scope["headers"] = list(scope["headers"])
     headers = MutableHeaders(scope=scope)

@@ -8,7 +8,7 @@ from typing import Any
 from fastapi import FastAPI
 
 from ..settings import Settings
-from . import chat, tracing, websocket
+from . import chat, playground, tracing, websocket
 from .middleware import wrap
 from .query_key import QueryKey
 from .router import Router
@@ -18,6 +18,12 @@ def install(proxy: Any, settings: Settings) -> None:
     """Add every part to a running proxy (its module); a part is a function that takes what it needs and returns an APIRouter."""
     app: FastAPI = proxy.app
     router = Router.inside(app)
-    for part in (chat.routes(router, settings), websocket.routes(router, settings), tracing.routes(proxy)):
+    parts = (
+        chat.routes(router, settings),
+        websocket.routes(router, settings),
+        playground.routes(),
+        tracing.routes(proxy),
+    )
+    for part in parts:
         app.include_router(part)
     wrap(app, functools.partial(QueryKey, path=websocket.PATH))

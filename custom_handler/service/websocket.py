@@ -13,11 +13,13 @@ import asyncio
 import contextlib
 import logging
 import uuid
+from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
 
 from fastapi import APIRouter, WebSocket
 from litellm.proxy._types import ProxyException
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from starlette.requests import HTTPConnection
 from starlette.responses import JSONResponse
 from starlette.websockets import WebSocketDisconnect
 
@@ -48,14 +50,16 @@ class Question(BaseModel):
     params: Params = Field(default_factory=Params)
 
 
-def routes(router: Router, settings: Settings) -> APIRouter:
-    """The socket."""
+def routes(
+    router: Router, settings: Settings, let_in: Callable[[HTTPConnection], Awaitable[object]] = require_key
+) -> APIRouter:
+    """The socket; `let_in` raises the proxy's error for a connection without a key."""
     part = APIRouter()
 
     @part.websocket(PATH)
     async def chat(websocket: WebSocket) -> None:
         try:
-            await require_key(websocket)
+            await let_in(websocket)
         except ProxyException as error:
             await websocket.send_denial_response(JSONResponse({"error": error.to_dict()}, int(error.code or 401)))
             return

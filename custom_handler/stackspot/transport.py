@@ -243,7 +243,7 @@ def _told(error: Exception, step: Step[Any]) -> StackspotError:
         return error
     if isinstance(error, httpx.TimeoutException) and not isinstance(error, httpx.ConnectTimeout):
         silence = error.request.extensions["timeout"]["read"]
-        return AgentTimeout(f"The agent sent nothing for {silence:g} s: try again, or ask for less at once.")
+        return AgentTimeout(f"The agent sent nothing for {silence:.3g} s: try again, or ask for less at once.")
     if isinstance(step, Send):
         return AgentUnreachable(
             f"The agent cannot be reached: {_reason(error, step.url)}. Check STACKSPOT_INFERENCE_URL and the proxy."

@@ -124,12 +124,12 @@ def running_proxy(log: Path, config: str = "config.yaml", workers: int = 1, **en
     fixed = example | {"LITELLM_MASTER_KEY": MASTER_KEY, "STACKSPOT_LOG_LEVEL": "DEBUG"}
     fixed |= {"STARTUP_CHECK": "off", "RUNS_DIR": str(log.parent / "runs")}
     command = [str(BIN / "litellm"), "--config", config, "--host", "127.0.0.1", "--port", str(port)]
-    with process(
-        [*command, "--num_workers", str(workers), "--timeout_worker_healthcheck", "60"], log, **(fixed | environ)
-    ) as running:
-        wait_for(
-            log, rf"(?s)Uvicorn running on(.*Application startup complete){{{workers if workers > 1 else 0}}}", running
-        )
+    ready = "Uvicorn running on"
+    if workers > 1:  # a busy machine may take more than uvicorn's five seconds to start one
+        command += ["--num_workers", str(workers), "--timeout_worker_healthcheck", "60"]
+        ready = rf"(?s)(Application startup complete.*){{{workers}}}"
+    with process(command, log, **(fixed | environ)) as running:
+        wait_for(log, ready, running)
         yield Proxy(f"http://127.0.0.1:{port}", MASTER_KEY, log)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import anthropic
 import openai
@@ -34,6 +35,18 @@ def test_the_anthropic_sdk_gets_text_then_the_tool_use(proxy: Proxy, simulator: 
     assert (text.type, text.text, message.stop_reason) == ("text", "Vou ver.", "tool_use")
     assert (call.type, call.name, call.input) == ("tool_use", "buscar_tempo", {"cidade": "São Paulo"})
     assert (message.usage.input_tokens, message.usage.output_tokens) == (30, 12)
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+@pytest.mark.parametrize("content", ["E agora?", [{"type": "function_call_output", "call_id": "c1", "output": "25"}]])
+def test_a_response_that_nobody_recalls_is_a_400(
+    proxy: Proxy, simulator: Simulator, stream: bool, content: Any
+) -> None:
+    with openai.OpenAI(base_url=f"{proxy.url}/v1", api_key=proxy.key, max_retries=0) as client:
+        first = client.responses.create(model="stackspot-chat", input="Meu nome é Ana.")
+        with pytest.raises(openai.BadRequestError, match="Send the whole conversation in input"):
+            client.responses.create(model="stackspot-chat", input=content, previous_response_id=first.id, stream=stream)
+    assert len(simulator.requests()) == 1
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])

@@ -11,6 +11,7 @@ from typing import Any
 
 import litellm
 import pytest
+from fastapi import FastAPI
 from litellm.types.utils import CallTypes
 
 from custom_handler.service.keys import require_key
@@ -167,3 +168,15 @@ async def test_a_failure_tells_clients_of_every_protocol_when_to_try_again(failu
 
     await ResponseHeaders(app)({"type": "http"}, None, send)
     assert sent == [added]
+
+
+@pytest.mark.parametrize("services", [True, False])
+def test_the_routes_of_the_services_are_there_unless_they_are_switched_off(monkeypatch, services):
+    app = FastAPI()
+    state = SimpleNamespace(get_config_state=dict)
+    proxy = SimpleNamespace(app=app, proxy_config=state, proxy_shutdown_event=None)
+    monkeypatch.setitem(sys.modules, "litellm.proxy.proxy_server", proxy)
+    Plugin(Settings(services=services, startup_check="off", telemetry=False))
+    assert (
+        {"/chat", "/chat/stream", "/healthz", "/playground", "/trace-check"} <= app.openapi()["paths"].keys()
+    ) is services

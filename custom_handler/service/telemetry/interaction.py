@@ -16,7 +16,7 @@ from typing import Any
 
 from starlette.datastructures import Headers
 
-from ...call import CORRELATION_HEADERS
+from ...call import CORRELATION_HEADERS, headers_of
 from ..request_id import HEADER as REQUEST_ID
 from ..request_id import request_id, served
 
@@ -120,13 +120,8 @@ def _ids(headers: Mapping[str, str], call_id: object) -> Line:
 
 
 def _headers(kwargs: Mapping[str, Any]) -> dict[str, str]:
-    """Find the caller's headers, wherever LiteLLM put them; those of the request that is being served win."""
-    params = kwargs.get("litellm_params") or {}
-    found: dict[str, str] = {}
-    for holder in (kwargs, params, params.get("metadata"), params.get("proxy_server_request")):
-        headers = (holder or {}).get("headers")
-        found |= {str(name).lower(): str(value) for name, value in dict(headers or {}).items()}
-    return found | (dict(Headers(scope=scope)) if (scope := served()) else {})
+    """Find the caller's headers; those of the request that is being served win."""
+    return headers_of(kwargs) | (dict(Headers(scope=scope)) if (scope := served()) else {})
 
 
 def _body(kwargs: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -13,7 +13,7 @@ import logging
 import time
 from collections.abc import Callable, Generator, MutableMapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .emulation.answer import Answer
 from .emulation.prompt import corrected, render
@@ -34,10 +34,15 @@ LEAST_REPAIR_TIME = 5.0
 
 _FINISH_REASONS = {"length": "length", "max_tokens": "length", "content_filter": "content_filter"}
 
+if TYPE_CHECKING:
+    _LoggerAdapter = logging.LoggerAdapter[logging.Logger]
+else:  # Python 3.10 knows it without a parameter only
+    _LoggerAdapter = logging.LoggerAdapter
+
 logger = logging.getLogger("custom_handler")
 
 
-class CallLog(logging.LoggerAdapter[logging.Logger]):
+class CallLog(_LoggerAdapter):
     """Puts the call's correlation id in front of every line."""
 
     def process(self, msg: str, kwargs: MutableMapping[str, Any]) -> tuple[str, MutableMapping[str, Any]]:

@@ -48,13 +48,14 @@ def new_call_id() -> str:
 class ToolCallReader:
     """Splits an agent's text into content and tool calls.
 
-    `schemas` maps the declared tools' names to their parameters. `calls` counts the calls so far; `cut` tells that a call
-    was going out that cannot be completed; `closed` that all further text is invented: no need to listen to the agent.
+    `schemas` maps the declared tools' names to their parameters. `calls` counts the calls so far; `cut` has the indexes
+    of those that were going out and cannot be completed; `closed` tells that all further text is invented: no need to listen
+    to the agent.
     """
 
     def __init__(self, schemas: Mapping[str, Mapping[str, Any]], new_id: Callable[[], str] = new_call_id) -> None:
         self.calls = 0
-        self.cut = False
+        self.cut: set[int] = set()
         self.closed = False
         self._tools = syntax.DeclaredTools(schemas)
         self._new_id = new_id
@@ -224,7 +225,8 @@ class ToolCallReader:
             return False
         marker = self._marker if block.index == self.calls else ""
         self.calls = block.index
-        self.cut |= block.cut
+        if block.cut:
+            self.cut.add(block.index - 1)
         self._state = self._line_start
         if block.failed:
             said, again = block.remains()

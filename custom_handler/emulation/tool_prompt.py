@@ -60,6 +60,8 @@ def _lean_line(described: str) -> str:
     except (RecursionError, _TooManyPlaces):
         tool["parameters"] = parameters
     short = compact({key: value for key, value in tool.items() if value})
+    if '"$ref":"#/' in short:  # one that leads nowhere we know: its definitions may tell
+        short = described
     return min(short, described, key=len) if len(short) > 2 * len(described) else short
 
 

@@ -45,6 +45,7 @@ class Reading:
     content: str
     calls: tuple[tuple[str, str], ...]
     cut: bool
+    unreadable: tuple[str, ...] = ()
 
 
 def events_of(pieces: Sequence[str], tools: Sequence[str]) -> tuple[list[ReadEvent], ToolCallReader]:

@@ -82,7 +82,7 @@ class _Deadline:
 
     def check(self) -> None:
         """Raise AgentTimeout once it is reached."""
-        if self.left() <= 0:
+        if self.left() < 0:
             raise _late("did not finish", self.timeout)
 
 

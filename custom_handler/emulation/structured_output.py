@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -90,7 +90,8 @@ def _schema_fault(compact: str) -> str:
     """Say why a schema is none, or nothing."""
     try:
         schema = json.loads(compact)
-        _validator(schema).check_schema(schema, format_checker=_FORMATS)
+        kind: Any = type(_validator(schema))
+        kind.check_schema(schema, format_checker=_FORMATS)
     except jsonschema.SchemaError as error:
         return error.message[:_FAULT_CHARACTERS]
     except RecursionError:

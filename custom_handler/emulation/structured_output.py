@@ -19,7 +19,7 @@ from .tool_syntax import strict_arguments
 
 _THOUGHT = regex.compile(r"\s*+<think(?:ing)?>.*?</think(?:ing)?>", regex.DOTALL | regex.IGNORECASE)
 _FENCED = regex.compile(r"```\w*+[ \t]*+\r?+\n(.*?)```", regex.DOTALL)
-_PATTERN_SECONDS = 0.5
+_PATTERN_SECONDS = 0.2
 _FAULT_CHARACTERS = 1_000
 
 # JSON Schema's patterns are ECMAScript's: `regex` knows what `re` does not, such as \p{L}.

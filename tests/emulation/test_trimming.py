@@ -79,7 +79,7 @@ def test_the_largest_results_lose_their_middle_all_to_one_length():
 
 def test_no_result_is_cut_shorter_than_it_is_of_use():
     talk = [user("question"), assistant("call"), result("x" * LONG)]
-    assert SHORTEST_RESULT - 100 <= len(fitted(talk, 2050)[-1].body) <= SHORTEST_RESULT
+    assert SHORTEST_RESULT - 100 <= len(fitted(talk, 2060)[-1].body) <= SHORTEST_RESULT
     with pytest.raises(PromptTooLong):
         fitted(talk, 1500)
 
@@ -128,8 +128,8 @@ def test_whatever_the_conversation_it_fits_or_is_refused(talk, room):
     assert length(kept) <= max(room, 0)
     assert question is None or question in kept
     assert talk[-1:] == kept[-1:] or talk[-1].role == "result"
-    order = [entry for entry in kept if entry.role not in {"note", "result"}]
-    assert order == [entry for entry in talk if entry in order][-len(order) :] or len(set(order)) < len(order)
+    rest = iter(talk)
+    assert all(entry in rest for entry in kept if entry.role not in {"note", "result"})
 
 
 @given(

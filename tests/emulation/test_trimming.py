@@ -79,7 +79,7 @@ def test_the_largest_results_lose_their_middle_all_to_one_length():
 
 def test_no_result_is_cut_shorter_than_it_is_of_use():
     talk = [user("question"), assistant("call"), result("x" * LONG)]
-    assert SHORTEST_RESULT - 100 <= len(fitted(talk, 2060)[-1].body) <= SHORTEST_RESULT
+    assert SHORTEST_RESULT - 100 <= len(fitted(talk, 2056)[-1].body) <= SHORTEST_RESULT
     with pytest.raises(PromptTooLong):
         fitted(talk, 1500)
 

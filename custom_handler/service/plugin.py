@@ -41,7 +41,10 @@ class Plugin(CustomLogger):  # type: ignore[misc]
             await require_key(provider, kwargs)
         elif call_type == CallTypes.acompletion:
             _require_history(kwargs)
-            return open_first(kwargs) if kwargs.get("stream") is True else None
+            changed = _with_choice(kwargs)
+            if kwargs.get("stream") is True:
+                return open_first(changed)
+            return changed if changed is not kwargs else None
         return None
 
     async def async_post_call_failure_hook(
@@ -58,6 +61,14 @@ class Plugin(CustomLogger):  # type: ignore[misc]
 
 def _provider(kwargs: dict[str, Any]) -> str:
     return str(kwargs.get("custom_llm_provider") or str(kwargs.get("model") or "").partition("/")[0])
+
+
+def _with_choice(kwargs: dict[str, Any]) -> dict[str, Any]:
+    """Have `allowed_tools` pass LiteLLM, which refuses a `tool_choice` without a function; `request` reads it."""
+    choice = kwargs.get("tool_choice")
+    if not isinstance(choice, Mapping) or choice.get("type") != "allowed_tools":
+        return kwargs
+    return {**kwargs, "tool_choice": {"function": {}, **choice}}
 
 
 def _require_history(kwargs: Mapping[str, Any]) -> None:

@@ -17,6 +17,8 @@ from ..handler import open_first
 from ..replies import PROVIDER, litellm_error
 from ..settings import Settings
 from .keys import require_key
+from .request_size import refuse_depth
+from .reserved_fields import refuse_reserved
 from .response_headers import add_header, install
 
 
@@ -32,20 +34,37 @@ class Plugin(CustomLogger):  # type: ignore[misc]
             _require_models(proxy.proxy_config.get_config_state())
             install(proxy.app)
 
+    async def async_pre_call_hook(
+        self,
+        user_api_key_dict: Any,  # noqa: ARG002  LiteLLM passes it by name
+        cache: Any,  # noqa: ARG002
+        data: dict[str, Any],
+        call_type: str,  # noqa: ARG002
+    ) -> None:
+        """Refuse what only the operator may set, and what is nested too deep; called once a request, before any deployment is chosen."""
+        request = data.get("proxy_server_request") or {}
+        body = request.get("body") or data
+        # The proxy leaves these out of the body that it keeps.
+        refuse_reserved({**body, **dict.fromkeys(request.get("credential_fields") or ())})
+        refuse_depth(body)
+
     async def async_pre_call_deployment_hook(
         self, kwargs: dict[str, Any], call_type: CallTypes | None
     ) -> dict[str, Any] | None:
-        """Have a stream of ours opened first, and another provider's key looked for; called once an attempt."""
+        """Prepare a call of ours, and look for another provider's key; called once an attempt.
+
+        The proxy's response cache knows neither callers nor conversations, so an agent's answers stay out of it.
+        """
         provider = _provider(kwargs)
         if provider != PROVIDER:
             await require_key(provider, kwargs)
-        elif call_type == CallTypes.acompletion:
-            _require_history(kwargs)
-            changed = _with_choice(kwargs)
-            if kwargs.get("stream") is True:
-                return open_first(changed)
-            return changed if changed is not kwargs else None
-        return None
+            return None
+        uncached = {**kwargs, "caching": False}
+        if call_type != CallTypes.acompletion:
+            return uncached
+        _require_history(kwargs)
+        changed = _with_choice(uncached)
+        return open_first(changed) if kwargs.get("stream") is True else changed
 
     async def async_post_call_failure_hook(
         self,

@@ -61,6 +61,7 @@ def test_a_stream_of_ours_is_opened_before_its_client_is_answered(kwargs):
     changed = hook(Plugin(Settings()), stream=True, temperature=0.1, **kwargs)
     assert changed is not None
     assert (changed["stream"], changed["temperature"], changed["model"]) == (False, 0.1, kwargs["model"])
+    assert changed["caching"] is False
 
 
 @pytest.mark.parametrize("stream", [True, False])
@@ -80,13 +81,29 @@ def test_a_choice_of_allowed_tools_passes_litellm_and_is_read(stream):
         {"model": "stackspot/a"},
         {"model": "stackspot/a", "stream": False},
         {"model": "stackspot/a", "stream": True, "call_type": CallTypes.completion},
+    ],
+    ids=["whole", "said to be whole", "a twin call"],
+)
+def test_every_other_call_of_ours_is_only_kept_out_of_the_cache(kwargs):
+    changed = hook(Plugin(Settings()), **kwargs)
+    assert changed is not None
+    assert {**changed, "litellm_logging_obj": 0} == {
+        **{name: value for name, value in kwargs.items() if name != "call_type"},
+        "litellm_logging_obj": 0,
+        "caching": False,
+    }
+
+
+@pytest.mark.parametrize(
+    "kwargs",
+    [
         {"model": "openai/a", "stream": True},
         {"model": "stackspot/a", "stream": True, "custom_llm_provider": "openai"},
         {"stream": True},
     ],
-    ids=["whole", "said to be whole", "a twin call", "another provider", "another one by its name", "no model"],
+    ids=["another provider", "another one by its name", "no model"],
 )
-def test_every_other_call_is_left_alone(kwargs):
+def test_a_call_of_another_provider_is_left_alone(kwargs):
     assert hook(Plugin(Settings()), **kwargs) is None
 
 

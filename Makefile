@@ -13,7 +13,7 @@ endef
 LOCK = .venv/bin/uv pip compile --quiet --universal --generate-hashes --no-annotate --no-emit-index-url \
   --python-version 3.10 --custom-compile-command 'make lock'
 
-.PHONY: run test check audit format lock clean
+.PHONY: run test check audit soak format lock clean
 
 run: .venv/.run
 	@.venv/bin/python -m custom_handler run --port $(PORT)
@@ -33,6 +33,9 @@ audit: .venv/.test
 	.venv/bin/python .ci/audit.py
 	.venv/bin/pip-licenses --from=mixed --order=license --format=csv
 	.venv/bin/pip-audit --strict --require-hashes --disable-pip -r requirements.lock
+
+soak: .venv/.test
+	.venv/bin/python -m benchmarks.soak
 
 format: .venv/.test
 	.venv/bin/ruff format .

@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 MESSAGE = "The gateway failed in a way it should not: its log has the details."
 
 _TRACEBACK = re.compile(r"\s*Traceback \(most recent call last\).*", re.DOTALL)
-_INTERNAL = re.compile(r"File \"|site-packages|\.py\b|validation errors? for \w+|input_value=")
+_INTERNAL = re.compile(r"File \\?\"|site-packages|/[\w.-]+\.py\b|validation errors? for \w+|input_value=")
 
 
 def cleaned(body: bytes) -> bytes:

@@ -135,6 +135,8 @@ TRACEBACK = 'no key\\nTraceback (most recent call last):\\n  File \\"/a/b.py\\",
         ('{"error": {"message": "1 validation error for Params"}}', {"error": {"message": MESSAGE}}),
         ('{"detail": ["at site-packages/a", 7]}', {"detail": [MESSAGE, 7]}),
         ('{"error": {"message": "ação inválida"}}', {"error": {"message": "ação inválida"}}),
+        ('{"error": {"message": "no tool run.py"}}', {"error": {"message": "no tool run.py"}}),
+        ('{"error": {"message": "in /a/b.py"}}', {"error": {"message": MESSAGE}}),
     ],
 )
 @pytest.mark.parametrize("packed", [False, True])

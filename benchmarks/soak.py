@@ -136,13 +136,16 @@ class Load:
                 return time.monotonic() - started > seconds or self.tally.calls >= calls
 
             tasks = [asyncio.create_task(self._caller(session, over)) for _ in range(callers)]
-            await asyncio.sleep(min(WARM_UP, seconds))
-            first = self._proxy.resident()
+            first: float | None = None
             while pending := [task for task in tasks if not task.done()]:
-                self._progress(time.monotonic() - started)
                 await asyncio.wait(pending, timeout=10)
+                elapsed = time.monotonic() - started
+                self._progress(elapsed)
+                if first is None and elapsed >= WARM_UP:
+                    first = self._proxy.resident()
             await asyncio.gather(*tasks)
-            return first, self._proxy.resident()
+            last = self._proxy.resident()
+            return last if first is None else first, last
 
     def _progress(self, seconds: float) -> None:
         print(

@@ -93,9 +93,8 @@ class Answer:
             return True
         if self._ended:
             return False  # before the limit, although what is behind that may have come in the same piece
-        if self._limited:
-            return not self.calls or any(isinstance(event, Unreadable) for event in self._held)
-        return self._length.hit
+        cut_within = not self.calls or bool(self._places(Unreadable))
+        return self._length.hit or (self._limited and cut_within)
 
     @property
     def stopped(self) -> bool:
@@ -136,7 +135,7 @@ class Answer:
         """Name what a second answer could mend, or nothing."""
         if self.cut_off or self._stop.hit:
             return ""
-        if any(isinstance(event, Unreadable) for event in self._held) and not self._full:
+        if self._places(Unreadable) and not self._full:
             return UNREADABLE
         if self._request.must_call and not self.calls:
             return MISSING

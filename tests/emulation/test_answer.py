@@ -402,6 +402,11 @@ def test_what_the_agents_own_limit_cut_is_not_mended(text, cut_off):
     assert (answer.cut_off, answer.fault()) == (cut_off, "")
 
 
+def test_a_limit_of_the_callers_counts_whatever_the_agents_own_cut():
+    answer, _ = answered(block("{}") + "x" * 200, request(max_tokens=20), limited=True)
+    assert answer.cut_off
+
+
 def test_a_result_that_the_agent_invents_ends_the_answer():
     text = f"{block('{}')}Tool result: 25\n{BROKEN}"
     answer, events = answered(text)

@@ -15,6 +15,7 @@ from ..measures import Tell, nobody
 from ..settings import Settings
 from .auth import Token, TokenStore, read_token, token_form, token_url
 from .exchange import Emit, Head, NeedToken, Send, Step, Steps
+from .pump import Pump
 
 CONNECT_TIMEOUT = 10.0
 SILENCE_TIMEOUT = 120.0
@@ -178,6 +179,7 @@ class _AsyncLine:
         self._client = client
         self._tokens = tokens
         self._answer: httpx.Response | None = None
+        self._pump: Pump | None = None
 
     async def perform(self, step: Step[Any]) -> object:
         """Return the step's answer, or the error it ended with."""
@@ -188,7 +190,7 @@ class _AsyncLine:
                 case Send():
                     return await self._send(step)
                 case _:
-                    return await anext(self._chunks, None)
+                    return await self._read()
         except (httpx.HTTPError, httpx.InvalidURL, StackspotError) as error:
             return _told(error, step)
 
@@ -198,12 +200,21 @@ class _AsyncLine:
             "POST", step.url, headers=step.headers, content=step.content, timeout=_timeout(step)
         )
         self._answer = answer = await self._client.send(request, stream=True)
-        self._chunks = answer.aiter_bytes()
-        return _head(answer, b"" if answer.status_code == 200 else await _awhole(self._chunks))
+        if answer.status_code != 200:
+            return _head(answer, await _awhole(answer.aiter_bytes()))
+        self._pump = Pump(answer.aiter_bytes())
+        return _head(answer, b"")
+
+    async def _read(self) -> bytes | None:
+        return None if self._pump is None else await self._pump.take()
 
     async def hang_up(self) -> None:
-        if self._answer is not None:
-            await self._answer.aclose()
+        try:
+            if self._pump is not None:
+                await self._pump.aclose()
+        finally:
+            if self._answer is not None:
+                await self._answer.aclose()
 
 
 def _advance(steps: Steps[Event], answer: object) -> Step[Event] | None:

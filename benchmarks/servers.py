@@ -21,7 +21,9 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
 START_SECONDS = 180
-# What would change what is measured; without the last one Python compiles every module at each start.
+# The account's limits are not what is measured.
+_NO_QUEUE = {"STACKSPOT_REQUESTS_PER_MINUTE": "0", "STACKSPOT_MAX_CONCURRENCY": "1000", "STACKSPOT_MAX_WAITING": "1000"}
+# What would change what is measured; with the last one Python compiles every module at each start.
 _OURS = ("STACKSPOT_", "LITELLM_", "PYTHONOPTIMIZE", "PYTHONDONTWRITEBYTECODE")
 KEY = f"sk-{uuid.uuid4().hex}"
 STACKSPOT, OPENAI = "stackspot-chat", "openai-chat"
@@ -115,7 +117,7 @@ def proxy(
     config.write_text(yaml.safe_dump(_config(upstream, plugin=plugin)))
     litellm = str(Path(sys.executable).with_name("litellm"))
     command = [litellm, "--config", str(config), "--host", "127.0.0.1", "--port", str(port), *options]
-    fixed = {"LITELLM_MASTER_KEY": KEY, "LITELLM_LOCAL_MODEL_COST_MAP": "True"}
+    fixed = {"LITELLM_MASTER_KEY": KEY, "LITELLM_LOCAL_MODEL_COST_MAP": "True", **_NO_QUEUE}
     with running(command, log, fixed | dict(upstream.environ) | dict(environ or {})) as process:
         _wait_ready(f"http://127.0.0.1:{port}", log, process)
         yield Proxy(f"http://127.0.0.1:{port}", psutil.Process(process.pid))

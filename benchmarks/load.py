@@ -50,7 +50,6 @@ class Outcome:
     first: dict[str, float] = field(default_factory=dict)
     delay: dict[str, float] = field(default_factory=dict)
     gap: dict[str, float] = field(default_factory=dict)
-    stall: dict[str, float] = field(default_factory=dict)
 
 
 class LoadGenerator:
@@ -100,7 +99,7 @@ class _Clients:
             "messages": [{"role": "user", "content": job.prompt}],
         }
         self._left = job.requests
-        self._samples: dict[str, list[float]] = {name: [] for name in ("latency", "first", "delay", "gap", "stall")}
+        self._samples: dict[str, list[float]] = {name: [] for name in ("latency", "first", "delay", "gap")}
         self._outcome = Outcome()
 
     async def run(self) -> Outcome:
@@ -156,7 +155,6 @@ class _Clients:
         self._samples["delay"] += [now - stamp for stamp in stamps]
         if stamps and last:
             self._samples["gap"] += [now - last, *[0.0] * (len(stamps) - 1)]
-            self._samples["stall"].append(now - last)
 
 
 def _content(event: bytes) -> str:

@@ -59,6 +59,7 @@ def main(*, quick: bool, rows: Sequence[str], write: bool) -> None:
     results = json.loads(report.as_json(figures, report.conditions(load, time.monotonic() - began)))
     click.echo("\n" + report.table(results))
     if write:
+        results = report.merged(results, ROOT / "docs" / "bench" / "results.json")
         report.write(results, ROOT / "docs" / "bench", ROOT / "docs" / "bench.md")
         draw(results, ROOT / "docs" / "bench")
 

@@ -15,6 +15,7 @@ from typing import Any
 from .figures import Figure
 
 _PACKAGES = ("litellm", "httpx", "httpcore", "h11", "uvicorn", "uvloop", "pydantic", "aiohttp", "regex")
+_CONDITIONS = re.compile(r"(<!-- conditions -->\n).*?(<!-- end conditions -->)", re.DOTALL)
 _TABLE = re.compile(r"(<!-- table -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -63,8 +64,30 @@ def _line(figure: dict[str, Any]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
+def told(under: dict[str, Any]) -> str:
+    """Tell the conditions in words."""
+    before, after = (", ".join(f"{load:.1f}" for load in under["load_average"][when]) for when in ("before", "after"))
+    packages = ", ".join(f"{name} {number}" for name, number in under["packages"].items())
+    return (
+        f"{under['date']}, {under['machine']}, {under['cores']} cores, Python {under['python']}; {packages}. "
+        f"Load average {before} before, {after} after; {under['minutes']} minutes.\n"
+    )
+
+
+def merged(results: dict[str, Any], file: Path) -> dict[str, Any]:
+    """Add the figures of an earlier run for rows that this one did not measure."""
+    if not file.exists():
+        return results
+    rows = {figure["row"] for figure in results["figures"]}
+    kept = [figure for figure in json.loads(file.read_text())["figures"] if figure["row"] not in rows]
+    return results | {
+        "figures": sorted([*results["figures"], *kept], key=lambda figure: figure["row"].startswith("setting"))
+    }
+
+
 def write(results: dict[str, Any], directory: Path, page: Path) -> None:
     """Put the results, and their table, where the documentation shows them."""
     directory.mkdir(parents=True, exist_ok=True)
     (directory / "results.json").write_text(json.dumps(results, indent=1) + "\n")
-    page.write_text(_TABLE.sub(lambda found: found[1] + table(results) + found[2], page.read_text()))
+    text = _TABLE.sub(lambda found: found[1] + table(results) + found[2], page.read_text())
+    page.write_text(_CONDITIONS.sub(lambda found: found[1] + told(results["conditions"]) + found[2], text))

@@ -61,25 +61,37 @@ class Proxy:
         return [self.process, *self.process.children(recursive=True)]
 
 
+def clean_environ() -> dict[str, str]:
+    """Return the environment without what would change the measurement."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
+
+
 @contextlib.contextmanager
 def running(command: Sequence[str], log: Path, environ: Mapping[str, str]) -> Iterator[subprocess.Popen[bytes]]:
     """Run a command until the block ends."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
     with log.open("wb") as output:
         process = subprocess.Popen(
-            command, cwd=ROOT, env=inherited | dict(environ), stdout=output, stderr=subprocess.STDOUT
+            command, cwd=ROOT, env=clean_environ() | dict(environ), stdout=output, stderr=subprocess.STDOUT
         )
         try:
             yield process
         finally:
-            family = [*psutil.Process(process.pid).children(recursive=True), process]
+            family = _children(process.pid)
             process.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(20)
             for left in family:
                 with contextlib.suppress(psutil.NoSuchProcess):
                     left.kill()
+            process.kill()
             process.wait()
+
+
+def _children(pid: int) -> list[psutil.Process]:
+    try:
+        return psutil.Process(pid).children(recursive=True)
+    except psutil.NoSuchProcess:
+        return []
 
 
 def wait_for(log: Path, pattern: str, process: subprocess.Popen[bytes], times: int = 1) -> None:

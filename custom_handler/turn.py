@@ -123,6 +123,7 @@ class _Round:
 
         Once the agent has said its end, a connection that breaks is an end as good as any.
         """
+        self._decoder.check()
         try:
             chunk = yield Read()
         except StackspotError:

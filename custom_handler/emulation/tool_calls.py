@@ -32,7 +32,14 @@ from .tool_spoiled import SpoiledBlock, SpoiledFence
 SLICE = 4096  # a longer piece is read slice by slice, and so no text is copied again and again
 
 _GAP = regex.compile(r"[\s\ufeff\u200b]*+")
-_STOP = regex.compile(r"\n|(?<![\w`'\"])(?:FUNCTION|TOOL)_CALL_START")
+
+# Most lines begin with nothing that opens anything: text stops at the others only, by what they begin with.
+_MARKER_IN_LINE = r"(?<![\w`'\"])(?:FUNCTION|TOOL)_CALL_START"
+_LINE_OF = r"\n(?=[ \t]{0,80}+(?:[\s\ufeff\u200b"
+_STOP = regex.compile(rf"\n|{_MARKER_IN_LINE}")
+_STOP_IN_CODE = regex.compile(rf"{_LINE_OF}`~]))")
+_STOP_IN_PROSE = regex.compile(rf"{_LINE_OF}*_`~\[<(\#>]|(?i:fu|to)))|{_MARKER_IN_LINE}")
+_STOP_BEHIND_CALLS = regex.compile(rf"{_LINE_OF}*_`~\[<(\#>\-]|(?i:fu|to|re|ou|ob|sa|us|hu|fe)))|{_MARKER_IN_LINE}")
 _INFO_END = regex.compile(r"[\n`]")
 _OPENINGS = frozenset("FfTt*_`~[<(#")
 _BEFORE_CALLS = (syntax.FENCED_MARKER, syntax.MARKER, syntax.CODE_FENCE, syntax.THINK)
@@ -141,14 +148,15 @@ class ToolCallReader:
 
     def _line(self) -> bool:
         """Let text go out up to the end of the line, or to a marker that ends the line."""
-        found = _STOP.search(self._unread, self._at, partial=True)
-        if found is None or (found.partial and self._ended):
+        found = self._stop().search(self._unread, self._at, partial=True)
+        newline = found is not None and self._unread.startswith("\n", found.start())
+        if found is None or (found.partial and self._ended and not newline):
             self._speak_to(len(self._unread))
             return False
         self._speak_to(found.start())
-        if found.partial:
+        if found.partial and not self._ended:
             return False
-        if found[0] == "\n":
+        if newline:
             self._state = self._line_start
             return True
         rest = syntax.REST_OF_LINE.match(self._unread, found.end(), partial=True)
@@ -159,6 +167,11 @@ class ToolCallReader:
         else:
             self._open_block(found)
         return True
+
+    def _stop(self) -> regex.Pattern[str]:
+        if self._quotation:
+            return _STOP
+        return _STOP_IN_CODE if self._code else _STOP_BEHIND_CALLS if self.calls else _STOP_IN_PROSE
 
     def _speak_to(self, end: int) -> None:
         self._speak(self._unread[self._at : end])

@@ -72,6 +72,7 @@ def test_litellm_is_known_from_the_salon_upward_only(module):
 def test_the_network_is_known_to_the_transport_and_the_simulators_server_only(module):
     door = {
         "stackspot/transport.py",
+        "stackspot/async_http.py",
         "simulator/server.py",
         "launcher.py",
         "service/pings.py",

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import atexit
 import logging
 import sys
 from collections.abc import Iterable, Mapping
@@ -12,7 +10,6 @@ from typing import Any
 
 from dotenv import load_dotenv
 from fastapi import FastAPI
-from litellm.integrations.custom_logger import CustomLogger
 from litellm.types.utils import CallTypes
 
 from ..errors import RequestError
@@ -22,76 +19,70 @@ from ..replies import PROVIDER, litellm_error
 from ..settings import Settings
 from .checks import check_at_start, check_models
 from .config import Deployment, callbacks, deployments
+from .error_bodies import ErrorBodies
 from .keys import require_key
 from .middleware import wrap
 from .provider import provider_of
 from .request_id import RequestId, RequestIdFilter
+from .request_size import BodyLimit, refuse_depth
+from .reserved_fields import refuse_reserved
 from .response_headers import ResponseHeaders, add_header
-from .shutdown import at_shutdown, callbacks_told
-from .telemetry import Interactions, Journal, Run
+from .shutdown import at_shutdown
+from .telemetry import Observer
 
 
-class Plugin(CustomLogger):  # type: ignore[misc]
+class Plugin(Observer):
     """Opens streams before their client is told 200, writes each call down, and shows the package's log."""
 
     def __init__(self, settings: Settings, provider: StackspotLLM | None = None) -> None:
-        super().__init__()
+        super().__init__(settings)
         # The proxy itself finds `.env` only where its virtual environment lies beside it.
         load_dotenv(Path.cwd() / ".env")
         _show_log(settings.log_level)
-        proxy = sys.modules.get("litellm.proxy.proxy_server")
-        models = deployments(proxy.proxy_config.get_config_state()) if proxy else ()
-        run = Run(Path(settings.runs_dir), [model.described() for model in models])
-        self._journal = Journal(run.interactions)
-        self._interactions = Interactions(
-            self._journal.write if settings.telemetry else _nowhere, content=settings.log_messages
-        )
-        atexit.register(self._journal.flush)
-        if proxy:
-            _require_models(models)
+        if (proxy := sys.modules.get("litellm.proxy.proxy_server")) is not None:
             self._join(proxy, settings, provider or StackspotLLM(settings))
 
     def _join(self, proxy: Any, settings: Settings, provider: StackspotLLM) -> None:
         """Become part of a proxy that is starting (its module)."""
         config = proxy.proxy_config.get_config_state()
+        models = deployments(config)
+        _require_models(models)
         check_at_start(settings.startup_check, lambda: check_models(config, settings, provider.authenticate))
         _extend(proxy, settings, provider.listeners)
         at_shutdown(proxy, self.aclose)
-        if settings.telemetry:
-            self._journal.start()
+        self.begin(models)
 
-    async def aclose(self) -> None:
-        """Write down what LiteLLM has yet to tell, and what is not on the disk yet."""
-        await callbacks_told()
-        await asyncio.to_thread(self._journal.flush)
-
-    async def async_log_success_event(self, kwargs: dict[str, Any], *_: Any, **__: Any) -> None:
-        """Write down a call that somebody awaited."""
-        self._interactions.ended(kwargs)
-
-    async def async_log_failure_event(self, kwargs: dict[str, Any], *_: Any, **__: Any) -> None:
-        """Write down a failed call that somebody awaited."""
-        self._interactions.ended(kwargs)
-
-    def log_success_event(self, kwargs: dict[str, Any], *_: Any, **__: Any) -> None:
-        """Write down a call of a program that uses LiteLLM as a library."""
-        self._interactions.ended_blocking(kwargs)
-
-    def log_failure_event(self, kwargs: dict[str, Any], *_: Any, **__: Any) -> None:
-        """Write down a failed call of such a program."""
-        self._interactions.ended_blocking(kwargs)
+    async def async_pre_call_hook(
+        self,
+        user_api_key_dict: Any,  # noqa: ARG002  LiteLLM passes it by name
+        cache: Any,  # noqa: ARG002
+        data: dict[str, Any],
+        call_type: str,  # noqa: ARG002
+    ) -> None:
+        """Refuse what only the operator may set, and what is nested too deep; called once a request, before any deployment is chosen."""
+        request = data.get("proxy_server_request") or {}
+        body = request.get("body") or data
+        # The proxy leaves these out of the body that it keeps.
+        refuse_reserved({**body, **dict.fromkeys(request.get("credential_fields") or ())})
+        refuse_depth(body)
 
     async def async_pre_call_deployment_hook(
         self, kwargs: dict[str, Any], call_type: CallTypes | None
     ) -> dict[str, Any] | None:
-        """Have a stream of ours opened first, and another provider's key looked for; called once an attempt."""
+        """Prepare a call of ours, and look for another provider's key; called once an attempt.
+
+        The proxy's response cache knows neither callers nor conversations, so an agent's answers stay out of it.
+        """
         provider = provider_of(kwargs)
         if provider != PROVIDER:
             await require_key(provider, kwargs)
-        elif call_type == CallTypes.acompletion:
-            _require_history(kwargs)
-            return open_first(kwargs) if kwargs.get("stream") is True else None
-        return None
+            return None
+        uncached = {**kwargs, "caching": False}
+        if call_type != CallTypes.acompletion:
+            return uncached
+        _require_history(kwargs)
+        changed = _with_choice(uncached)
+        return open_first(changed) if kwargs.get("stream") is True else changed
 
     async def async_post_call_failure_hook(
         self,
@@ -105,25 +96,33 @@ class Plugin(CustomLogger):  # type: ignore[misc]
 
         What failed before it became a call is written down here.
         """
-        route = getattr(user_api_key_dict, "request_route", None)
-        self._interactions.refused(request_data, original_exception, route)
+        self.refused(request_data, original_exception, getattr(user_api_key_dict, "request_route", None))
         if wait := (getattr(original_exception, "headers", None) or {}).get("retry-after"):
             add_header("retry-after", wait)
 
 
 def _extend(proxy: Any, settings: Settings, listeners: Listeners) -> None:
     app: FastAPI = proxy.app
+    for middleware in (ErrorBodies, BodyLimit, ResponseHeaders):  # the last is the outermost
+        wrap(app, middleware)
     if "prometheus" in callbacks(proxy.proxy_config.get_config_state()):
         from .metrics import HttpMetrics, ProviderMetrics  # noqa: PLC0415  it registers what it counts
 
         listeners.add(ProviderMetrics())
         wrap(app, HttpMetrics().around)
-    wrap(app, ResponseHeaders)
     wrap(app, RequestId)
     if settings.services:
         from .routes import install  # noqa: PLC0415  what it imports is there in a proxy only
 
         install(proxy, settings)
+
+
+def _with_choice(kwargs: dict[str, Any]) -> dict[str, Any]:
+    """Have `allowed_tools` pass LiteLLM, which refuses a `tool_choice` without a function; `request` reads it."""
+    choice = kwargs.get("tool_choice")
+    if not isinstance(choice, Mapping) or choice.get("type") != "allowed_tools":
+        return kwargs
+    return {**kwargs, "tool_choice": {"function": {}, **choice}}
 
 
 def _require_history(kwargs: Mapping[str, Any]) -> None:
@@ -151,10 +150,6 @@ def _require_models(models: Iterable[Deployment]) -> None:
             raise ValueError(
                 f"{deployment.name} of config.yaml has no model: set the variable that it names, as .env.example does."
             )
-
-
-def _nowhere(line: object) -> None:
-    """Write nothing down: telemetry is off."""
 
 
 def _show_log(level: str) -> None:

@@ -91,6 +91,7 @@ class Proxy:
     url: str
     key: str
     log: Path
+    pid: int
 
     @property
     def headers(self) -> dict[str, str]:
@@ -130,7 +131,7 @@ def running_proxy(log: Path, config: str = "config.yaml", workers: int = 1, **en
         ready = rf"(?s)(Application startup complete.*){{{workers}}}"
     with process(command, log, **(fixed | environ)) as running:
         wait_for(log, ready, running)
-        yield Proxy(f"http://127.0.0.1:{port}", MASTER_KEY, log)
+        yield Proxy(f"http://127.0.0.1:{port}", MASTER_KEY, log, running.pid)
 
 
 @pytest.fixture(scope="session")

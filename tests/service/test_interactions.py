@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from custom_handler.service.request_id import RequestId
-from custom_handler.service.telemetry import Interactions
+from custom_handler.service.telemetry.interaction import Interactions
 
 CANARY = "canary-7f3a"
 

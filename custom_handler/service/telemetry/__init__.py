@@ -1,7 +1,5 @@
 """What is written down about each call, in `runs/`: a folder for each run, a line for each call."""
 
-from .interaction import Interactions
-from .journal import Journal
-from .run import Run
+from .observer import Observer
 
-__all__ = ["Interactions", "Journal", "Run"]
+__all__ = ["Observer"]

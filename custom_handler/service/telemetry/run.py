@@ -23,11 +23,11 @@ INTERACTIONS = "interactions.jsonl"
 
 
 class Run:
-    """One run below `directory`; `models` are named in its manifest."""
+    """One run below `directory`; `models` are named in its manifest, as they are when that is written."""
 
     def __init__(self, directory: Path, models: Sequence[Mapping[str, str]] = ()) -> None:
+        self.models = models
         self._directory = directory
-        self._models = list(models)
         self._started = datetime.now(timezone.utc)
 
     def interactions(self) -> Path:
@@ -60,7 +60,7 @@ class Run:
             "python": platform.python_version(),
             "platform": platform.platform(),
             "dependencies": dict(sorted((item.name, item.version) for item in metadata.distributions())),
-            "models": self._models,
+            "models": list(self.models),
         }
 
 

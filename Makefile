@@ -13,7 +13,7 @@ endef
 LOCK = .venv/bin/uv pip compile --quiet --universal --generate-hashes --no-annotate --no-emit-index-url \
   --python-version 3.10 --custom-compile-command 'make lock'
 
-.PHONY: run test check format lock clean
+.PHONY: run test check audit soak bench bench-quick format lock clean
 
 run: .venv/.run
 	@.venv/bin/python -m custom_handler run --port $(PORT)
@@ -28,9 +28,25 @@ check: .venv/.test
 	.venv/bin/ruff check .
 	.venv/bin/mypy
 
+# Not part of `check`: the advisories come over the network.
+audit: .venv/.test
+	.venv/bin/python .ci/audit.py
+	.venv/bin/pip-licenses --from=mixed --order=license --format=csv
+	.venv/bin/pip-audit --strict --require-hashes --disable-pip -r requirements.lock
+
+soak: .venv/.test
+	.venv/bin/python -m benchmarks.soak
+
 format: .venv/.test
 	.venv/bin/ruff format .
 	.venv/bin/ruff check --fix .
+
+# What this provider costs beside the proxy's own `openai` provider: docs/bench.md and docs/bench/.
+bench: .venv/.test
+	.venv/bin/python -m benchmarks --write
+
+bench-quick: .venv/.test
+	.venv/bin/python -m benchmarks --quick
 
 # Pins the whole tree with hashes, in one file for all supported versions of Python.
 lock: .venv/.run

@@ -1,6 +1,7 @@
 """StackSpot AI agents as a model of LiteLLM: what config.yaml names lives here.
 
-`stackspot_llm` and `plugin` are built when first asked for, so that importing the package reads no settings and loads no proxy.
+`stackspot_llm`, `plugin` and `authenticate_key` are built when first asked for, so that importing the package reads no settings
+and loads no proxy.
 """
 
 from __future__ import annotations
@@ -9,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .handler import StackspotLLM
+    from .service.named_keys import KeyRing
     from .service.plugin import Plugin
 
+    authenticate_key: KeyRing
     stackspot_llm: StackspotLLM
     plugin: Plugin
 
-__all__ = ["StackspotLLM", "plugin", "stackspot_llm"]
+__all__ = ["StackspotLLM", "authenticate_key", "plugin", "stackspot_llm"]
 
 
 def _build(name: str) -> Any:
@@ -24,9 +27,14 @@ def _build(name: str) -> Any:
         return StackspotLLM
     if name == "stackspot_llm":
         return StackspotLLM()
+    settings = __getattr__("stackspot_llm").settings
+    if name == "authenticate_key":
+        from .service.named_keys import KeyRing  # noqa: PLC0415
+
+        return KeyRing(settings)
     from .service.plugin import Plugin  # noqa: PLC0415
 
-    return Plugin(__getattr__("stackspot_llm").settings)
+    return Plugin(settings)
 
 
 def __getattr__(name: str) -> Any:

@@ -36,6 +36,7 @@ class Settings:
     timeout: float = _setting("STACKSPOT_TIMEOUT", 600.0)
     repair: bool = _setting("STACKSPOT_REPAIR", True)
     max_prompt_chars: int = _setting("STACKSPOT_MAX_PROMPT_CHARS", 1_000_000)
+    keys_file: str = _setting("KEYS_FILE", "")
     log_level: str = _setting("STACKSPOT_LOG_LEVEL", "INFO")
     services: bool = _setting("STACKSPOT_SERVICES", True)
     default_model: str = _setting("DEFAULT_MODEL", "stackspot-chat")

@@ -70,7 +70,14 @@ def test_litellm_is_known_from_the_salon_upward_only(module):
 
 @pytest.mark.parametrize("module", MODULES)
 def test_the_network_is_known_to_the_transport_and_the_simulators_server_only(module):
-    door = {"stackspot/transport.py", "simulator/server.py", "launcher.py", "service/router.py", "service/inside.py"}
+    door = {
+        "stackspot/transport.py",
+        "stackspot/async_http.py",
+        "simulator/server.py",
+        "launcher.py",
+        "service/router.py",
+        "service/inside.py",
+    }
     types_only = {
         "call.py": {"httpx"},
         "replies.py": {"httpx"},

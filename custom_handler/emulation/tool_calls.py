@@ -32,7 +32,14 @@ from .tool_spoiled import SpoiledBlock, SpoiledFence
 SLICE = 4096  # a longer piece is read slice by slice, and so no text is copied again and again
 
 _GAP = regex.compile(r"[\s\ufeff\u200b]*+")
-_STOP = regex.compile(r"\n|(?<![\w`'\"])(?:FUNCTION|TOOL)_CALL_START")
+
+# Most lines begin with nothing that opens anything: text stops at the others only, by what they begin with.
+_MARKER_IN_LINE = r"(?<![\w`'\"])(?:FUNCTION|TOOL)_CALL_START"
+_LINE_OF = r"\n(?=[ \t]{0,80}+(?:[\s\ufeff\u200b"
+_STOP = regex.compile(rf"\n|{_MARKER_IN_LINE}")
+_STOP_IN_CODE = regex.compile(rf"{_LINE_OF}`~]))")
+_STOP_IN_PROSE = regex.compile(rf"{_LINE_OF}*_`~\[<(\#>]|(?i:fu|to)))|{_MARKER_IN_LINE}")
+_STOP_BEHIND_CALLS = regex.compile(rf"{_LINE_OF}*_`~\[<(\#>\-]|(?i:fu|to|re|ou|ob|sa|us|hu|fe)))|{_MARKER_IN_LINE}")
 _INFO_END = regex.compile(r"[\n`]")
 _OPENINGS = frozenset("FfTt*_`~[<(#")
 _BEFORE_CALLS = (syntax.FENCED_MARKER, syntax.MARKER, syntax.CODE_FENCE, syntax.THINK)
@@ -48,13 +55,14 @@ def new_call_id() -> str:
 class ToolCallReader:
     """Splits an agent's text into content and tool calls.
 
-    `schemas` maps the declared tools' names to their parameters. `calls` counts the calls so far; `cut` tells that a call
-    was going out that cannot be completed; `closed` that all further text is invented: no need to listen to the agent.
+    `schemas` maps the declared tools' names to their parameters. `calls` counts the calls so far; `cut` has the indexes
+    of those that were going out and cannot be completed; `closed` tells that all further text is invented: no need to listen
+    to the agent.
     """
 
     def __init__(self, schemas: Mapping[str, Mapping[str, Any]], new_id: Callable[[], str] = new_call_id) -> None:
         self.calls = 0
-        self.cut = False
+        self.cut: set[int] = set()
         self.closed = False
         self._tools = syntax.DeclaredTools(schemas)
         self._new_id = new_id
@@ -66,6 +74,7 @@ class ToolCallReader:
         self._said: list[str] = []
         self._gap: list[str] = []  # white space that goes out with the text behind it, and not with a call
         self._spoken = False
+        self._meant = False
         self._code = ""  # the fence that opened the code
         self._quotation = False
         self._marker = ""
@@ -108,6 +117,11 @@ class ToolCallReader:
             self._said.clear()
         self._out += events
 
+    @property
+    def _called(self) -> bool:
+        """Whether there was a call, or what is meant as one: what an agent gives as its result is invented."""
+        return self.calls > 0 or self._meant
+
     def _line_start(self) -> bool:
         """Decide what a line is by its first characters; white space before it is kept until that is known."""
         text = self._unread
@@ -119,8 +133,8 @@ class ToolCallReader:
                 self._speak("")
             return False
         found = None
-        if self.calls or text[self._at] in _OPENINGS:
-            patterns = _IN_CODE if self._code else _BEHIND_CALLS if self.calls else _BEFORE_CALLS
+        if self._called or text[self._at] in _OPENINGS:
+            patterns = _IN_CODE if self._code else _BEHIND_CALLS if self._called else _BEFORE_CALLS
             limit = self._at + syntax.HEAD_LIMIT
             found, undecided = syntax.first(patterns, text, self._at, limit, ended=self._ended)
             if undecided:
@@ -134,14 +148,15 @@ class ToolCallReader:
 
     def _line(self) -> bool:
         """Let text go out up to the end of the line, or to a marker that ends the line."""
-        found = _STOP.search(self._unread, self._at, partial=True)
-        if found is None or (found.partial and self._ended):
+        found = self._stop().search(self._unread, self._at, partial=True)
+        newline = found is not None and self._unread.startswith("\n", found.start())
+        if found is None or (found.partial and self._ended and not newline):
             self._speak_to(len(self._unread))
             return False
         self._speak_to(found.start())
-        if found.partial:
+        if found.partial and not self._ended:
             return False
-        if found[0] == "\n":
+        if newline:
             self._state = self._line_start
             return True
         rest = syntax.REST_OF_LINE.match(self._unread, found.end(), partial=True)
@@ -152,6 +167,11 @@ class ToolCallReader:
         else:
             self._open_block(found)
         return True
+
+    def _stop(self) -> regex.Pattern[str]:
+        if self._quotation:
+            return _STOP
+        return _STOP_IN_CODE if self._code else _STOP_BEHIND_CALLS if self.calls else _STOP_IN_PROSE
 
     def _speak_to(self, end: int) -> None:
         self._speak(self._unread[self._at : end])
@@ -224,11 +244,13 @@ class ToolCallReader:
             return False
         marker = self._marker if block.index == self.calls else ""
         self.calls = block.index
-        self.cut |= block.cut
+        if block.cut:
+            self.cut.add(block.index - 1)
         self._state = self._line_start
         if block.failed:
             said, again = block.remains()
             alone = marker and not said + again and syntax.REST_OF_MARKER_LINE.match(self._unread, self._at)
+            self._meant |= block.meant
             if block.meant or alone:
                 self._spoil(SpoiledBlock(marker + said, sure=block.meant), again)
             else:

@@ -17,10 +17,13 @@ from ..errors import RequestError
 from ..handler import open_first
 from ..replies import PROVIDER, litellm_error
 from ..settings import Settings
+from .error_bodies import ErrorBodies
 from .keys import require_key
 from .middleware import wrap
 from .provider import provider_of
 from .request_id import RequestId, RequestIdFilter
+from .request_size import BodyLimit, refuse_depth
+from .reserved_fields import refuse_reserved
 from .response_headers import ResponseHeaders, add_header
 
 
@@ -36,17 +39,37 @@ class Plugin(CustomLogger):  # type: ignore[misc]
             _require_models(proxy.proxy_config.get_config_state())
             _extend(proxy.app, settings)
 
+    async def async_pre_call_hook(
+        self,
+        user_api_key_dict: Any,  # noqa: ARG002  LiteLLM passes it by name
+        cache: Any,  # noqa: ARG002
+        data: dict[str, Any],
+        call_type: str,  # noqa: ARG002
+    ) -> None:
+        """Refuse what only the operator may set, and what is nested too deep; called once a request, before any deployment is chosen."""
+        request = data.get("proxy_server_request") or {}
+        body = request.get("body") or data
+        # The proxy leaves these out of the body that it keeps.
+        refuse_reserved({**body, **dict.fromkeys(request.get("credential_fields") or ())})
+        refuse_depth(body)
+
     async def async_pre_call_deployment_hook(
         self, kwargs: dict[str, Any], call_type: CallTypes | None
     ) -> dict[str, Any] | None:
-        """Have a stream of ours opened first, and another provider's key looked for; called once an attempt."""
+        """Prepare a call of ours, and look for another provider's key; called once an attempt.
+
+        The proxy's response cache knows neither callers nor conversations, so an agent's answers stay out of it.
+        """
         provider = provider_of(kwargs)
         if provider != PROVIDER:
             await require_key(provider, kwargs)
-        elif call_type == CallTypes.acompletion:
-            _require_history(kwargs)
-            return open_first(kwargs) if kwargs.get("stream") is True else None
-        return None
+            return None
+        uncached = {**kwargs, "caching": False}
+        if call_type != CallTypes.acompletion:
+            return uncached
+        _require_history(kwargs)
+        changed = _with_choice(uncached)
+        return open_first(changed) if kwargs.get("stream") is True else changed
 
     async def async_post_call_failure_hook(
         self,
@@ -61,12 +84,20 @@ class Plugin(CustomLogger):  # type: ignore[misc]
 
 
 def _extend(app: FastAPI, settings: Settings) -> None:
-    wrap(app, ResponseHeaders)
-    wrap(app, RequestId)
+    for middleware in (ErrorBodies, BodyLimit, ResponseHeaders, RequestId):  # the last one is the outermost
+        wrap(app, middleware)
     if settings.services:
         from .routes import install  # noqa: PLC0415  what it imports is there in a proxy only
 
         install(app, settings)
+
+
+def _with_choice(kwargs: dict[str, Any]) -> dict[str, Any]:
+    """Have `allowed_tools` pass LiteLLM, which refuses a `tool_choice` without a function; `request` reads it."""
+    choice = kwargs.get("tool_choice")
+    if not isinstance(choice, Mapping) or choice.get("type") != "allowed_tools":
+        return kwargs
+    return {**kwargs, "tool_choice": {"function": {}, **choice}}
 
 
 def _require_history(kwargs: Mapping[str, Any]) -> None:

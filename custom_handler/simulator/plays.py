@@ -64,6 +64,8 @@ class Play:
     raw: tuple[bytes, ...] | None = None
     final: tuple[tuple[str, Any], ...] = ()
     fat: bool = False
+    # Each piece is replaced by the moment at which it is sent, in seconds of the machine's monotonic clock.
+    stamped: bool = False
     stop_reason: Any = "stop"
     tokens: Any = UNSET
     omit_final: bool = False
@@ -207,6 +209,7 @@ READERS: Mapping[str, Callable[[str, Any], Any]] = {
     "raw": _read_chunks,
     "final": _read_pairs,
     "fat": _of_type(bool),
+    "stamped": _of_type(bool),
     "omit_final": _of_type(bool),
     "done": _of_type(bool),
     "line_ending": _one_of(*LINE_ENDINGS),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from random import Random
 from typing import TYPE_CHECKING, Any
@@ -55,9 +56,9 @@ class Question:
     conversation_id: str | None = None
 
 
-def perform(play: Play, question: Question, settings: SimulatorSettings) -> Iterator[Step]:
-    """The steps of the answer `play` asks for; what it leaves open is taken from `settings`."""
-    score = _Score(play, question, settings)
+def perform(score: Score) -> Iterator[Step]:
+    """The steps of the answer that the score's play asks for; what it leaves open is taken from the settings."""
+    play = score.play
     yield from pause(play.delay_headers)
     if play.fault in BEFORE_ANSWER:
         yield from pause(score.first_delay)
@@ -67,7 +68,7 @@ def perform(play: Play, question: Question, settings: SimulatorSettings) -> Iter
         yield from answer_plainly(play)
     elif play.raw is not None:
         yield from score.raw()
-    elif play.frames is None and (play.fault == "json_body" or not question.streaming):
+    elif play.frames is None and (play.fault == "json_body" or not score.question.streaming):
         yield from score.whole()
     else:
         yield from score.stream()
@@ -95,22 +96,22 @@ def pause(seconds: float) -> Iterator[Step]:
         yield Pause(seconds)
 
 
-class _Score:
-    """One play read against one question."""
+class Score:
+    """One play read against one question, in the words of the Agent API."""
 
     def __init__(self, play: Play, question: Question, settings: SimulatorSettings) -> None:
-        self._play = play
-        self._question = question
+        self.play = play
+        self.question = question
         self._settings = settings
         self._random = Random(settings.seed)  # noqa: S311 - paces a stream, hides nothing
         self._filtered = play.fault == "null_message"
         self._pieces = () if self._filtered else _pieces_of(play)
-        self._text = "".join(self._pieces)
+        self.text = "".join(self._pieces)
         self.first_delay = settings.first_token_delay if play.delay_first is None else play.delay_first
 
     def raw(self) -> Iterator[Step]:
         """The play's own bytes, as they are."""
-        play = self._play
+        play = self.play
         yield Open(play.status or 200, with_default(play.headers, "Content-Type", EVENT_STREAM))
         for index, chunk in enumerate(play.raw or ()):
             yield from pause(self._cadence() if index else self.first_delay)
@@ -118,17 +119,18 @@ class _Score:
 
     def stream(self) -> Iterator[Step]:
         """Server-Sent Events, with the play's trouble in its place."""
-        play = self._play
+        play = self.play
         headers = with_default(play.headers, "Content-Type", EVENT_STREAM)
         yield Open(play.status or 200, with_default(headers, "Cache-Control", "no-cache"))
-        steps = gather(self._events(), play.burst or self._settings.burst)
+        burst = play.burst or self._settings.burst
+        steps = self._events() if burst == 1 else gather(self._events(), burst)
         yield from cut(steps, play.cut) if play.cut else steps
 
     def whole(self) -> Iterator[Step]:
         """One JSON answer when all is said; what outlasts the gateway's patience is dropped unanswered."""
         patience = self._settings.gateway_timeout
         seconds = self.first_delay + sum(self._cadence() for _ in self._pieces[1:])
-        if self._play.fault == "endless_empty" or seconds > patience:
+        if self.play.fault == "endless_empty" or seconds > patience:
             yield Pause(patience)
             yield Break("close")
             return
@@ -136,7 +138,7 @@ class _Score:
         yield from self._whole_body()
 
     def _whole_body(self) -> Iterator[Step]:
-        play, answer = self._play, self._last_frame(self._text if not self._filtered else None)
+        play, answer = self.play, self.answer()
         if play.fault == "error_frame":
             yield from answer_json(play.status or 200, error_of(play), play.headers)
         elif play.fault in WITHIN_ANSWER:
@@ -147,48 +149,54 @@ class _Score:
         else:
             yield from answer_json(play.status or 200, answer, play.headers)
 
+    def answer(self) -> dict[str, Any]:
+        """The whole answer as one JSON object."""
+        return self._last_frame(None if self._filtered else self.text)
+
     def _events(self) -> Iterator[Step]:
         yield from pause(self.first_delay)
-        if self._play.frames is None:
-            yield self._write(self._shaped("", opening=True))
-        trouble = TROUBLES.get(self._play.fault or "")
-        frames = self._frames()
+        if self.play.frames is None:
+            yield self.write(self.shaped("", opening=True))
+        trouble = TROUBLES.get(self.play.fault or "")
+        count = len(self._pieces if self.play.frames is None else self.play.frames)
         # An answer with fewer pieces than that meets its trouble at their end.
-        strikes_at = min(self._play.after, len(frames))
-        for index in range(len(frames) + 1):
+        strikes_at = min(self.play.after, count)
+        for index in range(count + 1):
             if trouble and index == strikes_at:
-                yield from trouble(self._play)
-                if self._play.fault not in HARMLESS:
+                yield from trouble(self.play)
+                if self.play.fault not in HARMLESS:
                     return
-            if index < len(frames):
+            if index < count:
                 yield from pause(self._cadence() if index else 0)
-                yield self._write(frames[index])
-        yield from self._closing()
+                yield self.write(self._frame(index))
+        yield from self.closing()
 
-    def _frames(self) -> tuple[Any, ...]:
-        if self._play.frames is not None:
-            return self._play.frames
-        return tuple(self._shaped(piece) for piece in self._pieces)
+    def _frame(self, index: int) -> Any:
+        if self.play.frames is not None:
+            return self.play.frames[index]
+        return self.shaped(f" {time.monotonic():.6f}" if self.play.stamped else self._pieces[index])
 
-    def _shaped(self, message: str, *, opening: bool = False) -> dict[str, Any]:
-        if self._play.fault == "openai_shape":
+    def shaped(self, message: str, *, opening: bool = False) -> dict[str, Any]:
+        """One frame with an increment of text."""
+        if self.play.fault == "openai_shape":
             return openai_frame(message)
-        if opening or self._play.fat:
+        if opening or self.play.fat:
             return fat_frame(None if self._filtered else message)
         return thin_frame(message)
 
-    def _closing(self) -> Iterator[Step]:
-        play = self._play
+    def closing(self) -> Iterator[Step]:
+        """The writes behind the last increment."""
+        play = self.play
         in_openai_shape = play.fault == "openai_shape"
         if play.frames is None and not play.omit_final:
             last = self._last_frame(None if self._filtered else "")
-            yield self._write(openai_frame(None, "stop") if in_openai_shape else last)
+            yield self.write(openai_frame(None, "stop") if in_openai_shape else last)
         if play.done or in_openai_shape:
-            yield self._write("[DONE]")
+            yield self.write("[DONE]")
 
     def _last_frame(self, message: str | None) -> dict[str, Any]:
-        question, play = self._question, self._play
-        output = FILTERED_TOKENS if self._filtered else count_tokens(self._text)
+        question, play = self.question, self.play
+        output = FILTERED_TOKENS if self._filtered else count_tokens(self.text)
         counts = {"user": None, "enrichment": None, "input": count_tokens(question.prompt), "output": output}
         own = {
             "stop_reason": play.stop_reason,
@@ -198,12 +206,13 @@ class _Score:
         }
         return fat_frame(message) | own | dict(play.final)
 
-    def _write(self, frame: object) -> Write:
-        return Write(encode_frame(frame, self._play.line_ending), 1)
+    def write(self, frame: object) -> Write:
+        """One frame on the wire."""
+        return Write(encode_frame(frame, self.play.line_ending), 1)
 
     def _cadence(self) -> float:
-        if self._play.cadence is not None:
-            return self._play.cadence
+        if self.play.cadence is not None:
+            return self.play.cadence
         return self._settings.cadence * (1 + SPREAD * (2 * self._random.random() - 1))
 
 

@@ -107,6 +107,7 @@ class Simulator:
         return [
             web.post("/{realm}/oidc/oauth/token", self._answering(stand_in.token)),
             web.post("/v1/agent/{agent_id}/chat", self._answering(stand_in.chat)),
+            web.post("/v1/chat/completions", self._answering(stand_in.completion)),
             web.post("/v2/file-upload/form", self._answering(stand_in.upload_form)),
             web.post("/upload/{upload_id}", self._answering(stand_in.upload)),
             web.get("/v1/agents", self._answering(stand_in.agents)),

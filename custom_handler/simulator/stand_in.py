@@ -5,6 +5,7 @@
     POST /v2/file-upload/form              the permission to upload a file, and where
     POST /upload/{upload_id}               the file itself
     GET  /v1/agents                        the account's agents
+    POST /v1/chat/completions              the same answers in OpenAI's words, for any key (`openai_face`)
 
 Refusals of a chat come in this order: 401 token, 429 account limit, 404 and 403 agent, 400 body. A play is
 consumed by a request that was not refused; at the token endpoint by one whose form can be read.
@@ -18,9 +19,10 @@ from typing import TYPE_CHECKING, Any
 from .agent import reply_to
 from .calls import Call, Reply, check_chat, read_object
 from .errors import InvalidRequestError, RefusedError, TokenRefusedError
+from .openai_face import OpenAIScore, read_completion, refuse_completion
 from .plays import UNSET, Play, PlayQueue
 from .record import Record, Recorder, hide_secret
-from .score import Question, answer_plainly, is_plain, pause, perform
+from .score import Question, Score, answer_plainly, is_plain, pause, perform
 from .steps import HTML, Step, answer_bytes, answer_json
 from .tokens import TokenIssuer, check_client, read_form, token_answer
 from .troubles import TROUBLES
@@ -79,7 +81,19 @@ class StandIn:
         except RefusedError as refused:
             return Reply(_refuse(refused), record)
         play = self.plays.take("chat", record.prompt) or Play(text=reply_to(record.prompt))
-        return Reply(perform(play, self._question(record.prompt, body), self.settings), record)
+        return Reply(perform(Score(play, self._question(record.prompt, body), self.settings)), record)
+
+    def completion(self, call: Call) -> Reply:
+        """Answer a chat completion as the agent would, but in OpenAI's words."""
+        self.recorder.counters.chat_requests += 1
+        record = self._remember("chat", call)
+        try:
+            completion = read_completion(read_object(call), new_ulid(self._clock()))
+        except InvalidRequestError as error:
+            return Reply(refuse_completion(str(error)), record)
+        record.prompt = completion.prompt
+        play = self.plays.take("chat", record.prompt) or Play(text=reply_to(record.prompt))
+        return Reply(perform(OpenAIScore(play, completion, self.settings)), record)
 
     def upload_form(self, call: Call) -> Reply:
         """Answer the request for the permission to upload a file."""

@@ -49,10 +49,14 @@ class ReplyDecoder:
         self._started = False
         self._frames = 0
         self._half = ""
+        self._failure: StackspotError | None = None
         self._warned = False
 
     def feed(self, chunk: bytes) -> list[AgentEvent]:
-        """Return the events that the bytes complete; raises StackspotError where the agent reports one."""
+        """Return the events that the bytes complete, their texts as one; raises StackspotError where the agent reports one.
+
+        What it said before in the same bytes comes first: then `check` and the next call raise the error.
+        """
         if not self._started and (head := chunk.lstrip(b"\xef\xbb\xbf \t\r\n")):
             self._started = True
             self._body = [] if head.startswith(b"{") else None
@@ -71,8 +75,23 @@ class ReplyDecoder:
             raise AgentFailed("The agent's answer holds no frame that can be read: check STACKSPOT_INFERENCE_URL.")
         return [*events, Text("\ufffd")] if self._half else events
 
+    def check(self) -> None:
+        """Raise the error that the agent reported behind the events of the last call."""
+        if self._failure is not None:
+            raise self._failure
+
     def _read(self, frames: list[str]) -> list[AgentEvent]:
-        return [event for data in frames if data != "[DONE]" for event in self._frame(data)]
+        self.check()
+        events: list[AgentEvent] = []
+        try:
+            for data in frames:
+                if data != "[DONE]":
+                    events += self._frame(data)
+        except StackspotError as failure:
+            self._failure = failure
+        if not events:
+            self.check()
+        return self._joined(events)
 
     def _frame(self, data: str) -> list[AgentEvent]:
         try:
@@ -85,11 +104,16 @@ class ReplyDecoder:
         self._frames += 1
         if (failure := frame_error(frame)) is not None:
             raise failure
-        return [self._mended(event) if isinstance(event, Text) else event for event in read_frame(frame)]
+        return read_frame(frame)
 
-    def _mended(self, event: Text) -> Text:
+    def _joined(self, events: list[AgentEvent]) -> list[AgentEvent]:
+        text = "".join([event.text for event in events if isinstance(event, Text)])
+        ends: list[AgentEvent] = [event for event in events if isinstance(event, AgentEnd)]
+        return [self._mended(text), *ends] if text else ends
+
+    def _mended(self, said: str) -> Text:
         """Join a surrogate pair that two frames share, and replace what is half a character for good."""
-        text = self._half + event.text
+        text = self._half + said
         self._half = text[-1] if "\ud800" <= text[-1] <= "\udbff" else ""
         return Text(text.removesuffix(self._half).encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
 
@@ -103,6 +127,8 @@ def read_frame(frame: Mapping[str, Any]) -> list[AgentEvent]:
     """Read one good frame: its increment of text, and the end when it carries a stop reason or token counts."""
     message = _increment(frame)
     events: list[AgentEvent] = [Text(message)] if message else []
+    if events and len(frame) == 1:  # as nearly every one is
+        return events
     end = AgentEnd(
         stop_reason=_string(frame.get("stop_reason")),
         usage=_usage(frame.get("tokens")),

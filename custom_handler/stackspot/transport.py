@@ -13,6 +13,7 @@ import httpx
 from ..errors import AgentFailed, AgentTimeout, AgentUnreachable, IdentityUnavailable, StackspotError
 from ..measures import Tell, nobody
 from ..settings import Settings
+from .async_http import Answer, AsyncHttp
 from .auth import Token, TokenStore, read_token, token_form, token_url
 from .exchange import Emit, Head, NeedToken, Send, Step, Steps
 
@@ -32,7 +33,7 @@ class Transport:
         self._tls = httpx.create_ssl_context()  # reads all the certificates of the machine: once is enough
         self._limits = httpx.Limits(max_connections=None, max_keepalive_connections=100, keepalive_expiry=60.0)
         self._client: httpx.Client | None = None
-        self._aclients: dict[asyncio.AbstractEventLoop, tuple[httpx.AsyncClient, AsyncGenerator[None, None]]] = {}
+        self._aclients: dict[asyncio.AbstractEventLoop, tuple[AsyncHttp, AsyncGenerator[None, None]]] = {}
         self.tokens = TokenStore(self._fetch_token, tell)
 
     def drive(self, steps: Steps[Event]) -> Iterator[Sequence[Event]]:
@@ -66,18 +67,16 @@ class Transport:
         finally:
             await line.hang_up()
 
-    async def _aclient(self) -> httpx.AsyncClient:
+    async def _aclient(self) -> AsyncHttp:
         """Return the running loop's client."""
         loop = asyncio.get_running_loop()
         if loop not in self._aclients:
-            client = httpx.AsyncClient(verify=self._tls, limits=self._limits)
+            client = AsyncHttp(self._tls)
             self._aclients[loop] = client, self._kept_open(loop, client)
             await anext(self._aclients[loop][1])
         return self._aclients[loop][0]
 
-    async def _kept_open(
-        self, loop: asyncio.AbstractEventLoop, client: httpx.AsyncClient
-    ) -> AsyncGenerator[None, None]:
+    async def _kept_open(self, loop: asyncio.AbstractEventLoop, client: AsyncHttp) -> AsyncGenerator[None, None]:
         """Close the client with its loop: a loop ends its asynchronous generators before it closes."""
         try:
             yield
@@ -174,10 +173,10 @@ class _Line:
 class _AsyncLine:
     """The connection of one exchange on the running loop; the async twin of `_Line`."""
 
-    def __init__(self, client: httpx.AsyncClient, tokens: TokenStore) -> None:
+    def __init__(self, client: AsyncHttp, tokens: TokenStore) -> None:
         self._client = client
         self._tokens = tokens
-        self._answer: httpx.Response | None = None
+        self._answer: Answer | None = None
 
     async def perform(self, step: Step[Any]) -> object:
         """Return the step's answer, or the error it ended with."""
@@ -188,18 +187,14 @@ class _AsyncLine:
                 case Send():
                     return await self._send(step)
                 case _:
-                    return await anext(self._chunks, None)
+                    return None if self._answer is None else await self._answer.read()
         except (httpx.HTTPError, httpx.InvalidURL, StackspotError) as error:
             return _told(error, step)
 
     async def _send(self, step: Send) -> Head:
         await self.hang_up()
-        request = self._client.build_request(
-            "POST", step.url, headers=step.headers, content=step.content, timeout=_timeout(step)
-        )
-        self._answer = answer = await self._client.send(request, stream=True)
-        self._chunks = answer.aiter_bytes()
-        return _head(answer, b"" if answer.status_code == 200 else await _awhole(self._chunks))
+        self._answer = answer = await self._client.post(step.url, step.headers, step.content, _timeout(step))
+        return Head(answer.status, answer.headers, b"" if answer.status == 200 else await _awhole(answer))
 
     async def hang_up(self) -> None:
         if self._answer is not None:
@@ -230,9 +225,9 @@ def _whole(chunks: Iterator[bytes]) -> bytes:
     return body
 
 
-async def _awhole(chunks: AsyncIterator[bytes]) -> bytes:
+async def _awhole(answer: Answer) -> bytes:
     body = b""
-    while len(body) < REFUSAL_BYTES and (chunk := await anext(chunks, None)) is not None:
+    while len(body) < REFUSAL_BYTES and (chunk := await answer.read()) is not None:
         body += chunk
     return body
 

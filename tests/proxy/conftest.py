@@ -91,6 +91,7 @@ class Proxy:
     url: str
     key: str
     log: Path
+    pid: int
 
     @property
     def headers(self) -> dict[str, str]:
@@ -125,7 +126,7 @@ def running_proxy(log: Path, config: str = "config.yaml", **environ: str) -> Ite
     command = [str(BIN / "litellm"), "--config", config, "--host", "127.0.0.1", "--port", str(port)]
     with process(command, log, **(fixed | environ)) as running:
         wait_for(log, "Uvicorn running on", running)
-        yield Proxy(f"http://127.0.0.1:{port}", MASTER_KEY, log)
+        yield Proxy(f"http://127.0.0.1:{port}", MASTER_KEY, log, running.pid)
 
 
 @pytest.fixture(scope="session")

@@ -182,3 +182,22 @@ async def test_a_client_that_leaves_ends_the_agents_work(proxy: Proxy, simulator
             return
         await asyncio.sleep(0.05)
     pytest.fail("the agent still writes")
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+def test_a_choice_may_allow_some_of_the_tools(client: openai.OpenAI, simulator: Simulator, stream: bool) -> None:
+    simulator.script({"text": CALL})
+    other = {"type": "function", "function": {"name": "outra", "parameters": {}}}
+    named = {"type": "function", "function": {"name": "buscar_tempo"}}
+    choice = {"type": "allowed_tools", "allowed_tools": {"mode": "required", "tools": [named]}}
+    answer = ask(client, "Tempo?", tools=[other, WEATHER], tool_choice=choice, stream=stream)
+    reasons = (
+        [chunk.choices[0].finish_reason for chunk in answer if chunk.choices]
+        if stream
+        else [answer.choices[0].finish_reason]
+    )
+    assert reasons[-1] == "tool_calls"
+    (request,) = simulator.requests()
+    assert '"name":"buscar_tempo"' in request["prompt"]
+    assert "outra" not in request["prompt"]
+    assert "with at least one tool call block" in request["prompt"]

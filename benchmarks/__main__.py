@@ -1,0 +1,74 @@
+"""`python -m benchmarks`: measures the rows, and writes docs/bench/ where that is asked for."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import MappingProxyType
+
+import click
+
+from . import profile, report, rows_own, rows_proxy, rows_settings
+from .bench import FULL, QUICK, Bench, open_bench
+from .figures import Figure
+from .plots import draw
+from .servers import ROOT
+
+Row = Callable[[Bench], list[Figure]]
+ROWS: MappingProxyType[str, Row] = MappingProxyType(
+    {
+        "whole": rows_proxy.whole,
+        "burst": rows_proxy.burst,
+        "paced": rows_proxy.paced,
+        "crowd": rows_proxy.crowd,
+        "share": profile.share,
+        "reader": rows_own.reader,
+        "prompt": rows_own.prompt,
+        "workers": rows_proxy.workers,
+        "start": rows_own.start,
+        "settings": rows_settings.settings,
+    }
+)
+# `settings` starts a proxy for each setting, which takes minutes.
+USUAL = tuple(name for name in ROWS if name != "settings")
+
+
+@click.command()
+@click.option("--quick", is_flag=True, help="A smoke run: every row, few rounds, small loads.")
+@click.option(
+    "--row",
+    "rows",
+    multiple=True,
+    type=click.Choice(list(ROWS)),
+    help="Only this row; may be repeated. `settings` is measured only when it is named.",
+)
+@click.option("--write/--no-write", default=False, help="Write docs/bench/ and the table of docs/bench.md.")
+def main(*, quick: bool, rows: Sequence[str], write: bool) -> None:
+    """Measure the provider beside the proxy's own `openai` provider."""
+    began, load = time.monotonic(), os.getloadavg()
+    figures: list[Figure] = []
+    with tempfile.TemporaryDirectory() as directory, open_bench(Path(directory), QUICK if quick else FULL) as bench:
+        for name in rows or USUAL:
+            measured = ROWS[name](bench)
+            figures += measured
+            _show(measured, time.monotonic() - began)
+    results = json.loads(report.as_json(figures, report.conditions(load, time.monotonic() - began)))
+    click.echo("\n" + report.table(results))
+    if write:
+        results = report.merged(results, ROOT / "docs" / "bench" / "results.json")
+        report.write(results, ROOT / "docs" / "bench", ROOT / "docs" / "bench.md")
+        draw(results, ROOT / "docs" / "bench")
+
+
+def _show(figures: Sequence[Figure], seconds: float) -> None:
+    for figure in figures:
+        goal = f"  goal {figure.goal}: {'met' if figure.met else 'missed'}" if figure.goal else ""
+        click.echo(f"{seconds:5.0f} s  {figure.row}, {figure.name}: {figure.median:.4g}{goal}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,81 @@
+"""Whose CPU it is: stacks of the proxy, sampled by py-spy from outside while it is under load.
+
+A sample belongs to the nearest frame above its leaf that is the proxy's or ours; what both call (httpx, json, pydantic,
+LiteLLM's own types) counts for the one who called. Our own code alone is what has its leaf in `custom_handler`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+from .bench import Bench
+from .figures import Figure, Goal
+from .servers import STACKSPOT, Proxy
+
+_OWNERS = ("/litellm/", "/starlette/", "/fastapi/", "/uvicorn/", "/custom_handler/")
+_SHARED = ("/litellm/types/", "response_headers.py")  # the latter is below every request, as middleware
+
+
+def share(bench: Bench) -> list[Figure]:
+    """The provider's share of the proxy's CPU, whole and burst."""
+    figures = []
+    for prompt in ("whole", "burst"):
+        inclusive, own = [], []
+        for _ in range(max(1, bench.size.rounds // 4)):
+            counted = _owners(_sampled(bench, prompt))
+            total = sum(counted.values())
+            inclusive.append(100 * (counted["below"] + counted["own"]) / total)
+            own.append(100 * counted["own"] / total)
+        row = f"share of the proxy's CPU, {prompt}"
+        figures.append(Figure(row, "custom_handler and what it calls", "%", inclusive, goal=Goal(8)))
+        figures.append(Figure(row, "custom_handler's own code", "%", own, goal=Goal(3)))
+    return figures
+
+
+def _sampled(bench: Bench, prompt: str) -> Iterator[tuple[list[str], int]]:
+    """Yield stacks, from the root to the leaf, and how often each was seen."""
+    stacks = bench.directory / "stacks.txt"
+    with sampling(bench.proxy, stacks, bench.size.seconds / 2):
+        deadline = time.monotonic() + bench.size.seconds / 2
+        while time.monotonic() < deadline:
+            bench.load.run(bench.job(STACKSPOT, prompt, 16))
+    for line in stacks.read_text().splitlines():
+        frames, _, count = line.rpartition(" ")
+        yield frames.split(";"), int(count)
+
+
+@contextlib.contextmanager
+def sampling(server: Proxy, stacks: Path, seconds: float) -> Iterator[None]:
+    """Sample the proxy's stacks into a file while the block runs."""
+    py_spy = str(Path(sys.executable).with_name("py-spy"))
+    command = [py_spy, "record", "--pid", str(server.process.pid), "--duration", str(max(1, round(seconds)))]
+    options = ["--rate", "200", "--format", "raw", "--full-filenames", "--nonblocking", "--output", str(stacks)]
+    stacks.unlink(missing_ok=True)
+    sampler = subprocess.Popen([*command, *options], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    try:
+        yield
+    finally:
+        _, complaint = sampler.communicate()
+        if not stacks.exists():
+            raise RuntimeError(f"py-spy could not sample the proxy: {complaint.decode()}")
+
+
+def _owners(stacks: Iterator[tuple[list[str], int]]) -> Counter[str]:
+    counted: Counter[str] = Counter()
+    for frames, count in stacks:
+        owner = next((frame for frame in reversed(frames) if _owns(frame)), "")
+        if "/custom_handler/" not in owner:
+            counted["proxy"] += count
+        else:
+            counted["own" if owner is frames[-1] else "below"] += count
+    return counted
+
+
+def _owns(frame: str) -> bool:
+    return any(part in frame for part in _OWNERS) and not any(part in frame for part in _SHARED)

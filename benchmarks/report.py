@@ -1,0 +1,93 @@
+"""What a run leaves: results.json, the table in docs/bench.md, and a line for each figure on the screen."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import re
+from collections.abc import Sequence
+from datetime import datetime, timezone
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from .figures import Figure
+
+_PACKAGES = ("litellm", "httpx", "httpcore", "h11", "uvicorn", "uvloop", "pydantic", "aiohttp", "regex")
+_CONDITIONS = re.compile(r"(<!-- conditions -->\n).*?(<!-- end conditions -->)", re.DOTALL)
+_TABLE = re.compile(r"(<!-- table -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def conditions(load_before: tuple[float, float, float], seconds: float) -> dict[str, Any]:
+    """Tell where and with what was measured."""
+    return {
+        "date": datetime.now(timezone.utc).strftime("%Y-%m-%d"),
+        "minutes": round(seconds / 60, 1),
+        "python": platform.python_version(),
+        "machine": f"{platform.system()} {platform.machine()}",
+        "cores": os.cpu_count(),
+        "load_average": {"before": load_before, "after": os.getloadavg()},
+        "packages": {name: version(name) for name in _PACKAGES},
+    }
+
+
+def as_json(figures: Sequence[Figure], under: dict[str, Any]) -> str:
+    """Write results.json."""
+    return json.dumps({"conditions": under, "figures": [figure.as_json() for figure in figures]}, indent=1) + "\n"
+
+
+def table(results: dict[str, Any]) -> str:
+    """Draw the table of results.json's content."""
+    lines = [
+        "| row | figure | stackspot | against | result | rounds from … to | goal | |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    lines += [_line(figure) for figure in results["figures"]]
+    return "\n".join(lines) + "\n"
+
+
+def _line(figure: dict[str, Any]) -> str:
+    unit = f" {figure['unit']}" if figure["unit"] else ""
+    sides = [f"{side['median']:g}{unit}" for side in figure["sides"].values()] or ["", ""]
+    result, mark = figure["result"], {True: "met", False: "**missed**", None: ""}[figure["met"]]
+    said = f"{result['median']:g}{'' if figure['sides'] else unit}"
+    cells = (
+        figure["row"],
+        figure["name"],
+        *sides,
+        said,
+        f"{result['low']:g} … {result['high']:g}",
+        figure["goal"] or "",
+        mark,
+    )
+    return f"| {' | '.join(cells)} |"
+
+
+def told(under: dict[str, Any]) -> str:
+    """Tell the conditions in words."""
+    before, after = (", ".join(f"{load:.1f}" for load in under["load_average"][when]) for when in ("before", "after"))
+    packages = ", ".join(f"{name} {number}" for name, number in under["packages"].items())
+    return (
+        f"{under['date']}, {under['machine']}, {under['cores']} cores, Python {under['python']}; {packages}. "
+        f"Load average {before} before, {after} after; {under['minutes']} minutes.\n"
+    )
+
+
+def merged(results: dict[str, Any], file: Path) -> dict[str, Any]:
+    """Add the figures of an earlier run for rows that this one did not measure."""
+    if not file.exists():
+        return results
+    rows = {figure["row"] for figure in results["figures"]}
+    kept = [figure for figure in json.loads(file.read_text())["figures"] if figure["row"] not in rows]
+    return results | {
+        "figures": sorted([*results["figures"], *kept], key=lambda figure: figure["row"].startswith("setting"))
+    }
+
+
+def write(results: dict[str, Any], directory: Path, page: Path) -> None:
+    """Put the results, and their table, where the documentation shows them."""
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / "results.json").write_text(json.dumps(results, indent=1) + "\n")
+    text = _TABLE.sub(lambda found: found[1] + table(results) + found[2], page.read_text())
+    page.write_text(_CONDITIONS.sub(lambda found: found[1] + told(results["conditions"]) + found[2], text))

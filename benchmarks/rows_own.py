@@ -1,0 +1,106 @@
+"""The rows that need no proxy: the reader of tool calls, the prompt, and what the package costs before it is used."""
+
+from __future__ import annotations
+
+import math
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+
+from custom_handler.emulation.prompt import render
+from custom_handler.emulation.tool_calls import ToolCallReader
+from custom_handler.request import ChatRequest
+
+from . import texts
+from .bench import Bench
+from .figures import Figure, Goal
+from .servers import ROOT, clean_environ, proxy
+
+_IMPORT = """\
+import time, litellm
+began = time.process_time()
+from custom_handler import StackspotLLM
+print(time.process_time() - began)
+"""
+
+
+def reader(bench: Bench) -> list[Figure]:
+    """The reader of tool calls: how fast, by the size of the pieces, and how its time grows with the text."""
+    text = texts.answer(min(300_000, bench.size.largest))
+    plain = texts.prose(len(text))
+    rounds, row = max(1, bench.size.rounds // 2), "tool-call reader"
+    figures = []
+    for size, goal in ((4, None), (64, None), (len(text), Goal(20, at_least=True))):
+        name = f"pieces of {size}" if goal is None else "whole"
+        figures += [
+            Figure(row, f"{name}: {what}", "MB/s", [_speed(read, size) for _ in range(rounds)], goal=goal)
+            for what, read in (("prose, code and calls", text), ("prose", plain))
+        ]
+    exponents = [_exponent(bench.size.largest) for _ in range(max(1, rounds // 2))]
+    return [*figures, Figure(row, "exponent of growth", "", exponents, goal=Goal(1.05))]
+
+
+def _speed(text: str, size: int) -> float:
+    return len(text) / _reading(text, size) / 1e6
+
+
+def _reading(text: str, size: int) -> float:
+    """Return the CPU seconds that reading a text in pieces takes."""
+    pieces = [text[start : start + size] for start in range(0, len(text), size)]
+    made = ToolCallReader({"write_file": texts.TOOL})
+    began = time.process_time()
+    for piece in pieces:
+        made.feed(piece)
+    made.flush()
+    return time.process_time() - began
+
+
+def _exponent(largest: int) -> float:
+    """Return the slope of time over size, both logarithmic: 1 is linear, 2 quadratic. Small texts are read again and again."""
+    sizes = [size for size in (10_000, 100_000, 1_000_000, 10_000_000) if size <= largest]
+    times = []
+    for size in sizes:
+        text, again = texts.answer(size), max(1, 300_000 // size)
+        times.append(sum(_reading(text, 64) for _ in range(again)) / again)
+    slope, _ = statistics.linear_regression([math.log(size) for size in sizes], [math.log(spent) for spent in times])
+    return slope
+
+
+def prompt(bench: Bench) -> list[Figure]:
+    """The prompt of a coding agent's session: 200 turns, and 60 tools of 230 kB."""
+    declared, messages, row = texts.tools(), texts.conversation(), "prompt of 200 turns, 60 tools"
+    request = ChatRequest.from_openai(messages, {"tools": declared})
+    render(request)
+    spent = [1000 * _cpu(lambda: render(request)) for _ in range(4 * bench.size.rounds)]
+    beyond = len(render(request)) - len(render(ChatRequest.from_openai(messages, {})))
+    allowed = 1.02 * len(texts.compact(declared))
+    return [
+        Figure(row, "time to render", "ms", spent, goal=Goal(5)),
+        Figure(row, "characters beyond 1.02 × the tools' compact JSON", "", [beyond - allowed], goal=Goal(1500)),
+    ]
+
+
+def _cpu(action: Callable[[], object]) -> float:
+    began = time.process_time()
+    action()
+    return time.process_time() - began
+
+
+def start(bench: Bench) -> list[Figure]:
+    """What the package adds to the import of LiteLLM, and to the proxy's memory."""
+    command, environ = [sys.executable, "-c", _IMPORT], clean_environ() | {"LITELLM_LOCAL_MODEL_COST_MAP": "True"}
+    spent = [
+        1000 * float(subprocess.run(command, cwd=ROOT, env=environ, check=True, capture_output=True, text=True).stdout)
+        for _ in range(1 + max(1, bench.size.rounds // 2))
+    ][1:]  # the first run may have to compile
+    with proxy(bench.directory, bench.simulator, plugin=False) as without:
+        alone = without.resident()
+    with proxy(bench.directory, bench.simulator) as together:
+        added = together.resident() - alone
+    row = "cost before the first request"
+    return [
+        Figure(row, "import custom_handler beyond import litellm", "ms", spent, goal=Goal(60)),
+        Figure(row, "resident memory of the proxy beyond that without the plugin", "MiB", [added], goal=Goal(15)),
+    ]

@@ -1,0 +1,163 @@
+"""The processes that are measured: the simulator and the stock proxy, on loopback, each with its log in a file."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import yaml
+
+ROOT = Path(__file__).resolve().parents[1]
+START_SECONDS = 180
+# The account's limits are not what is measured.
+_NO_QUEUE = {"STACKSPOT_REQUESTS_PER_MINUTE": "0", "STACKSPOT_MAX_CONCURRENCY": "1000", "STACKSPOT_MAX_WAITING": "1000"}
+# What would change what is measured; with the last one Python compiles every module at each start.
+_OURS = ("STACKSPOT_", "LITELLM_", "PYTHONOPTIMIZE", "PYTHONDONTWRITEBYTECODE")
+KEY = f"sk-{uuid.uuid4().hex}"
+STACKSPOT, OPENAI = "stackspot-chat", "openai-chat"
+
+
+@dataclass(frozen=True)
+class Simulator:
+    """The upstream of both models."""
+
+    url: str
+    environ: Mapping[str, str]
+
+    def script(self, *plays: Mapping[str, Any]) -> None:
+        """Replace the plays by these."""
+        httpx.delete(f"{self.url}/control", trust_env=False).raise_for_status()
+        httpx.post(f"{self.url}/control/script", json={"plays": plays}, trust_env=False).raise_for_status()
+
+
+@dataclass(frozen=True)
+class Proxy:
+    """A running proxy that serves both models."""
+
+    url: str
+    process: psutil.Process
+
+    def resident(self) -> float:
+        """Return the resident memory of the proxy and its workers, in MiB."""
+        return sum(process.memory_info().rss for process in self._family()) / 2**20
+
+    def cpu(self) -> float:
+        """Return the CPU seconds that the proxy and its workers used so far."""
+        return sum(sum(process.cpu_times()[:2]) for process in self._family())
+
+    def _family(self) -> list[psutil.Process]:
+        return [self.process, *self.process.children(recursive=True)]
+
+
+def clean_environ() -> dict[str, str]:
+    """Return the environment without what would change the measurement."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
+
+
+@contextlib.contextmanager
+def running(command: Sequence[str], log: Path, environ: Mapping[str, str]) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a command until the block ends."""
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            command, cwd=ROOT, env=clean_environ() | dict(environ), stdout=output, stderr=subprocess.STDOUT
+        )
+        try:
+            yield process
+        finally:
+            family = _children(process.pid)
+            process.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(20)
+            for left in family:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    left.kill()
+            process.kill()
+            process.wait()
+
+
+def _children(pid: int) -> list[psutil.Process]:
+    try:
+        return psutil.Process(pid).children(recursive=True)
+    except psutil.NoSuchProcess:
+        return []
+
+
+def wait_for(log: Path, pattern: str, process: subprocess.Popen[bytes], times: int = 1) -> None:
+    """Wait until a process has printed the pattern so many times; raises RuntimeError with the log's end."""
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline and process.poll() is None:
+        if len(re.findall(pattern, log.read_text(errors="replace"))) >= times:
+            return
+        time.sleep(0.05)
+    raise RuntimeError(f"{pattern!r} was not printed:\n{log.read_text(errors='replace')[-4000:]}")
+
+
+@contextlib.contextmanager
+def simulator(directory: Path) -> Iterator[Simulator]:
+    """Run the simulator."""
+    log = directory / "simulator.log"
+    with running([sys.executable, "-m", "custom_handler", "simulate"], log, {}) as process:
+        wait_for(log, r"GENAI_AGENT_ID=\w+\n", process)
+        environ = dict(re.findall(r"export (\w+)=(\S+)", log.read_text()))
+        yield Simulator(environ["STACKSPOT_INFERENCE_URL"], environ)
+
+
+@contextlib.contextmanager
+def proxy(
+    directory: Path,
+    upstream: Simulator,
+    *,
+    plugin: bool = True,
+    options: Sequence[str] = (),
+    environ: Mapping[str, str] | None = None,
+) -> Iterator[Proxy]:
+    """Run the stock proxy with this project's config.yaml, its models replaced by the two that are compared."""
+    port = _free_port()
+    log, config = directory / f"proxy-{port}.log", directory / f"config-{port}.yaml"
+    config.write_text(yaml.safe_dump(_config(upstream, plugin=plugin)))
+    litellm = str(Path(sys.executable).with_name("litellm"))
+    command = [litellm, "--config", str(config), "--host", "127.0.0.1", "--port", str(port), *options]
+    fixed = {"LITELLM_MASTER_KEY": KEY, "LITELLM_LOCAL_MODEL_COST_MAP": "True", **_NO_QUEUE}
+    with running(command, log, fixed | dict(upstream.environ) | dict(environ or {})) as process:
+        _wait_ready(f"http://127.0.0.1:{port}", log, process)
+        yield Proxy(f"http://127.0.0.1:{port}", psutil.Process(process.pid))
+
+
+def _config(upstream: Simulator, *, plugin: bool) -> dict[str, Any]:
+    config: dict[str, Any] = yaml.safe_load((ROOT / "config.yaml").read_text())
+    peer = {"model": f"openai/{OPENAI}", "api_base": f"{upstream.url}/v1", "api_key": "sk-any"}
+    config["model_list"] = [{"model_name": OPENAI, "litellm_params": peer}]
+    if plugin:
+        ours = {"model": STACKSPOT, "custom_llm_provider": "stackspot"}
+        config["model_list"].append({"model_name": STACKSPOT, "litellm_params": ours})
+    else:
+        del config["litellm_settings"]["callbacks"], config["litellm_settings"]["custom_provider_map"]
+    return config
+
+
+def _wait_ready(url: str, log: Path, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline and process.poll() is None:
+        with contextlib.suppress(httpx.HTTPError):
+            if httpx.get(f"{url}/health/liveliness", trust_env=False).status_code == 200:
+                return
+        time.sleep(0.2)
+    raise RuntimeError(f"The proxy did not start:\n{log.read_text(errors='replace')[-4000:]}")
+
+
+def _free_port() -> int:
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        return int(server.getsockname()[1])

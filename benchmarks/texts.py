@@ -1,0 +1,83 @@
+"""What the benchmarks talk about: made up, always the same, and of the sizes that coding agents have."""
+
+from __future__ import annotations
+
+import json
+from random import Random
+from typing import Any
+
+_SENTENCES = (
+    "the agent reads this file and then it writes another one with care so that nothing gets lost between its lines "
+    "while every test of the project still passes and what was asked for is done"
+)
+_WORDS = _SENTENCES.split()
+DELTAS = tuple(f" word{number:02}" for number in range(100))
+TOOL = {"type": "object", "properties": {"path": {"type": "string"}, "content": {"type": "string"}}}
+
+
+def prose(characters: int, seed: int = 0) -> str:
+    """Make text in lines and paragraphs, without a marker."""
+    random, lines, size = Random(seed), [], 0
+    while size < characters:
+        lines.append(" ".join(random.choices(_WORDS, k=14)) + (".\n\n" if random.random() < 0.2 else ".\n"))
+        size += len(lines[-1])
+    return "".join(lines)[:characters]
+
+
+def answer(characters: int) -> str:
+    """Make what a coding agent writes: prose, code in fences, and calls that write files, 4 kB each."""
+    part = f"{prose(1500)}\n```python\n{prose(1000, 1)}\n```\n{call(1500)}"
+    return (part * (characters // len(part) + 1))[:characters]
+
+
+def call(characters: int) -> str:
+    """Make one call of the tool `write_file`."""
+    arguments = json.dumps({"path": "src/module.py", "content": prose(characters, 2)})
+    return f"FUNCTION_CALL_START\nwrite_file\narguments: {arguments}\nFUNCTION_CALL_END\n"
+
+
+def tools(count: int = 60, characters: int = 230_000) -> list[dict[str, Any]]:
+    """Declare tools in OpenAI's form, of so many characters of compact JSON together."""
+    made = [_tool(number, 0) for number in range(count)]
+    missing = (characters - len(compact(made))) // count
+    return [_tool(number, missing) for number in range(count)]
+
+
+def _tool(number: int, description: int) -> dict[str, Any]:
+    properties: dict[str, Any] = {
+        f"option_{index}": {"type": "string", "description": prose(90, number + index), "enum": ["one", "two", "three"]}
+        for index in range(6)
+    }
+    properties["edits"] = {
+        "type": "array",
+        "items": {"type": "object", "properties": {"line": {"type": "integer"}, "text": {"type": "string"}}},
+    }
+    schema = {
+        "$schema": "http://json-schema.org/draft-07/schema#",
+        "type": "object",
+        "properties": properties,
+        "required": ["option_0"],
+        "additionalProperties": False,
+    }
+    function = {"name": f"tool_{number:02}", "description": prose(description, number), "parameters": schema}
+    return {"type": "function", "function": function}
+
+
+def conversation(turns: int = 200) -> list[dict[str, Any]]:
+    """Make a system text and so many turns: a question, then calls and their results, as a coding agent's session has them."""
+    messages: list[dict[str, Any]] = [
+        {"role": "system", "content": prose(8000)},
+        {"role": "user", "content": prose(500, 1)},
+    ]
+    for number in range((turns - 1) // 2):
+        arguments = json.dumps({"option_0": "one", "text": prose(300, number)})
+        function = {"name": f"tool_{number % 60:02}", "arguments": arguments}
+        calls = [{"id": f"call_{number}", "type": "function", "function": function}]
+        messages.append({"role": "assistant", "content": prose(100, number), "tool_calls": calls})
+        messages.append({"role": "tool", "tool_call_id": f"call_{number}", "content": prose(1500, number)})
+    return messages
+
+
+def compact(value: object) -> str:
+    """Write JSON without blanks."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))

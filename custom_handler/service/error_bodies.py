@@ -1,0 +1,79 @@
+"""Keeps tracebacks and paths of this machine out of error answers; LiteLLM puts some into the message of an unexpected error."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import re
+from typing import Any
+
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+MESSAGE = "The gateway failed in a way it should not: its log has the details."
+
+_TRACEBACK = re.compile(r"\s*Traceback \(most recent call last\).*", re.DOTALL)
+_INTERNAL = re.compile(r"File \\?\"|site-packages|/[\w.-]+\.py\b|validation errors? for \w+|input_value=")
+
+
+def cleaned(body: bytes) -> bytes:
+    """Return an error's JSON body without what only the log should have; any other body as it is."""
+    if not (_TRACEBACK.search(text := body.decode("utf-8", errors="replace")) or _INTERNAL.search(text)):
+        return body
+    try:
+        return json.dumps(_without_internals(json.loads(text)), ensure_ascii=False).encode()
+    except ValueError:
+        return MESSAGE.encode()
+
+
+def _without_internals(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _without_internals(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_without_internals(item) for item in value]
+    if not isinstance(value, str):
+        return value
+    shown = _TRACEBACK.sub("", value)
+    return MESSAGE if _INTERNAL.search(shown) else shown
+
+
+class ErrorBodies:
+    """ASGI middleware that sends an error's body (status 400 and above) only when it is whole and clean."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] == "http":
+            send = _Cleaning(send)
+        await self._app(scope, receive, send)
+
+
+class _Cleaning:
+    """Passes messages on; those of an error's body are held until the last one."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self._start: Message | None = None
+        self._body = b""
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start" and message["status"] >= 400:
+            self._start = message
+        elif self._start is None or message["type"] != "http.response.body":
+            await self._send(message)
+        else:
+            self._body += message.get("body", b"")
+            if not message.get("more_body"):
+                await self._finish(self._start)
+
+    async def _finish(self, start: Message) -> None:
+        headers = MutableHeaders(scope=start)
+        plain = gzip.decompress(self._body) if headers.get("content-encoding") == "gzip" else self._body
+        if (shown := cleaned(plain)) != plain:
+            self._body = shown
+            del headers["content-encoding"]
+            headers["content-length"] = str(len(shown))
+        await self._send(start)
+        await self._send({"type": "http.response.body", "body": self._body})

@@ -1,0 +1,103 @@
+"""HTTP on an event loop, over aiohttp: what has arrived is taken together, and nothing waits for more.
+
+aiohttp parses in C as the bytes come in, and keeps what nobody has taken. A lone piece is there to be taken at once; the longer its taker
+is busy, the more is taken together, and so the work for an answer falls as the load rises. The connection is not read on
+while 128 kB wait: a slow client slows its agent. Errors are httpx's, as in the blocking world.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import urllib.request
+from collections.abc import Mapping
+from typing import Any
+
+import aiohttp
+import httpx
+from yarl import URL
+
+KEEPALIVE = 30.0  # gateways commonly close a connection that was idle for 60 s
+
+_ERRORS: tuple[tuple[type[Exception], type[httpx.RequestError]], ...] = (  # the first that fits
+    (aiohttp.ConnectionTimeoutError, httpx.ConnectTimeout),
+    (aiohttp.ServerTimeoutError, httpx.ReadTimeout),
+    (aiohttp.ClientConnectorError, httpx.ConnectError),
+    (aiohttp.ClientError, httpx.RemoteProtocolError),
+)
+
+
+class AsyncHttp:
+    """The connections of one event loop, kept alive between calls."""
+
+    def __init__(self, tls: ssl.SSLContext) -> None:
+        connector = aiohttp.TCPConnector(ssl=tls, limit=0, keepalive_timeout=KEEPALIVE)
+        # One caller's cookies are nobody else's.
+        self._session = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
+        self._routes: dict[str, tuple[URL, str | None]] = {}
+
+    async def post(self, url: str, headers: Mapping[str, str], content: bytes, timeout: httpx.Timeout) -> Answer:
+        """Send a request, and return its answer once the head is there; raises httpx's errors."""
+        try:
+            target, proxy = self._route(url)
+            limits = aiohttp.ClientTimeout(total=None, sock_connect=timeout.connect, sock_read=timeout.read)
+            answer = await self._session.post(
+                target, data=content, headers=headers, timeout=limits, proxy=proxy, allow_redirects=False
+            )
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            raise _as_httpx(error, url, timeout) from error
+        return Answer(answer, url, timeout)
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        await self._session.close()
+
+    def _route(self, url: str) -> tuple[URL, str | None]:
+        """Return the address, and the proxy that the environment names for it: looked up once, there are few agents."""
+        if url not in self._routes:
+            if len(self._routes) >= 1000:
+                self._routes.clear()
+            self._routes[url] = URL(url, encoded=True), _environment_proxy(url)
+        return self._routes[url]
+
+
+class Answer:
+    """An answer whose head has come and whose body is coming."""
+
+    def __init__(self, answer: aiohttp.ClientResponse, url: str, timeout: httpx.Timeout) -> None:
+        self._answer = answer
+        self._url = url
+        self._timeout = timeout
+        self.status = answer.status
+        self.headers: Mapping[str, str] = {name.lower(): value for name, value in answer.headers.items()}
+
+    async def read(self) -> bytes | None:
+        """Return all of the body that has arrived, or None at its end; raises httpx's errors."""
+        try:
+            return await self._answer.content.readany() or None
+        except (aiohttp.ClientError, OSError) as error:
+            raise _as_httpx(error, self._url, self._timeout) from error
+
+    async def aclose(self) -> None:
+        """Hang up, unless the body has been read to its end."""
+        self._answer.close()
+        await asyncio.sleep(0)  # the loop closes the socket in its next round
+
+
+def _environment_proxy(url: str) -> str | None:
+    # aiohttp would look it up for every request, on a thread, and look for a .netrc besides.
+    parts = httpx.URL(url)
+    if not parts.host or urllib.request.proxy_bypass(parts.host):
+        return None
+    return urllib.request.getproxies().get(parts.scheme)
+
+
+def _as_httpx(error: Exception, url: str, timeout: httpx.Timeout) -> Exception:
+    if isinstance(error, httpx.InvalidURL):
+        return error
+    kind: Any = next((kind for known, kind in _ERRORS if isinstance(error, known)), httpx.ConnectError)
+    if isinstance(error, aiohttp.InvalidURL | ValueError):
+        return httpx.UnsupportedProtocol(str(error))
+    request = httpx.Request("POST", url, extensions={"timeout": timeout.as_dict()})
+    made: Exception = kind(str(error), request=request)
+    return made

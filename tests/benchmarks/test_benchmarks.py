@@ -1,0 +1,101 @@
+"""`make bench`, as small as it can be: the harness measures, tells and draws what it says. No thresholds: machines differ."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import pytest
+
+from benchmarks import plots, report, rows_own, rows_proxy, texts
+from benchmarks.bench import MODELS, QUICK, open_bench
+from benchmarks.figures import Figure, Goal
+from benchmarks.load import percentiles
+from benchmarks.profile import _owners
+from custom_handler.emulation.tool_calls import ToolCallReader
+from custom_handler.events import ToolCallStart
+
+TINY = dataclasses.replace(QUICK, rounds=1, requests=8, streams=4, largest=100_000)
+FASTER = Figure.ratio("row", "rate", "1/s", {"stackspot": [20, 30], "openai": [10, 10]}, Goal(2, at_least=True))
+
+
+def test_both_models_of_a_running_proxy_are_measured_and_say_the_same(tmp_path):
+    with open_bench(tmp_path, TINY) as bench:
+        for prompt in ("whole", "burst", "paced"):
+            outcomes = [bench.load.run(bench.job(model, prompt, 2, 2)) for model in MODELS]
+            assert outcomes[0].answers == outcomes[1].answers == 2
+            assert outcomes[0].characters == outcomes[1].characters > 0
+        assert {"p50", "p99", "max"} == set(outcomes[0].delay) == set(outcomes[0].gap) == set(outcomes[0].first)
+        assert 0 < outcomes[0].delay["p50"] < outcomes[0].seconds
+        figures = {figure.name: figure for figure in rows_proxy.burst(bench)}
+        deltas = figures["deltas an answer"].sides
+        assert deltas["stackspot"][0] < deltas["openai"][0] / 2
+        assert figures["answers/s"].median > 0
+        with pytest.raises(RuntimeError, match="requests failed"):
+            bench.load.run(dataclasses.replace(bench.job(MODELS[0], "whole", 1), key="sk-wrong"))
+
+
+def test_the_rows_without_a_proxy_are_measured():
+    bench = dataclasses.make_dataclass("Own", ["size"])(TINY)
+    figures = [*rows_own.reader(bench), *rows_own.prompt(bench)]
+    assert all(figure.median > 0 for figure in figures if "characters" not in figure.name)
+
+
+def test_the_median_of_the_rounds_is_held_against_the_goal():
+    assert (FASTER.median, FASTER.met, str(FASTER.goal)) == (2.5, True, "≥ 2")
+    assert dataclasses.replace(FASTER, goal=Goal(2)).met is False
+    assert dataclasses.replace(FASTER, goal=None).met is None
+
+
+def test_a_missed_goal_stands_in_the_table():
+    slower = dataclasses.replace(FASTER, goal=Goal(3, at_least=True))
+    results = json.loads(report.as_json([FASTER, slower], {}))
+    first, second = report.table(results).splitlines()[2:]
+    assert first == "| row | rate | 25 1/s | 10 1/s | 2.5 | 2 … 3 | ≥ 2 | met |"
+    assert second.endswith("| ≥ 3 | **missed** |")
+
+
+def test_results_are_written_where_the_page_shows_them_and_other_rows_are_kept(tmp_path):
+    page = tmp_path / "bench.md"
+    page.write_text("a\n<!-- conditions -->\nold\n<!-- end conditions -->\nb\n<!-- table -->\nold\n<!-- end -->\nc\n")
+    other = dataclasses.replace(FASTER, row="other")
+    for figure in (other, FASTER):
+        results = json.loads(report.as_json([figure], report.conditions((1.0, 1.0, 1.0), 60)))
+        results = report.merged(results, tmp_path / "bench" / "results.json")
+        report.write(results, tmp_path / "bench", page)
+    text = page.read_text()
+    assert "old" not in text
+    assert "| row | rate |" in text
+    assert "| other | rate |" in text
+    assert text.startswith("a\n")
+    assert text.endswith("c\n")
+
+
+def test_the_plots_show_what_was_compared(tmp_path):
+    plots.draw(
+        json.loads(report.as_json([dataclasses.replace(FASTER, row="whole answer", name="requests/s")], {})), tmp_path
+    )
+    assert "whole answer: requests/s" in (tmp_path / "ratios.svg").read_text()
+    assert "whole answers a second" in (tmp_path / "sides.svg").read_text()
+
+
+def test_a_sample_belongs_to_the_nearest_of_the_proxy_and_us():
+    ours, theirs, shared = "f (/x/custom_handler/a.py:1)", "g (/x/litellm/router.py:1)", "h (/x/aiohttp/client.py:1)"
+    types, middleware = "i (/x/litellm/types/utils.py:1)", "m (/x/custom_handler/service/response_headers.py:1)"
+    stacks = [[theirs, ours], [theirs, ours, shared], [ours, types], [ours, theirs, shared], [middleware, shared]]
+    assert _owners((frames, 1) for frames in stacks) == {"own": 1, "below": 2, "proxy": 2}
+
+
+def test_percentiles_are_of_all_samples():
+    assert percentiles(list(range(101))) == {"p50": 50, "p99": 99, "max": 100}
+    assert percentiles([]) == {}
+
+
+def test_the_tools_have_the_size_of_a_coding_agents():
+    assert 225_000 < len(texts.compact(texts.tools())) < 235_000
+    assert len(texts.conversation()) == 200
+
+
+def test_the_answer_that_is_read_holds_calls():
+    reader = ToolCallReader({"write_file": texts.TOOL})
+    assert sum(isinstance(event, ToolCallStart) for event in reader.feed(texts.answer(50_000))) > 5

@@ -1,0 +1,517 @@
+"""What a caller could try: fields that choose where a call goes, keys of others, bodies that hurt, secrets that show."""
+
+from __future__ import annotations
+
+import base64
+import concurrent.futures
+import contextlib
+import http.server
+import json
+import re
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from .conftest import BIN, MASTER_KEY, ROOT, Proxy, Simulator, process, running_proxy, wait_for
+
+PATHS = ("/v1/chat/completions", "/v1/messages", "/v1/responses")
+FORGED = "01" + "C" * 24
+CANARY = "canary-7f3a"
+SECRET = "canary-client-secret"
+NAMED_KEY, LIMITED_KEY = "sk-canary-key-of-team-a", "sk-canary-key-of-team-b"
+TIMEOUT = 4.0
+ELSEWHERE = "http://elsewhere.invalid"
+
+
+class Evil:
+    """A host that notes whatever reaches it."""
+
+    def __init__(self) -> None:
+        heard: list[str] = []
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers.get("content-length", 0)))
+                heard.append(f"{self.path} {self.headers} {body!r}")
+                self.send_error(418)
+
+            do_GET = do_POST  # noqa: N815  the library's own names
+
+            def log_message(self, *_: Any) -> None:
+                """Say nothing."""
+
+        self.heard = heard
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+
+@pytest.fixture(scope="module")
+def evil() -> Iterator[Evil]:
+    host = Evil()
+    yield host
+    host.server.shutdown()
+    host.server.server_close()
+
+
+@pytest.fixture(scope="module")
+def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulator]:
+    """A simulator whose account has a secret that nobody may see."""
+    log = tmp_path_factory.mktemp("account") / "log"
+    with process([str(BIN / "python"), "-m", "custom_handler", "simulate"], log) as running:
+        wait_for(log, r"GENAI_AGENT_ID=\w+\n", running)
+        environ = dict(re.findall(r"export (\w+)=(\S+)", log.read_text()))
+        environ = {name: SECRET if name.endswith("CLIENT_SECRET") else value for name, value in environ.items()}
+        simulator = Simulator(environ["STACKSPOT_IDM_URL"], environ)
+        simulator.configure(first_token_delay=0, cadence=0, client_secret=SECRET)
+        yield simulator
+
+
+@pytest.fixture(scope="module")
+def guarded(account: Simulator, evil: Evil, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
+    """The stock configuration with a response cache, metrics and named keys; other providers' keys lead to the evil host."""
+    folder = tmp_path_factory.mktemp("guarded")
+    config, keys = folder / "config.yaml", folder / "keys.yaml"
+    stock = (ROOT / "config.yaml").read_text()
+    callbacks = "  callbacks: [custom_handler.plugin]\n"
+    assert callbacks in stock
+    config.write_text(
+        stock.replace(
+            callbacks,
+            "  callbacks: [custom_handler.plugin, prometheus]\n  cache: true\n  cache_params: {type: local}\n",
+        )
+    )
+    keys.write_text(
+        f"keys:\n  - {{name: team-a, key: {NAMED_KEY}}}\n  - {{name: team-b, key: {LIMITED_KEY}, requests_per_minute: 2}}\n"
+    )
+    others = {
+        "KEYS_FILE": str(keys),
+        "STACKSPOT_TIMEOUT": str(TIMEOUT),
+        "OPENAI_API_KEY": "sk-canary-openai",
+        "OPENAI_BASE_URL": evil.url,
+        "AZURE_API_KEY": "canary-azure",
+        "AZURE_API_BASE": evil.url,
+        "AZURE_API_VERSION": "2024-10-21",
+        "LITELLM_PROXY_API_KEY": "sk-canary-proxy",
+        "LITELLM_PROXY_API_BASE": evil.url,
+    }
+    with running_proxy(folder / "log", str(config), **account.environ, **others) as proxy:
+        yield proxy
+
+
+def body(path: str, text: str = "Oi", **more: Any) -> dict[str, Any]:
+    """Ask the same in the words of a protocol."""
+    said = {"input": text} if path == "/v1/responses" else {"messages": [{"role": "user", "content": text}]}
+    limit = {"max_tokens": 100} if path == "/v1/messages" else {}
+    return {"model": "stackspot-chat", **said, **limit, **more}
+
+
+@dataclass(frozen=True)
+class Attack:
+    """A field of a body that the operator alone may set; `refused`: it is a 400 or 401, else it has no effect."""
+
+    id: str
+    fields: dict[str, Any]
+    headers: dict[str, str] = field(default_factory=dict)
+    refused: bool = False
+
+
+def attacks(evil: str) -> list[Attack]:
+    """Return every attempt, with the evil host's address in it."""
+    model_info = {"agent_id": FORGED, "id": FORGED}
+    ignored = {
+        "agent_id": FORGED,
+        "GENAI_AGENT_ID": FORGED,
+        "realm": "evil",
+        "idm_url": evil,
+        "inference_url": evil,
+        "STACKSPOT_INFERENCE_URL": evil,
+        "ca_bundle": "/etc/hostname",
+        "model_info": model_info,
+        "metadata": {"agent_id": FORGED, "model_info": model_info, "user_api_key": "litellm-internal-health-check"},
+        "litellm_metadata": {"agent_id": FORGED, "user_api_key": "litellm-internal-health-check"},
+        "extra_body": {"agent_id": FORGED, "realm": "evil", "custom_llm_provider": "openai"},
+        "extra_headers": {"authorization": "Bearer evil", "host": "evil", "x-stackspot-agent-id": FORGED},
+        "proxy_server_request": {"headers": {"correlation-id": "evil"}},
+        "mock_response": "evil",
+        "optional_params": {"agent_id": FORGED},
+    }
+    refused = {
+        "api_base": evil,
+        "base_url": evil,
+        "api_key": "sk-evil",
+        "client_id": "evil",
+        "client_secret": "evil",
+        "custom_llm_provider": "openai",
+        "azure": True,
+        "deployment_id": "evil",
+        "use_litellm_proxy": True,
+        "ssl_verify": False,
+        "litellm_params": {"agent_id": FORGED, "api_base": evil},
+        "litellm_credential_name": "evil",
+        "model_list": [{"model_name": "stackspot-chat", "litellm_params": {"model": "openai/x", "api_base": evil}}],
+        "user_config": {"model_list": [{"model_name": "a", "litellm_params": {"model": "openai/x"}}]},
+        "self": 1,
+    }
+    together = {"custom_llm_provider": "openai", "api_base": evil, "api_key": "sk-evil"}
+    return [
+        *(Attack(name, {name: value}) for name, value in ignored.items()),
+        *(Attack(name, {name: value}, refused=True) for name, value in refused.items()),
+        Attack("all together", together, refused=True),
+        Attack("api_base in extra_body", {"extra_body": {"api_base": evil}}, refused=True),
+        Attack("api_base in metadata", {"metadata": {"api_base": evil}}, refused=True),
+        Attack("a fallback elsewhere", {"fallbacks": [{"model": "stackspot-chat", **together}]}, refused=True),
+        Attack("a fallback's provider", {"fallbacks": [{"model": "stackspot-chat", "azure": True}]}, refused=True),
+        Attack("headers", {}, {"x-stackspot-agent-id": FORGED, "agent_id": FORGED, "x-litellm-api-base": evil}),
+    ]
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("attack", attacks(ELSEWHERE), ids=lambda attack: attack.id)
+def test_no_field_of_a_request_changes_where_it_goes(
+    guarded: Proxy, account: Simulator, evil: Evil, attack: Attack, path: str
+) -> None:
+    fields = json.loads(json.dumps(attack.fields).replace(ELSEWHERE, evil.url))
+    headers = {name: value.replace(ELSEWHERE, evil.url) for name, value in attack.headers.items()}
+    text = f"<{attack.id} {path}>"
+    answer = guarded.post(path, body(path, text) | fields, **headers)
+    reached = [request["agent_id"] for request in account.requests(text)]
+    assert (answer.status_code in {400, 401}, reached) == (
+        attack.refused,
+        [] if attack.refused else [account.environ["STACKSPOT_GENAI_AGENT_ID"]],
+    ), answer.text
+    assert evil.heard == []
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize(
+    "model",
+    [
+        "openai/gpt-4o",
+        "stackspot/" + FORGED,
+        FORGED,
+        "azure/x",
+        "litellm_proxy/x",
+        "http://127.0.0.1",
+        "*",
+        " ",
+        "a,b",
+        7,
+    ],
+)
+def test_a_model_of_another_shape_goes_nowhere(guarded: Proxy, evil: Evil, path: str, model: Any) -> None:
+    answer = guarded.post(path, body(path, model=model))
+    assert 400 <= answer.status_code < 500, answer.text
+    assert evil.heard == []
+
+
+def test_no_client_waits_longer_than_the_operator_allows(guarded: Proxy, account: Simulator) -> None:
+    def waited(name: str) -> tuple[str, float]:
+        account.script({"pieces": [f"{CANARY}-said"], "fault": "stall", "match": f"<{name}>"})
+        headers = {name: "9999"} if name.startswith("x-") else {}
+        asked = body(PATHS[0], f"<{name}>", stream=True) | ({} if headers else {name: 9999})
+        started = time.monotonic()
+        return guarded.post(PATHS[0], asked, **headers).text, time.monotonic() - started
+
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        for text, seconds in pool.map(waited, ["timeout", "stream_timeout", "request_timeout", "x-litellm-timeout"]):
+            assert "sent nothing for 4 s" in text
+            assert seconds < TIMEOUT + 4
+
+
+# --- keys -----------------------------------------------------------------------------------------------------------
+
+
+ROUTES = [
+    *(
+        ("POST", prefix + path)
+        for prefix in ("", "/v1")
+        for path in ("/chat/completions", "/completions", "/embeddings")
+    ),
+    *(("POST", path) for path in ("/v1/messages", "/v1/messages/count_tokens", "/responses", "/v1/responses")),
+    *(("POST", f"/{name}/stackspot-chat/chat/completions") for name in ("engines", "openai/deployments")),
+    *(("POST", path) for path in ("/v1/moderations", "/v1/images/generations", "/v1/audio/speech", "/v1/rerank")),
+    *(
+        ("GET", path)
+        for path in ("/models", "/v1/models", "/v1/models/stackspot-chat", "/model/info", "/v1/model/info")
+    ),
+    *(
+        ("GET", path)
+        for path in ("/v1/responses/x", "/v1/files", "/v1/batches", "/health", "/health/services", "/settings")
+    ),
+    *(("GET", path) for path in ("/get/config/callbacks", "/config/list", "/key/info", "/spend/logs", "/global/spend")),
+    *(
+        ("POST", path)
+        for path in ("/key/generate", "/model/new", "/config/update", "/user/new", "/utils/token_counter")
+    ),
+]
+
+
+@pytest.mark.parametrize("key", [None, "sk-wrong-wrong-wrong", "wrong", MASTER_KEY[:-1], MASTER_KEY + "x"])
+def test_no_route_works_without_the_right_key(guarded: Proxy, key: str | None) -> None:
+    headers = {"Authorization": f"Bearer {key}"} if key else {}
+    with httpx.Client(base_url=guarded.url, headers=headers, trust_env=False, timeout=60) as client:
+        for method, path in ROUTES:
+            answer = client.request(method, path, json=None if method == "GET" else {})
+            assert answer.status_code == 401, (method, path, answer.text)
+            assert set(answer.json()["error"]) >= {"message", "type", "param", "code"}, (method, path, answer.text)
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_a_named_key_works_as_the_master_key_does(guarded: Proxy, path: str) -> None:
+    for key in (NAMED_KEY, MASTER_KEY):
+        for name, value in (("Authorization", f"Bearer {key}"), ("x-api-key", key)):
+            answer = httpx.post(f"{guarded.url}{path}", json=body(path), headers={name: value}, trust_env=False)
+            assert answer.status_code == 200, (name, answer.text)
+
+
+def test_a_named_key_configures_nothing(guarded: Proxy) -> None:
+    caller = replace(guarded, key=NAMED_KEY)
+    for path in ("/key/generate", "/model/new", "/config/update", "/user/new", "/team/new"):
+        assert caller.post(path, {"model_name": "x", "litellm_params": {"model": "openai/x"}}).status_code >= 400
+
+
+def test_a_named_key_has_its_own_rate(guarded: Proxy) -> None:
+    limited, other = replace(guarded, key=LIMITED_KEY), replace(guarded, key=NAMED_KEY)
+    # The minute of the limiter may end between two calls.
+    answers = [limited.post(path, body(path)) for path in PATHS * 2]
+    refused = [answer for answer in answers if answer.status_code == 429]
+    assert [answer.status_code for answer in answers[:2]] == [200, 200]
+    assert len(refused) >= 2
+    for answer in refused:
+        assert 0 < int(answer.headers["retry-after"]) <= 60
+        assert "Rate limit" in answer.json()["error"]["message"]
+    assert other.post(PATHS[0], body(PATHS[0])).status_code == 200
+
+
+# --- conversations --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+def test_two_callers_with_one_correlation_id_never_share_an_answer(
+    guarded: Proxy, account: Simulator, path: str, stream: bool
+) -> None:
+    text = f"segredo {path} {stream}"
+    account.script({"text": "para a primeira", "match": text}, {"text": "para a segunda", "match": text})
+    asked = body(path, text, stream=stream)
+    told = [
+        replace(guarded, key=key).post(path, asked, **{"correlation-id": "one-and-the-same"}).text
+        for key in (NAMED_KEY, MASTER_KEY)
+    ]
+    assert ["primeira" in told[0], "segunda" in told[0]] == [True, False]
+    assert ["primeira" in told[1], "segunda" in told[1]] == [False, True]
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_a_callers_own_cache_key_finds_nothing(guarded: Proxy, account: Simulator, path: str) -> None:
+    account.script({"text": "para a primeira", "match": f"chave {path}"})
+    cached = {"caching": True, "cache": {"use-cache": True, "namespace": "n"}}
+    first = guarded.post(path, body(path, f"chave {path}") | cached)
+    second = replace(guarded, key=NAMED_KEY).post(path, body(path, f"chave {path}") | cached)
+    assert ("primeira" in first.text, "primeira" in second.text) == (True, False)
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize(
+    ("value", "status"),
+    [(b"c-1", 200), (b"~" * 128, 200), (b"x" * 129, 400), ("ação".encode(), 400), (b"a\tb", 400), (b"a\x00b", 400)],
+)
+def test_a_correlation_id_is_short_and_printable(guarded: Proxy, path: str, value: bytes, status: int) -> None:
+    headers = {"Authorization": f"Bearer {guarded.key}".encode(), "correlation-id": value}
+    answer = raw(guarded, path, json.dumps(body(path)).encode(), headers)
+    assert answer.split(b" ", 2)[1] == str(status).encode(), answer[:300]
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_a_correlation_id_in_a_body_forges_no_line(guarded: Proxy, account: Simulator, path: str) -> None:
+    forged = "a\r\nINFO custom_handler: forged-line"
+    for fields in ({"extra_headers": {"correlation-id": forged}}, {"headers": {"x-correlation-id": forged}}):
+        answer = guarded.post(path, body(path, f"forjado {path}") | fields)
+        assert answer.status_code in {200, 400}
+    assert all("forged" not in request["headers"]["correlation-id"] for request in account.requests(f"forjado {path}"))
+    assert "\nINFO custom_handler: forged-line" not in guarded.log.read_text()
+
+
+def raw(proxy: Proxy, path: str, content: bytes, headers: dict[str, bytes]) -> bytes:
+    """Send bytes that no client library would, and return the head of the answer."""
+    lines = b"".join(b"%s: %s\r\n" % (name.encode(), value) for name, value in headers.items())
+    head = b"POST %s HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: application/json\r\n" % path.encode()
+    length = b"" if "transfer-encoding" in headers else b"content-length: %d\r\n" % len(content)
+    with socket.create_connection(("127.0.0.1", int(proxy.url.rsplit(":", 1)[1])), timeout=60) as connection:
+        with contextlib.suppress(ConnectionError):  # refused before the end
+            connection.sendall(head + length + lines + b"\r\n" + content)
+        answer = b""
+        with contextlib.suppress(ConnectionError):
+            while piece := connection.recv(65536):
+                answer += piece
+    return answer
+
+
+# --- bodies that hurt -----------------------------------------------------------------------------------------------
+
+
+def tools(path: str, count: int, schema: dict[str, Any]) -> list[dict[str, Any]]:
+    """Offer that many tools in the words of a protocol."""
+    names = [f"tool_{number}" for number in range(count)]
+    if path == "/v1/messages":
+        return [{"name": name, "description": "", "input_schema": schema} for name in names]
+    if path == "/v1/responses":
+        return [{"type": "function", "name": name, "parameters": schema} for name in names]
+    return [{"type": "function", "function": {"name": name, "parameters": schema}} for name in names]
+
+
+def nested(levels: int) -> Any:
+    value: Any = "x"
+    for _ in range(levels):
+        value = {"a": value}
+    return value
+
+
+def heavy(path: str) -> dict[str, str]:
+    """Return the bodies that hurt, as JSON."""
+    key = "input" if path == "/v1/responses" else "messages"
+    turns = [{"role": ("user", "assistant")[number % 2], "content": f"m {number}"} for number in range(10_001)]
+    deep = json.dumps(body(path))[:-1] + ', "x": ' + "[" * 100_000 + "]" * 100_000 + "}"
+    return {
+        "100,000 levels": deep,
+        "100,000 objects": deep.replace("[" * 100_000, '{"a":' * 100_000 + "1").replace("]" * 100_000, "}" * 100_000),
+        "900 levels": json.dumps(body(path, x=nested(900))),
+        "a schema of 400 levels": json.dumps(body(path, tools=tools(path, 1, {"type": "object", "x": nested(400)}))),
+        "a schema of 50 levels": json.dumps(body(path, tools=tools(path, 1, {"type": "object", "x": nested(50)}))),
+        "10,000 messages": json.dumps(body(path) | {key: turns}),
+        "2,000 tools": json.dumps(body(path, tools=tools(path, 2000, {"type": "object", "properties": {}}))),
+        "half of it": json.dumps(body(path))[:-5],
+    } | ({"30 MB": json.dumps(body(path, "x" * 30_000_000))} if path == PATHS[0] else {"40 MB": "x" * 40_000_000})
+
+
+EXPECTED = {"a schema of 50 levels": 200, "10,000 messages": 200, "2,000 tools": 200, "40 MB": 413}
+
+
+def memory(proxy: Proxy) -> int:
+    """Return the proxy's resident memory, in MiB."""
+    status = Path(f"/proc/{proxy.pid}/status").read_text()
+    return int(re.search(r"VmRSS:\s+(\d+)", status)[1]) // 1024  # type: ignore[index]
+
+
+def test_a_body_that_hurts_gets_an_answer_or_a_4xx_and_the_others_go_on(guarded: Proxy) -> None:
+    worst, stop = 0.0, threading.Event()
+
+    def watch() -> None:
+        nonlocal worst
+        with httpx.Client(base_url=guarded.url, trust_env=False, timeout=60) as client:
+            while not stop.is_set():
+                started = time.monotonic()
+                client.get("/health/liveliness")
+                worst = max(worst, time.monotonic() - started)
+
+    before = memory(guarded)
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        watching = pool.submit(watch)
+        for path in PATHS:
+            for name, content in heavy(path).items():
+                headers = guarded.headers | {"content-type": "application/json"}
+                answer = httpx.post(
+                    f"{guarded.url}{path}", content=content, headers=headers, timeout=60, trust_env=False
+                )
+                assert answer.status_code == EXPECTED.get(name, 400), (path, name, answer.text[:500])
+                assert internals(answer.text) is None, (path, name)
+        stop.set()
+        watching.result()
+    grown = memory(guarded) - before
+    print(f"\nlongest wait of others {worst:.2f} s, resident memory {before} MiB + {grown} MiB")
+    assert worst < 5
+    assert grown < 400
+
+
+def test_a_body_without_a_length_is_cut_off_and_needs_no_key(guarded: Proxy) -> None:
+    chunk = b"%x\r\n%s\r\n" % (1024 * 1024, b"x" * 1024 * 1024)
+    answer = raw(guarded, PATHS[0], chunk * 40 + b"0\r\n\r\n", {"transfer-encoding": b"chunked"})
+    assert answer.split(b" ", 2)[1:2] in ([b"413"], []), answer[:300]  # or the connection is closed before it is read
+    assert guarded.post(PATHS[0], body(PATHS[0])).status_code == 200
+
+
+# --- what shows -----------------------------------------------------------------------------------------------------
+
+
+def internals(text: str) -> str | None:
+    """Return the first trace of the gateway's inside that a text shows."""
+    found = re.search(r"Traceback|site-packages|File \\?\"|\.py\b|/work/|/tmp/|input_value", text)
+    return found and found[0]
+
+
+NONSENSE: dict[str, Any] = {
+    "provider_specific_header": "x",
+    "extra_headers": ["x"],
+    "headers": "x",
+    "kwargs": "x",
+    "_async_prompt_merged_params": "x",
+    "timeout": {"a": 1},
+    "max_retries": "x",
+    "tags": "x",
+    "rules_obj": 1,
+    "tools": "x",
+    "litellm_params": "x",
+}
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_nonsense_shows_no_traceback_and_no_path(guarded: Proxy, path: str) -> None:
+    for name, value in NONSENSE.items():
+        answer = guarded.post(path, body(path) | {name: value}, **{"accept-encoding": "gzip"})
+        assert internals(answer.text) is None, (name, answer.text)
+    for content in ("[]", "7", '{"model": {"a": 1}}', '{"messages": 1}'):
+        headers = guarded.headers | {"content-type": "application/json"}
+        answer = httpx.post(f"{guarded.url}{path}", content=content, headers=headers, trust_env=False)
+        assert answer.status_code >= 400
+        assert internals(answer.text) is None, (content, answer.text)
+
+
+CALL = f'{CANARY}-said\nFUNCTION_CALL_START\nget_weather\narguments: {{"city": "{CANARY}-argument"}}\nFUNCTION_CALL_END'
+DETAILS = {"code": "X_1", "details": f"{CANARY}-details"}
+PLAYS: list[dict[str, Any]] = [
+    {"text": CALL},
+    {"text": CALL[:-30]},
+    {"status": 400, "body": DETAILS},
+    {"status": 500, "body": f"<html>{CANARY}-page</html>"},
+    {"text": "a", "fault": "error_frame", "body": DETAILS},
+    {"frames": [f"{CANARY}-frame", {"message": f"{CANARY}-said"}]},
+    {"raw": [base64.b64encode(f"{CANARY}-raw".encode()).decode()]},
+    {"text": f"{CANARY}-said", "fault": "reset_within"},
+    {"status": 401, "times": 2},
+]
+
+
+def test_nothing_that_anybody_said_and_no_secret_shows_anywhere(guarded: Proxy, account: Simulator) -> None:
+    schema = {"type": "object", "properties": {"city": {"type": "string"}}}
+    refusals = []
+    for number, play in enumerate(PLAYS):
+        path = PATHS[number % 3]
+        for stream in (False, True):
+            account.script(play)
+            asked = body(path, f"{CANARY}-question", stream=stream, tools=tools(path, 1, schema))
+            asked["tools"][0].get("function", asked["tools"][0])["name"] = "get_weather"
+            answer = guarded.post(path, asked)
+            if answer.status_code != 200:
+                refusals.append(answer.text)
+    wrong = body(PATHS[0], f"{CANARY}-question") | {"tool_choice": f"{CANARY}-choice", "api_key": f"{CANARY}-key"}
+    refusals.append(guarded.post(PATHS[0], wrong).text)
+    refusals.append(replace(guarded, key=f"sk-{CANARY}-wrong").post(PATHS[0], wrong).text)
+    shown = {path: httpx.get(f"{guarded.url}{path}", headers=guarded.headers, follow_redirects=True, timeout=60, trust_env=False)
+             for path in ("/metrics/", "/health", "/v1/models", "/v1/model/info", "/health/readiness")}  # fmt: skip
+    told = {path: answer.text for path, answer in shown.items()}
+    assert {answer.status_code for answer in shown.values()} == {200}
+    assert "litellm_" in told["/metrics/"]
+    assert "Tool calls: get_weather" in guarded.log.read_text()
+    assert len(refusals) > 8
+    for where, text in (told | {"refusals": "\n".join(refusals), "the log": guarded.log.read_text()}).items():
+        for secret in (CANARY, SECRET, MASTER_KEY, NAMED_KEY, "canary-azure", "sk-canary", "eyJ"):
+            lines = [line for line in text.splitlines() if secret in line]
+            assert lines == [], (where, secret)

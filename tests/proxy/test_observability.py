@@ -79,7 +79,7 @@ def test_a_call_on_any_route_is_one_line(proxy: Proxy, simulator: Simulator, pat
     ("request_id", "changes", "status", "error"),
     [
         ("bad-model", {"model": "no-such-model"}, 400, "ProxyModelNotFoundError"),
-        ("bad-key", {"key": "sk-wrong"}, 400, "ProxyException"),
+        ("bad-key", {"key": "sk-wrong"}, 401, "ProxyException"),
         ("no-key", {"model": "chat/llama-small"}, 503, "ServiceUnavailableError"),
         ("agent", {}, 429, "RateLimitError"),
         ("agent-stream", {"stream": True}, 429, "RateLimitError"),

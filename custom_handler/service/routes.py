@@ -8,6 +8,8 @@ from fastapi import FastAPI
 
 from ..settings import Settings
 from . import chat, playground, websocket
+from .jobs import routes as jobs
+from .jobs.service import Jobs
 from .middleware import wrap
 from .query_key import QueryKey
 from .router import Router
@@ -18,4 +20,6 @@ def install(app: FastAPI, settings: Settings) -> None:
     router = Router.inside(app)
     for part in (chat.routes(router, settings), websocket.routes(router, settings), playground.routes()):
         app.include_router(part)
+    if settings.jobs:
+        app.include_router(jobs.routes(Jobs.of_this_proxy(router, settings), settings))
     wrap(app, functools.partial(QueryKey, path=websocket.PATH))

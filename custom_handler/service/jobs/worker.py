@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import logging
 import os
-import socket
+import platform
 import threading
 import uuid
 from collections.abc import Awaitable, Callable
@@ -48,7 +48,7 @@ class Worker:
         self._ask = ask
         self._settings = settings
         self._loop = loop
-        self._name = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
+        self._name = f"{platform.node()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
         self._running: dict[str, Future[None]] = {}
         self._stopping = threading.Event()
         self._keeper = threading.Thread(target=self._keep, name="jobs-keeper", daemon=True)

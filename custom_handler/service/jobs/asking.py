@@ -28,7 +28,7 @@ class Asker:
 
     async def __call__(self, job: Job, number: int, item: dict[str, Any]) -> Outcome:
         """Return what became of an item; raises nothing but CancelledError."""
-        name = {"request_id": f"{job.id}-{number}"}
+        name = {"request_id": f"{job.id}-{number}"} | ({"id": item["id"]} if "id" in item else {})
         headers = unseal(job.id, job.caller or "")
         if headers is None:
             message = "The key of this job can no longer be read: the proxy's own key has changed. Send the job again."

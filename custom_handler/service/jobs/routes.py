@@ -40,10 +40,16 @@ def routes(jobs: Jobs, settings: Settings) -> APIRouter:
     async def ingest(request: Request, response: Response, caller: Caller, asked: Ingest) -> dict[str, Any]:
         """Take a job."""
         items = _bounded(asked, settings)
-        job = _job(asked, len(items), caller, _headers(request, settings), settings)
-        await _stored(jobs, lambda queue: queue.add(job, items))
-        response.headers["location"] = f"/status/{job.id}"
-        return {"job_id": job.id, "status": QUEUED}
+        headers = _headers(request, settings)
+
+        def take(queue: JobQueue) -> str:
+            job = _job(asked, len(items), _owner(caller), headers, settings)
+            queue.add(job, items)
+            return job.id
+
+        job_id = await _stored(jobs, take)
+        response.headers["location"] = f"/status/{job_id}"
+        return {"job_id": job_id, "status": QUEUED}
 
     @part.get("/status/{job_id}")
     async def status(job_id: str, caller: Caller) -> dict[str, Any]:
@@ -92,15 +98,12 @@ def _headers(request: Request, settings: Settings) -> dict[str, str]:
     return headers
 
 
-def _job(asked: Ingest, total: int, caller: UserAPIKeyAuth, headers: dict[str, str], settings: Settings) -> Job:
+def _job(asked: Ingest, total: int, owner: str, headers: dict[str, str], settings: Settings) -> Job:
     job_id = str(uuid.uuid4())
     if not headers.keys() & set(CORRELATION_HEADERS):
         headers = headers | {CORRELATION_HEADERS[0]: job_id}
     call = {**asked.params.body(), "model": asked.model or settings.default_model}
-    try:
-        return Job(job_id, _owner(caller), call, seal(job_id, headers), time.time(), total)
-    except ValueError as error:
-        raise _refused(503, f"Jobs are not configured: {error}", "service_unavailable") from None
+    return Job(job_id, owner, call, seal(job_id, headers), time.time(), total)
 
 
 def _found(queue: JobQueue, job_id: str, caller: UserAPIKeyAuth) -> Job:

@@ -6,11 +6,13 @@ import asyncio
 import dataclasses
 import socket
 import subprocess
+import sys
 import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -79,8 +81,10 @@ def open_queue(settings: Settings) -> Iterator[Callable[[], JobQueue]]:
     opened: list[JobQueue] = []
 
     def open_one() -> JobQueue:
-        opened.append(JobQueue.open(settings, "sk-secret"))
-        return opened[-1]
+        queue = JobQueue.open(settings, "sk-secret")
+        queue.huey.storage.read_timeout = 0.1  # a thread that waits at Redis sees after that that it is to stop
+        opened.append(queue)
+        return queue
 
     yield open_one
     for queue in opened:
@@ -90,6 +94,14 @@ def open_queue(settings: Settings) -> Iterator[Callable[[], JobQueue]]:
 @pytest.fixture
 def queue(open_queue: Callable[[], JobQueue]) -> JobQueue:
     return open_queue()
+
+
+@pytest.fixture
+def salt(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A proxy with a key for what it keeps, and no master key."""
+    proxy = SimpleNamespace(master_key=None, general_settings={})
+    monkeypatch.setitem(sys.modules, "litellm.proxy.proxy_server", proxy)
+    monkeypatch.setenv("LITELLM_SALT_KEY", "sk-a-salt")
 
 
 @pytest.fixture

@@ -121,7 +121,11 @@ def running_proxy(log: Path, config: str = "config.yaml", **environ: str) -> Ite
     """Start the stock proxy as a user does by hand."""
     port = free_port()
     example = dict(re.findall(r"^(\w+)=(.+)$", (ROOT / ".env.example").read_text(), flags=re.MULTILINE))
-    fixed = example | {"LITELLM_MASTER_KEY": MASTER_KEY, "STACKSPOT_LOG_LEVEL": "DEBUG"}
+    fixed = example | {
+        "LITELLM_MASTER_KEY": MASTER_KEY,
+        "STACKSPOT_LOG_LEVEL": "DEBUG",
+        "STACKSPOT_JOBS_DIR": str(log.parent / "jobs"),
+    }
     command = [str(BIN / "litellm"), "--config", config, "--host", "127.0.0.1", "--port", str(port)]
     with process(command, log, **(fixed | environ)) as running:
         wait_for(log, "Uvicorn running on", running)

@@ -14,8 +14,8 @@ from pathlib import Path
 
 async def work(config: Path, at_once: int) -> int:
     """Work on so many jobs at once until SIGTERM or SIGINT; return the exit code."""
-    here = {"STACKSPOT_SERVICES": "true", "STACKSPOT_JOBS": "true", "STACKSPOT_JOBS_WORKERS": str(at_once)}
-    os.environ |= here | {"CONFIG_FILE_PATH": str(config)}
+    os.environ |= {f"STACKSPOT_{name}": "true" for name in ("SERVICES", "JOBS", "JOBS_WORK_HERE")}
+    os.environ |= {"STACKSPOT_JOBS_WORKERS": str(at_once), "CONFIG_FILE_PATH": str(config)}
     sys.path.append(str(Path.cwd()))  # where the stock command, too, looks for what config.yaml names
     from litellm.proxy.proxy_server import app  # noqa: PLC0415  it reads the environment
     from uvicorn import Config  # noqa: PLC0415

@@ -52,7 +52,7 @@ class Jobs:
 
     def start(self) -> None:
         """Start the worker as soon as the store can be opened; must be called on the event loop."""
-        if self._settings.jobs_workers:
+        if self._settings.jobs_work_here:
             self._starting = asyncio.create_task(self._start())
 
     async def stop(self) -> None:

@@ -28,7 +28,7 @@ KEYS = {"ana": "hash-of-ana", "bia": "hash-of-bia", "master": LITELLM_PROXY_MAST
 def settings(tmp_path):
     from custom_handler.settings import Settings
 
-    return Settings(jobs_dir=str(tmp_path / "jobs"), jobs_max_items=5, jobs_max_bytes=2000, jobs_workers=0)
+    return Settings(jobs_dir=str(tmp_path / "jobs"), jobs_max_items=5, jobs_max_bytes=2000)
 
 
 class Client:

@@ -174,6 +174,26 @@ async def test_a_failure_tells_clients_of_every_protocol_when_to_try_again(failu
 def test_the_routes_of_the_services_are_there_unless_they_are_switched_off(monkeypatch, services):
     app = FastAPI()
     proxy = SimpleNamespace(app=app, proxy_config=SimpleNamespace(get_config_state=dict))
+    proxy.initialize_shared_aiohttp_session = proxy.proxy_shutdown_event = None
     monkeypatch.setitem(sys.modules, "litellm.proxy.proxy_server", proxy)
     Plugin(Settings(services=services))
-    assert ({"/chat", "/chat/stream", "/healthz", "/playground"} <= app.openapi()["paths"].keys()) is services
+    routes = {
+        "/chat",
+        "/chat/stream",
+        "/healthz",
+        "/playground",
+        "/ingest",
+        "/status/{job_id}",
+        "/jobs",
+        "/jobs/{job_id}",
+    }
+    assert (routes & app.openapi()["paths"].keys()) == (routes if services else set())
+
+
+def test_the_routes_of_jobs_can_be_left_out_alone(monkeypatch):
+    app = FastAPI()
+    proxy = SimpleNamespace(app=app, proxy_config=SimpleNamespace(get_config_state=dict))
+    monkeypatch.setitem(sys.modules, "litellm.proxy.proxy_server", proxy)
+    Plugin(Settings(jobs=False))
+    assert "/chat" in app.openapi()["paths"]
+    assert "/ingest" not in app.openapi()["paths"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import shutil
 import signal
 import subprocess
 import time
@@ -149,6 +150,8 @@ def test_two_processes_share_a_file_and_what_they_leave_when_killed_is_finished(
 
 @pytest.fixture
 def redis(tmp_path) -> Iterator[str]:
+    if shutil.which("redis-server") is None:
+        (pytest.fail if "CI" in os.environ else pytest.skip)("Redis is missing: apt-get install redis-server")
     port = free_port()
     options = ["--port", str(port), "--bind", "127.0.0.1", "--dir", str(tmp_path), "--appendonly", "yes", "--save", ""]
     with process(["redis-server", *options], tmp_path / "redis.log") as running:

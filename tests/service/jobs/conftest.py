@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -58,6 +60,8 @@ class RedisProcess:
 
 @pytest.fixture(scope="session")
 def redis_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisProcess]:
+    if shutil.which("redis-server") is None:
+        (pytest.fail if "CI" in os.environ else pytest.skip)("Redis is missing: apt-get install redis-server")
     redis = RedisProcess(tmp_path_factory.mktemp("redis"))
     redis.start()
     yield redis

@@ -106,15 +106,16 @@ class IgnoredParameters:
     CLIENTS = 1000  # remembered; with more, the one first seen may be told again
 
     def __init__(self) -> None:
-        self._told: dict[tuple[str, tuple[str, ...]], None] = {}
+        self._told: dict[str, set[str]] = {}
 
     def note(self, client: str, names: tuple[str, ...]) -> None:
-        """Tell of a client's parameters, unless it was told of them before."""
-        if names and (client, names) not in self._told:
-            self._told[client, names] = None
+        """Tell of a client's parameters that it was not told of before."""
+        new = [name for name in names if name not in self._told.get(client, ())]
+        if new:
+            self._told.setdefault(client, set()).update(new)
             if len(self._told) > self.CLIENTS:
                 del self._told[next(iter(self._told))]
-            logger.info("Parameters without effect from %s: %s", client, ", ".join(names))
+            logger.info("Parameters without effect from %s: %s", client, ", ".join(new))
 
 
 def open_first(kwargs: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,11 +9,13 @@ from typing import Any
 from .errors import RequestError
 
 _NUMBER, _INTEGER, _STRING, _OBJECT = (int, float), (int,), (str,), (Mapping,)
+_EFFORT = (str, Mapping)  # /v1/responses has it as an object
 _KINDS: Mapping[tuple[type, ...], str] = {
     _NUMBER: "a number",
     _INTEGER: "a whole number",
     _STRING: "a string",
     _OBJECT: "an object",
+    _EFFORT: "a string or an object",
 }
 
 # An agent's own settings decide these. Clients send them by habit, so they are accepted, and named in the log.
@@ -24,7 +26,10 @@ _WITHOUT_EFFECT: Mapping[str, tuple[type, ...]] = {
     "frequency_penalty": _NUMBER,
     "seed": _INTEGER,
     "logit_bias": _OBJECT,
+    "reasoning_effort": _EFFORT,
     "verbosity": _STRING,
+    "user": _STRING,
+    "metadata": _OBJECT,
     "prediction": _OBJECT,
     "service_tier": _STRING,
     "web_search_options": _OBJECT,
@@ -51,13 +56,10 @@ class Parameters:
         _refuse_impossible(params)
         for name, kind in _WITHOUT_EFFECT.items():
             _check(params, name, kind)
-        parallel = params.get("parallel_tool_calls")
-        if not isinstance(parallel, bool | None):
-            raise RequestError("parallel_tool_calls must be true or false.", param="parallel_tool_calls")
         return cls(
             stop=_stop(params.get("stop")),
             max_tokens=_max_tokens(params),
-            parallel_tool_calls=parallel is not False,
+            parallel_tool_calls=_parallel(params.get("parallel_tool_calls")),
             json_schema=_json_schema(params.get("response_format")),
             without_effect=tuple(name for name in _WITHOUT_EFFECT if params.get(name) is not None),
         )
@@ -77,9 +79,10 @@ def _refuse_impossible(params: Mapping[str, Any]) -> None:
     for name in ("logprobs", "top_logprobs"):
         if params.get(name):
             raise RequestError(f"{name} cannot be had: a Stackspot agent tells no probabilities.", param=name)
-    modalities = params.get("modalities") or ()
-    if params.get("audio") or any(modality != "text" for modality in modalities):
-        raise RequestError("Audio cannot be had: a Stackspot agent writes text only.", param="modalities")
+    if params.get("modalities") not in (None, [], ["text"]):
+        raise RequestError('modalities must be ["text"]: a Stackspot agent writes text only.', param="modalities")
+    if params.get("audio"):
+        raise RequestError("audio cannot be had: a Stackspot agent writes text only.", param="audio")
 
 
 def _max_tokens(params: Mapping[str, Any]) -> int | None:
@@ -90,6 +93,12 @@ def _max_tokens(params: Mapping[str, Any]) -> int | None:
     if not isinstance(limit, int) or isinstance(limit, bool) or limit < 1:
         raise RequestError(f"{name} must be a whole number above zero.", param=name)
     return limit
+
+
+def _parallel(given: object) -> bool:
+    if not isinstance(given, bool | None):
+        raise RequestError("parallel_tool_calls must be true or false.", param="parallel_tool_calls")
+    return given is not False
 
 
 def _stop(given: object) -> tuple[str, ...]:

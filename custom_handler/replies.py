@@ -96,7 +96,7 @@ def _folded(events: Sequence[ReplyEvent], form: Form) -> ModelResponse:
     content = "".join(text)
     made: dict[str, Any] = {"tool_calls": list(calls.values()) or None}
     if form.legacy and calls:
-        made = {"function_call": FunctionCall(**calls[0].function.model_dump())}
+        made = {"function_call": calls[0].function.model_dump()}
     message = Message(role="assistant", content=content or None if calls else content, **made)
     return ModelResponse(
         id=_new_id(),

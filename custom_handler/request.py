@@ -43,10 +43,8 @@ class ChatRequest:
         for number, message in enumerate(messages):
             _check(message, f"messages[{number}]")
         legacy = params.get("tools") is None and params.get("functions") is not None
-        offered = _todays_tools(params) if legacy else params
-        tools = _tools(offered.get("tools"))
-        choice = _tool_choice(offered.get("tool_choice"), tools)
-        parameters = Parameters.from_openai(offered)
+        tools, choice = _legacy_tools(params) if legacy else _todays_tools(params)
+        parameters = Parameters.from_openai({**params, "parallel_tool_calls": False} if legacy else params)
         if choice == "none":
             return cls(messages, parameters=parameters)
         return cls(messages, tools, choice, parameters, legacy)
@@ -71,25 +69,33 @@ def _is_call(call: object) -> bool:
     return isinstance(call, Mapping) and isinstance(call.get("function", {}), Mapping)
 
 
-def _todays_tools(params: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Say `functions` and `function_call` in today's words; that form knows one call in an answer."""
-    functions, choice = params["functions"], params.get("function_call")
-    if not isinstance(functions, Sequence) or isinstance(functions, str):
-        raise RequestError("functions must be a list.", param="functions")
-    return {
-        **params,
-        "tools": [{"type": "function", "function": function} for function in functions],
-        "tool_choice": {"function": choice} if isinstance(choice, Mapping) else choice,
-        "parallel_tool_calls": False,
-    }
+def _todays_tools(params: Mapping[str, Any]) -> tuple[Sequence[Tool], str]:
+    """Read `tools` and `tool_choice`: the tools that may be called, and which has to be."""
+    given, choice = _list(params, "tools"), params.get("tool_choice")
+    tools = tuple(
+        _tool(f"tools[{number}].function", tool.get("function") if isinstance(tool, Mapping) else None)
+        for number, tool in enumerate(given)
+        if not _is_server_tool(tool)
+    )
+    if isinstance(choice, Mapping) and choice.get("type") == "allowed_tools":
+        return _allowed(tools, choice.get("allowed_tools"))
+    return tools, _choice("tool_choice", choice, tools)
 
 
-def _tools(given: object) -> tuple[Tool, ...]:
+def _legacy_tools(params: Mapping[str, Any]) -> tuple[Sequence[Tool], str]:
+    """Read `functions` and `function_call`, which say the same in another form."""
+    given, choice = _list(params, "functions"), params.get("function_call")
+    tools = tuple(_tool(f"functions[{number}]", function) for number, function in enumerate(given))
+    return tools, _choice("function_call", {"function": choice} if isinstance(choice, Mapping) else choice, tools)
+
+
+def _list(params: Mapping[str, Any], name: str) -> Sequence[Any]:
+    given = params.get(name)
     if given is None:
         return ()
     if not isinstance(given, Sequence) or isinstance(given, str):
-        raise RequestError("tools must be a list.", param="tools")
-    return tuple(_tool(number, tool) for number, tool in enumerate(given) if not _is_server_tool(tool))
+        raise RequestError(f"{name} must be a list.", param=name)
+    return given
 
 
 def _is_server_tool(tool: object) -> bool:
@@ -97,9 +103,7 @@ def _is_server_tool(tool: object) -> bool:
     return isinstance(tool, Mapping) and isinstance(tool.get("type"), str) and tool["type"] != "function"
 
 
-def _tool(number: int, tool: object) -> Tool:
-    where = f"tools[{number}].function"
-    function = tool.get("function") if isinstance(tool, Mapping) else None
+def _tool(where: str, function: object) -> Tool:
     if not isinstance(function, Mapping) or not isinstance(function.get("name"), str) or not function["name"]:
         raise RequestError(f"{where} must be an object with a name.", param=where)
     description, parameters = function.get("description") or "", function.get("parameters") or {}
@@ -110,17 +114,28 @@ def _tool(number: int, tool: object) -> Tool:
     return Tool(function["name"], description, parameters)
 
 
-def _tool_choice(given: object, tools: Sequence[Tool]) -> str:
-    if given is None or given in {"auto", "none"} if isinstance(given, str | None) else False:
+def _allowed(tools: Sequence[Tool], given: object) -> tuple[Sequence[Tool], str]:
+    """Read the form of `tool_choice` that allows some of the tools."""
+    chosen = given.get("tools") if isinstance(given, Mapping) else None
+    if not isinstance(given, Mapping) or not isinstance(chosen, Sequence) or isinstance(chosen, str):
+        raise RequestError("tool_choice.allowed_tools must have a mode and a list of tools.", param="tool_choice")
+    names = [_choice("tool_choice", tool, tools) for tool in chosen]
+    allowed = tuple(tool for tool in tools if tool.name in names)
+    return allowed, _choice("tool_choice", given.get("mode"), allowed)
+
+
+def _choice(field: str, given: object, tools: Sequence[Tool]) -> str:
+    """Read which tool has to be called: "auto", "none", "required", or a tool's name."""
+    if given is None or given in ("auto", "none"):
         return str(given or "auto")
     if given in ("required", "any"):
         if not tools:
-            raise RequestError("tool_choice is required, but the request declares no tools.", param="tool_choice")
+            raise RequestError(f"{field} is required, but the request declares no tools.", param=field)
         return "required"
     function = given.get("function") if isinstance(given, Mapping) else None
     name = function.get("name") if isinstance(function, Mapping) else None
     if not isinstance(name, str):
-        raise RequestError("tool_choice must be auto, none, required, or name a function.", param="tool_choice")
+        raise RequestError(f"{field} must be auto, none, required, or name a function.", param=field)
     if name not in {tool.name for tool in tools}:
-        raise RequestError(f"tool_choice names {name!r}, which tools does not declare.", param="tool_choice")
+        raise RequestError(f"{field} names {name!r}, which the request does not declare.", param=field)
     return name

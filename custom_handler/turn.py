@@ -13,7 +13,7 @@ import logging
 import time
 from collections.abc import Callable, Generator, MutableMapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .emulation.answer import Answer
 from .emulation.prompt import corrected, render
@@ -34,10 +34,15 @@ LEAST_REPAIR_TIME = 5.0
 
 _FINISH_REASONS = {"length": "length", "max_tokens": "length", "content_filter": "content_filter"}
 
+if TYPE_CHECKING:
+    _LoggerAdapter = logging.LoggerAdapter[logging.Logger]
+else:  # Python 3.10 knows it without a parameter only
+    _LoggerAdapter = logging.LoggerAdapter
+
 logger = logging.getLogger("custom_handler")
 
 
-class CallLog(logging.LoggerAdapter[logging.Logger]):
+class CallLog(_LoggerAdapter):
     """Puts the call's correlation id in front of every line."""
 
     def process(self, msg: str, kwargs: MutableMapping[str, Any]) -> tuple[str, MutableMapping[str, Any]]:
@@ -80,6 +85,11 @@ class _Deadline:
     def left(self) -> float:
         return self.timeout - self.elapsed()
 
+    def check(self) -> None:
+        """Raise AgentTimeout once it is reached."""
+        if self.left() < 0:
+            raise _late("did not finish", self.timeout)
+
 
 class _Round:
     """One question to the agent and what is heard of its answer."""
@@ -97,6 +107,11 @@ class _Round:
     def stop_reason(self) -> str | None:
         """Why the agent says it ended."""
         return self._end.stop_reason
+
+    @property
+    def limited(self) -> bool:
+        """Whether a limit of the agent's own ended it."""
+        return _FINISH_REASONS.get(self.stop_reason or "") == "length"
 
     @property
     def withheld(self) -> bool:
@@ -154,8 +169,7 @@ class _Round:
         silence = min(self._deadline.timeout, FIRST_TEXT_TIMEOUT)
         if not self.characters and self._deadline.elapsed() - self._started > silence:
             raise _late("said nothing", silence)
-        if self._deadline.left() < 0:
-            raise _late("did not finish", self._deadline.timeout)
+        self._deadline.check()
 
 
 def _late(what: str, limit: float) -> AgentTimeout:
@@ -176,6 +190,7 @@ class _Talk:
         self._log = log
         self._tell = tell
         self._rounds: list[_Round] = []
+        self._mended = False
         schema = turn.request.parameters.json_schema
         self._json = None if schema is None else JsonFormat(schema)
 
@@ -189,7 +204,8 @@ class _Talk:
             prompt = self._shorter(prompt, error)
             rest = yield from self._ask(prompt, answer)
         if self._settings.repair and (fault := answer.fault()) and self._deadline.left() > LEAST_REPAIR_TIME:
-            yield Emit(rest)
+            if rest:
+                yield Emit(rest)
             rest = []
             yield from self._repair(prompt, answer, fault)
         rest += answer.settle()
@@ -214,6 +230,7 @@ class _Talk:
 
     def _ask(self, prompt: str, answer: Answer, *, hidden: bool = False) -> Generator[Any, Any, list[ReplyEvent]]:
         """Ask the agent and let the answer out as it comes, unless `hidden`; returns what the end of it completes."""
+        self._deadline.check()
         heard = _Round(prompt, self._deadline, self._log)
         self._rounds.append(heard)
         turn = self._turn
@@ -229,20 +246,19 @@ class _Talk:
             if (events := answer.feed(text)) and not hidden:
                 yield Emit(events)
         rest = [] if answer.closed else answer.feed(heard.last())
-        return rest + answer.flush()
+        return rest + answer.flush(limited=heard.limited)
 
     def _repair(self, prompt: str, answer: Answer, fault: str) -> Steps[ReplyEvent]:
         """Ask once more, hidden, for what is broken; whatever comes of it, the answer so far stays delivered."""
         second = Answer(self._turn.request, self._json)
-        mended = False
         try:
             again = corrected(prompt, answer.text[-REPEATED_CHARACTERS:], answer.correction())
             yield from self._ask(again, second, hidden=True)
-            mended = answer.mend(second)
+            self._mended = answer.mend(second)
         except StackspotError as error:
             self._log.warning("The repair round ended with %s (HTTP %d)", type(error).__name__, error.status_code)
-        self._log.info("Repair of: %s, %s", fault, "done" if mended else "without success")
-        self._tell(Repaired(fault, succeeded=mended))
+        self._log.info("Repair of: %s, %s", fault, "done" if self._mended else "without success")
+        self._tell(Repaired(fault, succeeded=self._mended))
 
     def _reason(self, answer: Answer) -> str:
         if answer.cut_off:
@@ -251,8 +267,8 @@ class _Talk:
             return "tool_calls"
         if answer.stopped:
             return "stop"
-        first = self._rounds[0]
-        return "content_filter" if first.withheld else _FINISH_REASONS.get(first.stop_reason or "stop", "stop")
+        told = self._rounds[-1 if self._mended else 0]
+        return "content_filter" if told.withheld else _FINISH_REASONS.get(told.stop_reason or "stop", "stop")
 
     def _usage(self) -> Usage:
         """Sum up what the rounds cost."""

@@ -15,6 +15,7 @@ import litellm
 import pytest
 
 from custom_handler import StackspotLLM
+from custom_handler.handler import IgnoredParameters
 
 AGENT = "01ARZ3NDEKTSV4RRFFQ69G5FAV"
 OTHER_AGENT = "01K00000000000000000000000"
@@ -494,3 +495,73 @@ def test_authenticate_gets_a_token_and_keeps_it(provider, simulator):
     provider.authenticate()
     state = simulator.state()
     assert (state["tokens_issued"], state["chat_requests"]) == (1, 0)
+
+
+OLD_FORM = {"optional_params": {"functions": [{"name": "get_weather"}], "function_call": "auto"}}
+
+
+def test_the_old_form_of_tools_is_answered_in_the_old_form(provider, simulator, hello):
+    simulator.script({"text": f"Um momento.\n{CALL}\n{CALL}", "times": 2})
+    choice = provider.completion(MODEL, hello, **OLD_FORM).choices[0]
+    assert (choice.message.content.strip(), choice.finish_reason) == ("Um momento.", "function_call")
+    assert json.loads(choice.message.function_call.arguments) == WEATHER_CALL[1]
+    chunks = list(provider.streaming(MODEL, hello, **OLD_FORM))
+    called = [chunk.choices[0].delta.function_call for chunk in chunks if chunk.choices[0].delta.function_call]
+    assert [call.name for call in called if call.name] == ["get_weather"]
+    assert json.loads("".join(call.arguments for call in called)) == WEATHER_CALL[1]
+    assert chunks[-1].choices[0].finish_reason == "function_call"
+
+
+def test_embeddings_are_refused_with_what_cannot_be_done(provider, simulator):
+    with pytest.raises(litellm.BadRequestError, match="makes no embeddings"):
+        provider.embedding(MODEL, ["a"], optional_params={})
+    with pytest.raises(litellm.BadRequestError, match="makes no embeddings"):
+        asyncio.run(provider.aembedding(MODEL, ["a"], optional_params={}))
+    assert simulator.state()["chat_requests"] == 0
+
+
+@pytest.mark.parametrize(
+    "params",
+    [{"n": 2}, {"logprobs": True}, {"audio": {"voice": "a"}}, {"stop": 3}, {"response_format": {"type": "x"}}],
+    ids=str,
+)
+def test_what_cannot_be_done_is_a_400_before_anybody_is_asked(ask, provider, simulator, hello, params):
+    (name,) = params
+    with pytest.raises(litellm.BadRequestError, match=name):
+        ask(provider, hello, optional_params=params)
+    assert simulator.state()["chat_requests"] == 0
+
+
+def told_of(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [
+        line.partition("Parameters without effect from ")[2] for line in caplog.messages if "without effect" in line
+    ]
+
+
+def test_what_has_no_effect_is_told_once_a_client(provider, simulator, hello, caplog):
+    caplog.set_level("INFO", "custom_handler")
+    for agent in ("openai/1", "openai/1", "anthropic/2", "openai/1"):
+        provider.completion(
+            MODEL,
+            hello,
+            headers={"user-agent": agent},
+            optional_params={"temperature": 0.5, "seed": 7, "user": "canary"},
+        )
+    assert told_of(caplog) == ["'openai/1': temperature, seed, user", "'anthropic/2': temperature, seed, user"]
+    assert "canary" not in caplog.text
+
+
+def test_of_a_client_that_sends_more_only_what_is_new_is_told(caplog):
+    caplog.set_level("INFO", "custom_handler")
+    ignored = IgnoredParameters()
+    for names in (("seed",), ("seed", "user"), ("user",), (), ("seed", "user")):
+        ignored.note("a", names)
+    assert told_of(caplog) == ["a: seed", "a: user"]
+
+
+def test_the_clients_that_are_remembered_are_bounded(caplog):
+    caplog.set_level("INFO", "custom_handler")
+    ignored = IgnoredParameters()
+    for number in (*range(IgnoredParameters.CLIENTS + 1), 0, IgnoredParameters.CLIENTS):
+        ignored.note(f"client {number}", ("seed",))
+    assert len(told_of(caplog)) == IgnoredParameters.CLIENTS + 2

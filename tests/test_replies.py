@@ -207,3 +207,36 @@ def test_a_stream_that_is_closed_before_it_begins_says_so_to_nobody():
 
     asyncio.run(leave())
     assert closed == [True]
+
+
+LEGACY = Form("m", legacy=True)
+
+
+def test_in_the_old_form_the_call_is_a_function_call():
+    choice = whole([CALLS[2:5], [Finish("tool_calls", Usage(42, 5))]], LEGACY).choices[0]
+    assert (choice.message.function_call.name, choice.message.function_call.arguments) == (
+        "get_weather",
+        '{"city": "Recife"}',
+    )
+    assert (choice.message.tool_calls, choice.message.content, choice.finish_reason) == (None, None, "function_call")
+
+
+def test_in_the_old_form_an_answer_without_a_call_is_as_any_other():
+    choice = whole([[Text("Oi"), FINISH]], LEGACY).choices[0]
+    assert (choice.message.content, choice.finish_reason) == ("Oi", "stop")
+    assert choice.message.function_call is None
+
+
+def test_in_the_old_form_the_call_is_streamed_as_a_function_call():
+    made = Chunks(LEGACY)
+    batches = [CALLS[:3], CALLS[3:4], CALLS[4:5], [Finish("tool_calls", Usage(42, 5))]]
+    chunks = [chunk for batch in batches for chunk in made.of(batch)]
+    called = [chunk.choices[0].delta.function_call for chunk in chunks]
+    assert [(call.name, call.arguments) for call in called if call] == [
+        ("get_weather", ""),
+        (None, '{"city": '),
+        (None, '"Recife"}'),
+    ]
+    assert not any(chunk.choices[0].delta.tool_calls for chunk in chunks)
+    assert [chunk.choices[0].finish_reason for chunk in chunks][-1] == "function_call"
+    assert {chunk.choices[0].finish_reason for chunk in chunks[:-1]} == {None}

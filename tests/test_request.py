@@ -139,3 +139,117 @@ def test_a_choice_without_tools_is_no_matter(given):
 
 def test_the_conversation_does_not_show_in_the_representation():
     assert "canary" not in repr(read([{"role": "user", "content": "canary"}]))
+
+
+@dataclass(frozen=True, slots=True)
+class WrongLegacy:
+    """A request in the form before tools that cannot be read, and the field that its error names."""
+
+    id: str
+    param: str
+    functions: Any = ({"name": "now"},)
+    function_call: Any = None
+
+
+WRONG_LEGACY = [
+    WrongLegacy("functions that are a string", "functions", functions="now"),
+    WrongLegacy("functions that are an object", "functions", functions={"name": "now"}),
+    WrongLegacy("a function that is a string", "functions[0]", functions=["now"]),
+    WrongLegacy("a function without a name", "functions[1]", functions=[{"name": "now"}, {"description": "a"}]),
+    WrongLegacy("a schema that is a list", "functions[0].parameters", functions=[{"name": "now", "parameters": ["a"]}]),
+    WrongLegacy("a call that is a number", "function_call", function_call=3),
+    WrongLegacy("a call of an undeclared function", "function_call", function_call={"name": "search"}),
+    WrongLegacy("a call without a name", "function_call", function_call={}),
+]
+
+
+@pytest.mark.parametrize("case", WRONG_LEGACY, ids=lambda case: case.id)
+def test_what_is_wrong_in_the_old_form_is_named_by_its_old_name(case):
+    with pytest.raises(RequestError) as raised:
+        read(functions=case.functions, function_call=case.function_call)
+    assert raised.value.param == case.param
+    assert raised.value.message.startswith(case.param)
+
+
+@pytest.mark.parametrize(
+    ("given", "choice"),
+    [(None, "auto"), ("auto", "auto"), ({"name": "now"}, "now")],
+    ids=["absent", "auto", "by name"],
+)
+def test_functions_are_tools_of_which_one_may_be_called(given, choice):
+    request = read(functions=[{"name": "now", "description": "a"}], function_call=given, parallel_tool_calls=True)
+    assert (request.tools, request.tool_choice) == ((Tool("now", "a", {}),), choice)
+    assert request.legacy
+    assert not request.parameters.parallel_tool_calls
+
+
+def test_a_function_call_of_none_leaves_no_tool_to_call():
+    assert read(functions=[{"name": "now"}], function_call="none").tools == ()
+
+
+def test_tools_are_preferred_to_functions():
+    request = read(tools=[WEATHER], functions=[{"name": "now"}], function_call={"name": "lost"})
+    assert ([tool.name for tool in request.tools], request.legacy) == (["get_weather"], False)
+
+
+def test_an_empty_list_of_functions_offers_nothing():
+    assert read(functions=[]).tools == ()
+
+
+@pytest.mark.parametrize("empty", ["", {}, 0, False])
+@pytest.mark.parametrize("name", ["tools", "functions"])
+def test_what_is_empty_and_no_list_is_still_no_list(name, empty):
+    with pytest.raises(RequestError, match=f"{name} must be a list"):
+        read(**{name: empty})
+
+
+def allowed(mode: Any, *tools: Any) -> dict[str, Any]:
+    return {"type": "allowed_tools", "allowed_tools": {"mode": mode, "tools": list(tools)}}
+
+
+@pytest.mark.parametrize(
+    ("given", "names", "choice"),
+    [
+        (allowed("auto", SEARCH), ["search"], "auto"),
+        (allowed("required", SEARCH), ["search"], "required"),
+        (allowed("required", SEARCH, WEATHER), ["get_weather", "search"], "required"),
+        (allowed("auto"), [], "auto"),
+    ],
+    ids=["one", "one that is required", "both", "none of them"],
+)
+def test_a_choice_may_allow_some_of_the_tools(given, names, choice):
+    request = read(tools=[WEATHER, SEARCH], tool_choice=given)
+    assert ([tool.name for tool in request.tools], request.tool_choice) == (names, choice)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"type": "allowed_tools"},
+        {"type": "allowed_tools", "allowed_tools": {"mode": "auto"}},
+        {"type": "allowed_tools", "allowed_tools": {"mode": "auto", "tools": "search"}},
+        allowed("always", SEARCH),
+        allowed("required"),
+        allowed("auto", {"type": "function", "function": {"name": "lost"}}),
+        allowed("auto", "search"),
+    ],
+    ids=["nothing", "no list", "a name", "an unknown mode", "required of none", "an undeclared tool", "no tool"],
+)
+def test_a_choice_that_allows_what_cannot_be_is_named(given):
+    with pytest.raises(RequestError) as raised:
+        read(tools=[WEATHER, SEARCH], tool_choice=given)
+    assert raised.value.param == "tool_choice"
+
+
+def test_none_is_also_the_choice_of_no_allowed_tool():
+    assert read(tools=[WEATHER], tool_choice=allowed("none", WEATHER)).tools == ()
+
+
+def test_only_a_choice_of_a_call_has_to_be_a_call():
+    assert [read(tools=[WEATHER], tool_choice=choice).must_call for choice in (None, "auto", "required", WEATHER)] == [
+        False,
+        False,
+        True,
+        True,
+    ]
+    assert not read(tools=[WEATHER], tool_choice="none").must_call

@@ -47,7 +47,7 @@ def run(
 ) -> tuple[list[Sequence[ReplyEvent]], int]:
     """Carry the steps out; `answer` gives what the n-th read gives. The batches of events, and the number of reads."""
     turn = Turn(ChatRequest((USER,), tools), "01ARZ3NDEKTSV4RRFFQ69G5FAV", "c-1", timeout)
-    steps = turn.steps(Settings(), clock=clock or Clock())
+    steps = turn.steps(Settings(repair=False), clock=clock or Clock())
     batches: list[Sequence[ReplyEvent]] = []
     reads, given = 0, None
     while True:

@@ -12,12 +12,13 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from ..events import ReadEvent, ReplyEvent, Text, ToolCallArguments, ToolCallStart, Unreadable
+from ..events import CallEvent, ReadEvent, ReplyEvent, Text, ToolCallArguments, ToolCallStart, Unreadable
 from ..request import ChatRequest
 from .cutoff import Length, StopSequences
 from .structured_output import InvalidAnswer, JsonFormat
 from .tool_calls import ToolCallReader
 
+QUOTED_CHARACTERS = 4_000
 UNREADABLE, MISSING, INVALID = "unreadable call", "missing call", "invalid JSON"
 
 
@@ -38,7 +39,7 @@ class Call:
         except (ValueError, RecursionError):
             return self.name, arguments
 
-    def events(self) -> list[ReplyEvent]:
+    def events(self) -> Sequence[CallEvent]:
         """Return it as it goes out; the number is given then."""
         return [ToolCallStart(0, self.id, self.name), ToolCallArguments(0, "".join(self.pieces))]
 
@@ -67,6 +68,8 @@ class Answer:
         self._open: Call | None = None
         self._accepting = False
         self._enough = False
+        self._limited = False
+        self._begun = 0
         self._sent = 0
 
     @property
@@ -77,12 +80,22 @@ class Answer:
     @property
     def closed(self) -> bool:
         """Whether no further text matters."""
-        return self._length.hit or self._stop.hit or self._enough or (self._reader is not None and self._reader.closed)
+        return self._length.hit or self._ended
+
+    @property
+    def _ended(self) -> bool:
+        return self._stop.hit or self._enough or (self._reader is not None and self._reader.closed)
 
     @property
     def cut_off(self) -> bool:
         """Whether the answer ends where a limit cut it off, or within a call."""
-        return self._length.hit or (self._reader is not None and self._reader.cut)
+        if self._reader is not None and any(index < self._begun for index in self._reader.cut):
+            return True
+        if self._ended:
+            return False  # before the limit, although what is behind that may have come in the same piece
+        if self._limited:
+            return not self.calls or any(isinstance(event, Unreadable) for event in self._held)
+        return self._length.hit
 
     @property
     def stopped(self) -> bool:
@@ -102,8 +115,12 @@ class Answer:
         self._text.append(text)
         return self._take(self._reader.feed(text) if self._reader is not None else [Text(text)])
 
-    def flush(self) -> list[ReplyEvent]:
-        """Read the rest, as the end of the agent's text; returns what can go out."""
+    def flush(self, *, limited: bool = False) -> list[ReplyEvent]:
+        """Read the rest, as the end of the agent's text; returns what can go out.
+
+        `limited` tells that a limit of the agent's own ended it: where that cut something, it is not to be mended.
+        """
+        self._limited = limited
         told = self._take(self._reader.flush()) if self._reader is not None else []
         told += self._write(self._stop.flush())
         if self._json is not None and not self.calls and not self._has_faulty():
@@ -119,7 +136,7 @@ class Answer:
         """Name what a second answer could mend, or nothing."""
         if self.cut_off or self._stop.hit:
             return ""
-        if any(isinstance(event, Unreadable) for event in self._held):
+        if any(isinstance(event, Unreadable) for event in self._held) and not self._full:
             return UNREADABLE
         if self._request.must_call and not self.calls:
             return MISSING
@@ -129,7 +146,7 @@ class Answer:
         """Say to the agent what it has to mend, and what it need not write again."""
         match self.fault():
             case "unreadable call":
-                broken = "\n".join(event.text.strip() for event in self._held if isinstance(event, Unreadable))
+                broken = "\n".join(map(_quoted, (event for event in self._held if isinstance(event, Unreadable))))
                 asked = (
                     f"This part of your reply cannot be read as a tool call:\n{broken}\n"
                     "Write it again, as a block with the tool's exact name and valid JSON arguments, and nothing else."
@@ -148,28 +165,41 @@ class Answer:
         if second.cut_off:
             return False
         if self.fault() == INVALID:
-            if second.invalid or second.calls:
+            if second.fault() or second.invalid or second.calls:
                 return False
             self._held = second._held
             return True
         received = {call.signature for call in self.calls}
-        new = [call for call in second.calls if call.signature not in received]
+        new = list({call.signature: call for call in second.calls if call.signature not in received}.values())
         if new:
-            at = next((at for at, event in enumerate(self._held) if _is_faulty(event)), len(self._held))
-            rest = [event for event in self._held[at:] if not _is_faulty(event)]
-            self._held = [*self._held[:at], *(event for call in new for event in call.events()), *rest]  # type: ignore[list-item]
+            self._held = self._with(new)
             self.calls += new
         return bool(new)
+
+    def _with(self, new: Sequence[Call]) -> list[_Held]:
+        """Put calls where the broken blocks are, one for each; a block that is left over stays visible."""
+        places = self._places(Unreadable) or self._places(Call) or [len(self._held)]
+        held = list(self._held)
+        count = min(len(places), len(new))
+        for number in reversed(range(count)):
+            calls = new[number:] if number == count - 1 else new[number : number + 1]
+            held[places[number] : places[number] + 1] = [event for call in calls for event in call.events()]
+        return held
+
+    def _places(self, kind: type[Unreadable | Call]) -> list[int]:
+        return [at for at, event in enumerate(self._held) if isinstance(event, kind)]
 
     def settle(self) -> list[ReplyEvent]:
         """Return what was held: what could not be mended goes out as the agent wrote it."""
         told: list[ReplyEvent] = []
+        without = not self.calls  # a call of another tool than the chosen one is better than none
         for event in self._held:
             if isinstance(event, Unreadable):
                 told.append(Text(event.text))
             elif not isinstance(event, Call):
                 told.append(self._numbered(event))
-            elif not self.calls:
+            elif without and not self._full:
+                self.calls.append(event)
                 told += map(self._numbered, event.events())
         self._held.clear()
         return told
@@ -190,24 +220,32 @@ class Answer:
                 told += self._begin(event)
             elif isinstance(event, ToolCallArguments):
                 told += self._continue(event)
+            elif self._full:
+                self._enough = True
             else:
                 self._holding = True
                 self._held.append(event)
         return told
+
+    @property
+    def _full(self) -> bool:
+        """Whether the answer has the one call that it may have."""
+        return bool(self.calls) and not self._request.parameters.parallel_tool_calls
 
     def _write(self, text: str) -> list[ReplyEvent]:
         return self._out(Text(text)) if text else []
 
     def _begin(self, start: ToolCallStart) -> list[ReplyEvent]:
         """Accept a call of the chosen tool, and one only where the request wants that."""
+        if self._full:
+            self._enough = True
+            return []
         self._open = Call(start.id, start.name)
+        self._begun = start.index + 1
         self._accepting = self._request.tool_choice in {"auto", "required", start.name}
         if not self._accepting:
             self._holding = True
             self._held.append(self._open)
-            return []
-        if self.calls and not self._request.parameters.parallel_tool_calls:
-            self._enough = True
             return []
         self.calls.append(self._open)
         if not self._holding or self._has_faulty():
@@ -232,6 +270,12 @@ class Answer:
             self._sent += 1
             return ToolCallStart(self._sent - 1, event.id, event.name)
         return ToolCallArguments(self._sent - 1, event.arguments) if isinstance(event, ToolCallArguments) else event
+
+
+def _quoted(block: Unreadable) -> str:
+    """Return the beginning of a block: the whole of it stands in the reply that the correction follows."""
+    text = block.text.strip()
+    return text if len(text) <= QUOTED_CHARACTERS else f"{text[:QUOTED_CHARACTERS]} …"
 
 
 def _is_faulty(event: _Held) -> bool:

@@ -48,13 +48,14 @@ def new_call_id() -> str:
 class ToolCallReader:
     """Splits an agent's text into content and tool calls.
 
-    `schemas` maps the declared tools' names to their parameters. `calls` counts the calls so far; `cut` tells that a call
-    was going out that cannot be completed; `closed` that all further text is invented: no need to listen to the agent.
+    `schemas` maps the declared tools' names to their parameters. `calls` counts the calls so far; `cut` has the indexes
+    of those that were going out and cannot be completed; `closed` tells that all further text is invented: no need to listen
+    to the agent.
     """
 
     def __init__(self, schemas: Mapping[str, Mapping[str, Any]], new_id: Callable[[], str] = new_call_id) -> None:
         self.calls = 0
-        self.cut = False
+        self.cut: set[int] = set()
         self.closed = False
         self._tools = syntax.DeclaredTools(schemas)
         self._new_id = new_id
@@ -66,6 +67,7 @@ class ToolCallReader:
         self._said: list[str] = []
         self._gap: list[str] = []  # white space that goes out with the text behind it, and not with a call
         self._spoken = False
+        self._meant = False
         self._code = ""  # the fence that opened the code
         self._quotation = False
         self._marker = ""
@@ -108,6 +110,11 @@ class ToolCallReader:
             self._said.clear()
         self._out += events
 
+    @property
+    def _called(self) -> bool:
+        """Whether there was a call, or what is meant as one: what an agent gives as its result is invented."""
+        return self.calls > 0 or self._meant
+
     def _line_start(self) -> bool:
         """Decide what a line is by its first characters; white space before it is kept until that is known."""
         text = self._unread
@@ -119,8 +126,8 @@ class ToolCallReader:
                 self._speak("")
             return False
         found = None
-        if self.calls or text[self._at] in _OPENINGS:
-            patterns = _IN_CODE if self._code else _BEHIND_CALLS if self.calls else _BEFORE_CALLS
+        if self._called or text[self._at] in _OPENINGS:
+            patterns = _IN_CODE if self._code else _BEHIND_CALLS if self._called else _BEFORE_CALLS
             limit = self._at + syntax.HEAD_LIMIT
             found, undecided = syntax.first(patterns, text, self._at, limit, ended=self._ended)
             if undecided:
@@ -224,11 +231,13 @@ class ToolCallReader:
             return False
         marker = self._marker if block.index == self.calls else ""
         self.calls = block.index
-        self.cut |= block.cut
+        if block.cut:
+            self.cut.add(block.index - 1)
         self._state = self._line_start
         if block.failed:
             said, again = block.remains()
             alone = marker and not said + again and syntax.REST_OF_MARKER_LINE.match(self._unread, self._at)
+            self._meant |= block.meant
             if block.meant or alone:
                 self._spoil(SpoiledBlock(marker + said, sure=block.meant), again)
             else:

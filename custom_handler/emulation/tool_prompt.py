@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ..errors import RequestError
 from ..request import Tool
 from .tool_example import example, followed
 
@@ -46,8 +47,11 @@ def compact(value: object) -> str:
 
 
 def _line(tool: Tool) -> str:
-    described = compact({"name": tool.name, "description": tool.description, "parameters": tool.parameters})
-    return (_lean_line if len(described) < _CACHED_CHARACTERS else _lean_line.__wrapped__)(described)
+    try:
+        described = compact({"name": tool.name, "description": tool.description, "parameters": tool.parameters})
+        return (_lean_line if len(described) < _CACHED_CHARACTERS else _lean_line.__wrapped__)(described)
+    except RecursionError:
+        raise RequestError(f"tools: the parameters of {tool.name!r} are nested too deep.", param="tools") from None
 
 
 @functools.lru_cache(maxsize=512)  # a client sends the same tools with every request
@@ -60,6 +64,8 @@ def _lean_line(described: str) -> str:
     except (RecursionError, _TooManyPlaces):
         tool["parameters"] = parameters
     short = compact({key: value for key, value in tool.items() if value})
+    if '"$ref":"#/' in short:  # one that leads nowhere we know: its definitions may tell
+        short = described
     return min(short, described, key=len) if len(short) > 2 * len(described) else short
 
 

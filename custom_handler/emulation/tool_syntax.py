@@ -48,7 +48,11 @@ MARKER = regex.compile(rf"{_OPENING}{_START}", _FLAGS)
 FENCED_MARKER = regex.compile(rf"```[^\n`]{{0,40}}+\n\s{{0,80}}+{_OPENING}{_START}", _FLAGS)
 END = regex.compile(rf"{_OPENING}/?+{_END}{_CLOSING}", _FLAGS)
 END_AHEAD = regex.compile(rf"{_OPENING}/?+{_END}", _FLAGS)
-END_OR_MARKER = regex.compile(rf"(?P<end>{_OPENING}/?+{_END}{_CLOSING})|(?<=\n){_OPENING}{_START}(?=[\s\S])", _FLAGS)
+# Where the arguments cannot be read, an end marker between quotes is taken for one inside a string.
+_QUOTE = r"[\"'\\]"
+END_OR_MARKER = regex.compile(
+    rf"(?P<end>(?<!{_QUOTE}){_OPENING}/?+{_END}{_CLOSING}(?!{_QUOTE}))|(?<=\n){_OPENING}{_START}(?=[\s\S])", _FLAGS
+)
 
 # What may stand between the start marker and the arguments.
 HEAD = regex.compile(

@@ -13,7 +13,8 @@ from .tool_prompt import compact
 
 _MARKER = regex.compile(r"(FUNCTION|TOOL)[_ ](CALL)[_ ](START|END)", regex.IGNORECASE)
 _LABEL = regex.compile(
-    r"^\[(?=(?:user|assistant|tool result|reminder)\b[^\]\n]*\]$)", regex.IGNORECASE | regex.MULTILINE
+    r"(?<![^\n\r])([ \t]*+)\[(?=(?:user|assistant|tool result|reminder|note|correction)\b[^\]\n\r]*+\][ \t]*+(?:[\n\r]|\Z))",
+    regex.IGNORECASE,
 )
 
 
@@ -72,7 +73,7 @@ def _result(message: Message, names: Mapping[str, str]) -> Entry:
     name = str(message.get("name") or names.get(identifier, ""))
     failed = message.get("is_error") is True or message.get("status") == "error"
     parts = ["tool result", identifier and f"id={identifier}", name and f"name={name}", "error" if failed else ""]
-    body = _LABEL.sub(r"\\[", _defused(text_of(message.get("content"))))
+    body = _LABEL.sub(r"\1\\[", _defused(text_of(message.get("content"))))
     return Entry("result", " ".join(filter(None, parts)), body)
 
 

@@ -27,7 +27,7 @@ def fitted(entries: Sequence[Entry], room: int) -> list[Entry]:
         kept = _without_oldest(kept, 0, question, room)
     if _length(kept) > room:
         kept = _cut_results(kept, room)
-    if _length(kept) > room:
+    if kept and _length(kept) > room:
         question = max((at for at, entry in enumerate(kept) if entry.role == "user"), default=-1)
         kept = _without_oldest(kept, question + 1, _groups(kept)[-1], room)
     if _length(kept) > room:

@@ -45,7 +45,10 @@ class Plugin(CustomLogger):  # type: ignore[misc]
             await require_key(provider, kwargs)
         elif call_type == CallTypes.acompletion:
             _require_history(kwargs)
-            return open_first(kwargs) if kwargs.get("stream") is True else None
+            changed = _with_choice(kwargs)
+            if kwargs.get("stream") is True:
+                return open_first(changed)
+            return changed if changed is not kwargs else None
         return None
 
     async def async_post_call_failure_hook(
@@ -67,6 +70,14 @@ def _extend(app: FastAPI, settings: Settings) -> None:
         from .routes import install  # noqa: PLC0415  what it imports is there in a proxy only
 
         install(app, settings)
+
+
+def _with_choice(kwargs: dict[str, Any]) -> dict[str, Any]:
+    """Have `allowed_tools` pass LiteLLM, which refuses a `tool_choice` without a function; `request` reads it."""
+    choice = kwargs.get("tool_choice")
+    if not isinstance(choice, Mapping) or choice.get("type") != "allowed_tools":
+        return kwargs
+    return {**kwargs, "tool_choice": {"function": {}, **choice}}
 
 
 def _require_history(kwargs: Mapping[str, Any]) -> None:

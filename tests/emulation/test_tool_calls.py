@@ -40,11 +40,12 @@ def cases() -> list[dict[str, Any]]:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What was read: content, calls as name and arguments, whether a call was cut."""
+    """What was read: content, calls as name and arguments, whether a call was cut, and the blocks to be mended."""
 
     content: str
     calls: tuple[tuple[str, str], ...]
     cut: bool
+    unreadable: tuple[str, ...] = ()
 
 
 def events_of(pieces: Sequence[str], tools: Sequence[str]) -> tuple[list[ReadEvent], ToolCallReader]:
@@ -67,9 +68,18 @@ def read(pieces: Sequence[str], tools: Sequence[str] = ("write_file", "get_weath
             arguments[event.index] += event.arguments
     content = "".join(event.text for event in events if isinstance(event, Text | Unreadable))
     assert reader.calls == len(names)
-    for written in arguments[: len(arguments) - reader.cut]:
-        assert isinstance(json.loads(written, parse_constant=pytest.fail), dict)
-    return Reading(content, tuple(zip(names, arguments, strict=True)), reader.cut)
+    assert len({event.id for event in events if isinstance(event, ToolCallStart)}) == len(names)
+    for index, written in enumerate(arguments):
+        assert parses(written) != (index in reader.cut)
+    unreadable = tuple(event.text for event in events if isinstance(event, Unreadable))
+    return Reading(content, tuple(zip(names, arguments, strict=True)), bool(reader.cut), unreadable)
+
+
+def parses(written: str) -> bool:
+    try:
+        return isinstance(json.loads(written, parse_constant=pytest.fail), dict)
+    except ValueError:
+        return False
 
 
 def cuts(text: str, seed: str) -> Iterator[list[str]]:
@@ -96,6 +106,8 @@ def meets(reading: Reading, expect: dict[str, Any]) -> bool:
 def test_a_case_is_read_as_meant_however_it_was_cut(case: dict[str, Any]) -> None:
     whole = read([case["text"]], case["tools"])
     assert any(meets(whole, expect) for expect in [case["expect"], *case.get("alt", [])]), whole
+    if "unreadable" in case:
+        assert list(whole.unreadable) == case["unreadable"]
     for pieces in [*cuts(case["text"], case["id"]), case.get("chunks", [case["text"]])]:
         assert read(pieces, case["tools"]) == whole
 
@@ -156,6 +168,9 @@ FRAGMENTS = [
         '{"a": "' + "y" * 600,
     ),
     'FUNCTION_CALL_START\nget_weather\narguments: {"city": "Recife"}\nFUNCTION_CALL_END\n',
+    'FUNCTION_CALL_START\nget_weather\narguments: {"valor": 10,50}\nFUNCTION_CALL_END\n',
+    '"FUNCTION_CALL_END"',
+    "END_FUNCTION_CALL",
 ]
 
 
@@ -165,6 +180,54 @@ def test_no_text_raises_and_no_cut_changes_the_result(text: str, chance: random.
     assert read(list(text)) == whole
     places = sorted(chance.randint(0, len(text)) for _ in range(5))
     assert read([text[start:end] for start, end in pairwise([0, *places, len(text)])]) == whole
+
+
+def told_while_read(pieces: Sequence[str]) -> list[ReadEvent]:
+    """The events with texts, and arguments, that follow each other joined: what a client sees, in its order."""
+    joined: list[ReadEvent] = []
+    for event in events_of(pieces, ("write_file", "get_weather"))[0]:
+        match joined[-1:], event:
+            case [Text(before)], Text(text):
+                joined[-1] = Text(before + text)
+            case [ToolCallArguments(index, before)], ToolCallArguments(_, arguments):
+                joined[-1] = ToolCallArguments(index, before + arguments)
+            case _:
+                joined.append(event)
+    return joined
+
+
+@given(st.lists(st.sampled_from(FRAGMENTS), max_size=10).map("".join), st.integers(1, 40))
+def test_the_order_of_texts_calls_and_broken_blocks_is_the_same_for_every_cut(text: str, size: int) -> None:
+    pieces = [text[at : at + size] for at in range(0, len(text), size)]
+    assert told_while_read(pieces) == told_while_read([text])
+
+
+MEMBERS = st.dictionaries(
+    st.text(max_size=8),
+    st.recursive(
+        st.none()
+        | st.booleans()
+        | st.integers()
+        | st.floats(allow_nan=False, allow_infinity=False)
+        | st.text(max_size=900),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
+        max_leaves=5,
+    ),
+    max_size=4,
+)
+
+
+@given(st.lists(MEMBERS, min_size=1, max_size=3), st.integers(1, 40), st.booleans(), st.sampled_from([None, 2]))
+def test_whatever_arguments_an_agent_writes_come_back_the_same(
+    calls: list[Any], size: int, ascii_only: bool, indent: int | None
+) -> None:
+    written = (json.dumps(arguments, ensure_ascii=ascii_only, indent=indent) for arguments in calls)
+    text = "\n".join(f"FUNCTION_CALL_START\nget_weather\narguments: {a}\nFUNCTION_CALL_END" for a in written)
+    reading = read([text[at : at + size] for at in range(0, len(text), size)])
+    extras = {"step_id", "tool_execution_id"}
+    wanted = [{key: value for key, value in arguments.items() if key not in extras} for arguments in calls]
+    assert [json.loads(arguments) for _, arguments in reading.calls] == wanted
+    assert (reading.content, reading.cut) == ("", False)
 
 
 @given(st.text())
@@ -201,7 +264,8 @@ def test_a_call_that_was_going_out_and_cannot_be_completed_is_cut_and_does_not_p
 
 @pytest.mark.parametrize("rest", ['", broken}\nFUNCTION_CALL_END', ""])
 def test_a_short_call_that_cannot_be_read_stays_visible_as_text(rest: str) -> None:
-    assert read([HEAD + "x" + rest]) == Reading(HEAD + "x" + rest, (), cut=False)
+    text = HEAD + "x" + rest
+    assert read([text]) == Reading(text, (), cut=False, unreadable=(text,))
 
 
 def test_an_invented_result_closes_the_reader() -> None:

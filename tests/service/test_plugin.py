@@ -13,7 +13,9 @@ import litellm
 import pytest
 from fastapi import FastAPI
 from litellm.types.utils import CallTypes
+from litellm.utils import validate_chat_completion_tool_choice
 
+from custom_handler.request import ChatRequest
 from custom_handler.service.keys import require_key
 from custom_handler.service.plugin import Plugin
 from custom_handler.service.response_headers import ResponseHeaders
@@ -60,6 +62,17 @@ def test_a_stream_of_ours_is_opened_before_its_client_is_answered(kwargs):
     changed = hook(Plugin(Settings()), stream=True, temperature=0.1, **kwargs)
     assert changed is not None
     assert (changed["stream"], changed["temperature"], changed["model"]) == (False, 0.1, kwargs["model"])
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_a_choice_of_allowed_tools_passes_litellm_and_is_read(stream):
+    tool = {"type": "function", "function": {"name": "get_weather"}}
+    choice = {"type": "allowed_tools", "allowed_tools": {"mode": "required", "tools": [tool]}}
+    changed = hook(Plugin(Settings()), model="stackspot/a", stream=stream, tool_choice=choice)
+    assert changed is not None
+    passed = validate_chat_completion_tool_choice(changed["tool_choice"])
+    request = ChatRequest.from_openai([{"role": "user", "content": "a"}], {"tools": [tool], "tool_choice": passed})
+    assert request.tool_choice == "required"
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,496 @@
+"""An agent's text as the answer that was asked for: what goes out at once, what waits, and what a second answer mends."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from custom_handler.emulation.answer import INVALID, MISSING, UNREADABLE, Answer
+from custom_handler.emulation.cutoff import CHARACTERS_A_TOKEN
+from custom_handler.emulation.structured_output import JsonFormat
+from custom_handler.events import ReplyEvent, Text, ToolCallArguments, ToolCallStart
+from custom_handler.parameters import Parameters
+from custom_handler.request import ChatRequest, Tool
+
+USER = {"role": "user", "content": "Olá"}
+TOOLS = (Tool("get_weather", "", {}), Tool("search", "", {}))
+SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
+
+
+def block(arguments: str, name: str = "get_weather") -> str:
+    return f"FUNCTION_CALL_START\n{name}\narguments: {arguments}\nFUNCTION_CALL_END\n"
+
+
+BROKEN = block('{"valor": 10,50}')
+ALSO_BROKEN = block('{"b" 2}')
+ONE, TWO, THREE = (block(f'{{"n": {n}}}') for n in (1, 2, 3))
+LONG = "x" * 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a client is told: texts and calls in their order, texts that follow each other joined."""
+
+    parts: tuple[str | tuple[str, str], ...]
+
+    @classmethod
+    def of(cls, events: list[ReplyEvent]) -> Said:
+        parts: list[str | tuple[str, str]] = []
+        count = 0
+        for event in events:
+            if isinstance(event, Text):
+                parts[-1:] = (
+                    [parts[-1] + event.text] if parts and isinstance(parts[-1], str) else [*parts[-1:], event.text]
+                )
+            elif isinstance(event, ToolCallStart):
+                assert event.index == count, "indexes must count from 0 in the order in which calls go out"
+                count += 1
+                parts.append((event.name, ""))
+            else:
+                assert isinstance(event, ToolCallArguments)
+                name, arguments = parts[-1]
+                assert event.index == count - 1
+                parts[-1] = (name, arguments + event.arguments)
+        return cls(tuple(parts))
+
+    def tidy(self) -> list[Any]:
+        """The parts without the white space around texts, arguments parsed."""
+        texts = (part.strip() if isinstance(part, str) else (part[0], json.loads(part[1])) for part in self.parts)
+        return [part for part in texts if part]
+
+
+def request(*tools: Tool, choice: str = "auto", **parameters: Any) -> ChatRequest:
+    return ChatRequest((USER,), tools or TOOLS, choice, Parameters(**parameters))
+
+
+def answered(
+    text: str | list[str], asked: ChatRequest | None = None, *, limited: bool = False
+) -> tuple[Answer, list[Any]]:
+    """Read a text as a turn does, which hangs up when no further text matters; the answer, and what went out."""
+    asked = asked or request()
+    schema = asked.parameters.json_schema
+    answer = Answer(asked, None if schema is None else JsonFormat(schema))
+    events: list[ReplyEvent] = []
+    for piece in [text] if isinstance(text, str) else text:
+        if answer.closed:
+            break
+        events += answer.feed(piece)
+    return answer, events + answer.flush(limited=limited)
+
+
+def told(text: str | list[str], asked: ChatRequest | None = None) -> list[Any]:
+    """What a client is told where nothing is mended."""
+    answer, events = answered(text, asked)
+    return Said.of(events + answer.settle()).tidy()
+
+
+def mended(first: str, second: str, asked: ChatRequest | None = None) -> tuple[bool, list[Any]]:
+    """What a client is told after a repair round."""
+    answer, events = answered(first, asked)
+    assert answer.fault()
+    done = answer.mend(answered(second, asked)[0])
+    return done, Said.of(events + answer.settle()).tidy()
+
+
+def test_text_and_calls_go_out_in_their_order():
+    text = f"Um.\n{block('{}')}Dois.\n{block('{}', 'search')}Três."
+    assert told(text) == ["Um.", ("get_weather", {}), "Dois.", ("search", {}), "Três."]
+
+
+def test_without_tools_a_block_is_text():
+    assert told(block("{}"), ChatRequest((USER,))) == [block("{}").strip()]
+
+
+def test_text_goes_out_as_it_comes():
+    answer = Answer(request())
+    assert answer.feed("Olá, ") == [Text("Olá, ")]
+    assert answer.feed("mundo") == [Text("mundo")]
+
+
+def test_a_long_call_goes_out_as_it_comes():
+    answer = Answer(request())
+    events = answer.feed(f'FUNCTION_CALL_START\nget_weather\narguments: {{"a": "{LONG}')
+    assert [type(event) for event in events] == [ToolCallStart, ToolCallArguments]
+    assert answer.called
+    assert [type(event) for event in answer.feed(LONG)] == [ToolCallArguments]
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("Olá", ""),
+        (block("{}"), ""),
+        (BROKEN, UNREADABLE),
+        (f"{block('{}')}{BROKEN}", UNREADABLE),
+        ("FUNCTION_CALL_START é o marcador.", ""),
+        ("```\n" + BROKEN + "```\nAssim se escreve.", ""),
+        ("```\n" + BROKEN + "```\n", UNREADABLE),
+    ],
+    ids=["text", "a call", "a broken block", "one of two", "prose", "documentation", "a fenced block"],
+)
+def test_a_block_that_cannot_be_read_is_a_fault(text, fault):
+    assert answered(text)[0].fault() == fault
+
+
+@pytest.mark.parametrize("choice", ["required", "get_weather"])
+@pytest.mark.parametrize("text", ["", "Vou consultar o tempo."])
+def test_a_call_that_has_to_be_and_is_not_is_a_fault(choice, text):
+    answer, _ = answered(text, request(choice=choice))
+    assert answer.fault() == MISSING
+    assert ("get_weather" in answer.correction()) == (choice == "get_weather")
+
+
+def test_what_comes_before_a_broken_block_goes_out_and_what_follows_waits():
+    answer, events = answered(f"Um.\n{block('{}')}{BROKEN}Dois.\n{block('{}', 'search')}")
+    assert Said.of(events).tidy() == ["Um.", ("get_weather", {})]
+    assert Said.of(events + answer.settle()).tidy() == [
+        "Um.",
+        ("get_weather", {}),
+        f"{BROKEN}Dois.",
+        ("search", {}),
+    ]
+
+
+def test_a_block_that_cannot_be_mended_is_shown_exactly_as_the_agent_wrote_it():
+    text = f"Antes.\n\n{BROKEN}\n\nDepois, {ALSO_BROKEN}fim."
+    answer, events = answered(text)
+    assert answer.mend(answered("Não consigo.")[0]) is False
+    assert Said.of(events + answer.settle()).parts == (text,)
+
+
+def test_a_broken_block_between_two_good_ones_is_mended_in_its_place():
+    first = f"{ONE}{BROKEN}{THREE}Pronto."
+    done, parts = mended(first, TWO)
+    assert done
+    assert parts == [*(("get_weather", {"n": n}) for n in (1, 2, 3)), "Pronto."]
+
+
+def test_the_calls_keep_their_numbers_when_one_between_them_is_mended():
+    answer, events = answered(f"{ONE}{BROKEN}{THREE}")
+    answer.mend(answered(TWO)[0])
+    starts = [event for event in events + answer.settle() if isinstance(event, ToolCallStart)]
+    assert [start.index for start in starts] == [0, 1, 2]
+    assert len({start.id for start in starts}) == 3
+    assert sorted(call.id for call in answer.calls) == sorted(start.id for start in starts)
+
+
+def test_two_broken_blocks_are_mended_each_in_its_place():
+    done, parts = mended(f"{BROKEN}entre\n{ALSO_BROKEN}fim", ONE + TWO)
+    assert (done, parts) == (True, [("get_weather", {"n": 1}), "entre", ("get_weather", {"n": 2}), "fim"])
+
+
+def test_of_two_broken_blocks_the_one_that_was_not_mended_stays_visible():
+    done, parts = mended(f"{BROKEN}{ALSO_BROKEN}", ONE)
+    assert (done, parts) == (True, [("get_weather", {"n": 1}), ALSO_BROKEN.strip()])
+
+
+def test_a_broken_block_may_be_mended_as_two_calls():
+    done, parts = mended(f"{BROKEN}fim", ONE + TWO)
+    assert (done, parts) == (True, [("get_weather", {"n": 1}), ("get_weather", {"n": 2}), "fim"])
+
+
+def test_a_call_that_was_received_is_not_added_again():
+    good = block('{"a": 1, "b": 2}')
+    done, parts = mended(f"{good}{BROKEN}", block('{"b": 2, "a": 1}') + TWO * 2)
+    assert (done, parts) == (True, [("get_weather", {"a": 1, "b": 2}), ("get_weather", {"n": 2})])
+
+
+def test_a_second_answer_with_nothing_but_what_was_received_mends_nothing():
+    done, parts = mended(f"{block('{}')}{BROKEN}", block("{}"))
+    assert (done, parts) == (False, [("get_weather", {}), BROKEN.strip()])
+
+
+def test_two_alike_calls_of_one_answer_both_go_out():
+    assert told(block("{}") * 2) == [("get_weather", {}), ("get_weather", {})]
+
+
+@pytest.mark.parametrize("second", ["", "Desculpe.", BROKEN, block('{"a": "' + LONG)[:600]])
+def test_a_second_answer_that_is_no_better_mends_nothing(second):
+    done, parts = mended(f"Um.\n{BROKEN}", second)
+    assert (done, parts) == (False, [f"Um.\n{BROKEN}".strip()])
+
+
+def test_a_second_answer_that_is_cut_within_a_call_mends_nothing():
+    cut = f'{block("{}")}FUNCTION_CALL_START\nget_weather\narguments: {{"a": "{LONG}'
+    assert mended(BROKEN, cut) == (False, [BROKEN.strip()])
+
+
+def test_the_correction_quotes_the_broken_part_and_names_what_was_received():
+    asked = answered(f"{block('{}', 'search')}{BROKEN}")[0].correction()
+    assert BROKEN.strip() in asked
+    assert asked.endswith("These calls were received, leave them out: search.")
+
+
+def test_the_correction_stays_short_where_the_broken_part_is_long():
+    answer, _ = answered(block('{"a" "' + "x" * 100_000 + '"}'))
+    assert answer.fault() == UNREADABLE
+    assert len(answer.correction()) < 5000
+
+
+def test_a_missing_call_is_added_behind_the_text():
+    asked = request(choice="required")
+    assert mended("Vou consultar.", block("{}"), asked) == (True, ["Vou consultar.", ("get_weather", {})])
+
+
+def test_a_call_of_another_tool_than_the_chosen_one_waits_and_gives_way():
+    asked = request(choice="search")
+    assert answered(f"Um.\n{block('{}')}", asked)[0].fault() == MISSING
+    done, parts = mended(f"Um.\n{block('{}')}Dois.", block('{"q": 1}', "search"), asked)
+    assert (done, parts) == (True, ["Um.", ("search", {"q": 1}), "Dois."])
+
+
+def test_a_call_of_another_tool_gives_way_to_one_of_the_chosen_tool_that_follows():
+    asked = request(choice="search")
+    assert answered(block("{}") + block("{}", "search"), asked)[0].fault() == ""
+    assert told(block("{}") + block("{}", "search"), asked) == [("search", {})]
+
+
+def test_a_call_of_another_tool_is_better_than_none():
+    asked = request(choice="search")
+    assert mended(f"Um.\n{block('{}')}", "Não.", asked) == (False, ["Um.", ("get_weather", {})])
+    answer, _ = answered(block("{}"), asked)
+    answer.settle()
+    assert answer.called
+    assert [call.name for call in answer.calls] == ["get_weather"]
+
+
+def test_of_calls_of_other_tools_only_one_goes_out_where_one_is_allowed():
+    asked = request(choice="search", parallel_tool_calls=False)
+    assert told(ONE + TWO, asked) == [("get_weather", {"n": 1})]
+
+
+@pytest.mark.parametrize("behind", [TWO, BROKEN, "texto\n" + TWO])
+def test_without_parallel_calls_the_first_is_the_only_one_and_nobody_listens_on(behind):
+    asked = request(parallel_tool_calls=False)
+    answer, events = answered(ONE + behind, asked)
+    assert answer.closed
+    assert answer.fault() == ""
+    assert not answer.cut_off
+    calls = [part for part in Said.of(events + answer.settle()).tidy() if isinstance(part, tuple)]
+    assert calls == [("get_weather", {"n": 1})]
+
+
+def test_without_parallel_calls_a_good_one_behind_a_broken_one_is_enough():
+    asked = request(parallel_tool_calls=False)
+    answer, _ = answered(BROKEN + TWO, asked)
+    assert answer.fault() == ""
+    assert told(BROKEN + TWO, asked) == [BROKEN.strip(), ("get_weather", {"n": 2})]
+
+
+def test_without_parallel_calls_a_broken_one_is_mended_by_one():
+    asked = request(parallel_tool_calls=False)
+    done, parts = mended(BROKEN, ONE + TWO, asked)
+    assert (done, parts) == (True, [("get_weather", {"n": 1})])
+
+
+JSON = ChatRequest((USER,), (), parameters=Parameters(json_schema=SCHEMA))
+
+
+def test_json_waits_until_it_is_valid_and_leaves_its_fence():
+    answer, events = answered(["```json\n", '{"city": "Re', 'cife"}\n```'], JSON)
+    assert (events, answer.fault()) == ([], "")
+    assert answer.settle() == [Text('{"city": "Recife"}')]
+
+
+def test_json_that_is_not_valid_is_a_fault_and_mended_by_json_that_is():
+    answer, events = answered('{"city": 7}', JSON)
+    assert (events, answer.fault()) == ([], INVALID)
+    assert "$.city: 7 is not of type 'string'" in answer.correction()
+    assert answer.mend(answered('```\n{"city": "Recife"}\n```', JSON)[0])
+    assert answer.settle() == [Text('{"city": "Recife"}')]
+
+
+@pytest.mark.parametrize("second", ["", '{"city": 8}', "Não sei."])
+def test_json_that_is_never_valid_goes_out_as_the_agent_wrote_it(second):
+    answer, _ = answered('Aqui: {"city": 7}', JSON)
+    assert not answer.mend(answered(second, JSON)[0])
+    assert answer.settle() == [Text('Aqui: {"city": 7}')]
+
+
+JSON_OR_CALL = request(json_schema=SCHEMA)
+
+
+def test_with_tools_json_is_still_an_answer():
+    assert told('```json\n{"city": "Recife"}\n```', JSON_OR_CALL) == ['{"city": "Recife"}']
+    assert answered("Olá", JSON_OR_CALL)[0].fault() == INVALID
+
+
+def test_with_a_call_the_text_need_not_be_json():
+    answer, events = answered(f"Vou ver.\n{block('{}')}", JSON_OR_CALL)
+    assert answer.fault() == ""
+    assert Said.of(events + answer.settle()).tidy() == ["Vou ver.", ("get_weather", {})]
+
+
+def test_with_tools_a_broken_block_is_mended_and_not_taken_for_json():
+    assert answered(BROKEN, JSON_OR_CALL)[0].fault() == UNREADABLE
+    assert mended(BROKEN, block("{}"), JSON_OR_CALL) == (True, [("get_weather", {})])
+
+
+@pytest.mark.parametrize("second", [BROKEN, block("{}")], ids=["a broken block", "a call"])
+def test_with_tools_json_is_mended_by_json_only(second):
+    assert mended("Olá", second, JSON_OR_CALL) == (False, ["Olá"])
+
+
+def test_a_stop_sequence_ends_text_and_listening():
+    answer, events = answered(["um do", "is três"], request(stop=("ois",)))
+    assert Said.of(events).parts == ("um d",)
+    assert (answer.closed, answer.stopped, answer.cut_off, answer.fault()) == (True, True, False, "")
+
+
+def test_a_stop_sequence_is_looked_for_in_text_only():
+    asked = request(stop=("Recife", "FUNCTION"))
+    assert told(block('{"city": "Recife"}'), asked) == [("get_weather", {"city": "Recife"})]
+
+
+def test_a_stop_sequence_does_not_reach_across_a_call():
+    assert told(f"aST\n{block('{}')}OP", request(stop=("ST\nOP", "STOP"))) == ["aST", ("get_weather", {}), "OP"]
+
+
+def test_behind_a_stop_sequence_no_call_goes_out():
+    asked = request(stop=("fim",), choice="required")
+    answer, events = answered(f"um fim\n{block('{}')}", asked)
+    assert Said.of(events + answer.settle()).parts == ("um ",)
+    assert answer.fault() == ""
+
+
+def test_a_limit_cuts_the_text_off_and_asks_for_no_repair():
+    answer, events = answered("x" * 100, request(max_tokens=3, choice="required"))
+    assert Said.of(events).parts == ("x" * 3 * CHARACTERS_A_TOKEN,)
+    assert (answer.closed, answer.cut_off, answer.fault()) == (True, True, "")
+
+
+def test_a_call_that_the_limit_cuts_stays_text_where_it_is_short():
+    text = block('{"city": "Recife"}')
+    answer, events = answered(text, request(max_tokens=10))
+    assert Said.of(events + answer.settle()).parts == (text[: 10 * CHARACTERS_A_TOKEN],)
+    assert (answer.cut_off, answer.fault()) == (True, "")
+
+
+def test_a_call_that_the_limit_cuts_does_not_parse_where_it_was_going_out():
+    answer, events = answered(block(f'{{"a": "{LONG}"}}'), request(max_tokens=200))
+    ((_, arguments),) = Said.of(events + answer.settle()).parts
+    with pytest.raises(ValueError, match="Unterminated"):
+        json.loads(arguments)
+    assert (answer.cut_off, answer.fault()) == (True, "")
+
+
+def test_json_that_the_limit_cuts_is_no_fault():
+    answer, _ = answered('{"city": "Recife"}', replace(JSON, parameters=Parameters(json_schema=SCHEMA, max_tokens=2)))
+    assert answer.fault() == ""
+    assert answer.settle() == [Text('{"city": "')]
+
+
+@pytest.mark.parametrize(
+    ("text", "cut_off"),
+    [
+        ("um", True),
+        (block('{"city": "Recife"}')[:50], True),
+        (block("{}") + block('{"city": "Recife"}')[:50], True),
+        (block("{}"), False),
+        (block("{}") + "Agora esp", False),
+    ],
+    ids=["text", "a call", "the second of two calls", "no call", "text behind a call"],
+)
+def test_what_the_agents_own_limit_cut_is_not_mended(text, cut_off):
+    answer, _ = answered(text, limited=True)
+    assert (answer.cut_off, answer.fault()) == (cut_off, "")
+
+
+def test_a_result_that_the_agent_invents_ends_the_answer():
+    text = f"{block('{}')}Tool result: 25\n{BROKEN}"
+    answer, events = answered(text)
+    assert Said.of(events + answer.settle()).tidy() == [("get_weather", {})]
+    assert (answer.closed, answer.fault(), answer.cut_off) == (True, "", False)
+
+
+@pytest.mark.parametrize(
+    ("text", "parameters"),
+    [
+        ("um STOP" + "x" * 200, {"stop": ("STOP",)}),
+        (block("{}") + "Tool result: 25\n" + "x" * 200, {}),
+        (block("{}") * 4, {"parallel_tool_calls": False}),
+    ],
+    ids=["a stop sequence", "an invented result", "a second call"],
+)
+@pytest.mark.parametrize("size", [1, 1000])
+def test_what_ended_before_the_limit_was_not_cut_off_by_it(text, parameters, size):
+    pieces = [text[at : at + size] for at in range(0, len(text), size)]
+    assert not answered(pieces, request(max_tokens=30, **parameters))[0].cut_off
+
+
+@pytest.mark.parametrize("size", [1, 5000])
+def test_a_call_behind_the_end_that_is_cut_does_not_count(size):
+    text = f'STOP\nFUNCTION_CALL_START\nget_weather\narguments: {{"a": "{LONG}" 1}}\nFUNCTION_CALL_END'
+    pieces = [text[at : at + size] for at in range(0, len(text), size)]
+    assert not answered(pieces, request(stop=("STOP",)))[0].cut_off
+    assert answered(pieces)[0].cut_off
+
+
+FRAGMENTS = [
+    "FUNCTION_CALL_START\n", "FUNCTION_CALL_END\n", "get_weather\n", "search\n", "arguments: ", "{}", '{"city": "Recife"}', "{", '"',
+    "STOP", "ST", "OP", "fim", "\n", " ", "```\n", "```json\n", "Ok. ", "Tool result: 1\n", "> ", '{"a": "' + "y" * 600, "z" * 40,
+    block("{}"), block('{"q": 1}', "search"), BROKEN, ALSO_BROKEN, '{"city": 7}',
+]  # fmt: skip
+REQUESTS = st.builds(
+    lambda tools, choice, **parameters: ChatRequest(
+        (USER,), tools, choice if tools else "auto", Parameters(**parameters)
+    ),
+    st.sampled_from([(), TOOLS]),
+    st.sampled_from(["auto", "auto", "required", "search"]),
+    stop=st.sampled_from([(), ("STOP",), ("STOP", "ST\n", "fim")]),
+    max_tokens=st.none() | st.integers(1, 60),
+    parallel_tool_calls=st.booleans(),
+    json_schema=st.sampled_from([None, None, {}, SCHEMA]),
+)
+
+
+def state(text: list[str], asked: ChatRequest, limited: bool) -> tuple[Any, ...]:
+    """All that a turn does with an answer depends on this."""
+    answer, events = answered(text, asked, limited=limited)
+    fault, correction = answer.fault(), answer.correction()
+    said = Said.of(events + answer.settle())
+    calls = [part for part in said.parts if isinstance(part, tuple)]
+    assert len(calls) == len(answer.calls)
+    assert asked.parameters.parallel_tool_calls or len(calls) <= 1
+    for _, arguments in [] if answer.cut_off else calls:
+        assert isinstance(json.loads(arguments, parse_constant=pytest.fail), dict)
+    return said, fault, correction, answer.cut_off, answer.called, answer.stopped
+
+
+@given(
+    st.lists(st.sampled_from(FRAGMENTS), max_size=10).map("".join),
+    REQUESTS,
+    st.booleans(),
+    st.randoms(use_true_random=False),
+)
+def test_no_cut_changes_what_a_client_is_told(text, asked, limited, chance):
+    whole = state([text], asked, limited)
+    assert state(list(text), asked, limited) == whole
+    places = sorted(chance.randint(0, len(text)) for _ in range(5))
+    assert state([text[start:end] for start, end in pairwise([0, *places, len(text)])], asked, limited) == whole
+
+
+@given(
+    st.lists(st.sampled_from(FRAGMENTS), max_size=8).map("".join),
+    st.lists(st.sampled_from(FRAGMENTS), max_size=8).map("".join),
+    REQUESTS,
+)
+def test_no_second_answer_takes_anything_back(first, second, asked):
+    answer, events = answered(first, asked)
+    before = Said.of(events).parts
+    received = {call.id for call in answer.calls}
+    if answer.fault():
+        done = answer.mend(answered(second, asked)[0])
+        assert not done or answer.fault() in {"", INVALID, UNREADABLE}
+    events += answer.settle()
+    Said.of(events)
+    calls = {event.id for event in events if isinstance(event, ToolCallStart)}
+    assert received <= calls
+    assert asked.parameters.parallel_tool_calls or len(calls) <= 1
+    assert all(part in Said.of(events).parts for part in before if isinstance(part, tuple))

@@ -4,6 +4,7 @@ StackspotError
 ├── RequestError                400  request   what the caller sent cannot be served
 ├── PromptTooLong               400  agent     the conversation does not fit into the agent's model
 ├── ConfigurationError          503  identity  a setting is missing or unusable
+├── JobStoreUnavailable         503  queue     jobs can be neither read nor written right now
 ├── IdentityError
 │   ├── CredentialsRefused      502  identity  Stackspot refuses the gateway's own credentials
 │   └── IdentityUnavailable     503  identity  no token can be had right now
@@ -67,6 +68,14 @@ class ConfigurationError(StackspotError):
 
     status_code = 503
     where = "identity"
+
+
+class JobStoreUnavailable(StackspotError):
+    """The job store cannot be used: its disk is full, or Redis does not answer."""
+
+    status_code = 503
+    retryable = True
+    where = "queue"
 
 
 class IdentityError(StackspotError):

@@ -38,6 +38,21 @@ class Settings:
     max_prompt_chars: int = _setting("STACKSPOT_MAX_PROMPT_CHARS", 1_000_000)
     keys_file: str = _setting("KEYS_FILE", "")
     log_level: str = _setting("STACKSPOT_LOG_LEVEL", "INFO")
+    services: bool = _setting("STACKSPOT_SERVICES", True)
+    default_model: str = _setting("DEFAULT_MODEL", "stackspot-chat")
+    session_turns: int = _setting("STACKSPOT_SESSION_TURNS", 20)
+    session_bytes: int = _setting("STACKSPOT_SESSION_BYTES", 100_000)
+    message_bytes: int = _setting("STACKSPOT_MESSAGE_BYTES", 262_144)
+    jobs: bool = _setting("JOBS", True)
+    jobs_dir: str = _setting("JOBS_DIR", "jobs")
+    redis_url: str = _setting("REDIS_URL", "", secret=True)
+    jobs_work_here: bool = _setting("JOBS_WORK_HERE", True)
+    jobs_workers: int = _setting("JOBS_WORKERS", 4)
+    jobs_concurrency: int = _setting("JOBS_CONCURRENCY", 4)
+    jobs_max_items: int = _setting("JOBS_MAX_ITEMS", 1000)
+    jobs_max_bytes: int = _setting("JOBS_MAX_BYTES", 10_000_000)
+    jobs_keep: float = _setting("JOBS_KEEP", 7 * 24 * 3600.0)
+    jobs_lease: float = _setting("JOBS_LEASE", 30.0)
 
     @classmethod
     def from_mapping(cls, *sources: Mapping[str, str | None]) -> Settings:

@@ -141,3 +141,34 @@ def test_dotenv_never_overrides_the_environment_whatever_the_prefix(empty_enviro
     (empty_environment / ".env").write_text("STACKSPOT_REALM=from-file\n", encoding="utf-8")
     monkeypatch.setenv("REALM", "from-environment")
     assert Settings.load().realm == "from-environment"
+
+
+def test_the_services_run_with_bounds_unless_they_are_switched_off():
+    settings = Settings.from_mapping({})
+    assert (settings.services, settings.default_model) == (True, "stackspot-chat")
+    assert (settings.session_turns, settings.session_bytes, settings.message_bytes) == (20, 100_000, 262_144)
+    assert Settings.from_mapping({"STACKSPOT_SERVICES": "off"}).services is False
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "1.5", "many", "²"])
+def test_a_count_is_a_whole_number_above_zero(value):
+    with pytest.raises(ConfigurationError, match=r"STACKSPOT_SESSION_TURNS .*: give a whole number above zero"):
+        Settings.from_mapping({"STACKSPOT_SESSION_TURNS": value})
+
+
+def test_a_count_is_read():
+    assert Settings.from_mapping({"STACKSPOT_SESSION_TURNS": "3"}).session_turns == 3
+
+
+def test_the_settings_of_jobs_are_read():
+    given = {
+        "JOBS": "off",
+        "JOBS_WORK_HERE": "no",
+        "JOBS_WORKERS": "2",
+        "JOBS_LEASE": "1.5",
+        "REDIS_URL": "redis://:pw@h/0",
+    }
+    read = Settings.from_mapping(given)
+    assert (read.jobs, read.jobs_work_here, read.jobs_workers, read.jobs_lease) == (False, False, 2, 1.5)
+    assert read.redis_url == "redis://:pw@h/0"
+    assert "pw" not in repr(read)

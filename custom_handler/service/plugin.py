@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from dotenv import load_dotenv
+from fastapi import FastAPI
 from litellm.integrations.custom_logger import CustomLogger
 from litellm.types.utils import CallTypes
 
@@ -16,10 +17,14 @@ from ..errors import RequestError
 from ..handler import open_first
 from ..replies import PROVIDER, litellm_error
 from ..settings import Settings
+from .error_bodies import ErrorBodies
 from .keys import require_key
-from .request_size import refuse_depth
+from .middleware import wrap
+from .provider import provider_of
+from .request_id import RequestId, RequestIdFilter
+from .request_size import BodyLimit, refuse_depth
 from .reserved_fields import refuse_reserved
-from .response_headers import add_header, install
+from .response_headers import ResponseHeaders, add_header
 
 
 class Plugin(CustomLogger):  # type: ignore[misc]
@@ -32,7 +37,7 @@ class Plugin(CustomLogger):  # type: ignore[misc]
         _show_log(settings.log_level)
         if (proxy := sys.modules.get("litellm.proxy.proxy_server")) is not None:
             _require_models(proxy.proxy_config.get_config_state())
-            install(proxy.app)
+            _extend(proxy.app, settings)
 
     async def async_pre_call_hook(
         self,
@@ -55,7 +60,7 @@ class Plugin(CustomLogger):  # type: ignore[misc]
 
         The proxy's response cache knows neither callers nor conversations, so an agent's answers stay out of it.
         """
-        provider = _provider(kwargs)
+        provider = provider_of(kwargs)
         if provider != PROVIDER:
             await require_key(provider, kwargs)
             return None
@@ -78,8 +83,13 @@ class Plugin(CustomLogger):  # type: ignore[misc]
             add_header("retry-after", wait)
 
 
-def _provider(kwargs: dict[str, Any]) -> str:
-    return str(kwargs.get("custom_llm_provider") or str(kwargs.get("model") or "").partition("/")[0])
+def _extend(app: FastAPI, settings: Settings) -> None:
+    for middleware in (ErrorBodies, BodyLimit, ResponseHeaders, RequestId):  # from the innermost outwards
+        wrap(app, middleware)
+    if settings.services:
+        from .routes import install  # noqa: PLC0415  what it imports is there in a proxy only
+
+        install(app, settings)
 
 
 def _with_choice(kwargs: dict[str, Any]) -> dict[str, Any]:
@@ -125,6 +135,7 @@ def _show_log(level: str) -> None:
         package.setLevel(level.upper())
     if not package.handlers:
         handler = logging.StreamHandler()
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+        handler.addFilter(RequestIdFilter())
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s [%(request_id)s] %(name)s: %(message)s"))
         package.addHandler(handler)
         package.propagate = False

@@ -7,9 +7,6 @@ from contextvars import ContextVar
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from .error_bodies import ErrorBodies
-from .request_size import BodyLimit
-
 _headers: ContextVar[dict[str, str]] = ContextVar("stackspot_response_headers")
 
 
@@ -40,10 +37,3 @@ class ResponseHeaders:
             await self._app(scope, receive, send_with_headers if scope["type"] == "http" else send)
         finally:
             _headers.reset(reset)
-
-
-def install(app: object) -> None:
-    """Put the middleware around an application that already runs, which its `add_middleware` refuses."""
-    inner = getattr(app, "middleware_stack", None)
-    if inner is not None and not isinstance(inner, ResponseHeaders):
-        app.middleware_stack = ResponseHeaders(BodyLimit(ErrorBodies(inner)))  # type: ignore[attr-defined]

@@ -20,6 +20,8 @@ from typing import Any
 import httpx
 import pytest
 
+from .providers import Providers, running_providers
+
 ROOT = Path(__file__).resolve().parents[2]
 BIN = ROOT / ".venv" / "bin"
 MASTER_KEY = f"sk-{uuid.uuid4().hex}"
@@ -120,7 +122,11 @@ def running_proxy(log: Path, config: str = "config.yaml", **environ: str) -> Ite
     """Start the stock proxy as a user does by hand."""
     port = free_port()
     example = dict(re.findall(r"^(\w+)=(.+)$", (ROOT / ".env.example").read_text(), flags=re.MULTILINE))
-    fixed = example | {"LITELLM_MASTER_KEY": MASTER_KEY, "STACKSPOT_LOG_LEVEL": "DEBUG"}
+    fixed = example | {
+        "LITELLM_MASTER_KEY": MASTER_KEY,
+        "STACKSPOT_LOG_LEVEL": "DEBUG",
+        "STACKSPOT_JOBS_DIR": str(log.parent / "jobs"),
+    }
     command = [str(BIN / "litellm"), "--config", config, "--host", "127.0.0.1", "--port", str(port)]
     with process(command, log, **(fixed | environ)) as running:
         wait_for(log, "Uvicorn running on", running)
@@ -130,4 +136,27 @@ def running_proxy(log: Path, config: str = "config.yaml", **environ: str) -> Ite
 @pytest.fixture(scope="session")
 def proxy(simulator_process: Simulator, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
     with running_proxy(tmp_path_factory.mktemp("proxy") / "log", **simulator_process.environ) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def providers_process() -> Iterator[Providers]:
+    with running_providers() as running:
+        yield running
+
+
+@pytest.fixture
+def providers(providers_process: Providers) -> Providers:
+    """The other providers, with their usual answers."""
+    providers_process.reset()
+    return providers_process
+
+
+@pytest.fixture(scope="session")
+def services(
+    simulator_process: Simulator, providers_process: Providers, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Proxy]:
+    """A proxy whose models of config.yaml can all be asked."""
+    environ = simulator_process.environ | providers_process.environ
+    with running_proxy(tmp_path_factory.mktemp("services") / "log", **environ) as running:
         yield running

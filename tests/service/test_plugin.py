@@ -11,6 +11,7 @@ from typing import Any
 
 import litellm
 import pytest
+from fastapi import FastAPI
 from litellm.types.utils import CallTypes
 from litellm.utils import validate_chat_completion_tool_choice
 
@@ -154,7 +155,7 @@ def test_the_log_is_shown_with_time_level_and_name(package, capsys):
     Plugin(Settings(log_level="debug"))
     logging.getLogger("custom_handler.stackspot.auth").debug("a line")
     shown = capsys.readouterr().err
-    assert shown.endswith(" DEBUG custom_handler.stackspot.auth: a line\n")
+    assert shown.endswith(" DEBUG [-] custom_handler.stackspot.auth: a line\n")
     assert shown.startswith("20")
     assert shown.count("a line") == 1
 
@@ -197,3 +198,32 @@ async def test_a_failure_tells_clients_of_every_protocol_when_to_try_again(failu
 
     await ResponseHeaders(app)({"type": "http"}, None, send)
     assert sent == [added]
+
+
+@pytest.mark.parametrize("services", [True, False])
+def test_the_routes_of_the_services_are_there_unless_they_are_switched_off(monkeypatch, services):
+    app = FastAPI()
+    proxy = SimpleNamespace(app=app, proxy_config=SimpleNamespace(get_config_state=dict))
+    proxy.initialize_shared_aiohttp_session = proxy.proxy_shutdown_event = None
+    monkeypatch.setitem(sys.modules, "litellm.proxy.proxy_server", proxy)
+    Plugin(Settings(services=services))
+    routes = {
+        "/chat",
+        "/chat/stream",
+        "/healthz",
+        "/playground",
+        "/ingest",
+        "/status/{job_id}",
+        "/jobs",
+        "/jobs/{job_id}",
+    }
+    assert (routes & app.openapi()["paths"].keys()) == (routes if services else set())
+
+
+def test_the_routes_of_jobs_can_be_left_out_alone(monkeypatch):
+    app = FastAPI()
+    proxy = SimpleNamespace(app=app, proxy_config=SimpleNamespace(get_config_state=dict))
+    monkeypatch.setitem(sys.modules, "litellm.proxy.proxy_server", proxy)
+    Plugin(Settings(jobs=False))
+    assert "/chat" in app.openapi()["paths"]
+    assert "/ingest" not in app.openapi()["paths"]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from custom_handler.service.response_headers import ResponseHeaders, add_header, install
+from custom_handler.service.middleware import wrap
+from custom_handler.service.response_headers import ResponseHeaders, add_header
 
 
 class App:
@@ -39,7 +40,7 @@ async def answer_of(app: App, kind: str = "http") -> list[dict[str, Any]]:
 
 async def test_a_header_that_is_added_reaches_the_client():
     app = App(retry_after="7")
-    install(app)
+    wrap(app, ResponseHeaders)
     start, body = await answer_of(app)
     assert start["headers"] == [(b"retry-after", b"7")]
     assert body == {"type": "http.response.body", "body": b"no"}
@@ -47,7 +48,7 @@ async def test_a_header_that_is_added_reaches_the_client():
 
 async def test_a_header_of_the_answers_own_is_kept():
     app = App({"retry-after": "3"}, retry_after="7")
-    install(app)
+    wrap(app, ResponseHeaders)
     start, _ = await answer_of(app)
     assert start["headers"] == [(b"retry-after", b"3")]
 
@@ -55,15 +56,15 @@ async def test_a_header_of_the_answers_own_is_kept():
 async def test_the_headers_of_one_request_are_not_anothers():
     app = App(retry_after="7")
     plain = App()
-    install(app)
-    install(plain)
+    wrap(app, ResponseHeaders)
+    wrap(plain, ResponseHeaders)
     (start, _), (other, _) = await asyncio.gather(answer_of(app), answer_of(plain))
     assert (start["headers"], other["headers"]) == ([(b"retry-after", b"7")], [])
 
 
 async def test_a_socket_is_left_alone():
     app = App(retry_after="7")
-    install(app)
+    wrap(app, ResponseHeaders)
     start, _ = await answer_of(app, "websocket")
     assert start["headers"] == []
 
@@ -73,19 +74,10 @@ def test_outside_of_a_request_a_header_is_added_to_nothing():
     assert asyncio.run(answer_of(App()))[0]["headers"] == []
 
 
-def test_the_middleware_is_installed_once():
-    app = App()
-    install(app)
-    installed = app.middleware_stack
-    install(app)
-    assert app.middleware_stack is installed
-    assert isinstance(installed, ResponseHeaders)
-
-
 def test_an_application_that_does_not_run_yet_is_left_alone():
     class NotRunning:
         middleware_stack = None
 
     app = NotRunning()
-    install(app)
+    wrap(app, ResponseHeaders)
     assert app.middleware_stack is None

@@ -1,0 +1,184 @@
+"""The page to try the models with, driven in a headless Chromium as a person would."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Iterator
+
+import httpx
+import pytest
+from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+
+from .conftest import ROOT, Proxy, Simulator
+
+PICTURE = ROOT / "docs" / "images" / "playground.png"
+CALL = 'Vou consultar.\nFUNCTION_CALL_START\nbuscar_tempo\narguments: {"cidade": "Recife"}\nFUNCTION_CALL_END'
+TOOLS = {"tools": [{"type": "function", "function": {"name": "buscar_tempo", "parameters": {"type": "object"}}}]}
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        (pytest.fail if "CI" in os.environ else pytest.skip)("Chromium is missing: apt-get install chromium")
+    with sync_playwright() as playwright:
+        # Tests run as root in containers, where Chromium's own sandbox does not start.
+        running = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--no-proxy-server"])
+        yield running
+        running.close()
+
+
+@pytest.fixture
+def page(browser: Browser, services: Proxy) -> Iterator[Page]:
+    """The page in English, just opened; what it complains about in the console fails the test."""
+    context = browser.new_context(viewport={"width": 1000, "height": 760}, locale="en-US")
+    opened = context.new_page()
+    said: list[str] = []
+    opened.on("console", lambda message: said.append(message.text) if message.type == "error" else None)
+    opened.on("pageerror", lambda error: said.append(str(error)))
+    opened.goto(f"{services.url}/playground")
+    yield opened
+    context.close()
+    assert [text for text in said if "Failed to load resource" not in text] == []
+
+
+def sign_in(page: Page, services: Proxy) -> None:
+    page.locator("#key").fill(services.key)
+    page.locator("#key").press("Enter")
+    expect(page.locator("#model option")).to_have_count(4)
+
+
+def ask(page: Page, question: str, model: str = "stackspot-chat") -> Locator:
+    page.locator("#model").select_option(model)
+    page.locator("#question").fill(question)
+    page.locator("#question").press("Enter")
+    return page.locator("article").last
+
+
+def test_an_answer_arrives_token_by_token_with_its_facts(page: Page, services: Proxy, simulator: Simulator) -> None:
+    simulator.script(
+        {"pieces": ["Consistência", " eventual"], "fault": "stall", "after": 1}, {"text": "Consistência eventual é…"}
+    )
+    sign_in(page, services)
+    answer = ask(page, "O que é consistência eventual?")
+    expect(answer.locator("p")).to_have_text("Consistência")
+    expect(answer.locator("p")).to_have_class("answering")
+    page.locator("#stop").click()
+    answer = ask(page, "O que é consistência eventual?")
+    expect(answer.locator("p")).to_have_text("Consistência eventual é…")
+    expect(answer.locator("dl")).to_contain_text("stackspot")
+    told = dict(zip(answer.locator("dt").all_inner_texts(), answer.locator("dd").all_inner_texts(), strict=True))
+    assert told["correlation id"] == simulator.requests()[-1]["headers"]["correlation-id"]
+    assert told["request"] in services.log.read_text()
+    assert "=" in told["tokens"]
+
+
+def test_what_a_model_writes_is_shown_as_text(page: Page, services: Proxy, simulator: Simulator) -> None:
+    simulator.script({"text": "<img src=x onerror=alert(1)><b>bold</b>"})
+    sign_in(page, services)
+    answer = ask(page, "Oi")
+    expect(answer.locator("p")).to_have_text("<img src=x onerror=alert(1)><b>bold</b>")
+    assert answer.locator("img, b").count() == 0
+
+
+def test_a_tool_call_is_shown(page: Page, services: Proxy, simulator: Simulator) -> None:
+    simulator.script({"text": CALL})
+    sign_in(page, services)
+    page.locator("summary").click()
+    page.locator("#params").fill(json.dumps(TOOLS))
+    answer = ask(page, "Que tempo faz?")
+    expect(answer.locator("pre")).to_have_text('calls buscar_tempo({"cidade":"Recife"})')
+
+
+def test_errors_are_shown_and_the_next_question_is_answered(page: Page, services: Proxy, simulator: Simulator) -> None:
+    page.locator("#key").fill("sk-wrong")
+    page.locator("#key").press("Enter")
+    expect(page.get_by_role("alert")).to_have_count(1)
+    sign_in(page, services)
+    simulator.script({"status": 500}, {"text": "Olá"})
+    ask(page, "first")
+    expect(page.get_by_role("alert")).to_have_count(2)
+    page.locator("#params").evaluate("node => node.value = '[1]'")
+    ask(page, "with parameters that are none")
+    expect(page.get_by_role("alert")).to_have_count(3)
+    page.locator("#params").evaluate("node => node.value = ''")
+    expect(ask(page, "second").locator("p")).to_have_text("Olá")
+
+
+def test_it_is_used_with_the_keyboard_alone(page: Page, services: Proxy, simulator: Simulator) -> None:
+    simulator.script({"match": "endless", "fault": "endless_empty", "cadence": 0.02, "text": "never"}, {"text": "Olá"})
+    page.keyboard.press("Tab")
+    page.keyboard.type(services.key)
+    page.keyboard.press("Enter")
+    expect(page.locator("#model option")).to_have_count(4)
+    for _ in range(20):
+        if page.evaluate("document.activeElement.id") == "question":
+            break
+        page.keyboard.press("Tab")
+    page.keyboard.type("endless")
+    page.keyboard.press("Shift+Enter")
+    page.keyboard.type("question")
+    page.keyboard.press("Enter")
+    expect(page.locator("#stop")).to_be_enabled()
+    deadline = time.monotonic() + 5
+    while not simulator.requests("endless\nquestion") and time.monotonic() < deadline:
+        time.sleep(0.02)
+    page.keyboard.press("Escape")
+    expect(page.locator("#stop")).to_be_disabled()
+    while not simulator.requests("endless")[-1]["disconnected"] and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert simulator.requests("endless")[-1]["disconnected"]
+    page.keyboard.type("again")
+    page.keyboard.press("Enter")
+    expect(page.locator("article p").last).to_have_text("Olá")
+
+
+def test_it_speaks_portuguese_and_remembers_the_key_in_its_tab_only(
+    page: Page, services: Proxy, browser: Browser
+) -> None:
+    sign_in(page, services)
+    page.locator("#language").select_option("pt")
+    expect(page.locator("#send")).to_have_text("Enviar")
+    page.reload()
+    expect(page.locator("#send")).to_have_text("Enviar")
+    expect(page.locator("#model option")).to_have_count(4)
+    assert page.evaluate("[document.cookie, localStorage.length]") == ["", 0]
+    context = browser.new_context(locale="pt-BR")
+    other = context.new_page()
+    other.goto(f"{services.url}/playground")
+    expect(other.locator("#send")).to_have_text("Enviar")
+    expect(other.locator("#key")).to_have_value("")
+    context.close()
+
+
+def test_its_policy_lets_in_nothing_from_elsewhere(services: Proxy) -> None:
+    answer = httpx.get(f"{services.url}/playground", trust_env=False)
+    rules = dict(rule.split(" ", 1) for rule in answer.headers["content-security-policy"].split("; "))
+    assert rules["default-src"] == "'none'"
+    assert rules["connect-src"] == "'self'"
+    assert "unsafe" not in answer.headers["content-security-policy"]
+    assert "http" not in answer.text.replace('replace("http", "ws")', "")
+
+
+def test_its_picture_in_the_readme_is_what_it_looks_like(page: Page, services: Proxy, simulator: Simulator) -> None:
+    """Draws docs/images/playground.png anew where that is missing."""
+    simulator.script(
+        {"text": "Réplicas aceitam escritas sem esperar umas pelas outras e, na falta de novas, convergem."},
+        {"text": CALL},
+    )
+    sign_in(page, services)
+    page.emulate_media(color_scheme="dark")
+    dark = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    page.emulate_media(color_scheme="light")
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") != dark
+    expect(ask(page, "O que é consistência eventual?").locator("dl")).to_be_visible()
+    page.locator("#params").evaluate("(node, value) => node.value = value", json.dumps(TOOLS))
+    expect(ask(page, "Que tempo faz no Recife?").locator("dl")).to_be_visible()
+    picture = page.screenshot()
+    assert len(picture) > 10_000
+    if not PICTURE.exists():
+        PICTURE.parent.mkdir(parents=True, exist_ok=True)
+        PICTURE.write_bytes(picture)

@@ -197,3 +197,15 @@ async def test_a_failure_tells_clients_of_every_protocol_when_to_try_again(failu
 
     await ResponseHeaders(app)({"type": "http"}, None, send)
     assert sent == [added]
+
+
+@pytest.mark.parametrize("call_type", ["acompletion", "anthropic_messages", "aresponses"])
+def test_the_plugin_refuses_a_wrong_type_on_every_protocol_of_a_chat(call_type):
+    hook = Plugin(Settings()).async_pre_call_hook
+    with pytest.raises(litellm.BadRequestError, match="tools must be a list"):
+        asyncio.run(hook(user_api_key_dict=None, cache=None, data={"model": "m", "tools": "x"}, call_type=call_type))
+
+
+def test_the_plugin_leaves_the_types_of_other_calls_alone():
+    hook = Plugin(Settings()).async_pre_call_hook
+    asyncio.run(hook(user_api_key_dict=None, cache=None, data={"input": [[1, 2]]}, call_type="aembedding"))

@@ -65,10 +65,11 @@ def _marked(messages: object, body: Mapping[str, Any]) -> object:
 
 
 def _lost_parameters(body: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return what the proxy's bridge of /v1/messages leaves out, in OpenAI's words."""
+    """Return what the proxy's bridges leave out: /v1/messages the first, /v1/responses the second where there are no tools."""
     choice = body.get("tool_choice")
-    single = isinstance(choice, Mapping) and choice.get("disable_parallel_tool_use") is True
-    return {"parallel_tool_calls": False} if single else {}
+    if isinstance(choice, Mapping) and choice.get("disable_parallel_tool_use") is True:
+        return {"parallel_tool_calls": False}
+    return {"tool_choice": choice} if choice == "required" else {}
 
 
 def _agent_id(model: str, params: Mapping[str, Any], settings: Settings) -> str:

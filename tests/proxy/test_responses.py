@@ -119,6 +119,21 @@ def test_each_tool_choice_reaches_the_agent(
     assert says in simulator.prompts()[0].splitlines()[-1]
 
 
+@pytest.mark.parametrize(
+    ("params", "says"),
+    [
+        ({"tool_choice": "required"}, "the request declares no tools"),
+        ({"tools": [SHELL], "tool_choice": {"type": "function", "name": "voar"}}, "names 'voar'"),
+    ],
+    ids=["required without tools", "undeclared"],
+)
+def test_a_choice_that_cannot_be_met_is_a_400(
+    client: openai.OpenAI, simulator: Simulator, params: dict[str, Any], says: str
+) -> None:
+    with pytest.raises(openai.BadRequestError, match=says):
+        ask(client, "?", **params)
+
+
 @STREAMED
 def test_a_json_answer_is_parsed_by_the_sdk(client: openai.OpenAI, simulator: Simulator, stream: bool) -> None:
     simulator.script({"text": '```json\n{"nome": "Recife"}\n```'})

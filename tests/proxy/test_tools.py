@@ -189,6 +189,19 @@ def test_only_the_chosen_tool_is_called(client: openai.OpenAI, simulator: Simula
 
 
 @STREAMED
+def test_only_the_allowed_tools_are_shown_and_called(client: openai.OpenAI, simulator: Simulator, stream: bool) -> None:
+    only = {"mode": "required", "tools": [{"type": "function", "function": {"name": "tempo"}}]}
+    simulator.script({"text": block("tempo", cidade="Recife")})
+    choice = ask(
+        client, "?", tools=[TIME, MAIL], tool_choice={"type": "allowed_tools", "allowed_tools": only}, stream=stream
+    )
+    assert calls_of(choice) == [("tempo", {"cidade": "Recife"})]
+    [prompt] = simulator.prompts()
+    assert "enviar" not in prompt
+    assert prompt.endswith("with at least one tool call block.")
+
+
+@STREAMED
 def test_a_block_that_cannot_be_read_is_mended_out_of_sight_and_its_cost_is_told(
     client: openai.OpenAI, simulator: Simulator, stream: bool
 ) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..errors import RequestError
+from litellm.proxy._types import ProxyException
 
 _Kinds = tuple[type, ...]
 
@@ -46,10 +46,10 @@ _ITEMS: Mapping[str, Mapping[str, _Kinds]] = {
 
 
 def check_types(body: Mapping[str, Any]) -> None:
-    """Raise RequestError for the first field whose type is wrong; null is as good as left out."""
+    """Raise the proxy's error (400) for the first field whose type is wrong; null is as good as left out."""
     _check(body, _BODY)
     if body.get("messages") == []:
-        raise RequestError("messages must be a list with at least one message.", param="messages")
+        raise _refusal("messages must be a list with at least one message.", "messages")
     for name, fields in _ITEMS.items():
         for where, item in _objects(body, name):
             _check(item, fields, f"{where}.")
@@ -64,7 +64,7 @@ def _check(fields: Mapping[str, Any], kinds: Mapping[str, _Kinds], within: str =
 
 
 def _objects(fields: Mapping[str, Any], name: str, within: str = "") -> list[tuple[str, Mapping[str, Any]]]:
-    """Return what is in a list, each with its place; raises RequestError for what is no object."""
+    """Return what is in a list, each with its place; raises the proxy's error for what is no object."""
     value = fields.get(name)
     found = [
         (f"{within}{name}[{number}]", item) for number, item in enumerate(value if isinstance(value, list) else ())
@@ -75,5 +75,9 @@ def _objects(fields: Mapping[str, Any], name: str, within: str = "") -> list[tup
     return found
 
 
-def _wrong(where: str, allowed: _Kinds) -> RequestError:
-    return RequestError(f"{where} must be {' or '.join(_NAMES[kind] for kind in allowed)}.", param=where)
+def _wrong(where: str, allowed: _Kinds) -> ProxyException:
+    return _refusal(f"{where} must be {' or '.join(_NAMES[kind] for kind in allowed)}.", where)
+
+
+def _refusal(message: str, param: str) -> ProxyException:
+    return ProxyException(message=message, type="invalid_request_error", param=param, code=400)

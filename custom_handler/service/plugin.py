@@ -14,7 +14,7 @@ from litellm.types.utils import CallTypes
 
 from ..errors import RequestError
 from ..handler import open_first
-from ..replies import PROVIDER, litellm_error, translated
+from ..replies import PROVIDER, litellm_error
 from ..settings import Settings
 from .bodies import check_types
 from .keys import require_key
@@ -54,8 +54,7 @@ class Plugin(CustomLogger):  # type: ignore[misc]
         refuse_reserved({**body, **dict.fromkeys(request.get("credential_fields") or ())})
         refuse_depth(body)
         if call_type in _CHATS:
-            with translated(str(data.get("model"))):
-                check_types(data)
+            check_types(data)
 
     async def async_pre_call_deployment_hook(
         self, kwargs: dict[str, Any], call_type: CallTypes | None

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from litellm.proxy._types import ProxyException
 
-from custom_handler.errors import RequestError
 from custom_handler.service.bodies import check_types
 
 USER = {"role": "user", "content": "Oi"}
@@ -43,7 +43,7 @@ def test_right_types_pass(body):
 
 @pytest.mark.parametrize(("body", "says"), WRONG, ids=str)
 def test_a_wrong_type_is_named_with_its_field(body, says):
-    with pytest.raises(RequestError) as caught:
+    with pytest.raises(ProxyException) as caught:
         check_types(body)
     assert caught.value.message == says
     assert says.startswith(caught.value.param)

@@ -11,6 +11,7 @@ from typing import Any
 
 import litellm
 import pytest
+from litellm.proxy._types import ProxyException
 from litellm.types.utils import CallTypes
 from litellm.utils import validate_chat_completion_tool_choice
 
@@ -202,8 +203,9 @@ async def test_a_failure_tells_clients_of_every_protocol_when_to_try_again(failu
 @pytest.mark.parametrize("call_type", ["acompletion", "anthropic_messages", "aresponses"])
 def test_the_plugin_refuses_a_wrong_type_on_every_protocol_of_a_chat(call_type):
     hook = Plugin(Settings()).async_pre_call_hook
-    with pytest.raises(litellm.BadRequestError, match="tools must be a list"):
+    with pytest.raises(ProxyException) as caught:
         asyncio.run(hook(user_api_key_dict=None, cache=None, data={"model": "m", "tools": "x"}, call_type=call_type))
+    assert (caught.value.message, caught.value.param, caught.value.code) == ("tools must be a list.", "tools", "400")
 
 
 def test_the_plugin_leaves_the_types_of_other_calls_alone():

@@ -5,7 +5,9 @@ These tests run in `.venv-clients`, with today's client libraries and without Li
 
 from __future__ import annotations
 
+import atexit
 import contextlib
+import json
 import os
 import re
 import socket
@@ -18,6 +20,8 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import jsonschema
+import openai
 import pytest
 
 from .providers import Providers, running_providers
@@ -26,6 +30,8 @@ ROOT = Path(__file__).resolve().parents[2]
 BIN = ROOT / ".venv" / "bin"
 MASTER_KEY = f"sk-{uuid.uuid4().hex}"
 START_SECONDS = 120
+WEB = httpx.Client(timeout=60, trust_env=False)  # one for all: to make one costs more than most requests
+atexit.register(WEB.close)
 
 
 @contextlib.contextmanager
@@ -62,6 +68,19 @@ def free_port() -> int:
         return int(server.getsockname()[1])
 
 
+SCHEMAS = json.loads((ROOT / "tests" / "data" / "openai_schemas.json").read_text())
+
+
+def conforms(instance: dict[str, Any], name: str) -> None:
+    """Hold an answer against the published schema, but for null: the proxy leaves null out of any provider's answers."""
+    for choice in instance["choices"]:
+        choice |= {key: choice.get(key) for key in ("logprobs", "finish_reason")}
+        if "message" in choice:
+            choice["message"] = {"content": None, "refusal": None} | choice["message"]
+    schema = {"$ref": f"#/$defs/{name}", "$defs": SCHEMAS["$defs"]}
+    jsonschema.Draft202012Validator(schema).validate(instance)
+
+
 @dataclass(frozen=True)
 class Simulator:
     """The simulator's control endpoint."""
@@ -70,18 +89,31 @@ class Simulator:
     environ: dict[str, str]
 
     def script(self, *plays: dict[str, Any]) -> None:
-        httpx.post(f"{self.url}/control/script", json={"plays": list(plays)}, trust_env=False).raise_for_status()
+        WEB.post(f"{self.url}/control/script", json={"plays": list(plays)}).raise_for_status()
 
     def configure(self, **settings: Any) -> None:
-        httpx.post(f"{self.url}/control/settings", json=settings, trust_env=False).raise_for_status()
+        WEB.post(f"{self.url}/control/settings", json=settings).raise_for_status()
 
     def reset(self) -> None:
-        httpx.delete(f"{self.url}/control", trust_env=False).raise_for_status()
+        WEB.delete(f"{self.url}/control").raise_for_status()
         self.configure(first_token_delay=0, cadence=0)
 
     def requests(self, match: str = "") -> list[dict[str, Any]]:
-        found = httpx.get(f"{self.url}/control/requests", params={"at": "chat"}, trust_env=False).json()
+        found = WEB.get(f"{self.url}/control/requests", params={"at": "chat"}).json()
         return [record for record in found if match in (record.get("prompt") or "")]
+
+    def prompts(self) -> list[str]:
+        return [record["prompt"] for record in self.requests()]
+
+    def wait_for_disconnect(self) -> dict[str, Any]:
+        """Return the record of the one request, once its client has hung up."""
+        deadline = time.monotonic() + 5
+        while time.monotonic() < deadline:
+            [record] = self.requests()
+            if record["disconnected"]:
+                return record
+            time.sleep(0.02)
+        pytest.fail("the agent still writes")
 
 
 @dataclass(frozen=True)
@@ -98,7 +130,7 @@ class Proxy:
         return {"Authorization": f"Bearer {self.key}"}
 
     def post(self, path: str, body: dict[str, Any], **headers: str) -> httpx.Response:
-        return httpx.post(f"{self.url}{path}", json=body, headers=self.headers | headers, timeout=60, trust_env=False)
+        return WEB.post(f"{self.url}{path}", json=body, headers=self.headers | headers)
 
 
 @pytest.fixture(scope="session")
@@ -160,3 +192,9 @@ def services(
     environ = simulator_process.environ | providers_process.environ
     with running_proxy(tmp_path_factory.mktemp("services") / "log", **environ) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def client(proxy: Proxy) -> Iterator[openai.OpenAI]:
+    with openai.OpenAI(base_url=f"{proxy.url}/v1", api_key=proxy.key, max_retries=0) as made:
+        yield made

@@ -12,6 +12,7 @@ from typing import Any
 import litellm
 import pytest
 from fastapi import FastAPI
+from litellm.proxy._types import ProxyException
 from litellm.types.utils import CallTypes
 from litellm.utils import validate_chat_completion_tool_choice
 
@@ -227,3 +228,16 @@ def test_the_routes_of_jobs_can_be_left_out_alone(monkeypatch):
     Plugin(Settings(jobs=False))
     assert "/chat" in app.openapi()["paths"]
     assert "/ingest" not in app.openapi()["paths"]
+
+
+@pytest.mark.parametrize("call_type", ["acompletion", "anthropic_messages", "aresponses"])
+def test_the_plugin_refuses_a_wrong_type_on_every_protocol_of_a_chat(call_type):
+    hook = Plugin(Settings()).async_pre_call_hook
+    with pytest.raises(ProxyException) as caught:
+        asyncio.run(hook(user_api_key_dict=None, cache=None, data={"model": "m", "tools": "x"}, call_type=call_type))
+    assert (caught.value.message, caught.value.param, caught.value.code) == ("tools must be a list.", "tools", "400")
+
+
+def test_the_plugin_leaves_the_types_of_other_calls_alone():
+    hook = Plugin(Settings()).async_pre_call_hook
+    asyncio.run(hook(user_api_key_dict=None, cache=None, data={"input": [[1, 2]]}, call_type="aembedding"))

@@ -19,11 +19,14 @@ logger = logging.getLogger(__name__)
 MARK = "stackspot.inside"
 """The key of an ASGI scope that marks a service's own call, which a count of clients' requests leaves out."""
 
+GRACE = 0.5
+"""Seconds in which the application may end a call that was left; then it is cancelled."""
+
 _LEASE = "litellm.admission_lease"  # the proxy admits a request once, whatever that asks for inside
 
 
 class InsideTransport(httpx.AsyncBaseTransport):
-    """Each request is a task of the application's; to close its answer early is to cancel the task."""
+    """Each request is a task of the application's; to close its answer early is to leave as a client does."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -54,18 +57,25 @@ class _Call(httpx.AsyncByteStream):
         self._request: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
         self._messages: asyncio.Queue[Message | None] = asyncio.Queue(1)
         self._answered = False
+        self._left = asyncio.Event()
 
     async def run(self, app: ASGIApp, scope: Scope) -> None:
         try:
-            await app(scope, self._receive, self._messages.put)
+            await app(scope, self._receive, self._send)
         except Exception as error:  # noqa: BLE001  the proxy has answered it
             logger.error("A call inside the proxy ended with %s", type(error).__name__)
-        await self._messages.put(None)
+        if not self._left.is_set():
+            await self._messages.put(None)
 
     async def _receive(self) -> Message:
-        if not self._request:
-            await asyncio.Event().wait()  # a caller leaves by `aclose`
-        return self._request.pop()
+        if self._request:
+            return self._request.pop()
+        await self._left.wait()
+        return {"type": "http.disconnect"}
+
+    async def _send(self, message: Message) -> None:
+        if not self._left.is_set():
+            await self._messages.put(message)
 
     async def next(self) -> Message | None:
         """Return what the application sends next; None when it has ended."""
@@ -80,10 +90,19 @@ class _Call(httpx.AsyncByteStream):
             yield message.get("body", b"")
 
     async def aclose(self) -> None:
-        """End the call, unless it is answered: then what the application does after its answer goes on."""
-        if not self._answered:
-            self.task.cancel()
-            await asyncio.wait({self.task})
+        """End the call, unless it is answered: then what the application does after its answer goes on.
+
+        The application is told as a server tells it, by `http.disconnect`, upon which the proxy hangs up on the model; were it
+        cancelled at once, LiteLLM would leave tasks of its own behind, and they the connection.
+        """
+        if self._answered:
+            return
+        self._left.set()
+        if not self._messages.empty():
+            self._messages.get_nowait()  # lets go of who waits to send more
+        overdue = asyncio.get_running_loop().call_later(GRACE, self.task.cancel)
+        self.task.add_done_callback(lambda _: overdue.cancel())
+        await asyncio.wait({self.task})
 
 
 def _scope(request: httpx.Request) -> Scope:
@@ -91,7 +110,7 @@ def _scope(request: httpx.Request) -> Scope:
     outer = served() or {}
     return {
         "type": "http",
-        "asgi": {"version": "3.0", "spec_version": "2.4"},
+        "asgi": {"version": "3.0", "spec_version": "2.3"},
         "http_version": "1.1",
         "method": request.method,
         "scheme": request.url.scheme,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -36,7 +37,7 @@ class Model:
         self.asked: list[dict[str, Any]] = []
         self.headers: dict[str, str] = {}
         self.waits = False
-        self.left = False
+        self.left = threading.Event()
 
     async def answer(self, request: Request) -> Response:
         self.headers = dict(request.headers)
@@ -59,7 +60,7 @@ class Model:
             if self.waits:
                 await asyncio.Event().wait()
         finally:
-            self.left = True
+            self.left.set()
         end = (
             [{"error": self.error}]
             if self.error
@@ -204,8 +205,8 @@ def test_one_question_at_a_time_and_leaving_ends_it(client, model):
         assert [socket.receive_json()["type"] for _ in range(3)] == ["start", "token", "token"]
         socket.send_json({"question": "and?", "session_id": "s"})
         assert socket.receive_json()["code"] == "409"
-        assert not model.left
-    assert model.left
+        assert not model.left.is_set()
+    assert model.left.wait(5)
 
 
 def test_without_a_key_there_is_no_socket(client):

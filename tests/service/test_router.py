@@ -86,7 +86,7 @@ async def test_to_cancel_a_call_that_has_no_answer_yet_ends_it(door):
         begun.set()
         try:
             await receive()
-            await receive()  # the caller stays
+            await asyncio.Event().wait()
         finally:
             ended.set()
 
@@ -96,6 +96,25 @@ async def test_to_cancel_a_call_that_has_no_answer_yet_ends_it(door):
     await asyncio.wait({call})
     assert call.cancelled()
     assert ended.is_set()
+
+
+async def test_who_leaves_is_gone_for_the_application_as_a_client_of_the_servers_is():
+    begun, heard = asyncio.Event(), []
+
+    async def app(scope, receive, send):
+        await receive()
+        begun.set()
+        heard.append((await receive())["type"])
+        for number in range(3):
+            await send({"type": "http.response.start", "status": 200 + number, "headers": []})
+        heard.append("ended by itself")
+
+    call = asyncio.create_task(Router.inside(app).ask(asked(), {}))
+    await begun.wait()
+    call.cancel()
+    await asyncio.wait({call}, timeout=5)
+    assert call.cancelled()
+    assert heard == ["http.disconnect", "ended by itself"]
 
 
 async def test_what_follows_an_answer_is_not_cancelled(door):

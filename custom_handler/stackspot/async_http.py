@@ -17,6 +17,7 @@ import aiohttp
 import httpx
 from yarl import URL
 
+BUFFER = 64 * 1024  # aiohttp stops reading at the double of it
 KEEPALIVE = 30.0  # gateways commonly close a connection that was idle for 60 s
 
 _ERRORS: tuple[tuple[type[Exception], type[httpx.RequestError]], ...] = (  # the first that fits
@@ -33,7 +34,8 @@ class AsyncHttp:
     def __init__(self, tls: ssl.SSLContext) -> None:
         connector = aiohttp.TCPConnector(ssl=tls, limit=0, keepalive_timeout=KEEPALIVE)
         # One caller's cookies are nobody else's.
-        self._session = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
+        cookies = aiohttp.DummyCookieJar()
+        self._session = aiohttp.ClientSession(connector=connector, cookie_jar=cookies, read_bufsize=BUFFER)
         self._routes: dict[str, tuple[URL, str | None]] = {}
 
     async def post(self, url: str, headers: Mapping[str, str], content: bytes, timeout: httpx.Timeout) -> Answer:

@@ -226,6 +226,14 @@ def test_text_goes_out_with_its_frame():
     assert decoder.feed(b"\n") == [Text("c")]
 
 
+def test_text_that_arrived_with_an_error_comes_before_it():
+    decoder = ReplyDecoder()
+    assert decoder.feed(sse(*thin("a"), {"error": "no"}, *thin("b"))) == [Text("a")]
+    for raising in (decoder.check, decoder.flush, lambda: decoder.feed(b"")):
+        with pytest.raises(AgentFailed):
+            raising()
+
+
 def test_frames_that_cannot_be_read_cost_one_warning(caplog):
     with caplog.at_level(logging.DEBUG):
         read(sse("canary", "[1]", *thin("a"), "7"), 0)

@@ -53,6 +53,7 @@ TRANSLATED = [
     Translated(errors.RateLimited("m", retry_after=7), litellm.RateLimitError, 429),
     Translated(errors.CreditExhausted("m"), litellm.exceptions.PaymentRequiredError, 402),
     Translated(errors.AgentUnreachable("m"), litellm.ServiceUnavailableError, 503),
+    Translated(errors.JobStoreUnavailable("m"), litellm.ServiceUnavailableError, 503),
     Translated(errors.AgentTimeout("m"), litellm.Timeout, 504),
     Translated(errors.AgentRejected("m"), litellm.BadRequestError, 400),
     Translated(errors.AgentFailed("m"), litellm.BadGatewayError, 502),

@@ -52,9 +52,11 @@ def process(command: list[str], log: Path, cwd: Path = ROOT, **environ: str) -> 
             running.wait()
 
 
-def wait_for(log: Path, pattern: str, running: subprocess.Popen[bytes]) -> re.Match[str]:
+def wait_for(
+    log: Path, pattern: str, running: subprocess.Popen[bytes], seconds: float = START_SECONDS
+) -> re.Match[str]:
     """Wait until what a process printed matches."""
-    deadline = time.monotonic() + START_SECONDS
+    deadline = time.monotonic() + seconds
     while time.monotonic() < deadline and running.poll() is None:
         if found := re.search(pattern, log.read_text(errors="replace")):
             return found
@@ -150,17 +152,23 @@ def simulator(simulator_process: Simulator) -> Simulator:
 
 
 @contextlib.contextmanager
-def running_proxy(log: Path, config: str = "config.yaml", **environ: str) -> Iterator[Proxy]:
-    """Start the stock proxy as a user does by hand."""
+def running_proxy(log: Path, config: str = "config.yaml", workers: int = 1, **environ: str) -> Iterator[Proxy]:
+    """Start the stock proxy as a user does by hand, but with no limit that would make the tests wait for each other."""
     port = free_port()
     example = dict(re.findall(r"^(\w+)=(.+)$", (ROOT / ".env.example").read_text(), flags=re.MULTILINE))
     fixed = example | {
         "LITELLM_MASTER_KEY": MASTER_KEY,
         "STACKSPOT_LOG_LEVEL": "DEBUG",
         "STACKSPOT_JOBS_DIR": str(log.parent / "jobs"),
+        "STACKSPOT_REQUESTS_PER_MINUTE": "0",
+        "STACKSPOT_MAX_RETRIES": "0",
     }
     command = [str(BIN / "litellm"), "--config", config, "--host", "127.0.0.1", "--port", str(port)]
+    if workers > 1:  # uvicorn would kill a worker that takes 5 s to start, as on a busy machine
+        command += ["--num_workers", str(workers), "--timeout_worker_healthcheck", str(START_SECONDS * workers)]
     with process(command, log, **(fixed | environ)) as running:
+        # A worker says so when it is ready; a single one is its own master.
+        wait_for(log, rf"(Application startup complete[^$]*){{{workers}}}", running, START_SECONDS * workers)
         wait_for(log, "Uvicorn running on", running)
         yield Proxy(f"http://127.0.0.1:{port}", MASTER_KEY, log, running.pid)
 

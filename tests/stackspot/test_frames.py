@@ -20,6 +20,7 @@ from custom_handler.errors import (
     PromptTooLong,
     RateLimited,
     StackspotError,
+    TokenRefused,
 )
 from custom_handler.events import AgentEnd, Text, Usage
 from custom_handler.stackspot.frames import DEFAULT_RETRY_AFTER, ReplyDecoder, refusal
@@ -276,7 +277,7 @@ REFUSALS = [
         400,
         "INFERENCE_6001",
     ),
-    Refusal("a fresh token is refused", 401, None, AgentFailed, 502, "CLIENT_ID"),
+    Refusal("a fresh token is refused", 401, None, TokenRefused, 502, "CLIENT_ID"),
     Refusal("not shared", 403, "", AgentForbidden, 403, "not shared with this account"),
     Refusal("no such agent", 404, {"code": "AGENT_NOT_FOUND"}, AgentNotFound, 404, "GENAI_AGENT_ID"),
     Refusal("the account's limit", 429, LIMIT, RateLimited, 429, "INFERENCE_3008_CHAT_RATE_LIMIT_EXCEEDED"),

@@ -25,8 +25,11 @@ _HEALTH_PROBE = "litellm-internal-health-check"
 def read_turn(model: str, messages: object, call: Mapping[str, Any], settings: Settings) -> Turn:
     """Return the turn that a call of LiteLLM's asks for; raises RequestError and ConfigurationError."""
     params = call.get("litellm_params") or {}
+    body = (params.get("proxy_server_request") or {}).get("body") or {}
     return Turn(
-        request=ChatRequest.from_openai(messages, call.get("optional_params") or {}),
+        request=ChatRequest.from_openai(
+            _marked(messages, body), {**(call.get("optional_params") or {}), **_lost_parameters(body)}
+        ),
         agent_id=agent_id(model, params, settings),
         correlation_id=_correlation_id(headers_of(call), required=settings.require_correlation_id),
         timeout=_timeout(call.get("timeout"), settings.timeout),
@@ -45,6 +48,28 @@ def client_of(call: Mapping[str, Any]) -> str:
     headers = headers_of(call)
     said = "".join(filter(str.isprintable, headers.get("user-agent", "")))
     return repr(said[:60]) if said else "a client"
+
+
+def _marked(messages: object, body: Mapping[str, Any]) -> object:
+    """Mark the results of tools that failed; the proxy's bridge of /v1/messages leaves `is_error` out."""
+    failed = {
+        block.get("tool_use_id")
+        for message in body.get("messages") or ()
+        if isinstance(message, Mapping) and isinstance(content := message.get("content"), list)
+        for block in content
+        if isinstance(block, Mapping) and block.get("is_error") is True
+    }
+    if not failed or not isinstance(messages, list):
+        return messages
+    return [{**m, "is_error": True} if m.get("tool_call_id") in failed else m for m in messages]
+
+
+def _lost_parameters(body: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what the proxy's bridges leave out: /v1/messages the first, /v1/responses the second where there are no tools."""
+    choice = body.get("tool_choice")
+    if isinstance(choice, Mapping) and choice.get("disable_parallel_tool_use") is True:
+        return {"parallel_tool_calls": False}
+    return {"tool_choice": choice} if choice == "required" else {}
 
 
 def agent_id(model: str, params: Mapping[str, Any], settings: Settings) -> str:

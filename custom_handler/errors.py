@@ -4,13 +4,16 @@ StackspotError
 ├── RequestError                400  request   what the caller sent cannot be served
 ├── PromptTooLong               400  agent     the conversation does not fit into the agent's model
 ├── ConfigurationError          503  identity  a setting is missing or unusable
+├── JobStoreUnavailable         503  queue     jobs can be neither read nor written right now
 ├── IdentityError
 │   ├── CredentialsRefused      502  identity  Stackspot refuses the gateway's own credentials
 │   └── IdentityUnavailable     503  identity  no token can be had right now
 └── AgentError
+    ├── TokenRefused            502  agent     the agent refuses a token that is fresh
     ├── AgentForbidden          403  agent     the agent is not shared with this account
     ├── AgentNotFound           404  agent     there is no such agent
     ├── RateLimited             429  agent     the account's requests of this minute are used up
+    │   └── QueueFull           429  queue     the gateway keeps to the account's limits, and there is no place in time
     ├── CreditExhausted         402  agent     the account has no credit left
     ├── AgentUnreachable        503  agent     no connection, or it broke before an answer
     ├── AgentTimeout            504  agent     the agent stayed silent for too long
@@ -69,6 +72,14 @@ class ConfigurationError(StackspotError):
     where = "identity"
 
 
+class JobStoreUnavailable(StackspotError):
+    """The job store cannot be used: its disk is full, or Redis does not answer."""
+
+    status_code = 503
+    retryable = True
+    where = "queue"
+
+
 class IdentityError(StackspotError):
     """No token could be had from the identity service."""
 
@@ -92,6 +103,12 @@ class AgentError(StackspotError):
     """The agent, or the way to it, failed."""
 
 
+class TokenRefused(AgentError):
+    """HTTP 401 of the agent for a fresh token: never a 401, see CredentialsRefused."""
+
+    status_code = 502
+
+
 class AgentForbidden(AgentError):
     """HTTP 403 of the agent."""
 
@@ -109,6 +126,12 @@ class RateLimited(AgentError):
 
     status_code = 429
     retryable = True
+
+
+class QueueFull(RateLimited):
+    """The gateway's own queue has no place, or none in time; the agent was not asked."""
+
+    where = "queue"
 
 
 class CreditExhausted(AgentError):

@@ -19,7 +19,8 @@ from .events import ReplyEvent
 from .measures import Listeners
 from .settings import Settings
 from .stackspot.exchange import Steps
-from .stackspot.transport import OpenedAnswer, Transport
+from .stackspot.opened_answer import OpenedAnswer
+from .stackspot.transport import Transport
 
 PATIENCE = 10.0
 
@@ -36,7 +37,8 @@ class StackspotLLM(CustomLLM):  # type: ignore[misc]
         self.settings = settings or Settings.load()
         self.listeners = Listeners()
         self._ignored = IgnoredParameters()
-        self._transport = Transport(self.settings, self.listeners)
+        # Settings that somebody gave stand in no file that could have changed.
+        self._transport = Transport(self.settings, self.listeners, None if settings else Settings.reload)
 
     def completion(self, model: str, messages: list[Any], **call: Any) -> ModelResponse:
         """Ask the agent, and return its whole answer."""
@@ -73,7 +75,7 @@ class StackspotLLM(CustomLLM):  # type: ignore[misc]
         """Ask the agent, and yield its answer as it comes; what is wrong with the request is raised at once."""
         with replies.translated(model):
             steps, form = self._begin(model, messages, call)
-            return replies.ChunkStream(self._transport.adrive(steps), form)
+            return replies.ChunkStream(OpenedAnswer(self._transport.adrive(steps)), form)
 
     def embedding(self, model: str, *_: Any, **__: Any) -> NoReturn:
         """Refuse: an agent makes no embeddings."""

@@ -250,6 +250,7 @@ def litellm_error(error: StackspotError, model: str) -> Exception:
     if error.status_code == 504:
         more["exception_status_code"] = 504
     translated: Any = made(message=error.message, model=model, llm_provider=PROVIDER, **more)
+    translated.num_retries = 0  # the router's: whatever could help was tried again before
     if error.retry_after is not None:
         translated.headers = {"retry-after": str(max(1, round(error.retry_after)))}
     return translated  # type: ignore[no-any-return]

@@ -18,15 +18,15 @@ from typing import TYPE_CHECKING, Any
 from .emulation.answer import Answer
 from .emulation.prompt import corrected, render
 from .emulation.structured_output import JsonFormat
-from .errors import AgentTimeout, PromptTooLong, StackspotError
+from .errors import PromptTooLong, StackspotError
 from .events import AgentEnd, AgentEvent, Finish, ReplyEvent, Text, Usage
 from .measures import FirstText, Repaired, Tell, ToolCalled, nobody
 from .request import ChatRequest
 from .settings import Settings
+from .stackspot.deadline import Deadline
 from .stackspot.exchange import AgentCall, Emit, Read, Steps, open_answer
 from .stackspot.frames import ReplyDecoder
 
-FIRST_TEXT_TIMEOUT = 120.0
 CHARACTERS_A_TOKEN = 4
 REPEATED_CHARACTERS = 50_000
 SAFETY = 0.95
@@ -65,41 +65,20 @@ class Turn:
         """Ask the agent and tell its answer as events, of which the last one is a Finish; raises StackspotError."""
         log = CallLog(logger, {"correlation_id": self.correlation_id})
         try:
-            yield from _Talk(self, settings, _Deadline(clock, self.timeout), log, tell).steps()
+            yield from _Talk(self, settings, Deadline(self.timeout, clock), log, tell).steps()
         except StackspotError as error:
             log.error("%s (HTTP %d): %s", type(error).__name__, error.status_code, error.message)
             raise
 
 
-class _Deadline:
-    """The time that a turn may take."""
-
-    def __init__(self, clock: Callable[[], float], timeout: float) -> None:
-        self.timeout = timeout
-        self._clock = clock
-        self._started = clock()
-
-    def elapsed(self) -> float:
-        return self._clock() - self._started
-
-    def left(self) -> float:
-        return self.timeout - self.elapsed()
-
-    def check(self) -> None:
-        """Raise AgentTimeout once it is reached."""
-        if self.left() < 0:
-            raise _late("did not finish", self.timeout)
-
-
 class _Round:
     """One question to the agent and what is heard of its answer."""
 
-    def __init__(self, prompt: str, deadline: _Deadline, log: CallLog) -> None:
+    def __init__(self, prompt: str, deadline: Deadline, log: CallLog) -> None:
         self.characters = 0
         self.chunks = 0
         self._prompt_characters = len(prompt)
         self._deadline = deadline
-        self._started = deadline.elapsed()
         self._decoder = ReplyDecoder(log)
         self._end = AgentEnd()
 
@@ -114,6 +93,11 @@ class _Round:
         return _FINISH_REASONS.get(self.stop_reason or "") == "length"
 
     @property
+    def spoken(self) -> bool:
+        """Whether text came."""
+        return self.characters > 0
+
+    @property
     def withheld(self) -> bool:
         """Whether tokens were spent and no text came (contract, section 3)."""
         return not self.characters and self._end.usage is not None and self._end.usage.completion_tokens > 0
@@ -125,16 +109,17 @@ class _Round:
         """
         self._decoder.check()
         try:
-            chunk = yield Read()
+            chunk = yield Read(self._deadline.patience(spoken=self.spoken))
         except StackspotError:
             if self.stop_reason is None:
+                self._deadline.check(spoken=self.spoken)
                 raise
             chunk = None
         if chunk is None:
             return None
         self.chunks += 1
         text = self._take(self._decoder.feed(chunk))
-        self._check_time()
+        self._deadline.check(spoken=self.spoken)
         return text
 
     def last(self) -> str:
@@ -165,17 +150,6 @@ class _Round:
         self.characters += len(text)
         return text
 
-    def _check_time(self) -> None:
-        """Raise AgentTimeout once the agent is too late; empty frames do not count as an answer."""
-        silence = min(self._deadline.timeout, FIRST_TEXT_TIMEOUT)
-        if not self.characters and self._deadline.elapsed() - self._started > silence:
-            raise _late("said nothing", silence)
-        self._deadline.check()
-
-
-def _late(what: str, limit: float) -> AgentTimeout:
-    return AgentTimeout(f"The agent {what} within {limit:.0f} s: ask for less at once, or raise STACKSPOT_TIMEOUT.")
-
 
 def _tokens(characters: int) -> int:
     return -(-characters // CHARACTERS_A_TOKEN)
@@ -184,7 +158,7 @@ def _tokens(characters: int) -> int:
 class _Talk:
     """What is said between the gateway and the agent in one turn."""
 
-    def __init__(self, turn: Turn, settings: Settings, deadline: _Deadline, log: CallLog, tell: Tell) -> None:
+    def __init__(self, turn: Turn, settings: Settings, deadline: Deadline, log: CallLog, tell: Tell) -> None:
         self._turn = turn
         self._settings = settings
         self._deadline = deadline
@@ -204,7 +178,7 @@ class _Talk:
         except PromptTooLong as error:
             prompt = self._shorter(prompt, error)
             rest = yield from self._ask(prompt, answer)
-        if self._settings.repair and (fault := answer.fault()) and self._deadline.left() > LEAST_REPAIR_TIME:
+        if self._settings.repair and (fault := answer.fault()) and self._deadline.left(spoken=True) > LEAST_REPAIR_TIME:
             if rest:
                 yield Emit(rest)
             rest = []
@@ -231,13 +205,12 @@ class _Talk:
 
     def _ask(self, prompt: str, answer: Answer, *, hidden: bool = False) -> Generator[Any, Any, list[ReplyEvent]]:
         """Ask the agent and let the answer out as it comes, unless `hidden`; returns what the end of it completes."""
-        self._deadline.check()
+        self._deadline.check(spoken=True)
         heard = _Round(prompt, self._deadline, self._log)
         self._rounds.append(heard)
         turn = self._turn
-        yield from open_answer(
-            AgentCall(turn.agent_id, prompt, turn.correlation_id, self._deadline.left()), self._settings
-        )
+        call = AgentCall(turn.agent_id, prompt, turn.correlation_id)
+        yield from open_answer(call, self._settings, self._deadline, self._tell)
         self._log.info(
             "SSE connection open after %.3f s, prompt of %d characters", self._deadline.elapsed(), len(prompt)
         )

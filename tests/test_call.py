@@ -126,3 +126,34 @@ def test_a_health_probe_is_told_from_a_client():
     assert not is_health_probe({"litellm_params": {"metadata": {"user_api_key": "a-hash"}}})
     assert not is_health_probe({"litellm_params": None})
     assert not is_health_probe({})
+
+
+def claudes(**body: Any) -> dict[str, Any]:
+    """What LiteLLM passes of a request that came by /v1/messages."""
+    return {"litellm_params": {"proxy_server_request": {"body": body}}}
+
+
+def test_results_that_the_client_marked_as_errors_are_marked_again():
+    blocks = [
+        {"type": "tool_result", "tool_use_id": "a", "content": "1"},
+        {"type": "tool_result", "tool_use_id": "b", "content": "2", "is_error": True},
+        {"type": "tool_result", "tool_use_id": "c", "content": "3", "is_error": False},
+    ]
+    bridged = [HELLO[0], *({"role": "tool", "tool_call_id": name, "content": "…"} for name in "abc")]
+    call = claudes(messages=[{"role": "user", "content": "Olá"}, {"role": "user", "content": blocks}])
+    request = read_turn("stackspot-chat", bridged, call, Settings(agent_id=DEFAULT)).request
+    assert [message.get("is_error") for message in request.messages] == [None, None, True, None]
+    assert all("is_error" not in message for message in bridged)
+
+
+@pytest.mark.parametrize(
+    ("choice", "parallel"),
+    [
+        ({"type": "auto", "disable_parallel_tool_use": True}, False),
+        ({"type": "auto", "disable_parallel_tool_use": False}, True),
+        ("auto", True),
+        (None, True),
+    ],
+)
+def test_one_call_at_a_time_is_asked_for_in_anthropics_words_too(choice, parallel):
+    assert turn(**claudes(tool_choice=choice)).request.parameters.parallel_tool_calls is parallel

@@ -16,7 +16,19 @@ FLOORS = [  # from the ground up
     {"service", "report"},
     {"__init__", "cli", "__main__", "launcher"},
 ]
-NETWORK = {"httpx", "httpcore", "aiohttp", "requests", "urllib", "socket", "ssl", "http", "websockets"}
+NETWORK = {
+    "httpx",
+    "httpcore",
+    "aiohttp",
+    "requests",
+    "urllib",
+    "socket",
+    "ssl",
+    "http",
+    "websockets",
+    "redis",
+    "limits",
+}
 
 
 def rooms_of(module: Path, source: str) -> tuple[str, set[str], set[str]]:
@@ -73,6 +85,9 @@ def test_the_network_is_known_to_the_transport_and_the_simulators_server_only(mo
     door = {
         "stackspot/transport.py",
         "stackspot/async_http.py",
+        "stackspot/shared_ledger.py",
+        "service/jobs/redis_store.py",
+        "service/jobs/queue.py",
         "simulator/server.py",
         "launcher.py",
         "service/pings.py",

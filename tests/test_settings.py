@@ -158,3 +158,17 @@ def test_a_count_is_a_whole_number_above_zero(value):
 
 def test_a_count_is_read():
     assert Settings.from_mapping({"STACKSPOT_SESSION_TURNS": "3"}).session_turns == 3
+
+
+def test_the_settings_of_jobs_are_read():
+    given = {
+        "JOBS": "off",
+        "JOBS_WORK_HERE": "no",
+        "JOBS_WORKERS": "2",
+        "JOBS_LEASE": "1.5",
+        "REDIS_URL": "redis://:pw@h/0",
+    }
+    read = Settings.from_mapping(given)
+    assert (read.jobs, read.jobs_work_here, read.jobs_workers, read.jobs_lease) == (False, False, 2, 1.5)
+    assert read.redis_url == "redis://:pw@h/0"
+    assert "pw" not in repr(read)

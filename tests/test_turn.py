@@ -14,8 +14,9 @@ from custom_handler.events import Finish, ReplyEvent, Text, ToolCallArguments, T
 from custom_handler.request import ChatRequest, Tool
 from custom_handler.settings import Settings
 from custom_handler.stackspot.auth import Token
+from custom_handler.stackspot.deadline import FIRST_TEXT_TIMEOUT
 from custom_handler.stackspot.exchange import Emit, Head, NeedToken, Read, Send
-from custom_handler.turn import FIRST_TEXT_TIMEOUT, Turn
+from custom_handler.turn import Turn
 
 USER = {"role": "user", "content": "Olá"}
 TOOLS = (Tool("get_weather", "", {"type": "object"}),)

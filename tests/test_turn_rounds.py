@@ -85,7 +85,7 @@ class Agent:
     ) -> Agent:
         asked = ChatRequest(messages, tools, choice, Parameters(**parameters))
         turn = Turn(asked, "01ARZ3NDEKTSV4RRFFQ69G5FAV", "c-1", timeout)
-        steps = turn.steps(settings or Settings(), tell=self.told.append, clock=self.clock)
+        steps = turn.steps(settings or Settings(max_retries=0), tell=self.told.append, clock=self.clock)
         given: Any = None
         while True:
             try:

@@ -37,6 +37,16 @@ def run(port: int, config: Path) -> None:
 
 
 @main.command()
+@click.option("--config", default="config.yaml", show_default=True, type=click.Path(path_type=Path, exists=True))
+@click.option("--at-once", default=4, show_default=True, type=click.IntRange(min=1), help="Jobs at once.")
+def worker(config: Path, at_once: int) -> None:
+    """Work on jobs without serving: on any machine where REDIS_URL is that of the proxy, else beside the proxy."""
+    from ..service.jobs.alone import work  # noqa: PLC0415
+
+    raise SystemExit(asyncio.run(work(config, at_once)))
+
+
+@main.command()
 @click.option("--host", default="127.0.0.1", show_default=True)
 @click.option("--port", default=0, show_default=True, help="0 takes a free one.")
 def simulate(host: str, port: int) -> None:

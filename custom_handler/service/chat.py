@@ -41,7 +41,7 @@ def routes(router: Router, settings: Settings) -> APIRouter:
             return await _streamed(request, asked, _events, "text/event-stream")
         began = time.perf_counter()
         answer = await while_wanted(request, router.ask(asked.body(settings.default_model), caller_headers(request)))
-        return JSONResponse(_told(answer, time.perf_counter() - began), headers=passed_on(answer.headers))
+        return JSONResponse(told(answer, time.perf_counter() - began), headers=passed_on(answer.headers))
 
     @part.post("/chat/stream", dependencies=keyed)
     async def chat_stream(request: Request, asked: ChatRequest) -> Response:
@@ -68,7 +68,8 @@ def routes(router: Router, settings: Settings) -> APIRouter:
     return part
 
 
-def _told(answer: Answer, seconds: float) -> dict[str, Any]:
+def told(answer: Answer, seconds: float) -> dict[str, Any]:
+    """Tell an answer as the services do."""
     message = answer.completion["choices"][0]["message"]
     text = message.get("content") or ""
     return {

@@ -17,6 +17,7 @@ from ..handler import StackspotLLM, open_first
 from ..measures import Listeners
 from ..replies import PROVIDER, litellm_error
 from ..settings import Settings
+from .bodies import check_types
 from .checks import check_at_start, check_models
 from .config import Deployment, callbacks, deployments
 from .error_bodies import ErrorBodies
@@ -29,6 +30,8 @@ from .reserved_fields import refuse_reserved
 from .response_headers import ResponseHeaders, add_header
 from .shutdown import at_shutdown
 from .telemetry import Observer
+
+_CHATS = frozenset({"acompletion", "anthropic_messages", "aresponses"})
 
 
 class Plugin(Observer):
@@ -57,14 +60,19 @@ class Plugin(Observer):
         user_api_key_dict: Any,  # noqa: ARG002  LiteLLM passes it by name
         cache: Any,  # noqa: ARG002
         data: dict[str, Any],
-        call_type: str,  # noqa: ARG002
+        call_type: str,
     ) -> None:
-        """Refuse what only the operator may set, and what is nested too deep; called once a request, before any deployment is chosen."""
+        """Refuse what only the operator may set, what is nested too deep, and types at which the proxy would stumble.
+
+        Called once a request, before any deployment is chosen and before the proxy's bridges.
+        """
         request = data.get("proxy_server_request") or {}
         body = request.get("body") or data
         # The proxy leaves these out of the body that it keeps.
         refuse_reserved({**body, **dict.fromkeys(request.get("credential_fields") or ())})
         refuse_depth(body)
+        if call_type in _CHATS:
+            check_types(data)
 
     async def async_pre_call_deployment_hook(
         self, kwargs: dict[str, Any], call_type: CallTypes | None

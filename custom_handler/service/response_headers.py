@@ -1,4 +1,4 @@
-"""Headers that the plugin adds to the proxy's answers, on routes where the proxy itself drops them."""
+"""What the plugin does around a request: headers that the proxy drops on some routes, and an end for whatever is left open."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from contextvars import ContextVar
 
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from ..stackspot.opened_answer import closing_abandoned
 
 _headers: ContextVar[dict[str, str]] = ContextVar("stackspot_response_headers")
 
@@ -16,7 +18,7 @@ def add_header(name: str, value: str) -> None:
 
 
 class ResponseHeaders:
-    """ASGI middleware that carries out `add_header`; the dictionary is shared by all tasks of a request."""
+    """ASGI middleware that carries out `add_header`, and `closing_abandoned`; the dictionary is shared by all tasks of a request."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -34,6 +36,7 @@ class ResponseHeaders:
 
         reset = _headers.set(headers)
         try:
-            await self._app(scope, receive, send_with_headers if scope["type"] == "http" else send)
+            with closing_abandoned():
+                await self._app(scope, receive, send_with_headers if scope["type"] == "http" else send)
         finally:
             _headers.reset(reset)

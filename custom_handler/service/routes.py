@@ -9,6 +9,8 @@ from fastapi import FastAPI
 
 from ..settings import Settings
 from . import chat, playground, tracing, websocket
+from .jobs import routes as jobs
+from .jobs.service import Jobs
 from .middleware import wrap
 from .query_key import QueryKey
 from .router import Router
@@ -26,4 +28,6 @@ def install(proxy: Any, settings: Settings) -> None:
     )
     for part in parts:
         app.include_router(part)
+    if settings.jobs:
+        app.include_router(jobs.routes(Jobs.of_this_proxy(router, settings), settings))
     wrap(app, functools.partial(QueryKey, path=websocket.PATH))

@@ -8,15 +8,15 @@ while 128 kB wait: a slow client slows its agent. Errors are httpx's, as in the 
 from __future__ import annotations
 
 import asyncio
+import functools
 import ssl
 import urllib.request
 from collections.abc import Mapping
-from typing import Any
 
 import aiohttp
 import httpx
-from yarl import URL
 
+BUFFER = 64 * 1024  # aiohttp stops reading at the double of it
 KEEPALIVE = 30.0  # gateways commonly close a connection that was idle for 60 s
 
 _ERRORS: tuple[tuple[type[Exception], type[httpx.RequestError]], ...] = (  # the first that fits
@@ -33,16 +33,16 @@ class AsyncHttp:
     def __init__(self, tls: ssl.SSLContext) -> None:
         connector = aiohttp.TCPConnector(ssl=tls, limit=0, keepalive_timeout=KEEPALIVE)
         # One caller's cookies are nobody else's.
-        self._session = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
-        self._routes: dict[str, tuple[URL, str | None]] = {}
+        cookies = aiohttp.DummyCookieJar()
+        self._session = aiohttp.ClientSession(connector=connector, cookie_jar=cookies, read_bufsize=BUFFER)
+        self._proxy = functools.lru_cache(maxsize=100)(_environment_proxy)
 
     async def post(self, url: str, headers: Mapping[str, str], content: bytes, timeout: httpx.Timeout) -> Answer:
         """Send a request, and return its answer once the head is there; raises httpx's errors."""
         try:
-            target, proxy = self._route(url)
             limits = aiohttp.ClientTimeout(total=None, sock_connect=timeout.connect, sock_read=timeout.read)
             answer = await self._session.post(
-                target, data=content, headers=headers, timeout=limits, proxy=proxy, allow_redirects=False
+                url, data=content, headers=headers, timeout=limits, proxy=self._proxy(url), allow_redirects=False
             )
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise _as_httpx(error, url, timeout) from error
@@ -51,14 +51,6 @@ class AsyncHttp:
     async def aclose(self) -> None:
         """Close all connections."""
         await self._session.close()
-
-    def _route(self, url: str) -> tuple[URL, str | None]:
-        """Return the address, and the proxy that the environment names for it: looked up once, there are few agents."""
-        if url not in self._routes:
-            if len(self._routes) >= 1000:
-                self._routes.clear()
-            self._routes[url] = URL(url, encoded=True), _environment_proxy(url)
-        return self._routes[url]
 
 
 class Answer:
@@ -85,6 +77,7 @@ class Answer:
 
 
 def _environment_proxy(url: str) -> str | None:
+    """Return the proxy that the environment names for an address."""
     # aiohttp would look it up for every request, on a thread, and look for a .netrc besides.
     parts = httpx.URL(url)
     if not parts.host or urllib.request.proxy_bypass(parts.host):
@@ -92,12 +85,8 @@ def _environment_proxy(url: str) -> str | None:
     return urllib.request.getproxies().get(parts.scheme)
 
 
-def _as_httpx(error: Exception, url: str, timeout: httpx.Timeout) -> Exception:
-    if isinstance(error, httpx.InvalidURL):
-        return error
-    kind: Any = next((kind for known, kind in _ERRORS if isinstance(error, known)), httpx.ConnectError)
-    if isinstance(error, aiohttp.InvalidURL | ValueError):
+def _as_httpx(error: Exception, url: str, timeout: httpx.Timeout) -> httpx.RequestError:
+    if isinstance(error, ValueError):  # an address that is none
         return httpx.UnsupportedProtocol(str(error))
-    request = httpx.Request("POST", url, extensions={"timeout": timeout.as_dict()})
-    made: Exception = kind(str(error), request=request)
-    return made
+    kind = next((kind for known, kind in _ERRORS if isinstance(error, known)), httpx.ConnectError)
+    return kind(str(error), request=httpx.Request("POST", url, extensions={"timeout": timeout.as_dict()}))

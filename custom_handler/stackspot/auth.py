@@ -7,23 +7,26 @@ cancellation can then abort it for the others, and no loop or lock is bound to i
 
 from __future__ import annotations
 
+import copy
 import logging
-import os
+import math
 import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import jwt
 
-from ..errors import CredentialsRefused, IdentityUnavailable, StackspotError
+from ..errors import ConfigurationError, CredentialsRefused, IdentityUnavailable, StackspotError
 from ..measures import Tell, TokenCall, nobody
 from ..settings import Settings
 
-RENEW_BEFORE_END = 60.0
+RENEW_BEFORE_END = 300.0
 UNKNOWN_LIFETIME = 300.0
+LONGEST_LIFETIME = 86_400.0
+REMEMBER_FAILURE = 5.0
 
 logger = logging.getLogger(__name__)
 
@@ -78,17 +81,59 @@ def _lifetime(answer: Mapping[str, Any]) -> float:
     """
     try:
         claims = jwt.decode(answer["access_token"], options={"verify_signature": False})
-        return max(0.0, float(claims["exp"]) - float(claims["iat"]))
-    except (jwt.PyJWTError, KeyError, TypeError, ValueError):
-        pass
-    try:
-        return max(0.0, float(answer["expires_in"]))
-    except (KeyError, TypeError, ValueError):
-        return UNKNOWN_LIFETIME
+        seconds = float(claims["exp"]) - float(claims["iat"])
+    except (jwt.PyJWTError, KeyError, TypeError, ValueError, OverflowError):
+        try:
+            seconds = float(answer["expires_in"])
+        except (KeyError, TypeError, ValueError, OverflowError):
+            return UNKNOWN_LIFETIME
+    return UNKNOWN_LIFETIME if math.isnan(seconds) else min(max(0.0, seconds), LONGEST_LIFETIME)
+
+
+class Credentials:
+    """What tokens are asked with: the settings, and where these are refused, what their files hold by then.
+
+    `ask` makes one token call and raises StackspotError; `reread` reads the files again.
+    """
+
+    def __init__(
+        self, settings: Settings, ask: Callable[[Settings], Token], reread: Callable[[], Settings] | None = None
+    ) -> None:
+        self._settings = settings
+        self._ask = ask
+        self._reread = reread
+
+    def fetch(self) -> Token:
+        """Get a token; a new client key ends the old one at once, so a refusal may mean that there is one."""
+        try:
+            return self._ask(self._settings)
+        except CredentialsRefused:
+            renewed = self._renewed()
+            if renewed == self._settings:
+                raise
+        token = self._ask(renewed)
+        logger.info("The credentials were read again: the new ones are good")
+        self._settings = renewed
+        return token
+
+    def _renewed(self) -> Settings:
+        """Read the credentials again; what cannot be read has not changed."""
+        try:
+            found = self._reread() if self._reread else self._settings
+        except ConfigurationError as error:
+            logger.warning("The credentials cannot be read again: %s", error)
+            return self._settings
+        if found.missing():
+            return self._settings
+        return replace(self._settings, client_id=found.client_id, client_secret=found.client_secret, realm=found.realm)
 
 
 class TokenStore:
-    """The one token of a realm and client id, renewed a minute before its end (or at half a short life).
+    """The one token of a realm and client id.
+
+    It is renewed from five minutes before its end, or a quarter of a shorter life, and serves meanwhile: only where there is
+    no living token do callers wait. A token that the agent refused is dead. A call that failed is not made again for
+    `REMEMBER_FAILURE` seconds; who cannot do without a token is given its error.
 
     `fetch` makes the token call, blocking, and raises StackspotError; `clock` counts seconds.
     """
@@ -99,52 +144,75 @@ class TokenStore:
         self._fetch = fetch
         self._tell = tell
         self._clock = clock
-        self._forget()
+        self.forget()
 
-    def _forget(self) -> None:
-        self._pid = os.getpid()
+    def forget(self) -> None:
+        """Begin anew, as a fork's child must: it has neither the thread of its parent nor a lock that is sure to open."""
         self._lock = threading.Lock()
         self._token: Token | None = None
-        self._renew_at = 0.0
+        self._renew_at = self._dies_at = self._retry_at = -math.inf
+        self._failure = StackspotError("There was no token call.")
         self._pending: Future[Token] | None = None
 
     def request(self, refused: Token | None = None) -> Future[Token]:
         """Promise a valid token; `refused` is one that the agent has just turned down, and which is not given again."""
-        if self._pid != os.getpid():  # after a fork neither the lock nor the thread of the parent can be relied on
-            self._forget()
         with self._lock:
-            if self._token is not None and self._token is not refused and self._clock() < self._renew_at:
+            now = self._clock()
+            if self._token is not None and (self._token is refused or now >= self._dies_at):
+                self._token = None
+            if self._pending is None and now >= self._retry_at and (self._token is None or now >= self._renew_at):
+                self._begin()
+            if self._token is not None:
                 return _kept(self._token)
-            if self._pending is None:
-                self._pending = Future()
-                self._pending.set_running_or_notify_cancel()
-                threading.Thread(target=self._renew, args=(self._pending,), name="stackspot-token", daemon=True).start()
-            return self._pending
+            return self._pending or _failed(self._failure)
+
+    def _begin(self) -> None:
+        promise: Future[Token] = Future()
+        promise.set_running_or_notify_cancel()
+        threading.Thread(target=self._renew, args=(promise,), name="stackspot-token", daemon=True).start()
+        self._pending = promise
 
     def _renew(self, promise: Future[Token]) -> None:
         started = self._clock()
         try:
             token = self._fetch()
         except BaseException as error:  # noqa: BLE001  every waiting caller must hear of it
-            logger.error(
-                "Authentication failed: %s", error if isinstance(error, StackspotError) else type(error).__name__
-            )
-            with self._lock:
-                self._pending = None
+            self._note_failure(error, self._clock() - started)
             promise.set_exception(error)
-            self._tell(TokenCall(self._clock() - started, succeeded=False))
             return
         seconds = self._clock() - started
         logger.info("Authentication succeeded in %.3f s, the token lives %.0f s", seconds, token.lifetime)
         with self._lock:
-            self._token = token
-            self._renew_at = started + token.lifetime - min(RENEW_BEFORE_END, token.lifetime / 2)
-            self._pending = None
+            self._token, self._pending = token, None
+            self._dies_at = started + token.lifetime
+            self._renew_at = self._dies_at - min(RENEW_BEFORE_END, token.lifetime / 4)
         promise.set_result(token)
         self._tell(TokenCall(seconds, succeeded=True))
+
+    def _note_failure(self, error: BaseException, seconds: float) -> None:
+        logger.error("Authentication failed: %s", error if isinstance(error, StackspotError) else type(error).__name__)
+        if isinstance(error, IdentityUnavailable):
+            error.retry_after = REMEMBER_FAILURE
+        with self._lock:
+            self._pending, self._failure = None, _to_remember(error)
+            self._retry_at = self._clock() + REMEMBER_FAILURE
+        self._tell(TokenCall(seconds, succeeded=False))
 
 
 def _kept(token: Token) -> Future[Token]:
     promise: Future[Token] = Future()
     promise.set_result(token)
+    return promise
+
+
+def _to_remember(error: BaseException) -> StackspotError:
+    if isinstance(error, StackspotError):
+        return error
+    return IdentityUnavailable(f"The token call failed ({type(error).__name__}): the gateway's log says how.")
+
+
+def _failed(error: StackspotError) -> Future[Token]:
+    """Give the remembered error to one more caller: a copy, for one that is raised many times would keep all their frames."""
+    promise: Future[Token] = Future()
+    promise.set_exception(copy.copy(error))
     return promise

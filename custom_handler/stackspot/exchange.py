@@ -1,20 +1,29 @@
 """What one call of the agent needs, step by step, as a generator: `transport` carries the steps out, blocking or awaiting.
 
-NeedToken ──▶ Send ──▶ 200 ──▶ Read … Read ──▶ end of the answer
-               │ 401, the first time: NeedToken with the refused token, and Send again
-               └ any other status: StackspotError
+NeedToken ──▶ NeedSlot ──▶ Send ──▶ 200 ──▶ Read … Read ──▶ end of the answer
+                            │ 401, the first time: NeedToken with the refused token, and Send again
+                            │ 429: Throttled, and again from the beginning; NeedSlot waits until the pause is over
+                            │ 5xx, 408, no connection: Sleep, and again from the beginning, while there is time
+                            └ any other status: StackspotError
 """
 
 from __future__ import annotations
 
+import itertools
 import json
+import random
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeAlias, TypeVar
 
+from ..errors import AgentError, QueueFull, RateLimited
+from ..measures import Retried, Tell, nobody
 from ..settings import Settings
 from .auth import Token
-from .frames import refusal
+from .deadline import Deadline
+from .frames import refusal, retry_after
+
+BACKOFF = 0.5
 
 Event = TypeVar("Event")
 
@@ -24,6 +33,30 @@ class NeedToken:
     """Answered with a Token that is not the refused one."""
 
     refused: Token | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NeedSlot:
+    """Answered with None once the call may be sent, or with QueueFull; `patience` is how many seconds it may wait.
+
+    The place is kept until the exchange hangs up; needing a slot again keeps it, and spends another request of the minute.
+    """
+
+    patience: float
+
+
+@dataclass(frozen=True, slots=True)
+class Throttled:
+    """Answered with None: the agent refused for too many requests, and named the seconds to wait, or None."""
+
+    seconds: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Sleep:
+    """Answered with None after so many seconds."""
+
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +74,13 @@ class Send:
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """Answered with the next bytes of the answer, or with None at its end."""
+    """Answered with the next bytes of the answer, or with None at its end.
+
+    `timeout` is the number of seconds without a byte after which the agent is given up; a blocking reader waits for as long
+    as the request's own timeout says, which cannot be changed once an answer has begun.
+    """
+
+    timeout: float = float("inf")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,25 +106,69 @@ class AgentCall:
     agent_id: str
     prompt: str = field(repr=False)
     correlation_id: str
-    timeout: float
 
 
-Step: TypeAlias = NeedToken | Send | Read | Emit[Event]
+Step: TypeAlias = NeedToken | NeedSlot | Throttled | Sleep | Send | Read | Emit[Event]
 Steps: TypeAlias = Generator[Step[Event], Any, None]
 
 
-def open_answer(call: AgentCall, settings: Settings) -> Generator[Step[Any], Any, None]:
-    """Go to the point where the answer can be read; a refused token is renewed once, and the call is made once more."""
+def open_answer(
+    call: AgentCall, settings: Settings, deadline: Deadline, tell: Tell = nobody
+) -> Generator[Step[Any], Any, None]:
+    """Go to the point where the answer can be read, in several attempts where that may help and there is time for it."""
+    failure: AgentError | None = None
+    for attempt in itertools.count():
+        try:
+            yield from _attempt(call, settings, deadline, first=not attempt)
+        except QueueFull as full:
+            raise failure or full from None
+        except AgentError as error:
+            failure = error
+        else:
+            return
+        delay = _delay(failure, attempt)
+        if not failure.retryable or attempt >= settings.max_retries or delay >= deadline.left():
+            raise failure
+        tell(Retried(type(failure).__name__))
+        if delay:
+            yield Sleep(delay)
+
+
+def _delay(error: AgentError, attempt: int) -> float:
+    """Wait longer each time, and not all callers equally long; the pause after a 429 is the queue's."""
+    if isinstance(error, RateLimited):
+        return 0.0
+    backoff: float = BACKOFF * 2**attempt * random.uniform(0.5, 1)  # noqa: S311
+    return max(error.retry_after or 0.0, backoff)
+
+
+def _attempt(
+    call: AgentCall, settings: Settings, deadline: Deadline, *, first: bool
+) -> Generator[Step[Any], Any, None]:
+    """Make the call once, and once more with another token where the first one is refused."""
     token = yield NeedToken()
-    head: Head = yield _request(call, settings, token)
+    head = yield from _send(call, settings, deadline, token, first=first)
     if head.status == 401:
         token = yield NeedToken(refused=token)
-        head = yield _request(call, settings, token)
+        head = yield from _send(call, settings, deadline, token, first=False)
     if head.status != 200:
-        raise refusal(head.status, _decoded(head.body), head.headers)
+        error = refusal(head.status, _decoded(head.body), head.headers)
+        if isinstance(error, RateLimited):
+            yield Throttled(retry_after(head.headers))
+        raise error
 
 
-def _request(call: AgentCall, settings: Settings, token: Token) -> Send:
+def _send(
+    call: AgentCall, settings: Settings, deadline: Deadline, token: Token, *, first: bool
+) -> Generator[Step[Any], Any, Head]:
+    yield NeedSlot(max(0.0, min(settings.queue_timeout, deadline.left(spoken=first))))
+    if first:
+        deadline.begin()
+    head: Head = yield _request(call, settings, token, deadline.patience(spoken=False))
+    return head
+
+
+def _request(call: AgentCall, settings: Settings, token: Token, timeout: float) -> Send:
     """Build the request with the four fields of every call (contract, section 2).
 
     It always asks for a stream: the platform's gateway drops a call that does not at 120 seconds.
@@ -104,7 +187,7 @@ def _request(call: AgentCall, settings: Settings, token: Token) -> Send:
     }
     url = f"{settings.inference_url}/v1/agent/{call.agent_id}/chat"
     content = json.dumps(body, ensure_ascii=False).encode("utf-8", errors="replace")
-    return Send(url, headers, content, call.timeout)
+    return Send(url, headers, content, timeout)
 
 
 def _decoded(body: bytes) -> object:

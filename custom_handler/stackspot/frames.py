@@ -18,6 +18,7 @@ from ..errors import (
     PromptTooLong,
     RateLimited,
     StackspotError,
+    TokenRefused,
 )
 from ..events import AgentEnd, AgentEvent, Text, Usage
 from .sse import SseDecoder
@@ -25,7 +26,7 @@ from .sse import SseDecoder
 DEFAULT_RETRY_AFTER = 10.0
 
 _BY_STATUS: Mapping[int, tuple[type[StackspotError], str]] = {
-    401: (AgentFailed, "The agent refuses a fresh token{said}: check that CLIENT_ID may use this agent."),
+    401: (TokenRefused, "The agent refuses a fresh token{said}: check that CLIENT_ID may use this agent."),
     403: (AgentForbidden, "The agent is not shared with this account{said}: check its id, and share it in the portal."),
     404: (AgentNotFound, "There is no such agent{said}: check GENAI_AGENT_ID or the model's agent id."),
     408: (AgentTimeout, "The platform's gateway gave the agent up{said}: try again, or ask for less at once."),
@@ -185,7 +186,7 @@ def refusal(status: int, body: object, headers: Mapping[str, str]) -> StackspotE
     if "CREDIT LIMIT" in details.upper():
         return CreditExhausted("The Stackspot account has no credit left: its holder can add some in the portal.")
     if status == 429 or "RATE_LIMIT" in code:
-        wait = _retry_after(headers)
+        wait = retry_after(headers) or DEFAULT_RETRY_AFTER
         return RateLimited(
             f"The Stackspot account's requests are used up{said}: try again in {wait:.0f} s.", retry_after=wait
         )
@@ -196,17 +197,19 @@ def refusal(status: int, body: object, headers: Mapping[str, str]) -> StackspotE
             limit=limit,
             actual=actual,
         )
-    return _by_status(status, said)
+    return _by_status(status, said, retry_after(headers))
 
 
-def _by_status(status: int, said: str) -> StackspotError:
+def _by_status(status: int, said: str, wait: float | None) -> StackspotError:
     if status in _BY_STATUS:
         kind, message = _BY_STATUS[status]
         return kind(message.format(said=said))
     if status < 500:
         return AgentRejected(f"The agent refuses the request with HTTP {status}{said}.")
     kept = status if status in {500, 502, 503, 504} else 502
-    return AgentFailed(f"The agent's side failed with HTTP {status}{said}: try again.", status_code=kept)
+    return AgentFailed(
+        f"The agent's side failed with HTTP {status}{said}: try again.", status_code=kept, retry_after=wait
+    )
 
 
 def _code_and_details(body: object) -> tuple[str, str]:
@@ -218,8 +221,9 @@ def _code_and_details(body: object) -> tuple[str, str]:
     return shown, str(body.get("details") or "")
 
 
-def _retry_after(headers: Mapping[str, str]) -> float:
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Return the seconds that an answer asks to wait; None where it does not say, or names a date."""
     try:
         return min(max(1.0, float(headers.get("retry-after", ""))), 3600.0)
     except ValueError:
-        return DEFAULT_RETRY_AFTER
+        return None

@@ -4,23 +4,38 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import ssl
+import sys
+import time
 import weakref
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
+import anyio
 import httpx
 
-from ..errors import AgentFailed, AgentTimeout, AgentUnreachable, IdentityUnavailable, StackspotError
+from ..errors import (
+    AgentFailed,
+    AgentTimeout,
+    AgentUnreachable,
+    ConfigurationError,
+    IdentityUnavailable,
+    StackspotError,
+)
 from ..measures import Tell, nobody
 from ..settings import Settings
 from .async_http import Answer, AsyncHttp
-from .auth import Token, TokenStore, read_token, token_form, token_url
-from .exchange import Emit, Head, NeedToken, Send, Step, Steps
+from .auth import Credentials, Token, TokenStore, read_token, token_form, token_url
+from .exchange import Emit, Head, NeedSlot, NeedToken, Read, Send, Sleep, Step, Steps, Throttled
+from .ledger import Ledger, LocalLedger
+from .limiter import Limiter, Place
 
 CONNECT_TIMEOUT = 10.0
-SILENCE_TIMEOUT = 120.0
 TOKEN_TIMEOUT = 30.0
 REFUSAL_BYTES = 64 * 1024
+
+_FORESEEN = (httpx.HTTPError, httpx.InvalidURL, StackspotError, TimeoutError)
 
 Event = TypeVar("Event")
 
@@ -28,20 +43,30 @@ Event = TypeVar("Event")
 class Transport:
     """The connections to Stackspot, kept alive between calls: one pool for all threads, and one for each event loop."""
 
-    def __init__(self, settings: Settings, tell: Tell = nobody) -> None:
-        self._settings = settings
-        self._tls = httpx.create_ssl_context()  # reads all the certificates of the machine: once is enough
+    def __init__(self, settings: Settings, tell: Tell = nobody, reread: Callable[[], Settings] | None = None) -> None:
+        self._tls = _tls(settings.ca_bundle)  # reads all the certificates of the machine: once is enough
         self._limits = httpx.Limits(max_connections=None, max_keepalive_connections=100, keepalive_expiry=60.0)
+        self.tokens = TokenStore(Credentials(settings, self._ask_token, reread).fetch, tell)
+        self._limiter = Limiter(settings, _ledger(settings), tell)
+        self._forget()
+        _after_fork(self._forget_all)
+
+    def _forget(self) -> None:
         self._client: httpx.Client | None = None
         self._aclients: dict[asyncio.AbstractEventLoop, tuple[AsyncHttp, AsyncGenerator[None, None]]] = {}
-        self.tokens = TokenStore(self._fetch_token, tell)
+
+    def _forget_all(self) -> None:
+        """Begin anew in a fork's child: two processes cannot speak over one connection."""
+        self._forget()
+        self.tokens.forget()
+        self._limiter.forget()
 
     def drive(self, steps: Steps[Event]) -> Iterator[Sequence[Event]]:
         """Carry out the steps, blocking; yields the events that arrive together. Closing the iterator hangs up."""
         if self._client is None:
             self._client = httpx.Client(verify=self._tls, limits=self._limits)
             weakref.finalize(self, self._client.close)
-        line = _Line(self._client, self.tokens)
+        line = _Line(self._client, self.tokens, Place(self._limiter))
         try:
             step = _advance(steps, None)
             while step is not None:
@@ -55,7 +80,7 @@ class Transport:
 
     async def adrive(self, steps: Steps[Event]) -> AsyncGenerator[Sequence[Event], None]:
         """Carry out the steps on the running loop; the async twin of `drive`."""
-        line = _AsyncLine(await self._aclient(), self.tokens)
+        line = _AsyncLine(await self._aclient(), self.tokens, Place(self._limiter))
         try:
             step = _advance(steps, None)
             while step is not None:
@@ -84,63 +109,55 @@ class Transport:
             del self._aclients[loop]
             await client.aclose()
 
-    def _fetch_token(self) -> Token:
+    def _ask_token(self, settings: Settings) -> Token:
         """Make the token call; raises IdentityError, or ConfigurationError where a credential is missing."""
-        self._settings.require_credentials()
-        url = token_url(self._settings)
+        settings.require_credentials()
+        url = token_url(settings)
         try:
-            answer = httpx.post(url, data=token_form(self._settings), timeout=TOKEN_TIMEOUT, verify=self._tls)
+            answer = httpx.post(url, data=token_form(settings), timeout=TOKEN_TIMEOUT, verify=self._tls)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise IdentityUnavailable(f"The identity service cannot be reached: {_reason(error, url)}.") from error
         with contextlib.suppress(ValueError):
-            return read_token(answer.status_code, answer.json(), self._settings)
-        return read_token(answer.status_code, None, self._settings)
+            return read_token(answer.status_code, answer.json(), settings)
+        return read_token(answer.status_code, None, settings)
 
 
-class OpenedAnswer(AsyncIterator[Sequence[Event]]):
-    """An answer that is waited for until it begins, so that what fails before is raised before a client is told 200.
-
-    An agent may take longer to begin than a client can be left without a sign: after `patience` seconds the answer counts as
-    opened, and its first events, or its error, come when it is read.
-    """
-
-    def __init__(self, batches: AsyncGenerator[Sequence[Event], None]) -> None:
-        self._batches = batches
-        self._first: asyncio.Task[Sequence[Event]] | None = None
-
-    async def wait(self, patience: float) -> None:
-        """Wait for the first events; raises StackspotError."""
-        self._first = asyncio.ensure_future(anext(self._batches))
+def _tls(ca_bundle: str) -> ssl.SSLContext:
+    """Trust the authorities of certifi (or of SSL_CERT_FILE), of the system, and of a file of the operator's."""
+    context = httpx.create_ssl_context()
+    context.load_default_certs()
+    if ca_bundle:
         try:
-            done, _ = await asyncio.wait({self._first}, timeout=patience)
-        except asyncio.CancelledError:
-            await self.aclose()
-            raise
-        if done and (error := self._first.exception()) is not None:
-            raise error
+            context.load_verify_locations(cafile=ca_bundle)
+        except OSError as error:
+            raise ConfigurationError(
+                f"STACKSPOT_CA_BUNDLE is {ca_bundle!r}: it is no file of PEM certificates ({type(error).__name__})."
+            ) from None
+    return context
 
-    async def __anext__(self) -> Sequence[Event]:
-        """Return the events that arrived together."""
-        if (first := self._first) is not None:
-            self._first = None
-            return await first
-        return await anext(self._batches)
 
-    async def aclose(self) -> None:
-        """Hang up."""
-        if (first := self._first) is not None:
-            self._first = None
-            first.cancel()
-            await asyncio.wait({first})
-        await self._batches.aclose()
+def _after_fork(begin_anew: Callable[[], None]) -> None:
+    """Have a method called in the child of every fork, for as long as its object lives."""
+    if sys.platform != "win32":
+        method = weakref.WeakMethod(begin_anew)
+        os.register_at_fork(after_in_child=lambda: (known := method()) and known())
+
+
+def _ledger(settings: Settings) -> Ledger:
+    if not settings.redis_url and not settings.redis_host:
+        return LocalLedger(time.monotonic)
+    from .shared_ledger import SharedLedger  # noqa: PLC0415  only who shares a quota needs Redis
+
+    return SharedLedger(settings, time.monotonic)
 
 
 class _Line:
     """The connection of one exchange, blocking."""
 
-    def __init__(self, client: httpx.Client, tokens: TokenStore) -> None:
+    def __init__(self, client: httpx.Client, tokens: TokenStore, place: Place) -> None:
         self._client = client
         self._tokens = tokens
+        self._place = place
         self._answer: httpx.Response | None = None
 
     def perform(self, step: Step[Any]) -> object:
@@ -149,15 +166,22 @@ class _Line:
             match step:
                 case NeedToken(refused):
                     return self._tokens.request(refused).result()
+                case NeedSlot(patience):
+                    self._place.request(patience).result()
+                case Throttled(seconds):
+                    self._place.throttle(seconds)
+                case Sleep(seconds):
+                    time.sleep(seconds)
                 case Send():
                     return self._send(step)
-                case _:
+                case Read():
                     return next(self._chunks, None)
-        except (httpx.HTTPError, httpx.InvalidURL, StackspotError) as error:
+        except _FORESEEN as error:
             return _told(error, step)
+        return None
 
     def _send(self, step: Send) -> Head:
-        self.hang_up()
+        self._close()
         request = self._client.build_request(
             "POST", step.url, headers=step.headers, content=step.content, timeout=_timeout(step)
         )
@@ -165,17 +189,22 @@ class _Line:
         self._chunks = answer.iter_bytes()
         return _head(answer, b"" if answer.status_code == 200 else _whole(self._chunks))
 
-    def hang_up(self) -> None:
+    def _close(self) -> None:
         if self._answer is not None:
             self._answer.close()
+
+    def hang_up(self) -> None:
+        self._place.leave()
+        self._close()
 
 
 class _AsyncLine:
     """The connection of one exchange on the running loop; the async twin of `_Line`."""
 
-    def __init__(self, client: AsyncHttp, tokens: TokenStore) -> None:
+    def __init__(self, client: AsyncHttp, tokens: TokenStore, place: Place) -> None:
         self._client = client
         self._tokens = tokens
+        self._place = place
         self._answer: Answer | None = None
 
     async def perform(self, step: Step[Any]) -> object:
@@ -184,21 +213,33 @@ class _AsyncLine:
             match step:
                 case NeedToken(refused):
                     return await asyncio.wrap_future(self._tokens.request(refused))
+                case NeedSlot(patience):
+                    await asyncio.wrap_future(self._place.request(patience))
+                case Throttled(seconds):
+                    self._place.throttle(seconds)
+                case Sleep(seconds):
+                    await asyncio.sleep(seconds)
                 case Send():
                     return await self._send(step)
-                case _:
-                    return None if self._answer is None else await self._answer.read()
-        except (httpx.HTTPError, httpx.InvalidURL, StackspotError) as error:
+                case Read(timeout):
+                    with anyio.fail_after(timeout):
+                        return None if self._answer is None else await self._answer.read()
+        except _FORESEEN as error:
             return _told(error, step)
+        return None
 
     async def _send(self, step: Send) -> Head:
-        await self.hang_up()
+        await self._close()
         self._answer = answer = await self._client.post(step.url, step.headers, step.content, _timeout(step))
         return Head(answer.status, answer.headers, b"" if answer.status == 200 else await _awhole(answer))
 
-    async def hang_up(self) -> None:
+    async def _close(self) -> None:
         if self._answer is not None:
             await self._answer.aclose()
+
+    async def hang_up(self) -> None:
+        self._place.leave()
+        await self._close()
 
 
 def _advance(steps: Steps[Event], answer: object) -> Step[Event] | None:
@@ -210,8 +251,7 @@ def _advance(steps: Steps[Event], answer: object) -> Step[Event] | None:
 
 
 def _timeout(step: Send) -> httpx.Timeout:
-    silence = min(SILENCE_TIMEOUT, step.timeout)
-    return httpx.Timeout(silence, connect=min(CONNECT_TIMEOUT, silence), pool=None)
+    return httpx.Timeout(step.timeout, connect=min(CONNECT_TIMEOUT, step.timeout), pool=None)
 
 
 def _head(answer: httpx.Response, body: bytes) -> Head:
@@ -236,9 +276,10 @@ def _told(error: Exception, step: Step[Any]) -> StackspotError:
     """Translate what the network did into an error that a client can be shown."""
     if isinstance(error, StackspotError):
         return error
+    if isinstance(step, Read) and isinstance(error, TimeoutError):
+        return _silent(step.timeout)
     if isinstance(error, httpx.TimeoutException) and not isinstance(error, httpx.ConnectTimeout):
-        silence = error.request.extensions["timeout"]["read"]
-        return AgentTimeout(f"The agent sent nothing for {silence:.3g} s: try again, or ask for less at once.")
+        return _silent(error.request.extensions["timeout"]["read"])
     if isinstance(step, Send):
         return AgentUnreachable(
             f"The agent cannot be reached: {_reason(error, step.url)}. Check STACKSPOT_INFERENCE_URL and the proxy."
@@ -246,7 +287,16 @@ def _told(error: Exception, step: Step[Any]) -> StackspotError:
     return AgentFailed(f"The connection to the agent broke within its answer ({type(error).__name__}): try again.")
 
 
+def _silent(seconds: float) -> AgentTimeout:
+    return AgentTimeout(
+        f"The agent sent nothing for {max(0.1, round(seconds, 1)):g} s: try again, or ask for less at once."
+    )
+
+
 def _reason(error: Exception, url: str) -> str:
     with contextlib.suppress(httpx.InvalidURL):
         url = httpx.URL(url).host or url
-    return f"{url}: {str(error) or type(error).__name__}"
+    said = str(error) or type(error).__name__
+    if "CERTIFICATE_VERIFY_FAILED" in said:
+        said += " Name the file of your organisation's certificate authority in STACKSPOT_CA_BUNDLE"
+    return f"{url}: {said}"

@@ -5,7 +5,9 @@ These tests run in `.venv-clients`, with today's client libraries and without Li
 
 from __future__ import annotations
 
+import atexit
 import contextlib
+import json
 import os
 import re
 import socket
@@ -18,6 +20,8 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import jsonschema
+import openai
 import pytest
 
 from .providers import Providers, running_providers
@@ -26,6 +30,8 @@ ROOT = Path(__file__).resolve().parents[2]
 BIN = ROOT / ".venv" / "bin"
 MASTER_KEY = f"sk-{uuid.uuid4().hex}"
 START_SECONDS = 120
+WEB = httpx.Client(timeout=60, trust_env=False)  # one for all: to make one costs more than most requests
+atexit.register(WEB.close)
 
 
 @contextlib.contextmanager
@@ -46,9 +52,11 @@ def process(command: list[str], log: Path, cwd: Path = ROOT, **environ: str) -> 
             running.wait()
 
 
-def wait_for(log: Path, pattern: str, running: subprocess.Popen[bytes]) -> re.Match[str]:
+def wait_for(
+    log: Path, pattern: str, running: subprocess.Popen[bytes], seconds: float = START_SECONDS
+) -> re.Match[str]:
     """Wait until what a process printed matches."""
-    deadline = time.monotonic() + START_SECONDS
+    deadline = time.monotonic() + seconds
     while time.monotonic() < deadline and running.poll() is None:
         if found := re.search(pattern, log.read_text(errors="replace")):
             return found
@@ -62,6 +70,19 @@ def free_port() -> int:
         return int(server.getsockname()[1])
 
 
+SCHEMAS = json.loads((ROOT / "tests" / "data" / "openai_schemas.json").read_text())
+
+
+def conforms(instance: dict[str, Any], name: str) -> None:
+    """Hold an answer against the published schema, but for null: the proxy leaves null out of any provider's answers."""
+    for choice in instance["choices"]:
+        choice |= {key: choice.get(key) for key in ("logprobs", "finish_reason")}
+        if "message" in choice:
+            choice["message"] = {"content": None, "refusal": None} | choice["message"]
+    schema = {"$ref": f"#/$defs/{name}", "$defs": SCHEMAS["$defs"]}
+    jsonschema.Draft202012Validator(schema).validate(instance)
+
+
 @dataclass(frozen=True)
 class Simulator:
     """The simulator's control endpoint."""
@@ -70,18 +91,31 @@ class Simulator:
     environ: dict[str, str]
 
     def script(self, *plays: dict[str, Any]) -> None:
-        httpx.post(f"{self.url}/control/script", json={"plays": list(plays)}, trust_env=False).raise_for_status()
+        WEB.post(f"{self.url}/control/script", json={"plays": list(plays)}).raise_for_status()
 
     def configure(self, **settings: Any) -> None:
-        httpx.post(f"{self.url}/control/settings", json=settings, trust_env=False).raise_for_status()
+        WEB.post(f"{self.url}/control/settings", json=settings).raise_for_status()
 
     def reset(self) -> None:
-        httpx.delete(f"{self.url}/control", trust_env=False).raise_for_status()
+        WEB.delete(f"{self.url}/control").raise_for_status()
         self.configure(first_token_delay=0, cadence=0)
 
     def requests(self, match: str = "") -> list[dict[str, Any]]:
-        found = httpx.get(f"{self.url}/control/requests", params={"at": "chat"}, trust_env=False).json()
+        found = WEB.get(f"{self.url}/control/requests", params={"at": "chat"}).json()
         return [record for record in found if match in (record.get("prompt") or "")]
+
+    def prompts(self) -> list[str]:
+        return [record["prompt"] for record in self.requests()]
+
+    def wait_for_disconnect(self) -> dict[str, Any]:
+        """Return the record of the one request, once its client has hung up."""
+        deadline = time.monotonic() + 5
+        while time.monotonic() < deadline:
+            [record] = self.requests()
+            if record["disconnected"]:
+                return record
+            time.sleep(0.02)
+        pytest.fail("the agent still writes")
 
 
 @dataclass(frozen=True)
@@ -98,7 +132,7 @@ class Proxy:
         return {"Authorization": f"Bearer {self.key}"}
 
     def post(self, path: str, body: dict[str, Any], **headers: str) -> httpx.Response:
-        return httpx.post(f"{self.url}{path}", json=body, headers=self.headers | headers, timeout=60, trust_env=False)
+        return WEB.post(f"{self.url}{path}", json=body, headers=self.headers | headers)
 
 
 @pytest.fixture(scope="session")
@@ -119,18 +153,25 @@ def simulator(simulator_process: Simulator) -> Simulator:
 
 @contextlib.contextmanager
 def running_proxy(log: Path, config: str = "config.yaml", workers: int = 1, **environ: str) -> Iterator[Proxy]:
-    """Start the stock proxy as a user does by hand."""
+    """Start the stock proxy as a user does by hand, but with no limit that would make the tests wait for each other."""
     port = free_port()
     example = dict(re.findall(r"^(\w+)=(.+)$", (ROOT / ".env.example").read_text(), flags=re.MULTILINE))
-    fixed = example | {"LITELLM_MASTER_KEY": MASTER_KEY, "STACKSPOT_LOG_LEVEL": "DEBUG"}
-    fixed |= {"STARTUP_CHECK": "off", "RUNS_DIR": str(log.parent / "runs")}
+    fixed = example | {
+        "LITELLM_MASTER_KEY": MASTER_KEY,
+        "STACKSPOT_LOG_LEVEL": "DEBUG",
+        "STARTUP_CHECK": "off",
+        "RUNS_DIR": str(log.parent / "runs"),
+        "STACKSPOT_JOBS_DIR": str(log.parent / "jobs"),
+        "STACKSPOT_REQUESTS_PER_MINUTE": "0",
+        "STACKSPOT_MAX_RETRIES": "0",
+    }
     command = [str(BIN / "litellm"), "--config", config, "--host", "127.0.0.1", "--port", str(port)]
-    ready = "Uvicorn running on"
-    if workers > 1:  # a busy machine may take more than uvicorn's five seconds to start one
-        command += ["--num_workers", str(workers), "--timeout_worker_healthcheck", "60"]
-        ready = rf"(?s)(Application startup complete.*){{{workers}}}"
+    if workers > 1:  # uvicorn would kill a worker that takes 5 s to start, as on a busy machine
+        command += ["--num_workers", str(workers), "--timeout_worker_healthcheck", str(START_SECONDS * workers)]
     with process(command, log, **(fixed | environ)) as running:
-        wait_for(log, ready, running)
+        # A worker says so when it is ready; a single one is its own master.
+        wait_for(log, rf"(Application startup complete[^$]*){{{workers}}}", running, START_SECONDS * workers)
+        wait_for(log, "Uvicorn running on", running)
         yield Proxy(f"http://127.0.0.1:{port}", MASTER_KEY, log, running.pid)
 
 
@@ -161,3 +202,9 @@ def services(
     environ = simulator_process.environ | providers_process.environ
     with running_proxy(tmp_path_factory.mktemp("services") / "log", **environ) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def client(proxy: Proxy) -> Iterator[openai.OpenAI]:
+    with openai.OpenAI(base_url=f"{proxy.url}/v1", api_key=proxy.key, max_retries=0) as made:
+        yield made

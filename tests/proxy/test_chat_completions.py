@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-from pathlib import Path
 from typing import Any
 
-import jsonschema
 import openai
 import pytest
 
-from .conftest import Proxy, Simulator
+from .conftest import Proxy, Simulator, conforms
 
-SCHEMAS = json.loads((Path(__file__).parents[1] / "data" / "openai_schemas.json").read_text())
 WEATHER = {
     "type": "function",
     "function": {
@@ -25,25 +22,10 @@ WEATHER = {
 CALL = 'Vou ver.\nFUNCTION_CALL_START\nbuscar_tempo\narguments: {"cidade": "São Paulo"}\nFUNCTION_CALL_END\n'
 
 
-@pytest.fixture
-def client(proxy: Proxy) -> openai.OpenAI:
-    return openai.OpenAI(base_url=f"{proxy.url}/v1", api_key=proxy.key, max_retries=0)
-
-
 def ask(client: openai.OpenAI, text: str, **params: Any) -> Any:
     return client.chat.completions.create(
         model="stackspot-chat", messages=[{"role": "user", "content": text}], **params
     )
-
-
-def conforms(instance: dict[str, Any], name: str) -> None:
-    """Hold an answer against the published schema, but for null: the proxy leaves null out of any provider's answers."""
-    for choice in instance["choices"]:
-        choice |= {key: choice.get(key) for key in ("logprobs", "finish_reason")}
-        if "message" in choice:
-            choice["message"] = {"content": None, "refusal": None} | choice["message"]
-    schema = {"$ref": f"#/$defs/{name}", "$defs": SCHEMAS["$defs"]}
-    jsonschema.Draft202012Validator(schema).validate(instance)
 
 
 def test_a_whole_answer_has_the_agents_text_and_token_counts(client: openai.OpenAI, simulator: Simulator) -> None:

@@ -33,8 +33,8 @@ FAILURES = [
     Failure("another 400", {"status": 400, "body": {"code": "X_1"}}, 400, "refuses the request with HTTP 400"),
     Failure("forbidden agent", {"status": 403}, 403, "not shared with this account"),
     Failure("unknown agent", {"status": 404}, 404, "no such agent"),
-    Failure("rate limit", {"status": 429, "headers": {"Retry-After": "7"}}, 429, "try again in 7 s", "7"),
-    Failure("rate limit without a hint", {"status": 429}, 429, "try again in 10 s", "10"),
+    # The pause that follows is one of the queue, and the next call waits for its end.
+    Failure("rate limit", {"status": 429, "headers": {"Retry-After": "1"}}, 429, "try again in 1 s", "1"),
     Failure("no credit", {"status": 429, "body": "Credit Limit Reached"}, 402, "no credit left"),
     Failure("failure of the agent", {"status": 500}, 500, "HTTP 500"),
     Failure("the gateway's error page", {"fault": "html_502"}, 502, "HTTP 502"),

@@ -1,15 +1,27 @@
-"""PydanticAI against the real proxy: an agent with a tool, run and streamed, with a client that sends a correlation id."""
+"""PydanticAI against the real proxy: agents with tools and typed answers, run and streamed, with a correlation id."""
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from typing import Any
+
 import httpx2
 import pytest
-from pydantic_ai import Agent
+from pydantic import BaseModel
+from pydantic_ai import Agent, ModelRetry, NativeOutput
 from pydantic_ai.messages import ToolCallPart
 from pydantic_ai.models.openai import OpenAIChatModel
 from pydantic_ai.providers.openai import OpenAIProvider
 
 from .conftest import Proxy, Simulator
+from .test_tools import block
+
+
+class Weather(BaseModel):
+    """A typed answer."""
+
+    cidade: str
+    graus: int
 
 
 def buscar_tempo(cidade: str) -> str:
@@ -18,12 +30,16 @@ def buscar_tempo(cidade: str) -> str:
 
 
 @pytest.fixture
-async def agent(proxy: Proxy) -> Agent:
+async def model(proxy: Proxy) -> AsyncIterator[OpenAIChatModel]:
     client = httpx2.AsyncClient(headers={"correlation-id": "conversa-teste-123"}, timeout=60, trust_env=False)
     provider = OpenAIProvider(base_url=f"{proxy.url}/v1", api_key=proxy.key, http_client=client)
-    model = OpenAIChatModel("stackspot-chat", provider=provider)
     async with client:
-        yield Agent(model, tools=[buscar_tempo], system_prompt="Use as ferramentas disponíveis para responder.")
+        yield OpenAIChatModel("stackspot-chat", provider=provider)
+
+
+@pytest.fixture
+def agent(model: OpenAIChatModel) -> Agent:
+    return Agent(model, tools=[buscar_tempo], system_prompt="Use as ferramentas disponíveis para responder.")
 
 
 def tool_calls(result) -> list[str]:
@@ -44,3 +60,62 @@ async def test_a_streamed_agent_calls_its_tool_and_streams_the_answer(agent: Age
     assert "25°C" in "".join(pieces)
     assert tool_calls(result) == ["buscar_tempo"]
     assert result.usage.output_tokens > 0
+
+
+RECIFE = {"cidade": "Recife", "graus": 28}
+BY_TOOL = "FUNCTION_CALL_START\nfinal_result\narguments: {'cidade': 'Recife', 'graus': 28}\nFUNCTION_CALL_END"
+BY_FORMAT = '```json\n{"cidade": "Recife", "graus": 28}\n```'
+
+
+@pytest.mark.parametrize(
+    ("wanted", "text"),
+    [(Weather, BY_TOOL), (NativeOutput(Weather), BY_FORMAT)],
+    ids=["by a tool", "by response_format"],
+)
+async def test_a_typed_answer_comes_after_the_tools_call(
+    model: OpenAIChatModel, simulator: Simulator, wanted: Any, text: str
+) -> None:
+    typed = Agent(model, tools=[buscar_tempo], output_type=wanted)
+    simulator.script({"text": "Vejo.\n" + block("buscar_tempo", cidade="Recife")}, {"text": text})
+    result = await typed.run("O tempo no Recife?")
+    assert result.output == Weather(**RECIFE)
+    assert len(simulator.requests()) == 2
+    simulator.script({"text": block("buscar_tempo", cidade="Recife")}, {"text": text, "cut": 5})
+    async with typed.run_stream("O tempo no Recife?") as streamed:
+        outputs = [output async for output in streamed.stream_output(debounce_by=None)]
+    assert outputs[-1] == Weather(**RECIFE)
+
+
+async def test_a_typed_answer_that_comes_as_prose_is_mended_out_of_sight(
+    model: OpenAIChatModel, simulator: Simulator
+) -> None:
+    simulator.script({"text": "No Recife faz 28 graus."}, {"text": BY_TOOL})
+    result = await Agent(model, output_type=Weather).run("O tempo no Recife?")
+    assert result.output == Weather(**RECIFE)
+    assert result.usage.requests == 1
+    assert len(simulator.requests()) == 2
+
+
+async def test_a_tool_that_asks_for_another_try_gets_it(model: OpenAIChatModel, simulator: Simulator) -> None:
+    careful = Agent(model)
+
+    @careful.tool_plain
+    def dividir(por: int) -> str:
+        if por == 0:
+            raise ModelRetry("por zero não dá")
+        return str(100 // por)
+
+    simulator.script({"text": block("dividir", por=0)}, {"text": block("dividir", por=4)}, {"text": "São 25."})
+    assert (await careful.run("Divida 100")).output == "São 25."
+    assert "por zero não dá" in simulator.prompts()[1]
+    assert "name=dividir]\n25" in simulator.prompts()[2]
+
+
+async def test_calls_of_one_reply_are_run_together(agent: Agent, simulator: Simulator) -> None:
+    cities = ["Recife", "Natal", "Belém"]
+    simulator.script(
+        {"text": "".join(block("buscar_tempo", cidade=city) for city in cities)}, {"text": "Todas com sol."}
+    )
+    result = await agent.run("O tempo nas três?")
+    assert (result.output, tool_calls(result)) == ("Todas com sol.", ["buscar_tempo"] * 3)
+    assert all(f"Tempo em {city}" in simulator.prompts()[1] for city in cities)

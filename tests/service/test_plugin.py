@@ -12,6 +12,7 @@ from typing import Any
 import litellm
 import pytest
 from fastapi import FastAPI
+from litellm.proxy._types import ProxyException
 from litellm.types.utils import CallTypes
 from litellm.utils import validate_chat_completion_tool_choice
 
@@ -203,10 +204,41 @@ async def test_a_failure_tells_clients_of_every_protocol_when_to_try_again(failu
 @pytest.mark.parametrize("services", [True, False])
 def test_the_routes_of_the_services_are_there_unless_they_are_switched_off(monkeypatch, services):
     app = FastAPI()
-    state = SimpleNamespace(get_config_state=dict)
-    proxy = SimpleNamespace(app=app, proxy_config=state, proxy_shutdown_event=None)
+    proxy = SimpleNamespace(app=app, proxy_config=SimpleNamespace(get_config_state=dict))
+    proxy.initialize_shared_aiohttp_session = proxy.proxy_shutdown_event = None
     monkeypatch.setitem(sys.modules, "litellm.proxy.proxy_server", proxy)
     Plugin(Settings(services=services, startup_check="off", telemetry=False))
-    assert (
-        {"/chat", "/chat/stream", "/healthz", "/playground", "/trace-check"} <= app.openapi()["paths"].keys()
-    ) is services
+    routes = {
+        "/chat",
+        "/chat/stream",
+        "/healthz",
+        "/playground",
+        "/trace-check",
+        "/ingest",
+        "/status/{job_id}",
+        "/jobs",
+        "/jobs/{job_id}",
+    }
+    assert (routes & app.openapi()["paths"].keys()) == (routes if services else set())
+
+
+def test_the_routes_of_jobs_can_be_left_out_alone(monkeypatch):
+    app = FastAPI()
+    proxy = SimpleNamespace(app=app, proxy_config=SimpleNamespace(get_config_state=dict), proxy_shutdown_event=None)
+    monkeypatch.setitem(sys.modules, "litellm.proxy.proxy_server", proxy)
+    Plugin(Settings(jobs=False, startup_check="off", telemetry=False))
+    assert "/chat" in app.openapi()["paths"]
+    assert "/ingest" not in app.openapi()["paths"]
+
+
+@pytest.mark.parametrize("call_type", ["acompletion", "anthropic_messages", "aresponses"])
+def test_the_plugin_refuses_a_wrong_type_on_every_protocol_of_a_chat(call_type):
+    hook = Plugin(Settings()).async_pre_call_hook
+    with pytest.raises(ProxyException) as caught:
+        asyncio.run(hook(user_api_key_dict=None, cache=None, data={"model": "m", "tools": "x"}, call_type=call_type))
+    assert (caught.value.message, caught.value.param, caught.value.code) == ("tools must be a list.", "tools", "400")
+
+
+def test_the_plugin_leaves_the_types_of_other_calls_alone():
+    hook = Plugin(Settings()).async_pre_call_hook
+    asyncio.run(hook(user_api_key_dict=None, cache=None, data={"input": [[1, 2]]}, call_type="aembedding"))

@@ -5,15 +5,23 @@ from __future__ import annotations
 import asyncio
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jwt
 import pytest
 
-from custom_handler.errors import CredentialsRefused, IdentityUnavailable
+from custom_handler.errors import ConfigurationError, CredentialsRefused, IdentityUnavailable
 from custom_handler.settings import Settings
-from custom_handler.stackspot.auth import UNKNOWN_LIFETIME, Token, TokenStore, read_token, token_form, token_url
+from custom_handler.stackspot.auth import (
+    UNKNOWN_LIFETIME,
+    Credentials,
+    Token,
+    TokenStore,
+    read_token,
+    token_form,
+    token_url,
+)
 
 SETTINGS = Settings(client_id="an-id", client_secret="a-secret", realm="acme", idm_url="https://idm.example")
 A_DAY = 86_400
@@ -84,6 +92,12 @@ GRANTED = [
     Granted("expires_in is a word", UNKNOWN_LIFETIME, None, {"expires_in": "soon"}),
     Granted("a token that was dead before it was given", 0, {"iat": 2200, "exp": 1000}),
     Granted("less than nothing", 0, None, {"expires_in": -5}),
+    Granted("a fraction of a second", 0.5, None, {"expires_in": 0.5}),
+    Granted("for ever", A_DAY, None, {"expires_in": float("inf")}),
+    Granted("a century", A_DAY, None, {"expires_in": 10**10}),
+    Granted("not a number", UNKNOWN_LIFETIME, None, {"expires_in": float("nan")}),
+    Granted("a number too large for one", UNKNOWN_LIFETIME, None, {"expires_in": 10**400}),
+    Granted("a list", UNKNOWN_LIFETIME, None, {"expires_in": []}),
 ]
 
 
@@ -200,27 +214,39 @@ def test_two_runs_of_asyncio_share_the_token():
 
 
 @pytest.mark.parametrize(
-    ("lifetime", "kept"),
-    [(1200, 1139.9), (120, 59.9), (60, 29.9), (10, 4.9)],
-    ids=["a minute before the end", "two minutes", "half of a minute", "half of a short life"],
+    ("lifetime", "renewed", "dead"),
+    [(1200, 900, 1200), (2400, 2100, 2400), (120, 90, 120), (4, 3, 4)],
+    ids=["five minutes before the end", "of a long life too", "a quarter of two minutes", "a quarter of a short life"],
 )
-def test_a_token_is_renewed_before_its_end(lifetime, kept):
+def test_a_token_is_renewed_in_the_background_while_it_serves(lifetime, renewed, dead, eventually):
     identity = Identity(lifetime)
     identity.token()
-    identity.clock.now += kept
-    assert identity.token().value == "token-1"
-    identity.clock.now += 0.2
-    assert identity.token().value == "token-2"
+    start = identity.clock.now
+    identity.clock.now = start + renewed - 0.1
+    assert (identity.token().value, identity.calls) == ("token-1", 1)
+    identity.open.clear()
+    identity.clock.now = start + renewed + 0.1
+    assert [identity.store.request().result(0).value for _ in range(50)] == ["token-1"] * 50
+    identity.clock.now = start + dead - 0.1
+    assert identity.store.request().result(0).value == "token-1"
+    assert eventually(lambda: identity.calls) == 2
+    identity.clock.now = start + dead + 0.1
+    waiting = [identity.store.request() for _ in range(50)]
+    assert not any(promise.done() for promise in waiting)
+    identity.open.set()
+    assert {promise.result(10).value for promise in waiting} == {"token-2"}
     assert identity.calls == 2
 
 
 def test_the_time_of_the_token_call_counts_against_the_tokens_life():
     identity = Identity(lifetime=1200, seconds=40)
     identity.token()
-    identity.clock.now += 1099
-    assert identity.token().value == "token-1"
+    identity.clock.now += 1159
+    identity.open.clear()
+    assert identity.store.request().result(0).value == "token-1"
     identity.clock.now += 2
-    assert identity.token().value == "token-2"
+    assert not identity.store.request().done()
+    identity.open.set()
 
 
 def test_a_token_without_a_life_is_not_kept():
@@ -247,25 +273,98 @@ def test_a_refused_token_is_not_given_to_others_either():
 
 
 @pytest.mark.parametrize("failure", [IdentityUnavailable("no"), RuntimeError("boom"), SystemExit()])
-def test_a_failure_reaches_all_who_wait_and_the_next_call_tries_again(failure):
+def test_a_failure_reaches_all_who_wait_and_is_remembered_for_five_seconds(failure):
     identity = Identity()
     identity.open.clear()
     identity.failure = failure
     waiting: list[Future[Token]] = [identity.store.request() for _ in range(20)]
     identity.open.set()
     assert {future.exception(10) for future in waiting} == {failure}
+    identity.clock.now += 4.9
+    remembered = identity.store.request().exception(0)
+    assert type(remembered) is IdentityUnavailable
+    assert remembered is not identity.store.request().exception(0)
     assert identity.calls == 1
     identity.failure = None
+    identity.clock.now += 0.2
     assert (identity.token().value, identity.calls) == ("token-2", 2)
 
 
-def test_a_failed_renewal_leaves_the_token_that_still_lives():
+def test_an_identity_service_that_is_away_says_when_to_try_again():
+    identity = Identity()
+    identity.failure = IdentityUnavailable("no")
+    assert identity.store.request().exception(10).retry_after == 5
+
+
+def test_a_renewal_that_fails_in_the_background_disturbs_nobody_and_is_tried_again(eventually):
+    identity = Identity(lifetime=1200)
+    token = identity.token()
+    identity.failure = IdentityUnavailable("no")
+    identity.clock.now += 1000
+    assert [identity.token() for _ in range(20)] == [token] * 20
+    assert eventually(lambda: identity.store._retry_at > identity.clock.now)
+    assert (identity.token(), identity.calls) == (token, 2)
+    identity.failure = None
+    identity.clock.now += 5.1
+    assert identity.token() is token
+    assert eventually(lambda: identity.token().value) == "token-3" or identity.calls == 3
+
+
+def test_a_refused_token_serves_nobody_even_if_there_is_no_other():
     identity = Identity()
     token = identity.token()
     identity.failure = IdentityUnavailable("no")
-    with pytest.raises(IdentityUnavailable):
-        identity.token(refused=token)
-    assert identity.token() is token
+    for refused in (token, None, token):
+        with pytest.raises(IdentityUnavailable):
+            identity.token(refused)
+    assert identity.calls == 2
+
+
+class Portal:
+    """The credentials that the identity service takes, and those that stand in the files."""
+
+    def __init__(self, good: str, found: str | Exception) -> None:
+        self.good = good
+        self.found = found
+        self.asked: list[str] = []
+        self.credentials = Credentials(replace(SETTINGS, client_secret="first"), self.ask, self.reread)
+
+    def ask(self, settings: Settings) -> Token:
+        self.asked += [settings.client_secret]
+        if settings.client_secret != self.good:
+            raise CredentialsRefused("no")
+        return Token(settings.client_secret, 1200)
+
+    def reread(self) -> Settings:
+        if isinstance(self.found, Exception):
+            raise self.found
+        return Settings(client_id="an-id", client_secret=self.found, realm="acme")
+
+
+def test_a_refusal_has_the_credentials_read_again_and_the_new_ones_are_kept():
+    portal = Portal(good="second", found="second")
+    assert portal.credentials.fetch().value == "second"
+    portal.found = "third"
+    assert portal.credentials.fetch().value == "second"
+    assert portal.asked == ["first", "second", "second"]
+
+
+@pytest.mark.parametrize("found", ["first", "", ConfigurationError("gone")], ids=["the same", "none", "unreadable"])
+def test_credentials_that_have_not_changed_are_not_tried_twice(found):
+    portal = Portal(good="second", found=found)
+    with pytest.raises(CredentialsRefused):
+        portal.credentials.fetch()
+    assert portal.asked == ["first"]
+
+
+def test_new_credentials_that_are_refused_too_do_not_take_the_place_of_the_old():
+    portal = Portal(good="none", found="second")
+    for _ in range(2):
+        with pytest.raises(CredentialsRefused):
+            portal.credentials.fetch()
+    portal.good = "first"
+    assert portal.credentials.fetch().value == "first"
+    assert portal.asked == ["first", "second", "first", "second", "first"]
 
 
 def test_the_call_is_made_away_from_the_callers_thread():

@@ -20,6 +20,7 @@ from custom_handler.errors import (
     PromptTooLong,
     RateLimited,
     StackspotError,
+    TokenRefused,
 )
 from custom_handler.events import AgentEnd, Text, Usage
 from custom_handler.stackspot.frames import DEFAULT_RETRY_AFTER, ReplyDecoder, refusal
@@ -226,6 +227,14 @@ def test_text_goes_out_with_its_frame():
     assert decoder.feed(b"\n") == [Text("c")]
 
 
+def test_text_that_arrived_with_an_error_comes_before_it():
+    decoder = ReplyDecoder()
+    assert decoder.feed(sse(*thin("a"), {"error": "no"}, *thin("b"))) == [Text("a")]
+    for raising in (decoder.check, decoder.flush, lambda: decoder.feed(b"")):
+        with pytest.raises(AgentFailed):
+            raising()
+
+
 def test_frames_that_cannot_be_read_cost_one_warning(caplog):
     with caplog.at_level(logging.DEBUG):
         read(sse("canary", "[1]", *thin("a"), "7"), 0)
@@ -268,7 +277,7 @@ REFUSALS = [
         400,
         "INFERENCE_6001",
     ),
-    Refusal("a fresh token is refused", 401, None, AgentFailed, 502, "CLIENT_ID"),
+    Refusal("a fresh token is refused", 401, None, TokenRefused, 502, "CLIENT_ID"),
     Refusal("not shared", 403, "", AgentForbidden, 403, "not shared with this account"),
     Refusal("no such agent", 404, {"code": "AGENT_NOT_FOUND"}, AgentNotFound, 404, "GENAI_AGENT_ID"),
     Refusal("the account's limit", 429, LIMIT, RateLimited, 429, "INFERENCE_3008_CHAT_RATE_LIMIT_EXCEEDED"),

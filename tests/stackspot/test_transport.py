@@ -23,7 +23,8 @@ from custom_handler.errors import (
     StackspotError,
 )
 from custom_handler.stackspot.exchange import Emit, Head, NeedToken, Read, Send, Steps
-from custom_handler.stackspot.transport import REFUSAL_BYTES, OpenedAnswer, Transport
+from custom_handler.stackspot.opened_answer import OpenedAnswer, closing_abandoned
+from custom_handler.stackspot.transport import REFUSAL_BYTES, Transport
 
 AGENT = "01ARZ3NDEKTSV4RRFFQ69G5FAV"
 Drive = Callable[[Transport, Steps[Any]], list[Any]]
@@ -356,3 +357,45 @@ async def test_who_leaves_without_hearing_of_an_error_leaves_no_complaint_behind
     del answer
     gc.collect()
     assert complaints == []
+
+
+async def test_who_is_cancelled_again_and_again_leaves_no_connection_behind(transport, simulator, eventually):
+    simulator.script({"text": "um dois", "fault": "stall"})
+    answer = OpenedAnswer(transport.adrive(asking(simulator.url)))
+
+    async def read() -> None:
+        async for _ in answer:
+            pass
+
+    reading = asyncio.create_task(read())
+    await asyncio.to_thread(
+        eventually, lambda: simulator.requests("chat") and simulator.requests("chat")[0]["frames_sent"]
+    )
+    for _ in range(1000):
+        reading.cancel()
+        await asyncio.sleep(0)
+    assert reading.cancelled()
+    assert await asyncio.to_thread(eventually, lambda: disconnected(simulator))
+
+
+async def test_what_is_still_open_at_the_end_of_a_request_is_hung_up():
+    closed: list[bool] = []
+    with closing_abandoned():
+        finished = OpenedAnswer(batches_of([1]))
+        assert await rest_of(finished) == [[1]]
+        abandoned = OpenedAnswer(batches_of([1], [2], closed=closed))
+        await abandoned.wait(10)
+    assert closed == []  # what follows is the loop's
+    await asyncio.sleep(0.01)
+    assert closed == [True]
+
+
+async def test_what_somebody_still_reads_at_the_end_of_a_request_is_left_to_him():
+    begin = asyncio.Event()
+    with closing_abandoned():
+        answer = OpenedAnswer(batches_of([1], begin, [2]))
+        await answer.wait(10)
+        reading = asyncio.create_task(rest_of(answer))
+        await asyncio.sleep(0.01)
+    begin.set()
+    assert await reading == [[1], [2]]

@@ -1,0 +1,146 @@
+"""Jobs in SQLite: two tables beside those of the queue, in one file, written in one transaction each."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from huey.storage import SqliteStorage
+
+from .job import QUEUED, RUNNING, Job, Outcome, unavailable
+
+# The columns of `job` are the fields of Job, in their order, and then what holds it.
+_TABLES = """
+create table if not exists job (
+    id text primary key, owner text not null, call text not null, caller text, created real not null, total integer not null,
+    status text not null, done integer not null default 0, failed integer not null default 0, ended real, error text,
+    worker text, lease real not null default 0);
+create index if not exists job_owner on job (owner, created);
+create index if not exists job_created on job (created);
+create index if not exists job_ended on job (ended);
+create index if not exists job_open on job (lease) where ended is null;
+create table if not exists item (
+    job text not null references job on delete cascade, number integer not null, item text not null, outcome text, ok integer,
+    primary key (job, number)) without rowid
+"""
+_BUSY_SECONDS = 30
+
+
+class JobStorage(SqliteStorage):  # type: ignore[misc]  # huey has no types
+    """The queue's own storage, with the tables of the jobs; readable by its owner only, for it holds content."""
+
+    ddl = (*SqliteStorage.ddl, *_TABLES.split(";"))
+
+    def __init__(self, name: str, filename: Path) -> None:
+        filename.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        os.close(os.open(filename, os.O_CREAT | os.O_RDWR, 0o600))
+        # A job that was accepted outlives a power cut: every transaction is on the disk when it ends.
+        super().__init__(name, str(filename), fsync=True, timeout=_BUSY_SECONDS, strict_fifo=True)
+
+    def _create_connection(self) -> sqlite3.Connection:
+        connection: sqlite3.Connection = super()._create_connection()
+        connection.execute("pragma foreign_keys=on")
+        return connection
+
+
+class SqliteJobStore:
+    """A JobStore on the queue's own connection; several processes of one machine may share the file."""
+
+    def __init__(self, storage: JobStorage, clock: Callable[[], float] = time.time) -> None:
+        self._storage = storage
+        self._clock = clock
+
+    def add(self, job: Job, items: list[Any]) -> None:
+        with self._transaction() as cursor:
+            cursor.execute(
+                "insert into job (id, owner, call, caller, created, total, status) values (?, ?, ?, ?, ?, ?, ?)",
+                (job.id, job.owner, json.dumps(job.call), job.caller, job.created, job.total, QUEUED),
+            )
+            rows = ((job.id, number, json.dumps(item)) for number, item in enumerate(items))
+            cursor.executemany("insert into item (job, number, item) values (?, ?, ?)", rows)
+
+    def find(self, job_id: str) -> Job | None:
+        rows = self._read("select * from job where id = ?", job_id)
+        return _job(rows[0]) if rows else None
+
+    def newest(self, owner: str | None, limit: int) -> list[Job]:
+        if owner is None:
+            rows = self._read("select * from job order by created desc limit ?", limit)
+        else:
+            rows = self._read("select * from job where owner = ? order by created desc limit ?", owner, limit)
+        return [_job(row) for row in rows]
+
+    def outcomes(self, job_id: str) -> dict[int, Outcome]:
+        query = "select number, outcome, ok from item where job = ? and outcome is not null order by number"
+        return {number: Outcome(json.loads(text), bool(ok)) for number, text, ok in self._read(query, job_id)}
+
+    def open_items(self, job_id: str) -> list[tuple[int, Any]]:
+        query = "select number, item from item where job = ? and outcome is null order by number"
+        return [(number, json.loads(text)) for number, text in self._read(query, job_id)]
+
+    def claim(self, job_id: str, worker: str, seconds: float) -> bool:
+        now = self._clock()
+        query = "update job set status = ?, worker = ?, lease = ? where id = ? and ended is null and lease < ?"
+        return self._write(query, RUNNING, worker, now + seconds, job_id, now)
+
+    def renew(self, job_id: str, worker: str, seconds: float) -> bool:
+        query = "update job set lease = ? where id = ? and worker = ? and ended is null"
+        return self._write(query, self._clock() + seconds, job_id, worker)
+
+    def record(self, job_id: str, worker: str, number: int, outcome: Outcome) -> bool:
+        with self._transaction() as cursor:
+            cursor.execute(
+                "update item set outcome = ?, ok = ? where job = ? and number = ? and outcome is null "
+                "and exists (select 1 from job where id = ? and worker = ? and ended is null)",
+                (json.dumps(outcome.answer), outcome.ok, job_id, number, job_id, worker),
+            )
+            if kept := cursor.rowcount == 1:
+                count = "update job set done = done + 1, failed = failed + ? where id = ?"
+                cursor.execute(count, (not outcome.ok, job_id))
+            return kept
+
+    def release(self, job_id: str, worker: str) -> bool:
+        query = "update job set status = ?, worker = null, lease = 0 where id = ? and worker = ? and ended is null"
+        return self._write(query, QUEUED, job_id, worker)
+
+    def end(self, job_id: str, status: str, error: str | None = None, worker: str | None = None) -> bool:
+        query = (
+            "update job set status = ?, error = ?, ended = ?, worker = null, caller = null "
+            "where id = ? and ended is null and worker is coalesce(?, worker)"
+        )
+        return self._write(query, status, error, self._clock(), job_id, worker)
+
+    def stranded(self) -> list[str]:
+        query = "select id from job where ended is null and lease < ? order by created"
+        return [job_id for (job_id,) in self._read(query, self._clock())]
+
+    def purge(self, seconds: float) -> int:
+        with self._transaction() as cursor:
+            cursor.execute("delete from job where ended < ?", (self._clock() - seconds,))
+            return int(cursor.rowcount)
+
+    def _read(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
+        with unavailable(sqlite3.Error, OSError):
+            rows: list[tuple[Any, ...]] = self._storage.sql(query, values, results=True)
+            return rows
+
+    def _write(self, query: str, *values: Any) -> bool:
+        with self._transaction() as cursor:
+            cursor.execute(query, values)
+            return bool(cursor.rowcount == 1)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Cursor]:
+        with unavailable(sqlite3.Error, OSError), self._storage.db(commit=True) as cursor:
+            yield cursor
+
+
+def _job(row: tuple[Any, ...]) -> Job:
+    job_id, owner, call, *rest = row[:-2]
+    return Job(job_id, owner, json.loads(call), *rest)

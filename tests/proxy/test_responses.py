@@ -1,0 +1,250 @@
+"""The openai SDK's responses on /v1/responses of the real proxy, and requests shaped like Codex's."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import openai
+import pydantic
+import pytest
+
+from .conftest import Simulator
+from .test_tools import STREAMED, block
+
+SHELL = {
+    "type": "function",
+    "name": "shell",
+    "description": "Runs a command",
+    "strict": False,
+    "parameters": {
+        "type": "object",
+        "properties": {"command": {"type": "array", "items": {"type": "string"}}},
+        "required": ["command"],
+        "additionalProperties": False,
+    },
+}
+PATCH = {
+    "type": "custom",
+    "name": "apply_patch",
+    "description": "Edits files",
+    "format": {"type": "grammar", "syntax": "lark", "definition": "start: begin hunk+ end"},
+}
+DIFF = "*** Begin Patch\n*** Update File: a.py\n-a\n+b\n*** End Patch"
+
+
+class City(pydantic.BaseModel):
+    """A city, as a structured answer."""
+
+    nome: str
+
+
+def ask(client: openai.OpenAI, given: Any, *, stream: bool = False, **params: Any) -> Any:
+    params = {"model": "stackspot-chat", "input": given} | params
+    if not stream:
+        return client.responses.create(**params)
+    with client.responses.stream(**params) as events:
+        return events.get_final_response()
+
+
+@STREAMED
+def test_a_loop_of_function_calls_runs_to_its_answer(client: openai.OpenAI, simulator: Simulator, stream: bool) -> None:
+    simulator.script(
+        {"text": "Olho.\n" + block("shell", command=["ls"]) + block("shell", command=["pwd"])},
+        {"text": "Há a.py em /x.", "tokens": {"input": 51, "output": 8}},
+    )
+    first = ask(client, "O que há aqui?", tools=[SHELL], stream=stream)
+    message, *calls = first.output
+    assert (message.type, first.output_text, first.status) == ("message", "Olho.", "completed")
+    assert [(call.type, call.name, json.loads(call.arguments)) for call in calls] == [
+        ("function_call", "shell", {"command": ["ls"]}),
+        ("function_call", "shell", {"command": ["pwd"]}),
+    ]
+    assert len({call.id for call in calls}) == len({call.call_id for call in calls}) == 2
+    results = [
+        {"type": "function_call_output", "call_id": call.call_id, "output": output}
+        for call, output in zip(calls, ["a.py", "/x"], strict=True)
+    ]
+    said = [item.model_dump(exclude_none=True) for item in first.output]
+    final = ask(client, [{"role": "user", "content": "O que há aqui?"}, *said, *results], tools=[SHELL], stream=stream)
+    assert ([item.type for item in final.output], final.output_text) == (["message"], "Há a.py em /x.")
+    assert (final.usage.input_tokens, final.usage.output_tokens, final.usage.total_tokens) == (51, 8, 59)
+    prompt = simulator.prompts()[-1]
+    assert prompt.index("[assistant]\nOlho.\nFUNCTION_CALL_START") < prompt.index(
+        f"id={calls[0].call_id} name=shell]\na.py"
+    )
+    assert f"[tool result id={calls[1].call_id} name=shell]\n/x" in prompt
+
+
+def test_a_streams_events_tell_each_item_and_its_deltas(client: openai.OpenAI, simulator: Simulator) -> None:
+    simulator.script({"text": "Olho.\n" + block("shell", command=["ls"]), "cut": 4})
+    with client.responses.stream(model="stackspot-chat", input="?", tools=[SHELL]) as stream:
+        events = list(stream)
+    types = [event.type for event in events]
+    assert types[0] == "response.created"
+    assert types[-1] == "response.completed"
+    assert [event.item.type for event in events if event.type == "response.output_item.added"] == [
+        "message",
+        "function_call",
+    ]
+    assert sorted(event.item.type for event in events if event.type == "response.output_item.done") == [
+        "function_call",
+        "message",
+    ]
+    text = "".join(event.delta for event in events if event.type == "response.output_text.delta")
+    arguments = "".join(event.delta for event in events if event.type == "response.function_call_arguments.delta")
+    assert (text, json.loads(arguments)) == ("Olho.", {"command": ["ls"]})
+    assert len({event.response.id for event in events if event.type in ("response.created", "response.completed")}) == 1
+
+
+@pytest.mark.parametrize(
+    ("choice", "says"),
+    [
+        ("required", "with at least one tool call block"),
+        ({"type": "function", "name": "shell"}, "with a tool call block for shell"),
+        ({"type": "custom", "name": "apply_patch"}, "with a tool call block for apply_patch"),
+        ("auto", "with tool call blocks, or with the answer"),
+        ("none", "O que há?"),
+    ],
+    ids=["required", "function", "custom", "auto", "none"],
+)
+def test_each_tool_choice_reaches_the_agent(
+    client: openai.OpenAI, simulator: Simulator, choice: Any, says: str
+) -> None:
+    custom = isinstance(choice, dict) and choice["type"] == "custom"
+    simulator.script({"text": block("apply_patch", content=DIFF) if custom else block("shell", command=["ls"])})
+    response = ask(client, "O que há?", tools=[SHELL, PATCH], tool_choice=choice)
+    kind = "message" if choice == "none" else "custom_tool_call" if custom else "function_call"
+    assert [item.type for item in response.output] == [kind]
+    assert says in simulator.prompts()[0].splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("params", "says"),
+    [
+        ({"tool_choice": "required"}, "the request declares no tools"),
+        ({"tools": [SHELL], "tool_choice": {"type": "function", "name": "voar"}}, "names 'voar'"),
+    ],
+    ids=["required without tools", "undeclared"],
+)
+def test_a_choice_that_cannot_be_met_is_a_400(
+    client: openai.OpenAI, simulator: Simulator, params: dict[str, Any], says: str
+) -> None:
+    with pytest.raises(openai.BadRequestError, match=says):
+        ask(client, "?", **params)
+
+
+@STREAMED
+def test_a_json_answer_is_parsed_by_the_sdk(client: openai.OpenAI, simulator: Simulator, stream: bool) -> None:
+    simulator.script({"text": '```json\n{"nome": "Recife"}\n```'})
+    if stream:
+        with client.responses.stream(model="stackspot-chat", input="?", text_format=City) as events:
+            response = events.get_final_response()
+    else:
+        response = client.responses.parse(model="stackspot-chat", input="?", text_format=City)
+    assert response.output_parsed == City(nome="Recife")
+
+
+@STREAMED
+def test_a_limit_of_tokens_leaves_the_response_incomplete(
+    client: openai.OpenAI, simulator: Simulator, stream: bool
+) -> None:
+    simulator.script({"pieces": ["abcd "] * 300, "cadence": 0.01})
+    if stream:  # the SDK's helper knows no incomplete end
+        *_, last = client.responses.create(model="stackspot-chat", input="?", max_output_tokens=10, stream=True)
+        assert last.type == "response.incomplete"
+        response = last.response
+    else:
+        response = ask(client, "?", max_output_tokens=10)
+    assert (response.output_text, response.status) == ("abcd " * 10, "incomplete")
+    assert response.incomplete_details.reason == "max_output_tokens"
+    assert simulator.wait_for_disconnect()["frames_sent"] < 200
+
+
+CODEX: dict[str, Any] = {
+    "instructions": "You are Codex.",
+    "tools": [
+        SHELL,
+        PATCH,
+        {"type": "local_shell"},
+        {"type": "web_search", "external_web_access": False},
+    ],
+    "tool_choice": "auto",
+    "parallel_tool_calls": False,
+    "reasoning": {"effort": "medium", "summary": "auto"},
+    "store": False,
+    "include": ["reasoning.encrypted_content"],
+    "prompt_cache_key": "0199-7f",
+    "text": {"verbosity": "medium"},
+}
+HISTORY: list[dict[str, Any]] = [
+    {
+        "type": "message",
+        "role": "developer",
+        "content": [{"type": "input_text", "text": "<permissions>rw</permissions>"}],
+    },
+    {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "<environment_context/>"}]},
+    {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "Fix it"}]},
+    {"type": "reasoning", "id": "rs_1", "summary": [{"type": "summary_text", "text": "hm"}], "encrypted_content": "gA"},
+    {"type": "function_call", "name": "shell", "arguments": '{"command":["ls"]}', "call_id": "call_1"},
+    {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "I look."}]},
+    {"type": "function_call_output", "call_id": "call_1", "output": "a.py"},
+    {"type": "custom_tool_call", "call_id": "call_2", "name": "apply_patch", "input": DIFF, "status": "completed"},
+    {"type": "custom_tool_call_output", "call_id": "call_2", "output": "Success"},
+]
+
+
+@STREAMED
+def test_a_request_of_codex_is_understood_and_answered(
+    client: openai.OpenAI, simulator: Simulator, stream: bool
+) -> None:
+    simulator.script(
+        {"text": "Patching.\n" + block("apply_patch", content=DIFF), "tokens": {"input": 700, "output": 40}}
+    )
+    headers = {
+        "user-agent": "codex_cli_rs/0.60.0",
+        "originator": "codex_cli_rs",
+        "OpenAI-Beta": "responses=experimental",
+    }
+    params = {"model": "stackspot-chat", "input": HISTORY, "extra_headers": headers, **CODEX}
+    if stream:  # Codex takes the items as they are done, and the usage of the end
+        events = list(client.responses.create(**params, stream=True))
+        items = [event.item for event in events if event.type == "response.output_item.done"]
+        assert events[-1].type == "response.completed"
+        usage = events[-1].response.usage
+    else:
+        response = client.responses.create(**params)
+        items, usage = response.output, response.usage
+    [call] = [item for item in items if item.type == "custom_tool_call"]
+    [message] = [item for item in items if item.type == "message"]
+    assert (call.name, call.input, call.status) == ("apply_patch", DIFF, "completed")
+    assert message.content[0].text == "Patching."
+    assert (usage.input_tokens, usage.output_tokens) == (700, 40)
+    [prompt] = simulator.prompts()
+    assert prompt.startswith("You are Codex.\n\n<permissions>rw</permissions>\n\n# Tools\n")
+    assert (
+        '{"name":"apply_patch","description":"Edits files\\n\\nFormat:\\n```lark\\nstart: begin hunk+ end\\n```"'
+        in prompt
+    )
+    assert "web_search" not in prompt
+    told = prompt[prompt.index("# Conversation") :]
+    assert told == (
+        "# Conversation\n[user]\n<environment_context/>\n\n[user]\nFix it\n\n"
+        '[assistant]\nI look.\nFUNCTION_CALL_START\nshell\narguments: {"command":["ls"]}\nFUNCTION_CALL_END\n\n'
+        "[tool result id=call_1 name=shell]\na.py\n\n"
+        f"[assistant]\nFUNCTION_CALL_START\napply_patch\narguments: {json.dumps({'content': DIFF})}\nFUNCTION_CALL_END\n\n"
+        "[tool result id=call_2 name=apply_patch]\nSuccess\n\n"
+        "[reminder]\nReply to the conversation above now: with tool call blocks, or with the answer."
+    )
+
+
+@STREAMED
+def test_a_function_call_of_codex_comes_with_the_id_that_its_result_names(
+    client: openai.OpenAI, simulator: Simulator, stream: bool
+) -> None:
+    simulator.script({"text": block("shell", command=["ls", "-la"])})
+    response = ask(client, "?", stream=stream, **{**CODEX, "tools": [SHELL]})
+    [call] = response.output
+    assert (call.type, json.loads(call.arguments)) == ("function_call", {"command": ["ls", "-la"]})
+    assert call.call_id.startswith("call_")
+    assert call.id != call.call_id

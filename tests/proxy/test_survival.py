@@ -1,0 +1,127 @@
+"""A proxy in bad weather: clients that leave, agents that are silent or fail, and an end in the middle of an answer.
+
+It has one place only, so that a place that was not freed would be missed by the next call.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import os
+import re
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from .conftest import ROOT, Proxy, Simulator, running_proxy
+from .test_errors import PATHS, body
+
+STALL = {"pieces": ["Era uma vez", " fim"], "fault": "stall", "after": 1}
+
+
+@pytest.fixture(scope="module")
+def proxy(simulator_process: Simulator, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
+    folder = tmp_path_factory.mktemp("survival")
+    text = (ROOT / "config.yaml").read_text()
+    seconds = "sse_keepalive_ping_interval_seconds: 1\n  anthropic_sse_ping_interval_seconds: 1"
+    text, replaced = re.subn(r"sse_keepalive_ping_interval_seconds: 15", seconds, text)
+    assert replaced == 1
+    # The plugin tries again by itself, and what it gave up is not tried once more by the proxy.
+    text, replaced = re.subn(r"num_retries: 0", "num_retries: 2", text)
+    assert replaced == 1
+    (folder / "config.yaml").write_text(text)
+    environ = simulator_process.environ | {"STACKSPOT_MAX_CONCURRENCY": "1", "STACKSPOT_MAX_RETRIES": "1"}
+    with running_proxy(folder / "log", str(folder / "config.yaml"), **environ) as running:
+        yield running
+
+
+def until(condition: Callable[[], Any], seconds: float = 20) -> Any:
+    deadline = time.monotonic() + seconds
+    while not (value := condition()):
+        assert time.monotonic() < deadline, "it never happened"
+        time.sleep(0.01)
+    return value
+
+
+def leave_in_the_middle(proxy: Proxy, simulator: Simulator, path: str, *, stream: bool) -> float:
+    """Ask, and leave when the agent has begun to speak; returns the moment of leaving."""
+    with contextlib.closing(http.client.HTTPConnection(proxy.url.removeprefix("http://"))) as connection:
+        content = json.dumps(body(path, "Conte", stream=stream))
+        connection.request("POST", path, content, proxy.headers | {"Content-Type": "application/json"})
+        until(lambda: any(record["frames_sent"] for record in simulator.requests()))
+    return time.time()
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+def test_a_client_that_leaves_ends_the_agents_answer_within_a_second_and_frees_its_place(
+    proxy: Proxy, simulator: Simulator, path: str, stream: bool
+) -> None:
+    simulator.script(STALL)
+    left = leave_in_the_middle(proxy, simulator, path, stream=stream)
+    (record,) = until(lambda: [record for record in simulator.requests() if record["ended"]])
+    assert record["disconnected"]
+    print(f"\n{path} {'streamed' if stream else 'whole'}: hung up {record['ended'] - left:.3f} s after the client")
+    assert record["ended"] - left < 1
+    assert proxy.post(path, body(path, "Oi", stream=stream)).status_code == 200
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_while_the_agent_is_silent_the_client_hears_a_ping(proxy: Proxy, simulator: Simulator, path: str) -> None:
+    simulator.script({"pieces": ["Era uma vez", " fim"], "delay_first": 1.6, "cadence": 1.6})
+    answer = proxy.post(path, body(path, "Conte", stream=True))
+    before, _, after = answer.text.partition("Era uma vez")
+    assert (answer.status_code, " fim" in after) == (200, True)
+    print(f"\n{path}: pings before the text {before.count('ping')}, within {after.count('ping')}")
+    assert "ping" in before
+    assert "ping" in after
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+def test_a_failure_that_passes_is_not_seen_by_the_client(proxy: Proxy, simulator: Simulator, stream: bool) -> None:
+    simulator.script({"status": 500})
+    assert proxy.post(PATHS[0], body(PATHS[0], "Oi", stream=stream)).status_code == 200
+    assert len(simulator.requests()) == 2
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+def test_what_the_plugin_has_given_up_the_proxy_does_not_try_again(
+    proxy: Proxy, simulator: Simulator, path: str, stream: bool
+) -> None:
+    simulator.script({"status": 503, "times": "always"})
+    answer = proxy.post(path, body(path, "Oi", stream=stream))
+    assert (answer.status_code, len(simulator.requests())) == (503, 2)
+
+
+def test_sigterm_lets_a_running_stream_finish(proxy: Proxy, simulator: Simulator) -> None:
+    """The last test of this file: it ends the proxy."""
+    simulator.script({"pieces": [f"{number} " for number in range(20)], "cadence": 0.1})
+    lines: list[str] = []
+
+    def read() -> None:
+        with httpx.stream(
+            "POST",
+            f"{proxy.url}{PATHS[0]}",
+            json=body(PATHS[0], "Conte", stream=True),
+            headers=proxy.headers,
+            timeout=30,
+            trust_env=False,
+        ) as answer:
+            lines.extend(answer.iter_lines())
+
+    reading = threading.Thread(target=read)
+    reading.start()
+    until(lambda: simulator.requests() and simulator.requests()[0]["frames_sent"] > 2)
+    os.kill(proxy.pid, signal.SIGTERM)
+    reading.join(30)
+    assert ("data: [DONE]" in lines, any('"19 "' in line for line in lines)) == (True, True)
+    assert simulator.requests()[0]["finished"]
+    with pytest.raises(httpx.ConnectError):
+        until(lambda: httpx.get(f"{proxy.url}/health/liveliness", trust_env=False).status_code != 200)

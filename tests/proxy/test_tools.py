@@ -1,0 +1,303 @@
+"""Tools with the openai SDK against the real proxy: loops, parallel calls, each tool_choice, the older form, and repairs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import openai
+import pytest
+
+from .conftest import Proxy, Simulator, conforms
+
+STREAMED = pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+FILES = {"soma.py": "def soma(a, b):\n    return a - b\n"}
+
+
+def tool(name: str, *arguments: str) -> dict[str, Any]:
+    schema = {"type": "object", "properties": {a: {"type": "string"} for a in arguments}, "required": list(arguments)}
+    return {"type": "function", "function": {"name": name, "description": f"Faz {name}", "parameters": schema}}
+
+
+def block(name: str, **arguments: Any) -> str:
+    body = json.dumps(arguments, ensure_ascii=False)
+    return f"FUNCTION_CALL_START\n{name}\narguments: {body}\nFUNCTION_CALL_END\n"
+
+
+TIME, MAIL = tool("tempo", "cidade"), tool("enviar", "para", "texto")
+
+
+def ask(client: openai.OpenAI, messages: Any, *, stream: bool = False, **params: Any) -> Any:
+    """Return the first choice of the whole answer, or of what the SDK makes of the stream."""
+    messages = [{"role": "user", "content": messages}] if isinstance(messages, str) else messages
+    params |= {"model": "stackspot-chat", "messages": messages}
+    if not stream:
+        return client.chat.completions.create(**params).choices[0]
+    try:
+        with client.chat.completions.stream(**params) as chunks:
+            return chunks.get_final_completion().choices[0]
+    except openai.LengthFinishReasonError as cut:  # the SDK's stream has no other way to say it
+        return cut.completion.choices[0]
+
+
+def calls_of(choice: Any) -> list[tuple[str, Mapping[str, Any]]]:
+    return [(call.function.name, json.loads(call.function.arguments)) for call in choice.message.tool_calls or ()]
+
+
+class Workshop:
+    """The tools of a small coding agent, which work on files in memory."""
+
+    tools = (
+        tool("listar"),
+        tool("ler", "arquivo"),
+        tool("buscar", "texto"),
+        tool("editar", "arquivo", "antes", "depois"),
+        tool("testar"),
+    )
+
+    def __init__(self) -> None:
+        self.files = dict(FILES)
+
+    def run(self, name: str, arguments: Mapping[str, Any]) -> str:
+        match name:
+            case "listar":
+                return "\n".join(self.files)
+            case "ler":
+                return self.files[arguments["arquivo"]]
+            case "buscar":
+                return ", ".join(file for file, text in self.files.items() if arguments["texto"] in text)
+            case "editar":
+                file = arguments["arquivo"]
+                self.files[file] = self.files[file].replace(arguments["antes"], arguments["depois"])
+                return "ok"
+            case _:
+                return "1 passed" if "a + b" in self.files["soma.py"] else "1 failed"
+
+
+@STREAMED
+def test_a_loop_of_five_steps_runs_to_its_answer(client: openai.OpenAI, simulator: Simulator, stream: bool) -> None:
+    edit = 'FUNCTION_CALL_START\neditar\narguments: {"arquivo": "soma.py", "antes": "\n    return a - b",\n"depois": '
+    simulator.script(
+        {"text": "Vou olhar os arquivos.\n" + block("listar")},
+        {"text": block("ler", arquivo="soma.py")},
+        {"text": block("buscar", texto="a - b")},
+        {"text": edit + '"\n    return a + b",}\nFUNCTION_CALL_END'},  # as models write: raw newlines, a comma too many
+        {"text": block("testar")},
+        {"text": "Corrigi soma.py; o teste passa."},
+    )
+    workshop, told = Workshop(), []
+    messages: list[Any] = [{"role": "system", "content": "Você conserta código."}]
+    messages.append({"role": "user", "content": "O teste de soma falha."})
+    for _ in range(10):
+        choice = ask(client, messages, tools=workshop.tools, stream=stream)
+        messages.append(choice.message.model_dump(exclude_none=True))
+        for call in choice.message.tool_calls or ():
+            told.append(workshop.run(call.function.name, json.loads(call.function.arguments)))
+            messages.append({"role": "tool", "tool_call_id": call.id, "content": told[-1]})
+        if choice.finish_reason == "stop":
+            break
+    assert told == ["soma.py", FILES["soma.py"], "soma.py", "ok", "1 passed"]
+    assert choice.message.content == "Corrigi soma.py; o teste passa."
+    prompts = simulator.prompts()
+    assert len(prompts) == 6
+    assert [prompt.count("[tool result ") for prompt in prompts] == [0, 1, 2, 3, 4, 5]
+    assert all(prompt.startswith("Você conserta código.\n") for prompt in prompts)
+    assert "name=testar]\n1 passed" in prompts[-1]
+
+
+@STREAMED
+def test_calls_of_one_reply_arrive_in_their_order_with_ids_of_their_own(
+    client: openai.OpenAI, simulator: Simulator, stream: bool
+) -> None:
+    cities = ["Recife", "São Paulo", "Belém"]
+    simulator.script({"text": "Vejo as três.\n" + "".join(block("tempo", cidade=city) for city in cities)})
+    choice = ask(client, "O tempo nas três?", tools=[TIME], stream=stream)
+    assert (choice.finish_reason, choice.message.content) == ("tool_calls", "Vejo as três.")
+    assert calls_of(choice) == [("tempo", {"cidade": city}) for city in cities]
+    assert len({call.id for call in choice.message.tool_calls}) == 3
+    results = [{"role": "tool", "tool_call_id": c.id, "content": "28 °C"} for c in choice.message.tool_calls]
+    ask(
+        client, [{"role": "user", "content": "?"}, choice.message.model_dump(exclude_none=True), *results], tools=[TIME]
+    )
+    assert [f"id={call.id} name=tempo]" in simulator.prompts()[-1] for call in choice.message.tool_calls] == [True] * 3
+
+
+def test_parallel_calls_conform_to_the_published_schema(proxy: Proxy, simulator: Simulator) -> None:
+    text = "Vejo.\n" + block("tempo", cidade="Recife") + block("tempo", cidade="Natal")
+    simulator.script({"text": text, "times": 2})
+    body = {"model": "stackspot-chat", "tools": [TIME], "messages": [{"role": "user", "content": "?"}]}
+    conforms(proxy.post("/v1/chat/completions", body).json(), "CreateChatCompletionResponse")
+    lines = proxy.post("/v1/chat/completions", body | {"stream": True}).text.split("\n\n")
+    chunks = [json.loads(line.removeprefix("data: ")) for line in lines if line and not line.endswith("[DONE]")]
+    for chunk in chunks:
+        conforms(chunk, "CreateChatCompletionStreamResponse")
+    deltas = [delta for chunk in chunks for c in chunk["choices"] for delta in c["delta"].get("tool_calls") or ()]
+    assert sorted({delta["index"] for delta in deltas}) == [0, 1]
+
+
+@STREAMED
+def test_one_call_is_all_that_parallel_tool_calls_false_lets_through(
+    client: openai.OpenAI, simulator: Simulator, stream: bool
+) -> None:
+    simulator.script(
+        {"text": block("tempo", cidade="Recife") + block("tempo", cidade="Natal") + "x " * 400, "cadence": 0.01}
+    )
+    choice = ask(client, "O tempo?", tools=[TIME], parallel_tool_calls=False, stream=stream)
+    assert (choice.finish_reason, calls_of(choice)) == ("tool_calls", [("tempo", {"cidade": "Recife"})])
+    assert "one block at most" in simulator.prompts()[0]
+    simulator.wait_for_disconnect()
+
+
+@STREAMED
+def test_tool_choice_none_leaves_the_tools_out(client: openai.OpenAI, simulator: Simulator, stream: bool) -> None:
+    simulator.script({"text": "Não sei."})
+    choice = ask(client, "O tempo?", tools=[TIME], tool_choice="none", stream=stream)
+    assert (choice.finish_reason, choice.message.content, choice.message.tool_calls) == ("stop", "Não sei.", None)
+    assert simulator.prompts() == ["O tempo?"]
+
+
+@STREAMED
+def test_tool_choice_auto_may_answer_in_text(client: openai.OpenAI, simulator: Simulator, stream: bool) -> None:
+    simulator.script({"text": "Olá."})
+    choice = ask(client, "Oi", tools=[TIME], tool_choice="auto", stream=stream)
+    assert (choice.finish_reason, choice.message.content) == ("stop", "Olá.")
+    assert len(simulator.requests()) == 1
+
+
+@STREAMED
+@pytest.mark.parametrize(
+    "wanted", ["required", {"type": "function", "function": {"name": "enviar"}}], ids=["any", "named"]
+)
+def test_a_call_that_has_to_come_is_asked_for_again(
+    client: openai.OpenAI, simulator: Simulator, wanted: Any, stream: bool
+) -> None:
+    simulator.script({"text": "Posso enviar, se quiser."}, {"text": block("enviar", para="Ana", texto="Oi")})
+    choice = ask(client, "Escreva à Ana", tools=[TIME, MAIL], tool_choice=wanted, stream=stream)
+    assert (choice.finish_reason, calls_of(choice)) == ("tool_calls", [("enviar", {"para": "Ana", "texto": "Oi"})])
+    first, second = simulator.prompts()
+    assert "tool call block" in first.rpartition("[reminder]")[2]
+    assert second.startswith(first)
+
+
+@STREAMED
+def test_only_the_chosen_tool_is_called(client: openai.OpenAI, simulator: Simulator, stream: bool) -> None:
+    named = {"type": "function", "function": {"name": "tempo"}}
+    simulator.script({"text": block("enviar", para="Ana", texto="Oi") + block("tempo", cidade="Recife")})
+    choice = ask(client, "?", tools=[TIME, MAIL], tool_choice=named, stream=stream)
+    assert calls_of(choice) == [("tempo", {"cidade": "Recife"})]
+
+
+@STREAMED
+def test_only_the_allowed_tools_are_shown_and_called(client: openai.OpenAI, simulator: Simulator, stream: bool) -> None:
+    only = {"mode": "required", "tools": [{"type": "function", "function": {"name": "tempo"}}]}
+    simulator.script({"text": block("tempo", cidade="Recife")})
+    choice = ask(
+        client, "?", tools=[TIME, MAIL], tool_choice={"type": "allowed_tools", "allowed_tools": only}, stream=stream
+    )
+    assert calls_of(choice) == [("tempo", {"cidade": "Recife"})]
+    [prompt] = simulator.prompts()
+    assert "enviar" not in prompt
+    assert prompt.endswith("with at least one tool call block.")
+
+
+@STREAMED
+def test_a_block_that_cannot_be_read_is_mended_out_of_sight_and_its_cost_is_told(
+    client: openai.OpenAI, simulator: Simulator, stream: bool
+) -> None:
+    broken = 'FUNCTION_CALL_START\nenviar\narguments: {"para": "Ana", "texto": 10,50}\nFUNCTION_CALL_END\n'
+    simulator.script(
+        {"text": "Vejo e envio.\n" + block("tempo", cidade="Recife") + broken, "tokens": {"input": 100, "output": 20}},
+        {"text": block("enviar", para="Ana", texto="10,50"), "tokens": {"input": 130, "output": 9}},
+    )
+    params: dict[str, Any] = {
+        "tools": [TIME, MAIL],
+        "model": "stackspot-chat",
+        "messages": [{"role": "user", "content": "?"}],
+    }
+    if stream:
+        with client.chat.completions.stream(**params, stream_options={"include_usage": True}) as chunks:
+            answer = chunks.get_final_completion()
+    else:
+        answer = client.chat.completions.create(**params)
+    choice = answer.choices[0]
+    assert (choice.finish_reason, choice.message.content) == ("tool_calls", "Vejo e envio.")
+    assert calls_of(choice) == [("tempo", {"cidade": "Recife"}), ("enviar", {"para": "Ana", "texto": "10,50"})]
+    assert (answer.usage.prompt_tokens, answer.usage.completion_tokens) == (230, 29)
+    assert "leave them out: tempo" in simulator.prompts()[1]
+
+
+@STREAMED
+@pytest.mark.parametrize(
+    "second", [{"text": "Desculpe."}, {"status": 500}, {"fault": "reset_before"}], ids=["no block", "500", "reset"]
+)
+def test_a_block_that_stays_unreadable_is_shown_and_is_no_error(
+    client: openai.OpenAI, simulator: Simulator, second: dict[str, Any], stream: bool
+) -> None:
+    broken = 'Envio.\nFUNCTION_CALL_START\nenviar\narguments: {"texto": 10,50}\nFUNCTION_CALL_END'
+    simulator.script({"text": broken}, second)
+    choice = ask(client, "?", tools=[MAIL], stream=stream)
+    assert (choice.finish_reason, choice.message.content, choice.message.tool_calls) == ("stop", broken, None)
+    assert len(simulator.requests()) == 2
+
+
+FUNCTIONS = [TIME["function"]]
+
+
+@STREAMED
+def test_the_older_functions_are_called_and_answered_in_their_form(
+    proxy: Proxy, client: openai.OpenAI, simulator: Simulator, stream: bool
+) -> None:
+    simulator.script({"text": "Vejo.\n" + block("tempo", cidade="Recife") + block("tempo", cidade="Natal")})
+    question = {"role": "user", "content": "O tempo?"}
+    params: dict[str, Any] = {"model": "stackspot-chat", "functions": FUNCTIONS, "function_call": "auto"}
+    if stream:
+        chunks = list(client.chat.completions.create(messages=[question], stream=True, **params))
+        deltas = [
+            choice.delta.function_call for chunk in chunks for choice in chunk.choices if choice.delta.function_call
+        ]
+        called = {key: "".join(getattr(delta, key) or "" for delta in deltas) for key in ("name", "arguments")}
+        reason = next(c.finish_reason for chunk in chunks for c in chunk.choices if c.finish_reason)
+    else:
+        answer = proxy.post("/v1/chat/completions", params | {"messages": [question]}).json()
+        conforms(answer, "CreateChatCompletionResponse")
+        [choice] = answer["choices"]
+        called, reason = choice["message"]["function_call"], choice["finish_reason"]
+        assert not choice["message"].get("tool_calls")
+    assert (called["name"], json.loads(called["arguments"]), reason) == ("tempo", {"cidade": "Recife"}, "function_call")
+    simulator.script({"text": "28 °C no Recife."})
+    history = [
+        question,
+        {"role": "assistant", "content": None, "function_call": called},
+        {"role": "function", "name": "tempo", "content": "28 °C"},
+    ]
+    final = client.chat.completions.create(messages=history, **params).choices[0]
+    assert (final.finish_reason, final.message.content) == ("stop", "28 °C no Recife.")
+    assert "name=tempo]\n28 °C" in simulator.prompts()[-1]
+
+
+@pytest.mark.parametrize(
+    ("params", "says"),
+    [
+        ({"tool_choice": "required"}, "tool_choice is required, but the request declares no tools"),
+        (
+            {"tools": [TIME], "tool_choice": {"type": "function", "function": {"name": "voar"}}},
+            "tool_choice names 'voar'",
+        ),
+        ({"tools": [TIME], "tool_choice": "sometimes"}, "tool_choice must be auto, none, required"),
+        ({"functions": FUNCTIONS, "function_call": {"name": "voar"}}, "function_call names 'voar'"),
+        ({"functions": [{"description": "?"}]}, "functions[0] must be an object with a name"),
+        (
+            {"tools": [{"type": "function", "function": {"name": "a", "parameters": "x"}}]},
+            "parameters must be a JSON Schema",
+        ),
+    ],
+    ids=["required without tools", "undeclared", "no choice", "undeclared function", "no name", "no schema"],
+)
+def test_a_choice_that_cannot_be_met_is_a_400(
+    client: openai.OpenAI, simulator: Simulator, params: dict[str, Any], says: str
+) -> None:
+    with pytest.raises(openai.BadRequestError) as caught:
+        ask(client, "Oi", **params)
+    assert says in str(caught.value)
+    assert simulator.requests() == []

@@ -1,0 +1,327 @@
+"""The queue before the agent, with a ledger of one process: how many at once, how many a minute, and who waits."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from custom_handler import StackspotLLM
+from custom_handler.errors import QueueFull
+from custom_handler.measures import QueueChanged, Queued
+from custom_handler.settings import Settings
+from custom_handler.stackspot.ledger import LocalLedger
+from custom_handler.stackspot.limiter import Limiter, Ticket
+
+LONG = 20.0
+
+
+class Clock:
+    """A clock that stands still until it is moved."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Line:
+    """A limiter, and what it told."""
+
+    def __init__(self, clock: Any = time.monotonic, window: float = 61, **settings: Any) -> None:
+        self.told: list[Any] = []
+        self.limiter = Limiter(Settings(**settings), LocalLedger(clock, window), self.told.append, clock)
+
+    def enter(self, patience: float = LONG) -> Ticket:
+        return self.limiter.enter(patience)
+
+    @property
+    def waiting(self) -> int:
+        return next(told.waiting for told in reversed(self.told) if isinstance(told, QueueChanged))
+
+    @property
+    def running(self) -> int:
+        return next(told.running for told in reversed(self.told) if isinstance(told, QueueChanged))
+
+    def at_once(self) -> int:
+        """Count how many calls are admitted now."""
+        for admitted in range(1000):
+            try:
+                ticket = self.enter(0)
+                ticket.admitted.result(10)
+            except QueueFull:
+                return admitted
+            self.limiter.leave(ticket)
+        return 1000
+
+
+def admitted(ticket: Ticket) -> bool:
+    return ticket.admitted.done() and ticket.admitted.exception() is None
+
+
+def test_as_many_run_at_once_as_may_and_the_others_come_in_their_order():
+    line = Line(max_concurrency=2)
+    first, second, third, fourth = (line.enter() for _ in range(4))
+    assert [admitted(ticket) for ticket in (first, second, third, fourth)] == [True, True, False, False]
+    assert (line.waiting, line.running) == (2, 2)
+    line.limiter.leave(second)
+    third.admitted.result(10)
+    assert not admitted(fourth)
+    line.limiter.leave(third)
+    line.limiter.leave(third)
+    fourth.admitted.result(10)
+    assert (line.waiting, line.running) == (0, 2)
+
+
+def test_no_window_ever_holds_more_requests_than_the_budget():
+    line = Line(window=0.3, requests_per_minute=5, max_concurrency=50)
+    with ThreadPoolExecutor(17) as pool:
+
+        def call(_: int) -> float:
+            line.enter().admitted.result(LONG)
+            return time.monotonic()
+
+        times = sorted(pool.map(call, range(17)))
+    assert times[-1] - times[0] >= 3 * 0.3 - 0.05
+    assert all(later - earlier >= 0.25 for earlier, later in zip(times, times[5:], strict=False))
+
+
+def test_without_a_budget_only_the_number_at_once_counts():
+    line = Line(requests_per_minute=0, max_concurrency=300)
+    assert [admitted(line.enter()) for _ in range(300)] == [True] * 300
+
+
+def test_a_full_queue_turns_a_call_away_at_once_and_says_when_to_come_back():
+    line = Line(max_concurrency=1, max_waiting=2)
+    for _ in range(3):
+        line.enter()
+    with pytest.raises(QueueFull) as raised:
+        line.enter()
+    assert (raised.value.status_code, raised.value.where) == (429, "queue")
+    assert 1 <= raised.value.retry_after <= 60
+    assert line.told[-1] == Queued(0.0, admitted=False)
+
+
+def test_who_waited_long_enough_is_turned_away():
+    line = Line(max_concurrency=1)
+    line.enter()
+    started = time.monotonic()
+    error = line.enter(0.1).admitted.exception(10)
+    assert isinstance(error, QueueFull)
+    assert 0.05 < time.monotonic() - started < 5
+    assert line.waiting == 0
+
+
+@pytest.mark.parametrize("reason", ["pause", "budget"])
+def test_who_cannot_be_admitted_in_time_is_told_at_once(reason):
+    line = Line(requests_per_minute=1, max_concurrency=9)
+    if reason == "pause":
+        line.limiter.throttle(40)
+    else:
+        line.enter()
+    started = time.monotonic()
+    error = line.enter(30).admitted.exception(10)
+    assert isinstance(error, QueueFull)
+    assert time.monotonic() - started < 5
+    assert 30 < error.retry_after <= 61
+
+
+def test_who_leaves_frees_a_place_at_once_waiting_or_running():
+    line = Line(max_concurrency=1)
+    running, leaving, next_one = line.enter(), line.enter(), line.enter()
+    line.limiter.leave(leaving)
+    assert line.waiting == 1
+    line.limiter.leave(running)
+    next_one.admitted.result(10)
+    assert (line.waiting, line.running) == (0, 1)
+
+
+def test_another_request_of_a_call_keeps_its_place_and_goes_first():
+    line = Line(window=0.2, requests_per_minute=1, max_concurrency=2)
+    again, other = line.enter(), line.enter()
+    line.limiter.again(again, LONG)
+    again.admitted.result(10)
+    assert not admitted(other)
+    assert (line.waiting, line.running) == (1, 1)
+    other.admitted.result(10)
+
+
+def test_a_refusal_pauses_all_new_calls_for_as_long_as_it_says():
+    clock = Clock()
+    line = Line(clock)
+    line.limiter.throttle(7)
+    clock.now += 6.9
+    assert line.at_once() == 0
+    clock.now += 0.2
+    assert line.at_once() > 0
+
+
+def test_refusals_without_a_hint_pause_for_longer_each_time():
+    clock, pauses = Clock(), []
+    line = Line(clock)
+    for _ in range(5):
+        line.limiter.throttle(None)
+        line.limiter.throttle(None)  # one that was under way already
+        pauses += [line.limiter._ledger.standing("pause")[1]]
+        clock.now += pauses[-1] + 1
+    assert pauses == [10, 20, 40, 60, 60]
+    clock.now += 120
+    line.limiter.throttle(None)
+    assert line.limiter._ledger.standing("pause")[1] == 10
+
+
+def test_an_episode_halves_the_budget_once_and_it_recovers_by_one_a_minute():
+    clock = Clock()
+    line = Line(clock, requests_per_minute=90, max_concurrency=99)
+    assert line.at_once() == 90
+    line.limiter.throttle(10)
+    clock.now += 11
+    line.limiter.throttle(10)
+    clock.now += 61 - 11
+    told = [line.at_once()]
+    for _ in range(3):
+        clock.now += 61
+        told += [line.at_once()]
+    assert told == [46, 47, 48, 49]
+    clock.now += 3600
+    assert line.at_once() == 90
+    line.limiter.throttle(10)
+    clock.now += 61
+    assert line.at_once() == 46
+
+
+def test_a_small_budget_never_becomes_none():
+    clock = Clock()
+    line = Line(clock, requests_per_minute=1)
+    line.limiter.throttle(None)
+    clock.now += 61
+    assert line.at_once() == 1
+
+
+def test_tasks_of_several_loops_and_threads_share_one_line():
+    line, most, running, lock = Line(requests_per_minute=0, max_concurrency=3), [0], [0], threading.Lock()
+
+    def count(change: int) -> None:
+        with lock:
+            running[0] += change
+            most[0] = max(most[0], running[0])
+
+    def blocking() -> None:
+        ticket = line.enter()
+        ticket.admitted.result(LONG)
+        count(1)
+        time.sleep(0.01)
+        count(-1)
+        line.limiter.leave(ticket)
+
+    async def awaiting() -> None:
+        ticket = line.enter()
+        await asyncio.wrap_future(ticket.admitted)
+        count(1)
+        await asyncio.sleep(0.01)
+        count(-1)
+        line.limiter.leave(ticket)
+
+    async def many() -> None:
+        await asyncio.gather(*(awaiting() for _ in range(10)))
+
+    with ThreadPoolExecutor(12) as pool:
+        work = [pool.submit(blocking) for _ in range(10)] + [pool.submit(asyncio.run, many()) for _ in range(2)]
+        for done in work:
+            done.result(LONG)
+    assert (most[0], line.waiting, line.running) == (3, 0, 0)
+    queued = [told for told in line.told if isinstance(told, Queued)]
+    assert (len(queued), {told.admitted for told in queued}) == (30, {True})
+
+
+def test_the_queues_thread_ends_when_nobody_waits(monkeypatch, eventually):
+    monkeypatch.setattr("custom_handler.stackspot.limiter.LINGER", 0.01)
+    line = Line(max_concurrency=1)
+    first, second = line.enter(), line.enter()
+    assert line.limiter._thread is not None
+    line.limiter.leave(first)
+    second.admitted.result(10)
+    assert eventually(lambda: line.limiter._thread is None)
+    third = line.enter()
+    line.limiter.leave(second)
+    third.admitted.result(10)
+
+
+@pytest.fixture
+def narrow(settings: Settings) -> tuple[StackspotLLM, list[Any]]:
+    """A provider with one place, and what it told."""
+    provider, told = StackspotLLM(replace(settings, max_concurrency=1)), []
+    provider.listeners.add(told.append)
+    return provider, told
+
+
+def queue_of(told: list[Any]) -> tuple[int, int]:
+    now = [measure for measure in told if isinstance(measure, QueueChanged)][-1:]
+    return (now[0].waiting, now[0].running) if now else (0, 0)
+
+
+@pytest.mark.parametrize("streamed", [False, True], ids=["whole", "streamed"])
+async def test_a_client_that_leaves_the_queue_or_its_answer_frees_the_place(
+    narrow, simulator, hello, eventually, streamed
+):
+    provider, told = narrow
+    simulator.script({"text": "um dois", "fault": "stall"})
+
+    async def ask() -> None:
+        if not streamed:
+            await provider.acompletion("stackspot-chat", hello)
+        else:
+            async for _ in provider.astreaming("stackspot-chat", hello):
+                pass
+
+    async def until(queue: tuple[int, int]) -> None:
+        await asyncio.to_thread(eventually, lambda: queue_of(told) == queue)
+
+    stalled, leaving = asyncio.create_task(ask()), None
+    await until((0, 1))
+    leaving = asyncio.create_task(ask())
+    await until((1, 1))
+    leaving.cancel()
+    await asyncio.wait({leaving})
+    assert queue_of(told) == (0, 1)
+    assert simulator.state()["chat_requests"] == 1
+    stalled.cancel()
+    await asyncio.wait({stalled})
+    assert queue_of(told) == (0, 0)
+    await ask()
+
+
+def test_an_iterator_that_is_closed_frees_the_place(narrow, simulator, hello):
+    provider, told = narrow
+    simulator.script({"text": "um dois", "fault": "stall"})
+    stream = provider.streaming("stackspot-chat", hello)
+    next(stream)
+    assert queue_of(told) == (0, 1)
+    stream.close()
+    assert queue_of(told) == (0, 0)
+
+
+def test_a_health_probe_and_a_token_take_no_place_and_spend_nothing(settings, simulator):
+    provider, told = StackspotLLM(replace(settings, requests_per_minute=1)), []
+    provider.listeners.add(lambda measure: told.append(type(measure).__name__))
+    for _ in range(3):
+        provider.authenticate()
+        provider.completion(
+            "stackspot-chat", [], litellm_params={"metadata": {"user_api_key": "litellm-internal-health-check"}}
+        )
+    assert told == ["TokenCall"]
+
+
+def test_calls_queue_until_the_minute_has_room_again(settings, simulator, hello):
+    provider = StackspotLLM(replace(settings, requests_per_minute=2, queue_timeout=20))
+    provider._transport._limiter._ledger = LocalLedger(time.monotonic, 0.4)
+    started = time.monotonic()
+    for _ in range(5):
+        assert provider.completion("stackspot-chat", hello).choices[0].finish_reason == "stop"
+    assert time.monotonic() - started > 0.75

@@ -94,10 +94,10 @@ def test_a_failure_has_an_exit_code_and_one_clear_line(command, arguments, code,
 
 
 def test_a_refusal_of_the_agent_is_told(command, simulator):
-    simulator.script({"status": 429})
+    simulator.script({"status": 403})
     told = command("chat", "--model", "stackspot-chat", "--user", "Oi")
     assert (told.exit_code, told.stdout) == (1, "")
-    assert "requests are used up" in told.stderr
+    assert "not shared with this account" in told.stderr
 
 
 def test_a_proxy_is_not_asked_without_a_key(command, folder):

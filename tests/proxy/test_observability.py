@@ -81,14 +81,14 @@ def test_a_call_on_any_route_is_one_line(proxy: Proxy, simulator: Simulator, pat
         ("bad-model", {"model": "no-such-model"}, 400, "ProxyModelNotFoundError"),
         ("bad-key", {"key": "sk-wrong"}, 401, "ProxyException"),
         ("no-key", {"model": "chat/llama-small"}, 503, "ServiceUnavailableError"),
-        ("agent", {}, 429, "RateLimitError"),
-        ("agent-stream", {"stream": True}, 429, "RateLimitError"),
+        ("agent", {}, 403, "PermissionDeniedError"),
+        ("agent-stream", {"stream": True}, 403, "PermissionDeniedError"),
     ],
 )
 def test_a_failure_is_one_line_wherever_it_happens(
     proxy: Proxy, simulator: Simulator, request_id: str, changes: dict[str, Any], status: int, error: str
 ) -> None:
-    simulator.script({"status": 429})
+    simulator.script({"status": 403})
     assert ask(proxy, request_id, **changes).status_code == status
     line = line_of(proxy, request_id)
     assert (line["status"], line["error_class"], line["correlation_id"]) == (status, error, f"c-{request_id}")

@@ -51,7 +51,7 @@ def _draw_ratios(figures: list[dict[str, Any]], file: Path) -> None:
             axes.plot([goal, goal], [place - 0.42, place + 0.42], color="black", linewidth=2)
         axes.annotate(
             f"{result['median']:.3g}",
-            (max(result["high"], result["median"]), place),
+            (max(1.2, result["high"]), place),
             (4, -3),
             textcoords="offset points",
         )

@@ -34,7 +34,7 @@ def _build(name: str) -> Any:
         return KeyRing(settings)
     from .service.plugin import Plugin  # noqa: PLC0415
 
-    return Plugin(settings)
+    return Plugin(settings, __getattr__("stackspot_llm"))
 
 
 def __getattr__(name: str) -> Any:

@@ -30,8 +30,8 @@ def read_turn(model: str, messages: object, call: Mapping[str, Any], settings: S
         request=ChatRequest.from_openai(
             _marked(messages, body), {**(call.get("optional_params") or {}), **_lost_parameters(body)}
         ),
-        agent_id=_agent_id(model, params, settings),
-        correlation_id=_correlation_id(_headers(call), required=settings.require_correlation_id),
+        agent_id=agent_id(model, params, settings),
+        correlation_id=_correlation_id(headers_of(call), required=settings.require_correlation_id),
         timeout=_timeout(call.get("timeout"), settings.timeout),
     )
 
@@ -45,7 +45,7 @@ def is_health_probe(call: Mapping[str, Any]) -> bool:
 
 def client_of(call: Mapping[str, Any]) -> str:
     """Name the client program for the log: what it says of itself, short and printable."""
-    headers = _headers(call)
+    headers = headers_of(call)
     said = "".join(filter(str.isprintable, headers.get("user-agent", "")))
     return repr(said[:60]) if said else "a client"
 
@@ -72,19 +72,19 @@ def _lost_parameters(body: Mapping[str, Any]) -> Mapping[str, Any]:
     return {"tool_choice": choice} if choice == "required" else {}
 
 
-def _agent_id(model: str, params: Mapping[str, Any], settings: Settings) -> str:
-    """Choose the agent by what the operator configured; a request body reaches none of these places."""
+def agent_id(model: str, params: Mapping[str, Any], settings: Settings) -> str:
+    """Choose the agent by what the operator configured, or raise ConfigurationError; a request body reaches none of these places."""
     configured = (params.get("model_info") or {}).get("agent_id")
-    agent_id = str(configured or (model if _ULID.fullmatch(model) else settings.agent_id))
-    if not _AGENT_ID.fullmatch(agent_id):
+    chosen = str(configured or (model if _ULID.fullmatch(model) else settings.agent_id))
+    if not _AGENT_ID.fullmatch(chosen):
         raise ConfigurationError(
             "No Stackspot agent is configured: set GENAI_AGENT_ID in the environment or in .env, "
             "or model_info.agent_id in config.yaml."
         )
-    return agent_id
+    return chosen
 
 
-def _headers(call: Mapping[str, Any]) -> dict[str, str]:
+def headers_of(call: Mapping[str, Any]) -> dict[str, str]:
     """Return the caller's headers, from the places where LiteLLM has them, by their names in lower case."""
     params = call.get("litellm_params") or {}
     metadata, request = params.get("metadata") or {}, params.get("proxy_server_request") or {}

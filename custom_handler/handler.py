@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import logging
 from collections.abc import Iterator, Mapping
 from typing import Any, NoReturn
@@ -85,9 +86,15 @@ class StackspotLLM(CustomLLM):  # type: ignore[misc]
         """Refuse: an agent makes no embeddings."""
         self.embedding(model)
 
-    def authenticate(self) -> None:
-        """Get a token, or make sure that there is one; raises StackspotError, whose message says what to set."""
-        self._transport.tokens.request().result()
+    def authenticate(self, timeout: float | None = None) -> None:
+        """Get a token, or make sure that there is one; raises StackspotError, whose message says what to set.
+
+        Raises TimeoutError where that takes more than `timeout` seconds.
+        """
+        try:
+            self._transport.tokens.request().result(timeout)
+        except concurrent.futures.TimeoutError:  # another class than TimeoutError up to Python 3.10
+            raise TimeoutError(f"The identity service did not answer within {timeout} s.") from None
 
     def _probed(self, model: str) -> ModelResponse:
         """Answer a health probe without spending a call of the agent: a valid token is the proof."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,8 @@ from .errors import ConfigurationError
 PREFIX = "STACKSPOT_"
 
 
-def _setting(name: str, default: Any, *, secret: bool = False, least: int = 0) -> Any:
-    return field(default=default, repr=not secret, metadata={"name": name, "least": least})
+def _setting(name: str, default: Any, *, secret: bool = False, least: int = 0, choices: tuple[str, ...] = ()) -> Any:
+    return field(default=default, repr=not secret, metadata={"name": name, "least": least, "choices": choices})
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,14 +65,16 @@ class Settings:
     jobs_max_bytes: int = _setting("JOBS_MAX_BYTES", 10_000_000, least=1)
     jobs_keep: float = _setting("JOBS_KEEP", 7 * 24 * 3600.0)
     jobs_lease: float = _setting("JOBS_LEASE", 30.0)
+    startup_check: str = _setting("STARTUP_CHECK", "warn", choices=("off", "warn", "strict"))
+    telemetry: bool = _setting("STACKSPOT_TELEMETRY", True)
+    runs_dir: str = _setting("RUNS_DIR", "runs")
+    log_messages: bool = _setting("LOG_MESSAGES", False)
 
     @classmethod
     def from_mapping(cls, *sources: Mapping[str, str | None]) -> Settings:
         """Read each setting from the first source that has it, without the blanks around; raises ConfigurationError."""
         values: dict[str, Any] = {
-            item.name: _typed(item.metadata["name"], raw, item.default, item.metadata["least"])
-            for item in fields(cls)
-            if (raw := _lookup(sources, item.metadata["name"]))
+            item.name: _typed(item, raw) for item in fields(cls) if (raw := lookup(sources, item.metadata["name"]))
         }
         if (file := values.get("client_secret_file")) and not values.get("client_secret"):
             values["client_secret"] = _content(file)
@@ -105,7 +107,8 @@ class Settings:
             )
 
 
-def _lookup(sources: Iterable[Mapping[str, str | None]], name: str) -> str:
+def lookup(sources: Iterable[Mapping[str, str | None]], name: str) -> str:
+    """Find a setting's text in the first source that has it, under its name or the prefixed one; empty where none has."""
     names = (name if name.startswith(PREFIX) else PREFIX + name, name)
     found = ((source.get(known) or "").strip() for source in sources for known in names)
     return next(filter(None, found), "")
@@ -120,12 +123,17 @@ def _content(file: str) -> str:
         ) from None
 
 
-def _typed(name: str, raw: str, default: object, least: int) -> object:
+def _typed(item: Field[Any], raw: str) -> object:
     """Turn text into the type of the setting's default."""
+    name, default, choices = item.metadata["name"], item.default, item.metadata["choices"]
+    if choices and raw.lower() not in choices:
+        raise ConfigurationError(f"{name} is {raw!r}: say {', '.join(choices[:-1])} or {choices[-1]}.")
+    if choices:
+        return raw.lower()
     if isinstance(default, bool):
         return _switch(name, raw)
     if isinstance(default, int):
-        return _whole(name, raw, least)
+        return _whole(name, raw, item.metadata["least"])
     if isinstance(default, float):
         return _seconds(name, raw)
     return raw.rstrip("/") if name.endswith("_URL") else raw

@@ -13,7 +13,7 @@ FLOORS = [  # from the ground up
     {"emulation", "stackspot"},
     {"turn"},
     {"call", "replies", "handler"},
-    {"service"},
+    {"service", "report"},
     {"__init__", "cli", "__main__", "launcher"},
 ]
 NETWORK = {
@@ -90,6 +90,8 @@ def test_the_network_is_known_to_the_transport_and_the_simulators_server_only(mo
         "service/jobs/queue.py",
         "simulator/server.py",
         "launcher.py",
+        "service/pings.py",
+        "service/remote.py",
         "service/router.py",
         "service/inside.py",
     }

@@ -21,14 +21,33 @@ _KEYS = {
 }
 
 
+def key_names(provider: str) -> tuple[str, ...]:
+    """Name the variables that may hold a provider's key; none for a provider that is not known here."""
+    return _KEYS.get(provider, ())
+
+
+def missing_key(provider: str, params: Mapping[str, Any]) -> str | None:
+    """Name what to set so that a deployment has its key; None where it has one, or where that is not known here.
+
+    `params` are the deployment's `litellm_params`. To look for credentials of AWS takes time, the first time.
+    """
+    names = key_names(provider)
+    if names and not params.get("api_key") and not any(os.environ.get(name) for name in names):
+        return names[0]
+    given = any(name.startswith("aws_") and name != "aws_region_name" for name in params)
+    if provider == "bedrock" and not given and not _has_aws_credentials():
+        return "AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY,"
+    return None
+
+
 async def require_key(provider: str, kwargs: Mapping[str, Any]) -> None:
     """Raise LiteLLM's ServiceUnavailableError (503) where the called deployment has no key."""
-    names = _KEYS.get(provider, ())
-    if names and not kwargs.get("api_key") and not any(os.environ.get(name) for name in names):
-        raise _unconfigured(names[0], provider, kwargs)
-    given = any(name.startswith("aws_") and name != "aws_region_name" for name in kwargs)
-    if provider == "bedrock" and not given and not await asyncio.to_thread(_has_aws_credentials):
-        raise _unconfigured("AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY,", provider, kwargs)
+    if provider == "bedrock":
+        missing = await asyncio.to_thread(missing_key, provider, kwargs)
+    else:
+        missing = missing_key(provider, kwargs)
+    if missing:
+        raise _unconfigured(missing, provider, kwargs)
 
 
 def _unconfigured(names: str, provider: str, kwargs: Mapping[str, Any]) -> Exception:

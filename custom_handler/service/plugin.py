@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from dotenv import load_dotenv
 from fastapi import FastAPI
-from litellm.integrations.custom_logger import CustomLogger
 from litellm.types.utils import CallTypes
 
 from ..errors import RequestError
-from ..handler import open_first
+from ..handler import StackspotLLM, open_first
+from ..measures import Listeners
 from ..replies import PROVIDER, litellm_error
 from ..settings import Settings
 from .bodies import check_types
+from .checks import check_at_start, check_models
+from .config import Deployment, callbacks, deployments
 from .error_bodies import ErrorBodies
 from .keys import require_key
 from .middleware import wrap
@@ -26,21 +28,32 @@ from .request_id import RequestId, RequestIdFilter
 from .request_size import BodyLimit, refuse_depth
 from .reserved_fields import refuse_reserved
 from .response_headers import ResponseHeaders, add_header
+from .shutdown import at_shutdown
+from .telemetry import Observer
 
 _CHATS = frozenset({"acompletion", "anthropic_messages", "aresponses"})
 
 
-class Plugin(CustomLogger):  # type: ignore[misc]
-    """Opens streams before their client is told 200, and shows the package's log."""
+class Plugin(Observer):
+    """Opens streams before their client is told 200, writes each call down, and shows the package's log."""
 
-    def __init__(self, settings: Settings) -> None:
-        super().__init__()
+    def __init__(self, settings: Settings, provider: StackspotLLM | None = None) -> None:
+        super().__init__(settings)
         # The proxy itself finds `.env` only where its virtual environment lies beside it.
         load_dotenv(Path.cwd() / ".env")
         _show_log(settings.log_level)
         if (proxy := sys.modules.get("litellm.proxy.proxy_server")) is not None:
-            _require_models(proxy.proxy_config.get_config_state())
-            _extend(proxy.app, settings)
+            self._join(proxy, settings, provider or StackspotLLM(settings))
+
+    def _join(self, proxy: Any, settings: Settings, provider: StackspotLLM) -> None:
+        """Become part of a proxy that is starting (its module)."""
+        config = proxy.proxy_config.get_config_state()
+        models = deployments(config)
+        _require_models(models)
+        check_at_start(settings.startup_check, lambda: check_models(config, settings, provider.authenticate))
+        _extend(proxy, settings, provider.listeners)
+        at_shutdown(proxy, self.aclose)
+        self.begin(models)
 
     async def async_pre_call_hook(
         self,
@@ -81,23 +94,35 @@ class Plugin(CustomLogger):  # type: ignore[misc]
 
     async def async_post_call_failure_hook(
         self,
-        request_data: dict[str, Any],  # noqa: ARG002  LiteLLM passes it by name
+        request_data: dict[str, Any],
         original_exception: Exception,
+        user_api_key_dict: Any,
         *_: Any,
         **__: Any,
     ) -> None:
-        """Tell clients of every protocol when to try again; the proxy's /v1/messages leaves that header out."""
+        """Tell clients of every protocol when to try again; the proxy's /v1/messages leaves that header out.
+
+        What failed before it became a call is written down here.
+        """
+        self.refused(request_data, original_exception, getattr(user_api_key_dict, "request_route", None))
         if wait := (getattr(original_exception, "headers", None) or {}).get("retry-after"):
             add_header("retry-after", wait)
 
 
-def _extend(app: FastAPI, settings: Settings) -> None:
-    for middleware in (ErrorBodies, BodyLimit, ResponseHeaders, RequestId):  # from the innermost outwards
+def _extend(proxy: Any, settings: Settings, listeners: Listeners) -> None:
+    app: FastAPI = proxy.app
+    for middleware in (ErrorBodies, BodyLimit, ResponseHeaders):  # the last is the outermost
         wrap(app, middleware)
+    if "prometheus" in callbacks(proxy.proxy_config.get_config_state()):
+        from .metrics import HttpMetrics, ProviderMetrics  # noqa: PLC0415  it registers what it counts
+
+        listeners.add(ProviderMetrics())
+        wrap(app, HttpMetrics().around)
+    wrap(app, RequestId)
     if settings.services:
         from .routes import install  # noqa: PLC0415  what it imports is there in a proxy only
 
-        install(app, settings)
+        install(proxy, settings)
 
 
 def _with_choice(kwargs: dict[str, Any]) -> dict[str, Any]:
@@ -126,13 +151,12 @@ def _require_history(kwargs: Mapping[str, Any]) -> None:
         raise litellm_error(error, str(kwargs.get("model")))
 
 
-def _require_models(config: Mapping[str, Any]) -> None:
+def _require_models(models: Iterable[Deployment]) -> None:
     """Raise ValueError for a model that is to come from the environment and is not there; LiteLLM would not say which."""
-    for deployment in config.get("model_list") or ():
-        if (deployment.get("litellm_params") or {}).get("model") is None:
-            name = deployment.get("model_name")
+    for deployment in models:
+        if not deployment.model:
             raise ValueError(
-                f"{name} of config.yaml has no model: set the variable that it names, as .env.example does."
+                f"{deployment.name} of config.yaml has no model: set the variable that it names, as .env.example does."
             )
 
 

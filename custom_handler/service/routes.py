@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import functools
+from typing import Any
 
 from fastapi import FastAPI
 
 from ..settings import Settings
-from . import chat, playground, websocket
+from . import chat, playground, tracing, websocket
 from .jobs import routes as jobs
 from .jobs.service import Jobs
 from .middleware import wrap
@@ -15,10 +16,17 @@ from .query_key import QueryKey
 from .router import Router
 
 
-def install(app: FastAPI, settings: Settings) -> None:
-    """Add every part; a part is a function that takes what it needs and returns an APIRouter."""
+def install(proxy: Any, settings: Settings) -> None:
+    """Add every part to a running proxy (its module); a part is a function that takes what it needs and returns an APIRouter."""
+    app: FastAPI = proxy.app
     router = Router.inside(app)
-    for part in (chat.routes(router, settings), websocket.routes(router, settings), playground.routes()):
+    parts = (
+        chat.routes(router, settings),
+        websocket.routes(router, settings),
+        playground.routes(),
+        tracing.routes(proxy),
+    )
+    for part in parts:
         app.include_router(part)
     if settings.jobs:
         app.include_router(jobs.routes(Jobs.of_this_proxy(router, settings), settings))

@@ -6,8 +6,13 @@ SIGTERM ends it without `atexit`, and its lifespan has begun when a plugin is lo
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
+
+from litellm.litellm_core_utils.logging_worker import GLOBAL_LOGGING_WORKER
+
+TELLING = 5.0
 
 
 def at_shutdown(proxy: Any, do: Callable[[], Awaitable[None]]) -> None:
@@ -21,3 +26,15 @@ def at_shutdown(proxy: Any, do: Callable[[], Awaitable[None]]) -> None:
             await theirs(*args, **kwargs)
 
     proxy.proxy_shutdown_event = ours
+
+
+async def callbacks_told() -> None:
+    """Wait until LiteLLM has told its callbacks of the calls that ended: by tasks that nobody holds, and by its worker."""
+    tasks = {task for task in asyncio.all_tasks() if _tells(task)}
+    if tasks:
+        await asyncio.wait(tasks, timeout=TELLING)
+    await GLOBAL_LOGGING_WORKER.flush()
+
+
+def _tells(task: asyncio.Task[Any]) -> bool:
+    return str(getattr(task.get_coro(), "__qualname__", "")).startswith("Logging.")

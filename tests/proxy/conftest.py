@@ -159,6 +159,8 @@ def running_proxy(log: Path, config: str = "config.yaml", workers: int = 1, **en
     fixed = example | {
         "LITELLM_MASTER_KEY": MASTER_KEY,
         "STACKSPOT_LOG_LEVEL": "DEBUG",
+        "STARTUP_CHECK": "off",
+        "RUNS_DIR": str(log.parent / "runs"),
         "STACKSPOT_JOBS_DIR": str(log.parent / "jobs"),
         "STACKSPOT_REQUESTS_PER_MINUTE": "0",
         "STACKSPOT_MAX_RETRIES": "0",

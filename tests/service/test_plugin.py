@@ -207,12 +207,13 @@ def test_the_routes_of_the_services_are_there_unless_they_are_switched_off(monke
     proxy = SimpleNamespace(app=app, proxy_config=SimpleNamespace(get_config_state=dict))
     proxy.initialize_shared_aiohttp_session = proxy.proxy_shutdown_event = None
     monkeypatch.setitem(sys.modules, "litellm.proxy.proxy_server", proxy)
-    Plugin(Settings(services=services))
+    Plugin(Settings(services=services, startup_check="off", telemetry=False))
     routes = {
         "/chat",
         "/chat/stream",
         "/healthz",
         "/playground",
+        "/trace-check",
         "/ingest",
         "/status/{job_id}",
         "/jobs",
@@ -223,9 +224,9 @@ def test_the_routes_of_the_services_are_there_unless_they_are_switched_off(monke
 
 def test_the_routes_of_jobs_can_be_left_out_alone(monkeypatch):
     app = FastAPI()
-    proxy = SimpleNamespace(app=app, proxy_config=SimpleNamespace(get_config_state=dict))
+    proxy = SimpleNamespace(app=app, proxy_config=SimpleNamespace(get_config_state=dict), proxy_shutdown_event=None)
     monkeypatch.setitem(sys.modules, "litellm.proxy.proxy_server", proxy)
-    Plugin(Settings(jobs=False))
+    Plugin(Settings(jobs=False, startup_check="off", telemetry=False))
     assert "/chat" in app.openapi()["paths"]
     assert "/ingest" not in app.openapi()["paths"]
 

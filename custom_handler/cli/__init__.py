@@ -4,14 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 from pathlib import Path
 
 import click
 
+from .ask import chat, models
+from .check import check
+from .report import report
+
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
-def main() -> None:
+@click.pass_context
+def main(context: click.Context) -> None:
     """StackSpot AI agents as a model of the LiteLLM proxy."""
+    if os.environ.get("NO_COLOR"):  # click itself looks only whether this is a terminal
+        context.color = False
+
+
+for _command in (chat, check, models, report):
+    main.add_command(_command)
 
 
 @main.command()
@@ -19,7 +31,7 @@ def main() -> None:
 @click.option("--config", default="config.yaml", show_default=True, type=click.Path(path_type=Path, exists=True))
 def run(port: int, config: Path) -> None:
     """Start the proxy; without Stackspot credentials, with a simulator in its place."""
-    from .launcher import run as launch  # noqa: PLC0415  each command loads what it needs
+    from ..launcher import run as launch  # noqa: PLC0415  each command loads what it needs
 
     raise SystemExit(launch(port, config))
 
@@ -29,7 +41,7 @@ def run(port: int, config: Path) -> None:
 @click.option("--at-once", default=4, show_default=True, type=click.IntRange(min=1), help="Jobs at once.")
 def worker(config: Path, at_once: int) -> None:
     """Work on jobs without serving: on any machine where REDIS_URL is that of the proxy, else beside the proxy."""
-    from .service.jobs.alone import work  # noqa: PLC0415
+    from ..service.jobs.alone import work  # noqa: PLC0415
 
     raise SystemExit(asyncio.run(work(config, at_once)))
 
@@ -44,8 +56,8 @@ def simulate(host: str, port: int) -> None:
 
 
 async def _simulate(host: str, port: int) -> None:
-    from .launcher import simulated  # noqa: PLC0415
-    from .simulator import serve  # noqa: PLC0415
+    from ..launcher import simulated  # noqa: PLC0415
+    from ..simulator import serve  # noqa: PLC0415
 
     simulator = await serve(host, port)
     try:

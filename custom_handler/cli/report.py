@@ -1,0 +1,37 @@
+"""`report`: what a run did, as a table and as a page with plots."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from .table import table
+
+
+@click.command()
+@click.argument("run", required=False)
+@click.option("--output", type=click.Path(path_type=Path), help="The page to write.  [default: report.html of the run]")
+def report(run: str | None, output: Path | None) -> None:
+    """Print what RUN did (the newest, where none is named), and write a page with plots."""
+    from ..errors import ConfigurationError  # noqa: PLC0415  each command loads what it needs
+    from ..report import page, read_run, summarize  # noqa: PLC0415
+    from ..settings import Settings  # noqa: PLC0415
+
+    try:
+        told = read_run(Path(Settings.load().runs_dir), run)
+    except ConfigurationError as error:
+        raise click.ClickException(error.message) from None
+    summary = summarize(told)
+    click.echo(
+        f"Run {told.name}: {summary.calls} calls, {summary.failures} failed, from {summary.first} to {summary.last}"
+    )
+    click.echo()
+    head = ("MODEL", "CALLS", "FAILED", "P50 MS", "P95 MS", "P99 MS", "FIRST TOKEN P50", "TOKENS IN", "TOKENS OUT")
+    click.echo(table(head, [row.cells() for row in summary.models]))
+    if summary.errors:
+        click.echo()
+        click.echo(table(("ERROR", "STATUS", "CALLS"), [tuple(map(str, error)) for error in summary.errors]))
+    target = output or told.folder / "report.html"
+    target.write_text(page(told, summary), encoding="utf-8")
+    click.echo(f"\nThe page with plots: {target}")

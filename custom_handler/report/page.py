@@ -1,0 +1,86 @@
+"""Writes the page of a run: one file of HTML, with its plots inside it, no script and nothing to load."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+
+from . import plots
+from .run import ToldRun
+from .summary import PERCENTILES, Summary
+
+_STYLE = """
+:root { color-scheme: light dark; --ink: #1a1a1a; --soft: #666; --line: #ddd; --paper: #fff; }
+@media (prefers-color-scheme: dark) { :root { --ink: #e8e8e8; --soft: #a0a0a0; --line: #3a3a3a; --paper: #161616; } }
+body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper); max-width: 900px; margin: 2em auto;
+  padding: 0 1em; }
+h1 { font-size: 1.5em; margin-bottom: 0; } h2 { font-size: 1.1em; margin: 2em 0 .3em; }
+.soft { color: var(--soft); margin-top: 0; }
+table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
+th, td { text-align: right; padding: .25em .6em; border-bottom: 1px solid var(--line); }
+th:first-child, td:first-child { text-align: left; } td { white-space: nowrap; }
+svg { width: 100%; height: auto; } svg text { fill: var(--soft); font-size: 12px; } .grid { stroke: var(--line); }
+.legend { margin: .2em 0; color: var(--soft); font-size: .9em; } .legend span { margin-right: 1.2em; }
+.legend i { display: inline-block; width: .8em; height: .8em; border-radius: 2px; margin-right: .4em; }
+"""
+
+_HEAD = (
+    "Model",
+    "Calls",
+    "Failed",
+    *(f"p{percent} ms" for percent in PERCENTILES),
+    "First token p50 ms",
+    "Tokens in",
+    "Tokens out",
+)
+
+
+def page(run: ToldRun, summary: Summary) -> str:
+    """Return the page."""
+    spans = summary.spans
+    latencies = {
+        f"p{percent}": [(span.middle, value) for span in spans if (value := span.latencies[number]) is not None]
+        for number, percent in enumerate(PERCENTILES)
+    }
+    tokens = [(model.name, {"in": float(model.tokens_in), "out": float(model.tokens_out)}) for model in summary.models]
+    errors = [(span.middle, dict(sorted(span.errors.items()))) for span in spans]
+    sections = [
+        ("Models", _table(_HEAD, [model.cells() for model in summary.models])),
+        ("Latency of answered calls over time", plots.lines("Latency percentiles over time", latencies, "ms")),
+        ("Tokens by model", plots.bars("Tokens by model", tokens)),
+        ("Errors over time", _errors(summary, errors)),
+    ]
+    body = "".join(f"<section><h2>{escape(title)}</h2>{inside}</section>" for title, inside in sections)
+    return (
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Run {escape(run.name)}</title>'
+        f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style></head>'
+        f"<body><h1>Run {escape(run.name)}</h1>{_facts(run, summary)}{body}</body></html>\n"
+    )
+
+
+def _facts(run: ToldRun, summary: Summary) -> str:
+    told = run.manifest
+    versions = told.get("dependencies") if isinstance(told.get("dependencies"), dict) else {}
+    facts = [
+        f"{summary.calls} calls, {summary.failures} failed",
+        f"{summary.first} to {summary.last}",
+        f"Python {told.get('python', '?')}",
+        f"LiteLLM {(versions or {}).get('litellm', '?')}",
+        f"git {str(told.get('git_sha') or 'unknown')[:12]}",
+        *([f"{run.unreadable} unreadable lines"] if run.unreadable else []),
+    ]
+    return f'<p class="soft">{escape(" · ".join(facts))}</p>'
+
+
+def _errors(summary: Summary, stacks: Sequence[tuple[float, dict[str, int]]]) -> str:
+    if not summary.errors:
+        return '<p class="soft">None.</p>'
+    rows = [tuple(map(str, error)) for error in summary.errors]
+    return plots.columns("Errors over time", stacks, "calls") + _table(("Error", "Status", "Calls"), rows)
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    def line(tag: str, cells: Sequence[str]) -> str:
+        return f"<tr>{''.join(f'<{tag}>{escape(cell)}</{tag}>' for cell in cells)}</tr>"
+
+    return f"<table>{line('th', head)}{''.join(line('td', row) for row in rows)}</table>"

@@ -1,0 +1,159 @@
+"""Reads what LiteLLM logs about a call into the line of `interactions.jsonl`: names and numbers, no content unless wanted.
+
+    time, request_id, call_id, correlation_id, route, call_type, model, provider, provider_model, stream, latency_ms,
+    time_to_first_token_ms, usage{prompt_tokens, completion_tokens, total_tokens}, status, error_class[, messages, response]
+
+An error is told by its class and its status alone: its message may quote the request.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from datetime import datetime, timezone
+from typing import Any
+
+from starlette.datastructures import Headers
+
+from ...call import CORRELATION_HEADERS, headers_of
+from ..request_id import HEADER as REQUEST_ID
+from ..request_id import request_id, served
+
+Line = dict[str, Any]
+
+HEALTH_CHECK = "litellm-internal-health-check"
+REMEMBERED = 10_000
+LONGEST_NAME = 200
+
+
+class Interactions:
+    """Turns LiteLLM's events into lines, one for each attempt of a call; `write` takes the line and must not block.
+
+    LiteLLM tells of a failed call up to three times: as it fails, awaiting and blocking, and once more when its client is
+    answered. All three carry the same payload, which is known by the call's id and the time of its end.
+    """
+
+    def __init__(self, write: Callable[[Line], None], *, content: bool = False) -> None:
+        self._write = write
+        self._content = content
+        self._lock = threading.Lock()
+        self._seen: OrderedDict[tuple[object, object], None] = OrderedDict()
+
+    def ended(self, kwargs: Mapping[str, Any]) -> None:
+        """Write down a call that ended, by the arguments of LiteLLM's success and failure events."""
+        payload = kwargs.get("standard_logging_object")
+        if payload and not _is_health_check(kwargs, payload) and self._is_new(payload):
+            self._write(_line(payload, kwargs, content=self._content))
+
+    def ended_blocking(self, kwargs: Mapping[str, Any]) -> None:
+        """The same for events told in a thread, which come twice for a call that somebody awaits."""
+        call_type = str((kwargs.get("standard_logging_object") or {}).get("call_type") or "")
+        if call_type and not call_type.startswith("a"):
+            self.ended(kwargs)
+
+    def refused(self, request: Mapping[str, Any], error: Exception, route: str | None) -> None:
+        """Write down a request that failed in the proxy, unless it was told as a failed call already."""
+        if request.get("standard_logging_object"):
+            self.ended({"standard_logging_object": request["standard_logging_object"], "litellm_params": request})
+        elif "model" in request:
+            status = getattr(error, "status_code", None) or getattr(error, "code", None)
+            self._write(_refusal(request, type(error).__name__, status, route))
+
+    def _is_new(self, payload: Mapping[str, Any]) -> bool:
+        key = payload.get("litellm_call_id"), payload.get("endTime")
+        with self._lock:
+            if key in self._seen:
+                return False
+            self._seen[key] = None
+            if len(self._seen) > REMEMBERED:
+                self._seen.popitem(last=False)
+            return True
+
+
+def _line(payload: Mapping[str, Any], kwargs: Mapping[str, Any], *, content: bool) -> Line:
+    error = payload.get("error_information") or {}
+    failed = payload.get("status") == "failure"
+    started, ended = float(payload.get("startTime") or 0), float(payload.get("endTime") or 0)
+    first = payload.get("completionStartTime") if payload.get("stream") and not failed else None
+    line = {
+        "time": _moment(started),
+        **_ids(_headers(kwargs), payload.get("litellm_call_id")),
+        "route": (payload.get("metadata") or {}).get("user_api_key_request_route"),
+        "call_type": payload.get("call_type") or None,
+        "model": _name(payload.get("model_group") or payload.get("model")),
+        "provider": _provider(payload, error),
+        "provider_model": _name(payload.get("model")),
+        "stream": bool(payload.get("stream") or _body(kwargs).get("stream")),
+        "latency_ms": _milliseconds(started, ended),
+        "time_to_first_token_ms": _milliseconds(started, float(first)) if first else None,
+        "usage": {name: int(payload.get(name) or 0) for name in ("prompt_tokens", "completion_tokens", "total_tokens")},
+        "status": _status(error.get("error_code")) if failed else 200,
+        "error_class": (error.get("error_class") or "Exception") if failed else None,
+    }
+    return line | ({"messages": payload.get("messages"), "response": payload.get("response")} if content else {})
+
+
+def _refusal(request: Mapping[str, Any], error_class: str, status: object, route: str | None) -> Line:
+    """The line of a request that never became a call, with the same fields."""
+    now = datetime.now(timezone.utc).timestamp()
+    payload = {
+        "litellm_call_id": request.get("litellm_call_id"),
+        "metadata": {"user_api_key_request_route": route},
+        "model": request.get("model"),
+        "stream": request.get("stream"),
+        "startTime": now,
+        "endTime": now,
+        "status": "failure",
+        "error_information": {"error_class": error_class, "error_code": status},
+    }
+    return _line(payload, {"litellm_params": request}, content=False)
+
+
+def _ids(headers: Mapping[str, str], call_id: object) -> Line:
+    """Name the call: by the request's own name where the proxy serves one, and by the caller's conversation."""
+    return {
+        "request_id": request_id() or headers.get(REQUEST_ID) or call_id,
+        "call_id": call_id,
+        "correlation_id": next((_name(headers[name]) for name in CORRELATION_HEADERS if name in headers), None),
+    }
+
+
+def _headers(kwargs: Mapping[str, Any]) -> dict[str, str]:
+    """Find the caller's headers; those of the request that is being served win."""
+    return headers_of(kwargs) | (dict(Headers(scope=scope)) if (scope := served()) else {})
+
+
+def _body(kwargs: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Find the caller's own body: the plugin has a stream opened as a whole answer, which a failure would be told as."""
+    request = (kwargs.get("litellm_params") or {}).get("proxy_server_request") or {}
+    return request.get("body") or {}
+
+
+def _is_health_check(kwargs: Mapping[str, Any], payload: Mapping[str, Any]) -> bool:
+    """Tell a probe of the proxy's own, which is nobody's call; one that fails early has lost its metadata and its kind."""
+    if not payload.get("call_type") and not payload.get("model"):
+        return True
+    metadata = (kwargs.get("litellm_params") or {}).get("metadata") or {}
+    return metadata.get("user_api_key") == HEALTH_CHECK or HEALTH_CHECK in (payload.get("request_tags") or ())
+
+
+def _provider(payload: Mapping[str, Any], error: Mapping[str, Any]) -> str | None:
+    prefix, slash, _ = str(payload.get("model") or "").partition("/")
+    return payload.get("custom_llm_provider") or error.get("llm_provider") or (_name(prefix) if slash else None)
+
+
+def _name(value: object) -> str | None:
+    return str(value)[:LONGEST_NAME] if value else None
+
+
+def _status(code: object) -> int:
+    return int(str(code)) if str(code).isdecimal() else 500
+
+
+def _milliseconds(started: float, ended: float) -> float:
+    return round(max(0.0, ended - started) * 1000, 1)
+
+
+def _moment(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, timezone.utc).isoformat(timespec="milliseconds")

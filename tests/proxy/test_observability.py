@@ -1,0 +1,229 @@
+"""Telemetry, metrics, tracing and the start-up check, seen from outside the real proxy."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import httpx
+import pytest
+
+from .conftest import BIN, MASTER_KEY, ROOT, Proxy, Simulator, running_proxy
+
+CANARY = "canary-c0ffee"
+CHAT = "/v1/chat/completions"
+
+
+def ask(proxy: Proxy, request: str, path: str = CHAT, key: str = "", **body: Any) -> httpx.Response:
+    """Ask with a connection of its own, so that any worker may take it."""
+    told = {
+        "model": "stackspot-chat",
+        "messages": [{"role": "user", "content": f"Oi {CANARY}"}],
+        **body,
+    }
+    headers = {"Authorization": f"Bearer {key or proxy.key}", "x-request-id": request, "correlation-id": f"c-{request}"}
+    return httpx.post(f"{proxy.url}{path}", json=told, headers=headers, timeout=60, trust_env=False)
+
+
+def lines_of(proxy: Proxy) -> list[dict[str, Any]]:
+    files = proxy.log.parent.glob("runs/2*/interactions*.jsonl")
+    return [json.loads(line) for file in files for line in file.read_text(encoding="utf-8").splitlines()]
+
+
+def eventually(condition: Callable[[], Any], seconds: float = 15) -> Any:
+    deadline = time.monotonic() + seconds
+    while not (value := condition()):
+        assert time.monotonic() < deadline, "it never happened"
+        time.sleep(0.02)
+    return value
+
+
+def line_of(proxy: Proxy, request: str) -> dict[str, Any]:
+    """The one line of a request; the proxy writes it after its answer."""
+    (line,) = eventually(lambda: [line for line in lines_of(proxy) if line["request_id"] == request])
+    return line
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+@pytest.mark.parametrize("path", [CHAT, "/v1/messages", "/v1/responses", "/chat"])
+def test_a_call_on_any_route_is_one_line(proxy: Proxy, simulator: Simulator, path: str, stream: bool) -> None:
+    simulator.script({"text": f"Olá {CANARY}", "tokens": {"input": 4, "output": 2}})
+    request = f"one-{path.strip('/').replace('/', '-')}-{stream}"
+    extra: dict[str, Any] = {"/v1/messages": {"max_tokens": 50}, "/v1/responses": {"input": f"Oi {CANARY}"}}.get(
+        path, {}
+    )
+    asked = {"params": {"stream": stream}} if path == "/chat" else {"stream": stream, **extra}
+    answer = ask(proxy, request, path, **asked)
+    assert answer.status_code == 200, answer.text
+    line = line_of(proxy, request)
+    assert (line["status"], line["error_class"], line["model"], line["provider"]) == (
+        200,
+        None,
+        "stackspot-chat",
+        "stackspot",
+    )
+    assert (line["correlation_id"], line["stream"]) == (f"c-{request}", stream)
+    assert line["usage"] == {"prompt_tokens": 4, "completion_tokens": 2, "total_tokens": 6}
+    assert line["latency_ms"] >= (line["time_to_first_token_ms"] or 0) > (0 if stream else -1)
+
+
+@pytest.mark.parametrize(
+    ("request_id", "changes", "status", "error"),
+    [
+        ("bad-model", {"model": "no-such-model"}, 400, "ProxyModelNotFoundError"),
+        ("bad-key", {"key": "sk-wrong"}, 401, "ProxyException"),
+        ("no-key", {"model": "chat/llama-small"}, 503, "ServiceUnavailableError"),
+        ("agent", {}, 429, "RateLimitError"),
+        ("agent-stream", {"stream": True}, 429, "RateLimitError"),
+    ],
+)
+def test_a_failure_is_one_line_wherever_it_happens(
+    proxy: Proxy, simulator: Simulator, request_id: str, changes: dict[str, Any], status: int, error: str
+) -> None:
+    simulator.script({"status": 429})
+    assert ask(proxy, request_id, **changes).status_code == status
+    line = line_of(proxy, request_id)
+    assert (line["status"], line["error_class"], line["correlation_id"]) == (status, error, f"c-{request_id}")
+
+
+def test_neither_content_nor_secrets_are_in_the_run(proxy: Proxy, simulator: Simulator) -> None:
+    simulator.script({"text": f"Olá {CANARY}"})
+    ask(proxy, "canary")
+    line_of(proxy, "canary")
+    (folder,) = proxy.log.parent.glob("runs/2*")
+    told = "".join(file.read_text(encoding="utf-8") for file in folder.iterdir())
+    for secret in (CANARY, MASTER_KEY, simulator.environ["STACKSPOT_CLIENT_SECRET"]):
+        assert secret not in told
+    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    assert manifest["dependencies"]["litellm"] == "1.106.2"
+    assert {"name": "stackspot-chat", "provider": "stackspot", "model": "stackspot-chat"} in manifest["models"]
+
+
+def test_metrics_want_the_proxys_key(proxy: Proxy) -> None:
+    assert httpx.get(f"{proxy.url}/metrics", trust_env=False).status_code == 401
+    told = httpx.get(f"{proxy.url}/metrics", headers=proxy.headers, trust_env=False)
+    assert told.status_code == 200
+    assert told.headers["content-type"].startswith("text/plain")
+
+
+def metric(proxy: Proxy, sample: str) -> float:
+    told = httpx.get(f"{proxy.url}/metrics", headers=proxy.headers, trust_env=False, timeout=30).text
+    found = re.search(rf"^{re.escape(sample)} ([\d.e+]+)$", told, re.MULTILINE)
+    return float(found[1]) if found else 0.0
+
+
+def test_requests_and_the_provider_are_counted(proxy: Proxy, simulator: Simulator) -> None:
+    block = 'FUNCTION_CALL_START\nget_weather\narguments: {"city": "Recife"}\nFUNCTION_CALL_END'
+    tool = {"type": "function", "function": {"name": "get_weather", "parameters": {"type": "object"}}}
+    served = f'http_requests_total{{method="POST",path="{CHAT}",status="200"}}'
+    samples = [served, "stackspot_tool_calls_total", "stackspot_time_to_first_token_seconds_count"]
+    before = [metric(proxy, sample) for sample in samples]
+    simulator.script({"text": block})
+    assert ask(proxy, "tool", tools=[tool]).status_code == 200
+    assert [metric(proxy, sample) for sample in samples] == [number + 1 for number in before]
+    httpx.get(f"{proxy.url}/no/such/{CANARY}", trust_env=False)
+    told = httpx.get(f"{proxy.url}/metrics", headers=proxy.headers, trust_env=False).text
+    assert 'path="unknown",status="404"' in told
+    assert "litellm_proxy_total_requests_metric_total" in told
+    assert CANARY not in told
+
+
+def test_tracing_is_off_as_configured_and_told_to_key_holders_only(proxy: Proxy) -> None:
+    told = httpx.get(f"{proxy.url}/trace-check", headers=proxy.headers, trust_env=False).json()
+    assert told["enabled"] is False
+    assert set(told["tracers"]) == {"langsmith", "langfuse", "otlp"}
+    assert httpx.get(f"{proxy.url}/trace-check", trust_env=False).status_code == 401
+
+
+def command(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [str(BIN / "python"), "-m", "custom_handler", *arguments],
+        check=False,
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+def test_the_command_line_asks_a_proxy(proxy: Proxy, simulator: Simulator, tmp_path: Path) -> None:
+    there = ("--url", proxy.url, "--key", proxy.key)
+    assert "chat/llama-small" in command("models", *there, cwd=tmp_path).stdout
+    simulator.script({"text": "Olá!", "tokens": {"input": 4, "output": 2}})
+    told = command("chat", *there, "--model", "stackspot-chat", "--user", "Oi", cwd=tmp_path)
+    answer = json.loads(told.stdout)
+    assert (answer["content"], answer["provider"], answer["usage"]["total_tokens"]) == ("Olá!", "stackspot", 6)
+    assert line_of(proxy, answer["request_id"])["status"] == 200
+    refused = command(
+        "chat", "--url", proxy.url, "--key", "sk-wrong", "--model", "stackspot-chat", "--user", "Oi", cwd=tmp_path
+    )
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert refused.stderr.startswith("Error: ")
+
+
+@pytest.fixture(scope="module")
+def collector() -> Iterator[tuple[str, list[tuple[str, bytes]]]]:
+    """What LangSmith or an OTLP collector would be sent."""
+    sent: list[tuple[str, bytes]] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            sent.append((self.path, self.rfile.read(int(self.headers["content-length"]))))
+            self.send_response(200)
+            self.send_header("content-length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}", sent
+        server.shutdown()
+
+
+def test_workers_share_metrics_and_telemetry_and_lose_nothing_when_they_are_stopped(
+    simulator: Simulator, collector: tuple[str, list[tuple[str, bytes]]], tmp_path: Path
+) -> None:
+    url, sent = collector
+    config = (ROOT / "config.yaml").read_text(encoding="utf-8")
+    (tmp_path / "config.yaml").write_text(re.sub(r"(callbacks: \[.*?)\]", r"\1, otel]", config), encoding="utf-8")
+    environ = {"OTEL_EXPORTER": "otlp_http", "OTEL_ENDPOINT": url, "PYTHONPATH": str(ROOT), "STARTUP_CHECK": "warn"}
+    environ |= {"PROMETHEUS_MULTIPROC_DIR": str(tmp_path / "metrics"), **simulator.environ}
+    with running_proxy(tmp_path / "log", str(tmp_path / "config.yaml"), workers=2, **environ) as proxy:
+        for number in range(20):
+            assert ask(proxy, f"r-{number}", stream=number % 2 == 0).status_code == 200
+        served = f'http_requests_total{{method="POST",path="{CHAT}",status="200"}}'
+        assert [metric(proxy, served) for _ in range(6)] == [20] * 6  # whichever worker answers
+        told = httpx.get(f"{proxy.url}/trace-check", headers=proxy.headers, trust_env=False).json()
+        assert told["tracers"]["otlp"] == {"enabled": True, "callback": "otel", "missing": [], "to_do": []}
+        assert eventually(lambda: [path for path, _ in sent if path == "/v1/traces"])
+        for number in range(20, 30):
+            assert ask(proxy, f"r-{number}").status_code == 200
+    assert sorted(line["request_id"] for line in lines_of(proxy)) == sorted(f"r-{number}" for number in range(30))
+    assert len(list(tmp_path.glob("runs/2*"))) == 1
+    warned = re.findall(r"WARNING .*Start-up check: (\S+) has no key", proxy.log.read_text(encoding="utf-8"))
+    assert sorted(set(warned)) == ["chat/llama-small", "chat/nova-micro", "chat/qwen-small"]
+
+
+def test_a_strict_check_stops_the_proxy_and_names_each_fault(simulator: Simulator, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    environ = {"STARTUP_CHECK": "strict", **simulator.environ, "STACKSPOT_CLIENT_SECRET": f"wrong-{CANARY}"}
+    with pytest.raises(pytest.fail.Exception, match="was not printed"), running_proxy(log, **environ):
+        pass
+    told = log.read_text(encoding="utf-8")
+    assert re.search(
+        r"does not start, because STARTUP_CHECK is strict and it found:\n- stackspot-chat: Stackspot refuses", told
+    )
+    assert "\n- chat/llama-small has no key: set GROQ_API_KEY in .env.\n" in told
+    assert "Application startup failed. Exiting." in told
+    assert CANARY not in told

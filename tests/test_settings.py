@@ -182,7 +182,7 @@ def test_the_client_key_may_stand_in_a_file_and_the_environment_goes_first(tmp_p
 
 
 def test_a_file_of_the_client_key_that_cannot_be_read_is_an_error_that_names_it(tmp_path):
-    with pytest.raises(ConfigurationError, match="CLIENT_SECRET_FILE is .*cannot be read"):
+    with pytest.raises(ConfigurationError, match=r"CLIENT_SECRET_FILE is .*cannot be read"):
         Settings.from_mapping({"CLIENT_SECRET_FILE": str(tmp_path / "missing")})
 
 

@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 import click
 
-from . import profile, report, rows_own, rows_proxy, rows_settings
+from . import profile, report, rows_client, rows_own, rows_proxy, rows_settings
 from .bench import FULL, QUICK, Bench, open_bench
 from .figures import Figure
 from .plots import draw
@@ -26,6 +26,7 @@ ROWS: MappingProxyType[str, Row] = MappingProxyType(
         "paced": rows_proxy.paced,
         "crowd": rows_proxy.crowd,
         "share": profile.share,
+        "client": rows_client.client,
         "reader": rows_own.reader,
         "prompt": rows_own.prompt,
         "workers": rows_proxy.workers,

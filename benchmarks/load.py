@@ -39,7 +39,10 @@ class Job:
 
 @dataclass(slots=True)
 class Outcome:
-    """What the clients saw; times in seconds. A token's delay is counted from the moment at which the upstream sent it."""
+    """What the clients saw; times in seconds. A token's delay is counted from the moment at which the upstream sent it.
+
+    A pause is the longest gap of one stream.
+    """
 
     seconds: float = 0.0
     answers: int = 0
@@ -50,6 +53,7 @@ class Outcome:
     first: dict[str, float] = field(default_factory=dict)
     delay: dict[str, float] = field(default_factory=dict)
     gap: dict[str, float] = field(default_factory=dict)
+    pause: dict[str, float] = field(default_factory=dict)
 
 
 class LoadGenerator:
@@ -99,7 +103,7 @@ class _Clients:
             "messages": [{"role": "user", "content": job.prompt}],
         }
         self._left = job.requests
-        self._samples: dict[str, list[float]] = {name: [] for name in ("latency", "first", "delay", "gap")}
+        self._samples: dict[str, list[float]] = {name: [] for name in ("latency", "first", "delay", "gap", "pause")}
         self._outcome = Outcome()
 
     async def run(self) -> Outcome:
@@ -136,7 +140,7 @@ class _Clients:
         self._samples["latency"].append(time.monotonic() - began)
 
     async def _listen(self, answer: aiohttp.ClientResponse, began: float) -> None:
-        unread, last = b"", 0.0
+        unread, last, pause = b"", 0.0, 0.0
         while piece := await answer.content.readany():
             now = time.monotonic()
             *events, unread = (unread + piece).split(b"\n\n")
@@ -144,10 +148,13 @@ class _Clients:
                 continue
             self._outcome.deltas += len(contents)
             self._outcome.characters += sum(map(len, contents))
-            if not last:
+            if last:
+                pause = max(pause, now - last)
+            else:
                 self._samples["first"].append(now - began)
             self._time("".join(contents), now, last)
             last = now
+        self._samples["pause"].append(pause)
 
     def _time(self, text: str, now: float, last: float) -> None:
         """Note the tokens that arrived at once: those behind the first of them came without a gap."""

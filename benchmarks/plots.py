@@ -25,7 +25,7 @@ _SIDES = [
     ("100 deltas in a burst", "answers/s", "answers of 100 deltas a second"),
     ("100 deltas at 20 ms", "time to first token, p50", "ms to the first token, p50"),
     ("100 deltas at 20 ms", "delay added to a token, p50", "ms added to a token, p50"),
-    ("streams at 20 ms", "gap between tokens, p99", "ms between tokens, p99"),
+    ("streams at 20 ms", "longest pause of a stream, p50", "ms of a stream's longest pause, p50"),
     ("streams at 20 ms", "time for all streams", "s until all streams end"),
 ]
 
@@ -44,23 +44,22 @@ def _draw_ratios(figures: list[dict[str, Any]], file: Path) -> None:
     for place, figure in enumerate(reversed(figures)):
         result = figure["result"]
         colour = {True: _MET, False: _MISSED, None: _NO_GOAL}[figure["met"]]
-        axes.barh(place, result["median"], color=colour, height=0.6)
+        axes.barh(place, result["median"] - 1, left=1, color=colour, height=0.6)
         axes.plot([result["low"], result["high"]], [place, place], color="black", linewidth=1)
         if figure["goal"]:
             goal = float(figure["goal"].split()[1])
             axes.plot([goal, goal], [place - 0.42, place + 0.42], color="black", linewidth=2)
         axes.annotate(
             f"{result['median']:.3g}",
-            (max(result["high"], result["median"]), place),
+            (max(1.2, result["high"]), place),
             (4, -3),
             textcoords="offset points",
         )
     axes.set_yticks(range(len(figures)), [f"{figure['row']}: {figure['name']}" for figure in reversed(figures)])
     axes.axvline(1, color=_NO_GOAL, linewidth=0.8, linestyle=":")
     axes.set_xscale("log")
-    axes.set_xlabel(
-        "stackspot ÷ openai, median of the rounds; line: spread, bar: goal; green: goal met, red: missed, grey: no goal"
-    )
+    axes.set_xlabel("stackspot ÷ openai: median of the rounds, and their spread; the thick mark is the goal")
+    axes.xaxis.set_label_coords(0.2, -0.06)
     _save(drawing, file)
 
 
@@ -79,8 +78,9 @@ def _draw_side(axes: Axes, title: str, figure: dict[str, Any]) -> None:
         samples = figure["sides"][side]
         spread = [[samples["median"] - samples["low"]], [samples["high"] - samples["median"]]]
         axes.bar(side, samples["median"], color=colour, width=0.6, yerr=spread, capsize=3)
+        axes.margins(y=0.15)
         axes.annotate(
-            f"{samples['median']:.3g}", (side, samples["median"]), (0, 3), textcoords="offset points", ha="left"
+            f"{samples['median']:.3g}", (side, samples["median"]), (7, 3), textcoords="offset points", ha="left"
         )
     axes.set_title(title, fontsize=9)
 

@@ -88,12 +88,14 @@ def crowd(bench: Bench) -> list[Figure]:
                 outcome, resident = _crowded(bench, servers[model], model, streams)
                 side = SIDES[model]
                 found["gap"][side].append(1000 * outcome.gap["p99"])
+                found["pause"][side].append(1000 * outcome.pause["p50"])
                 found["delay"][side].append(1000 * outcome.delay["p99"])
                 found["seconds"][side].append(outcome.seconds)
                 found["resident"][side].append(resident)
     row = f"{streams} streams at 20 ms"
     return [
         Figure.ratio(row, "gap between tokens, p99", "ms", found["gap"], Goal(0.7)),
+        Figure.ratio(row, "longest pause of a stream, p50", "ms", found["pause"]),
         Figure.ratio(row, "delay added to a token, p99", "ms", found["delay"]),
         Figure.ratio(row, "time for all streams", "s", found["seconds"]),
         Figure.ratio(row, "resident memory", "MiB", found["resident"], Goal(1.0)),

@@ -172,3 +172,29 @@ def test_the_settings_of_jobs_are_read():
     assert (read.jobs, read.jobs_work_here, read.jobs_workers, read.jobs_lease) == (False, False, 2, 1.5)
     assert read.redis_url == "redis://:pw@h/0"
     assert "pw" not in repr(read)
+
+
+def test_the_client_key_may_stand_in_a_file_and_the_environment_goes_first(tmp_path):
+    (tmp_path / "key").write_text(" from-file\n", encoding="utf-8")
+    file = {"CLIENT_SECRET_FILE": str(tmp_path / "key")}
+    assert Settings.from_mapping(file).client_secret == "from-file"
+    assert Settings.from_mapping(file, {"CLIENT_SECRET": "given"}).client_secret == "given"
+
+
+def test_a_file_of_the_client_key_that_cannot_be_read_is_an_error_that_names_it(tmp_path):
+    with pytest.raises(ConfigurationError, match=r"CLIENT_SECRET_FILE is .*cannot be read"):
+        Settings.from_mapping({"CLIENT_SECRET_FILE": str(tmp_path / "missing")})
+
+
+@pytest.mark.parametrize(
+    ("name", "field"), [("REQUESTS_PER_MINUTE", "requests_per_minute"), ("MAX_RETRIES", "max_retries")]
+)
+def test_a_limit_may_be_switched_off(name, field):
+    assert getattr(Settings.from_mapping({f"STACKSPOT_{name}": "0"}), field) == 0
+    with pytest.raises(ConfigurationError, match=f"STACKSPOT_{name} is '-1': give a whole number"):
+        Settings.from_mapping({f"STACKSPOT_{name}": "-1"})
+
+
+def test_the_number_at_once_cannot_be_none():
+    with pytest.raises(ConfigurationError, match="STACKSPOT_MAX_CONCURRENCY is '0': give a whole number above zero"):
+        Settings.from_mapping({"STACKSPOT_MAX_CONCURRENCY": "0"})

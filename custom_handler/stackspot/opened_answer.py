@@ -77,7 +77,7 @@ class OpenedAnswer(AsyncIterator[Sequence[Event]]):
 
     def leave(self) -> None:
         """Begin to hang up, unless somebody reads on."""
-        if self._first is not None or not self._batches.ag_running:
+        if self._first is not None or not getattr(self._batches, "ag_running", False):
             self._leaving = asyncio.ensure_future(self.aclose())
 
     def _forget(self) -> None:

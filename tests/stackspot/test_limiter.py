@@ -283,8 +283,9 @@ async def test_a_client_that_leaves_the_queue_or_its_answer_frees_the_place(
     async def until(queue: tuple[int, int]) -> None:
         await asyncio.to_thread(eventually, lambda: queue_of(told) == queue)
 
-    stalled, leaving = asyncio.create_task(ask()), None
+    stalled = asyncio.create_task(ask())
     await until((0, 1))
+    await asyncio.to_thread(eventually, lambda: simulator.state()["chat_requests"] == 1)
     leaving = asyncio.create_task(ask())
     await until((1, 1))
     leaving.cancel()

@@ -29,7 +29,7 @@ from litellm.types.utils import (
 )
 from litellm.types.utils import Usage as LiteLLMUsage
 
-from .errors import PromptTooLong, StackspotError
+from .errors import PromptTooLong, RequestError, StackspotError
 from .events import Finish, ReplyEvent, Text, ToolCallArguments, ToolCallStart, Usage
 
 PROVIDER = "stackspot"
@@ -251,6 +251,8 @@ def litellm_error(error: StackspotError, model: str) -> Exception:
         more["exception_status_code"] = 504
     translated: Any = made(message=error.message, model=model, llm_provider=PROVIDER, **more)
     translated.num_retries = 0  # the router's: whatever could help was tried again before
+    if isinstance(error, RequestError):
+        translated.param = error.param
     if error.retry_after is not None:
         translated.headers = {"retry-after": str(max(1, round(error.retry_after)))}
     return translated  # type: ignore[no-any-return]

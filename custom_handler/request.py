@@ -42,7 +42,8 @@ class ChatRequest:
             raise RequestError("messages must be a list with at least one message.", param="messages")
         for number, message in enumerate(messages):
             _check(message, f"messages[{number}]")
-        legacy = params.get("tools") is None and params.get("functions") is not None
+        old = params.get("functions") is not None or params.get("function_call") not in (None, "none", "auto")
+        legacy = params.get("tools") is None and old
         tools, choice = _legacy_tools(params) if legacy else _todays_tools(params)
         parameters = Parameters.from_openai({**params, "parallel_tool_calls": False} if legacy else params)
         if choice == "none":

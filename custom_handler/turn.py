@@ -12,13 +12,13 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Generator, MutableMapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from .emulation.answer import Answer
 from .emulation.prompt import corrected, render
 from .emulation.structured_output import JsonFormat
-from .errors import PromptTooLong, StackspotError
+from .errors import PromptTooLong, RequestError, StackspotError
 from .events import AgentEnd, AgentEvent, Finish, ReplyEvent, Text, Usage
 from .measures import FirstText, Repaired, Tell, ToolCalled, nobody
 from .request import ChatRequest
@@ -31,6 +31,7 @@ CHARACTERS_A_TOKEN = 4
 REPEATED_CHARACTERS = 50_000
 SAFETY = 0.95
 LEAST_REPAIR_TIME = 5.0
+REPAIR_QUEUE_TIME = 5.0
 
 _FINISH_REASONS = {"length": "length", "max_tokens": "length", "content_filter": "content_filter"}
 
@@ -188,7 +189,11 @@ class _Talk:
         self._note(answer)
 
     def _prompt(self, limit: int) -> str:
-        return render(self._turn.request, answer_format=self._json.instruction() if self._json else "", limit=limit)
+        answer_format = self._json.instruction() if self._json else ""
+        prompt = render(self._turn.request, answer_format=answer_format, limit=limit)
+        if not prompt.strip():  # the agent would refuse it, and not say why
+            raise RequestError("messages: the only message has no text.", param="messages")
+        return prompt
 
     def _shorter(self, prompt: str, error: PromptTooLong) -> str:
         """Shorten the prompt in the proportion that the agent tells; raises the agent's error where that cannot be."""
@@ -204,13 +209,18 @@ class _Talk:
         return shorter
 
     def _ask(self, prompt: str, answer: Answer, *, hidden: bool = False) -> Generator[Any, Any, list[ReplyEvent]]:
-        """Ask the agent and let the answer out as it comes, unless `hidden`; returns what the end of it completes."""
+        """Ask the agent and let the answer out as it comes, unless `hidden`; returns what the end of it completes.
+
+        A hidden question is one call, which waits for its turn for a few seconds only: there is an answer already.
+        """
         self._deadline.check(spoken=True)
         heard = _Round(prompt, self._deadline, self._log)
         self._rounds.append(heard)
         turn = self._turn
         call = AgentCall(turn.agent_id, prompt, turn.correlation_id)
-        yield from open_answer(call, self._settings, self._deadline, self._tell)
+        patience = min(REPAIR_QUEUE_TIME, self._settings.queue_timeout)
+        once = replace(self._settings, max_retries=0, queue_timeout=patience)
+        yield from open_answer(call, once if hidden else self._settings, self._deadline, self._tell)
         self._log.info(
             "SSE connection open after %.3f s, prompt of %d characters", self._deadline.elapsed(), len(prompt)
         )

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import json
 import os
+import signal
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -19,6 +20,9 @@ import pytest
 
 # Without it LiteLLM fetches its price list from the network when it is imported.
 os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
+
+# A shell that runs this in the background has it ignore SIGINT, and then its children would as well.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 AGENT = "01ARZ3NDEKTSV4RRFFQ69G5FAV"
 MODEL = "stackspot-chat"

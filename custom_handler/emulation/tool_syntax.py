@@ -57,20 +57,22 @@ END_OR_MARKER = regex.compile(
 # What may stand between the start marker and the arguments.
 HEAD = regex.compile(
     rf"[*_`\])>:]{{0,4}}+(?!\w)\s*+{_ID}{_FENCE}\[?+\s*+"
-    rf"(?:(?P<wrapper>(?=\{{))|{_NAME}\s*+{_ID}(?:{_ARGUMENTS})?+(?:{_VALUE}|(?P<bare>(?={END_AHEAD.pattern}))))",
+    rf"(?:(?P<wrapper>(?=\{{))|{_NAME}\s*+{_ID}(?:{_ARGUMENTS})?+(?:{_VALUE}|(?P<bare>(?={END_AHEAD.pattern}|{_OPENING}{_START}))))",
     _FLAGS,
 )
-# A further call in the same block: the name alone on its line, then arguments.
+# A further call in the same block: the name alone on its line, then arguments; or both on one line, labelled.
 GROUP = regex.compile(
     rf"(?:(?P<wrapper>(?=\{{))"
-    rf"|{_NAME}[ \t]*+\r?+\n\s*+(?:(?P<label>){_ARGUMENTS}{_VALUE}|{_FENCE}(?P<object>(?=\{{))))",
+    rf"|{_NAME}(?:[ \t]*+\r?+\n\s*+(?:(?P<label>){_ARGUMENTS}{_VALUE}|{_FENCE}(?P<object>(?=\{{)))"
+    rf"|[ \t]++(?P<label>){_ARGUMENTS}(?P<object>(?=\{{))))",
     _FLAGS,
 )
 # What an agent leaves behind the object: right behind it, and behind white space, where it could also be text.
 LITTER = regex.compile(r"[}\]),;'\"]++|[*`]{1,3}+(?=[^*`])|<\|[^|>\n]{0,40}+\|>")
 LOOSE_LITTER = regex.compile(r"[}\]),;]++|```(?=\s)|<\|[^|>\n]{0,40}+\|>")
 
-# Agents go on after a call as if it had been answered; what such a label opens is invented.
+# Agents go on after a call as if it had been answered; what such a label opens is invented. "Observação:" is not among
+# them: in Portuguese it opens an ordinary note.
 _TAIL = (
     r"(?:[ \t]++(?:of|from|for|by|d[aeo]s?|para|id|name)\b[^\n:\]]{0,120}+"
     r"|[ \t]*+\#?+\d{1,3}+|[ \t]*+\([^\n)]{0,80}+\))?+[*_`]{0,3}+[ \t]*+"
@@ -78,7 +80,7 @@ _TAIL = (
 INVENTED = regex.compile(
     r"[*_\#>\-\[ ]{0,6}+(?:"
     rf"(?:tool|function)[ _](?:call[ _])?(?:results?|outputs?|responses?)\b{_TAIL}[:\]\n]"
-    rf"|(?:results?|outputs?|responses?|observations?|resultados?|observa[cç][aã]o|sa[ií]da|retorno)\b{_TAIL}[:\]]"
+    rf"|(?:results?|outputs?|responses?|observations?|resultados?|sa[ií]da|retorno)\b{_TAIL}[:\]]"
     r"|resposta[ \t]++d[ae]\b[^\n:\]]{0,60}+[:\]]"
     r"|(?:user|human|usu[aá]rio|tool|ferramenta)\]?+\**+[ \t]*+[:\n]"
     r"|(?:FUNCTION|TOOL)_(?:CALL_)?(?:RESULT|RESPONSE|OUTPUT)"

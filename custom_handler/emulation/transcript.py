@@ -12,6 +12,7 @@ from ..request import Message
 from .tool_prompt import compact
 
 _MARKER = regex.compile(r"(FUNCTION|TOOL)[_ ](CALL)[_ ](START|END)", regex.IGNORECASE)
+_NO_WORD = regex.compile(r"[^\w.:/-]++")
 _LABEL = regex.compile(
     r"(?<![^\n\r])([ \t]*+)\[(?=(?:user|assistant|tool result|reminder|note|correction)\b[^\]\n\r]*+\][ \t]*+(?:[\n\r]|\Z))",
     regex.IGNORECASE,
@@ -45,7 +46,7 @@ def transcript(messages: Iterable[Message]) -> Iterator[Entry]:
                 "assistant", "assistant", "\n".join([*filter(None, [text_of(message.get("content"))]), *blocks])
             )
         else:
-            yield Entry("user", "user", _defused(text_of(message.get("content"))))
+            yield Entry("user", "user", _unlabelled(text_of(message.get("content"))))
 
 
 def block(name: str, arguments: str) -> str:
@@ -69,11 +70,11 @@ def _arguments(function: Mapping[str, Any]) -> str:
 
 def _result(message: Message, names: Mapping[str, str]) -> Entry:
     """Label a tool's result; its text can neither forge a call nor begin another turn."""
-    identifier = str(message.get("tool_call_id") or "")
-    name = str(message.get("name") or names.get(identifier, ""))
+    written = str(message.get("tool_call_id") or "")
+    identifier, name = _word(written), _word(str(message.get("name") or names.get(written, "")))
     failed = message.get("is_error") is True or message.get("status") == "error"
     parts = ["tool result", identifier and f"id={identifier}", name and f"name={name}", "error" if failed else ""]
-    body = _LABEL.sub(r"\1\\[", _defused(text_of(message.get("content"))))
+    body = _unlabelled(text_of(message.get("content")))
     return Entry("result", " ".join(filter(None, parts)), body)
 
 
@@ -99,6 +100,11 @@ def _part(part: object) -> str:
     return f"[{kind}{f' {name}' if name else ''}: not shown, this model reads text only]"
 
 
-def _defused(text: str) -> str:
-    """Take the syntax out of our markers, so that data which holds them is never read, or repeated, as a call."""
-    return _MARKER.sub(r"\1-\2-\3", text)
+def _unlabelled(text: str) -> str:
+    """Take the syntax out of our markers and labels: data that holds them is never read as a call, or as another turn."""
+    return _LABEL.sub(r"\1\\[", _MARKER.sub(r"\1-\2-\3", text))
+
+
+def _word(text: str) -> str:
+    """Return an id or a name as it can stand in a label."""
+    return _NO_WORD.sub("_", text)[:128]

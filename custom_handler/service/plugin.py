@@ -139,6 +139,7 @@ def _require_history(kwargs: Mapping[str, Any]) -> None:
     Its bridge looks the earlier turns up in the database, and goes on without them where it has none.
     """
     body = (kwargs.get("proxy_server_request") or {}).get("body") or {}
+    _refuse_lost_parts(body)
     if not body.get("previous_response_id"):
         return
     roles = [message.get("role") for message in kwargs.get("messages") or ()]
@@ -149,6 +150,20 @@ def _require_history(kwargs: Mapping[str, Any]) -> None:
             param="previous_response_id",
         )
         raise litellm_error(error, str(kwargs.get("model")))
+
+
+def _refuse_lost_parts(body: Mapping[str, Any]) -> None:
+    """Refuse what a body of /v1/responses refers to and the proxy's bridge would leave out without a word."""
+    items = body.get("input")
+    referred = isinstance(items, list) and any(
+        isinstance(item, Mapping) and item.get("type") == "item_reference" for item in items
+    )
+    name = "input" if referred else next((name for name in ("conversation", "prompt") if body.get(name)), "")
+    if name and "input" in body:
+        error = RequestError(
+            f"{name}: this proxy keeps nothing to refer to. Send the whole conversation in input.", param=name
+        )
+        raise litellm_error(error, str(body.get("model")))
 
 
 def _require_models(models: Iterable[Deployment]) -> None:

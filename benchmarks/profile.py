@@ -20,6 +20,7 @@ from .servers import STACKSPOT, Proxy
 
 _OWNERS = ("/litellm/", "/starlette/", "/fastapi/", "/uvicorn/", "/custom_handler/")
 _SHARED = "/litellm/types/"
+_WAITING = ("/threading.py", "/concurrent/futures/thread.py")  # a thread that waits is sampled as busy now and then
 
 
 def share(bench: Bench) -> list[Figure]:
@@ -69,6 +70,8 @@ def sampling(server: Proxy, stacks: Path, seconds: float) -> Iterator[None]:
 def _owners(stacks: Iterator[tuple[list[str], int]]) -> Counter[str]:
     counted: Counter[str] = Counter()
     for frames, count in stacks:
+        if any(part in frames[-1] for part in _WAITING):
+            continue
         owner = next((frame for frame in reversed(frames) if _owns(frame)), "")
         if "/custom_handler/" not in owner:
             counted["proxy"] += count

@@ -90,7 +90,7 @@ def test_a_sample_belongs_to_the_nearest_of_the_proxy_and_us():
         [ours, server],
         [ours, "wait (/lib/threading.py:1)"],
     ]
-    assert _owners((frames, 1) for frames in stacks) == {"own": 1, "below": 2, "proxy": 2}
+    assert _owners((frames, 1) for frames in stacks) == {"own": 1, "ours": 3, "service": 0, "proxy": 2}
 
 
 def test_percentiles_are_of_all_samples():

@@ -78,11 +78,11 @@ def merged(results: dict[str, Any], file: Path) -> dict[str, Any]:
     """Add the figures of an earlier run for rows that this one did not measure."""
     if not file.exists():
         return results
-    rows = {figure["row"] for figure in results["figures"]}
-    kept = [figure for figure in json.loads(file.read_text())["figures"] if figure["row"] not in rows]
-    return results | {
-        "figures": sorted([*results["figures"], *kept], key=lambda figure: figure["row"].startswith("setting"))
-    }
+    earlier = json.loads(file.read_text())["figures"]
+    measured = {figure["row"] for figure in results["figures"]}
+    kept = [figure for figure in earlier if figure["row"] not in measured]
+    order = list(dict.fromkeys(figure["row"] for figure in [*earlier, *results["figures"]]))
+    return results | {"figures": sorted([*kept, *results["figures"]], key=lambda figure: order.index(figure["row"]))}
 
 
 def write(results: dict[str, Any], directory: Path, page: Path) -> None:

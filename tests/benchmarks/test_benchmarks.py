@@ -82,8 +82,15 @@ def test_the_plots_show_what_was_compared(tmp_path):
 def test_a_sample_belongs_to_the_nearest_of_the_proxy_and_us():
     ours, theirs, shared = "f (/x/custom_handler/a.py:1)", "g (/x/litellm/router.py:1)", "h (/x/aiohttp/client.py:1)"
     types, server = "i (/x/litellm/types/utils.py:1)", "s (/x/uvicorn/server.py:1)"
-    stacks = [[theirs, ours], [theirs, ours, shared], [ours, types], [ours, theirs, shared], [ours, server]]
-    assert _owners((frames, 1) for frames in stacks) == {"own": 1, "below": 2, "proxy": 2}
+    stacks = [
+        [theirs, ours],
+        [theirs, ours, shared],
+        [ours, types],
+        [ours, theirs, shared],
+        [ours, server],
+        [ours, "wait (/lib/threading.py:1)"],
+    ]
+    assert _owners((frames, 1) for frames in stacks) == {"own": 1, "ours": 3, "service": 0, "proxy": 2}
 
 
 def test_percentiles_are_of_all_samples():

@@ -89,5 +89,5 @@ clean:
 .clients/%/.installed: examples/%/package.json
 	@echo "Installing $* into .clients/$* …"
 	@mkdir -p .clients/$* && cp $< .clients/$*
-	@npm install --prefix .clients/$* --ignore-scripts --no-audit --no-fund --loglevel=error
+	@npm install --prefix .clients/$* --no-audit --no-fund --loglevel=error
 	@touch $@

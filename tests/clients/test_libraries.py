@@ -27,7 +27,7 @@ def test_instructor_gets_a_validated_object_whole_and_in_parts(workplace: Workpl
 def test_instructor_asks_again_with_what_was_invalid(
     workplace: Workplace, simulator: Simulator, call: Callable[..., dict[str, Any]]
 ) -> None:
-    simulator.script(call("Viagem", cidade="Recife", dias=-3))
+    simulator.script(call("Viagem", cidade="Recife", dias=-3), call("Viagem", cidade="Recife", dias=3))
     printed = workplace.run("instructor", "python", ROOT / "examples/instructor/extract.py")
     assert printed.splitlines() == ["Viagem(cidade='Recife', dias=3)"] * 2
     assert "greater than 0" in simulator.requests()[1]["prompt"]

@@ -24,7 +24,7 @@ test: .venv/.test .venv-clients/.test
 	.venv-clients/bin/python -m pytest tests/proxy
 
 # Coding agents and clients that pin what others need: each runs a task in an environment of its own. Not part of `test`,
-# because they are a gigabyte and a half, from two registries.
+# because they are more than two gigabytes, from two registries.
 CLIENTS = $(patsubst examples/%/,.clients/%/.installed,$(dir $(wildcard examples/*/requirements.txt examples/*/package.json)))
 
 test-clients: .venv/.test .venv-clients/.test $(CLIENTS)

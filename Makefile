@@ -1,4 +1,4 @@
-# Two commands on a fresh machine with python3 (3.10 to 3.13) and make: `make run` and `make test`.
+# Two commands on a fresh machine with python3 (3.10 to 3.13) and make: `make run` and `make test`. With npm, also `make test-clients`.
 PYTHON ?= python3
 PORT ?= 4000
 
@@ -13,15 +13,22 @@ endef
 LOCK = .venv/bin/uv pip compile --quiet --universal --generate-hashes --no-annotate --no-emit-index-url \
   --python-version 3.10 --custom-compile-command 'make lock'
 
-.PHONY: run test check audit soak bench bench-quick format lock clean
+.PHONY: run test test-clients check audit soak bench bench-quick format lock clean
 
 run: .venv/.run
 	@.venv/bin/python -m custom_handler run --port $(PORT)
 
 test: .venv/.test .venv-clients/.test
-	.venv/bin/python -m coverage run -m pytest tests --ignore=tests/proxy
+	.venv/bin/python -m coverage run -m pytest tests --ignore=tests/proxy --ignore=tests/clients
 	.venv/bin/python -m coverage report --skip-covered --fail-under=90
 	.venv-clients/bin/python -m pytest tests/proxy
+
+# Coding agents and clients that pin what others need: each runs a task in an environment of its own. Not part of `test`,
+# because they are more than two gigabytes, from two registries.
+CLIENTS = $(patsubst examples/%/,.clients/%/.installed,$(dir $(wildcard examples/*/requirements.txt examples/*/package.json)))
+
+test-clients: .venv/.test .venv-clients/.test $(CLIENTS)
+	.venv-clients/bin/python -m pytest tests/clients
 
 check: .venv/.test
 	.venv/bin/ruff format --check .
@@ -56,7 +63,7 @@ lock: .venv/.run
 	$(LOCK) requirements-clients.txt -o requirements-clients.lock
 
 clean:
-	rm -rf .venv .venv-clients .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage
+	rm -rf .venv .venv-clients .clients .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' \
@@ -72,3 +79,15 @@ clean:
 .venv-clients/.test: requirements-clients.lock | .venv/bin/python
 	$(PYTHON) -m venv .venv-clients
 	$(call install,.venv-clients,the client libraries of the tests,requirements-clients.lock)
+
+.clients/%/.installed: examples/%/requirements.txt | .venv/bin/python
+	@echo "Installing $* into .clients/$* …"
+	@$(PYTHON) -m venv .clients/$*
+	@.clients/$*/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
+
+.clients/%/.installed: examples/%/package.json
+	@echo "Installing $* into .clients/$* …"
+	@mkdir -p .clients/$* && cp $< .clients/$*
+	@npm install --prefix .clients/$* --no-audit --no-fund --loglevel=error
+	@touch $@

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import BIN, ROOT, free_port, process, wait_for
+from .conftest import BIN, ROOT, Simulator, free_port, process, wait_for
 
 
 @pytest.fixture(scope="module")
@@ -64,20 +64,37 @@ def test_nothing_that_it_prints_holds_the_key(started: tuple[Path, int, str]) ->
     assert key[1] not in printed
 
 
-@pytest.mark.parametrize(
-    ("command", "shows"),
-    [
-        ([sys.executable, "examples/openai_chat.py"], "25°C, ensolarado"),
-        ([str(BIN / "python"), "examples/openai_chat.py"], "25°C, ensolarado"),
-        ([sys.executable, "examples/pydantic_ai_agent.py"], "Tool calls: 1"),
-        (["sh", "examples/curl.sh"], '"finish_reason":"tool_calls"'),
-    ],
-    ids=["openai_chat", "openai_chat in the proxy's environment", "pydantic_ai_agent", "curl"],
-)
-def test_an_example_runs_unchanged(started: tuple[Path, int, str], command: list[str], shows: str) -> None:
-    folder, port, _ = started
-    shutil.copytree(ROOT / "examples", folder / "examples", dirs_exist_ok=True)
+EXAMPLES = {
+    "curl/curl.sh": r'"finish_reason":"tool_calls"',
+    "openai/chat.py": "Segundo buscar_tempo.* 25°C, ensolarado",
+    "openai/async_chat.py": "1 2 3 4 5\n1 2 3 4 5 6 7\n",
+    "openai/responses.py": "Segundo buscar_tempo.* 25°C, ensolarado(.|\n)* 10 11 12",
+    "pydantic_ai/agent.py": "Tool calls: 1\n.*Recife: 25°C.*\nViagem\\(cidade='Recife', dias=3\\)",
+    "langchain/chain.py": "10 11 12\n.*25°C, ensolarado.*\nViagem\\(cidade='Recife', dias=3\\)",
+    "langgraph/agent.py": "São Paulo: 25°C.*\n.*Recife: 25°C.*\n8 messages",
+    "anthropic/messages.py": "Segundo buscar_tempo.* 25°C, ensolarado(.|\n)* 10 11 12",
+}
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_an_example_runs_unchanged(started: tuple[Path, int, str], example: str) -> None:
+    run_example(started, "sh" if example.endswith(".sh") else sys.executable, example)
+
+
+@pytest.mark.parametrize("example", ["openai/chat.py", "openai/async_chat.py"])
+def test_an_example_of_the_openai_sdk_runs_in_the_environment_of_the_proxy(
+    started: tuple[Path, int, str], example: str
+) -> None:
+    run_example(started, str(BIN / "python"), example)
+
+
+def run_example(started: tuple[Path, int, str], program: str, example: str) -> None:
+    folder, port, printed = started
+    simulator = re.search(r"simulator on (\S+)", printed)
+    assert simulator
+    Simulator(simulator[1], {}).configure(first_token_delay=0, cadence=0)
     environ = os.environ | {"PROXY_URL": f"http://127.0.0.1:{port}"}
+    command = [program, str(ROOT / "examples" / example)]
     ran = subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True, check=False, timeout=60)
     assert ran.returncode == 0, ran.stderr
-    assert shows in ran.stdout
+    assert re.search(EXAMPLES[example], ran.stdout)

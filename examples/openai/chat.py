@@ -1,6 +1,6 @@
 """The openai SDK with a Stackspot agent: an answer, a stream, and a tool loop.
 
-In the folder of a running `make run`:  .venv/bin/python examples/openai_chat.py
+In the folder of a running `make run`:  .venv/bin/python examples/openai/chat.py
 """
 
 import json

@@ -1,0 +1,76 @@
+"""Clients as a user starts them: the program of `.clients/`, the files of `examples/`, and nothing of this machine's settings.
+
+`make test-clients` installs the programs. The agent's answers are scripted; what is proved is that a client's calls
+arrive, run, and go back to the agent.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from proxy.conftest import ROOT, Proxy, Simulator, proxy, simulator, simulator_process
+
+__all__ = ["proxy", "simulator", "simulator_process"]
+
+
+@dataclass(frozen=True)
+class Workplace:
+    """A folder that is a user's home and project at once, with the proxy behind its clients."""
+
+    folder: Path
+    proxy: Proxy
+
+    def example(self, name: str, target: str = "") -> Path:
+        """Copy an example as it is, with the test's port for 4000."""
+        copy = self.folder / (target or f"examples/{name}")
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        text = (ROOT / "examples" / name).read_text()
+        copy.write_text(text.replace("http://127.0.0.1:4000", self.proxy.url))
+        return copy
+
+    def run(self, client: str, *command: str | Path, **environ: str) -> str:
+        """Run a command with a client's programs on the path; returns what it printed."""
+        programs = [ROOT / ".clients" / client / "bin", ROOT / ".clients" / client / "node_modules" / ".bin"]
+        path = os.pathsep.join([*map(str, filter(Path.is_dir, programs)), os.environ["PATH"]])
+        settings = {"HOME": str(self.folder), "PROXY_URL": self.proxy.url, "LITELLM_MASTER_KEY": self.proxy.key}
+        environ = {"PATH": path, "LANG": "C.UTF-8", "TERM": "dumb"} | settings | environ
+        assert (ROOT / ".clients" / client / ".installed").exists(), f"{client} is not there; run make test-clients"
+        program = shutil.which(str(command[0]), path=path)
+        assert program, f"{client} brought no program {command[0]}"
+        ran = subprocess.run(
+            [program, *map(str, command[1:])],
+            cwd=self.folder,
+            env=environ,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+        assert ran.returncode == 0, ran.stdout
+        return ran.stdout
+
+
+@pytest.fixture
+def workplace(tmp_path: Path, proxy: Proxy, simulator: Simulator) -> Workplace:
+    (tmp_path / ".env").write_text(f"LITELLM_MASTER_KEY={proxy.key}\n")
+    return Workplace(tmp_path, proxy)
+
+
+@pytest.fixture
+def call() -> Callable[..., dict[str, Any]]:
+    """A play in which the agent calls one tool."""
+
+    def write(name: str, **arguments: Any) -> dict[str, Any]:
+        return {"text": f"FUNCTION_CALL_START\n{name}\narguments: {json.dumps(arguments)}\nFUNCTION_CALL_END"}
+
+    return write

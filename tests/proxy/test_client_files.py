@@ -1,0 +1,60 @@
+"""The configuration files of clients that do not run here: what they name is there, and answers as the client asks."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import httpx
+import pytest
+
+from .conftest import ROOT, Proxy, Simulator
+
+HOST = "http://127.0.0.1:4000"
+CALL = 'FUNCTION_CALL_START\nread_file\narguments: {"path": "a.py"}\nFUNCTION_CALL_END'
+TOOL = {
+    "type": "function",
+    "function": {
+        "name": "read_file",
+        "description": "Reads a file",
+        "parameters": {"type": "object", "properties": {"path": {"type": "string"}}, "required": ["path"]},
+    },
+}
+
+
+def read(name: str, proxy: Proxy) -> str:
+    text = (ROOT / "examples" / name).read_text()
+    assert HOST in text
+    return text.replace(HOST, proxy.url)
+
+
+def test_what_vs_code_is_told_answers_with_a_streamed_tool_call(proxy: Proxy, simulator: Simulator) -> None:
+    [provider] = json.loads(read("vscode_copilot/chatLanguageModels.json", proxy))
+    [model] = provider["models"]
+    assert (provider["vendor"], provider["apiType"], model["toolCalling"]) == (
+        "customendpoint",
+        "chat-completions",
+        True,
+    )
+    simulator.script({"text": CALL})
+    question = [{"role": "user", "content": "Read a.py"}]
+    body = {"model": model["id"], "messages": question, "tools": [TOOL], "stream": True}
+    answer = proxy.post(model["url"].removeprefix(proxy.url), body)
+    assert answer.status_code == 200, answer.text
+    assert '"name":"read_file"' in answer.text
+    assert answer.text.endswith("data: [DONE]\n\n")
+
+
+def test_what_open_webui_is_told_lists_the_model_that_it_starts_with(proxy: Proxy) -> None:
+    settings = dict(re.findall(r"^(\w+)=(.*)$", read("open_webui/open-webui.env", proxy), re.MULTILINE))
+    url = f"{settings['OPENAI_API_BASE_URL']}/models"
+    models = httpx.get(url, headers=proxy.headers, trust_env=False).raise_for_status().json()["data"]
+    assert settings["DEFAULT_MODELS"] in [model["id"] for model in models]
+
+
+@pytest.mark.parametrize("file", sorted(ROOT.glob("examples/*/*")), ids=lambda file: f"{file.parent.name}/{file.name}")
+def test_every_example_leads_to_the_proxy_with_no_key_of_its_own(file, proxy: Proxy) -> None:
+    text = file.read_text()
+    assert set(re.findall(r"https?://127\.0\.0\.1:\d+", text)) <= {HOST}
+    assert not re.search(r"sk-\w", text)
+    assert HOST in text or file.name in {"requirements.txt", "package.json"}

@@ -47,7 +47,7 @@ docs: .venv/.run
 
 # What a release holds: the packages, and a bill of their materials.
 dist: .venv/.test
-	rm -rf dist
+	rm -rf dist build && mkdir build
 	.venv/bin/python -m build
 	.venv/bin/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible --output-file build/sbom.cdx.json requirements.lock
 

@@ -28,6 +28,7 @@ that cannot be meant stops the start with an error that names the setting.
 | `LITELLM_SALT_KEY` | the master key | LiteLLM: encrypts what it keeps, as the keys of waiting jobs; set it before a master key changes |
 | `LITELLM_LOCAL_MODEL_COST_MAP` | `False` | LiteLLM: `True` takes its price list from the package, not from the network |
 | `DATABASE_URL` | | LiteLLM: a Postgres, for virtual keys, budgets and `previous_response_id` |
+| `POSTGRES_PASSWORD`, `GRAFANA_PASSWORD` | | compose.yaml: the passwords of its Postgres and its Grafana |
 | `NUM_WORKERS` | `1` | LiteLLM: how many processes serve |
 | `HTTPS_PROXY`, `NO_PROXY`, `SSL_CERT_FILE` | | a proxy on the way to Stackspot, and the certificates that it is trusted by |
 | `OTEL_EXPORTER`, `OTEL_ENDPOINT` | | LiteLLM: where traces go, with `otel` among the `callbacks` of config.yaml |

@@ -13,7 +13,7 @@ endef
 LOCK = .venv/bin/uv pip compile --quiet --universal --generate-hashes --no-annotate --no-emit-index-url \
   --python-version 3.10 --custom-compile-command 'make lock'
 
-.PHONY: run test test-clients check audit soak bench bench-quick format lock clean
+.PHONY: run test test-clients check audit soak bench bench-quick format docs dist lock clean
 
 run: .venv/.run
 	@.venv/bin/python -m custom_handler run --port $(PORT)
@@ -47,6 +47,16 @@ soak: .venv/.test
 format: .venv/.test
 	.venv/bin/ruff format .
 	.venv/bin/ruff check --fix .
+
+# What is written from the code: docs/configuration.md.
+docs: .venv/.run
+	.venv/bin/python -m custom_handler settings > docs/configuration.md
+
+# What a release holds: the packages, and a bill of their materials.
+dist: .venv/.test
+	rm -rf dist build && mkdir build
+	.venv/bin/python -m build
+	.venv/bin/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible --output-file build/sbom.cdx.json requirements.lock
 
 # What this provider costs beside the proxy's own `openai` provider: docs/bench.md and docs/bench/.
 bench: .venv/.test

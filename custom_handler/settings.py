@@ -16,8 +16,14 @@ from .errors import ConfigurationError
 PREFIX = "STACKSPOT_"
 
 
-def _setting(name: str, default: Any, *, secret: bool = False, least: int = 0, choices: tuple[str, ...] = ()) -> Any:
-    return field(default=default, repr=not secret, metadata={"name": name, "least": least, "choices": choices})
+def _setting(
+    name: str, default: Any, meaning: str, *, secret: bool = False, least: int = 0, choices: tuple[str, ...] = ()
+) -> Any:
+    return field(
+        default=default,
+        repr=not secret,
+        metadata={"name": name, "meaning": meaning, "least": least, "choices": choices},
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,47 +34,113 @@ class Settings:
     Docker and Kubernetes give secrets. `realm` is the account's slug. Times are in seconds.
     """
 
-    client_id: str = _setting("CLIENT_ID", "")
-    client_secret: str = _setting("CLIENT_SECRET", "", secret=True)
-    client_secret_file: str = _setting("CLIENT_SECRET_FILE", "")
-    realm: str = _setting("REALM", "")
-    agent_id: str = _setting("GENAI_AGENT_ID", "")
-    idm_url: str = _setting("STACKSPOT_IDM_URL", "https://idm.stackspot.com")
-    inference_url: str = _setting("STACKSPOT_INFERENCE_URL", "https://genai-inference-app.stackspot.com")
-    ca_bundle: str = _setting("STACKSPOT_CA_BUNDLE", "")
-    require_correlation_id: bool = _setting("STACKSPOT_REQUIRE_CORRELATION_ID", False)
-    timeout: float = _setting("STACKSPOT_TIMEOUT", 600.0)
-    repair: bool = _setting("STACKSPOT_REPAIR", True)
-    max_prompt_chars: int = _setting("STACKSPOT_MAX_PROMPT_CHARS", 1_000_000, least=1)
-    max_retries: int = _setting("STACKSPOT_MAX_RETRIES", 3)
-    requests_per_minute: int = _setting("STACKSPOT_REQUESTS_PER_MINUTE", 90)
-    max_concurrency: int = _setting("STACKSPOT_MAX_CONCURRENCY", 16, least=1)
-    max_waiting: int = _setting("STACKSPOT_MAX_WAITING", 200)
-    queue_timeout: float = _setting("STACKSPOT_QUEUE_TIMEOUT", 60.0)
-    redis_url: str = _setting("REDIS_URL", "", secret=True)
-    redis_host: str = _setting("REDIS_HOST", "")
-    redis_port: int = _setting("REDIS_PORT", 6379, least=1)
-    redis_password: str = _setting("REDIS_PASSWORD", "", secret=True)
-    keys_file: str = _setting("KEYS_FILE", "")
-    log_level: str = _setting("STACKSPOT_LOG_LEVEL", "INFO")
-    services: bool = _setting("STACKSPOT_SERVICES", True)
-    default_model: str = _setting("DEFAULT_MODEL", "stackspot-chat")
-    session_turns: int = _setting("STACKSPOT_SESSION_TURNS", 20, least=1)
-    session_bytes: int = _setting("STACKSPOT_SESSION_BYTES", 100_000, least=1)
-    message_bytes: int = _setting("STACKSPOT_MESSAGE_BYTES", 262_144, least=1)
-    jobs: bool = _setting("JOBS", True)
-    jobs_dir: str = _setting("JOBS_DIR", "jobs")
-    jobs_work_here: bool = _setting("JOBS_WORK_HERE", True)
-    jobs_workers: int = _setting("JOBS_WORKERS", 4, least=1)
-    jobs_concurrency: int = _setting("JOBS_CONCURRENCY", 4, least=1)
-    jobs_max_items: int = _setting("JOBS_MAX_ITEMS", 1000, least=1)
-    jobs_max_bytes: int = _setting("JOBS_MAX_BYTES", 10_000_000, least=1)
-    jobs_keep: float = _setting("JOBS_KEEP", 7 * 24 * 3600.0)
-    jobs_lease: float = _setting("JOBS_LEASE", 30.0)
-    startup_check: str = _setting("STARTUP_CHECK", "warn", choices=("off", "warn", "strict"))
-    telemetry: bool = _setting("STACKSPOT_TELEMETRY", True)
-    runs_dir: str = _setting("RUNS_DIR", "runs")
-    log_messages: bool = _setting("LOG_MESSAGES", False)
+    client_id: str = _setting("CLIENT_ID", "", "the account's client id")
+    client_secret: str = _setting("CLIENT_SECRET", "", "the account's client key, as the portal calls it", secret=True)
+    client_secret_file: str = _setting(
+        "CLIENT_SECRET_FILE",
+        "",
+        "a file that holds the client key instead, as Docker and Kubernetes give secrets; read again when a token is refused",
+    )
+    realm: str = _setting("REALM", "", "the account's slug")
+    agent_id: str = _setting("GENAI_AGENT_ID", "", "the agent behind `stackspot-chat`, 26 characters")
+    idm_url: str = _setting("STACKSPOT_IDM_URL", "https://idm.stackspot.com", "where tokens come from")
+    inference_url: str = _setting(
+        "STACKSPOT_INFERENCE_URL", "https://genai-inference-app.stackspot.com", "where the agents are"
+    )
+    ca_bundle: str = _setting(
+        "STACKSPOT_CA_BUNDLE", "", "a PEM file of certificate authorities, trusted besides those of the system"
+    )
+    require_correlation_id: bool = _setting(
+        "STACKSPOT_REQUIRE_CORRELATION_ID", False, "refuse requests without the header `correlation-id`"
+    )
+    timeout: float = _setting(
+        "STACKSPOT_TIMEOUT",
+        600.0,
+        "seconds to the end of an answer; a client's own timeout may be shorter, never longer",
+    )
+    repair: bool = _setting(
+        "STACKSPOT_REPAIR", True, "ask the agent once more, hidden, for a call or JSON that cannot be read"
+    )
+    max_prompt_chars: int = _setting(
+        "STACKSPOT_MAX_PROMPT_CHARS",
+        1_000_000,
+        "longest prompt; a longer conversation loses its oldest turns, then the middle of its largest results",
+        least=1,
+    )
+    max_retries: int = _setting(
+        "STACKSPOT_MAX_RETRIES",
+        3,
+        "how often a failure that may pass is tried again, before the first byte of an answer (faults.md)",
+    )
+    requests_per_minute: int = _setting(
+        "STACKSPOT_REQUESTS_PER_MINUTE",
+        90,
+        "the account's budget, the platform's own limit being 100; further calls queue. `0`: no budget",
+    )
+    max_concurrency: int = _setting(
+        "STACKSPOT_MAX_CONCURRENCY", 16, "how many calls a process has at the agent at once", least=1
+    )
+    max_waiting: int = _setting(
+        "STACKSPOT_MAX_WAITING", 200, "how many calls may wait for a place; one more is a 429 with `Retry-After`"
+    )
+    queue_timeout: float = _setting(
+        "STACKSPOT_QUEUE_TIMEOUT",
+        60.0,
+        "seconds that a call waits for its place; past them it is a 429 with `Retry-After`",
+    )
+    redis_url: str = _setting(
+        "REDIS_URL",
+        "",
+        "the Redis in which jobs are kept and processes share one budget, such as `redis://:password@host:6379/0`",
+        secret=True,
+    )
+    redis_host: str = _setting("REDIS_HOST", "", "instead of `REDIS_URL`, for the budget: the host of the Redis")
+    redis_port: int = _setting("REDIS_PORT", 6379, "its port", least=1)
+    redis_password: str = _setting("REDIS_PASSWORD", "", "its password", secret=True)
+    keys_file: str = _setting("KEYS_FILE", "", "a YAML file of named API keys, each with a rate limit (README)")
+    log_level: str = _setting("STACKSPOT_LOG_LEVEL", "INFO", "level of the logger `custom_handler`")
+    services: bool = _setting("STACKSPOT_SERVICES", True, "add the routes of the chat services and jobs to the proxy")
+    default_model: str = _setting(
+        "DEFAULT_MODEL", "stackspot-chat", "the model of a question to the chat services that names none"
+    )
+    session_turns: int = _setting(
+        "STACKSPOT_SESSION_TURNS", 20, "how many turns a session of the WebSocket remembers at most", least=1
+    )
+    session_bytes: int = _setting(
+        "STACKSPOT_SESSION_BYTES", 100_000, "how many bytes a session of the WebSocket remembers at most", least=1
+    )
+    message_bytes: int = _setting(
+        "STACKSPOT_MESSAGE_BYTES",
+        262_144,
+        "the longest message over the WebSocket; the server itself closes a socket at 16 MB",
+        least=1,
+    )
+    jobs: bool = _setting("JOBS", True, "add the jobs' routes to the proxy")
+    jobs_dir: str = _setting("JOBS_DIR", "jobs", "the folder of the jobs' SQLite file, where there is no Redis")
+    jobs_work_here: bool = _setting(
+        "JOBS_WORK_HERE",
+        True,
+        "work on jobs in the proxy's own processes; `false` leaves it to `python -m custom_handler worker`",
+    )
+    jobs_workers: int = _setting("JOBS_WORKERS", 4, "jobs at once in a process", least=1)
+    jobs_concurrency: int = _setting("JOBS_CONCURRENCY", 4, "calls at once for a job", least=1)
+    jobs_max_items: int = _setting("JOBS_MAX_ITEMS", 1000, "the most items of a job", least=1)
+    jobs_max_bytes: int = _setting("JOBS_MAX_BYTES", 10_000_000, "the largest job, in bytes of JSON", least=1)
+    jobs_keep: float = _setting(
+        "JOBS_KEEP", 7 * 24 * 3600.0, "seconds for which a job that ended is kept, with its questions and answers"
+    )
+    jobs_lease: float = _setting(
+        "JOBS_LEASE", 30.0, "seconds after which another process takes over from one that died"
+    )
+    startup_check: str = _setting(
+        "STARTUP_CHECK",
+        "warn",
+        "what a fault found at the start does: `warn`, `strict` (the proxy does not start) or `off`",
+        choices=("off", "warn", "strict"),
+    )
+    telemetry: bool = _setting("STACKSPOT_TELEMETRY", True, "write a line about each call")
+    runs_dir: str = _setting("RUNS_DIR", "runs", "the folder of these lines, one within for each start")
+    log_messages: bool = _setting("LOG_MESSAGES", False, "write questions and answers into those lines too")
 
     @classmethod
     def from_mapping(cls, *sources: Mapping[str, str | None]) -> Settings:

@@ -47,6 +47,14 @@ def worker(config: Path, at_once: int) -> None:
 
 
 @main.command()
+def settings() -> None:
+    """Print every setting, its default and what it means, in Markdown."""
+    from ..reference import page  # noqa: PLC0415
+
+    click.echo(page(), nl=False)
+
+
+@main.command()
 @click.option("--host", default="127.0.0.1", show_default=True)
 @click.option("--port", default=0, show_default=True, help="0 takes a free one.")
 def simulate(host: str, port: int) -> None:

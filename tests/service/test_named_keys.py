@@ -63,6 +63,7 @@ async def test_a_key_that_nobody_knows_is_a_401(proxy, sent):
     with pytest.raises(ProxyException) as raised:
         await KeyRing(Settings())(None, sent)
     assert raised.value.code == "401"
+    assert "this proxy does not know the API key" in raised.value.message
     assert sent not in raised.value.message
 
 

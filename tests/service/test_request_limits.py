@@ -59,7 +59,11 @@ def test_a_body_may_be_nested_to_a_bound(levels, refused, list_):
     value: Any = {}
     for _ in range(levels):
         value = [value] if list_ else {"a": value}
-    with pytest.raises(ProxyException) if refused else contextlib.nullcontext():
+    with (
+        pytest.raises(ProxyException, match="The request is nested deeper than")
+        if refused
+        else contextlib.nullcontext()
+    ):
         refuse_depth(value)
 
 

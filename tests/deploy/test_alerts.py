@@ -1,0 +1,78 @@
+"""Prometheus' configuration and alerts, and the dashboard's queries, by Prometheus' own tool."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from custom_handler import errors
+
+ROOT = Path(__file__).resolve().parents[2]
+PROMETHEUS = ROOT / "deploy" / "prometheus"
+PANELS: list[dict[str, Any]] = json.loads(
+    (ROOT / "deploy" / "grafana" / "dashboards" / "stackspot.json").read_text(encoding="utf-8")
+)["panels"]
+QUERIES = [target["expr"] for panel in PANELS for target in panel["targets"]]
+
+
+def promtool(*arguments: str | Path) -> None:
+    if shutil.which("promtool") is None:
+        (pytest.fail if "CI" in os.environ else pytest.skip)("promtool is missing: apt-get install prometheus")
+    told = subprocess.run(["promtool", *arguments], cwd=PROMETHEUS, capture_output=True, text=True, check=False)
+    assert told.returncode == 0, told.stdout + told.stderr
+
+
+def test_prometheus_takes_its_configuration():
+    promtool("check", "config", "--syntax-only", "prometheus.yml")
+
+
+def test_each_alert_fires_for_its_fault_and_none_when_all_is_well():
+    promtool("test", "rules", "alerts_test.yml")
+
+
+def test_no_alert_is_without_its_test_and_its_line_in_the_documentation():
+    (group,) = yaml.safe_load((PROMETHEUS / "alerts.yml").read_text(encoding="utf-8"))["groups"]
+    names = {rule["alert"] for rule in group["rules"]}
+    tested = set(re.findall(r'alertname="(\w+)"', (PROMETHEUS / "alerts_test.yml").read_text(encoding="utf-8")))
+    told = set(
+        re.findall(r"^\| `(Stackspot\w+)`", (ROOT / "docs" / "operations.md").read_text(encoding="utf-8"), re.MULTILINE)
+    )
+    assert names == tested == told
+
+
+def test_prometheus_understands_each_query_of_the_dashboard(tmp_path):
+    rules = [
+        {"record": f"query:{number}", "expr": query.replace("$__rate_interval", "5m")}
+        for number, query in enumerate(QUERIES)
+    ]
+    file = tmp_path / "queries.yml"
+    file.write_text(json.dumps({"groups": [{"name": "dashboard", "rules": rules}]}), encoding="utf-8")
+    promtool("check", "rules", file)
+
+
+def test_panels_do_not_cover_each_other():
+    places = [panel["gridPos"] for panel in PANELS]
+    taken = [(x, y) for p in places for x in range(p["x"], p["x"] + p["w"]) for y in range(p["y"], p["y"] + p["h"])]
+    assert len(taken) == len(set(taken))
+    assert max(x for x, _ in taken) < 24
+    assert len({panel["id"] for panel in PANELS}) == len({panel["title"] for panel in PANELS}) == len(PANELS)
+
+
+def test_the_dashboard_asks_the_source_that_is_provisioned():
+    file = ROOT / "deploy" / "grafana" / "provisioning" / "datasources" / "prometheus.yml"
+    (source,) = yaml.safe_load(file.read_text(encoding="utf-8"))["datasources"]
+    assert {panel["datasource"]["uid"] for panel in PANELS} == {source["uid"]}
+
+
+def test_reasons_that_are_asked_for_are_errors():
+    asked = re.findall(r'reason="(\w+)"', (PROMETHEUS / "alerts.yml").read_text(encoding="utf-8"))
+    assert asked
+    assert all(issubclass(getattr(errors, name), errors.StackspotError) for name in asked)

@@ -1,0 +1,58 @@
+"""The workflows: what a linter of their security finds, and what they call."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+TEXTS = {file.name: file.read_text(encoding="utf-8") for file in WORKFLOWS}
+
+
+def test_the_linter_finds_nothing():
+    told = subprocess.run(
+        [Path(sys.executable).parent / "zizmor", "--offline", "--no-progress", ROOT / ".github"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert told.returncode == 0, told.stdout
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_actions_are_pinned_by_commit_with_their_version_beside(name):
+    used = re.findall(r"uses: (.*)", TEXTS[name])
+    assert used
+    assert [line for line in used if not re.fullmatch(r"[\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", line)] == []
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_a_workflow_may_read_and_a_job_says_what_it_may_beyond(name):
+    workflow = yaml.safe_load(TEXTS[name])
+    assert workflow["permissions"] == {"contents": "read"}
+    more = {job: given["permissions"] for job, given in workflow["jobs"].items() if "permissions" in given}
+    assert more == (
+        {"publish": {"id-token": "write"}, "attach": {"contents": "write"}} if name == "release.yml" else {}
+    )
+
+
+def test_every_version_of_python_that_is_supported_is_tested():
+    matrix = yaml.safe_load(TEXTS["ci.yml"])["jobs"]["test"]["strategy"]["matrix"]
+    lowest, highest = re.search(
+        r'requires-python = ">=3\.(\d+),<3\.(\d+)"', (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    ).groups()
+    assert matrix["python"] == [f"3.{minor}" for minor in range(int(lowest), int(highest))]
+
+
+def test_what_the_workflows_make_is_in_the_makefile():
+    asked = {
+        target for text in TEXTS.values() for target in re.findall(r"(?:run: |^ +)make ([\w./-]+)$", text, re.MULTILINE)
+    }
+    targets = set(re.findall(r"^([\w./-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    assert {"check", "audit", "dist", "bench-quick"} <= asked <= targets

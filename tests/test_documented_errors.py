@@ -1,0 +1,118 @@
+"""docs/errors.md: each text that it promises, as a caller gets it, with its HTTP status."""
+
+from __future__ import annotations
+
+import re
+import socket
+from base64 import b64encode
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from custom_handler import StackspotLLM
+
+ROOT = Path(__file__).resolve().parents[1]
+ROWS = dict(
+    re.findall(
+        r"^\| `([^|]+)` \| (\d{3}|the proxy does not start)", (ROOT / "docs/errors.md").read_text("utf-8"), re.MULTILINE
+    )
+)
+QUICK = 0.4
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A call that ends in the error with this text: `settings` and `call` say what is unusual about it."""
+
+    text: str
+    plays: tuple[dict[str, Any], ...] = ()
+    settings: dict[str, Any] = field(default_factory=dict)
+    call: dict[str, Any] = field(default_factory=dict)
+    calls_before: int = 0
+    messages: Any = ({"role": "user", "content": "Olá"},)
+
+
+def headers(**given: str) -> dict[str, Any]:
+    return {
+        "litellm_params": {"metadata": {"headers": {name.replace("_", "-"): value for name, value in given.items()}}}
+    }
+
+
+def params(**given: Any) -> dict[str, Any]:
+    return {"optional_params": given}
+
+
+def nobody() -> str:
+    """An address at which nobody listens."""
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        return f"http://127.0.0.1:{server.getsockname()[1]}"
+
+
+TOO_LONG = "Input tokens exceed the configured limit of 10 tokens. Your messages resulted in 20 tokens."
+BUSY = {"requests_per_minute": 1}
+CASES = [
+    Case("The header correlation-id is missing", settings={"require_correlation_id": True}),
+    Case("correlation-id must have 1 to 128 printable ASCII characters", call=headers(correlation_id="é")),
+    Case("messages must be a list with at least one message", messages=()),
+    Case("n must be 1", call=params(n=2)),
+    Case("logprobs cannot be had", call=params(logprobs=True)),
+    Case("response_format", call=params(response_format={"type": "xml"})),
+    Case("max_tokens must be a whole number above zero", call=params(max_tokens=0)),
+    Case("The conversation is too long for the agent's model", ({"status": 400, "body": {"details": TOO_LONG}},)),
+    Case("the limit: shorten it, or raise STACKSPOT_MAX_PROMPT_CHARS", settings={"max_prompt_chars": 2}),
+    Case("The agent refuses the request with HTTP", ({"status": 422},)),
+    Case("Stackspot is not configured. Missing:", settings={"client_id": ""}),
+    Case("No Stackspot agent is configured", settings={"agent_id": ""}),
+    Case("Stackspot refuses CLIENT_ID and CLIENT_SECRET", settings={"client_secret": "old"}),
+    Case("Stackspot knows no realm", settings={"realm": "elsewhere"}),
+    Case("The identity service gave no token", ({"at": "token", "status": 500},)),
+    Case("The identity service cannot be reached", settings={"idm_url": nobody()}),
+    Case("The agent is not shared with this account", ({"status": 403},)),
+    Case("There is no such agent", ({"status": 404},)),
+    Case("requests are used up", ({"status": 429},)),
+    Case("The Stackspot account has no credit left", ({"status": 429, "body": "Credit Limit Reached"},)),
+    Case("The agent cannot be reached", settings={"inference_url": nobody()}),
+    Case("The agent's side failed with HTTP", ({"status": 502},)),
+    Case("The agent refuses a fresh token", ({"status": 401}, {"status": 401})),
+    Case("The connection to the agent broke within its answer", ({"fault": "reset_within", "pieces": ["a", "b"]},)),
+    Case("The agent sent nothing for", ({"fault": "hang_headers"},), call={"timeout": QUICK}),
+    Case("The agent said nothing within", ({"fault": "endless_empty"},), call={"timeout": QUICK}),
+    Case("The agent did not finish within", ({"pieces": ["a"] * 100, "cadence": 0.05},), call={"timeout": QUICK}),
+    Case("holds no frame that can be read", ({"raw": [b64encode(b"<html>Good morning</html>").decode()]},)),
+    Case("calls wait for the Stackspot account already", settings=BUSY | {"max_waiting": 0}, calls_before=1),
+    Case("no place came free in time", settings=BUSY | {"queue_timeout": 0.1}, calls_before=1),
+]
+# Those of the proxy itself: the test that meets each with its text.
+ELSEWHERE = {
+    "this proxy does not know the API key": "tests/service/test_named_keys.py",
+    "Send the whole conversation in input": "tests/proxy/test_bridges.py",
+    "The request is nested deeper than": "tests/service/test_request_limits.py",
+    "This proxy has no key for": "tests/proxy/test_models_and_health.py",
+    "of config.yaml has no model": "tests/service/test_plugin.py",
+    "does not start, because STARTUP_CHECK is strict": "tests/proxy/test_observability.py",
+}
+
+
+def test_every_documented_error_is_met_somewhere():
+    assert ROWS.keys() == {case.text for case in CASES} | ELSEWHERE.keys()
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.text)
+def test_a_documented_error_says_what_is_documented(case: Case, ask: Callable[..., Any], settings: Any, simulator: Any):
+    simulator.script(*case.plays)
+    provider = StackspotLLM(replace(settings, **case.settings))
+    for _ in range(case.calls_before):
+        ask(provider, list(case.messages))
+    with pytest.raises(Exception) as raised:
+        ask(provider, list(case.messages), **case.call)
+    assert case.text in str(raised.value)
+    assert str(raised.value.status_code) == ROWS[case.text]
+
+
+@pytest.mark.parametrize("text", ELSEWHERE)
+def test_the_other_texts_are_asserted_where_they_are_met(text: str):
+    assert text in (ROOT / ELSEWHERE[text]).read_text(encoding="utf-8").replace("\\.", ".")

@@ -1,0 +1,117 @@
+"""What the documents say that code or other documents say too."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from custom_handler.cli import main
+from custom_handler.settings import Settings
+
+ROOT = Path(__file__).resolve().parents[1]
+DOCUMENTS = sorted({*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")})
+ENGLISH, PORTUGUESE = ((ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "README.pt-BR.md"))
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+
+
+def sections(text: str) -> list[str]:
+    """Split at the headings, those inside a fence not counted."""
+    without = FENCE.sub(lambda found: found[0].replace("\n#", "\n "), text)
+    starts = [found.start() for found in re.finditer(r"^#+ ", without, re.MULTILINE)]
+    return [text[start:end] for start, end in zip(starts, [*starts[1:], len(text)], strict=True)]
+
+
+def commands(text: str) -> list[tuple[str, list[str]]]:
+    """The fenced blocks, each with its lines as a shell takes them: without comments."""
+    return [
+        (language, [re.sub(r"\s+#.*", "", line).rstrip() for line in block.splitlines()])
+        for language, block in FENCE.findall(text)
+        if language == "bash"
+    ]
+
+
+def rows(text: str) -> list[str]:
+    """What stands in backquotes in the first column of its tables."""
+    return [code for row in re.findall(r"^\| (.*?) \|", text, re.MULTILINE) for code in re.findall(r"`([^`]+)`", row)]
+
+
+def test_both_readmes_have_the_same_headings():
+    levels = [[re.match("#+", section)[0] for section in sections(text)] for text in (ENGLISH, PORTUGUESE)]
+    assert levels[0] == levels[1]
+
+
+@pytest.mark.parametrize("number", range(len(sections(ENGLISH))))
+def test_each_section_has_the_same_commands_tables_links_and_images_in_both(number):
+    ours, theirs = (sections(text)[number] for text in (ENGLISH, PORTUGUESE))
+    assert commands(ours) == commands(theirs)
+    assert rows(ours) == rows(theirs)
+    assert len(FENCE.findall(ours)) == len(FENCE.findall(theirs))
+    links = [set(re.findall(r"\]\(([^)]+)\)", text)) - {"README.md", "README.pt-BR.md"} for text in (ours, theirs)]
+    assert links[0] == links[1]
+
+
+def anchors(text: str) -> set[str]:
+    return {
+        re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+        for heading in re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    }
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda file: file.relative_to(ROOT).as_posix())
+def test_what_a_document_links_to_is_there(document):
+    for target in re.findall(r"\]\((?!https?:)([^)]+)\)", document.read_text(encoding="utf-8")):
+        name, _, anchor = target.partition("#")
+        there = (document.parent / name) if name else document
+        assert there.exists(), target
+        assert not anchor or anchor in anchors(there.read_text(encoding="utf-8")), target
+
+
+def test_the_page_of_settings_is_what_the_settings_say():
+    page = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
+    assert page == CliRunner().invoke(main, ["settings"]).output, "it is stale: make docs"
+
+
+@pytest.mark.parametrize("setting", fields(Settings), ids=lambda item: item.name)
+def test_a_setting_says_what_it_means(setting):
+    assert len(setting.metadata["meaning"]) > 5
+    assert "|" not in setting.metadata["meaning"], "it would end the cell of the table"
+
+
+def test_the_readme_names_no_setting_that_does_not_exist():
+    known = {item.metadata["name"] for item in fields(Settings)} | {"LITELLM_MASTER_KEY"}
+    (table,) = (section for section in sections(ENGLISH) if section.startswith("## Configuration"))
+    assert set(rows(table.partition("\n**")[0])) <= known
+
+
+def test_what_env_example_offers_exists():
+    page = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
+    named = re.findall(r"^#?([A-Z_]+)=", (ROOT / ".env.example").read_text(encoding="utf-8"), re.MULTILINE)
+    assert [name for name in named if f"`{name}`" not in page] == []
+
+
+def test_the_commands_of_make_exist():
+    targets = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    named = {
+        target
+        for file in DOCUMENTS
+        for target in re.findall(r"\bmake ([a-z][a-z-]+)\b(?= *[`#\n])", file.read_text("utf-8"))
+    }
+    assert {"run", "test", "check"} <= named <= targets
+
+
+def test_the_case_in_contributing_is_read_as_it_says():
+    from custom_handler.emulation.tool_calls import ToolCallReader
+    from custom_handler.events import ToolCallArguments, ToolCallStart
+
+    case = json.loads(re.search(r"^\{.*\}$", (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"), re.MULTILINE)[0])
+    reader = ToolCallReader({name: {} for name in case["tools"]}, lambda: "call_1")
+    events = [*reader.feed(case["text"]), *reader.flush()]
+    (wanted,) = case["expect"]["tool_calls"]
+    assert [event.name for event in events if isinstance(event, ToolCallStart)] == [wanted["name"]]
+    told = "".join(event.arguments for event in events if isinstance(event, ToolCallArguments))
+    assert json.loads(told) == wanted["arguments"]

@@ -146,12 +146,12 @@ class Worker:
         await asyncio.to_thread(self._persistent, self._store.record, job.id, self._name, number, outcome)
 
     def _persistent(self, call: Callable[..., _T], *args: Any) -> _T | None:
-        """Call the store until it answers; None where this worker stops before."""
-        while not self._stopping.is_set():
+        """Call the store until it answers; None where this worker stops before. Even one that stops tries once."""
+        while True:
             with contextlib.suppress(JobStoreUnavailable):
                 return call(*args)
-            self._stopping.wait(_PAUSE_SECONDS)
-        return None
+            if self._stopping.wait(_PAUSE_SECONDS):
+                return None
 
     def _keep(self) -> None:
         """Recover and forget jobs, and replace threads of huey's that died, from time to time."""

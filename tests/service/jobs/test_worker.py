@@ -139,6 +139,16 @@ def test_a_worker_that_stops_gives_its_jobs_back_soon(queue, open_queue, add, wo
     assert agent.asked == {(job.id, number): 1 for number in range(3)}
 
 
+def test_what_is_answered_while_a_worker_stops_is_kept_and_ends_its_job(queue, add, work, agent, eventually, status):
+    agent.open.clear()
+    job = add("a")
+    leaving = work(queue, agent, jobs_lease=60.0)
+    eventually(lambda: agent.at_once == 1)
+    leaving._stopping.set()
+    agent.open.set()
+    assert status(job, "completed").done == 1
+
+
 def test_what_a_dead_worker_left_goes_on_at_the_first_open_item(queue, add, work, agent, status):
     job = add("a", "b", "c")
     queue.huey.dequeue()

@@ -80,7 +80,7 @@ class Router:
     async def ask(self, body: Mapping[str, Any], headers: Mapping[str, str]) -> Answer:
         """Ask for a whole answer; being cancelled ends the call."""
         with _reached():
-            response = await self._client.post(PATH, json={**body, "stream": False}, headers=headers)
+            response = await self._client.send(self._request({**body, "stream": False}, headers))
         _raise_for(response)
         return Answer(response.json(), response.headers)
 
@@ -89,14 +89,25 @@ class Router:
         """Ask for an answer as it comes, its usage in the end; leaving the context ends the call."""
         asked = {**body, "stream": True, "stream_options": {"include_usage": True}}
         with _reached():
-            response = await self._client.send(
-                self._client.build_request("POST", PATH, json=asked, headers=headers), stream=True
-            )
+            response = await self._client.send(self._request(asked, headers), stream=True)
         async with contextlib.aclosing(response):
             if response.is_error:
                 await response.aread()
                 _raise_for(response)
             yield AnswerStream(_chunks(response), response.headers)
+
+    def _request(self, body: Mapping[str, Any], headers: Mapping[str, str]) -> httpx.Request:
+        named = {**headers, "content-type": "application/json"}
+        return self._client.build_request("POST", PATH, content=encoded(body), headers=named)
+
+
+def encoded(body: Mapping[str, Any]) -> bytes:
+    """Write a body as JSON; raises Refused for what Python's reader lets in and JSON cannot say."""
+    try:
+        return json.dumps(body, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+    except ValueError:
+        message = "What was sent holds NaN, Infinity or half a surrogate pair: leave it out, for JSON cannot say it."
+        raise Refused(422, {"message": message, "type": "invalid_request_error"}, {}) from None
 
 
 def caller_headers(connection: HTTPConnection) -> dict[str, str]:

@@ -64,6 +64,16 @@ async def test_a_whole_answer_comes_with_its_headers(door):
     assert door.scope[MARK] is True
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), "\ud800"], ids=["NaN", "Infinity", "half a pair"])
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_what_json_cannot_say_is_refused_before_it_is_sent(door, value, streamed):
+    router = Router.inside(door.app)
+    call = router.stream(asked(x=value), {}).__aenter__() if streamed else router.ask(asked(x=value), {})
+    with pytest.raises(Refused, match="NaN, Infinity or half a surrogate pair") as raised:
+        await call
+    assert (raised.value.status, door.scope) == (422, {})
+
+
 async def test_a_stream_comes_chunk_by_chunk_and_asks_for_its_usage(door):
     door.stream('{"n": 1}', '{"n": 2}', "[DONE]")
     async with Router.inside(door.app).stream(asked(), {}) as answer:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import Annotated, Any
 
@@ -10,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from typing_extensions import Self
 
 from ..chat_request import Message, Params, Text
+from ..router import encoded
 
 Conversation = Annotated[list[Message], Field(min_length=1)]
 
@@ -67,12 +67,16 @@ class Ingest(BaseModel):
         return len(self.messages or self.documents or ())
 
     def items(self, most_bytes: int) -> list[dict[str, Any]]:
-        """Return the items; raises ValueError where they have more bytes than that, the prompt counted with each."""
+        """Return the items; raises ValueError where they have more bytes than that, the prompt counted with each.
+
+        Raises Refused where an item, or a parameter of all, cannot be sent.
+        """
+        encoded(self.params.body())
         items: list[dict[str, Any]] = []
         size = 0
         for item in self._items():
             items.append(item)
-            size += len(json.dumps(item, ensure_ascii=False).encode(errors="surrogatepass"))
+            size += len(encoded(item))
             if size > most_bytes:
                 raise ValueError(
                     f"the items have more than {most_bytes} bytes in all, prompts included: make several jobs"

@@ -46,10 +46,14 @@ class Client:
     async def _caller(self, request: Request) -> UserAPIKeyAuth:
         return UserAPIKeyAuth(api_key=KEYS[request.headers["authorization"]])
 
-    async def __call__(self, method: str, path: str, body: Any = None, key: str = "ana", **headers: str) -> Any:
+    async def __call__(
+        self, method: str, path: str, body: Any = None, key: str = "ana", *, content: str | None = None, **headers: str
+    ) -> Any:
         transport = httpx.ASGITransport(self.app)
         async with httpx.AsyncClient(transport=transport, base_url="http://proxy") as client:
-            return await client.request(method, path, json=body, headers={"authorization": key, **headers})
+            return await client.request(
+                method, path, json=body, content=content, headers={"authorization": key, **headers}
+            )
 
 
 @pytest.fixture
@@ -64,6 +68,21 @@ async def taken(client: Client, key: str = "ana", **headers: str) -> str:
     assert (answer.status_code, answer.json()["status"]) == (202, "queued")
     assert answer.headers["location"] == f"/status/{answer.json()['job_id']}"
     return answer.json()["job_id"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        '{"messages": ["a", [{"role": "user", "content": "\\ud800"}]]}',
+        '{"messages": ["a"], "params": {"temperature": NaN}}',
+    ],
+    ids=["in an item", "in the parameters"],
+)
+async def test_what_json_cannot_say_is_refused_before_it_is_a_job(client, body):
+    refused = await client("POST", "/ingest", content=body, **{"content-type": "application/json"})
+    assert refused.status_code == 422
+    assert "NaN, Infinity or half a surrogate pair" in refused.json()["error"]["message"]
+    assert (await client("GET", "/jobs")).json() == {"jobs": []}
 
 
 async def test_a_job_that_waits_is_told(client):

@@ -50,8 +50,8 @@ class Plugin(Observer):
         config = proxy.proxy_config.get_config_state()
         models = deployments(config)
         _require_models(models)
+        _extend(proxy, settings, provider.listeners)  # the metrics listen from the first token on
         check_at_start(settings.startup_check, lambda: check_models(config, settings, provider.authenticate))
-        _extend(proxy, settings, provider.listeners)
         at_shutdown(proxy, self.aclose)
         self.begin(models)
 
@@ -171,7 +171,9 @@ def _require_models(models: Iterable[Deployment]) -> None:
     for deployment in models:
         if not deployment.model:
             raise ValueError(
-                f"{deployment.name} of config.yaml has no model: set the variable that it names, as .env.example does."
+                f"{deployment.name} of config.yaml has no model: set the variable that it names, as .env.example does. "
+                "LiteLLM itself reads .env only in a folder above its virtual environment; elsewhere, export it before: "
+                "set -a; . ./.env"
             )
 
 

@@ -17,6 +17,7 @@ from litellm.types.utils import CallTypes
 from litellm.utils import validate_chat_completion_tool_choice
 
 from custom_handler.request import ChatRequest
+from custom_handler.service import plugin as plugin_module
 from custom_handler.service.keys import require_key
 from custom_handler.service.plugin import Plugin
 from custom_handler.service.response_headers import ResponseHeaders
@@ -199,6 +200,17 @@ async def test_a_failure_tells_clients_of_every_protocol_when_to_try_again(failu
 
     await ResponseHeaders(app)({"type": "http"}, None, send)
     assert sent == [added]
+
+
+def test_the_metrics_listen_before_the_first_token_is_asked_for(monkeypatch):
+    order: list[str] = []
+    proxy = SimpleNamespace(app=FastAPI(), proxy_config=SimpleNamespace(get_config_state=dict))
+    proxy.proxy_shutdown_event = None
+    monkeypatch.setitem(sys.modules, "litellm.proxy.proxy_server", proxy)
+    monkeypatch.setattr(plugin_module, "_extend", lambda *_: order.append("listen"))
+    monkeypatch.setattr(plugin_module, "check_at_start", lambda *_: order.append("check"))
+    Plugin(Settings(telemetry=False))
+    assert order == ["listen", "check"]
 
 
 @pytest.mark.parametrize("services", [True, False])

@@ -31,7 +31,7 @@ def read_turn(model: str, messages: object, call: Mapping[str, Any], settings: S
             _marked(messages, body), {**(call.get("optional_params") or {}), **_lost_parameters(body)}
         ),
         agent_id=agent_id(model, params, settings),
-        correlation_id=_correlation_id(headers_of(call), required=settings.require_correlation_id),
+        correlation_id=_correlation_id(call, required=settings.require_correlation_id),
         timeout=_timeout(call.get("timeout"), settings.timeout),
     )
 
@@ -94,14 +94,16 @@ def headers_of(call: Mapping[str, Any]) -> dict[str, str]:
     return found
 
 
-def _correlation_id(found: Mapping[str, str], *, required: bool) -> str:
-    """Take the correlation id from the caller's headers, or make one where none is required."""
+def _correlation_id(call: Mapping[str, Any], *, required: bool) -> str:
+    """Take the correlation id from the caller's headers; where none is required, LiteLLM's name of the call stands in."""
+    found = headers_of(call)
     given = next((found[name] for name in CORRELATION_HEADERS if name in found), None)
     if given is None and required:
         raise RequestError("The header correlation-id is missing: send one value for all calls of a conversation.")
     if given is not None and not _CORRELATION_ID.fullmatch(given):
         raise RequestError("The header correlation-id must have 1 to 128 printable ASCII characters.")
-    return given or str(uuid.uuid4())
+    made = str(getattr(call.get("logging_obj"), "litellm_call_id", ""))  # which the telemetry knows, too
+    return given or (made if _CORRELATION_ID.fullmatch(made) else str(uuid.uuid4()))
 
 
 def _timeout(asked: object, ceiling: float) -> float:

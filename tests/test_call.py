@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -80,6 +81,11 @@ def test_without_a_correlation_id_one_is_made(call):
     made = turn(**call).correlation_id
     assert str(uuid.UUID(made)) == made
     assert turn(**call).correlation_id != made
+
+
+def test_without_a_correlation_id_litellms_name_of_the_call_is_one():
+    assert turn(logging_obj=SimpleNamespace(litellm_call_id="call-1")).correlation_id == "call-1"
+    assert turn(logging_obj=SimpleNamespace(litellm_call_id="två\n")).correlation_id != "två\n"
 
 
 def test_a_correlation_id_that_is_required_is_named_where_it_is_missing():

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator
+from contextvars import ContextVar
 
 import httpx
 from starlette.types import ASGIApp, Message, Scope
@@ -18,6 +19,9 @@ logger = logging.getLogger(__name__)
 
 MARK = "stackspot.inside"
 """The key of an ASGI scope that marks a service's own call, which a count of clients' requests leaves out."""
+
+service_route: ContextVar[str | None] = ContextVar("stackspot_service_route", default=None)
+"""The route of ours for which the proxy is asked, as a template; None where a client asks it itself."""
 
 GRACE = 0.5
 """Seconds in which the application may end a call that was left; then it is cancelled."""

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from custom_handler.service.inside import service_route
 from custom_handler.service.request_id import RequestId
 from custom_handler.service.telemetry.interaction import Interactions
 
@@ -155,6 +156,25 @@ def test_a_request_that_never_became_a_call_is_written():
     assert (line["status"], line["error_class"], line["model"]) == (422, "Refusal", "chat")
     assert (line["request_id"], line["call_id"], line["route"]) == ("r-2", "call-2", "/v1/responses")
     assert CANARY not in json.dumps(line)
+
+
+@pytest.mark.parametrize(("admitted", "status"), [({}, 401), ({"proxy_server_request": {"body": {}}}, 500)])
+def test_a_plain_error_is_a_401_until_the_caller_is_let_in(admitted, status):
+    lines: list[dict[str, Any]] = []
+    Interactions(lines.append).refused({"model": "chat", **admitted}, ValueError(CANARY), "/v1/messages")
+    assert lines[0]["status"] == status
+
+
+def test_without_a_correlation_id_the_calls_own_id_is_one_as_for_the_agent():
+    assert written(event(payload()))[0]["correlation_id"] == "call-1"
+
+
+def test_a_services_call_is_told_by_the_services_route():
+    reset = service_route.set("/chat")
+    try:
+        assert written(event(payload()))[0]["route"] == "/chat"
+    finally:
+        service_route.reset(reset)
 
 
 def test_a_request_for_no_model_is_not_written():

@@ -9,6 +9,7 @@ from typing import Any
 
 from ..answers import told_of
 from ..chat import told
+from ..inside import service_route
 from ..request_id import HEADER as REQUEST_ID
 from ..router import Refused, Router
 from .job import Job, Outcome
@@ -34,6 +35,7 @@ class Asker:
             message = "The key of this job can no longer be read: the proxy's own key has changed. Send the job again."
             return Outcome({"message": message, "type": "auth_error", "code": "401"} | name, ok=False)
         body = {**job.call, "messages": item["messages"]}
+        service_route.set("/ingest")
         try:
             return await self._ask(body, headers | {REQUEST_ID: name["request_id"]}, name)
         except Refused as refused:

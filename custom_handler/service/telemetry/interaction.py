@@ -17,6 +17,7 @@ from typing import Any
 from starlette.datastructures import Headers
 
 from ...call import CORRELATION_HEADERS, headers_of
+from ..inside import service_route
 from ..request_id import HEADER as REQUEST_ID
 from ..request_id import request_id, served
 
@@ -76,10 +77,11 @@ def _line(payload: Mapping[str, Any], kwargs: Mapping[str, Any], *, content: boo
     failed = payload.get("status") == "failure"
     started, ended = float(payload.get("startTime") or 0), float(payload.get("endTime") or 0)
     first = payload.get("completionStartTime") if payload.get("stream") and not failed else None
+    route = (payload.get("metadata") or {}).get("user_api_key_request_route")
     line = {
         "time": _moment(started),
         **_ids(_headers(kwargs), payload.get("litellm_call_id")),
-        "route": (payload.get("metadata") or {}).get("user_api_key_request_route"),
+        "route": service_route.get() or route,
         "call_type": payload.get("call_type") or None,
         "model": _name(payload.get("model_group") or payload.get("model")),
         "provider": _provider(payload, error),
@@ -88,7 +90,9 @@ def _line(payload: Mapping[str, Any], kwargs: Mapping[str, Any], *, content: boo
         "latency_ms": _milliseconds(started, ended),
         "time_to_first_token_ms": _milliseconds(started, float(first)) if first else None,
         "usage": {name: int(payload.get(name) or 0) for name in ("prompt_tokens", "completion_tokens", "total_tokens")},
-        "status": _status(error.get("error_code")) if failed else 200,
+        "status": _status(error.get("error_code"), unauthenticated=bool(route) and not _request(kwargs))
+        if failed
+        else 200,
         "error_class": (error.get("error_class") or "Exception") if failed else None,
     }
     return line | ({"messages": payload.get("messages"), "response": payload.get("response")} if content else {})
@@ -111,11 +115,15 @@ def _refusal(request: Mapping[str, Any], error_class: str, status: object, route
 
 
 def _ids(headers: Mapping[str, str], call_id: object) -> Line:
-    """Name the call: by the request's own name where the proxy serves one, and by the caller's conversation."""
+    """Name the call: by the request's own name where the proxy serves one, and by the caller's conversation.
+
+    Where the caller names none, the agent is told the call's id (`call.read_turn`), and so is this.
+    """
+    given = next((headers[name] for name in CORRELATION_HEADERS if name in headers), None)
     return {
         "request_id": request_id() or headers.get(REQUEST_ID) or call_id,
         "call_id": call_id,
-        "correlation_id": next((_name(headers[name]) for name in CORRELATION_HEADERS if name in headers), None),
+        "correlation_id": _name(given or call_id),
     }
 
 
@@ -126,8 +134,12 @@ def _headers(kwargs: Mapping[str, Any]) -> dict[str, str]:
 
 def _body(kwargs: Mapping[str, Any]) -> Mapping[str, Any]:
     """Find the caller's own body: the plugin has a stream opened as a whole answer, which a failure would be told as."""
-    request = (kwargs.get("litellm_params") or {}).get("proxy_server_request") or {}
-    return request.get("body") or {}
+    return _request(kwargs).get("body") or {}
+
+
+def _request(kwargs: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Find the caller's request, which the proxy keeps as soon as it has let the caller in."""
+    return (kwargs.get("litellm_params") or {}).get("proxy_server_request") or {}
 
 
 def _is_health_check(kwargs: Mapping[str, Any], payload: Mapping[str, Any]) -> bool:
@@ -147,8 +159,9 @@ def _name(value: object) -> str | None:
     return str(value)[:LONGEST_NAME] if value else None
 
 
-def _status(code: object) -> int:
-    return int(str(code)) if str(code).isdecimal() else 500
+def _status(code: object, *, unauthenticated: bool) -> int:
+    """Read a status; the proxy answers whatever else goes wrong in its authentication with 401."""
+    return int(str(code)) if str(code).isdecimal() else 401 if unauthenticated else 500
 
 
 def _milliseconds(started: float, ended: float) -> float:

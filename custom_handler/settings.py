@@ -98,7 +98,7 @@ class Settings:
     redis_port: int = _setting("REDIS_PORT", 6379, "its port", least=1)
     redis_password: str = _setting("REDIS_PASSWORD", "", "its password", secret=True)
     keys_file: str = _setting("KEYS_FILE", "", "a YAML file of named API keys, each with a rate limit (README)")
-    log_level: str = _setting("STACKSPOT_LOG_LEVEL", "INFO", "level of the logger `custom_handler`")
+    log_level: str = _setting("LOG_LEVEL", "INFO", "level of the logger `custom_handler`")
     services: bool = _setting("STACKSPOT_SERVICES", True, "add the routes of the chat services and jobs to the proxy")
     default_model: str = _setting(
         "DEFAULT_MODEL", "stackspot-chat", "the model of a question to the chat services that names none"

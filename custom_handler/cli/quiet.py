@@ -12,5 +12,5 @@ def alone() -> None:
     To be called before LiteLLM is imported, which reads the environment then.
     """
     os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
-    if "STACKSPOT_LOG_LEVEL" not in os.environ:
+    if not os.environ.keys() & {"LOG_LEVEL", "STACKSPOT_LOG_LEVEL"}:
         logging.getLogger("custom_handler").setLevel(logging.WARNING)

@@ -33,5 +33,8 @@ def report(run: str | None, output: Path | None) -> None:
         click.echo()
         click.echo(table(("ERROR", "STATUS", "CALLS"), [tuple(map(str, error)) for error in summary.errors]))
     target = output or told.folder / "report.html"
-    target.write_text(page(told, summary), encoding="utf-8")
+    try:
+        target.write_text(page(told, summary), encoding="utf-8")
+    except OSError as error:
+        raise click.ClickException(f"The page cannot be written to {target}: {error.strerror}.") from None
     click.echo(f"\nThe page with plots: {target}")

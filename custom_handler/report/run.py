@@ -43,7 +43,7 @@ class ToldRun:
 
 
 def read_run(directory: Path, name: str | None = None) -> ToldRun:
-    """Read a run of `directory`, the newest where none is named; `name` may also be a folder.
+    """Read a run of `directory`, the newest where none is named, a proxy's rather than a command's; `name` may also be a folder.
 
     Raises ConfigurationError, which says what there is.
     """
@@ -65,11 +65,13 @@ def _lines(file: Path) -> Iterator[bytes]:
 
 
 def _newest(directory: Path) -> Path:
-    if not (known := _known(directory)):
+    known = _known(directory)
+    if not known:
         raise ConfigurationError(
             f"There is no run in {directory}: start the proxy, or set RUNS_DIR to where it writes."
         )
-    return directory / known[-1]
+    proxies = [name for name in known if _manifest(directory / name).get("kind") != "command"]
+    return directory / (proxies or known)[-1]
 
 
 def _named(directory: Path, name: str) -> Path:

@@ -162,6 +162,8 @@ def test_a_run_is_reported_as_a_table_and_a_page(command, simulator, folder):
     assert "stackspot-chat" in page.read_text(encoding="utf-8")
     assert command("report", "--output", "there.html").exit_code == 0
     assert (folder / "there.html").exists()
+    refused = command("report", "--output", "nowhere/there.html")
+    assert (refused.exit_code, "cannot be written to nowhere/there.html" in refused.output) == (1, True)
 
 
 def test_a_run_that_is_not_there_is_an_error(command):

@@ -52,6 +52,26 @@ def line_of(proxy: Proxy, request: str) -> dict[str, Any]:
     return line
 
 
+@pytest.mark.parametrize("path", [CHAT, "/v1/messages", "/v1/responses", "/chat"])
+def test_agent_and_telemetry_agree_on_a_correlation_id_that_nobody_gave(
+    proxy: Proxy, simulator: Simulator, path: str
+) -> None:
+    request = f"nameless-{path.strip('/').replace('/', '-')}"
+    more = {"/v1/messages": {"max_tokens": 50}, "/v1/responses": {"input": "Oi"}}.get(path, {})
+    body = {"model": "stackspot-chat", "messages": [{"role": "user", "content": "Oi"}], **more}
+    headers = {"Authorization": f"Bearer {proxy.key}", "x-request-id": request}
+    answer = httpx.post(f"{proxy.url}{path}", json=body, headers=headers, timeout=60, trust_env=False)
+    assert answer.status_code == 200, answer.text
+    assert line_of(proxy, request)["correlation_id"] == simulator.requests()[-1]["headers"]["correlation-id"]
+
+
+def test_a_service_call_without_a_key_is_told_as_what_was_sent(proxy: Proxy) -> None:
+    headers = {"x-request-id": "keyless"}
+    answer = httpx.post(f"{proxy.url}/chat", json={"message": "Oi"}, headers=headers, trust_env=False)
+    line = line_of(proxy, "keyless")
+    assert (answer.status_code, line["status"], line["route"]) == (401, 401, "/chat")
+
+
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
 @pytest.mark.parametrize("path", [CHAT, "/v1/messages", "/v1/responses", "/chat"])
 def test_a_call_on_any_route_is_one_line(proxy: Proxy, simulator: Simulator, path: str, stream: bool) -> None:
@@ -71,6 +91,7 @@ def test_a_call_on_any_route_is_one_line(proxy: Proxy, simulator: Simulator, pat
         "stackspot",
     )
     assert (line["correlation_id"], line["stream"]) == (f"c-{request}", stream)
+    assert line["route"] == path
     assert line["usage"] == {"prompt_tokens": 4, "completion_tokens": 2, "total_tokens": 6}
     assert line["latency_ms"] >= (line["time_to_first_token_ms"] or 0) > (0 if stream else -1)
 

@@ -32,7 +32,7 @@ def test_health_names_the_default_model_and_wants_no_key(services: Proxy) -> Non
 @pytest.mark.parametrize(
     "body",
     [
-        {"prompt": "Hello", "system_prompt": "You are helpful", "model": "chat/llama-small"},
+        {"prompt": "Hello", "system_prompt": "You are helpful", "model": "llama3-8b-8192"},
         {
             "messages": [{"role": "system", "content": "You are helpful"}, {"role": "user", "content": "Hello"}],
             "model": "chat/llama-small",

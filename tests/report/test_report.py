@@ -56,6 +56,12 @@ def test_the_newest_run_is_read_where_none_is_named(write):
     assert len(read_run(directory, str(directory / "20260101T000000-bb")).calls) == 1
 
 
+def test_a_proxys_run_goes_before_a_newer_one_of_a_command(write):
+    for run, kind in (("20260101T000000-aa", "proxy"), ("20260102T000000-bb", "command")):
+        (write([line()], run=run) / run / "manifest.json").write_text(json.dumps({"kind": kind}), encoding="utf-8")
+    assert read_run(write([line()], run="20260102T000000-bb")).name == "20260101T000000-aa"
+
+
 def test_files_that_were_moved_aside_belong_to_the_run(write):
     write([line(2)])
     directory = write([line(1)], file="interactions.123.jsonl")

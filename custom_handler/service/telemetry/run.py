@@ -12,6 +12,7 @@ import multiprocessing
 import os
 import platform
 import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from importlib import metadata
@@ -55,6 +56,7 @@ class Run:
     def _manifest(self, run_id: str) -> dict[str, Any]:
         return {
             "run_id": run_id,
+            "kind": "proxy" if "litellm.proxy.proxy_server" in sys.modules else "command",
             "started_at": self._started.isoformat(timespec="seconds"),
             "git_sha": _git_sha(),
             "python": platform.python_version(),

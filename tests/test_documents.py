@@ -51,7 +51,8 @@ def test_each_section_has_the_same_commands_tables_links_and_images_in_both(numb
     assert commands(ours) == commands(theirs)
     assert rows(ours) == rows(theirs)
     assert len(FENCE.findall(ours)) == len(FENCE.findall(theirs))
-    links = [set(re.findall(r"\]\(([^)]+)\)", text)) - {"README.md", "README.pt-BR.md"} for text in (ours, theirs)]
+    # A heading of the page itself has another name in each language; the test of links looks for it.
+    links = [set(re.findall(r"\]\((?!#)([^)]+)\)", text)) - {"README.md", "README.pt-BR.md"} for text in (ours, theirs)]
     assert links[0] == links[1]
 
 

@@ -68,8 +68,9 @@ class Plugin(Observer):
         """
         request = data.get("proxy_server_request") or {}
         body = request.get("body") or data
-        # The proxy leaves these out of the body that it keeps.
-        refuse_reserved({**body, **dict.fromkeys(request.get("credential_fields") or ())})
+        # The body that the proxy keeps is without these, and without a model that the path or the query names.
+        called = {"model": data["model"]} if data.get("model") else {}
+        refuse_reserved({**body, **dict.fromkeys(request.get("credential_fields") or ()), **called})
         refuse_depth(body)
         if call_type in _CHATS:
             check_types(data)

@@ -212,6 +212,26 @@ def test_a_model_of_another_shape_goes_nowhere(guarded: Proxy, evil: Evil, path:
     assert evil.heard == []
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/engines/{}/chat/completions",
+        "/openai/deployments/{}/chat/completions",
+        "/v1/chat/completions?model={}",
+        "/v1/responses?model={}",
+    ],
+)
+def test_a_model_in_the_path_or_the_query_opens_no_way_elsewhere(guarded: Proxy, evil: Evil, path: str) -> None:
+    asked = body("/v1/responses" if "responses" in path else PATHS[0])
+    del asked["model"]
+    answers = [
+        guarded.post(path.format("stackspot-chat"), asked | {"custom_llm_provider": "openai"}),
+        guarded.post(path.format("stackspot-chat,stackspot-chat"), asked),
+    ]
+    assert [400 <= answer.status_code < 500 for answer in answers] == [True, True], [a.text for a in answers]
+    assert evil.heard == []
+
+
 def test_no_client_waits_longer_than_the_operator_allows(guarded: Proxy, account: Simulator) -> None:
     def waited(name: str) -> tuple[str, float]:
         account.script({"pieces": [f"{CANARY}-said"], "fault": "stall", "match": f"<{name}>"})

@@ -67,6 +67,18 @@ def test_a_stream_of_ours_is_opened_before_its_client_is_answered(kwargs):
     assert changed["caching"] is False
 
 
+@pytest.mark.parametrize(
+    ("model", "fields", "param"),
+    [("stackspot-chat", {"custom_llm_provider": "openai"}, "custom_llm_provider"), ("a,b", {}, "model")],
+)
+def test_a_model_that_the_path_or_the_query_names_opens_no_reserved_field(model, fields, param):
+    body = {"messages": [{"role": "user", "content": "Oi"}], **fields}
+    data = {**body, "model": model, "proxy_server_request": {"body": body}}
+    with pytest.raises(ProxyException) as raised:
+        asyncio.run(Plugin(Settings()).async_pre_call_hook(None, None, data, "acompletion"))
+    assert (raised.value.code, raised.value.param) == ("400", param)
+
+
 @pytest.mark.parametrize("stream", [True, False])
 def test_a_choice_of_allowed_tools_passes_litellm_and_is_read(stream):
     tool = {"type": "function", "function": {"name": "get_weather"}}

@@ -23,6 +23,7 @@ _ERRORS: tuple[tuple[type[Exception], type[httpx.RequestError]], ...] = (  # the
     (aiohttp.ConnectionTimeoutError, httpx.ConnectTimeout),
     (aiohttp.ServerTimeoutError, httpx.ReadTimeout),
     (aiohttp.ClientConnectorError, httpx.ConnectError),
+    (aiohttp.ClientHttpProxyError, httpx.ProxyError),
     (aiohttp.ClientError, httpx.RemoteProtocolError),
 )
 
@@ -86,7 +87,9 @@ def _environment_proxy(url: str) -> str | None:
 
 
 def _as_httpx(error: Exception, url: str, timeout: httpx.Timeout) -> httpx.RequestError:
-    if isinstance(error, ValueError):  # an address that is none
-        return httpx.UnsupportedProtocol(str(error))
+    if isinstance(error, ValueError):  # an address that is none; its text may hold that of the proxy, with a password
+        return httpx.UnsupportedProtocol("no address of HTTP, here or of the proxy")
+    # aiohttp's own text of this error holds the proxy's address, with its password.
+    said = f"{error.status} {error.message}" if isinstance(error, aiohttp.ClientResponseError) else str(error)
     kind = next((kind for known, kind in _ERRORS if isinstance(error, known)), httpx.ConnectError)
-    return kind(str(error), request=httpx.Request("POST", url, extensions={"timeout": timeout.as_dict()}))
+    return kind(said, request=httpx.Request("POST", url, extensions={"timeout": timeout.as_dict()}))

@@ -281,9 +281,11 @@ def _told(error: Exception, step: Step[Any]) -> StackspotError:
     if isinstance(error, httpx.TimeoutException) and not isinstance(error, httpx.ConnectTimeout):
         return _silent(error.request.extensions["timeout"]["read"])
     if isinstance(step, Send):
-        return AgentUnreachable(
+        unreachable = AgentUnreachable(
             f"The agent cannot be reached: {_reason(error, step.url)}. Check STACKSPOT_INFERENCE_URL and the proxy."
         )
+        unreachable.retryable = not _refused_by_proxy(error)
+        return unreachable
     return AgentFailed(f"The connection to the agent broke within its answer ({type(error).__name__}): try again.")
 
 
@@ -299,4 +301,10 @@ def _reason(error: Exception, url: str) -> str:
     said = str(error) or type(error).__name__
     if "CERTIFICATE_VERIFY_FAILED" in said:
         said += " Name the file of your organisation's certificate authority in STACKSPOT_CA_BUNDLE"
+    if _refused_by_proxy(error):
+        said += ", the corporate proxy refuses its credentials: correct those in HTTPS_PROXY"
     return f"{url}: {said}"
+
+
+def _refused_by_proxy(error: Exception) -> bool:
+    return isinstance(error, httpx.ProxyError) and str(error).startswith("407")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import json
 import socket
+import threading
 import weakref
 from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import replace
@@ -156,6 +158,62 @@ def test_an_address_that_is_none_is_unreachable(carry_out, transport, url):
     (error,) = carry_out(transport, failing(asking(url)))
     assert type(error) is AgentUnreachable
     assert "STACKSPOT_INFERENCE_URL" in error.message
+
+
+class Served:
+    """A server that answers each connection with some bytes, and then, if told so, one more every tenth of a second."""
+
+    def __init__(self, said: bytes, drip: bytes = b"") -> None:
+        self._said, self._drip = said, drip
+        self._stop = threading.Event()
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self.address = f"127.0.0.1:{self._socket.getsockname()[1]}"
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                threading.Thread(target=self._answer, args=(self._socket.accept()[0],), daemon=True).start()
+
+    def _answer(self, connection: socket.socket) -> None:
+        with contextlib.suppress(OSError), connection:
+            connection.recv(65536)
+            connection.sendall(self._said)
+            while self._drip and not self._stop.wait(0.1):
+                connection.sendall(self._drip)
+
+    def close(self) -> None:
+        self._stop.set()
+        self._socket.close()
+
+
+@pytest.fixture
+def served():
+    servers: list[Served] = []
+
+    def serve(said: bytes, drip: bytes = b"") -> Served:
+        servers.append(Served(said, drip))
+        return servers[-1]
+
+    yield serve
+    for server in servers:
+        server.close()
+
+
+def test_a_corporate_proxy_that_refuses_its_credentials_is_told_without_them_and_for_good(
+    carry_out, transport, served, monkeypatch
+):
+    def sending() -> Steps[Any]:
+        yield send("https://agent.invalid", "token")
+
+    proxy = served(b"HTTP/1.1 407 Proxy Authentication Required\r\ncontent-length: 0\r\n\r\n")
+    monkeypatch.setenv("https_proxy", f"http://operator:proxy-password@{proxy.address}")
+    monkeypatch.setenv("no_proxy", "")
+    (error,) = carry_out(transport, failing(sending()))
+    assert (type(error), error.retryable) == (AgentUnreachable, False)
+    assert "407" in error.message
+    assert "HTTPS_PROXY" in error.message
+    assert "password" not in error.message
 
 
 def test_an_error_that_the_steps_do_not_handle_ends_the_drive(carry_out, transport, closed_port):

@@ -80,12 +80,12 @@ def guarded(account: Simulator, evil: Evil, tmp_path_factory: pytest.TempPathFac
     folder = tmp_path_factory.mktemp("guarded")
     config, keys = folder / "config.yaml", folder / "keys.yaml"
     stock = (ROOT / "config.yaml").read_text()
-    callbacks = "  callbacks: [custom_handler.plugin]\n"
+    callbacks = "  callbacks: [custom_handler.plugin, prometheus]"
     assert callbacks in stock
     config.write_text(
         stock.replace(
             callbacks,
-            "  callbacks: [custom_handler.plugin, prometheus]\n  cache: true\n  cache_params: {type: local}\n",
+            f"  cache: true\n  cache_params: {{type: local}}\n{callbacks}",
         )
     )
     keys.write_text(

@@ -30,9 +30,10 @@ Event = TypeVar("Event")
 
 @dataclass(frozen=True, slots=True)
 class NeedToken:
-    """Answered with a Token that is not the refused one."""
+    """Answered with a Token that is not the refused one; `patience` is how many seconds it may take, None: any number."""
 
     refused: Token | None = None
+    patience: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,10 +147,10 @@ def _attempt(
     call: AgentCall, settings: Settings, deadline: Deadline, *, first: bool
 ) -> Generator[Step[Any], Any, None]:
     """Make the call once, and once more with another token where the first one is refused."""
-    token = yield NeedToken()
+    token = yield NeedToken(patience=deadline.patience(spoken=first))
     head = yield from _send(call, settings, deadline, token, first=first)
     if head.status == 401:
-        token = yield NeedToken(refused=token)
+        token = yield NeedToken(token, deadline.patience(spoken=False))
         head = yield from _send(call, settings, deadline, token, first=False)
     if head.status != 200:
         error = refusal(head.status, _decoded(head.body), head.headers)

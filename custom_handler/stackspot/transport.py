@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import contextlib
 import os
 import ssl
@@ -35,7 +36,7 @@ CONNECT_TIMEOUT = 10.0
 TOKEN_TIMEOUT = 30.0
 REFUSAL_BYTES = 64 * 1024
 
-_FORESEEN = (httpx.HTTPError, httpx.InvalidURL, StackspotError, TimeoutError)
+_FORESEEN = (httpx.HTTPError, httpx.InvalidURL, StackspotError, TimeoutError, concurrent.futures.TimeoutError)
 
 Event = TypeVar("Event")
 
@@ -114,12 +115,18 @@ class Transport:
         settings.require_credentials()
         url = token_url(settings)
         try:
-            answer = httpx.post(url, data=token_form(settings), timeout=TOKEN_TIMEOUT, verify=self._tls)
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            answer = asyncio.run(self._answered(url, token_form(settings)))  # its thread has no loop
+        except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
             raise IdentityUnavailable(f"The identity service cannot be reached: {_reason(error, url)}.") from error
         with contextlib.suppress(ValueError):
             return read_token(answer.status_code, answer.json(), settings)
         return read_token(answer.status_code, None, settings)
+
+    async def _answered(self, url: str, form: dict[str, str]) -> httpx.Response:
+        """Post a form; only on a loop can the whole be limited, where httpx limits each of its parts."""
+        with anyio.fail_after(TOKEN_TIMEOUT):
+            async with httpx.AsyncClient(verify=self._tls, timeout=None) as client:
+                return await client.post(url, data=form)
 
 
 def _tls(ca_bundle: str) -> ssl.SSLContext:
@@ -164,8 +171,8 @@ class _Line:
         """Return the step's answer, or the error it ended with."""
         try:
             match step:
-                case NeedToken(refused):
-                    return self._tokens.request(refused).result()
+                case NeedToken(refused, patience):
+                    return self._tokens.request(refused).result(patience)
                 case NeedSlot(patience):
                     self._place.request(patience).result()
                 case Throttled(seconds):
@@ -211,8 +218,9 @@ class _AsyncLine:
         """Return the step's answer, or the error it ended with."""
         try:
             match step:
-                case NeedToken(refused):
-                    return await asyncio.wrap_future(self._tokens.request(refused))
+                case NeedToken(refused, patience):
+                    with anyio.fail_after(patience):
+                        return await asyncio.wrap_future(self._tokens.request(refused))
                 case NeedSlot(patience):
                     await asyncio.wrap_future(self._place.request(patience))
                 case Throttled(seconds):
@@ -276,6 +284,8 @@ def _told(error: Exception, step: Step[Any]) -> StackspotError:
     """Translate what the network did into an error that a client can be shown."""
     if isinstance(error, StackspotError):
         return error
+    if isinstance(step, NeedToken):
+        return IdentityUnavailable(f"The identity service gave no token within {step.patience:.1f} s: try again.")
     if isinstance(step, Read) and isinstance(error, TimeoutError):
         return _silent(step.timeout)
     if isinstance(error, httpx.TimeoutException) and not isinstance(error, httpx.ConnectTimeout):

@@ -132,7 +132,7 @@ def test_a_slot_is_waited_for_as_long_as_the_queue_allows_but_not_beyond_the_dea
 def test_a_refused_token_is_renewed_once_and_the_call_made_once_more():
     opening = Opening(refused(401), GOOD)
     assert opening.error is None
-    assert opening.of(NeedToken) == [NeedToken(), NeedToken(refused=TOKEN)]
+    assert opening.of(NeedToken) == [NeedToken(patience=60), NeedToken(refused=TOKEN, patience=120)]
     assert [request.headers["authorization"] for request in opening.sent] == [
         "Bearer the-token",
         "Bearer fresh-token",

@@ -243,6 +243,27 @@ def test_what_the_identity_service_does_becomes_an_error_of_ours(carry_out, tran
     assert simulator.state()["chat_requests"] == 0
 
 
+DRIPS = [(b"HTTP/1.1 200 OK\r\nx: ", b"x"), (b"HTTP/1.1 200 OK\r\ncontent-length: 9999\r\n\r\n", b"x")]
+
+
+@pytest.mark.parametrize(("said", "drip"), DRIPS, ids=["headers", "body"])
+def test_an_identity_service_that_drips_is_given_up(settings, served, monkeypatch, said, drip):
+    monkeypatch.setattr("custom_handler.stackspot.transport.TOKEN_TIMEOUT", 0.4)
+    transport = Transport(replace(settings, idm_url=f"http://{served(said, drip).address}"))
+    with pytest.raises(IdentityUnavailable, match="cannot be reached"):
+        transport.tokens.request().result(5)
+
+
+def test_who_waits_for_a_token_waits_no_longer_than_the_turn_may_take(carry_out, transport, simulator):
+    def waiting() -> Steps[Any]:
+        yield NeedToken(patience=0.2)
+
+    simulator.script({"at": "token", "fault": "hang_headers"})
+    (error,) = carry_out(transport, failing(waiting()))
+    assert type(error) is IdentityUnavailable
+    assert "no token within 0.2 s" in error.message
+
+
 @pytest.mark.parametrize("url", ["http://[", "idm.example", "http://host:port"])
 def test_an_identity_service_at_no_address_is_unavailable(settings, url):
     with pytest.raises(IdentityUnavailable, match="cannot be reached"):

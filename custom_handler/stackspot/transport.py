@@ -125,7 +125,7 @@ class Transport:
     async def _answered(self, url: str, form: dict[str, str]) -> httpx.Response:
         """Post a form; only on a loop can the whole be limited, where httpx limits each of its parts."""
         with anyio.fail_after(TOKEN_TIMEOUT):
-            async with httpx.AsyncClient(verify=self._tls, timeout=None) as client:
+            async with httpx.AsyncClient(verify=self._tls, timeout=TOKEN_TIMEOUT) as client:
                 return await client.post(url, data=form)
 
 
@@ -188,13 +188,14 @@ class _Line:
         return None
 
     def _send(self, step: Send) -> Head:
+        until = time.monotonic() + step.timeout
         self._close()
         request = self._client.build_request(
             "POST", step.url, headers=step.headers, content=step.content, timeout=_timeout(step)
         )
         self._answer = answer = self._client.send(request, stream=True)
         self._chunks = answer.iter_bytes()
-        return _head(answer, b"" if answer.status_code == 200 else _whole(self._chunks))
+        return _head(answer, b"" if answer.status_code == 200 else _whole(self._chunks, until))
 
     def _close(self) -> None:
         if self._answer is not None:
@@ -227,8 +228,9 @@ class _AsyncLine:
                     self._place.throttle(seconds)
                 case Sleep(seconds):
                     await asyncio.sleep(seconds)
-                case Send():
-                    return await self._send(step)
+                case Send(timeout=timeout):
+                    with anyio.fail_after(timeout):  # any byte starts the client's own limit again
+                        return await self._send(step)
                 case Read(timeout):
                     with anyio.fail_after(timeout):
                         return None if self._answer is None else await self._answer.read()
@@ -266,9 +268,11 @@ def _head(answer: httpx.Response, body: bytes) -> Head:
     return Head(answer.status_code, {name.lower(): value for name, value in answer.headers.items()}, body)
 
 
-def _whole(chunks: Iterator[bytes]) -> bytes:
+def _whole(chunks: Iterator[bytes], until: float) -> bytes:
     body = b""
     while len(body) < REFUSAL_BYTES and (chunk := next(chunks, None)) is not None:
+        if time.monotonic() > until:
+            raise TimeoutError
         body += chunk
     return body
 
@@ -286,7 +290,7 @@ def _told(error: Exception, step: Step[Any]) -> StackspotError:
         return error
     if isinstance(step, NeedToken):
         return IdentityUnavailable(f"The identity service gave no token within {step.patience:.1f} s: try again.")
-    if isinstance(step, Read) and isinstance(error, TimeoutError):
+    if isinstance(step, Read | Send) and isinstance(error, TimeoutError):
         return _silent(step.timeout)
     if isinstance(error, httpx.TimeoutException) and not isinstance(error, httpx.ConnectTimeout):
         return _silent(error.request.extensions["timeout"]["read"])

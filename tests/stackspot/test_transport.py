@@ -8,6 +8,7 @@ import gc
 import json
 import socket
 import threading
+import time
 import weakref
 from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import replace
@@ -214,6 +215,27 @@ def test_a_corporate_proxy_that_refuses_its_credentials_is_told_without_them_and
     assert "407" in error.message
     assert "HTTPS_PROXY" in error.message
     assert "password" not in error.message
+
+
+DRIPPING_HEADERS = b"HTTP/1.1 200 OK\r\nx: "
+DRIPPING_REFUSAL = b"HTTP/1.1 500 Error\r\ncontent-length: 9999\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("drive", "said"),
+    [(adrive, DRIPPING_HEADERS), (adrive, DRIPPING_REFUSAL), (drive, DRIPPING_REFUSAL)],
+    ids=["headers, awaiting", "a refusal, awaiting", "a refusal, blocking"],
+)
+def test_an_agent_that_drips_before_its_answer_is_given_up(transport, served, drive, said):
+    agent = served(said, b"x")
+
+    def sending() -> Steps[Any]:
+        yield send(f"http://{agent.address}", "token", 0.5)
+
+    started = time.monotonic()
+    (error,) = drive(transport, failing(sending()))
+    assert type(error) is AgentTimeout
+    assert time.monotonic() - started < 5
 
 
 def test_an_error_that_the_steps_do_not_handle_ends_the_drive(carry_out, transport, closed_port):

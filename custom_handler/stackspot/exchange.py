@@ -21,7 +21,7 @@ from ..measures import Retried, Tell, nobody
 from ..settings import Settings
 from .auth import Token
 from .deadline import Deadline
-from .frames import refusal, retry_after
+from .frames import refusal, retry_after, used_up
 
 BACKOFF = 0.5
 
@@ -122,7 +122,7 @@ def open_answer(
         try:
             yield from _attempt(call, settings, deadline, first=not attempt)
         except QueueFull as full:
-            raise failure or full from None
+            raise _longer(failure, full) from None
         except AgentError as error:
             failure = error
         else:
@@ -133,6 +133,15 @@ def open_answer(
         tell(Retried(type(failure).__name__))
         if delay:
             yield Sleep(delay)
+
+
+def _longer(failure: AgentError | None, full: QueueFull) -> AgentError:
+    """Tell the agent's refusal rather than the queue's, which it caused, but with the longer wait of both."""
+    if failure is None:
+        return full
+    if isinstance(failure, RateLimited) and (full.retry_after or 0.0) > (failure.retry_after or 0.0):
+        return used_up(full.retry_after)
+    return failure
 
 
 def _delay(error: AgentError, attempt: int) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -186,10 +187,7 @@ def refusal(status: int, body: object, headers: Mapping[str, str]) -> StackspotE
     if "CREDIT LIMIT" in details.upper():
         return CreditExhausted("The Stackspot account has no credit left: its holder can add some in the portal.")
     if status == 429 or "RATE_LIMIT" in code:
-        wait = retry_after(headers) or DEFAULT_RETRY_AFTER
-        return RateLimited(
-            f"The Stackspot account's requests are used up{said}: try again in {wait:.0f} s.", retry_after=wait
-        )
+        return used_up(retry_after(headers), said)
     if (found := _LIMITS.search(details)) is not None:
         limit, actual = int(found[1]), int(found[2])
         return PromptTooLong(
@@ -198,6 +196,14 @@ def refusal(status: int, body: object, headers: Mapping[str, str]) -> StackspotE
             actual=actual,
         )
     return _by_status(status, said, retry_after(headers))
+
+
+def used_up(wait: float | None, said: str = "") -> RateLimited:
+    """Tell that the account's requests are used up for `wait` seconds (None: the agent did not say)."""
+    wait = wait or DEFAULT_RETRY_AFTER
+    return RateLimited(
+        f"The Stackspot account's requests are used up{said}: try again in {math.ceil(wait)} s.", retry_after=wait
+    )
 
 
 def _by_status(status: int, said: str, wait: float | None) -> StackspotError:

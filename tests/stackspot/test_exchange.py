@@ -211,6 +211,12 @@ def test_a_429_that_the_queue_cannot_wait_out_is_told_as_the_agents():
     assert (type(opening.error), opening.error.retry_after) == (RateLimited, 900)
 
 
+def test_a_429_is_told_with_the_wait_of_the_queue_where_that_is_longer():
+    error = Opening(refused(429, retry_after="1"), slots=(None, QueueFull("no", retry_after=37.2))).error
+    assert (type(error), error.retry_after) == (RateLimited, 37.2)
+    assert "try again in 38 s" in error.message
+
+
 def test_a_queue_without_a_place_is_told_as_such():
     opening = Opening(slots=(QueueFull("no", retry_after=5),))
     assert (type(opening.error), opening.error.where, opening.sent) == (QueueFull, "queue", [])

@@ -12,12 +12,14 @@ from typing import Any
 from litellm.proxy._types import ProxyException
 
 _Kinds = tuple[type, ...]
+_NUMBER: _Kinds = (int, float)
 
 _NAMES: Mapping[type, str] = {
     str: "a string",
     list: "a list",
     dict: "an object",
     int: "a whole number",
+    float: "a number",
     bool: "true or false",
 }
 
@@ -37,6 +39,12 @@ _BODY: Mapping[str, _Kinds] = {
     "max_completion_tokens": (int,),  # the proxy calls these two max_tokens
     "max_output_tokens": (int,),
     "stream": (bool,),
+    "timeout": _NUMBER,
+    "stream_timeout": _NUMBER,
+    "max_retries": (int,),
+    "tags": (list,),
+    "litellm_trace_id": (str,),
+    "tool_choice": (str, dict),
 }
 _ITEMS: Mapping[str, Mapping[str, _Kinds]] = {
     "messages": {"role": (str,), "content": (str, list), "tool_calls": (list,)},
@@ -60,7 +68,7 @@ def check_types(body: Mapping[str, Any]) -> None:
 def _check(fields: Mapping[str, Any], kinds: Mapping[str, _Kinds], within: str = "") -> None:
     for name, allowed in kinds.items():
         if (value := fields.get(name)) is not None and not isinstance(value, allowed):
-            raise _wrong(f"{within}{name}", allowed)
+            raise _wrong(f"{within}{name}", (float,) if allowed is _NUMBER else allowed)
 
 
 def _objects(fields: Mapping[str, Any], name: str, within: str = "") -> list[tuple[str, Mapping[str, Any]]]:

@@ -1,4 +1,7 @@
-"""Bounds a request's size and depth; the proxy reads a body to its end before it asks for a key, whatever its length."""
+"""Bounds a request's size and depth, and its JSON to an object.
+
+The proxy reads a body to its end before it asks for a key, whatever its length.
+"""
 
 from __future__ import annotations
 
@@ -14,10 +17,17 @@ LARGEST_BODY = 32 * 1024 * 1024  # as Anthropic's own API
 DEEPEST_LEVEL = 100
 
 _TOO_LARGE = f"The request is larger than {LARGEST_BODY // 1024**2} MiB: shorten it."
+_NO_OBJECT = "The request's body must be a JSON object."
+_OTHER_JSON = tuple(
+    begin.encode() for begin in '["-0123456789tfn'
+)  # how it begins; what is no JSON at all the proxy refuses well
 
 
 class BodyLimit:
-    """ASGI middleware that answers 413 to a body above the limit; uploads, which go to disk, are let through."""
+    """ASGI middleware that answers 413 to a body above the limit, and 400 to JSON that is no object.
+
+    The proxy would stumble at such JSON while it looks for the caller's key. Uploads, which go to disk, are let through.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -30,22 +40,28 @@ class BodyLimit:
             return
         length = headers.get("content-length", "")
         if length.isdecimal() and int(length) > LARGEST_BODY:
-            await _refuse(send)
-        else:
-            exchange = _Exchange(receive, send)
-            await self._app(scope, exchange.receive, exchange.send)
+            await _refuse(send, 413, _TOO_LARGE)
+            return
+        first = await receive()
+        is_json = headers.get("content-type", "application/json").startswith("application/json")
+        if is_json and first.get("body", b"").lstrip().startswith(_OTHER_JSON):
+            await _refuse(send, 400, _NO_OBJECT)
+            return
+        exchange = _Exchange(first, receive, send)
+        await self._app(scope, exchange.receive, exchange.send)
 
 
 class _Exchange:
     """A request that is read up to the limit, and whose answer is a 413 if that was passed; its length was not told before."""
 
-    def __init__(self, receive: Receive, send: Send) -> None:
+    def __init__(self, first: Message, receive: Receive, send: Send) -> None:
+        self._first: Message | None = first
         self._receive = receive
         self._send = send
         self._left = LARGEST_BODY
 
     async def receive(self) -> Message:
-        message = await self._receive()
+        message, self._first = self._first or await self._receive(), None
         self._left -= len(message.get("body", b""))
         if self._left < 0:
             raise HTTPException(413, _TOO_LARGE)
@@ -55,14 +71,14 @@ class _Exchange:
         if self._left >= 0:
             await self._send(message)
         elif message["type"] == "http.response.start":
-            await _refuse(self._send)
+            await _refuse(self._send, 413, _TOO_LARGE)
 
 
-async def _refuse(send: Send) -> None:
-    error = {"message": _TOO_LARGE, "type": "invalid_request_error", "param": None, "code": "413"}
+async def _refuse(send: Send, status: int, message: str) -> None:
+    error = {"message": message, "type": "invalid_request_error", "param": None, "code": str(status)}
     body = json.dumps({"error": error}).encode()
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
-    await send({"type": "http.response.start", "status": 413, "headers": [*headers, (b"connection", b"close")]})
+    await send({"type": "http.response.start", "status": status, "headers": [*headers, (b"connection", b"close")]})
     await send({"type": "http.response.body", "body": body})
 
 

@@ -451,6 +451,26 @@ def test_a_body_that_hurts_gets_an_answer_or_a_4xx_and_the_others_go_on(guarded:
     assert grown < 400
 
 
+@pytest.mark.parametrize("path", PATHS)
+def test_a_wrong_type_is_the_callers_error(guarded: Proxy, path: str) -> None:
+    wrong = {
+        "timeout": "abc",
+        "stream_timeout": {},
+        "max_retries": "x",
+        "tags": 5,
+        "litellm_trace_id": {},
+        "tool_choice": 5,
+    }
+    asked = [[], "x", 7, None, *(body(path) | {name: value} for name, value in wrong.items())]
+    headers = guarded.headers | {"content-type": "application/json"}
+    for content in map(json.dumps, asked):
+        answer = httpx.post(f"{guarded.url}{path}", content=content, headers=headers, timeout=60, trust_env=False)
+        assert (answer.status_code, "must be" in answer.json()["error"]["message"]) == (400, True), (
+            content,
+            answer.text,
+        )
+
+
 def test_a_body_without_a_length_is_cut_off_and_needs_no_key(guarded: Proxy) -> None:
     chunk = b"%x\r\n%s\r\n" % (1024 * 1024, b"x" * 1024 * 1024)
     answer = raw(guarded, PATHS[0], chunk * 40 + b"0\r\n\r\n", {"transfer-encoding": b"chunked"})

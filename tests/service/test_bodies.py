@@ -18,6 +18,8 @@ RIGHT: list[dict[str, Any]] = [
     {"input": "Oi", "reasoning": {"effort": "low"}, "text": {"verbosity": "low"}, "max_output_tokens": 5},
     {"input": [USER, {"type": "function_call_output", "call_id": "c", "output": "x"}], "stream": True},
     {"messages": [USER], "reasoning_effort": {"effort": "low"}},
+    {"messages": [USER], "timeout": 0.5, "max_retries": 2, "tags": ["a"], "tool_choice": {"type": "auto"}},
+    {"messages": [USER], "timeout": 5, "tool_choice": "auto"},
 ]
 WRONG: list[tuple[dict[str, Any], str]] = [
     ({"messages": "Oi"}, "messages must be a list."),
@@ -33,6 +35,12 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"input": 5}, "input must be a string or a list."),
     ({"stream": "yes"}, "stream must be true or false."),
     ({"max_completion_tokens": "5"}, "max_completion_tokens must be a whole number."),
+    ({"timeout": "abc"}, "timeout must be a number."),
+    ({"stream_timeout": {}}, "stream_timeout must be a number."),
+    ({"max_retries": "x"}, "max_retries must be a whole number."),
+    ({"tags": 5}, "tags must be a list."),
+    ({"litellm_trace_id": {}}, "litellm_trace_id must be a string."),
+    ({"tool_choice": 5}, "tool_choice must be a string or an object."),
 ]
 
 

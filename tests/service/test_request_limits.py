@@ -124,6 +124,21 @@ async def test_a_body_within_the_limit_passes(headers):
     assert (await Exchange([b"x" * (LARGEST_BODY // 2)] * 2, **headers).through(BodyLimit))[::2] == (200, b"ok")
 
 
+@pytest.mark.parametrize("sent", ["[]", ' \n["a"]', '"a"', "-1", "7", "true", "false", "null"])
+@pytest.mark.parametrize("headers", [{}, {"content_type": "application/json; charset=utf-8"}])
+async def test_json_that_is_no_object_is_refused(sent, headers):
+    status, _, body = await Exchange([sent.encode()], **headers).through(BodyLimit)
+    assert (status, json.loads(body)["error"]["message"]) == (400, "The request's body must be a JSON object.")
+
+
+@pytest.mark.parametrize(
+    ("sent", "headers"),
+    [(' {"a": 1}', {}), ("", {}), ("[]", {"content_type": "text/plain"}), ("a=1", {"content_type": "application/x"})],
+)
+async def test_an_object_and_what_is_no_json_pass(sent, headers):
+    assert (await Exchange([sent.encode()], **headers).through(BodyLimit))[0] == 200
+
+
 async def test_an_upload_has_no_limit_here():
     exchange = Exchange([b"x" * LARGEST_BODY] * 2, content_type="multipart/form-data; boundary=a")
     assert (await exchange.through(BodyLimit))[0] == 200

@@ -28,6 +28,9 @@ class Ledger(Protocol):
     def put(self, mark: str, value: int, seconds: float, *, only_new: bool = False) -> bool:
         """Set a mark for some seconds; with `only_new` unless it stands already. Tell whether it was set."""
 
+    def forget(self) -> None:
+        """Begin anew in a fork's child: a lock that another thread of the parent held would never open."""
+
 
 class LocalLedger:
     """The ledger of one process; any thread may use it.
@@ -40,9 +43,13 @@ class LocalLedger:
     def __init__(self, clock: Callable[[], float], window: float = WINDOW) -> None:
         self._clock = clock
         self._window = window
-        self._lock = threading.Lock()
         self._spent: deque[float] = deque()
         self._marks: dict[str, tuple[int, float]] = {}
+        self.forget()
+
+    def forget(self) -> None:
+        """See Ledger; what is spent stays so."""
+        self._lock = threading.Lock()
 
     def spend(self, budget: int) -> float:
         """See Ledger."""

@@ -62,6 +62,7 @@ class Limiter:
 
     def forget(self) -> None:
         """Begin anew, as a fork's child must."""
+        self._ledger.forget()
         self._lock = threading.Lock()
         self._wake = threading.Event()
         self._thread: threading.Thread | None = None

@@ -20,6 +20,8 @@ from .ledger import WINDOW, LocalLedger
 ANSWER_TIMEOUT = 1.0
 ASK_AGAIN = 5.0
 
+_REFUSALS = (redis.exceptions.AuthenticationError, redis.exceptions.NoPermissionError)
+
 Answer = TypeVar("Answer")
 
 logger = logging.getLogger(__name__)
@@ -42,15 +44,16 @@ class SharedLedger:
         self._local = LocalLedger(clock, window)
         self._ask_again = 0.0
         self._away = False
-        password: dict[str, Any] = {"password": settings.redis_password} if settings.redis_password else {}
+        names = {"username": settings.redis_username, "password": settings.redis_password}
+        credentials: dict[str, Any] = {name: value for name, value in names.items() if value}
         try:
             self._storage = RedisStorage(
-                settings.redis_url or f"redis://{settings.redis_host}:{settings.redis_port}",
+                settings.redis_url or _address(settings),
                 key_prefix=self._key,
                 socket_timeout=ANSWER_TIMEOUT,
                 socket_connect_timeout=ANSWER_TIMEOUT,
                 retry=Retry(NoBackoff(), 1),  # type: ignore[arg-type]
-                **password,
+                **credentials,
             )
         except ValueError:
             raise ConfigurationError(
@@ -90,6 +93,10 @@ class SharedLedger:
 
         return self._shared(ask, lambda: self._local.put(mark, value, seconds, only_new=only_new))
 
+    def forget(self) -> None:
+        """See Ledger; the client of Redis sees to itself."""
+        self._local.forget()
+
     def _name(self, mark: str) -> str:
         return f"{self._key}:{mark}"
 
@@ -101,8 +108,9 @@ class SharedLedger:
             answer = ask()
         except redis.RedisError as error:
             if not self._away:
+                what = "refuses the credentials" if isinstance(error, _REFUSALS) else "is away"
                 logger.warning(
-                    "Redis is away (%s): the quota is this process's own until it returns", type(error).__name__
+                    "Redis %s (%s): the quota is this process's own until it answers", what, type(error).__name__
                 )
             self._away, self._ask_again = True, self._clock() + ASK_AGAIN
             return instead()
@@ -110,3 +118,8 @@ class SharedLedger:
             logger.info("Redis is back: the quota is shared again")
             self._away = False
         return answer
+
+
+def _address(settings: Settings) -> str:
+    scheme = "rediss" if settings.redis_ssl else "redis"
+    return f"{scheme}://{settings.redis_host}:{settings.redis_port}/{settings.redis_db}"

@@ -326,3 +326,11 @@ def test_calls_queue_until_the_minute_has_room_again(settings, simulator, hello)
     for _ in range(5):
         assert provider.completion("stackspot-chat", hello).choices[0].finish_reason == "stop"
     assert time.monotonic() - started > 0.75
+
+
+def test_a_lock_of_the_ledger_that_was_held_at_a_fork_stops_nobody_in_the_child():
+    line = Line()
+    line.limiter._ledger._lock.acquire()
+    line.limiter.forget()
+    assert not line.limiter._ledger._lock.locked()
+    line.limiter.enter(1).admitted.result(1)

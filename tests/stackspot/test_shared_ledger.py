@@ -172,6 +172,26 @@ def test_host_port_and_password_do_as_well(server, ledgers):
         assert [key.rpartition(b":")[2] for key in client.scan_iter()] == [b"pause"]
 
 
+def test_a_user_and_a_database_do_as_well(server, ledgers):
+    with redis.Redis(port=server.port, db=3) as client:
+        client.acl_setuser("gateway", enabled=True, passwords=["+secret"], keys=["*"], categories=["+@all"])
+        told = {"redis_username": "gateway", "redis_password": "secret", "redis_db": 3}
+        assert ledgers(redis_url="", redis_host="127.0.0.1", redis_port=server.port, **told).put("pause", 1, 30)
+        assert [key.rpartition(b":")[2] for key in client.scan_iter()] == [b"pause"]
+
+
+def test_tls_is_a_setting():
+    ledger = SharedLedger(Settings(redis_host="127.0.0.1", redis_ssl=True), time.monotonic)
+    assert ledger._redis.connection_pool.connection_class is redis.SSLConnection
+
+
+def test_a_wrong_password_is_called_so(server, ledgers, caplog):
+    told = {"redis_username": "nobody", "redis_password": "wrong"}
+    ledger = ledgers(redis_url="", redis_host="127.0.0.1", redis_port=server.port, **told)
+    assert ledger.spend(1) == 0
+    assert [record.getMessage().partition(" (")[0] for record in caplog.records] == ["Redis refuses the credentials"]
+
+
 def test_an_address_that_is_none_is_an_error_that_names_it():
     with pytest.raises(ConfigurationError, match="REDIS_URL"):
         SharedLedger(Settings(redis_url="localhost:6379"), time.monotonic)

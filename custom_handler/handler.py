@@ -38,7 +38,7 @@ class StackspotLLM(CustomLLM):  # type: ignore[misc]
         self.listeners = Listeners()
         self._ignored = IgnoredParameters()
         # Settings that somebody gave stand in no file that could have changed.
-        self._transport = Transport(self.settings, self.listeners, None if settings else Settings.reload)
+        self._transport = Transport(self.settings, self.listeners, None if settings else Settings.reloader())
 
     def completion(self, model: str, messages: list[Any], **call: Any) -> ModelResponse:
         """Ask the agent, and return its whole answer."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -161,9 +161,15 @@ class Settings:
         return cls.from_mapping(os.environ, dotenv_values((directory or Path.cwd()) / ".env"))
 
     @classmethod
-    def reload(cls) -> Settings:
-        """Read what the files hold by now: `.env` goes first, for a running process has its environment from before."""
-        return cls.from_mapping(dotenv_values(Path.cwd() / ".env"), os.environ)
+    def reloader(cls) -> Callable[[], Settings]:
+        """Return what reads the settings again later, with what the files hold by then.
+
+        What the environment has from `.env`, as the proxy puts it there, is that of before: only the rest of it still wins.
+        """
+        file = Path.cwd() / ".env"
+        before = dotenv_values(file)
+        own = {name: value for name, value in os.environ.items() if before.get(name) != value}
+        return lambda: cls.from_mapping(own, dotenv_values(file), os.environ)
 
     def missing(self) -> tuple[str, ...]:
         """Name the settings that a call to Stackspot cannot do without and that are not there."""

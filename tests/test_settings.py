@@ -137,6 +137,17 @@ def test_dotenv_of_another_folder_can_be_named(empty_environment):
     assert (Settings.load(empty_environment / "there").realm, Settings.load().realm) == ("there", "")
 
 
+def test_read_again_dotenv_overrides_only_what_came_from_it(empty_environment, monkeypatch):
+    file = empty_environment / ".env"
+    file.write_text("REALM=old\nCLIENT_ID=old\n", encoding="utf-8")
+    monkeypatch.setenv("REALM", "old")  # as the proxy does with what it finds in .env
+    monkeypatch.setenv("CLIENT_ID", "own")
+    reload = Settings.reloader()
+    file.write_text("REALM=new\nCLIENT_ID=new\nCLIENT_SECRET=new\n", encoding="utf-8")
+    settings = reload()
+    assert (settings.realm, settings.client_id, settings.client_secret) == ("new", "own", "new")
+
+
 def test_dotenv_never_overrides_the_environment_whatever_the_prefix(empty_environment, monkeypatch):
     (empty_environment / ".env").write_text("STACKSPOT_REALM=from-file\n", encoding="utf-8")
     monkeypatch.setenv("REALM", "from-environment")

@@ -14,6 +14,7 @@ from dotenv import dotenv_values
 from .errors import ConfigurationError
 
 PREFIX = "STACKSPOT_"
+_SECRET = ("CLIENT_SECRET", "CLIENT_SECRET_FILE")
 
 
 def _setting(
@@ -148,8 +149,12 @@ class Settings:
     @classmethod
     def from_mapping(cls, *sources: Mapping[str, str | None]) -> Settings:
         """Read each setting from the first source that has it, without the blanks around; raises ConfigurationError."""
+        # The secret and its file are two ways to say one thing: a later source has no part in it.
+        of_secret = [next((source for source in sources if any(lookup([source], name) for name in _SECRET)), {})]
         values: dict[str, Any] = {
-            item.name: _typed(item, raw) for item in fields(cls) if (raw := lookup(sources, item.metadata["name"]))
+            item.name: _typed(item, raw)
+            for item in fields(cls)
+            if (raw := lookup(of_secret if (name := item.metadata["name"]) in _SECRET else sources, name))
         }
         if (file := values.get("client_secret_file")) and not values.get("client_secret"):
             values["client_secret"] = _content(file)

@@ -137,6 +137,14 @@ def test_dotenv_of_another_folder_can_be_named(empty_environment):
     assert (Settings.load(empty_environment / "there").realm, Settings.load().realm) == ("there", "")
 
 
+def test_the_first_source_with_a_secret_or_its_file_has_the_word(tmp_path):
+    file = tmp_path / "secret"
+    file.write_text("of the file", encoding="utf-8")
+    first, second = {"CLIENT_SECRET_FILE": str(file)}, {"CLIENT_SECRET": "itself"}
+    assert Settings.from_mapping(first, second).client_secret == "of the file"
+    assert Settings.from_mapping({}, second, first).client_secret == "itself"
+
+
 def test_read_again_dotenv_overrides_only_what_came_from_it(empty_environment, monkeypatch):
     file = empty_environment / ".env"
     file.write_text("REALM=old\nCLIENT_ID=old\n", encoding="utf-8")
@@ -185,11 +193,11 @@ def test_the_settings_of_jobs_are_read():
     assert "pw" not in repr(read)
 
 
-def test_the_client_key_may_stand_in_a_file_and_the_environment_goes_first(tmp_path):
+def test_the_client_key_may_stand_in_a_file_and_goes_before_it(tmp_path):
     (tmp_path / "key").write_text(" from-file\n", encoding="utf-8")
     file = {"CLIENT_SECRET_FILE": str(tmp_path / "key")}
     assert Settings.from_mapping(file).client_secret == "from-file"
-    assert Settings.from_mapping(file, {"CLIENT_SECRET": "given"}).client_secret == "given"
+    assert Settings.from_mapping({**file, "CLIENT_SECRET": "given"}).client_secret == "given"
 
 
 def test_a_file_of_the_client_key_that_cannot_be_read_is_an_error_that_names_it(tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+from dataclasses import replace
 from typing import Any
 
 import litellm
@@ -57,7 +58,7 @@ def plugin(settings, monkeypatch, tmp_path):
     package, handler = logging.getLogger("custom_handler"), logging.NullHandler()
     before = package.level
     package.addHandler(handler)
-    yield Plugin(settings)
+    yield Plugin(replace(settings, telemetry=False))
     package.removeHandler(handler)
     package.setLevel(before)
 

@@ -140,7 +140,7 @@ def test_two_processes_share_a_file_and_what_they_leave_when_killed_is_finished(
     both = (*serve, "--num_workers", "2", "--timeout_worker_healthcheck", str(START_SECONDS))
     with command(log, *both, **environ) as running:
         until(lambda: log.read_text().count("jobs at once") == 2, START_SECONDS)
-        proxy = Proxy(f"http://127.0.0.1:{port}", MASTER_KEY, log)
+        proxy = Proxy(f"http://127.0.0.1:{port}", MASTER_KEY, log, running.pid)
         jobs = submitted(proxy, 16)
         until(lambda: some_done_some_not(proxy))
         killed(running)

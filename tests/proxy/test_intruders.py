@@ -242,7 +242,7 @@ def test_no_client_waits_longer_than_the_operator_allows(guarded: Proxy, account
 
     with concurrent.futures.ThreadPoolExecutor() as pool:
         for text, seconds in pool.map(waited, ["timeout", "stream_timeout", "request_timeout", "x-litellm-timeout"]):
-            assert "sent nothing for 4 s" in text
+            assert re.search("(sent nothing for|did not finish within) 4 s", text)
             assert seconds < TIMEOUT + 4
 
 

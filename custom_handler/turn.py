@@ -218,9 +218,11 @@ class _Talk:
         self._rounds.append(heard)
         turn = self._turn
         call = AgentCall(turn.agent_id, prompt, turn.correlation_id)
-        patience = min(REPAIR_QUEUE_TIME, self._settings.queue_timeout)
-        once = replace(self._settings, max_retries=0, queue_timeout=patience)
-        yield from open_answer(call, once if hidden else self._settings, self._deadline, self._tell)
+        settings = self._settings
+        if hidden:
+            patience = min(REPAIR_QUEUE_TIME, settings.queue_timeout)
+            settings = replace(settings, max_retries=0, queue_timeout=patience)
+        yield from open_answer(call, settings, self._deadline, self._tell)
         self._log.info(
             "SSE connection open after %.3f s, prompt of %d characters", self._deadline.elapsed(), len(prompt)
         )

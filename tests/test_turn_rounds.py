@@ -26,7 +26,7 @@ from custom_handler.parameters import Parameters
 from custom_handler.request import ChatRequest, Tool
 from custom_handler.settings import Settings
 from custom_handler.stackspot.auth import Token
-from custom_handler.stackspot.exchange import Emit, Head, NeedToken, Read, Send
+from custom_handler.stackspot.exchange import Emit, Head, NeedSlot, NeedToken, Read, Send
 from custom_handler.turn import LEAST_REPAIR_TIME, Turn
 
 USER = {"role": "user", "content": "Olá"}
@@ -70,6 +70,7 @@ class Agent:
     prompts: list[str] = field(default_factory=list)
     timeouts: list[float] = field(default_factory=list)
     batches: list[Sequence[ReplyEvent]] = field(default_factory=list)
+    patience: list[float] = field(default_factory=list)  # for a place in the queue
     told: list[Any] = field(default_factory=list)
     reads: int = 0
 
@@ -99,6 +100,9 @@ class Agent:
             case NeedToken():
                 script = self.rounds[len(self.prompts)]
                 return script if isinstance(script, IdentityUnavailable) else Token("t", 1200)
+            case NeedSlot(patience):
+                self.patience.append(patience)
+                return None
             case Send():
                 script = self.rounds[len(self.prompts)]
                 self.prompts.append(json.loads(step.content)["user_prompt"])
@@ -222,6 +226,20 @@ def test_no_error_of_the_repair_round_becomes_one_of_the_answer(case, trouble):
     assert delivered(agent) == tidy(case.unmended)
     assert agent.repairs() == [Repaired(case.fault, succeeded=False)]
     assert agent.finish.usage.prompt_tokens >= 40
+
+
+def test_the_hidden_question_is_one_call_whatever_becomes_of_it():
+    agent = Agent([say(BROKEN), AgentFailed("m", status_code=500), say(CALL)]).answer(settings=Settings(max_retries=3))
+    assert len(agent.prompts) == 2
+    assert agent.patience == [60.0, 5.0]
+    assert delivered(agent) == (BROKEN.strip(), [], "stop")
+
+
+def test_a_question_without_a_word_asks_nobody():
+    for content in ("", " \n", None):
+        with pytest.raises(RequestError, match=r"^messages: the only message has no text") as raised:
+            Agent([say("x")]).answer(tools=(), messages=[{"role": "user", "content": content}])
+        assert raised.value.param == "messages"
 
 
 def test_what_was_received_goes_out_before_the_repair_round():

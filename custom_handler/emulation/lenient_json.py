@@ -318,10 +318,8 @@ class LenientObject:
         return self._keep_quote(at)
 
     def _inner_quote(self, mark: str, at: int, *, odd: bool) -> int:
-        if self._empty:
-            raise JsonFault("a quote right behind the opening one")
-        if mark == "+" and not odd:
-            raise JsonFault("a quote and a plus that may be inner or join two strings")
+        if self._empty or (mark == "+" and not odd):
+            raise JsonFault("a quote right behind the opening one, or a plus that may join two strings")
         opens = mark in _CLOSERS and not odd
         if (opens and len(self._after) > 1) or (self._doubled and (mark.isalnum() or mark in "_$@")):
             raise JsonFault("two strings without a comma between them")

@@ -9,10 +9,11 @@ import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping
 from typing import Any, TypeVar
 
-from fastapi import APIRouter, HTTPException, Request, Response
+from fastapi import APIRouter, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, StreamingResponse
 from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
 from starlette.types import Receive, Scope, Send
 
 from .router import AnswerStream, Refused
@@ -35,6 +36,9 @@ class ToldRoute(APIRoute):
                 return JSONResponse({"error": invalid}, 422)
             except Refused as refused:
                 return JSONResponse({"error": told_of(refused)}, refused.status, headers=passed_on(refused.headers))
+            except HTTPException as error:  # the framework's own, such as for JSON that is nested too deep to be read
+                refusal = {"message": error.detail, "type": "invalid_request_error", "code": str(error.status_code)}
+                return JSONResponse({"error": refusal}, error.status_code, headers=error.headers)
 
         return told
 

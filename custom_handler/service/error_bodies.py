@@ -26,6 +26,17 @@ def cleaned(body: bytes) -> bytes:
         return MESSAGE.encode()
 
 
+def shaped(body: bytes) -> bytes:
+    """Return a refusal of a key that is a bare text, as LiteLLM's on `/metrics`, in the shape of all its others."""
+    try:
+        told = json.loads(body)
+    except ValueError:
+        return body
+    if not isinstance(told, str):
+        return body
+    return json.dumps({"error": {"message": told, "type": "auth_error", "param": None, "code": "401"}}).encode()
+
+
 def _without_internals(value: Any) -> Any:
     if isinstance(value, dict):
         return {name: _without_internals(item) for name, item in value.items()}
@@ -71,7 +82,7 @@ class _Cleaning:
     async def _finish(self, start: Message) -> None:
         headers = MutableHeaders(scope=start)
         plain = gzip.decompress(self._body) if headers.get("content-encoding") == "gzip" else self._body
-        if (shown := cleaned(plain)) != plain:
+        if (shown := cleaned(shaped(plain) if start["status"] == 401 else plain)) != plain:
             self._body = shown
             del headers["content-encoding"]
             headers["content-length"] = str(len(shown))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +12,12 @@ from dotenv import load_dotenv
 from fastapi import FastAPI
 from litellm.types.utils import CallTypes
 
-from ..errors import RequestError
 from ..handler import StackspotLLM, open_first
 from ..measures import Listeners
-from ..replies import PROVIDER, litellm_error
+from ..replies import PROVIDER
 from ..settings import Settings
 from .bodies import check_types
+from .bridges import require_history, with_choice
 from .checks import check_at_start, check_models
 from .config import Deployment, callbacks, deployments
 from .error_bodies import ErrorBodies
@@ -89,8 +89,8 @@ class Plugin(Observer):
         uncached = {**kwargs, "caching": False}
         if call_type != CallTypes.acompletion:
             return uncached
-        _require_history(kwargs)
-        changed = _with_choice(uncached)
+        require_history(kwargs)
+        changed = with_choice(uncached)
         return open_first(changed) if kwargs.get("stream") is True else changed
 
     async def async_post_call_failure_hook(
@@ -124,47 +124,6 @@ def _extend(proxy: Any, settings: Settings, listeners: Listeners) -> None:
         from .routes import install  # noqa: PLC0415  what it imports is there in a proxy only
 
         install(proxy, settings)
-
-
-def _with_choice(kwargs: dict[str, Any]) -> dict[str, Any]:
-    """Have `allowed_tools` pass LiteLLM, which refuses a `tool_choice` without a function; `request` reads it."""
-    choice = kwargs.get("tool_choice")
-    if not isinstance(choice, Mapping) or choice.get("type") != "allowed_tools":
-        return kwargs
-    return {**kwargs, "tool_choice": {"function": {}, **choice}}
-
-
-def _require_history(kwargs: Mapping[str, Any]) -> None:
-    """Refuse a call of /v1/responses that builds on an earlier one which the proxy cannot recall.
-
-    Its bridge looks the earlier turns up in the database, and goes on without them where it has none.
-    """
-    body = (kwargs.get("proxy_server_request") or {}).get("body") or {}
-    _refuse_lost_parts(body)
-    if not body.get("previous_response_id"):
-        return
-    roles = [message.get("role") for message in kwargs.get("messages") or ()]
-    if "assistant" not in roles[roles.index("user") if "user" in roles else len(roles) :]:
-        error = RequestError(
-            "previous_response_id: this proxy does not know that response, because it keeps none or has dropped it. "
-            "Send the whole conversation in input.",
-            param="previous_response_id",
-        )
-        raise litellm_error(error, str(kwargs.get("model")))
-
-
-def _refuse_lost_parts(body: Mapping[str, Any]) -> None:
-    """Refuse what a body of /v1/responses refers to and the proxy's bridge would leave out without a word."""
-    items = body.get("input")
-    referred = isinstance(items, list) and any(
-        isinstance(item, Mapping) and item.get("type") == "item_reference" for item in items
-    )
-    name = "input" if referred else next((name for name in ("conversation", "prompt") if body.get(name)), "")
-    if name and "input" in body:
-        error = RequestError(
-            f"{name}: this proxy keeps nothing to refer to. Send the whole conversation in input.", param=name
-        )
-        raise litellm_error(error, str(body.get("model")))
 
 
 def _require_models(models: Iterable[Deployment]) -> None:

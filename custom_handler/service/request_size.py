@@ -18,9 +18,8 @@ DEEPEST_LEVEL = 100
 
 _TOO_LARGE = f"The request is larger than {LARGEST_BODY // 1024**2} MiB: shorten it."
 _NO_OBJECT = "The request's body must be a JSON object."
-_OTHER_JSON = tuple(
-    begin.encode() for begin in '["-0123456789tfn'
-)  # how it begins; what is no JSON at all the proxy refuses well
+# How such JSON begins; what is no JSON at all the proxy refuses well.
+_OTHER_JSON = tuple(begin.encode() for begin in '["-0123456789tfn')
 
 
 class BodyLimit:

@@ -113,6 +113,14 @@ def test_a_whole_answer_says_what_the_seeds_promise(client, model):
     assert (model.headers["x-api-key"], model.headers["x-request-id"]) == ("k", "mine")
 
 
+@pytest.mark.parametrize("path", ["/chat", "/chat/stream", "/chat/stream-text"])
+def test_json_that_is_nested_too_deep_is_a_400_in_the_shape_of_all_errors(client, path):
+    nested = '{"messages": ' + "[" * 50_000 + "]" * 50_000 + "}"
+    answer = client.post(path, content=nested, headers={"content-type": "application/json"})
+    assert answer.status_code == 400
+    assert answer.json()["error"].keys() == {"message", "type", "code"}
+
+
 @pytest.mark.parametrize("asked", [("/chat/stream", {}), ("/chat", {"params": {"stream": True}})])
 def test_events_are_meta_text_calls_usage_and_done(client, model, asked):
     model.deltas.append({"tool_calls": [{"index": 0, **CALL}]})

@@ -171,6 +171,13 @@ async def test_an_error_shows_no_traceback_and_no_path(sent, shown, packed):
         assert headers == dict(exchange.answer_headers)
 
 
+@pytest.mark.parametrize(("status", "shaped"), [(401, True), (400, False)])
+async def test_a_refused_key_has_the_shape_of_all_errors_where_litellm_says_it_in_a_bare_text(status, shaped):
+    *_, body = await Exchange([], b'"Unauthorized access"', status).through(ErrorBodies)
+    error = {"message": "Unauthorized access", "type": "auth_error", "param": None, "code": "401"}
+    assert json.loads(body) == ({"error": error} if shaped else "Unauthorized access")
+
+
 async def test_an_error_that_is_no_json_is_replaced_only_where_it_shows_too_much():
     assert (await Exchange([], b'File "/a/b.py"', 500).through(ErrorBodies))[2] == MESSAGE.encode()
     assert (await Exchange([], b"<html>no</html>", 502).through(ErrorBodies))[2] == b"<html>no</html>"

@@ -111,7 +111,7 @@ def _folded(events: Sequence[ReplyEvent], form: Form) -> ModelResponse:
 class Chunks:
     """Makes the chunks of one stream: one id, model and time for all, the role on the first, the finish on the last.
 
-    The proxy passes chunks of this type on as they are, but takes a finish chunk's usage away; so usage goes one ahead.
+    The proxy passes chunks of this type on as they are, but takes the usage away from a finish chunk without content.
     """
 
     def __init__(self, form: Form) -> None:
@@ -119,26 +119,36 @@ class Chunks:
         self._form = form
         self._created: int | None = None
 
-    def of(self, events: Iterable[ReplyEvent]) -> Iterator[ModelResponseStream]:
-        """Yield the chunks of events that arrived together, each with one delta of text or of one call."""
+    def of(self, events: Iterable[ReplyEvent]) -> Sequence[ModelResponseStream]:
+        """Return the chunks of events that arrived together, each with one delta of text or of one call."""
+        made: list[ModelResponseStream] = []
         for event in _joined(events):
             match event:
                 case Text():
-                    yield self._chunk(Delta(content=event.text))
+                    made.append(self._chunk(Delta(content=event.text)))
                 case ToolCallStart():
-                    yield self._chunk(self._call_delta(event.index, event.id, name=event.name, arguments=""))
+                    made.append(self._chunk(self._call_delta(event.index, event.id, name=event.name, arguments="")))
                 case ToolCallArguments():
-                    yield self._chunk(self._call_delta(event.index, arguments=event.arguments))
+                    made.append(self._chunk(self._call_delta(event.index, arguments=event.arguments)))
                 case Finish():
-                    yield self._chunk(Delta(), usage=_usage(event.usage))
-                    yield self._chunk(Delta(), finish_reason=self._form.finish_reason(event.reason))
+                    self._finish(made, event)
+        return made
 
-    def _chunk(self, delta: Delta, finish_reason: str | None = None, **more: Any) -> ModelResponseStream:
+    def _finish(self, made: list[ModelResponseStream], finish: Finish) -> None:
+        """Put usage and finish on the last chunk where it has content, else on two of their own: each costs the proxy much."""
+        if not made or self._form.legacy:
+            made += self._chunk(Delta()), self._chunk(Delta())
+            made[-2].usage = _usage(finish.usage)
+        else:
+            made[-1].usage = _usage(finish.usage)
+        made[-1].choices[0].finish_reason = self._form.finish_reason(finish.reason)
+
+    def _chunk(self, delta: Delta) -> ModelResponseStream:
         if self._created is None:
             self._created = int(time.time())
             delta.role = "assistant"
-        choice = StreamingChoices(index=0, delta=delta, finish_reason=finish_reason)
-        return ModelResponseStream(id=self._id, created=self._created, model=self._form.model, choices=[choice], **more)
+        choice = StreamingChoices(index=0, delta=delta, finish_reason=None)
+        return ModelResponseStream(id=self._id, created=self._created, model=self._form.model, choices=[choice])
 
     def _call_delta(self, index: int, identifier: str | None = None, **function: str) -> Delta:
         if self._form.legacy:

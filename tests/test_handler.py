@@ -322,20 +322,19 @@ def test_all_chunks_of_a_stream_carry_one_id_time_and_model(chunks_of, provider,
     assert (type(created), model) == (int, MODEL)
 
 
-def test_only_the_first_chunk_has_a_role(chunks_of, provider, simulator, hello):
-    simulator.script({"text": "um dois três"})
-    first, *others = [chunk.choices[0].delta.role for chunk in chunks_of(provider, hello)]
+def test_only_the_first_chunk_has_a_role(chunks_of, provider, simulator, hello, weather):
+    simulator.script({"text": f"Um momento.\n{CALL}"})
+    first, *others = [chunk.choices[0].delta.role for chunk in chunks_of(provider, hello, **weather)]
     assert (first, set(others)) == ("assistant", {None})
 
 
-def test_usage_goes_one_chunk_ahead_of_the_only_finish(chunks_of, provider, simulator, hello):
+def test_a_stream_has_one_usage_and_one_finish_which_is_its_last(chunks_of, provider, simulator, hello):
     simulator.script({"text": "um dois", "tokens": {"input": 42, "output": 5}})
-    *texts, usage, finish = chunks_of(provider, hello)
-    assert [chunk.choices[0].finish_reason for chunk in (*texts, usage, finish)] == [None] * (len(texts) + 1) + ["stop"]
-    assert [getattr(chunk, "usage", None) for chunk in (*texts, finish)] == [None] * (len(texts) + 1)
-    assert (usage.usage.prompt_tokens, usage.usage.completion_tokens, usage.usage.total_tokens) == (42, 5, 47)
-    assert (usage.choices[0].delta.content, finish.choices[0].delta.content) == (None, None)
-    assert all(chunk.choices[0].delta.content for chunk in texts)
+    chunks = chunks_of(provider, hello)
+    assert [chunk.choices[0].finish_reason for chunk in chunks] == [None] * (len(chunks) - 1) + ["stop"]
+    [usage] = [found for chunk in chunks if (found := getattr(chunk, "usage", None))]
+    assert (usage.prompt_tokens, usage.completion_tokens, usage.total_tokens) == (42, 5, 47)
+    assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks) == "um dois"
 
 
 def test_a_call_begins_with_its_id_and_name_and_goes_on_with_its_arguments(

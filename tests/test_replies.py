@@ -181,6 +181,21 @@ def test_text_and_calls_keep_their_order():
     assert shape == ["content", "tool_calls", "content", "tool_calls"]
 
 
+def test_a_finish_shares_the_chunk_of_the_text_or_call_that_it_comes_with():
+    *_, text = Chunks(Form("m")).of([Text("a"), FINISH])
+    *_, call = Chunks(Form("m")).of([*CALLS[2:5], FINISH])
+    assert (text.choices[0].delta.content, text.choices[0].finish_reason, text.usage.total_tokens) == ("a", "stop", 47)
+    assert (call.choices[0].finish_reason, call.usage.total_tokens) == ("stop", 47)
+    assert call.choices[0].delta.tool_calls[0].function.arguments
+
+
+def test_a_legacy_call_has_its_finish_behind_it_for_litellm_would_lose_that():
+    *calls, usage, finish = Chunks(Form("m", legacy=True)).of([*CALLS[2:5], FINISH])
+    assert all(chunk.choices[0].delta.function_call for chunk in calls)
+    assert (usage.usage.total_tokens, usage.choices[0].finish_reason) == (47, None)
+    assert (finish.choices[0].delta.function_call, finish.choices[0].finish_reason) == (None, "stop")
+
+
 def test_an_answer_without_text_has_a_role_all_the_same():
     first, last = Chunks(Form("m")).of([FINISH])
     assert first.choices[0].delta.role == "assistant"

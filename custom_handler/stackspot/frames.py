@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import math
 import re
 from collections.abc import Mapping
 from typing import Any
+
+import orjson
 
 from ..errors import (
     AgentFailed,
@@ -96,10 +99,7 @@ class ReplyDecoder:
         return self._joined(events)
 
     def _frame(self, data: str) -> list[AgentEvent]:
-        try:
-            frame = json.loads(data)
-        except ValueError:
-            frame = None
+        frame = _decoded(data)
         if not isinstance(frame, dict):
             self._skip(len(data))
             return []
@@ -123,6 +123,16 @@ class ReplyDecoder:
         if not self._warned:
             self._log.warning("Skipped a frame of %d characters that is no JSON object", size)
         self._warned = True
+
+
+def _decoded(data: str) -> object:
+    """Decode a frame, None where it is no JSON; `orjson` is several times faster, and refuses half a surrogate pair."""
+    try:
+        return orjson.loads(data)
+    except ValueError:
+        with contextlib.suppress(ValueError):
+            return json.loads(data)
+    return None
 
 
 def read_frame(frame: Mapping[str, Any]) -> list[AgentEvent]:

@@ -223,7 +223,7 @@ class _Talk:
             patience = min(REPAIR_QUEUE_TIME, settings.queue_timeout)
             settings = replace(settings, max_retries=0, queue_timeout=patience)
         yield from open_answer(call, settings, self._deadline, self._tell)
-        self._log.info(
+        self._log.debug(
             "SSE connection open after %.3f s, prompt of %d characters", self._deadline.elapsed(), len(prompt)
         )
         while not answer.closed and (text := (yield from heard.read())) is not None:

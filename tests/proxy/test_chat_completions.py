@@ -128,10 +128,11 @@ def test_a_tool_loop_runs_to_its_answer(client: openai.OpenAI, simulator: Simula
 def test_the_correlation_id_travels_to_the_agent_and_into_the_log(
     proxy: Proxy, client: openai.OpenAI, simulator: Simulator
 ) -> None:
-    ask(client, "Rastreie isto", extra_headers={"correlation-id": "conversa-teste-123"})
-    [request] = simulator.requests("Rastreie isto")
+    headers = {"correlation-id": "conversa-teste-123"}
+    ask(client, "Rastreie o tempo em São Paulo", tools=[WEATHER], extra_headers=headers)
+    [request] = simulator.requests("Rastreie o tempo")
     assert request["headers"]["correlation-id"] == "conversa-teste-123"
-    assert "[conversa-teste-123] SSE connection open" in proxy.log.read_text()
+    assert "[conversa-teste-123] Tool calls: buscar_tempo" in proxy.log.read_text()
 
 
 def test_the_agent_is_asked_for_a_stream_with_four_fields_and_no_others(

@@ -64,6 +64,11 @@ class Answer:
         self.status = answer.status
         self.headers: Mapping[str, str] = {name.lower(): value for name, value in answer.headers.items()}
 
+    @property
+    def ended(self) -> bool:
+        """Whether the body has been read to its end."""
+        return self._answer.content.at_eof()
+
     async def read(self) -> bytes | None:
         """Return all of the body that has arrived, or None at its end; raises httpx's errors."""
         try:

@@ -81,12 +81,12 @@ class Read:
     as the request's own timeout says, which cannot be changed once an answer has begun.
     """
 
-    timeout: float = float("inf")
+    timeout: float
 
 
 @dataclass(frozen=True, slots=True)
 class Emit(Generic[Event]):
-    """Answered with None once the caller has taken the events, all of which arrived together."""
+    """Answered with None; the caller takes the events, all of which arrived together, before the next step is waited for."""
 
     events: Sequence[Event]
 

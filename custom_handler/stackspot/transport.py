@@ -13,7 +13,6 @@ import weakref
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
-import anyio
 import httpx
 
 from ..errors import (
@@ -32,13 +31,21 @@ from .exchange import Emit, Head, NeedSlot, NeedToken, Read, Send, Sleep, Step, 
 from .ledger import Ledger, LocalLedger
 from .limiter import Limiter, Place
 
+if sys.version_info >= (3, 11):
+    from asyncio import timeout as time_limit
+else:
+    from async_timeout import timeout as time_limit
+
 CONNECT_TIMEOUT = 10.0
 TOKEN_TIMEOUT = 30.0
 REFUSAL_BYTES = 64 * 1024
 
-_FORESEEN = (httpx.HTTPError, httpx.InvalidURL, StackspotError, TimeoutError, concurrent.futures.TimeoutError)
+# One class since Python 3.11.
+_TIMEOUTS = (TimeoutError, asyncio.TimeoutError, concurrent.futures.TimeoutError)
+_FORESEEN = (httpx.HTTPError, httpx.InvalidURL, StackspotError, *_TIMEOUTS)
 
 Event = TypeVar("Event")
+Promised = TypeVar("Promised")
 
 
 class Transport:
@@ -82,14 +89,25 @@ class Transport:
     async def adrive(self, steps: Steps[Event]) -> AsyncGenerator[Sequence[Event], None]:
         """Carry out the steps on the running loop; the async twin of `drive`."""
         line = _AsyncLine(await self._aclient(), self.tokens, Place(self._limiter))
+        events: list[Event] = []
         try:
             step = _advance(steps, None)
             while step is not None:
                 if isinstance(step, Emit):
-                    yield step.events
+                    events += step.events
                     step = _advance(steps, None)
-                else:
-                    step = _advance(steps, await line.perform(step))
+                    continue
+                if events and not line.ended(step):  # the end that is known leaves with the text before it
+                    yield events
+                    events = []
+                step = _advance(steps, await line.perform(step))
+        except StackspotError:
+            if events:
+                yield events
+            raise
+        else:
+            if events:
+                yield events
         finally:
             await line.hang_up()
 
@@ -116,7 +134,7 @@ class Transport:
         url = token_url(settings)
         try:
             answer = asyncio.run(self._answered(url, token_form(settings)))  # its thread has no loop
-        except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
+        except (httpx.HTTPError, httpx.InvalidURL, *_TIMEOUTS) as error:
             raise IdentityUnavailable(f"The identity service cannot be reached: {_reason(error, url)}.") from error
         with contextlib.suppress(ValueError):
             return read_token(answer.status_code, answer.json(), settings)
@@ -124,9 +142,8 @@ class Transport:
 
     async def _answered(self, url: str, form: dict[str, str]) -> httpx.Response:
         """Post a form; only on a loop can the whole be limited, where httpx limits each of its parts."""
-        with anyio.fail_after(TOKEN_TIMEOUT):
-            async with httpx.AsyncClient(verify=self._tls, timeout=TOKEN_TIMEOUT) as client:
-                return await client.post(url, data=form)
+        async with time_limit(TOKEN_TIMEOUT), httpx.AsyncClient(verify=self._tls, timeout=TOKEN_TIMEOUT) as client:
+            return await client.post(url, data=form)
 
 
 def _tls(ca_bundle: str) -> ssl.SSLContext:
@@ -220,23 +237,27 @@ class _AsyncLine:
         try:
             match step:
                 case NeedToken(refused, patience):
-                    with anyio.fail_after(patience):
-                        return await asyncio.wrap_future(self._tokens.request(refused))
+                    async with time_limit(patience):
+                        return await _kept(self._tokens.request(refused))
                 case NeedSlot(patience):
-                    await asyncio.wrap_future(self._place.request(patience))
+                    await _kept(self._place.request(patience))
                 case Throttled(seconds):
                     self._place.throttle(seconds)
                 case Sleep(seconds):
                     await asyncio.sleep(seconds)
                 case Send(timeout=timeout):
-                    with anyio.fail_after(timeout):  # any byte starts the client's own limit again
+                    async with time_limit(timeout):  # any byte starts the client's own limit again
                         return await self._send(step)
                 case Read(timeout):
-                    with anyio.fail_after(timeout):
+                    async with time_limit(timeout):
                         return None if self._answer is None else await self._answer.read()
         except _FORESEEN as error:
             return _told(error, step)
         return None
+
+    def ended(self, step: Step[Any]) -> bool:
+        """Tell whether a step would find that the answer is at its end, without waiting."""
+        return isinstance(step, Read) and self._answer is not None and self._answer.ended
 
     async def _send(self, step: Send) -> Head:
         await self._close()
@@ -250,6 +271,11 @@ class _AsyncLine:
     async def hang_up(self) -> None:
         self._place.leave()
         await self._close()
+
+
+async def _kept(promise: concurrent.futures.Future[Promised]) -> Promised:
+    """Return what was promised; to be told of a promise that is kept already would take a round of the loop."""
+    return promise.result() if promise.done() else await asyncio.wrap_future(promise)
 
 
 def _advance(steps: Steps[Event], answer: object) -> Step[Event] | None:
@@ -290,7 +316,7 @@ def _told(error: Exception, step: Step[Any]) -> StackspotError:
         return error
     if isinstance(step, NeedToken):
         return IdentityUnavailable(f"The identity service gave no token within {step.patience:.1f} s: try again.")
-    if isinstance(step, Read | Send) and isinstance(error, TimeoutError):
+    if isinstance(step, Read | Send) and isinstance(error, _TIMEOUTS):
         return _silent(step.timeout)
     if isinstance(error, httpx.TimeoutException) and not isinstance(error, httpx.ConnectTimeout):
         return _silent(error.request.extensions["timeout"]["read"])

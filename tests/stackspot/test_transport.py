@@ -72,7 +72,7 @@ def asking(url: str, timeout: float = 10) -> Steps[Any]:
     token = yield NeedToken()
     head = yield send(url, token.value, timeout)
     yield Emit([head])
-    while (chunk := (yield Read())) is not None:
+    while (chunk := (yield Read(60.0))) is not None:
         yield Emit([chunk])
 
 
@@ -103,7 +103,7 @@ def test_a_call_can_be_made_again_after_a_refusal(carry_out, transport, simulato
         yield Emit([head.status])
         head = yield send(simulator.url, token.value)
         yield Emit([head.status])
-        while (yield Read()) is not None:
+        while (yield Read(60.0)) is not None:
             pass
 
     assert carry_out(transport, twice()) == [401, 200]
@@ -236,6 +236,39 @@ def test_an_agent_that_drips_before_its_answer_is_given_up(transport, served, dr
     (error,) = drive(transport, failing(sending()))
     assert type(error) is AgentTimeout
     assert time.monotonic() - started < 5
+
+
+async def batches_until_error(transport: Transport, steps: Steps[Any]) -> list[Any]:
+    batches: list[Any] = []
+    try:
+        async for events in transport.adrive(steps):
+            batches.append(list(events))  # noqa: PERF401  those before an error count
+    except StackspotError as error:
+        batches.append(error)
+    return batches
+
+
+def ending(url: str, end: StackspotError | None) -> Steps[Any]:
+    """Emit the pieces of an answer, and behind its end another event, or an error."""
+    token = yield NeedToken()
+    yield send(url, token.value)
+    while (chunk := (yield Read(60.0))) is not None:
+        yield Emit([chunk])
+    if end is not None:
+        raise end
+    yield Emit(["end"])
+
+
+async def test_an_end_that_is_known_leaves_with_the_text_before_it(transport, simulator):
+    simulator.script({"status": 200, "body": {"message": "Olá"}})
+    [[chunk, end]] = await batches_until_error(transport, ending(simulator.url, None))
+    assert (json.loads(chunk)["message"], end) == ("Olá", "end")
+
+
+async def test_an_error_at_the_end_comes_behind_the_text_before_it(transport, simulator):
+    simulator.script({"status": 200, "body": {"message": "Olá"}})
+    [[chunk], error] = await batches_until_error(transport, ending(simulator.url, failure := AgentFailed("no")))
+    assert (json.loads(chunk)["message"], error) == ("Olá", failure)
 
 
 def test_an_error_that_the_steps_do_not_handle_ends_the_drive(carry_out, transport, closed_port):

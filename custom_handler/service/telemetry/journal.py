@@ -21,6 +21,7 @@ from typing import Any
 LARGEST_FILE = 50 * 2**20
 MOST_WAITING = 20_000
 RETRY_SECONDS = 1.0
+GATHER_SECONDS = 0.25  # a thread that wakes for each line costs the proxy's loop more than the line itself
 
 logger = logging.getLogger(__name__)
 
@@ -46,6 +47,7 @@ class Journal:
         self._backlog: deque[bytes] = deque()
         self._lost = 0
         self._lock = threading.Lock()
+        self._hurry = threading.Event()
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
@@ -74,6 +76,7 @@ class Journal:
             self._queue.put(done, timeout=timeout)
         except queue.Full:
             return False
+        self._hurry.set()
         return done.wait(timeout) and not self._backlog
 
     def _work(self) -> None:
@@ -84,10 +87,15 @@ class Journal:
                 waiter.set()
 
     def _take(self) -> list[threading.Event]:
-        """Wait for lines, or until a disk that refused some may be tried again; return who waits for them to be written."""
+        """Wait for lines and for those right behind them, or until a disk that refused some may be tried again.
+
+        Returns who waits for them to be written.
+        """
         waiters: list[threading.Event] = []
         with contextlib.suppress(queue.Empty):
             item = self._queue.get(timeout=RETRY_SECONDS if self._backlog else None)
+            self._hurry.wait(GATHER_SECONDS)
+            self._hurry.clear()
             while True:
                 if isinstance(item, threading.Event):
                     waiters.append(item)
@@ -100,8 +108,7 @@ class Journal:
         try:
             self._path = self._path or self._locate()
             while self._backlog:
-                self._append(self._backlog[0])
-                self._backlog.popleft()
+                self._append(self._path)
         except OSError as error:
             self._complain(error)
             while len(self._backlog) > self._waiting:
@@ -110,21 +117,27 @@ class Journal:
         else:
             self._recover()
 
-    def _append(self, line: bytes) -> None:
-        assert self._path is not None  # noqa: S101  `_drain` located it
-        file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    def _append(self, path: Path) -> None:
+        """Write lines until there are no more, or the file is full."""
+        file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         try:
-            if os.fstat(file).st_size >= self._limit:
-                with contextlib.suppress(FileNotFoundError):  # another process was faster
-                    self._path.rename(self._path.with_name(f"{self._path.stem}.{time.time_ns()}{self._path.suffix}"))
-            data = b"\n" + line if self._torn else line
-            written = os.write(file, data)
-            if written < len(data):
-                self._torn = True
-                raise OSError(f"only {written} of {len(data)} bytes were taken")
-            self._torn = False
+            while self._backlog:
+                if os.fstat(file).st_size >= self._limit:
+                    with contextlib.suppress(FileNotFoundError):  # another process was faster
+                        path.rename(path.with_name(f"{path.stem}.{time.time_ns()}{path.suffix}"))
+                    return
+                self._put(file, self._backlog[0])
+                self._backlog.popleft()
         finally:
             os.close(file)
+
+    def _put(self, file: int, line: bytes) -> None:
+        """Write one line, at once; behind a torn one it begins a new line."""
+        data = b"\n" + line if self._torn else line
+        written = os.write(file, data)
+        self._torn = written < len(data)
+        if self._torn:
+            raise OSError(f"only {written} of {len(data)} bytes were taken")
 
     def _complain(self, error: OSError) -> None:
         if self._trouble is None:

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import functools
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
-import jsonschema
 import regex
-from jsonschema.protocols import Validator
-from referencing import Registry
 
 from ..errors import RequestError
 from .lenient_json import JsonFault
@@ -19,14 +15,6 @@ from .tool_syntax import strict_arguments
 
 _THOUGHT = regex.compile(r"\s*+<think(?:ing)?>.*?</think(?:ing)?>", regex.DOTALL | regex.IGNORECASE)
 _FENCED = regex.compile(r"```\w*+[ \t]*+\r?+\n(.*?)```", regex.DOTALL)
-_PATTERN_SECONDS = 0.2
-_FAULT_CHARACTERS = 1_000
-
-# JSON Schema's patterns are ECMAScript's: `regex` knows what `re` does not, such as \p{L}.
-_FORMATS = jsonschema.FormatChecker(formats=())
-_FORMATS.checks("regex", raises=regex.error)(lambda pattern: regex.compile(pattern) is not None)
-
-_Errors: TypeAlias = Iterator[jsonschema.ValidationError]
 
 
 class InvalidAnswer(ValueError):
@@ -43,11 +31,7 @@ class JsonFormat:
     schema: Mapping[str, Any]
 
     def __post_init__(self) -> None:
-        try:
-            fault = _schema_fault(_compact(self.schema))
-        except RecursionError:
-            fault = "it is nested too deep"
-        if fault:
+        if self.schema and (fault := _schema_fault(self.schema)):
             where = "response_format.json_schema.schema"
             raise RequestError(f"{where} is no JSON Schema: {fault}.", param=where)
 
@@ -56,7 +40,7 @@ class JsonFormat:
         asked = "Reply with one JSON object and nothing else: no prose, no code fence."
         if not self.schema:
             return asked
-        return f"{asked} It has to be valid against this JSON Schema:\n{_compact(self.schema)}"
+        return f"{asked} It has to be valid against this JSON Schema:\n{compact(self.schema)}"
 
     def read(self, text: str) -> str:
         """Return the JSON of an answer, out of its fence and strict; raises InvalidAnswer."""
@@ -66,39 +50,30 @@ class JsonFormat:
             except (JsonFault, ValueError, RecursionError):
                 continue
             if fault := self._fault(value):
-                raise InvalidAnswer(fault[:_FAULT_CHARACTERS])
+                raise InvalidAnswer(fault)
             return strict
         raise InvalidAnswer("it is not one JSON object")
 
-    def _fault(self, value: Any) -> str:
-        """Say what is wrong with an answer; what cannot be checked, the schema's own fault, is nothing to mend."""
+    def _fault(self, value: object) -> str:
         if not self.schema:
             return "" if isinstance(value, dict) else "it is JSON, but not an object"
-        try:
-            error = jsonschema.exceptions.best_match(_validator(self.schema).iter_errors(value))
-        except Exception:  # noqa: BLE001  a $ref that leads nowhere or far away, a pattern that takes forever
-            return ""
-        return "" if error is None else f"{error.json_path}: {error.message}"
+        from .json_schema import value_fault  # noqa: PLC0415  see there
+
+        return value_fault(value, self.schema)
 
 
-def _compact(schema: Mapping[str, Any]) -> str:
+def compact(schema: Mapping[str, Any]) -> str:
+    """Return a schema as JSON without blanks."""
     return json.dumps(schema, ensure_ascii=False, separators=(",", ":"))
 
 
-@functools.lru_cache(maxsize=128)  # a client sends the same schema with every request
-def _schema_fault(compact: str) -> str:
-    """Say why a schema is none, or nothing."""
+def _schema_fault(schema: Mapping[str, Any]) -> str:
+    from .json_schema import schema_fault  # noqa: PLC0415  see there
+
     try:
-        schema = json.loads(compact)
-        kind: Any = type(_validator(schema))
-        kind.check_schema(schema, format_checker=_FORMATS)
-    except jsonschema.SchemaError as error:
-        return error.message[:_FAULT_CHARACTERS]
+        return schema_fault(compact(schema))
     except RecursionError:
-        raise
-    except Exception:  # noqa: BLE001  whatever a keyword of a wrong type makes of the validator
-        return "it cannot be read"
-    return ""
+        return "it is nested too deep"
 
 
 def _bodies(text: str) -> Iterator[str]:
@@ -123,34 +98,3 @@ def _parsed(body: str) -> tuple[Any, str]:
 
 def _refuse(constant: str) -> None:
     raise ValueError(constant)
-
-
-def _validator(schema: Mapping[str, Any]) -> Validator:
-    """Return a validator that fetches no reference from anywhere, and gives a slow pattern up."""
-    kind = jsonschema.validators.validator_for(schema, default=jsonschema.Draft202012Validator)
-    keywords = {"pattern": _check_pattern, "patternProperties": _check_pattern_properties}
-    if '"patternProperties"' in _compact(schema):  # these would match its patterns without a limit of time
-        keywords |= dict.fromkeys(("additionalProperties", "unevaluatedProperties"), _leave_unchecked)
-    patient: Any = jsonschema.validators.extend(kind, keywords)  # type: ignore[no-untyped-call]
-    made: Validator = patient(schema, registry=Registry())
-    return made
-
-
-def _matches(pattern: str, text: str) -> bool:
-    return regex.search(pattern, text, timeout=_PATTERN_SECONDS) is not None
-
-
-def _check_pattern(_: Validator, pattern: str, value: object, __: object) -> _Errors:
-    if isinstance(value, str) and not _matches(pattern, value):
-        yield jsonschema.ValidationError(f"{value!r} does not match {pattern!r}")
-
-
-def _check_pattern_properties(validator: Any, schemas: Mapping[str, Any], value: object, _: object) -> _Errors:
-    for name, member in value.items() if isinstance(value, dict) else ():
-        for pattern, schema in schemas.items():
-            if _matches(pattern, name):
-                yield from validator.descend(member, schema, path=name, schema_path=pattern)
-
-
-def _leave_unchecked(*_: object) -> _Errors:
-    yield from ()

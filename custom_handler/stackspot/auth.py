@@ -17,8 +17,6 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import jwt
-
 from ..errors import ConfigurationError, CredentialsRefused, IdentityUnavailable, StackspotError
 from ..measures import Tell, TokenCall, nobody
 from ..settings import Settings
@@ -79,6 +77,8 @@ def _lifetime(answer: Mapping[str, Any]) -> float:
 
     Only the difference of the claims counts: the local clock may be hours off the issuer's.
     """
+    import jwt  # noqa: PLC0415  it brings all of cryptography, and is needed once in some twenty minutes
+
     try:
         claims = jwt.decode(answer["access_token"], options={"verify_signature": False})
         seconds = float(claims["exp"]) - float(claims["iat"])

@@ -11,7 +11,6 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-import boto3
 import litellm
 
 # By provider, the names under which LiteLLM looks for its key; the first is the one to recommend.
@@ -60,4 +59,6 @@ def _unconfigured(names: str, provider: str, kwargs: Mapping[str, Any]) -> Excep
 @functools.cache
 def _has_aws_credentials() -> bool:
     """Look where the AWS SDK looks: the environment, its files, the machine's role."""
+    import boto3  # noqa: PLC0415  5 MiB, for those who have Bedrock
+
     return boto3.Session().get_credentials() is not None

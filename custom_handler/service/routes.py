@@ -9,8 +9,6 @@ from fastapi import FastAPI
 
 from ..settings import Settings
 from . import chat, playground, tracing, websocket
-from .jobs import routes as jobs
-from .jobs.service import Jobs
 from .middleware import wrap
 from .query_key import QueryKey
 from .router import Router
@@ -29,5 +27,8 @@ def install(proxy: Any, settings: Settings) -> None:
     for part in parts:
         app.include_router(part)
     if settings.jobs:
+        from .jobs import routes as jobs  # noqa: PLC0415  10 MiB, most of it what huey imports
+        from .jobs.service import Jobs  # noqa: PLC0415
+
         app.include_router(jobs.routes(Jobs.of_this_proxy(router, settings), settings))
     wrap(app, functools.partial(QueryKey, path=websocket.PATH))

@@ -33,12 +33,17 @@ class OpenedAnswer(AsyncIterator[Sequence[Event]]):
     """An answer whose failures before its beginning are raised by `wait`, before a client is told 200.
 
     An agent may take longer to begin than a client can be left without a sign: after `patience` seconds the answer counts as
-    opened, and its first events, or its error, come when it is read.
+    opened, and its first events, or its error, come when it is read. What arrives between its beginning and its first reader
+    leaves together.
     """
+
+    AHEAD = 8  # batches that are read before there is a reader, each of at most what the connection keeps
 
     def __init__(self, batches: AsyncGenerator[Sequence[Event], None]) -> None:
         self._batches = batches
-        self._first: asyncio.Task[Sequence[Event]] | None = None
+        self._early: list[Event] = []
+        self._ahead: asyncio.Task[None] | None = None
+        self._wanted = False
         self._leaving: asyncio.Future[None] | None = None
         self._siblings = _opened.get()
         if self._siblings is not None:
@@ -46,21 +51,35 @@ class OpenedAnswer(AsyncIterator[Sequence[Event]]):
 
     async def wait(self, patience: float) -> None:
         """Wait for the first events; raises StackspotError."""
-        self._first = asyncio.ensure_future(anext(self._batches))
+        begun: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._ahead = ahead = asyncio.ensure_future(self._read_ahead(begun))
         try:
-            done, _ = await asyncio.wait({self._first}, timeout=patience)
+            await asyncio.wait({ahead, begun}, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
         except asyncio.CancelledError:
             await self.aclose()
             raise
-        if done and (error := self._first.exception()) is not None:
+        if not self._early and ahead.done() and (error := ahead.exception()) is not None:
             raise error
+
+    async def _read_ahead(self, begun: asyncio.Future[None]) -> None:
+        for _ in range(self.AHEAD):
+            events = await anext(self._batches)
+            self._early += events
+            if not begun.done():
+                begun.set_result(None)
+            if self._wanted:
+                return
 
     async def __anext__(self) -> Sequence[Event]:
         """Return the events that arrived together."""
+        self._wanted = True
         try:
-            if (first := self._first) is not None:
-                self._first = None
-                return await first
+            if not self._early and (ahead := self._ahead) is not None:
+                self._ahead = None
+                await ahead
+            if self._early:
+                events, self._early = self._early, []
+                return events
             return await anext(self._batches)
         except BaseException:
             self._forget()
@@ -69,15 +88,15 @@ class OpenedAnswer(AsyncIterator[Sequence[Event]]):
     async def aclose(self) -> None:
         """Hang up."""
         self._forget()
-        if (first := self._first) is not None:
-            self._first = None
-            first.cancel()
-            await asyncio.wait({first})
+        if (ahead := self._ahead) is not None:
+            self._ahead = None
+            ahead.cancel()
+            await asyncio.wait({ahead})
         await self._batches.aclose()
 
     def leave(self) -> None:
         """Begin to hang up, unless somebody reads on."""
-        if self._first is not None or not getattr(self._batches, "ag_running", False):
+        if self._ahead is not None or not getattr(self._batches, "ag_running", False):
             self._leaving = asyncio.ensure_future(self.aclose())
 
     def _forget(self) -> None:

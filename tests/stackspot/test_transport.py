@@ -417,9 +417,34 @@ async def rest_of(answer: OpenedAnswer[Any]) -> list[Any]:
 
 
 async def test_an_answer_that_has_begun_loses_nothing():
-    answer = OpenedAnswer(batches_of([1], [2]))
+    go_on = asyncio.Event()
+    answer = OpenedAnswer(batches_of([1], go_on, [2], [3]))
     await answer.wait(10)
-    assert await rest_of(answer) == [[1], [2]]
+    assert await anext(answer) == [1]
+    go_on.set()
+    assert await rest_of(answer) == [[2], [3]]
+
+
+async def test_what_arrives_before_the_first_reader_leaves_together():
+    answer = OpenedAnswer(batches_of([1], [2], [3]))
+    await answer.wait(10)
+    assert await rest_of(answer) == [[1, 2, 3]]
+
+
+async def test_an_error_that_arrives_before_the_first_reader_comes_behind_what_came_before_it():
+    answer = OpenedAnswer(batches_of([1], [2], AgentFailed("no")))
+    await answer.wait(10)
+    assert await anext(answer) == [1, 2]
+    with pytest.raises(AgentFailed):
+        await anext(answer)
+
+
+async def test_without_a_reader_only_so_much_is_read():
+    answer = OpenedAnswer(batches_of(*([number] for number in range(100))))
+    await answer.wait(10)
+    await asyncio.sleep(0.01)
+    first, *rest = await rest_of(answer)
+    assert (len(first), len(rest)) == (OpenedAnswer.AHEAD, 100 - OpenedAnswer.AHEAD)
 
 
 async def test_an_answer_need_not_be_waited_for():
@@ -471,7 +496,7 @@ async def test_who_leaves_before_the_first_events_hangs_up():
 
 async def test_who_leaves_between_the_events_hangs_up():
     closed: list[bool] = []
-    answer = OpenedAnswer(batches_of([1], [2], closed=closed))
+    answer = OpenedAnswer(batches_of([1], asyncio.Event(), closed=closed))
     await answer.wait(10)
     assert await anext(answer) == [1]
     await answer.aclose()
@@ -485,8 +510,7 @@ async def test_who_leaves_without_hearing_of_an_error_leaves_no_complaint_behind
     answer = OpenedAnswer(batches_of(begin, AgentFailed("no")))
     await answer.wait(0.01)
     begin.set()
-    await asyncio.sleep(0)
-    await asyncio.sleep(0)
+    await asyncio.sleep(0.01)
     await answer.aclose()
     del answer
     gc.collect()
@@ -517,7 +541,7 @@ async def test_what_is_still_open_at_the_end_of_a_request_is_hung_up():
     with closing_abandoned():
         finished = OpenedAnswer(batches_of([1]))
         assert await rest_of(finished) == [[1]]
-        abandoned = OpenedAnswer(batches_of([1], [2], closed=closed))
+        abandoned = OpenedAnswer(batches_of([1], asyncio.Event(), closed=closed))
         await abandoned.wait(10)
     assert closed == []  # what follows is the loop's
     await asyncio.sleep(0.01)

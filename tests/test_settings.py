@@ -34,7 +34,7 @@ def test_every_name_is_found_with_the_prefix(field):
     assert getattr(Settings.from_mapping({f"STACKSPOT_{NAMES[field]}": "value"}), field) == "value"
 
 
-@pytest.mark.parametrize("field", NAMES.keys() - WITH_PREFIX_ONLY)
+@pytest.mark.parametrize("field", sorted(NAMES.keys() - WITH_PREFIX_ONLY))
 def test_the_names_of_the_account_are_found_without_the_prefix(field):
     assert getattr(Settings.from_mapping({NAMES[field]: "value"}), field) == "value"
 

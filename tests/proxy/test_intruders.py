@@ -274,7 +274,11 @@ ROUTES = [
 ]
 
 
-@pytest.mark.parametrize("key", [None, "sk-wrong-wrong-wrong", "wrong", MASTER_KEY[:-1], MASTER_KEY + "x"])
+@pytest.mark.parametrize(
+    "key",
+    [None, "sk-wrong-wrong-wrong", "wrong", MASTER_KEY[:-1], MASTER_KEY + "x"],
+    ids=["none", "another", "of no form", "without its end", "with one more character"],
+)
 def test_no_route_works_without_the_right_key(guarded: Proxy, key: str | None) -> None:
     headers = {"Authorization": f"Bearer {key}"} if key else {}
     with httpx.Client(base_url=guarded.url, headers=headers, trust_env=False, timeout=60) as client:

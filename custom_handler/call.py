@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 
+from .attachments import enclosed
 from .errors import ConfigurationError, RequestError
 from .request import ChatRequest
 from .settings import Settings
@@ -26,10 +27,12 @@ def read_turn(model: str, messages: object, call: Mapping[str, Any], settings: S
     """Return the turn that a call of LiteLLM's asks for; raises RequestError and ConfigurationError."""
     params = call.get("litellm_params") or {}
     body = (params.get("proxy_server_request") or {}).get("body") or {}
+    request = ChatRequest.from_openai(
+        _marked(messages, body), {**(call.get("optional_params") or {}), **_lost_parameters(body)}
+    )
     return Turn(
-        request=ChatRequest.from_openai(
-            _marked(messages, body), {**(call.get("optional_params") or {}), **_lost_parameters(body)}
-        ),
+        request=request,
+        files=enclosed(request.messages, settings),
         agent_id=agent_id(model, params, settings),
         correlation_id=_correlation_id(call, required=settings.require_correlation_id),
         timeout=_timeout(call.get("timeout"), settings.timeout),

@@ -18,6 +18,9 @@ StackspotError
     ├── AgentUnreachable        503  agent     no connection, or it broke before an answer
     ├── AgentTimeout            504  agent     the agent stayed silent for too long
     ├── AgentRejected           400  agent     the agent refuses the request for another reason
+    ├── UploadForbidden         403  agent     the account may not upload files
+    ├── UploadFailed            502  agent     a file could not be uploaded
+    │   └── UploadUnknown       502  agent     the agent does not know a file that was uploaded
     └── AgentFailed             502  agent     the agent's side failed, before or within the answer
 """
 
@@ -158,6 +161,25 @@ class AgentRejected(AgentError):
     """A 4xx of the agent that has no name of its own."""
 
     status_code = 400
+
+
+class UploadForbidden(AgentError):
+    """HTTP 403 of the file service: files are for enterprise accounts."""
+
+    status_code = 403
+
+
+class UploadFailed(AgentError):
+    """The file service or its storage failed."""
+
+    status_code = 502
+    retryable = True
+
+
+class UploadUnknown(UploadFailed):
+    """The agent does not know an upload: it has expired, or belongs to another account."""
+
+    retryable = False
 
 
 class AgentFailed(AgentError):

@@ -106,7 +106,9 @@ class StackspotLLM(CustomLLM):  # type: ignore[misc]
         self._ignored.note(client_of(call), turn.request.parameters.without_effect)
         if (log := call.get("logging_obj")) is not None:  # LiteLLM's latency metrics start here
             log.pre_call(input=messages, api_key="", additional_args={"complete_input_dict": {}})
-        return turn.steps(self.settings, self.listeners), replies.Form(model, turn.request.legacy)
+        return turn.steps(self.settings, self.listeners, uploads=self._transport.uploads), replies.Form(
+            model, turn.request.legacy
+        )
 
 
 class IgnoredParameters:

@@ -67,6 +67,7 @@ def simulated(url: str) -> dict[str, str]:
     return {
         "STACKSPOT_IDM_URL": url,
         "STACKSPOT_INFERENCE_URL": url,
+        "STACKSPOT_FILES_URL": url,
         "STACKSPOT_CLIENT_ID": defaults.client_id,
         "STACKSPOT_CLIENT_SECRET": defaults.client_secret,
         "STACKSPOT_REALM": defaults.realm,

@@ -48,6 +48,9 @@ class Settings:
     inference_url: str = _setting(
         "STACKSPOT_INFERENCE_URL", "https://genai-inference-app.stackspot.com", "where the agents are"
     )
+    files_url: str = _setting(
+        "STACKSPOT_FILES_URL", "https://data-integration-api.stackspot.com", "where files are uploaded"
+    )
     ca_bundle: str = _setting(
         "STACKSPOT_CA_BUNDLE", "", "a PEM file of certificate authorities, trusted besides those of the system"
     )
@@ -88,6 +91,26 @@ class Settings:
         "STACKSPOT_QUEUE_TIMEOUT",
         60.0,
         "seconds that a call waits for its place; past them it is a 429 with `Retry-After`",
+    )
+    uploads: bool = _setting(
+        "STACKSPOT_UPLOADS",
+        False,
+        "upload images and files of a request for the agent (enterprise accounts only); off, it is told their names",
+    )
+    upload_bytes: int = _setting("STACKSPOT_UPLOAD_BYTES", 10_000_000, "the largest file, in bytes", least=1)
+    upload_files: int = _setting(
+        "STACKSPOT_UPLOAD_FILES", 20, "the most files of a conversation, equal ones counted once", least=1
+    )
+    upload_expiration: int = _setting(
+        "STACKSPOT_UPLOAD_EXPIRATION",
+        600,
+        "the `expiration` that an upload asks for, taken as seconds; for a little less the same file is not uploaded again",
+        least=1,
+    )
+    upload_urls: bool = _setting(
+        "STACKSPOT_UPLOAD_URLS",
+        False,
+        "fetch what a request names by an https address, never from private networks nor through a proxy, and upload it",
     )
     redis_url: str = _setting(
         "REDIS_URL",

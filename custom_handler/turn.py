@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Generator, MutableMapping
+from collections.abc import Callable, Generator, MutableMapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from .attachments import Enclosure, File, named, shown
 from .emulation.answer import Answer
 from .emulation.prompt import corrected, render
 from .emulation.structured_output import JsonFormat
@@ -24,8 +25,9 @@ from .measures import FirstText, Repaired, Tell, ToolCalled, nobody
 from .request import ChatRequest
 from .settings import Settings
 from .stackspot.deadline import Deadline
-from .stackspot.exchange import AgentCall, Emit, Read, Steps, open_answer
+from .stackspot.exchange import AgentCall, Emit, Read, Steps
 from .stackspot.frames import ReplyDecoder
+from .stackspot.uploads import UploadMemory, fetched, open_with_files
 
 CHARACTERS_A_TOKEN = 4
 REPEATED_CHARACTERS = 50_000
@@ -53,20 +55,26 @@ class CallLog(_LoggerAdapter):
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One question of a client to an agent; `timeout` is the seconds to the end of the answer."""
+    """One question of a client to an agent; `timeout` is the seconds to the end of the answer, `files` go along."""
 
     request: ChatRequest
     agent_id: str
     correlation_id: str
     timeout: float
+    files: Sequence[Enclosure] = ()
 
     def steps(
-        self, settings: Settings, tell: Tell = nobody, clock: Callable[[], float] = time.monotonic
+        self,
+        settings: Settings,
+        tell: Tell = nobody,
+        clock: Callable[[], float] = time.monotonic,
+        uploads: UploadMemory | None = None,
     ) -> Steps[ReplyEvent]:
         """Ask the agent and tell its answer as events, of which the last one is a Finish; raises StackspotError."""
         log = CallLog(logger, {"correlation_id": self.correlation_id})
         try:
-            yield from _Talk(self, settings, Deadline(self.timeout, clock), log, tell).steps()
+            deadline = Deadline(self.timeout, clock)
+            yield from _Talk(self, settings, deadline, log, tell, uploads or UploadMemory(clock)).steps()
         except StackspotError as error:
             log.error("%s (HTTP %d): %s", type(error).__name__, error.status_code, error.message)
             raise
@@ -159,8 +167,13 @@ def _tokens(characters: int) -> int:
 class _Talk:
     """What is said between the gateway and the agent in one turn."""
 
-    def __init__(self, turn: Turn, settings: Settings, deadline: Deadline, log: CallLog, tell: Tell) -> None:
+    def __init__(  # noqa: PLR0917  made in one place
+        self, turn: Turn, settings: Settings, deadline: Deadline, log: CallLog, tell: Tell, uploads: UploadMemory
+    ) -> None:
         self._turn = turn
+        self._uploads = uploads
+        self._files: Sequence[File] = ()
+        self._messages = turn.request.messages
         self._settings = settings
         self._deadline = deadline
         self._log = log
@@ -173,6 +186,7 @@ class _Talk:
     def steps(self) -> Steps[ReplyEvent]:
         """Yield the steps of the turn."""
         answer = Answer(self._turn.request, self._json)
+        yield from self._attach()
         prompt = self._prompt(self._settings.max_prompt_chars)
         try:
             rest = yield from self._ask(prompt, answer)
@@ -188,9 +202,17 @@ class _Talk:
         yield Emit([*rest, Finish(self._reason(answer), self._usage())])
         self._note(answer)
 
+    def _attach(self) -> Generator[Any, Any, None]:
+        """Have the prompt name the files that go along with it."""
+        if found := self._turn.files:
+            found = yield from fetched(found, self._settings, self._deadline)
+            self._files = named(found, self._settings.upload_files)
+            self._messages = shown(self._messages, found, self._files)
+
     def _prompt(self, limit: int) -> str:
         answer_format = self._json.instruction() if self._json else ""
-        prompt = render(self._turn.request, answer_format=answer_format, limit=limit)
+        request = replace(self._turn.request, messages=self._messages)
+        prompt = render(request, answer_format=answer_format, limit=limit)
         if not prompt.strip():  # the agent would refuse it, and not say why
             raise RequestError("messages: the only message has no text.", param="messages")
         return prompt
@@ -222,7 +244,7 @@ class _Talk:
         if hidden:
             patience = min(REPAIR_QUEUE_TIME, settings.queue_timeout)
             settings = replace(settings, max_retries=0, queue_timeout=patience)
-        yield from open_answer(call, settings, self._deadline, self._tell)
+        yield from open_with_files(call, self._files, settings, self._deadline, memory=self._uploads, tell=self._tell)
         self._log.debug(
             "SSE connection open after %.3f s, prompt of %d characters", self._deadline.elapsed(), len(prompt)
         )

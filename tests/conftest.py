@@ -167,6 +167,7 @@ def settings(simulator: Any, one_certificate: Path, monkeypatch: pytest.MonkeyPa
         agent_id=AGENT,
         idm_url=simulator.url,
         inference_url=simulator.url,
+        files_url=simulator.url,
         requests_per_minute=0,
         max_retries=0,
     )

@@ -9,7 +9,7 @@ import pytest
 
 HOUSE = Path(__file__).resolve().parents[1] / "custom_handler"
 FLOORS = [  # from the ground up
-    {"errors", "events", "measures", "parameters", "request", "settings"},
+    {"attachments", "errors", "events", "measures", "parameters", "request", "settings"},
     {"emulation", "stackspot"},
     {"turn"},
     {"call", "replies", "handler"},
@@ -85,6 +85,7 @@ def test_the_network_is_known_to_the_transport_and_the_simulators_server_only(mo
     door = {
         "stackspot/transport.py",
         "stackspot/async_http.py",
+        "stackspot/public_web.py",
         "stackspot/shared_ledger.py",
         "service/jobs/redis_store.py",
         "service/jobs/queue.py",

@@ -46,6 +46,15 @@ class Control:
         self._stand_in.issuer.revoke_all()
         return {}
 
+    def uploads(self) -> list[dict[str, Any]]:
+        """The files that were taken, in their order."""
+        return self._stand_in.uploads.listed()
+
+    def lose_uploads(self) -> dict[str, Any]:
+        """Lose every file, as when they expire."""
+        self._stand_in.uploads.lose()
+        return {}
+
     def settings(self) -> dict[str, Any]:
         """The settings in force."""
         return asdict(self._stand_in.settings)
@@ -56,7 +65,7 @@ class Control:
         return self.settings()
 
     def reset(self) -> dict[str, Any]:
-        """Back to the first settings, without plays, records and counts; issued tokens stay good."""
+        """Back to the first settings, without plays, records and counts; issued tokens and uploads stay good."""
         self._stand_in.settings = self._first_settings
         self._stand_in.plays.clear()
         self._stand_in.recorder.clear()

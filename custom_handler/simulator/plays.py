@@ -2,7 +2,8 @@
 
 A play is a JSON object; `Play` names its fields and `FAULTS` the troubles it can ask for. Plays wait in the
 order they were given, and a request consumes the first that fits: it has the same `at`, and `match` is found
-in its prompt (at the token endpoint: in its client id).
+in its prompt (at the token endpoint: in its client id; at "upload", the permission: in the file's name; at
+"storage": in the path). Where a file is uploaded a play is an HTTP answer, or a fault before one.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ UNSET = Unset.UNSET
 class Play:
     """One scripted answer; times are seconds, `after` counts the pieces sent before the fault strikes."""
 
-    at: Literal["chat", "token"] = "chat"
+    at: Literal["chat", "token", "upload", "storage"] = "chat"
     match: str | None = None
     times: int | None = 1
 
@@ -198,7 +199,7 @@ def _read_chunks(name: str, value: Any) -> tuple[bytes, ...]:
 
 
 READERS: Mapping[str, Callable[[str, Any], Any]] = {
-    "at": _one_of("chat", "token"),
+    "at": _one_of("chat", "token", "upload", "storage"),
     "match": _of_type(str),
     "times": _read_times,
     "status": _of_type(int),

@@ -90,6 +90,12 @@ def answer_plainly(play: Play) -> Iterator[Step]:
     return answer_bytes(status, play.body.encode(errors="replace"), kind, play.headers)
 
 
+def perform_plainly(play: Play) -> Iterator[Step]:
+    """The steps of a play at an endpoint that is no agent: a pause, then a trouble or an HTTP answer."""
+    yield from pause(play.delay_headers)
+    yield from answer_plainly(play) if play.fault is None else TROUBLES[play.fault](play)
+
+
 def pause(seconds: float) -> Iterator[Step]:
     """A pause, when there is anything to wait for."""
     if seconds:

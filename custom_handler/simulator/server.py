@@ -7,6 +7,8 @@ Besides the stand-in's own routes there are those for tests and demos, in JSON a
     DELETE /control/requests                             forget them
     GET    /control/state                                counters
     POST   /control/revoke                               revoke every token
+    GET    /control/uploads                              the files that were taken, without their bytes
+    DELETE /control/uploads                              lose them, as when they expire
     GET    /control/settings
     POST   /control/settings    {"cadence": 0, …}        change some settings
     DELETE /control                                      reset all but the issued tokens
@@ -62,7 +64,7 @@ class Simulator:
 
     @property
     def url(self) -> str:
-        """The base URL to set as STACKSPOT_IDM_URL and STACKSPOT_INFERENCE_URL."""
+        """The base URL to set as STACKSPOT_IDM_URL, STACKSPOT_INFERENCE_URL and STACKSPOT_FILES_URL."""
         return f"http://{self.host}:{self.port}"
 
     async def start(self) -> None:
@@ -119,6 +121,8 @@ class Simulator:
             web.delete("/control/requests", _controlling(lambda _: control.forget_requests())),
             web.get("/control/state", _controlling(lambda _: control.state())),
             web.post("/control/revoke", _controlling(lambda _: control.revoke())),
+            web.get("/control/uploads", _controlling(lambda _: control.uploads())),
+            web.delete("/control/uploads", _controlling(lambda _: control.lose_uploads())),
             web.get("/control/settings", _controlling(lambda _: control.settings())),
             web.post("/control/settings", _controlling(control.configure)),
             web.delete("/control", _controlling(lambda _: control.reset())),

@@ -7,8 +7,8 @@
     GET  /v1/agents                        the account's agents
     POST /v1/chat/completions              the same answers in OpenAI's words, for any key (`openai_face`)
 
-Refusals of a chat come in this order: 401 token, 429 account limit, 404 and 403 agent, 400 body. A play is
-consumed by a request that was not refused; at the token endpoint by one whose form can be read.
+Refusals of a chat come in this order: 401 token, 429 account limit, 404 and 403 agent, 400 body, 404 upload. A play
+is consumed by a request that was not refused; at the token endpoint by one whose form can be read.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from .errors import InvalidRequestError, RefusedError, TokenRefusedError
 from .openai_face import OpenAIScore, read_completion, refuse_completion
 from .plays import UNSET, Play, PlayQueue
 from .record import Record, Recorder, hide_secret
-from .score import Question, Score, answer_plainly, is_plain, pause, perform
+from .score import Question, Score, answer_plainly, is_plain, pause, perform, perform_plainly
 from .steps import HTML, Step, answer_bytes, answer_json
 from .tokens import TokenIssuer, check_client, read_form, token_answer
 from .troubles import TROUBLES
@@ -97,23 +97,29 @@ class StandIn:
 
     def upload_form(self, call: Call) -> Reply:
         """Answer the request for the permission to upload a file."""
+        record = self._remember("upload", call)
         try:
             self._authenticate(call)
-            wanted = read_object(call)
+            record.body = wanted = read_object(call)
+            if (play := self.plays.take("upload", str(wanted.get("file_name")))) is not None:
+                return Reply(perform_plainly(play), record)
             permission = self.uploads.permit(wanted, new_ulid(self._clock()), call.origin)
         except InvalidRequestError as error:
-            return Reply(answer_json(400, error_body("INVALID_REQUEST", str(error), "DATA_INTEGRATION")))
+            return Reply(answer_json(400, error_body("INVALID_REQUEST", str(error), "DATA_INTEGRATION")), record)
         except RefusedError as refused:
-            return Reply(_refuse(refused))
-        return Reply(answer_json(200, permission))
+            return Reply(_refuse(refused), record)
+        return Reply(answer_json(200, permission), record)
 
     def upload(self, call: Call) -> Reply:
         """Take a file, as the storage behind the upload form does."""
+        record = self._remember("storage", call)
+        if (play := self.plays.take("storage", call.path)) is not None:
+            return Reply(perform_plainly(play), record)
         try:
             self.uploads.store(call)
         except RefusedError as refused:
-            return Reply(_refuse(refused))
-        return Reply(answer_plainly(Play(status=204)))
+            return Reply(_refuse(refused), record)
+        return Reply(answer_plainly(Play(status=204)), record)
 
     def agents(self, call: Call) -> Reply:
         """List the account's agents."""
@@ -198,6 +204,8 @@ class StandIn:
             check_chat(body)
         except InvalidRequestError as error:
             raise RefusedError(400, error_body("INFERENCE_4000_INVALID_REQUEST", str(error))) from None
+        if missing := self.uploads.missing(body.get("upload_ids", ())):
+            raise RefusedError(404, error_body("UPLOAD_NOT_FOUND", f"Upload {missing[0]} not found.", "NOT_FOUND"))
         tokens = count_tokens(record.prompt)
         if tokens > self.settings.token_limit:
             raise RefusedError(400, prompt_too_long(self.settings.token_limit, tokens))

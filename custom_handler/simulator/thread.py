@@ -78,6 +78,15 @@ class SimulatorThread:
         """Revoke every issued token."""
         self._call(self._simulator.control.revoke)
 
+    def uploads(self) -> list[dict[str, Any]]:
+        """The files that were taken, as GET /control/uploads gives them."""
+        files: list[dict[str, Any]] = self._call(self._simulator.control.uploads)
+        return files
+
+    def lose_uploads(self) -> None:
+        """Lose every file, as when they expire."""
+        self._call(self._simulator.control.lose_uploads)
+
     def reset(self) -> None:
         """Back to the first settings, without plays, records and counts."""
         self._call(self._simulator.control.reset)

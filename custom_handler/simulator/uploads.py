@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 from dataclasses import dataclass
 from email.parser import BytesParser
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from .errors import InvalidRequestError, RefusedError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from email.message import MIMEPart
 
     from .calls import Call
@@ -26,6 +27,16 @@ class StoredFile:
     name: str
     content_type: str
     data: bytes
+
+    def told(self, upload_id: str) -> dict[str, Any]:
+        """What can be said of it in JSON."""
+        return {
+            "id": upload_id,
+            "name": self.name,
+            "content_type": self.content_type,
+            "size": len(self.data),
+            "sha256": hashlib.sha256(self.data).hexdigest(),
+        }
 
 
 class Uploads:
@@ -70,6 +81,19 @@ class Uploads:
         if len(data) > LARGEST_FILE:
             raise RefusedError(400, "EntityTooLarge")
         self.files[upload_id] = StoredFile(file.get_filename() or "", file.get_content_type(), data)
+
+    def missing(self, wanted: Iterable[object]) -> list[str]:
+        """Those of the ids in a chat request under which no file was taken."""
+        return [str(upload_id) for upload_id in wanted if upload_id not in self.files]
+
+    def listed(self) -> list[dict[str, Any]]:
+        """What was taken, in its order."""
+        return [file.told(upload_id) for upload_id, file in self.files.items()]
+
+    def lose(self) -> None:
+        """Lose every file and every permission."""
+        self.files.clear()
+        self._forms.clear()
 
 
 def _read_parts(call: Call) -> list[MIMEPart]:

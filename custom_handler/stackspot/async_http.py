@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import io
 import ssl
 import urllib.request
 from collections.abc import Mapping
@@ -17,6 +18,7 @@ import aiohttp
 import httpx
 
 BUFFER = 64 * 1024  # aiohttp stops reading at the double of it
+WHOLE = 1024 * 1024
 KEEPALIVE = 30.0  # gateways commonly close a connection that was idle for 60 s
 
 _ERRORS: tuple[tuple[type[Exception], type[httpx.RequestError]], ...] = (  # the first that fits
@@ -42,8 +44,9 @@ class AsyncHttp:
         """Send a request, and return its answer once the head is there; raises httpx's errors."""
         try:
             limits = aiohttp.ClientTimeout(total=None, sock_connect=timeout.connect, sock_read=timeout.read)
+            body = io.BytesIO(content) if len(content) > WHOLE else content  # aiohttp warns of more in one write
             answer = await self._session.post(
-                url, data=content, headers=headers, timeout=limits, proxy=self._proxy(url), allow_redirects=False
+                url, data=body, headers=headers, timeout=limits, proxy=self._proxy(url), allow_redirects=False
             )
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise _as_httpx(error, url, timeout) from error

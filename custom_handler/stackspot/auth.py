@@ -31,10 +31,11 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A bearer token and the number of seconds that it lives from the moment it was given."""
+    """A bearer token, the number of seconds that it lives from the moment it was given, and whose it is."""
 
     value: str = field(repr=False)
     lifetime: float
+    account: str = ""
 
 
 def token_url(settings: Settings) -> str:
@@ -69,7 +70,7 @@ def read_token(status: int, answer: object, settings: Settings) -> Token:
         raise IdentityUnavailable(
             f"The identity service gave no token (HTTP {status}): try again, and check STACKSPOT_IDM_URL if it stays so."
         )
-    return Token(answer["access_token"], _lifetime(answer))
+    return Token(answer["access_token"], _lifetime(answer), f"{settings.realm}/{settings.client_id}")
 
 
 def _lifetime(answer: Mapping[str, Any]) -> float:

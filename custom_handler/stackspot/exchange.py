@@ -9,10 +9,9 @@ NeedToken ──▶ NeedSlot ──▶ Send ──▶ 200 ──▶ Read … Rea
 
 from __future__ import annotations
 
-import itertools
 import json
 import random
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeAlias, TypeVar
 
@@ -26,6 +25,7 @@ from .frames import refusal, retry_after, used_up
 BACKOFF = 0.5
 
 Event = TypeVar("Event")
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,15 +61,50 @@ class Sleep:
 
 
 @dataclass(frozen=True, slots=True)
+class Peer:
+    """Who is asked, as errors call it, and what to check where it cannot be reached."""
+
+    name: str
+    check: str
+
+
+AGENT = Peer("agent", "STACKSPOT_INFERENCE_URL")
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """A form with a file, which is its last field, named `file`."""
+
+    fields: Mapping[str, str] = field(repr=False)
+    file_name: str = field(repr=False)
+    content_type: str
+    data: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Send:
     """Answered with a Head; the answer's body, if it is a good one, is then read by Read.
 
-    `timeout` is the number of seconds without a sign of life after which the agent is given up.
+    `timeout` is the number of seconds without a sign of life after which `peer` is given up.
     """
 
     url: str
     headers: Mapping[str, str] = field(repr=False)
-    content: bytes = field(repr=False)
+    content: bytes | Form = field(repr=False)
+    timeout: float
+    peer: Peer = AGENT
+
+
+@dataclass(frozen=True, slots=True)
+class Fetch:
+    """Answered with the bytes at an https address of the public internet, or with RequestError, which names `where`.
+
+    `most` is how many bytes there may be, `timeout` how many seconds it may take.
+    """
+
+    url: str = field(repr=False)
+    where: str
+    most: int
     timeout: float
 
 
@@ -107,9 +142,10 @@ class AgentCall:
     agent_id: str
     prompt: str = field(repr=False)
     correlation_id: str
+    upload_ids: tuple[str, ...] = ()
 
 
-Step: TypeAlias = NeedToken | NeedSlot | Throttled | Sleep | Send | Read | Emit[Event]
+Step: TypeAlias = NeedToken | NeedSlot | Throttled | Sleep | Fetch | Send | Read | Emit[Event]
 Steps: TypeAlias = Generator[Step[Event], Any, None]
 
 
@@ -117,22 +153,34 @@ def open_answer(
     call: AgentCall, settings: Settings, deadline: Deadline, tell: Tell = nobody
 ) -> Generator[Step[Any], Any, None]:
     """Go to the point where the answer can be read, in several attempts where that may help and there is time for it."""
+    yield from retried(lambda first: _attempt(call, settings, deadline, first=first), settings, deadline, tell)
+
+
+def retried(
+    attempt: Callable[[bool], Generator[Step[Any], Any, Result]],
+    settings: Settings,
+    deadline: Deadline,
+    tell: Tell = nobody,
+    *,
+    spoken: bool = False,
+) -> Generator[Step[Any], Any, Result]:
+    """Make attempts, told whether they are the first, until one succeeds or another would not help or come in time."""
     failure: AgentError | None = None
-    for attempt in itertools.count():
+    number = 0
+    while True:
         try:
-            yield from _attempt(call, settings, deadline, first=not attempt)
+            return (yield from attempt(not number))
         except QueueFull as full:
             raise _longer(failure, full) from None
         except AgentError as error:
             failure = error
-        else:
-            return
-        delay = _delay(failure, attempt)
-        if not failure.retryable or attempt >= settings.max_retries or delay >= deadline.left():
+        delay = _delay(failure, number)
+        if not failure.retryable or number >= settings.max_retries or delay >= deadline.left(spoken=spoken):
             raise failure
         tell(Retried(type(failure).__name__))
         if delay:
             yield Sleep(delay)
+        number += 1
 
 
 def _longer(failure: AgentError | None, full: QueueFull) -> AgentError:
@@ -179,16 +227,18 @@ def _send(
 
 
 def _request(call: AgentCall, settings: Settings, token: Token, timeout: float) -> Send:
-    """Build the request with the four fields of every call (contract, section 2).
+    """Build the request with the four fields of every call, and one for files (contract, section 2).
 
     It always asks for a stream: the platform's gateway drops a call that does not at 120 seconds.
     """
-    body = {
+    body: dict[str, object] = {
         "streaming": True,
         "user_prompt": call.prompt,
         "stackspot_knowledge": False,
         "return_ks_in_response": False,
     }
+    if call.upload_ids:
+        body["upload_ids"] = call.upload_ids
     headers = {
         "authorization": f"Bearer {token.value}",
         "content-type": "application/json",

@@ -23,6 +23,7 @@ from ..errors import (
     RateLimited,
     StackspotError,
     TokenRefused,
+    UploadUnknown,
 )
 from ..events import AgentEnd, AgentEvent, Text, Usage
 from .sse import SseDecoder
@@ -36,6 +37,7 @@ _BY_STATUS: Mapping[int, tuple[type[StackspotError], str]] = {
     408: (AgentTimeout, "The platform's gateway gave the agent up{said}: try again, or ask for less at once."),
     413: (PromptTooLong, "The conversation is too long for the agent{said}. Shorten it."),
 }
+_UPLOAD = re.compile(r"\bupload", re.IGNORECASE)
 _LIMITS = re.compile(r"limit of (\d+) tokens.*?resulted in (\d+) tokens", re.DOTALL)
 
 logger = logging.getLogger(__name__)
@@ -205,6 +207,8 @@ def refusal(status: int, body: object, headers: Mapping[str, str]) -> StackspotE
             limit=limit,
             actual=actual,
         )
+    if status in {400, 404, 410, 422} and _UPLOAD.search(details):
+        return UploadUnknown(f"The agent does not know a file that was uploaded for it{said}: send the request again.")
     return _by_status(status, said, retry_after(headers))
 
 

@@ -10,7 +10,7 @@ import ssl
 import sys
 import time
 import weakref
-from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 import httpx
@@ -27,9 +27,26 @@ from ..measures import Tell, nobody
 from ..settings import Settings
 from .async_http import Answer, AsyncHttp
 from .auth import Credentials, Token, TokenStore, read_token, token_form, token_url
-from .exchange import Emit, Head, NeedSlot, NeedToken, Read, Send, Sleep, Step, Steps, Throttled
+from .exchange import (
+    AGENT,
+    Emit,
+    Fetch,
+    Form,
+    Head,
+    NeedSlot,
+    NeedToken,
+    Peer,
+    Read,
+    Send,
+    Sleep,
+    Step,
+    Steps,
+    Throttled,
+)
 from .ledger import Ledger, LocalLedger
 from .limiter import Limiter, Place
+from .public_web import PublicWeb, late
+from .uploads import UploadMemory
 
 if sys.version_info >= (3, 11):
     from asyncio import timeout as time_limit
@@ -56,6 +73,8 @@ class Transport:
         self._limits = httpx.Limits(max_connections=None, max_keepalive_connections=100, keepalive_expiry=60.0)
         self.tokens = TokenStore(Credentials(settings, self._ask_token, reread).fetch, tell)
         self._limiter = Limiter(settings, _ledger(settings), tell)
+        self._web = PublicWeb(self._tls)
+        self.uploads = UploadMemory()
         self._forget()
         _after_fork(self._forget_all)
 
@@ -68,13 +87,14 @@ class Transport:
         self._forget()
         self.tokens.forget()
         self._limiter.forget()
+        self.uploads.renew()
 
     def drive(self, steps: Steps[Event]) -> Iterator[Sequence[Event]]:
         """Carry out the steps, blocking; yields the events that arrive together. Closing the iterator hangs up."""
         if self._client is None:
             self._client = httpx.Client(verify=self._tls, limits=self._limits)
             weakref.finalize(self, self._client.close)
-        line = _Line(self._client, self.tokens, Place(self._limiter))
+        line = _Line(self._client, self.tokens, Place(self._limiter), self._web)
         try:
             step = _advance(steps, None)
             while step is not None:
@@ -88,7 +108,7 @@ class Transport:
 
     async def adrive(self, steps: Steps[Event]) -> AsyncGenerator[Sequence[Event], None]:
         """Carry out the steps on the running loop; the async twin of `drive`."""
-        line = _AsyncLine(await self._aclient(), self.tokens, Place(self._limiter))
+        line = _AsyncLine(await self._aclient(), self.tokens, Place(self._limiter), self._web)
         events: list[Event] = []
         try:
             step = _advance(steps, None)
@@ -178,10 +198,11 @@ def _ledger(settings: Settings) -> Ledger:
 class _Line:
     """The connection of one exchange, blocking."""
 
-    def __init__(self, client: httpx.Client, tokens: TokenStore, place: Place) -> None:
+    def __init__(self, client: httpx.Client, tokens: TokenStore, place: Place, web: PublicWeb) -> None:
         self._client = client
         self._tokens = tokens
         self._place = place
+        self._web = web
         self._answer: httpx.Response | None = None
 
     def perform(self, step: Step[Any]) -> object:
@@ -196,6 +217,8 @@ class _Line:
                     self._place.throttle(seconds)
                 case Sleep(seconds):
                     time.sleep(seconds)
+                case Fetch():
+                    return self._web.request(step).result(step.timeout)
                 case Send():
                     return self._send(step)
                 case Read():
@@ -207,9 +230,8 @@ class _Line:
     def _send(self, step: Send) -> Head:
         until = time.monotonic() + step.timeout
         self._close()
-        request = self._client.build_request(
-            "POST", step.url, headers=step.headers, content=step.content, timeout=_timeout(step)
-        )
+        headers, content = _encoded(step)
+        request = self._client.build_request("POST", step.url, headers=headers, content=content, timeout=_timeout(step))
         self._answer = answer = self._client.send(request, stream=True)
         self._chunks = answer.iter_bytes()
         return _head(answer, b"" if answer.status_code == 200 else _whole(self._chunks, until))
@@ -226,10 +248,11 @@ class _Line:
 class _AsyncLine:
     """The connection of one exchange on the running loop; the async twin of `_Line`."""
 
-    def __init__(self, client: AsyncHttp, tokens: TokenStore, place: Place) -> None:
+    def __init__(self, client: AsyncHttp, tokens: TokenStore, place: Place, web: PublicWeb) -> None:
         self._client = client
         self._tokens = tokens
         self._place = place
+        self._web = web
         self._answer: Answer | None = None
 
     async def perform(self, step: Step[Any]) -> object:
@@ -245,6 +268,9 @@ class _AsyncLine:
                     self._place.throttle(seconds)
                 case Sleep(seconds):
                     await asyncio.sleep(seconds)
+                case Fetch():
+                    async with time_limit(step.timeout):
+                        return await asyncio.wrap_future(self._web.request(step))
                 case Send(timeout=timeout):
                     async with time_limit(timeout):  # any byte starts the client's own limit again
                         return await self._send(step)
@@ -261,7 +287,7 @@ class _AsyncLine:
 
     async def _send(self, step: Send) -> Head:
         await self._close()
-        self._answer = answer = await self._client.post(step.url, step.headers, step.content, _timeout(step))
+        self._answer = answer = await self._client.post(step.url, *_encoded(step), _timeout(step))
         return Head(answer.status, answer.headers, b"" if answer.status == 200 else await _awhole(answer))
 
     async def _close(self) -> None:
@@ -290,6 +316,16 @@ def _timeout(step: Send) -> httpx.Timeout:
     return httpx.Timeout(step.timeout, connect=min(CONNECT_TIMEOUT, step.timeout), pool=None)
 
 
+def _encoded(step: Send) -> tuple[Mapping[str, str], bytes]:
+    """Return the headers and the body of a request; a form is encoded as browsers do, its file last."""
+    form = step.content
+    if not isinstance(form, Form):
+        return step.headers, form
+    file = form.file_name, form.data, form.content_type
+    request = httpx.Request("POST", step.url, data=dict(form.fields), files={"file": file})
+    return {**step.headers, "content-type": request.headers["content-type"]}, request.read()
+
+
 def _head(answer: httpx.Response, body: bytes) -> Head:
     return Head(answer.status_code, {name.lower(): value for name, value in answer.headers.items()}, body)
 
@@ -316,22 +352,25 @@ def _told(error: Exception, step: Step[Any]) -> StackspotError:
         return error
     if isinstance(step, NeedToken):
         return IdentityUnavailable(f"The identity service gave no token within {step.patience:.1f} s: try again.")
+    if isinstance(step, Fetch):
+        return late(step)
+    peer = step.peer if isinstance(step, Send) else AGENT
     if isinstance(step, Read | Send) and isinstance(error, _TIMEOUTS):
-        return _silent(step.timeout)
+        return _silent(step.timeout, peer)
     if isinstance(error, httpx.TimeoutException) and not isinstance(error, httpx.ConnectTimeout):
-        return _silent(error.request.extensions["timeout"]["read"])
+        return _silent(error.request.extensions["timeout"]["read"], peer)
     if isinstance(step, Send):
         unreachable = AgentUnreachable(
-            f"The agent cannot be reached: {_reason(error, step.url)}. Check STACKSPOT_INFERENCE_URL and the proxy."
+            f"The {peer.name} cannot be reached: {_reason(error, step.url)}. Check {peer.check} and the proxy."
         )
         unreachable.retryable = not _refused_by_proxy(error)
         return unreachable
     return AgentFailed(f"The connection to the agent broke within its answer ({type(error).__name__}): try again.")
 
 
-def _silent(seconds: float) -> AgentTimeout:
+def _silent(seconds: float, peer: Peer) -> AgentTimeout:
     return AgentTimeout(
-        f"The agent sent nothing for {max(0.1, round(seconds, 1)):g} s: try again, or ask for less at once."
+        f"The {peer.name} sent nothing for {max(0.1, round(seconds, 1)):g} s: try again, or ask for less at once."
     )
 
 

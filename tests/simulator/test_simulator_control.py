@@ -13,7 +13,7 @@ AGENT = "01K00000000000000000000000"
 
 
 async def test_a_chat_is_recorded_without_its_credential(service):
-    await service.ask("Bom dia", upload_ids=["a"])
+    await service.ask("Bom dia", deep_search_ks=False)
     await asyncio.sleep(0)
     record = (await service.requests(at="chat"))[-1]
     token = service.client.headers["Authorization"].split()[1]
@@ -22,7 +22,7 @@ async def test_a_chat_is_recorded_without_its_credential(service):
         "streaming": True,
         "stackspot_knowledge": False,
         "return_ks_in_response": False,
-        "upload_ids": ["a"],
+        "deep_search_ks": False,
     }
     assert record["headers"]["authorization"].startswith("Bearer sha256:")
     assert token not in str(record)

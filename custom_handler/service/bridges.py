@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ..errors import RequestError
@@ -15,6 +15,60 @@ def with_choice(kwargs: dict[str, Any]) -> dict[str, Any]:
     if not isinstance(choice, Mapping) or choice.get("type") != "allowed_tools":
         return kwargs
     return {**kwargs, "tool_choice": {"function": {}, **choice}}
+
+
+def with_documents(kwargs: dict[str, Any]) -> dict[str, Any]:
+    """Have a call's documents and search results pass the bridge of /v1/messages as text; it would drop them.
+
+    It keeps what comes as base64 or by an address, without its title: that becomes a text before it.
+    """
+    messages = kwargs.get("messages")
+    if not isinstance(messages, Sequence) or isinstance(messages, str):
+        return kwargs
+    return {**kwargs, "messages": [_with_texts(message) for message in messages]}
+
+
+def _with_texts(message: Any) -> Any:
+    content = message.get("content") if isinstance(message, Mapping) else None
+    return {**message, "content": list(_passing(content))} if isinstance(content, list) else message
+
+
+def _passing(blocks: Sequence[Any]) -> Iterator[Any]:
+    for block in blocks:
+        match block:
+            case {"type": "tool_result"}:
+                yield _with_texts(block)
+            case {"type": "document", "source": {"type": "text", "data": str(text)}}:
+                yield _text(_head("document", block), text)
+            case {"type": "document", "source": {"type": "content", "content": str(text)}}:
+                yield _text(_head("document", block), text)
+            case {"type": "document", "source": {"type": "content", "content": list(parts)}}:
+                yield _text(_head("document", block))
+                yield from _passing(parts)
+            case {"type": "document", "source": {"type": "file"}}:
+                yield _text(_head("document", block), "not shown: this proxy keeps no files")
+            case {"type": "document", "title": str() as title} if title:
+                yield _text(_head("document", block))
+                yield block
+            case {"type": "search_result", "content": list(parts)}:
+                yield _text(_head("search result", block))
+                yield from _passing(parts)
+            case _:
+                yield block
+
+
+def _head(kind: str, block: Mapping[str, Any]) -> str:
+    """Say what follows: its title, and what the client says of it or where it is from."""
+    said = [
+        f"[{kind}{f' {title}' if (title := block.get('title')) else ''}]",
+        block.get("context"),
+        block.get("source"),
+    ]
+    return "\n".join(line for line in said if isinstance(line, str) and line)
+
+
+def _text(*paragraphs: str) -> dict[str, str]:
+    return {"type": "text", "text": "\n".join(paragraphs)}
 
 
 def require_history(kwargs: Mapping[str, Any]) -> None:

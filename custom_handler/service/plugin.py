@@ -17,7 +17,7 @@ from ..measures import Listeners
 from ..replies import PROVIDER
 from ..settings import Settings
 from .bodies import check_types
-from .bridges import require_history, with_choice
+from .bridges import require_history, with_choice, with_documents
 from .checks import check_at_start, check_models
 from .config import Deployment, callbacks, deployments
 from .error_bodies import ErrorBodies
@@ -87,6 +87,8 @@ class Plugin(Observer):
             await require_key(provider, kwargs)
             return None
         uncached = {**kwargs, "caching": False}
+        if call_type == CallTypes.anthropic_messages:
+            return with_documents(uncached)
         if call_type != CallTypes.acompletion:
             return uncached
         require_history(kwargs)

@@ -95,7 +95,25 @@ def _line(payload: Mapping[str, Any], kwargs: Mapping[str, Any], *, content: boo
         else 200,
         "error_class": (error.get("error_class") or "Exception") if failed else None,
     }
-    return line | ({"messages": payload.get("messages"), "response": payload.get("response")} if content else {})
+    if not content:
+        return line
+    return line | {"messages": _without_files(payload.get("messages")), "response": payload.get("response")}
+
+
+def _without_files(value: Any) -> Any:
+    """Leave files in base64 out of messages; LiteLLM does so with data URIs only."""
+    if isinstance(value, list):
+        return [_without_files(item) for item in value]
+    if not isinstance(value, Mapping):
+        return value
+    held = "data" if value.get("type") == "base64" else "file_data"
+    return {name: _size(item) if name == held else _without_files(item) for name, item in value.items()}
+
+
+def _size(item: Any) -> Any:
+    if not isinstance(item, str) or "[base64_data truncated" in item[:LONGEST_NAME]:
+        return item
+    return f"[{len(item)} characters left out]"
 
 
 def _refusal(request: Mapping[str, Any], error_class: str, status: object, route: str | None) -> Line:

@@ -196,21 +196,30 @@ def named(found: Sequence[Enclosure], most: int) -> tuple[File, ...]:
 
 def _kind(enclosure: Enclosure) -> Kind:
     """Tell what a file is by how it begins, an office file by what the client says, and anything else as text or not at all."""
-    data, declared, name = enclosure.data, enclosure.declared.lower(), enclosure.name.lower()
-    for begin, kind in _SIGNED:
-        if data.startswith(begin):
-            return kind
+    kind = _signed(enclosure.data) or _office(enclosure) or _text(enclosure)
+    if kind is None:
+        raise _refused(enclosure.where, f"the file is of no type that can be uploaded: {KNOWN}")
+    return kind
+
+
+def _signed(data: bytes) -> Kind | None:
     if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
         return _WEBP
-    for begin, kinds in _OFFICE.items():
-        if data.startswith(begin):
-            for kind in kinds:
-                if declared == kind.content_type or name.endswith(f".{kind.extension}"):
-                    return kind
-    if not declared.startswith(_NO_TEXT) and _is_text(data):
-        content_type = declared if declared.startswith("text/") or declared in _TEXTS else "text/plain"
-        return Kind(content_type, _TEXTS.get(content_type, "txt"))
-    raise _refused(enclosure.where, f"the file is of no type that can be uploaded: {KNOWN}")
+    return next((kind for begin, kind in _SIGNED if data.startswith(begin)), None)
+
+
+def _office(enclosure: Enclosure) -> Kind | None:
+    kinds = (kind for begin, kinds in _OFFICE.items() if enclosure.data.startswith(begin) for kind in kinds)
+    declared, name = enclosure.declared.lower(), enclosure.name.lower()
+    return next((kind for kind in kinds if declared == kind.content_type or name.endswith(f".{kind.extension}")), None)
+
+
+def _text(enclosure: Enclosure) -> Kind | None:
+    declared = enclosure.declared.lower()
+    if declared.startswith(_NO_TEXT) or enclosure.data.startswith(tuple(_OFFICE)) or not _is_text(enclosure.data):
+        return None
+    content_type = declared if declared.startswith("text/") or declared in _TEXTS else "text/plain"
+    return Kind(content_type, _TEXTS.get(content_type, "txt"))
 
 
 def _is_text(data: bytes) -> bool:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import json
-import logging
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
-import litellm
 import pytest
 
 from custom_handler import StackspotLLM
@@ -89,3 +87,222 @@ def test_the_permission_is_asked_with_the_token_and_the_storage_without(uploader
     assert permission["body"] == {"file_name": "image-1.png", "target_type": "CONTEXT", "expiration": 600}
     assert "authorization" not in storage["headers"]
     assert simulator.state()["chat_requests"] == 1
+
+
+def test_the_same_file_is_uploaded_once_for_all_turns_of_a_conversation(
+    ask: Callable[..., Any], uploader: StackspotLLM, simulator: Any
+):
+    history = [*QUESTION, {"role": "assistant", "content": "Um gato."}, user(text("De que cor?"))]
+    for messages in (
+        QUESTION,
+        history,
+        [*history, {"role": "assistant", "content": "Preto."}, user(image(), text("E este?"))],
+    ):
+        ask(uploader, messages)
+    assert (count(simulator, "upload"), count(simulator, "storage"), count(simulator, "chat")) == (2, 2, 3)
+    first, second, third = (chat["body"]["upload_ids"] for chat in simulator.requests("chat"))
+    assert first == second == third
+    assert simulator.requests("chat")[2]["prompt"].count("[image image-1.png: attached]") == 2
+
+
+def test_a_file_that_has_changed_is_another_file(uploader: StackspotLLM, simulator: Any):
+    for data in (PDF, PDF + b"2"):
+        uploader.completion("stackspot-chat", [user(pdf(data))])
+    assert [file["sha256"] for file in simulator.uploads()] == [sha(PDF), sha(PDF + b"2")]
+
+
+def test_with_uploads_off_the_agent_is_told_the_names_only(ask: Callable[..., Any], provider: Any, simulator: Any):
+    ask(provider, QUESTION)
+    (chat,) = simulator.requests("chat")
+    assert chat["prompt"].endswith(
+        "[image: not shown, this model reads text only]\n[file relatório.pdf: not shown, this model reads text only]"
+    )
+    assert "upload_ids" not in chat["body"]
+    assert count(simulator, "upload") == 0
+
+
+def test_a_result_of_a_tool_may_hold_an_image(uploader: StackspotLLM, simulator: Any):
+    call = {"id": "c1", "type": "function", "function": {"name": "screenshot", "arguments": "{}"}}
+    messages = [
+        user(text("Mostre")),
+        {"role": "assistant", "content": None, "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "c1", "content": [image()]},
+    ]
+    uploader.completion("stackspot-chat", messages)
+    assert (
+        "[tool result id=c1 name=screenshot]\n[image image-1.png: attached]" in simulator.requests("chat")[0]["prompt"]
+    )
+    assert len(simulator.uploads()) == 1
+
+
+def test_a_repair_round_has_the_same_files(
+    ask: Callable[..., Any], uploader: StackspotLLM, simulator: Any, weather: Any, block: Any
+):
+    simulator.script({"text": BROKEN}, {"text": block(city="Recife")})
+    assert ask(uploader, QUESTION, **weather).finish == "tool_calls"
+    first, second = (chat["body"]["upload_ids"] for chat in simulator.requests("chat"))
+    assert first == second
+    assert count(simulator, "upload") == 2
+
+
+def test_a_prompt_that_was_too_long_is_asked_again_with_the_same_files(uploader: StackspotLLM, simulator: Any):
+    details = "Input tokens exceed the configured limit of 1000 tokens. Your messages resulted in 1100 tokens."
+    simulator.script({"status": 400, "body": {"details": details}}, {"text": "Sim."})
+    history = [user(text("a" * 3000)), {"role": "assistant", "content": "b"}, *QUESTION]
+    uploader.completion("stackspot-chat", history)
+    first, second = simulator.requests("chat")
+    assert first["body"]["upload_ids"] == second["body"]["upload_ids"]
+    assert len(second["prompt"]) < len(first["prompt"])
+    assert count(simulator, "upload") == 2
+
+
+def test_uploads_that_the_agent_has_lost_are_made_once_more(
+    ask: Callable[..., Any], uploader: StackspotLLM, simulator: Any
+):
+    ask(uploader, QUESTION)
+    simulator.lose_uploads()
+    ask(uploader, QUESTION)
+    assert [chat["status"] for chat in simulator.requests("chat")] == [200, 404, 200]
+    assert [file["sha256"] for file in simulator.uploads()] == [sha(PNG), sha(PDF)]
+
+
+def test_an_agent_that_knows_no_upload_at_all_is_asked_twice(
+    ask: Callable[..., Any], uploader: StackspotLLM, simulator: Any
+):
+    simulator.script({"times": 2, "status": 404, "body": {"code": "X_NOT_FOUND", "details": "Upload 1 not found"}})
+    with pytest.raises(Exception, match="does not know a file that was uploaded for it") as raised:
+        ask(uploader, QUESTION)
+    assert raised.value.status_code == 502
+    assert count(simulator, "chat") == 2
+
+
+REFUSED = {"status": 403, "body": {"code": "FORBIDDEN"}}
+FAULTS: list[tuple[str, list[dict[str, Any]], tuple[int, int], str]] = [
+    ("a permission that is refused", [{"at": "upload", **REFUSED}], (1, 403), "STACKSPOT_UPLOADS=false"),
+    ("a token that is refused once", [{"at": "upload", "status": 401}], (2, 200), ""),
+    ("a token that is refused twice", [{"at": "upload", "status": 401, "times": 2}], (2, 502), "refuses a fresh token"),
+    ("a service that fails once", [{"at": "upload", "status": 503}], (2, 200), ""),
+    (
+        "a service that fails always",
+        [{"at": "upload", "status": 503, "times": 3}],
+        (3, 502),
+        "file service failed with HTTP 503",
+    ),
+    ("too many permissions", [{"at": "upload", "status": 429}], (2, 200), ""),
+    ("a name that is refused", [{"at": "upload", "status": 422}], (1, 400), "refuses this file with HTTP 422"),
+    (
+        "a permission that is none",
+        [{"at": "upload", "body": {"id": "1"}}],
+        (1, 502),
+        "no permission that can be read",
+    ),
+    (
+        "a service that hangs up",
+        [{"at": "upload", "fault": "reset_before", "times": 3}],
+        (3, 503),
+        "The file service cannot be reached",
+    ),
+    ("a form that has expired", [{"at": "storage", "status": 403}], (2, 200), ""),
+    ("a storage that fails once", [{"at": "storage", "status": 500}], (2, 200), ""),
+    (
+        "a storage that fails always",
+        [{"at": "storage", "status": 500, "times": 3}],
+        (3, 502),
+        "file storage failed with HTTP 500",
+    ),
+    ("a storage that refuses", [{"at": "storage", "status": 400}], (1, 502), "file storage failed with HTTP 400"),
+    (
+        "a storage that is closed",
+        [{"at": "storage", "fault": "close_before", "times": 3}],
+        (3, 503),
+        "The file storage cannot be reached",
+    ),
+    (
+        "a file that is too large there",
+        [{"at": "storage", "status": 400, "body": "EntityTooLarge"}],
+        (1, 400),
+        "send a smaller one",
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("plays", "outcome", "says"), [fault[1:] for fault in FAULTS], ids=[fault[0] for fault in FAULTS]
+)
+@pytest.mark.parametrize("name", ["completion", "acompletion"])
+def test_a_fault_of_the_file_service_is_survived_or_told(
+    plays: Any, outcome: tuple[int, int], says: str, name: str, entries: Any, uploader: StackspotLLM, simulator: Any
+):
+    simulator.script(*plays)
+    try:
+        entries[name](uploader, [user(text("Oi"), image())])
+        status, message = 200, ""
+    except Exception as error:  # noqa: BLE001  it is looked at below
+        status, message = getattr(error, "status_code", 0), str(error)
+    assert (count(simulator, "upload"), status) == outcome
+    assert says in message
+    assert count(simulator, "chat") == (status == 200)
+
+
+def test_a_storage_that_is_slow_ends_with_the_calls_own_deadline(
+    ask: Callable[..., Any], uploader: Any, simulator: Any
+):
+    simulator.script({"at": "storage", "fault": "hang_headers", "times": 3})
+    with pytest.raises(Exception, match=r"The file storage sent nothing for 0\.\d s") as raised:
+        ask(uploader, [user(image())], timeout=0.4)
+    assert raised.value.status_code == 504
+    assert count(simulator, "chat") == 0
+
+
+def test_uploads_take_nothing_of_the_minutes_budget(generous: Any, simulator: Any):
+    uploader = StackspotLLM(replace(generous, requests_per_minute=1, queue_timeout=0.1))
+    uploader.completion("stackspot-chat", [user(image(), pdf())])
+    assert (count(simulator, "storage"), count(simulator, "chat")) == (2, 1)
+
+
+def test_neither_a_name_nor_a_byte_of_a_file_is_logged(
+    ask: Callable[..., Any], uploader: StackspotLLM, simulator: Any, caplog: pytest.LogCaptureFixture
+):
+    caplog.set_level("DEBUG")
+    ask(uploader, QUESTION)
+    simulator.lose_uploads()
+    simulator.script({"match": "relat", "at": "upload", "status": 422})
+    with pytest.raises(Exception, match="refuses this file with HTTP 422") as raised:
+        ask(uploader, QUESTION)
+    assert "relatório" not in str(raised.value)
+    ours = "".join(record.getMessage() for record in caplog.records if record.name.startswith("custom_handler"))
+    assert "Uploaded application/pdf of" in ours
+    for secret in ("relatório", "segredo", uri()[30:60], "x-amz"):
+        assert secret not in ours
+
+
+def test_a_question_that_is_refused_uploads_nothing(uploader: StackspotLLM, simulator: Any):
+    with pytest.raises(Exception, match="of no type that can be uploaded"):
+        uploader.completion("stackspot-chat", [user(image(), image(b"MZ\x90\x00", "image/png"))])
+    assert count(simulator, "upload") == 0
+
+
+@pytest.mark.parametrize(
+    "url", ["https://169.254.169.254/latest/meta-data", "https://localhost/", "https://[::1]/a.png"]
+)
+def test_an_address_in_a_private_network_is_a_400(ask: Callable[..., Any], generous: Any, simulator: Any, url: str):
+    part = {"type": "image_url", "image_url": {"url": url}}
+    with pytest.raises(Exception, match="no address in the public internet") as raised:
+        ask(StackspotLLM(replace(generous, upload_urls=True)), [user(text("Veja"), part)])
+    assert (raised.value.status_code, raised.value.param) == (400, "messages[0].content[1]")
+    assert count(simulator, "chat") == count(simulator, "upload") == 0
+
+
+def test_an_address_is_a_placeholder_where_addresses_are_not_fetched(uploader: StackspotLLM, simulator: Any):
+    uploader.completion(
+        "stackspot-chat", [user({"type": "image_url", "image_url": {"url": "https://a.example/b.png"}})]
+    )
+    assert simulator.requests("chat")[0]["prompt"] == "[image: not shown, this model reads text only]"
+
+
+def test_callers_who_send_one_file_at_the_same_time_all_get_their_answer(uploader: StackspotLLM, simulator: Any):
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(lambda _: uploader.completion("stackspot-chat", QUESTION), range(6)))
+    known = {file["id"]: file["sha256"] for file in simulator.uploads()}
+    told = [[known[one] for one in chat["body"]["upload_ids"]] for chat in simulator.requests("chat")]
+    assert told == [[sha(PNG), sha(PDF)]] * 6

@@ -32,7 +32,7 @@ def is_public(text: str) -> bool:
     if isinstance(address, ipaddress.IPv6Address):
         if address.ipv4_mapped is not None:
             return is_public(str(address.ipv4_mapped))
-        if address.sixtofour is not None or address.teredo is not None or any(address in net for net in _NAT64):
+        if address.is_site_local or address.sixtofour or address.teredo or any(address in net for net in _NAT64):
             return False
     return address.is_global and not (
         address.is_private

@@ -68,12 +68,18 @@ Promised = TypeVar("Promised")
 class Transport:
     """The connections to Stackspot, kept alive between calls: one pool for all threads, and one for each event loop."""
 
-    def __init__(self, settings: Settings, tell: Tell = nobody, reread: Callable[[], Settings] | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        tell: Tell = nobody,
+        reread: Callable[[], Settings] | None = None,
+        web: PublicWeb | None = None,
+    ) -> None:
         self._tls = _tls(settings.ca_bundle)  # reads all the certificates of the machine: once is enough
         self._limits = httpx.Limits(max_connections=None, max_keepalive_connections=100, keepalive_expiry=60.0)
         self.tokens = TokenStore(Credentials(settings, self._ask_token, reread).fetch, tell)
         self._limiter = Limiter(settings, _ledger(settings), tell)
-        self._web = PublicWeb(self._tls)
+        self._web = web or PublicWeb(self._tls)
         self.uploads = UploadMemory()
         self._forget()
         _after_fork(self._forget_all)

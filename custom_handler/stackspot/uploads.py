@@ -185,7 +185,9 @@ def _read_permission(body: bytes, *, secure: bool) -> _Permission:
                 return _Permission(identifier, url, {str(name): str(value) for name, value in form.items()})
     except ValueError:
         pass
-    raise UploadFailed("The file service gave no permission that can be read: check STACKSPOT_FILES_URL.")
+    error = UploadFailed("The file service gave no permission that can be read: check STACKSPOT_FILES_URL.")
+    error.retryable = False
+    raise error
 
 
 def _not_permitted(head: Head, file: File) -> StackspotError:

@@ -106,6 +106,22 @@ def test_content_is_written_where_the_operator_wants_it():
     assert line["response"]["choices"][0]["message"]["content"] == CANARY
 
 
+def test_content_holds_no_files_in_base64():
+    source = {"type": "base64", "media_type": "image/png", "data": "QUJD"}
+    shortened = "data:image/png;base64,[base64_data truncated: 10.0KB]"
+    parts = [
+        {"type": "image", "source": source},
+        {"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": "lido"}},
+        {"type": "file", "file": {"file_data": "QUJD", "filename": "a.txt"}},
+        {"type": "file", "file": {"file_data": shortened}},
+    ]
+    told = event(payload(messages=[{"role": "user", "content": parts}]))
+    image, text, bare, known = written(told, content=True)[0]["messages"][0]["content"]
+    assert image["source"] == source | {"data": "[4 characters left out]"}
+    assert (text["source"]["data"], bare["file"]["filename"]) == ("lido", "a.txt")
+    assert (bare["file"]["file_data"], known["file"]["file_data"]) == ("[4 characters left out]", shortened)
+
+
 def test_one_failure_told_three_times_is_one_line():
     lines: list[dict[str, Any]] = []
     interactions = Interactions(lines.append)

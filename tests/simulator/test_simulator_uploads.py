@@ -1,5 +1,7 @@
 """Files and the list of agents: sections 6 and 7 of the wire contract."""
 
+import hashlib
+
 import pytest
 
 WANTED = {"file_name": "notes.txt", "target_type": "CONTEXT", "expiration": 60}
@@ -88,3 +90,57 @@ async def test_the_agents_are_listed_with_their_names(service):
     assert len(default) == 1
     assert [agent["id"] for agent in listed] == agents
     assert listed[0]["name"] == "Simulated agent 1"
+
+
+async def test_a_chat_with_an_upload_that_never_came_is_not_found(service):
+    permission = await permit(service)
+    answer = await service.ask(upload_ids=[permission["id"]])
+    assert (answer.status_code, answer.json()["code"]) == (404, "UPLOAD_NOT_FOUND")
+    await post_file(service, permission)
+    assert (await service.ask(upload_ids=[permission["id"]])).status_code == 200
+
+
+async def test_files_are_listed_without_their_bytes_until_they_are_lost(service):
+    permission = await permit(service)
+    await post_file(service, permission)
+    (told,) = (await service.client.get("/control/uploads")).json()
+    assert told == {
+        "id": permission["id"],
+        "name": "notes.txt",
+        "content_type": "text/plain",
+        "size": 5,
+        "sha256": hashlib.sha256(b"hello").hexdigest(),
+    }
+    await service.client.delete("/control")
+    assert len((await service.client.get("/control/uploads")).json()) == 1
+    await service.client.delete("/control/uploads")
+    assert (await service.client.get("/control/uploads")).json() == []
+    assert (await service.ask(upload_ids=[permission["id"]])).status_code == 404
+
+
+async def test_both_steps_are_recorded_without_credentials(service):
+    await post_file(service, await permit(service))
+    (permission,) = await service.requests(at="upload")
+    (storage,) = await service.requests(at="storage")
+    assert (permission["body"], permission["status"]) == (WANTED, 200)
+    assert permission["headers"]["authorization"].startswith("Bearer sha256:")
+    assert (storage["status"], "authorization" in storage["headers"]) == (204, False)
+
+
+async def test_a_permission_and_a_storage_can_be_scripted(service):
+    await service.script(
+        {"at": "upload", "match": "notes", "status": 403, "body": {"code": "FORBIDDEN"}},
+        {"at": "storage", "status": 503, "delay_headers": 0.01},
+    )
+    refused = await service.client.post("/v2/file-upload/form", json=WANTED)
+    assert (refused.status_code, refused.json()) == (403, {"code": "FORBIDDEN"})
+    permission = await permit(service)
+    assert (await post_file(service, permission)).status_code == 503
+    assert (await post_file(service, permission)).status_code == 204
+
+
+@pytest.mark.parametrize("at", ["upload", "storage"])
+async def test_where_files_are_taken_only_a_fault_before_an_answer_can_be_played(service, at):
+    answer = await service.client.post("/control/script", json={"plays": [{"at": at, "fault": "stall"}]})
+    assert answer.status_code == 400
+    await service.script({"at": at, "fault": "close_before"})

@@ -1,0 +1,187 @@
+"""What uploads need step by step, with the answers handed in by the test; over a network: `tests/test_uploads.py`."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from custom_handler.attachments import Enclosure, File, named
+from custom_handler.errors import AgentTimeout, StackspotError, UploadFailed, UploadUnknown
+from custom_handler.settings import Settings
+from custom_handler.stackspot.auth import Token
+from custom_handler.stackspot.deadline import Deadline
+from custom_handler.stackspot.exchange import AgentCall, Fetch, Head, NeedSlot, NeedToken, Read, Send, Sleep
+from custom_handler.stackspot.uploads import UPLOAD_TIMEOUT, UploadMemory, fetched, open_with_files
+
+SETTINGS = Settings(
+    inference_url="https://agent.example", files_url="https://files.example", uploads=True, upload_expiration=100
+)
+CALL = AgentCall("01ARZ3NDEKTSV4RRFFQ69G5FAV", "Olá", "c-1")
+PERMISSION = {"id": "U1", "url": "https://storage.example/bucket", "form": {"key": "k", "policy": "p"}}
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def file(data: bytes = b"text", name: str = "a.txt") -> File:
+    return named([Enclosure(0, 0, name, data=data)], 9)[0]
+
+
+class Opening:
+    """What was asked for until an answer could be read; each request is answered by its place: form, bucket or chat."""
+
+    def __init__(self, *files: File, memory: UploadMemory | None = None, **given: Any):
+        self.clock: Clock = given.get("clock") or Clock()
+        self.asked: list[Any] = []
+        self.error: StackspotError | None = None
+        self.memory = memory or UploadMemory(self.clock)
+        self._account = given.get("account", "acme/me")
+        self._answers = {name: iter(given.get(name, ())) for name in ("form", "bucket", "chat")}
+        self._ids = iter(f"U{number}" for number in range(1, 99))
+        self._seconds = given.get("seconds", 0.0)
+        settings = given.get("settings", SETTINGS)
+        deadline = Deadline(given.get("timeout", 600), self.clock)
+        self._run(open_with_files(CALL, files, settings, deadline, memory=self.memory))
+
+    def _run(self, steps: Any) -> None:
+        given: Any = None
+        try:
+            while True:
+                step = steps.throw(given) if isinstance(given, Exception) else steps.send(given)
+                self.asked += [step]
+                given = self._answer(step)
+        except StopIteration:
+            pass
+        except StackspotError as error:
+            self.error = error
+
+    def _answer(self, step: Any) -> Any:
+        match step:
+            case NeedToken():
+                return Token("t", 1200, self._account)
+            case Sleep(seconds):
+                self.clock.now += seconds
+            case Read():
+                return self._body.pop(0) if self._body else None
+            case Send(url=url):
+                self.clock.now += self._seconds
+                name = url.rpartition("/")[2]
+                self._body = [json.dumps(PERMISSION | {"id": next(self._ids)}).encode()] if name == "form" else []
+                return next(self._answers[name], Head(204 if name == "bucket" else 200, {}))
+        return None
+
+    def sent(self, name: str) -> list[Send]:
+        return [step for step in self.asked if isinstance(step, Send) and step.url.endswith(name)]
+
+    @property
+    def ids(self) -> list[Any]:
+        return [json.loads(step.content).get("upload_ids") for step in self.sent("chat")]
+
+
+def test_without_files_there_is_nothing_to_upload():
+    opening = Opening()
+    assert [type(step) for step in opening.asked] == [NeedToken, NeedSlot, Send]
+    assert opening.ids == [None]
+
+
+def test_a_file_is_permitted_and_posted_before_a_place_is_needed():
+    opening = Opening(file())
+    kinds = [type(step) for step in opening.asked]
+    assert kinds == [NeedToken, NeedToken, Send, Read, Read, Send, NeedToken, NeedSlot, Send]
+    (permission,), (posted,) = opening.sent("form"), opening.sent("bucket")
+    assert json.loads(permission.content) == {"file_name": "a.txt", "target_type": "CONTEXT", "expiration": 100}
+    assert permission.headers["authorization"] == "Bearer t"
+    assert (posted.url, posted.headers) == ("https://storage.example/bucket", {})
+    form: Any = posted.content
+    assert (form.fields, form.file_name, form.data) == ({"key": "k", "policy": "p"}, "a.txt", b"text")
+    assert opening.ids == [["U1"]]
+
+
+def test_a_permission_may_be_a_201():
+    head = Head(201, {}, json.dumps(PERMISSION).encode())
+    assert Opening(file(), form=[head]).ids == [["U1"]]
+
+
+def test_files_keep_their_order_and_equal_ones_are_one():
+    one, two = file(b"1"), file(b"2")
+    assert Opening(two, one, two).ids == [["U1", "U2"]]
+
+
+def test_an_upload_is_remembered_for_nine_tenths_of_its_expiration():
+    clock = Clock()
+    memory = UploadMemory(clock)
+    for now, uploads in ((0.0, 1), (89.9, 0), (90.1, 1)):
+        clock.now = now
+        assert len(Opening(file(), memory=memory, clock=clock).sent("form")) == uploads
+
+
+def test_another_account_has_not_uploaded_it():
+    memory = UploadMemory(Clock())
+    Opening(file(), memory=memory)
+    assert len(Opening(file(), memory=memory, account="other/me").sent("form")) == 1
+
+
+def test_the_memory_is_bounded_and_forgets_the_oldest():
+    memory = UploadMemory(Clock(), most=2)
+    files = [file(bytes([65 + number])) for number in range(3)]
+    for number, one in enumerate(files):
+        memory.keep("acme/me", one, f"U{number}", 60)
+    assert [memory.find("acme/me", one) for one in files] == [None, "U1", "U2"]
+
+
+def test_an_upload_that_the_agent_does_not_know_is_made_again_once():
+    unknown = Head(404, {}, b'{"code": "NOT_FOUND", "details": "Upload U1 not found"}')
+    opening = Opening(file(), chat=[unknown])
+    assert (opening.error, opening.ids) == (None, [["U1"], ["U2"]])
+    opening = Opening(file(), chat=[unknown, unknown])
+    assert isinstance(opening.error, UploadUnknown)
+    assert opening.memory.find("acme/me", file()) == "U2"
+
+
+def test_all_attempts_share_the_deadline_of_the_call():
+    opening = Opening(file(), bucket=[Head(500, {})] * 9, timeout=25, seconds=10)
+    assert isinstance(opening.error, UploadFailed)
+    assert opening.sent("form")[0].timeout == 25
+    assert len(opening.sent("bucket")) < 3
+
+
+def test_a_second_file_is_not_begun_when_the_time_is_over():
+    opening = Opening(file(b"1"), file(b"2"), timeout=15, seconds=10)
+    assert isinstance(opening.error, AgentTimeout)
+    assert len(opening.sent("form")) == 1
+
+
+def test_an_upload_has_two_minutes_and_costs_the_agent_none_of_its_own():
+    opening = Opening(file(), seconds=60)
+    assert [step.timeout for step in opening.sent("form")] == [UPLOAD_TIMEOUT]
+    assert [step.timeout for step in opening.sent("chat")] == [120]
+
+
+@pytest.mark.parametrize("url", ["http://storage.example/bucket", "file:///etc/passwd", "bucket"])
+def test_a_storage_is_asked_by_https_where_the_service_is(url):
+    body = json.dumps(PERMISSION | {"url": url}).encode()
+    opening = Opening(file(), form=[Head(201, {}, body)])
+    assert isinstance(opening.error, UploadFailed)
+    assert opening.sent("bucket") == []
+
+
+def test_hidden_attempts_are_as_few_as_the_call_allows():
+    opening = Opening(file(), bucket=[Head(500, {})] * 9, settings=replace(SETTINGS, max_retries=0))
+    assert len(opening.sent("bucket")) == 1
+
+
+def test_each_address_is_fetched_once():
+    found = [Enclosure(0, part, "", url=url) for part, url in enumerate(["https://a.example/1", "https://a.example/1"])]
+    steps = fetched([*found, Enclosure(0, 2, "", data=b"c")], SETTINGS, Deadline(600, Clock()))
+    assert next(steps) == Fetch("https://a.example/1", "messages[0].content[0]", SETTINGS.upload_bytes, 30)
+    with pytest.raises(StopIteration) as ended:
+        steps.send(b"bytes")
+    assert [one.data for one in ended.value.value] == [b"bytes", b"bytes", b"c"]

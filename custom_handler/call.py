@@ -32,7 +32,7 @@ def read_turn(model: str, messages: object, call: Mapping[str, Any], settings: S
     )
     return Turn(
         request=request,
-        files=enclosed(request.messages, settings),
+        enclosed=enclosed(request.messages, settings),
         agent_id=agent_id(model, params, settings),
         correlation_id=_correlation_id(call, required=settings.require_correlation_id),
         timeout=_timeout(call.get("timeout"), settings.timeout),

@@ -27,7 +27,7 @@ from .settings import Settings
 from .stackspot.deadline import Deadline
 from .stackspot.exchange import AgentCall, Emit, Read, Steps
 from .stackspot.frames import ReplyDecoder
-from .stackspot.uploads import UploadMemory, fetched, open_with_files
+from .stackspot.uploads import Attached, UploadMemory, fetched, open_with_files
 
 CHARACTERS_A_TOKEN = 4
 REPEATED_CHARACTERS = 50_000
@@ -55,13 +55,16 @@ class CallLog(_LoggerAdapter):
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One question of a client to an agent; `timeout` is the seconds to the end of the answer, `files` go along."""
+    """One question of a client to an agent; `timeout` is the seconds to the end of the answer.
+
+    `enclosed` are the files in its messages that are to be uploaded.
+    """
 
     request: ChatRequest
     agent_id: str
     correlation_id: str
     timeout: float
-    files: Sequence[Enclosure] = ()
+    enclosed: Sequence[Enclosure] = ()
 
     def steps(
         self,
@@ -74,10 +77,21 @@ class Turn:
         log = CallLog(logger, {"correlation_id": self.correlation_id})
         try:
             deadline = Deadline(self.timeout, clock)
-            yield from _Talk(self, settings, deadline, log, tell, uploads or UploadMemory(clock)).steps()
+            turn, files = yield from self._named(settings, deadline)
+            attached = Attached(files, uploads or UploadMemory(clock))
+            yield from _Talk(turn, settings, deadline, log, tell, attached).steps()
         except StackspotError as error:
             log.error("%s (HTTP %d): %s", type(error).__name__, error.status_code, error.message)
             raise
+
+    def _named(self, settings: Settings, deadline: Deadline) -> Generator[Any, Any, tuple[Turn, Sequence[File]]]:
+        """Return the turn with messages that name the files going along, and these."""
+        if not self.enclosed:
+            return self, ()
+        found = yield from fetched(self.enclosed, settings, deadline)
+        files = named(found, settings.upload_files)
+        messages = shown(self.request.messages, found, files)
+        return replace(self, request=replace(self.request, messages=messages), enclosed=()), files
 
 
 class _Round:
@@ -168,12 +182,10 @@ class _Talk:
     """What is said between the gateway and the agent in one turn."""
 
     def __init__(  # noqa: PLR0917  made in one place
-        self, turn: Turn, settings: Settings, deadline: Deadline, log: CallLog, tell: Tell, uploads: UploadMemory
+        self, turn: Turn, settings: Settings, deadline: Deadline, log: CallLog, tell: Tell, attached: Attached
     ) -> None:
         self._turn = turn
-        self._uploads = uploads
-        self._files: Sequence[File] = ()
-        self._messages = turn.request.messages
+        self._attached = attached
         self._settings = settings
         self._deadline = deadline
         self._log = log
@@ -186,7 +198,6 @@ class _Talk:
     def steps(self) -> Steps[ReplyEvent]:
         """Yield the steps of the turn."""
         answer = Answer(self._turn.request, self._json)
-        yield from self._attach()
         prompt = self._prompt(self._settings.max_prompt_chars)
         try:
             rest = yield from self._ask(prompt, answer)
@@ -202,17 +213,9 @@ class _Talk:
         yield Emit([*rest, Finish(self._reason(answer), self._usage())])
         self._note(answer)
 
-    def _attach(self) -> Generator[Any, Any, None]:
-        """Have the prompt name the files that go along with it."""
-        if found := self._turn.files:
-            found = yield from fetched(found, self._settings, self._deadline)
-            self._files = named(found, self._settings.upload_files)
-            self._messages = shown(self._messages, found, self._files)
-
     def _prompt(self, limit: int) -> str:
         answer_format = self._json.instruction() if self._json else ""
-        request = replace(self._turn.request, messages=self._messages)
-        prompt = render(request, answer_format=answer_format, limit=limit)
+        prompt = render(self._turn.request, answer_format=answer_format, limit=limit)
         if not prompt.strip():  # the agent would refuse it, and not say why
             raise RequestError("messages: the only message has no text.", param="messages")
         return prompt
@@ -244,7 +247,7 @@ class _Talk:
         if hidden:
             patience = min(REPAIR_QUEUE_TIME, settings.queue_timeout)
             settings = replace(settings, max_retries=0, queue_timeout=patience)
-        yield from open_with_files(call, self._files, settings, self._deadline, memory=self._uploads, tell=self._tell)
+        yield from open_with_files(call, self._attached, settings, self._deadline, self._tell)
         self._log.debug(
             "SSE connection open after %.3f s, prompt of %d characters", self._deadline.elapsed(), len(prompt)
         )

@@ -52,6 +52,18 @@ def nobody() -> str:
         return f"http://127.0.0.1:{server.getsockname()[1]}"
 
 
+def one(part: dict[str, Any]) -> list[dict[str, Any]]:
+    return [{"role": "user", "content": [part]}]
+
+
+def files(*contents: bytes) -> list[dict[str, Any]]:
+    """A message of so many files."""
+    parts = [{"type": "file", "file": {"file_data": b64encode(data).decode()}} for data in contents]
+    return [{"role": "user", "content": parts}]
+
+
+UPLOADS = {"uploads": True}
+LOST = {"code": "NOT_FOUND", "details": "Upload 1 not found"}
 TOO_LONG = "Input tokens exceed the configured limit of 10 tokens. Your messages resulted in 20 tokens."
 BUSY = {"requests_per_minute": 1}
 CASES = [
@@ -64,6 +76,15 @@ CASES = [
     Case("max_tokens must be a whole number above zero", call=params(max_tokens=0)),
     Case("The conversation is too long for the agent's model", ({"status": 400, "body": {"details": TOO_LONG}},)),
     Case("the limit: shorten it, or raise STACKSPOT_MAX_PROMPT_CHARS", settings={"max_prompt_chars": 2}),
+    Case("of no type that can be uploaded", settings=UPLOADS, messages=files(b"\0")),
+    Case("send a smaller one (STACKSPOT_UPLOAD_BYTES)", settings=UPLOADS | {"upload_bytes": 1}, messages=files(b"ab")),
+    Case("leave some out (STACKSPOT_UPLOAD_FILES)", settings=UPLOADS | {"upload_files": 1}, messages=files(b"a", b"b")),
+    Case("this proxy keeps no files", settings=UPLOADS, messages=one({"type": "file", "file": {"file_id": "file-1"}})),
+    Case(
+        "the address is not fetched, because",
+        settings=UPLOADS | {"upload_urls": True},
+        messages=one({"type": "image_url", "image_url": {"url": "https://127.0.0.1/a.png"}}),
+    ),
     Case("The agent refuses the request with HTTP", ({"status": 422},)),
     Case("Stackspot is not configured. Missing:", settings={"client_id": ""}),
     Case("No Stackspot agent is configured", settings={"agent_id": ""}),
@@ -74,9 +95,15 @@ CASES = [
     Case("The agent is not shared with this account", ({"status": 403},)),
     Case("There is no such agent", ({"status": 404},)),
     Case("requests are used up", ({"status": 429},)),
+    Case(
+        "This Stackspot account may not upload files", ({"at": "upload", "status": 403},), UPLOADS, messages=files(b"a")
+    ),
     Case("The Stackspot account has no credit left", ({"status": 429, "body": "Credit Limit Reached"},)),
     Case("The agent cannot be reached", settings={"inference_url": nobody()}),
     Case("The agent's side failed with HTTP", ({"status": 502},)),
+    Case("The file service failed with HTTP", ({"at": "upload", "status": 503},), UPLOADS, messages=files(b"a")),
+    Case("The file storage failed with HTTP", ({"at": "storage", "status": 503},), UPLOADS, messages=files(b"a")),
+    Case("does not know a file that was uploaded for it", ({"status": 404, "body": LOST, "times": 2},), UPLOADS, messages=files(b"a")),
     Case("The agent refuses a fresh token", ({"status": 401}, {"status": 401})),
     Case("The connection to the agent broke within its answer", ({"fault": "reset_within", "pieces": ["a", "b"]},)),
     Case("The agent sent nothing for", ({"fault": "hang_headers"},), call={"timeout": QUICK}),

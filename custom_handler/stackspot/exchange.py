@@ -210,7 +210,7 @@ def _attempt(
         token = yield NeedToken(token, deadline.patience(spoken=False))
         head = yield from _send(call, settings, deadline, token, first=False)
     if head.status != 200:
-        error = refusal(head.status, _decoded(head.body), head.headers)
+        error = refusal(head.status, _decoded(head.body), head.headers, with_files=bool(call.upload_ids))
         if isinstance(error, RateLimited):
             yield Throttled(retry_after(head.headers))
         raise error

@@ -192,8 +192,11 @@ def frame_error(frame: Mapping[str, Any]) -> StackspotError | None:
     return None
 
 
-def refusal(status: int, body: object, headers: Mapping[str, str]) -> StackspotError:
-    """Translate an answer that is no answer; `body` is decoded JSON or plain text, `headers` have lower-case names."""
+def refusal(status: int, body: object, headers: Mapping[str, str], *, with_files: bool = False) -> StackspotError:
+    """Translate an answer that is no answer; `body` is decoded JSON or plain text, `headers` have lower-case names.
+
+    `with_files` tells that the question had uploads; what an agent says of one that it does not know is not documented.
+    """
     code, details = _code_and_details(body)
     said = f" ({code})" if code else ""
     if "CREDIT LIMIT" in details.upper():
@@ -207,7 +210,7 @@ def refusal(status: int, body: object, headers: Mapping[str, str]) -> StackspotE
             limit=limit,
             actual=actual,
         )
-    if status in {400, 404, 410, 422} and _UPLOAD.search(details):
+    if with_files and status in {400, 404, 410, 422} and _UPLOAD.search(details):
         return UploadUnknown(f"The agent does not know a file that was uploaded for it{said}: send the request again.")
     return _by_status(status, said, retry_after(headers))
 

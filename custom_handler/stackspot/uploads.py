@@ -77,6 +77,14 @@ class UploadMemory:
 
 
 @dataclass(frozen=True, slots=True)
+class Attached:
+    """The files of a turn, and the memory of those that are uploaded already."""
+
+    files: Sequence[File]
+    memory: UploadMemory
+
+
+@dataclass(frozen=True, slots=True)
 class _Permission:
     """Where a file may be posted, with which fields, and its id then."""
 
@@ -98,34 +106,27 @@ def fetched(
 
 
 def open_with_files(
-    call: AgentCall,
-    files: Sequence[File],
-    settings: Settings,
-    deadline: Deadline,
-    *,
-    memory: UploadMemory,
-    tell: Tell = nobody,
+    call: AgentCall, attached: Attached, settings: Settings, deadline: Deadline, tell: Tell = nobody
 ) -> Generator[Step[Any], Any, None]:
     """Go to the point where the answer can be read, as `open_answer` does, with these files attached to the question."""
-    distinct = list({file.digest: file for file in files}.values())
-    stored = yield from _stored(distinct, settings, deadline, memory, tell)
+    stored = yield from _stored(attached, settings, deadline, tell)
     try:
         yield from open_answer(replace(call, upload_ids=stored), settings, deadline, tell)
     except UploadUnknown:
-        memory.forget(stored)
-        again = yield from _stored(distinct, settings, deadline, memory, tell)
-        yield from open_answer(replace(call, upload_ids=again), settings, deadline, tell)
+        attached.memory.forget(stored)
+        stored = yield from _stored(attached, settings, deadline, tell)
+        yield from open_answer(replace(call, upload_ids=stored), settings, deadline, tell)
 
 
 def _stored(
-    files: Sequence[File], settings: Settings, deadline: Deadline, memory: UploadMemory, tell: Tell
+    attached: Attached, settings: Settings, deadline: Deadline, tell: Tell
 ) -> Generator[Step[Any], Any, tuple[str, ...]]:
     """Return the ids of the files, in their order; those that nobody remembers are uploaded."""
-    if not files:
+    if not attached.files:
         return ()
+    memory, identifiers = attached.memory, []
     token: Token = yield NeedToken(patience=deadline.patience(spoken=True))
-    identifiers = []
-    for file in files:
+    for file in {file.digest: file for file in attached.files}.values():
         if (identifier := memory.find(token.account, file)) is None:
             deadline.check(spoken=True)
             identifier = yield from _upload(file, settings, deadline, tell)

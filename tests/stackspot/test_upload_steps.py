@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from custom_handler.attachments import Enclosure, File, named
-from custom_handler.errors import AgentTimeout, StackspotError, UploadFailed, UploadUnknown
+from custom_handler.errors import AgentRejected, AgentTimeout, StackspotError, UploadFailed, UploadUnknown
 from custom_handler.settings import Settings
 from custom_handler.stackspot.auth import Token
 from custom_handler.stackspot.deadline import Deadline
 from custom_handler.stackspot.exchange import AgentCall, Fetch, Head, NeedSlot, NeedToken, Read, Send, Sleep
-from custom_handler.stackspot.uploads import UPLOAD_TIMEOUT, UploadMemory, fetched, open_with_files
+from custom_handler.stackspot.uploads import UPLOAD_TIMEOUT, Attached, UploadMemory, fetched, open_with_files
 
 SETTINGS = Settings(
     inference_url="https://agent.example", files_url="https://files.example", uploads=True, upload_expiration=100
@@ -49,7 +49,7 @@ class Opening:
         self._seconds = given.get("seconds", 0.0)
         settings = given.get("settings", SETTINGS)
         deadline = Deadline(given.get("timeout", 600), self.clock)
-        self._run(open_with_files(CALL, files, settings, deadline, memory=self.memory))
+        self._run(open_with_files(CALL, Attached(files, self.memory), settings, deadline))
 
     def _run(self, steps: Any) -> None:
         given: Any = None
@@ -144,6 +144,12 @@ def test_an_upload_that_the_agent_does_not_know_is_made_again_once():
     opening = Opening(file(), chat=[unknown, unknown])
     assert isinstance(opening.error, UploadUnknown)
     assert opening.memory.find("acme/me", file()) == "U2"
+
+
+def test_a_question_without_files_is_not_asked_again_whatever_is_said_of_uploads():
+    opening = Opening(chat=[Head(400, {}, b'{"details": "uploads are disabled"}')])
+    assert isinstance(opening.error, AgentRejected)
+    assert len(opening.ids) == 1
 
 
 def test_all_attempts_share_the_deadline_of_the_call():

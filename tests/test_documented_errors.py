@@ -103,7 +103,12 @@ CASES = [
     Case("The agent's side failed with HTTP", ({"status": 502},)),
     Case("The file service failed with HTTP", ({"at": "upload", "status": 503},), UPLOADS, messages=files(b"a")),
     Case("The file storage failed with HTTP", ({"at": "storage", "status": 503},), UPLOADS, messages=files(b"a")),
-    Case("does not know a file that was uploaded for it", ({"status": 404, "body": LOST, "times": 2},), UPLOADS, messages=files(b"a")),
+    Case(
+        "does not know a file that was uploaded for it",
+        ({"status": 404, "body": LOST, "times": 2},),
+        UPLOADS,
+        messages=files(b"a"),
+    ),
     Case("The agent refuses a fresh token", ({"status": 401}, {"status": 401})),
     Case("The connection to the agent broke within its answer", ({"fault": "reset_within", "pieces": ["a", "b"]},)),
     Case("The agent sent nothing for", ({"fault": "hang_headers"},), call={"timeout": QUICK}),

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from custom_handler import StackspotLLM
+from custom_handler.stackspot.transport import Transport
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 9
 PDF = b"%PDF-1.7\n\xff\xfe segredo"
@@ -306,3 +307,18 @@ def test_callers_who_send_one_file_at_the_same_time_all_get_their_answer(uploade
     known = {file["id"]: file["sha256"] for file in simulator.uploads()}
     told = [[known[one] for one in chat["body"]["upload_ids"]] for chat in simulator.requests("chat")]
     assert told == [[sha(PNG), sha(PDF)]] * 6
+
+
+def test_a_large_file_is_sent_without_a_warning_and_arrives_whole(
+    ask: Callable[..., Any], uploader: StackspotLLM, simulator: Any
+):
+    large = PDF + bytes(range(256)) * 8192
+    ask(uploader, [user(text("Resuma"), pdf(large))])
+    assert stored(simulator) == [("relatório.pdf", "application/pdf", sha(large))]
+
+
+def test_a_forks_child_uploads_for_itself(settings: Any):
+    transport = Transport(settings)
+    transport.uploads._lock.acquire()
+    transport._forget_all()
+    assert not transport.uploads._lock.locked()

@@ -137,6 +137,22 @@ def test_the_memory_is_bounded_and_forgets_the_oldest():
     assert [memory.find("acme/me", one) for one in files] == [None, "U1", "U2"]
 
 
+def test_a_refused_token_is_renewed_once():
+    opening = Opening(file(), form=[Head(401, {})])
+    assert opening.error is None
+    refused = [step.refused for step in opening.asked if isinstance(step, NeedToken)]
+    assert refused == [None, None, Token("t", 1200, "acme/me"), None]
+    assert len(opening.sent("form")) == 2
+
+
+def test_a_lock_of_the_memory_that_was_held_at_a_fork_stops_nobody_in_the_child():
+    memory = UploadMemory(Clock())
+    memory._lock.acquire()
+    memory.renew()
+    memory.keep("acme/me", file(), "U1", 60)
+    assert memory.find("acme/me", file()) == "U1"
+
+
 def test_an_upload_that_the_agent_does_not_know_is_made_again_once():
     unknown = Head(404, {}, b'{"code": "NOT_FOUND", "details": "Upload U1 not found"}')
     opening = Opening(file(), chat=[unknown])

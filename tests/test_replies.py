@@ -59,6 +59,10 @@ TRANSLATED = [
     Translated(errors.JobStoreUnavailable("m"), litellm.ServiceUnavailableError, 503),
     Translated(errors.AgentTimeout("m"), litellm.Timeout, 504),
     Translated(errors.AgentRejected("m"), litellm.BadRequestError, 400),
+    Translated(errors.UploadForbidden("m"), litellm.PermissionDeniedError, 403),
+    Translated(errors.UploadFailed("m"), litellm.BadGatewayError, 502),
+    Translated(errors.UploadFailed("m", status_code=429, retry_after=7), litellm.RateLimitError, 429),
+    Translated(errors.UploadUnknown("m"), litellm.BadGatewayError, 502),
     Translated(errors.AgentFailed("m"), litellm.BadGatewayError, 502),
     *(Translated(AgentFailed("m", status_code=status), kind, status) for status, kind in [
         (500, litellm.InternalServerError),

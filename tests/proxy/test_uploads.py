@@ -78,6 +78,20 @@ def test_chat_completions_upload_an_image_and_a_pdf(uploading: Proxy, agent: Sim
     assert asked(agent) == Question(prompt, [IMAGE, REPORT])
 
 
+def test_the_next_turn_uploads_nothing(uploading: Proxy, agent: Simulator) -> None:
+    picture = {"type": "image_url", "image_url": {"url": DATA["image/png"]}}
+    messages: list[dict[str, object]] = [{"role": "user", "content": [ASKED, picture]}]
+    for said in ("Um gato.", "Preto."):
+        agent.script({"text": said})
+        answer = uploading.post("/v1/chat/completions", {"model": "stackspot-chat", "messages": messages}).json()
+        assert answer["choices"][0]["message"]["content"] == said
+        assert asked(agent).files == [IMAGE]
+        if said == "Um gato.":
+            before = WEB.get(f"{agent.url}/control/requests", params={"at": "upload"}).json()
+        messages += [{"role": "assistant", "content": said}, {"role": "user", "content": "De que cor?"}]
+    assert WEB.get(f"{agent.url}/control/requests", params={"at": "upload"}).json() == before
+
+
 def test_responses_upload_an_image_and_a_pdf(uploading: Proxy, agent: Simulator) -> None:
     parts = [
         {"type": "input_text", "text": "O que é isto?"},

@@ -99,6 +99,7 @@ def test_the_network_is_known_to_the_transport_and_the_simulators_server_only(mo
     types_only = {
         "call.py": {"httpx"},
         "replies.py": {"httpx"},
+        "stackspot/troubles.py": {"httpx"},
         "simulator/tokens.py": {"urllib"},
         "service/query_key.py": {"urllib"},
     }

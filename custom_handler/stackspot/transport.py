@@ -15,27 +15,18 @@ from typing import Any, TypeVar
 
 import httpx
 
-from ..errors import (
-    AgentFailed,
-    AgentTimeout,
-    AgentUnreachable,
-    ConfigurationError,
-    IdentityUnavailable,
-    StackspotError,
-)
+from ..errors import ConfigurationError, IdentityUnavailable, StackspotError
 from ..measures import Tell, nobody
 from ..settings import Settings
 from .async_http import Answer, AsyncHttp
 from .auth import Credentials, Token, TokenStore, read_token, token_form, token_url
 from .exchange import (
-    AGENT,
     Emit,
     Fetch,
     Form,
     Head,
     NeedSlot,
     NeedToken,
-    Peer,
     Read,
     Send,
     Sleep,
@@ -45,7 +36,8 @@ from .exchange import (
 )
 from .ledger import Ledger, LocalLedger
 from .limiter import Limiter, Place
-from .public_web import PublicWeb, late
+from .public_web import PublicWeb
+from .troubles import FORESEEN, TIMEOUTS, reason, told
 from .uploads import UploadMemory
 
 if sys.version_info >= (3, 11):
@@ -56,10 +48,6 @@ else:
 CONNECT_TIMEOUT = 10.0
 TOKEN_TIMEOUT = 30.0
 REFUSAL_BYTES = 64 * 1024
-
-# One class since Python 3.11.
-_TIMEOUTS = (TimeoutError, asyncio.TimeoutError, concurrent.futures.TimeoutError)
-_FORESEEN = (httpx.HTTPError, httpx.InvalidURL, StackspotError, *_TIMEOUTS)
 
 Event = TypeVar("Event")
 Promised = TypeVar("Promised")
@@ -160,8 +148,8 @@ class Transport:
         url = token_url(settings)
         try:
             answer = asyncio.run(self._answered(url, token_form(settings)))  # its thread has no loop
-        except (httpx.HTTPError, httpx.InvalidURL, *_TIMEOUTS) as error:
-            raise IdentityUnavailable(f"The identity service cannot be reached: {_reason(error, url)}.") from error
+        except (httpx.HTTPError, httpx.InvalidURL, *TIMEOUTS) as error:
+            raise IdentityUnavailable(f"The identity service cannot be reached: {reason(error, url)}.") from error
         with contextlib.suppress(ValueError):
             return read_token(answer.status_code, answer.json(), settings)
         return read_token(answer.status_code, None, settings)
@@ -229,8 +217,8 @@ class _Line:
                     return self._send(step)
                 case Read():
                     return next(self._chunks, None)
-        except _FORESEEN as error:
-            return _told(error, step)
+        except FORESEEN as error:
+            return told(error, step)
         return None
 
     def _send(self, step: Send) -> Head:
@@ -283,8 +271,8 @@ class _AsyncLine:
                 case Read(timeout):
                     async with time_limit(timeout):
                         return None if self._answer is None else await self._answer.read()
-        except _FORESEEN as error:
-            return _told(error, step)
+        except FORESEEN as error:
+            return told(error, step)
         return None
 
     def ended(self, step: Step[Any]) -> bool:
@@ -350,46 +338,3 @@ async def _awhole(answer: Answer) -> bytes:
     while len(body) < REFUSAL_BYTES and (chunk := await answer.read()) is not None:
         body += chunk
     return body
-
-
-def _told(error: Exception, step: Step[Any]) -> StackspotError:
-    """Translate what the network did into an error that a client can be shown."""
-    if isinstance(error, StackspotError):
-        return error
-    if isinstance(step, NeedToken):
-        return IdentityUnavailable(f"The identity service gave no token within {step.patience:.1f} s: try again.")
-    if isinstance(step, Fetch):
-        return late(step)
-    peer = step.peer if isinstance(step, Send) else AGENT
-    if isinstance(step, Read | Send) and isinstance(error, _TIMEOUTS):
-        return _silent(step.timeout, peer)
-    if isinstance(error, httpx.TimeoutException) and not isinstance(error, httpx.ConnectTimeout):
-        return _silent(error.request.extensions["timeout"]["read"], peer)
-    if isinstance(step, Send):
-        unreachable = AgentUnreachable(
-            f"The {peer.name} cannot be reached: {_reason(error, step.url)}. Check {peer.check} and the proxy."
-        )
-        unreachable.retryable = not _refused_by_proxy(error)
-        return unreachable
-    return AgentFailed(f"The connection to the agent broke within its answer ({type(error).__name__}): try again.")
-
-
-def _silent(seconds: float, peer: Peer) -> AgentTimeout:
-    return AgentTimeout(
-        f"The {peer.name} sent nothing for {max(0.1, round(seconds, 1)):g} s: try again, or ask for less at once."
-    )
-
-
-def _reason(error: Exception, url: str) -> str:
-    with contextlib.suppress(httpx.InvalidURL):
-        url = httpx.URL(url).host or url
-    said = str(error) or type(error).__name__
-    if "CERTIFICATE_VERIFY_FAILED" in said:
-        said += " Name the file of your organisation's certificate authority in STACKSPOT_CA_BUNDLE"
-    if _refused_by_proxy(error):
-        said += ", the corporate proxy refuses its credentials: correct those in HTTPS_PROXY"
-    return f"{url}: {said}"
-
-
-def _refused_by_proxy(error: Exception) -> bool:
-    return isinstance(error, httpx.ProxyError) and str(error).startswith("407")

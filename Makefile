@@ -18,10 +18,12 @@ LOCK = .venv/bin/uv pip compile --quiet --universal --generate-hashes --no-annot
 run: .venv/.run
 	@.venv/bin/python -m custom_handler run --port $(PORT)
 
+# The files of the tests are shared out among two processes: each starts a proxy of its own, of a third of a gigabyte.
+IN_TWO = --numprocesses 2 --dist loadfile
+
 test: .venv/.test .venv-clients/.test
-	.venv/bin/python -m coverage run -m pytest tests --ignore=tests/proxy --ignore=tests/clients
-	.venv/bin/python -m coverage report --skip-covered --fail-under=90
-	.venv-clients/bin/python -m pytest tests/proxy
+	.venv/bin/python -m pytest $(IN_TWO) --cov --cov-report term:skip-covered --cov-fail-under 90 tests --ignore=tests/proxy --ignore=tests/clients
+	.venv-clients/bin/python -m pytest $(IN_TWO) tests/proxy
 
 # Coding agents and clients that pin what others need: each runs a task in an environment of its own. Not part of `test`,
 # because they are more than two gigabytes, from two registries.

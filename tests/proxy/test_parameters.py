@@ -115,7 +115,9 @@ def test_json_that_is_not_valid_is_mended_out_of_sight_and_its_cost_is_told(
 
 
 @STREAMED
-@pytest.mark.parametrize("second", [{"text": "Não posso."}, {"status": 429}], ids=["no JSON", "429"])
+@pytest.mark.parametrize(
+    "second", [{"text": "Não posso."}, {"status": 429, "headers": {"retry-after": "1"}}], ids=["no JSON", "429"]
+)
 def test_json_that_stays_invalid_is_shown_and_is_no_error(
     client: openai.OpenAI, simulator: Simulator, second: dict[str, Any], stream: bool
 ) -> None:

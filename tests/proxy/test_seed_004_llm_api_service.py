@@ -78,9 +78,9 @@ def test_a_tool_call_is_told_in_every_form(services: Proxy, simulator: Simulator
 
 @pytest.mark.parametrize("path", ["/chat", "/chat/stream", "/chat/stream-text"])
 def test_a_failure_before_the_answer_has_its_status(services: Proxy, simulator: Simulator, path: str) -> None:
-    simulator.script({"status": 429, "headers": {"retry-after": "7"}})
+    simulator.script({"status": 429, "headers": {"retry-after": "2"}})
     refused = services.post(path, {"message": "Hello"})
-    assert (refused.status_code, refused.headers.get("retry-after")) == (429, "7")
+    assert (refused.status_code, refused.headers.get("retry-after")) == (429, "2")
     assert refused.json()["error"]["message"]
 
 

@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 
 
 class Journal:
-    """A file of JSON lines; `locate` names it when the first line comes, in the writer's thread, and may make its folder.
+    """A file of JSON lines; `locate` names it when the writer starts, in its thread, and may make its folder.
 
     `limit` is the size in bytes beyond which a file is moved aside, `waiting` the number of lines that a disk can fall behind.
     """
@@ -80,6 +80,7 @@ class Journal:
         return done.wait(timeout) and not self._backlog
 
     def _work(self) -> None:
+        self._drain()  # locates the file
         while True:
             waiters = self._take()
             self._drain()

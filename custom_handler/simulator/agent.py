@@ -11,10 +11,11 @@ from .arguments import fill_calls
 from .evidence import topic_of
 from .language import WORD, detect_language, fold
 from .phrases import PHRASES, Phrases
-from .reading import Prompt, Turn, read_prompt
+from .reading import Prompt, Turn, read_conversation
 from .tool_choice import Choice, choose_tools
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from typing import Any
 
 REPEAT = re.compile(r"\b(?:repita|repeat|repite|escreva|write|escribe)\s+(\d+)\s+(?:palavras|words|palabras)\b")
@@ -27,9 +28,12 @@ MOST_WORDS = 20_000
 LONGEST_RESULT = 600
 
 
-def reply_to(prompt: str) -> str:
-    """The agent's answer: tool calls, what their results say, or some sentences in its language."""
-    read = read_prompt(prompt)
+def reply_to(prompt: str, earlier: Iterable[tuple[str, str]] = ()) -> str:
+    """The agent's answer: tool calls, what their results say, or some sentences in its language.
+
+    `earlier` is what it was told and said before in the same conversation.
+    """
+    read = read_conversation(earlier, prompt)
     question = _shorten(read.question)
     phrases = PHRASES[detect_language(question)]
     if read.results:

@@ -37,6 +37,15 @@ class Control:
         self._stand_in.recorder.clear()
         return {}
 
+    def conversations(self) -> list[dict[str, Any]]:
+        """The conversations that are kept: agent, id, how many exchanges and characters."""
+        return self._stand_in.conversations.listed()
+
+    def forget_conversations(self) -> dict[str, Any]:
+        """Lose them; the setting `lost_conversation` says what becomes of who goes on with one."""
+        self._stand_in.conversations.forget()
+        return {}
+
     def state(self) -> dict[str, Any]:
         """The counters, and how many plays wait."""
         return asdict(self._stand_in.recorder.counters) | {"plays_waiting": len(self._stand_in.plays)}
@@ -70,5 +79,6 @@ class Control:
         self._stand_in.plays.clear()
         self._stand_in.recorder.clear()
         self._stand_in.recorder.reset_counters()
+        self._stand_in.conversations.clear()
         self._stand_in.forget_rate()
         return {}

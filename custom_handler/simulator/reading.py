@@ -79,6 +79,18 @@ def read_prompt(text: str) -> Prompt:
     return Prompt(system.strip(), tuple(_read_tools(tools.split("\n"))), tuple(_read_turns(text[start.end() :])))
 
 
+def read_conversation(earlier: Iterable[tuple[str, str]], text: str) -> Prompt:
+    """The parts of `text`, and of the prompts and answers before it: what is said once holds until it is said anew."""
+    system, tools, turns = "", tuple[Tool, ...](), list[Turn]()
+    for asked, said in earlier:
+        read = read_prompt(asked)
+        system, tools = read.system or system, read.tools or tools
+        turns += [turn for turn in read.turns if turn.kind != "reminder"]
+        turns.append(Turn("assistant", said))
+    read = read_prompt(text)
+    return Prompt(read.system or system, read.tools or tools, (*turns, *read.turns))
+
+
 def read_enum(schema: object) -> list[Any]:
     """The only values a schema allows; none when it does not say."""
     values = schema.get("enum") if isinstance(schema, dict) else None

@@ -22,6 +22,7 @@ class Record:
     started: float
     agent_id: str | None = None
     prompt: str = ""
+    characters: int = 0  # of the prompt
     body: Any = None
     ended: float | None = None
     status: int | None = None

@@ -48,12 +48,13 @@ FILTERED_TOKENS = 5
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What a chat request asks for, with the identifiers its answer will carry."""
+    """What a chat request asks for, with the identifiers its answer will carry; `before` is what is read beside it."""
 
     prompt: str
     streaming: bool
     message_id: str
     conversation_id: str | None = None
+    before: int = 0
 
 
 def perform(score: Score) -> Iterator[Step]:
@@ -203,7 +204,12 @@ class Score:
     def _last_frame(self, message: str | None) -> dict[str, Any]:
         question, play = self.question, self.play
         output = FILTERED_TOKENS if self._filtered else count_tokens(self.text)
-        counts = {"user": None, "enrichment": None, "input": count_tokens(question.prompt), "output": output}
+        counts = {
+            "user": None,
+            "enrichment": None,
+            "input": count_tokens(question.prompt, question.before),
+            "output": output,
+        }
         own = {
             "stop_reason": play.stop_reason,
             "tokens": counts if play.tokens is UNSET else play.tokens,

@@ -119,6 +119,8 @@ class Simulator:
                 _controlling(lambda query: control.requests(query.get("at"), query.get("match"))),
             ),
             web.delete("/control/requests", _controlling(lambda _: control.forget_requests())),
+            web.get("/control/conversations", _controlling(lambda _: control.conversations())),
+            web.delete("/control/conversations", _controlling(lambda _: control.forget_conversations())),
             web.get("/control/state", _controlling(lambda _: control.state())),
             web.post("/control/revoke", _controlling(lambda _: control.revoke())),
             web.get("/control/uploads", _controlling(lambda _: control.uploads())),

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 NUMBER = (int, float)
+LOSSES = ("new", "refused", "silent")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,9 @@ class SimulatorSettings:
     # How many frames go into one write.
     burst: int = 1
     seed: int = 0
+    # What becomes of a question in a conversation that is lost: "refused" with a 404, answered in a "new" one, which the
+    # answer names, or "silent": answered without what was said before, as if it were the first.
+    lost_conversation: str = "new"
 
     def changed(self, values: Mapping[str, Any]) -> SimulatorSettings:
         """The same settings with some `values` from JSON; raises InvalidRequestError at a wrong one."""
@@ -54,8 +58,9 @@ def _checked(name: str, kind: str, value: Any) -> Any:
         if isinstance(value, (list, tuple)) and all(isinstance(item, str) for item in value):
             return tuple(value)
     elif kind.startswith("str"):
-        if isinstance(value, str):
+        if isinstance(value, str) and (name != "lost_conversation" or value in LOSSES):
             return value
     elif isinstance(value, NUMBER if kind.startswith("float") else int) and not isinstance(value, bool):
         return value
-    raise InvalidRequestError(f"{name!r} must be {kind}, not {value!r}")
+    known = f"one of {LOSSES}" if name == "lost_conversation" else kind
+    raise InvalidRequestError(f"{name!r} must be {known}, not {value!r}")

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from .agent import reply_to
 from .calls import Call, Reply, check_chat, read_object
+from .conversations import Conversation, Conversations, watched
 from .errors import InvalidRequestError, RefusedError, TokenRefusedError
 from .openai_face import OpenAIScore, read_completion, refuse_completion
 from .plays import UNSET, Play, PlayQueue
@@ -55,6 +56,7 @@ class StandIn:
         self.recorder = Recorder()
         self.issuer = TokenIssuer(clock)
         self.uploads = Uploads()
+        self.conversations = Conversations()
         self._clock = clock
         self._admitted: deque[float] = deque()
 
@@ -78,10 +80,15 @@ class StandIn:
         try:
             self._admit(call, record.agent_id)
             body = self._read_chat(call, record)
+            conversation = self._conversation(record.agent_id, body)
         except RefusedError as refused:
             return Reply(_refuse(refused), record)
-        play = self.plays.take("chat", record.prompt) or Play(text=reply_to(record.prompt))
-        return Reply(perform(Score(play, self._question(record.prompt, body), self.settings)), record)
+        earlier = [(exchange.prompt, exchange.answer) for exchange in conversation.exchanges] if conversation else []
+        play = self.plays.take("chat", record.prompt) or Play(text=reply_to(record.prompt, earlier))
+        score = Score(play, self._question(record.prompt, body, conversation), self.settings)
+        if conversation is None:
+            return Reply(perform(score), record)
+        return Reply(watched(perform(score), lambda: conversation.remember(record.prompt, score.text)), record)
 
     def completion(self, call: Call) -> Reply:
         """Answer a chat completion as the agent would, but in OpenAI's words."""
@@ -200,23 +207,40 @@ class StandIn:
         try:
             body = read_object(call)
             record.prompt = body["user_prompt"] if isinstance(body.get("user_prompt"), str) else ""
+            record.characters = len(record.prompt)
             record.body = {name: value for name, value in body.items() if name != "user_prompt"}
             check_chat(body)
         except InvalidRequestError as error:
             raise RefusedError(400, error_body("INFERENCE_4000_INVALID_REQUEST", str(error))) from None
         if missing := self.uploads.missing(body.get("upload_ids", ())):
             raise RefusedError(404, error_body("UPLOAD_NOT_FOUND", f"Upload {missing[0]} not found.", "NOT_FOUND"))
-        tokens = count_tokens(record.prompt)
-        if tokens > self.settings.token_limit:
-            raise RefusedError(400, prompt_too_long(self.settings.token_limit, tokens))
+        self._check_length(record.prompt)
         return body
 
-    def _question(self, prompt: str, body: dict[str, Any]) -> Question:
-        now, conversation = self._clock(), None
-        if body.get("use_conversation"):
-            given = body.get("conversation_id")
-            conversation = given if is_ulid(given) else new_ulid(now)
-        return Question(prompt, bool(body.get("streaming", False)), new_ulid(now), conversation)
+    def _check_length(self, prompt: str, before: int = 0) -> None:
+        tokens = count_tokens(prompt, before)
+        if tokens > self.settings.token_limit:
+            raise RefusedError(400, prompt_too_long(self.settings.token_limit, tokens))
+
+    def _conversation(self, agent: str, body: dict[str, Any]) -> Conversation | None:
+        """The conversation that a request goes on with or begins, if it asks for one."""
+        if not body.get("use_conversation"):
+            return None
+        given, now = body.get("conversation_id"), self._clock()
+        identifier = str(given) if is_ulid(given) else new_ulid(now)
+        if self.conversations.lost(agent, identifier) and self.settings.lost_conversation != "silent":
+            if self.settings.lost_conversation == "refused":
+                raise RefusedError(404, error_body("CONVERSATION_NOT_FOUND", "Conversation not found.", "NOT_FOUND"))
+            identifier = new_ulid(now)
+        conversation = self.conversations.open(agent, identifier)
+        self._check_length(body["user_prompt"], conversation.characters)
+        return conversation
+
+    def _question(self, prompt: str, body: dict[str, Any], conversation: Conversation | None) -> Question:
+        streaming, message_id = bool(body.get("streaming", False)), new_ulid(self._clock())
+        if conversation is None:
+            return Question(prompt, streaming, message_id)
+        return Question(prompt, streaming, message_id, conversation.id, conversation.characters)
 
 
 def _refuse(refused: RefusedError) -> Iterator[Step]:

@@ -65,6 +65,15 @@ class SimulatorThread:
         """Clear the recorded requests."""
         self._call(self._simulator.control.forget_requests)
 
+    def conversations(self) -> list[dict[str, Any]]:
+        """The conversations that are kept, as GET /control/conversations gives them."""
+        kept: list[dict[str, Any]] = self._call(self._simulator.control.conversations)
+        return kept
+
+    def forget_conversations(self) -> None:
+        """Lose every conversation, as DELETE /control/conversations does."""
+        self._call(self._simulator.control.forget_conversations)
+
     def state(self) -> dict[str, Any]:
         """The counters, as GET /control/state gives them."""
         counters: dict[str, Any] = self._call(self._simulator.control.state)

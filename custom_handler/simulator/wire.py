@@ -25,9 +25,9 @@ def is_ulid(value: object) -> bool:
     return isinstance(value, str) and ULID.fullmatch(value) is not None
 
 
-def count_tokens(text: str) -> int:
-    """How many tokens the simulator charges for `text`."""
-    return -(-len(text) // CHARACTERS_PER_TOKEN)
+def count_tokens(text: str, before: int = 0) -> int:
+    """How many tokens the simulator charges for `text`, and so many characters before it."""
+    return -(-(before + len(text)) // CHARACTERS_PER_TOKEN)
 
 
 def split_words(text: str) -> list[str]:

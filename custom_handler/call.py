@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import uuid
 from collections.abc import Mapping
@@ -27,6 +28,7 @@ def read_turn(model: str, messages: object, call: Mapping[str, Any], settings: S
     """Return the turn that a call of LiteLLM's asks for; raises RequestError and ConfigurationError."""
     params = call.get("litellm_params") or {}
     body = (params.get("proxy_server_request") or {}).get("body") or {}
+    given = _given_correlation_id(call, required=settings.require_correlation_id)
     request = ChatRequest.from_openai(
         _marked(messages, body), {**(call.get("optional_params") or {}), **_lost_parameters(body)}
     )
@@ -34,8 +36,9 @@ def read_turn(model: str, messages: object, call: Mapping[str, Any], settings: S
         request=request,
         enclosed=enclosed(request.messages, settings),
         agent_id=agent_id(model, params, settings),
-        correlation_id=_correlation_id(call, required=settings.require_correlation_id),
+        correlation_id=given or _made_correlation_id(call),
         timeout=_timeout(call.get("timeout"), settings.timeout),
+        owner=_owner(params, given),
     )
 
 
@@ -97,16 +100,41 @@ def headers_of(call: Mapping[str, Any]) -> dict[str, str]:
     return found
 
 
-def _correlation_id(call: Mapping[str, Any], *, required: bool) -> str:
-    """Take the correlation id from the caller's headers; where none is required, LiteLLM's name of the call stands in."""
+def _given_correlation_id(call: Mapping[str, Any], *, required: bool) -> str | None:
+    """Take the correlation id from the caller's headers."""
     found = headers_of(call)
     given = next((found[name] for name in CORRELATION_HEADERS if name in found), None)
     if given is None and required:
         raise RequestError("The header correlation-id is missing: send one value for all calls of a conversation.")
     if given is not None and not _CORRELATION_ID.fullmatch(given):
         raise RequestError("The header correlation-id must have 1 to 128 printable ASCII characters.")
-    made = str(getattr(call.get("logging_obj"), "litellm_call_id", ""))  # which the telemetry knows, too
-    return given or (made if _CORRELATION_ID.fullmatch(made) else str(uuid.uuid4()))
+    return given
+
+
+def _made_correlation_id(call: Mapping[str, Any]) -> str:
+    """Let LiteLLM's name of the call, which the telemetry knows too, stand in for an id that nobody gave."""
+    made = str(getattr(call.get("logging_obj"), "litellm_call_id", ""))
+    return made if _CORRELATION_ID.fullmatch(made) else str(uuid.uuid4())
+
+
+def is_native(model_info: Mapping[str, Any]) -> bool:
+    """Tell whether the platform is to keep a model's conversations; raises ConfigurationError."""
+    kept = model_info.get("conversation")
+    if kept not in (None, "prompt", "native"):
+        raise ConfigurationError(
+            f"model_info.conversation is {kept!r} in config.yaml: say native, for conversations that the platform keeps, "
+            "or prompt, for the whole conversation in each prompt."
+        )
+    return kept == "native"
+
+
+def _owner(params: Mapping[str, Any], correlation_id: str | None) -> str | None:
+    """Name whose conversation it is that the platform is to keep: the key and the correlation id of its caller."""
+    native = is_native(params.get("model_info") or {})
+    if not native or correlation_id is None:
+        return None
+    key = (params.get("metadata") or {}).get("user_api_key")
+    return json.dumps([str(key or ""), correlation_id])
 
 
 def _timeout(asked: object, ceiling: float) -> float:

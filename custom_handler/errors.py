@@ -17,6 +17,7 @@ StackspotError
     ├── CreditExhausted         402  agent     the account has no credit left
     ├── AgentUnreachable        503  agent     no connection, or it broke before an answer
     ├── AgentTimeout            504  agent     the agent stayed silent for too long
+    ├── ConversationLost        502  agent     the agent goes on in another conversation; a client never sees it
     ├── AgentRejected           400  agent     the agent refuses the request for another reason
     ├── UploadForbidden         403  agent     the account may not upload files
     ├── UploadFailed            502  agent     a file could not be uploaded
@@ -155,6 +156,12 @@ class AgentTimeout(AgentError):
 
     status_code = 504
     retryable = True
+
+
+class ConversationLost(AgentError):
+    """The agent answers in another conversation than it was asked in: it does not know what was said before."""
+
+    status_code = 502
 
 
 class AgentRejected(AgentError):

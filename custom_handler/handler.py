@@ -45,7 +45,7 @@ class StackspotLLM(CustomLLM):  # type: ignore[misc]
         with replies.translated(model):
             if is_health_probe(call):
                 return self._probed(model)
-            steps, form = self._begin(model, messages, call)
+            steps, form = self._begin(model, messages, call, whole=True)
             return replies.whole(self._transport.drive(steps), form)
 
     def streaming(self, model: str, messages: list[Any], **call: Any) -> Iterator[ModelResponseStream]:
@@ -59,9 +59,10 @@ class StackspotLLM(CustomLLM):  # type: ignore[misc]
         with replies.translated(model):
             if is_health_probe(call):
                 return await asyncio.to_thread(self._probed, model)
-            steps, form = self._begin(model, messages, call)
+            whole = not _opens_first(call)
+            steps, form = self._begin(model, messages, call, whole=whole)
             answer = OpenedAnswer(self._transport.adrive(steps))
-            if not _opens_first(call):
+            if whole:
                 return await replies.awhole(answer, form)
             await answer.wait(PATIENCE)
             return CustomStreamWrapper(
@@ -101,14 +102,15 @@ class StackspotLLM(CustomLLM):  # type: ignore[misc]
         self.authenticate()
         return replies.canned("ok", model)
 
-    def _begin(self, model: str, messages: object, call: Mapping[str, Any]) -> tuple[Steps[ReplyEvent], replies.Form]:
+    def _begin(
+        self, model: str, messages: object, call: Mapping[str, Any], *, whole: bool = False
+    ) -> tuple[Steps[ReplyEvent], replies.Form]:
         turn = read_turn(model, messages, call, self.settings)
         self._ignored.note(client_of(call), turn.request.parameters.without_effect)
         if (log := call.get("logging_obj")) is not None:  # LiteLLM's latency metrics start here
             log.pre_call(input=messages, api_key="", additional_args={"complete_input_dict": {}})
-        return turn.steps(self.settings, self.listeners, uploads=self._transport.uploads), replies.Form(
-            model, turn.request.legacy
-        )
+        steps = turn.steps(self.settings, self.listeners, uploads=self._transport.uploads, whole=whole)
+        return steps, replies.Form(model, turn.request.legacy)
 
 
 class IgnoredParameters:

@@ -63,7 +63,14 @@ class Repaired:
     succeeded: bool
 
 
-Measure: TypeAlias = TokenCall | QueueChanged | Queued | Retried | FirstText | ToolCalled | Repaired
+@dataclass(frozen=True, slots=True)
+class KeptConversation:
+    """A turn of a conversation that the platform keeps is one that was begun or continued; or one was found to be lost."""
+
+    outcome: str
+
+
+Measure: TypeAlias = TokenCall | QueueChanged | Queued | Retried | FirstText | ToolCalled | Repaired | KeptConversation
 Tell: TypeAlias = Callable[[Measure], None]
 
 

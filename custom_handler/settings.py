@@ -71,6 +71,11 @@ class Settings:
         "longest prompt; a longer conversation loses its oldest turns, then the middle of its largest results",
         least=1,
     )
+    conversation_keep: float = _setting(
+        "STACKSPOT_CONVERSATION_KEEP",
+        1800.0,
+        "seconds after its last answer for which a conversation that the platform keeps is gone on with (`conversation: native`)",
+    )
     max_retries: int = _setting(
         "STACKSPOT_MAX_RETRIES",
         3,

@@ -1,7 +1,7 @@
 """One chat turn, as steps that `transport` carries out: the prompt goes out, the answer comes back as events.
 
     render ──▶ open ──▶ listen ──▶ what can be mended? ──▶ open, listen: the hidden repair round ──▶ Finish
-      ▲          │ the prompt is too long for the agent's model, once
+      ▲          │ the prompt is too long for the agent's model, or the platform lost the conversation, once each
       └──────────┘
 
 A whole answer and a streamed one are the same events; there is no other path.
@@ -12,30 +12,29 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Generator, MutableMapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from .attachments import Enclosure, File, named, shown
+from .conversation import LOST, UNASKED, Conversation
 from .emulation.answer import Answer
+from .emulation.history import History
 from .emulation.prompt import corrected, render
 from .emulation.structured_output import JsonFormat
-from .errors import PromptTooLong, RequestError, StackspotError
-from .events import AgentEnd, AgentEvent, Finish, ReplyEvent, Text, Usage
-from .measures import FirstText, Repaired, Tell, ToolCalled, nobody
+from .errors import ConversationLost, PromptTooLong, RequestError, StackspotError
+from .events import Finish, ReplyEvent, Usage
+from .heard import FINISH_REASONS, Round
+from .measures import FirstText, Measure, Repaired, Tell, ToolCalled, nobody
 from .request import ChatRequest
 from .settings import Settings
 from .stackspot.deadline import Deadline
-from .stackspot.exchange import AgentCall, Emit, Read, Steps
-from .stackspot.frames import ReplyDecoder
+from .stackspot.exchange import AgentCall, Emit, Steps
 from .stackspot.uploads import Attached, UploadMemory, fetched, open_with_files
 
-CHARACTERS_A_TOKEN = 4
 REPEATED_CHARACTERS = 50_000
 SAFETY = 0.95
 LEAST_REPAIR_TIME = 5.0
 REPAIR_QUEUE_TIME = 5.0
-
-_FINISH_REASONS = {"length": "length", "max_tokens": "length", "content_filter": "content_filter"}
 
 if TYPE_CHECKING:
     _LoggerAdapter = logging.LoggerAdapter[logging.Logger]
@@ -57,6 +56,7 @@ class CallLog(_LoggerAdapter):
 class Turn:
     """One question of a client to an agent; `timeout` is the seconds to the end of the answer.
 
+    `owner` is whose conversation it is where the platform keeps it; None: the prompt holds all of it.
     `enclosed` are the files in its messages that are to be uploaded.
     """
 
@@ -64,6 +64,7 @@ class Turn:
     agent_id: str
     correlation_id: str
     timeout: float
+    owner: str | None = field(default=None, repr=False)
     enclosed: Sequence[Enclosure] = ()
 
     def steps(
@@ -72,14 +73,19 @@ class Turn:
         tell: Tell = nobody,
         clock: Callable[[], float] = time.monotonic,
         uploads: UploadMemory | None = None,
+        *,
+        whole: bool = False,
     ) -> Steps[ReplyEvent]:
-        """Ask the agent and tell its answer as events, of which the last one is a Finish; raises StackspotError."""
+        """Ask the agent and tell its answer as events, of which the last one is a Finish; raises StackspotError.
+
+        `whole` says that the client gets nothing before the end: so the answer can be asked for again up to there.
+        """
         log = CallLog(logger, {"correlation_id": self.correlation_id})
         try:
             deadline = Deadline(self.timeout, clock)
             turn, files = yield from self._named(settings, deadline)
             attached = Attached(files, uploads or UploadMemory(clock))
-            yield from _Talk(turn, settings, deadline, log, tell, attached).steps()
+            yield from _Talk(turn, settings, deadline, log, tell, attached).steps(whole)
         except StackspotError as error:
             log.error("%s (HTTP %d): %s", type(error).__name__, error.status_code, error.message)
             raise
@@ -94,88 +100,10 @@ class Turn:
         return replace(self, request=replace(self.request, messages=messages), enclosed=()), files
 
 
-class _Round:
-    """One question to the agent and what is heard of its answer."""
-
-    def __init__(self, prompt: str, deadline: Deadline, log: CallLog) -> None:
-        self.characters = 0
-        self.chunks = 0
-        self._prompt_characters = len(prompt)
-        self._deadline = deadline
-        self._decoder = ReplyDecoder(log)
-        self._end = AgentEnd()
-
-    @property
-    def stop_reason(self) -> str | None:
-        """Why the agent says it ended."""
-        return self._end.stop_reason
-
-    @property
-    def limited(self) -> bool:
-        """Whether a limit of the agent's own ended it."""
-        return _FINISH_REASONS.get(self.stop_reason or "") == "length"
-
-    @property
-    def spoken(self) -> bool:
-        """Whether text came."""
-        return self.characters > 0
-
-    @property
-    def withheld(self) -> bool:
-        """Whether tokens were spent and no text came (contract, section 3)."""
-        return not self.characters and self._end.usage is not None and self._end.usage.completion_tokens > 0
-
-    def read(self) -> Generator[Read, bytes | None, str | None]:
-        """Read on, and return the text that came, None at the end.
-
-        Once the agent has said its end, a connection that breaks is an end as good as any.
-        """
-        self._decoder.check()
-        try:
-            chunk = yield Read(self._deadline.patience(spoken=self.spoken))
-        except StackspotError:
-            if self.stop_reason is None:
-                self._deadline.check(spoken=self.spoken)
-                raise
-            chunk = None
-        if chunk is None:
-            return None
-        self.chunks += 1
-        text = self._take(self._decoder.feed(chunk))
-        self._deadline.check(spoken=self.spoken)
-        return text
-
-    def last(self) -> str:
-        """Return the text that the end of the stream completes."""
-        return self._take(self._decoder.flush())
-
-    def usage(self, max_tokens: int | None) -> Usage:
-        """Return the agent's own counts, or an estimate where its last frame is missing."""
-        if self._end.usage is not None:
-            return self._end.usage
-        completion = _tokens(self.characters)
-        return Usage(_tokens(self._prompt_characters), min(completion, max_tokens or completion))
-
-    def counts(self) -> bool:
-        """Tell whether the agent did anything for it."""
-        return self.characters > 0 or self._end.usage is not None
-
-    def _take(self, events: list[AgentEvent]) -> str:
-        for event in events:
-            if isinstance(event, AgentEnd):  # the last value of each field that is not None
-                self._end = AgentEnd(
-                    event.stop_reason or self._end.stop_reason,
-                    event.usage or self._end.usage,
-                    event.message_id or self._end.message_id,
-                    event.conversation_id or self._end.conversation_id,
-                )
-        text = "".join(event.text for event in events if isinstance(event, Text))
-        self.characters += len(text)
-        return text
-
-
-def _tokens(characters: int) -> int:
-    return -(-characters // CHARACTERS_A_TOKEN)
+def _check(conversation: Conversation | None, heard: Round, text: str, *, held: bool) -> None:
+    """Raise ConversationLost while there is time: before the first text goes out."""
+    if conversation is not None and (held or heard.characters == len(text)):
+        conversation.check(heard.conversation_id)
 
 
 class _Talk:
@@ -190,80 +118,145 @@ class _Talk:
         self._deadline = deadline
         self._log = log
         self._tell = tell
-        self._rounds: list[_Round] = []
+        self._rounds: list[Round] = []
         self._mended = False
+        self._limit = settings.max_prompt_chars
         schema = turn.request.parameters.json_schema
         self._json = None if schema is None else JsonFormat(schema)
+        self._format = self._json.instruction() if self._json else ""
+        self._conversation = self._kept()
 
-    def steps(self) -> Steps[ReplyEvent]:
+    def _kept(self) -> Conversation | None:
+        """Return the conversation in which the agent is asked, where there is to be one."""
+        turn = self._turn
+        if turn.owner is None or self._attached.files:  # how long the platform remembers files is not known
+            return None
+        history = History(turn.request, f"{turn.agent_id} {turn.owner}", self._format)
+        return Conversation(history, self._log, self._tell) if history.open else None
+
+    def steps(self, whole: bool) -> Steps[ReplyEvent]:
         """Yield the steps of the turn."""
-        answer = Answer(self._turn.request, self._json)
-        prompt = self._prompt(self._settings.max_prompt_chars)
-        try:
-            rest = yield from self._ask(prompt, answer)
-        except PromptTooLong as error:
-            prompt = self._shorter(prompt, error)
-            rest = yield from self._ask(prompt, answer)
+        answer, rest = yield from self._first(whole)
         if self._settings.repair and (fault := answer.fault()) and self._deadline.left(spoken=True) > LEAST_REPAIR_TIME:
             if rest:
                 yield Emit(rest)
             rest = []
-            yield from self._repair(prompt, answer, fault)
+            yield from self._repair(answer, fault)
         rest += answer.settle()
-        yield Emit([*rest, Finish(self._reason(answer), self._usage())])
+        reason = self._reason(answer)
+        if self._conversation is not None and self._undoubted(answer, reason):
+            self._conversation.hear(rest)
+            yield from self._conversation.remember(self._rounds[0].conversation_id)
+        yield Emit([*rest, Finish(reason, self._usage())])
         self._note(answer)
 
-    def _prompt(self, limit: int) -> str:
-        answer_format = self._json.instruction() if self._json else ""
-        prompt = render(self._turn.request, answer_format=answer_format, limit=limit)
+    def _undoubted(self, answer: Answer, reason: str) -> bool:
+        """Tell whether the agent said what the client was told, as far as words matter, and came to its end."""
+        [first, *more] = self._rounds
+        return not more and not answer.closed and first.stop_reason is not None and reason in {"stop", "tool_calls"}
+
+    def _first(self, whole: bool) -> Generator[Any, Any, tuple[Answer, list[ReplyEvent]]]:
+        """Ask what the client asks: of an agent that has the conversation the new turns, else, or if it lost that, all."""
+        if self._conversation is not None:
+            yield from self._conversation.begin()
+            if seen := self._conversation.seen:
+                answer, prompt = self._answer(), self._prompt(self._limit, seen)
+                try:
+                    return answer, (yield from self._ask(prompt, answer, held=whole))
+                except LOST as error:
+                    self._forget(error)
+                    self._conversation.lost(error)
+                except UNASKED:
+                    if not self._rounds[-1].spoken:
+                        yield from self._conversation.restore()
+                    raise
+        answer, prompt = self._answer(), self._prompt(self._limit)
+        try:
+            return answer, (yield from self._ask(prompt, answer))
+        except PromptTooLong as error:
+            return answer, (yield from self._ask(self._shorter(prompt, error), answer))
+
+    def _answer(self) -> Answer:
+        return Answer(self._turn.request, self._json)
+
+    def _forget(self, error: StackspotError) -> None:
+        """Forget the last question as if it had not been asked; raises its error where something was answered."""
+        if self._rounds.pop().spoken and not isinstance(error, ConversationLost):
+            raise error
+        if self._conversation is not None:  # the platform may have kept the question all the same
+            self._conversation.restart()
+
+    def _prompt(self, limit: int, since: int = 0) -> str:
+        prompt = render(self._turn.request, answer_format=self._format, limit=limit, since=since)
         if not prompt.strip():  # the agent would refuse it, and not say why
             raise RequestError("messages: the only message has no text.", param="messages")
         return prompt
 
     def _shorter(self, prompt: str, error: PromptTooLong) -> str:
         """Shorten the prompt in the proportion that the agent tells; raises the agent's error where that cannot be."""
-        heard = self._rounds.pop()
-        if not error.limit or not error.actual or error.actual <= error.limit or heard.characters:
+        self._forget(error)
+        if not error.limit or not error.actual or error.actual <= error.limit:
             raise error
-        limit = int(len(prompt) * error.limit / error.actual * SAFETY)
+        self._limit = int(len(prompt) * error.limit / error.actual * SAFETY)
         try:
-            shorter = self._prompt(limit)
+            shorter = self._prompt(self._limit)
         except PromptTooLong:
             raise error from None
         self._log.warning("The prompt is shortened from %d to %d characters for the agent", len(prompt), len(shorter))
         return shorter
 
-    def _ask(self, prompt: str, answer: Answer, *, hidden: bool = False) -> Generator[Any, Any, list[ReplyEvent]]:
-        """Ask the agent and let the answer out as it comes, unless `hidden`; returns what the end of it completes.
+    def _ask(
+        self, prompt: str, answer: Answer, *, hidden: bool = False, held: bool = False
+    ) -> Generator[Any, Any, list[ReplyEvent]]:
+        """Ask the agent and let the answer out as it comes, unless `hidden` or `held`; returns what has not gone out.
 
         A hidden question is one call, which waits for its turn for a few seconds only: there is an answer already.
         """
         self._deadline.check(spoken=True)
-        heard = _Round(prompt, self._deadline, self._log)
+        heard = Round(prompt, self._deadline, self._log)
         self._rounds.append(heard)
-        turn = self._turn
-        call = AgentCall(turn.agent_id, prompt, turn.correlation_id)
+        turn, conversation = self._turn, None if hidden else self._conversation
+        call = AgentCall(turn.agent_id, prompt, turn.correlation_id, conversation.id if conversation else None)
         settings = self._settings
         if hidden:
             patience = min(REPAIR_QUEUE_TIME, settings.queue_timeout)
             settings = replace(settings, max_retries=0, queue_timeout=patience)
-        yield from open_with_files(call, self._attached, settings, self._deadline, self._tell)
+        yield from open_with_files(call, self._attached, settings, self._deadline, self._noted)
         self._log.debug(
             "SSE connection open after %.3f s, prompt of %d characters", self._deadline.elapsed(), len(prompt)
         )
+        kept: list[ReplyEvent] = []
         while not answer.closed and (text := (yield from heard.read())) is not None:
+            _check(conversation, heard, text, held=held)
             if text and heard.characters == len(text) and not hidden:
                 self._tell(FirstText(self._deadline.elapsed()))
-            if (events := answer.feed(text)) and not hidden:
-                yield Emit(events)
-        rest = [] if answer.closed else answer.feed(heard.last())
-        return rest + answer.flush(limited=heard.limited)
+            events = answer.feed(text)
+            if held or hidden:
+                kept += events
+            elif events:
+                yield from self._out(events)
+        last = "" if answer.closed else heard.last()
+        _check(conversation, heard, last, held=held)
+        return [*kept, *answer.feed(last), *answer.flush(limited=heard.limited)]
 
-    def _repair(self, prompt: str, answer: Answer, fault: str) -> Steps[ReplyEvent]:
-        """Ask once more, hidden, for what is broken; whatever comes of it, the answer so far stays delivered."""
-        second = Answer(self._turn.request, self._json)
+    def _out(self, events: list[ReplyEvent]) -> Steps[ReplyEvent]:
+        if self._conversation is not None:
+            self._conversation.hear(events)
+        yield Emit(events)
+
+    def _noted(self, measure: Measure) -> None:
+        self._tell(measure)
+        if self._conversation is not None:
+            self._conversation.note(measure)
+
+    def _repair(self, answer: Answer, fault: str) -> Steps[ReplyEvent]:
+        """Ask once more, hidden, for what is broken; whatever comes of it, the answer so far stays delivered.
+
+        It is asked outside of a conversation that the platform keeps: whether that holds the broken answer is not known.
+        """
+        second = self._answer()
         try:
-            again = corrected(prompt, answer.text[-REPEATED_CHARACTERS:], answer.correction())
+            again = corrected(self._prompt(self._limit), answer.text[-REPEATED_CHARACTERS:], answer.correction())
             yield from self._ask(again, second, hidden=True)
             self._mended = answer.mend(second)
         except StackspotError as error:
@@ -279,13 +272,13 @@ class _Talk:
         if answer.stopped:
             return "stop"
         told = self._rounds[-1 if self._mended else 0]
-        return "content_filter" if told.withheld else _FINISH_REASONS.get(told.stop_reason or "stop", "stop")
+        return "content_filter" if told.withheld else FINISH_REASONS.get(told.stop_reason or "stop", "stop")
 
     def _usage(self) -> Usage:
         """Sum up what the rounds cost."""
         first, *more = self._rounds
         limit = self._turn.request.parameters.max_tokens
-        counts = [heard.usage(limit) for heard in (first, *filter(_Round.counts, more))]
+        counts = [heard.usage(limit) for heard in (first, *filter(Round.counts, more))]
         return Usage(sum(count.prompt_tokens for count in counts), sum(count.completion_tokens for count in counts))
 
     def _note(self, answer: Answer) -> None:

@@ -163,3 +163,27 @@ def test_results_that_the_client_marked_as_errors_are_marked_again():
 )
 def test_one_call_at_a_time_is_asked_for_in_anthropics_words_too(choice, parallel):
     assert turn(**claudes(tool_choice=choice)).request.parameters.parallel_tool_calls is parallel
+
+
+def native(
+    conversation: object = "native", key: str | None = "k-1", correlation: str | None = "talk-7"
+) -> dict[str, Any]:
+    params = {"model_info": {"conversation": conversation}, "metadata": {"user_api_key": key}}
+    return {"headers": {"correlation-id": correlation} if correlation else {}, "litellm_params": params}
+
+
+def test_a_conversation_that_the_platform_keeps_is_its_callers():
+    owners = [turn(**native(key=key, correlation=name)).owner for key in ("k-1", "k-2", None) for name in ("a", "b")]
+    assert None not in owners
+    assert len(set(owners)) == 6
+
+
+@pytest.mark.parametrize("call", [native("prompt"), native(None), native(correlation=None), {}])
+def test_without_the_wish_and_a_name_of_the_callers_nobody_keeps_it(call):
+    assert turn(**call).owner is None
+
+
+@pytest.mark.parametrize("conversation", ["on", True, 1, ["native"]])
+def test_another_way_to_keep_conversations_is_unknown(conversation):
+    with pytest.raises(ConfigurationError, match="say native"):
+        turn(**native(conversation))

@@ -87,6 +87,7 @@ CASES = [
     ),
     Case("The agent refuses the request with HTTP", ({"status": 422},)),
     Case("Stackspot is not configured. Missing:", settings={"client_id": ""}),
+    Case("model_info.conversation is", call={"litellm_params": {"model_info": {"conversation": "on"}}}),
     Case("No Stackspot agent is configured", settings={"agent_id": ""}),
     Case("Stackspot refuses CLIENT_ID and CLIENT_SECRET", settings={"client_secret": "old"}),
     Case("Stackspot knows no realm", settings={"realm": "elsewhere"}),

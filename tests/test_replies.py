@@ -58,6 +58,7 @@ TRANSLATED = [
     Translated(errors.AgentUnreachable("m"), litellm.ServiceUnavailableError, 503),
     Translated(errors.JobStoreUnavailable("m"), litellm.ServiceUnavailableError, 503),
     Translated(errors.AgentTimeout("m"), litellm.Timeout, 504),
+    Translated(errors.ConversationLost("m"), litellm.BadGatewayError, 502),
     Translated(errors.AgentRejected("m"), litellm.BadRequestError, 400),
     Translated(errors.UploadForbidden("m"), litellm.PermissionDeniedError, 403),
     Translated(errors.UploadFailed("m"), litellm.BadGatewayError, 502),

@@ -22,6 +22,14 @@ QUOTED_CHARACTERS = 4_000
 UNREADABLE, MISSING, INVALID = "unreadable call", "missing call", "invalid JSON"
 
 
+def signature(name: str, arguments: str) -> tuple[str, str]:
+    """Return what two calls share that ask for the same: the name, and the arguments however they are written."""
+    try:
+        return name, json.dumps(json.loads(arguments), sort_keys=True)
+    except (ValueError, RecursionError):
+        return name, arguments
+
+
 @dataclass(slots=True)
 class Call:
     """A call that the agent made."""
@@ -33,11 +41,7 @@ class Call:
     @property
     def signature(self) -> tuple[str, str]:
         """What two calls share that ask for the same."""
-        arguments = "".join(self.pieces)
-        try:
-            return self.name, json.dumps(json.loads(arguments), sort_keys=True)
-        except (ValueError, RecursionError):
-            return self.name, arguments
+        return signature(self.name, "".join(self.pieces))
 
     def events(self) -> Sequence[CallEvent]:
         """Return it as it goes out; the number is given then."""

@@ -22,24 +22,34 @@ from .trimming import fitted
 _SYSTEM_ROLES = frozenset({"system", "developer"})
 
 
-def render(request: ChatRequest, *, answer_format: str = "", limit: int | None = None) -> str:
-    """Return the whole prompt, in at most `limit` characters; raises PromptTooLong.
+def conversation_of(request: ChatRequest) -> list[Message]:
+    """Return the request's messages but for its system texts."""
+    return [message for message in request.messages if message["role"] not in _SYSTEM_ROLES]
 
-    `answer_format` says what the answer has to look like where it is not free.
-    """
-    system = "\n\n".join(
-        filter(None, (text_of(m.get("content")) for m in request.messages if m["role"] in _SYSTEM_ROLES))
-    )
-    turns = [message for message in request.messages if message["role"] not in _SYSTEM_ROLES]
-    if not (system or request.tools or answer_format) and len(turns) == 1 and turns[0]["role"] == "user":
-        return _checked(text_of(turns[0].get("content")), limit)
-    parts = [system] if system else []
+
+def above(request: ChatRequest, answer_format: str = "") -> list[str]:
+    """Return what stands above the conversation: system text, tools, and the answer's format."""
+    texts = (text_of(message.get("content")) for message in request.messages if message["role"] in _SYSTEM_ROLES)
+    parts = ["\n\n".join(filter(None, texts))]
     if request.tools:
         parts.append(tools_section(request.tools, parallel=request.parameters.parallel_tool_calls))
     if answer_format:
         parts.append(f"# Answer\n{answer_format}")
+    return list(filter(None, parts))
+
+
+def render(request: ChatRequest, *, answer_format: str = "", limit: int | None = None, since: int = 0) -> str:
+    """Return the whole prompt, in at most `limit` characters; raises PromptTooLong.
+
+    `answer_format` says what the answer has to look like where it is not free. `since` leaves out so many turns, and what
+    stands above them: an agent that keeps the conversation has them.
+    """
+    turns = conversation_of(request)
+    parts = [] if since else above(request, answer_format)
+    if not (since or parts) and len(turns) == 1 and turns[0]["role"] == "user":
+        return _checked(text_of(turns[0].get("content")), limit)
     reminder = f"[reminder]\n{_reminder(request, turns, bool(answer_format))}"
-    entries: Sequence[Entry] = list(transcript(turns))
+    entries: Sequence[Entry] = list(transcript(turns))[since:]
     if limit is not None:
         entries = fitted(entries, limit - sum(len(part) + 2 for part in parts) - len(reminder) - 20)
     parts.append("# Conversation\n" + "\n\n".join(map(str, entries)))

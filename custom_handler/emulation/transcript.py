@@ -39,7 +39,7 @@ def transcript(messages: Iterable[Message]) -> Iterator[Entry]:
         if role in {"tool", "function"}:
             yield _result(message, names)
         elif role == "assistant":
-            calls = list(_calls(message))
+            calls = list(calls_of(message))
             names |= {identifier: name for identifier, name, _ in calls}
             blocks = (block(name, arguments) for _, name, arguments in calls)
             yield Entry(
@@ -54,7 +54,7 @@ def block(name: str, arguments: str) -> str:
     return f"FUNCTION_CALL_START\n{name}\narguments: {arguments}\nFUNCTION_CALL_END"
 
 
-def _calls(message: Message) -> Iterator[tuple[str, str, str]]:
+def calls_of(message: Message) -> Iterator[tuple[str, str, str]]:
     """Yield id, name and arguments of the calls that an assistant message makes, in today's form or the one before it."""
     for call in message.get("tool_calls") or ():
         function = call.get("function") or {}

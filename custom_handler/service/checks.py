@@ -12,7 +12,7 @@ from typing import Any
 
 from litellm.types.utils import LlmProviders
 
-from ..call import agent_id
+from ..call import agent_id, is_native
 from ..errors import ConfigurationError
 from ..replies import PROVIDER
 from ..settings import Settings
@@ -81,6 +81,7 @@ def _misconfigured(deployment: Deployment, providers: set[str], settings: Settin
     if deployment.provider == PROVIDER:
         try:
             agent_id(deployment.model, {"model_info": deployment.info}, settings)
+            is_native(deployment.info)
         except ConfigurationError as error:
             return f"{deployment.name}: {error.message}"
     return None

@@ -12,7 +12,17 @@ import time
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ..measures import FirstText, Measure, QueueChanged, Queued, Repaired, Retried, TokenCall, ToolCalled
+from ..measures import (
+    FirstText,
+    KeptConversation,
+    Measure,
+    QueueChanged,
+    Queued,
+    Repaired,
+    Retried,
+    TokenCall,
+    ToolCalled,
+)
 from .inside import MARK
 
 METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
@@ -105,6 +115,7 @@ class ProviderMetrics:
         )
         self._tool_calls = counter("tool_calls", "Calls of the client's tools")
         self._repairs = counter("repairs", "Repair rounds", "fault", "outcome")
+        self._kept = counter("kept_conversations", "Turns of conversations that the platform keeps", "outcome")
 
     def __call__(self, measure: Measure) -> None:
         """Count one measure."""
@@ -123,6 +134,8 @@ class ProviderMetrics:
                 self._first_text.observe(measure.seconds)
             case ToolCalled():  # its name is the client's: no label
                 self._tool_calls.inc()
+            case KeptConversation():
+                self._kept.labels(measure.outcome).inc()
             case Repaired():
                 self._repairs.labels(measure.fault, "succeeded" if measure.succeeded else "failed").inc()
 

@@ -61,6 +61,21 @@ class Sleep:
 
 
 @dataclass(frozen=True, slots=True)
+class Recall:
+    """Answered with the id of the conversation that was remembered by this fingerprint, which is forgotten then, or None."""
+
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True)
+class Remember:
+    """Answered with None once the conversation is remembered by this fingerprint."""
+
+    fingerprint: str
+    conversation_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class Peer:
     """Who is asked, as errors call it, and what to check where it cannot be reached."""
 
@@ -137,15 +152,16 @@ class Head:
 
 @dataclass(frozen=True, slots=True)
 class AgentCall:
-    """One question to one agent."""
+    """One question to one agent; `conversation_id` is that of the conversation in which the platform is to keep it."""
 
     agent_id: str
     prompt: str = field(repr=False)
     correlation_id: str
+    conversation_id: str | None = None
     upload_ids: tuple[str, ...] = ()
 
 
-Step: TypeAlias = NeedToken | NeedSlot | Throttled | Sleep | Fetch | Send | Read | Emit[Event]
+Step: TypeAlias = NeedToken | NeedSlot | Throttled | Sleep | Recall | Remember | Fetch | Send | Read | Emit[Event]
 Steps: TypeAlias = Generator[Step[Event], Any, None]
 
 
@@ -231,12 +247,14 @@ def _request(call: AgentCall, settings: Settings, token: Token, timeout: float) 
 
     It always asks for a stream: the platform's gateway drops a call that does not at 120 seconds.
     """
-    body: dict[str, object] = {
+    body: dict[str, Any] = {
         "streaming": True,
         "user_prompt": call.prompt,
         "stackspot_knowledge": False,
         "return_ks_in_response": False,
     }
+    if call.conversation_id is not None:
+        body |= {"use_conversation": True, "conversation_id": call.conversation_id}
     if call.upload_ids:
         body["upload_ids"] = call.upload_ids
     headers = {

@@ -10,7 +10,7 @@ import ssl
 import sys
 import time
 import weakref
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
 import httpx
@@ -20,21 +20,24 @@ from ..measures import Tell, nobody
 from ..settings import Settings
 from .async_http import Answer, AsyncHttp
 from .auth import Credentials, Token, TokenStore, read_token, token_form, token_url
+from .conversations import Conversations
 from .exchange import (
     Emit,
     Fetch,
-    Form,
     Head,
     NeedSlot,
     NeedToken,
     Read,
+    Recall,
+    Remember,
     Send,
     Sleep,
     Step,
     Steps,
     Throttled,
 )
-from .ledger import Ledger, LocalLedger
+from .forms import encoded
+from .kept_state import kept_state, looked_up
 from .limiter import Limiter, Place
 from .public_web import PublicWeb
 from .troubles import FORESEEN, TIMEOUTS, reason, told
@@ -66,7 +69,8 @@ class Transport:
         self._tls = _tls(settings.ca_bundle)  # reads all the certificates of the machine: once is enough
         self._limits = httpx.Limits(max_connections=None, max_keepalive_connections=100, keepalive_expiry=60.0)
         self.tokens = TokenStore(Credentials(settings, self._ask_token, reread).fetch, tell)
-        self._limiter = Limiter(settings, _ledger(settings), tell)
+        ledger, self._conversations = kept_state(settings)
+        self._limiter = Limiter(settings, ledger, tell)
         self._web = web or PublicWeb(self._tls)
         self.uploads = UploadMemory()
         self._forget()
@@ -81,6 +85,7 @@ class Transport:
         self._forget()
         self.tokens.forget()
         self._limiter.forget()
+        self._conversations.forget()
         self.uploads.renew()
 
     def drive(self, steps: Steps[Event]) -> Iterator[Sequence[Event]]:
@@ -88,7 +93,7 @@ class Transport:
         if self._client is None:
             self._client = httpx.Client(verify=self._tls, limits=self._limits)
             weakref.finalize(self, self._client.close)
-        line = _Line(self._client, self.tokens, Place(self._limiter), self._web)
+        line = _Line(self._client, self.tokens, Place(self._limiter), self._conversations, self._web)
         try:
             step = _advance(steps, None)
             while step is not None:
@@ -102,7 +107,7 @@ class Transport:
 
     async def adrive(self, steps: Steps[Event]) -> AsyncGenerator[Sequence[Event], None]:
         """Carry out the steps on the running loop; the async twin of `drive`."""
-        line = _AsyncLine(await self._aclient(), self.tokens, Place(self._limiter), self._web)
+        line = _AsyncLine(await self._aclient(), self.tokens, Place(self._limiter), self._conversations, self._web)
         events: list[Event] = []
         try:
             step = _advance(steps, None)
@@ -181,21 +186,16 @@ def _after_fork(begin_anew: Callable[[], None]) -> None:
         os.register_at_fork(after_in_child=lambda: (known := method()) and known())
 
 
-def _ledger(settings: Settings) -> Ledger:
-    if not settings.redis_url and not settings.redis_host:
-        return LocalLedger(time.monotonic)
-    from .shared_ledger import SharedLedger  # noqa: PLC0415  only who shares a quota needs Redis
-
-    return SharedLedger(settings, time.monotonic)
-
-
 class _Line:
     """The connection of one exchange, blocking."""
 
-    def __init__(self, client: httpx.Client, tokens: TokenStore, place: Place, web: PublicWeb) -> None:
+    def __init__(
+        self, client: httpx.Client, tokens: TokenStore, place: Place, conversations: Conversations, web: PublicWeb
+    ) -> None:
         self._client = client
         self._tokens = tokens
         self._place = place
+        self._conversations = conversations
         self._web = web
         self._answer: httpx.Response | None = None
 
@@ -211,6 +211,8 @@ class _Line:
                     self._place.throttle(seconds)
                 case Sleep(seconds):
                     time.sleep(seconds)
+                case Recall() | Remember():
+                    return looked_up(self._conversations, step)
                 case Fetch():
                     return self._web.request(step).result(step.timeout)
                 case Send():
@@ -224,7 +226,7 @@ class _Line:
     def _send(self, step: Send) -> Head:
         until = time.monotonic() + step.timeout
         self._close()
-        headers, content = _encoded(step)
+        headers, content = encoded(step)
         request = self._client.build_request("POST", step.url, headers=headers, content=content, timeout=_timeout(step))
         self._answer = answer = self._client.send(request, stream=True)
         self._chunks = answer.iter_bytes()
@@ -242,10 +244,13 @@ class _Line:
 class _AsyncLine:
     """The connection of one exchange on the running loop; the async twin of `_Line`."""
 
-    def __init__(self, client: AsyncHttp, tokens: TokenStore, place: Place, web: PublicWeb) -> None:
+    def __init__(
+        self, client: AsyncHttp, tokens: TokenStore, place: Place, conversations: Conversations, web: PublicWeb
+    ) -> None:
         self._client = client
         self._tokens = tokens
         self._place = place
+        self._conversations = conversations
         self._web = web
         self._answer: Answer | None = None
 
@@ -262,6 +267,10 @@ class _AsyncLine:
                     self._place.throttle(seconds)
                 case Sleep(seconds):
                     await asyncio.sleep(seconds)
+                case Recall() | Remember() if self._conversations.instant:
+                    return looked_up(self._conversations, step)
+                case Recall() | Remember():
+                    return await asyncio.to_thread(looked_up, self._conversations, step)
                 case Fetch():
                     async with time_limit(step.timeout):
                         return await asyncio.wrap_future(self._web.request(step))
@@ -276,12 +285,14 @@ class _AsyncLine:
         return None
 
     def ended(self, step: Step[Any]) -> bool:
-        """Tell whether a step would find that the answer is at its end, without waiting."""
+        """Tell whether the answer is at its end, and a step would find that, or note it, without waiting."""
+        if isinstance(step, Remember):
+            return self._conversations.instant
         return isinstance(step, Read) and self._answer is not None and self._answer.ended
 
     async def _send(self, step: Send) -> Head:
         await self._close()
-        self._answer = answer = await self._client.post(step.url, *_encoded(step), _timeout(step))
+        self._answer = answer = await self._client.post(step.url, *encoded(step), _timeout(step))
         return Head(answer.status, answer.headers, b"" if answer.status == 200 else await _awhole(answer))
 
     async def _close(self) -> None:
@@ -308,16 +319,6 @@ def _advance(steps: Steps[Event], answer: object) -> Step[Event] | None:
 
 def _timeout(step: Send) -> httpx.Timeout:
     return httpx.Timeout(step.timeout, connect=min(CONNECT_TIMEOUT, step.timeout), pool=None)
-
-
-def _encoded(step: Send) -> tuple[Mapping[str, str], bytes]:
-    """Return the headers and the body of a request; a form is encoded as browsers do, its file last."""
-    form = step.content
-    if not isinstance(form, Form):
-        return step.headers, form
-    file = form.file_name, form.data, form.content_type
-    request = httpx.Request("POST", step.url, data=dict(form.fields), files={"file": file})
-    return {**step.headers, "content-type": request.headers["content-type"]}, request.read()
 
 
 def _head(answer: httpx.Response, body: bytes) -> Head:

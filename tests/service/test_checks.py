@@ -170,6 +170,12 @@ def test_a_fault_of_the_configuration_says_what_to_do(told, fault):
     assert fault in found
 
 
+def test_another_way_to_keep_conversations_than_those_known_is_a_fault():
+    unknown = {**STACKSPOT, "model_info": {"conversation": "server"}}
+    [fault] = faults_of(asyncio.run(check_models(config(unknown), Settings(agent_id="an-agent"), lambda seconds: None)))
+    assert fault.startswith("chat: model_info.conversation is 'server' in config.yaml: say native")
+
+
 def test_a_model_without_an_agent_is_a_fault():
     (fault,) = faults_of(asyncio.run(check_models(config(STACKSPOT), Settings(), lambda seconds: None)))
     assert fault.startswith("chat: No Stackspot agent is configured: set GENAI_AGENT_ID")

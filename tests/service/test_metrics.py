@@ -8,7 +8,17 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry
 
-from custom_handler.measures import FirstText, Listeners, QueueChanged, Queued, Repaired, Retried, TokenCall, ToolCalled
+from custom_handler.measures import (
+    FirstText,
+    KeptConversation,
+    Listeners,
+    QueueChanged,
+    Queued,
+    Repaired,
+    Retried,
+    TokenCall,
+    ToolCalled,
+)
 from custom_handler.service.inside import MARK
 from custom_handler.service.metrics import HttpMetrics, ProviderMetrics
 
@@ -100,6 +110,7 @@ async def test_metrics_are_found_without_a_redirection(registry):
         (Retried("RateLimited"), "retries_total", {"reason": "RateLimited"}, 1),
         (FirstText(0.25), "time_to_first_token_seconds_sum", {}, 0.25),
         (ToolCalled("get_weather"), "tool_calls_total", {}, 1),
+        (KeptConversation("lost"), "kept_conversations_total", {"outcome": "lost"}, 1),
         (Repaired("json", succeeded=True), "repairs_total", {"fault": "json", "outcome": "succeeded"}, 1),
     ],
 )

@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 import logging
-import os
-import shutil
-import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 import redis
-from redis.backoff import ConstantBackoff
-from redis.retry import Retry
 
 from custom_handler.errors import ConfigurationError, QueueFull
 from custom_handler.settings import Settings
 from custom_handler.stackspot.limiter import Limiter
-from custom_handler.stackspot.shared_ledger import ASK_AGAIN, SharedLedger
+from custom_handler.stackspot.redis_link import ASK_AGAIN
+from custom_handler.stackspot.shared_ledger import SharedLedger
 
 PROCESSES, EACH, BUDGET, WINDOW = 4, 6, 8, 2
 
@@ -40,37 +35,6 @@ for ticket in tickets:
 """
 
 
-class Redis:
-    """A redis-server of the test's own."""
-
-    def __init__(self, folder: Path) -> None:
-        with socket.socket() as unused:
-            unused.bind(("127.0.0.1", 0))
-            self.port = unused.getsockname()[1]
-        self.url = f"redis://127.0.0.1:{self.port}"
-        self._folder = folder
-        self.start()
-
-    def start(self) -> None:
-        command = ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
-        self._process = subprocess.Popen(command, cwd=self._folder, stdout=subprocess.DEVNULL)
-        with redis.Redis(port=self.port, retry=Retry(ConstantBackoff(0.05), 400)) as client:
-            client.ping()
-
-    def stop(self) -> None:
-        self._process.kill()
-        self._process.wait()
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[Redis]:
-    if shutil.which("redis-server") is None and not os.environ.get("CI"):
-        pytest.skip("redis-server is not installed (Debian: apt-get install redis-server)")
-    running = Redis(tmp_path)
-    yield running
-    running.stop()
-
-
 class Clock:
     def __init__(self) -> None:
         self.now = 0.0
@@ -80,7 +44,7 @@ class Clock:
 
 
 @pytest.fixture
-def ledgers(server: Redis) -> Iterator[Callable[..., SharedLedger]]:
+def ledgers(server: Any) -> Iterator[Callable[..., SharedLedger]]:
     made: list[SharedLedger] = []
 
     def make(clock: Any = time.monotonic, window: int = 61, **settings: Any) -> SharedLedger:
@@ -90,7 +54,7 @@ def ledgers(server: Redis) -> Iterator[Callable[..., SharedLedger]]:
 
     yield make
     for ledger in made:
-        ledger._redis.close()
+        ledger._link.redis.close()
 
 
 def test_four_processes_never_exceed_the_budget_together(server):
@@ -182,7 +146,7 @@ def test_a_user_and_a_database_do_as_well(server, ledgers):
 
 def test_tls_is_a_setting():
     ledger = SharedLedger(Settings(redis_host="127.0.0.1", redis_ssl=True), time.monotonic)
-    assert ledger._redis.connection_pool.connection_class is redis.SSLConnection
+    assert ledger._link.redis.connection_pool.connection_class is redis.SSLConnection
 
 
 def test_a_wrong_password_is_called_so(server, ledgers, caplog):

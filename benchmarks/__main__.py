@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 import click
 
-from . import profile, report, rows_client, rows_own, rows_proxy, rows_settings
+from . import profile, report, rows_client, rows_conversation, rows_own, rows_proxy, rows_settings
 from .bench import FULL, QUICK, Bench, open_bench
 from .figures import Figure
 from .plots import draw
@@ -29,6 +29,7 @@ ROWS: MappingProxyType[str, Row] = MappingProxyType(
         "client": rows_client.client,
         "reader": rows_own.reader,
         "prompt": rows_own.prompt,
+        "conversation": rows_conversation.conversation,
         "workers": rows_proxy.workers,
         "start": rows_own.start,
         "settings": rows_settings.settings,

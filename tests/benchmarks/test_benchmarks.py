@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from benchmarks import plots, report, rows_own, rows_proxy, texts
+from benchmarks import plots, report, rows_conversation, rows_own, rows_proxy, texts
 from benchmarks.bench import MODELS, QUICK, open_bench
 from benchmarks.figures import Figure, Goal
 from benchmarks.load import percentiles
@@ -39,6 +39,12 @@ def test_the_rows_without_a_proxy_are_measured():
     bench = dataclasses.make_dataclass("Own", ["size"])(TINY)
     figures = [*rows_own.reader(bench), *rows_own.prompt(bench)]
     assert all(figure.median > 0 for figure in figures if "characters" not in figure.name)
+
+
+def test_a_kept_conversation_is_measured_by_the_characters_of_its_prompts():
+    for figure in rows_conversation.conversation(dataclasses.make_dataclass("Own", ["size"])(TINY)):
+        [native], [prompt] = figure.sides.values()
+        assert 0 < native < prompt / 2
 
 
 def test_the_median_of_the_rounds_is_held_against_the_goal():

@@ -1,4 +1,4 @@
-"""Four processes of the proxy and a real Redis: together they keep to the account's quota."""
+"""Two workers of the proxy and a real Redis: together they keep to the account's quota."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pytest
 from .conftest import Simulator, free_port, process, running_proxy
 from .test_errors import PATHS, body
 
-WORKERS, BUDGET, CALLS = 4, 6, 36
+WORKERS, BUDGET, CALLS = 2, 6, 36
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def redis_url(tmp_path: Path) -> Iterator[str]:
         yield f"redis://127.0.0.1:{port}"
 
 
-def test_four_processes_never_exceed_the_quota_and_turn_the_others_away_with_a_hint(
+def test_workers_never_exceed_the_quota_together_and_turn_the_others_away_with_a_hint(
     simulator: Simulator, redis_url: str, tmp_path: Path
 ) -> None:
     simulator.configure(requests_per_minute=BUDGET)

@@ -8,7 +8,7 @@ import logging
 import time
 import uuid
 from collections import deque
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -174,10 +174,10 @@ def _continued(event: ReplyEvent) -> int | None:
     return -1 if isinstance(event, Text) else event.index if isinstance(event, ToolCallArguments) else None
 
 
-def chunks(batches: Iterable[Sequence[ReplyEvent]], form: Form) -> Iterator[ModelResponseStream]:
+def chunks(batches: Generator[Sequence[ReplyEvent], None, None], form: Form) -> Iterator[ModelResponseStream]:
     """Yield the answer's chunks as it comes; raises LiteLLM's errors."""
     made = Chunks(form)
-    with translated(form.model):
+    with translated(form.model), contextlib.closing(batches):
         for events in batches:
             yield from made.of(events)
 

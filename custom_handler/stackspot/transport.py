@@ -10,7 +10,7 @@ import ssl
 import sys
 import time
 import weakref
-from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Sequence
 from typing import Any, TypeVar
 
 import httpx
@@ -88,7 +88,7 @@ class Transport:
         self._conversations.forget()
         self.uploads.renew()
 
-    def drive(self, steps: Steps[Event]) -> Iterator[Sequence[Event]]:
+    def drive(self, steps: Steps[Event]) -> Generator[Sequence[Event], None, None]:
         """Carry out the steps, blocking; yields the events that arrive together. Closing the iterator hangs up."""
         if self._client is None:
             self._client = httpx.Client(verify=self._tls, limits=self._limits)

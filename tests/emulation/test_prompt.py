@@ -453,7 +453,7 @@ def test_references_that_multiply_do_not():
 
 def test_a_schema_that_is_nested_too_deep_is_the_callers_fault():
     schema: dict[str, Any] = {}
-    for _ in range(5000):
+    for _ in range(100_000):  # Python 3.13 goes deeper than others
         schema = {"not": schema}
     with pytest.raises(RequestError, match="the_tool"):
         prompt(USER, tools=[Tool("the_tool", "", schema)])

@@ -18,6 +18,7 @@ BIN = Path(sys.executable).parent
 DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8")
 COMPOSE = yaml.safe_load((ROOT / "compose.yaml").read_text(encoding="utf-8"))
 SERVICES = COMPOSE["services"]
+BUILT = [service["image"] for service in SERVICES.values() if "build" in service]
 
 
 def test_the_dockerfile_passes_its_linter():
@@ -75,7 +76,7 @@ def test_no_service_may_become_more_than_it_is(name):
     service = SERVICES[name]
     assert service["security_opt"] == ["no-new-privileges:true"]
     assert "mem_limit" in service
-    assert "build" in service or re.search(r":v?\d", service["image"]), "an image without a version"
+    assert service["image"] in BUILT or re.search(r":v?\d", service["image"]), "an image without a version"
 
 
 @pytest.mark.parametrize("name", ["proxy", "worker"])
@@ -83,6 +84,16 @@ def test_the_proxy_writes_nowhere_but_where_it_must(name):
     service = SERVICES[name]
     assert (service["read_only"], service["cap_drop"]) == (True, ["ALL"])
     assert service["volumes"] == ["runs:/srv/stackspot/runs"]
+
+
+def test_an_image_is_built_once():
+    assert len(BUILT) == len(set(BUILT)), "two builds at once of one name fail where the second finds the first's"
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_no_secret_is_copied_into_a_container_that_takes_none(name):
+    given = [COMPOSE["secrets"][secret] for secret in SERVICES[name].get("secrets", ())]
+    assert not SERVICES[name].get("read_only") or all("file" in secret for secret in given)
 
 
 def test_only_the_proxy_is_reachable_from_elsewhere():

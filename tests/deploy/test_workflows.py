@@ -25,6 +25,11 @@ def test_the_linter_finds_nothing():
     assert told.returncode == 0, told.stdout
 
 
+def test_an_action_has_one_version_in_all_workflows():
+    used = {line for text in TEXTS.values() for line in re.findall(r"uses: (.*)", text)}
+    assert len({line.split("@")[0] for line in used}) == len(used)
+
+
 @pytest.mark.parametrize("name", TEXTS)
 def test_actions_are_pinned_by_commit_with_their_version_beside(name):
     used = re.findall(r"uses: (.*)", TEXTS[name])

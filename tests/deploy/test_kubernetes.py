@@ -84,6 +84,11 @@ def test_every_setting_that_is_given_is_known():
     assert {*environment("settings.env"), *environment("secrets.example.env")} <= known | others
 
 
+def test_the_image_is_that_of_the_release():
+    version = re.search(r'^version = "(.*)"$', (FOLDER.parents[1] / "pyproject.toml").read_text("utf-8"), re.MULTILINE)
+    assert [image["newTag"] for image in KUSTOMIZATION["images"]] == [version[1]]
+
+
 def test_selectors_meet_their_pods():
     labels = {item["metadata"]["name"]: item["spec"]["template"]["metadata"]["labels"] for item in WORKLOADS}
     for name, item in RESOURCES.items():

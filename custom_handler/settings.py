@@ -120,10 +120,10 @@ class Settings:
     redis_url: str = _setting(
         "REDIS_URL",
         "",
-        "the Redis in which jobs are kept and processes share one budget, such as `redis://:password@host:6379/0`",
+        "the Redis in which jobs are kept and processes share budget and kept conversations, such as `redis://:password@host:6379/0`",
         secret=True,
     )
-    redis_host: str = _setting("REDIS_HOST", "", "instead of `REDIS_URL`, for the budget: the host of the Redis")
+    redis_host: str = _setting("REDIS_HOST", "", "instead of `REDIS_URL`, for all but jobs: the host of the Redis")
     redis_port: int = _setting("REDIS_PORT", 6379, "its port", least=1)
     redis_username: str = _setting("REDIS_USERNAME", "", "its user")
     redis_password: str = _setting("REDIS_PASSWORD", "", "its password", secret=True)

@@ -95,6 +95,18 @@ def test_what_env_example_offers_exists():
     assert [name for name in named if f"`{name}`" not in page] == []
 
 
+def test_the_drawing_of_the_house_names_every_module():
+    tree = FENCE.findall((ROOT / "docs" / "architecture.md").read_text(encoding="utf-8"))[0][1]
+    package = ROOT / "custom_handler"
+    drawn_whole = ("simulator", "service/telemetry", "report")
+    modules = {
+        file.name
+        for file in package.rglob("*.py")
+        if not file.relative_to(package).as_posix().startswith(drawn_whole) and file.name != "__init__.py"
+    }
+    assert modules - set(re.findall(r"\w+\.py", tree)) == set()
+
+
 def test_the_commands_of_make_exist():
     targets = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
     named = {

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from prometheus_client import CollectorRegistry
 
 from custom_handler.cli import main
+from custom_handler.service.metrics import ProviderMetrics
 from custom_handler.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -35,9 +37,24 @@ def commands(text: str) -> list[tuple[str, list[str]]]:
     ]
 
 
+def codes(text: str) -> list[str]:
+    """What stands in backquotes, fences left out."""
+    return re.findall(r"`([^`]+)`", FENCE.sub("", text))
+
+
+def numbers(text: str) -> list[str]:
+    """Every number of its prose, without what separates thousands."""
+    return sorted(re.sub("[.,]", "", found) for found in re.findall(r"\d[\d.,]*", FENCE.sub("", text)))
+
+
 def rows(text: str) -> list[str]:
     """What stands in backquotes in the first column of its tables."""
-    return [code for row in re.findall(r"^\| (.*?) \|", text, re.MULTILINE) for code in re.findall(r"`([^`]+)`", row)]
+    return [code for row in re.findall(r"^\| (.*?) \|", text, re.MULTILINE) for code in codes(row)]
+
+
+def section(heading: str) -> str:
+    (found,) = (text for text in sections(ENGLISH) if text.startswith(f"## {heading}\n"))
+    return found
 
 
 def test_both_readmes_have_the_same_headings():
@@ -46,10 +63,12 @@ def test_both_readmes_have_the_same_headings():
 
 
 @pytest.mark.parametrize("number", range(len(sections(ENGLISH))))
-def test_each_section_has_the_same_commands_tables_links_and_images_in_both(number):
+def test_each_section_has_the_same_commands_names_numbers_links_and_images_in_both(number):
     ours, theirs = (sections(text)[number] for text in (ENGLISH, PORTUGUESE))
     assert commands(ours) == commands(theirs)
     assert rows(ours) == rows(theirs)
+    assert sorted(codes(ours)) == sorted(codes(theirs))
+    assert numbers(ours) == numbers(theirs)
     assert len(FENCE.findall(ours)) == len(FENCE.findall(theirs))
     # A heading of the page itself has another name in each language; the test of links looks for it.
     links = [set(re.findall(r"\]\((?!#)([^)]+)\)", text)) - {"README.md", "README.pt-BR.md"} for text in (ours, theirs)]
@@ -85,8 +104,30 @@ def test_a_setting_says_what_it_means(setting):
 
 def test_the_readme_names_no_setting_that_does_not_exist():
     known = {item.metadata["name"] for item in fields(Settings)} | {"LITELLM_MASTER_KEY"}
-    (table,) = (section for section in sections(ENGLISH) if section.startswith("## Configuration"))
-    assert set(rows(table.partition("\n**")[0])) <= known
+    assert set(rows(section("Configuration").partition("\n**")[0])) <= known
+
+
+def test_the_readme_tells_the_defaults_of_the_settings():
+    cells = re.compile(r"^\| (`\w+`) \| *(.*?) *\|", re.MULTILINE)
+    page = dict(cells.findall((ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")))
+    told = dict(cells.findall(section("Configuration")))
+    assert told == {name: page[name] for name in told}
+
+
+def test_the_readme_has_a_row_for_each_example_and_names_only_files_that_exist():
+    named = re.findall(r"examples/([\w./-]*\w)", section("Clients"))
+    assert all((ROOT / "examples" / name).is_file() for name in named)
+    assert {name.split("/")[0] for name in named} == {
+        folder.name for folder in (ROOT / "examples").iterdir() if folder.is_dir()
+    }
+
+
+def test_the_readme_names_each_metric_of_the_provider():
+    registry = CollectorRegistry()
+    ProviderMetrics(registry)
+    kept = {metric.name + "_total" * (metric.type == "counter") for metric in registry.collect()}
+    told = re.search(r"`stackspot_…`: (.*?)\.\sWith", section("Observability"), re.DOTALL)
+    assert {f"stackspot_{name}" for name in codes(told[1])} == kept
 
 
 def test_what_env_example_offers_exists():

@@ -1,5 +1,6 @@
 # Two commands on a fresh machine with python3 (3.10 to 3.13) and make: `make run` and `make test`. With npm, also `make test-clients`.
 PYTHON ?= python3
+HOST ?= 127.0.0.1
 PORT ?= 4000
 
 # Installs a lock file; a dot for each package shows that it gets on, and a failure says why.
@@ -16,7 +17,7 @@ LOCK = .venv/bin/uv pip compile --quiet --universal --generate-hashes --no-annot
 .PHONY: run test test-clients check audit soak bench bench-quick format docs dist lock clean
 
 run: .venv/.run
-	@.venv/bin/python -m custom_handler run --port $(PORT)
+	@.venv/bin/python -m custom_handler run --host $(HOST) --port $(PORT)
 
 # The files of the tests are shared out among two processes: each starts a proxy of its own, of a third of a gigabyte.
 IN_TWO = --numprocesses 2 --dist loadfile

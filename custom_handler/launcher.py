@@ -29,7 +29,7 @@ curl -sN http://127.0.0.1:{port}/v1/chat/completions -H "Authorization: Bearer $
 -d '{{"model": "stackspot-chat", "messages": [{{"role": "user", "content": "Quem é você?"}}]}}'"""
 
 
-def run(port: int, config: Path) -> int:
+def run(host: str, port: int, config: Path) -> int:
     """Start the proxy and what it needs, and wait for its end; returns its exit code."""
     ensure_dotenv(Path.cwd())
     load_dotenv(Path.cwd() / ".env")
@@ -39,7 +39,7 @@ def run(port: int, config: Path) -> int:
             simulator = stack.enter_context(SimulatorThread())
             environ |= simulated(simulator.url)
             _say(f"{', '.join(missing)} not set in .env: a simulator on {simulator.url} stands in for Stackspot.")
-        command = [_litellm(), "--config", str(config), "--port", str(port)]
+        command = [_litellm(), "--config", str(config), "--host", host, "--port", str(port)]
         proxy = stack.enter_context(_process(command, environ))
         if _ready(proxy, port):
             _say(

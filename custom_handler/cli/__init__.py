@@ -27,13 +27,14 @@ for _command in (chat, check, models, report):
 
 
 @main.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="0.0.0.0 lets other machines in.")
 @click.option("--port", default=4000, show_default=True, help="Port of the proxy.")
 @click.option("--config", default="config.yaml", show_default=True, type=click.Path(path_type=Path, exists=True))
-def run(port: int, config: Path) -> None:
+def run(host: str, port: int, config: Path) -> None:
     """Start the proxy; without Stackspot credentials, with a simulator in its place."""
     from ..launcher import run as launch  # noqa: PLC0415  each command loads what it needs
 
-    raise SystemExit(launch(port, config))
+    raise SystemExit(launch(host, port, config))
 
 
 @main.command()

@@ -44,6 +44,11 @@ def test_the_first_start_writes_env_with_a_strong_key_that_only_its_owner_can_re
     assert env.stat().st_mode & 0o077 == 0
 
 
+def test_only_this_machine_can_reach_it(started: tuple[Path, int, str]) -> None:
+    _, port, printed = started
+    assert f"Uvicorn running on http://127.0.0.1:{port} " in printed
+
+
 def test_it_says_in_one_line_that_a_simulator_stands_in(started: tuple[Path, int, str]) -> None:
     _, _, printed = started
     [line] = [line for line in printed.splitlines() if "simulator on http://127.0.0.1:" in line]

@@ -61,11 +61,17 @@ class Source:
         return Remote(url, self.key)
 
 
+def _address(_: click.Context, __: click.Parameter, url: str | None) -> str | None:
+    if url and not url.startswith(("http://", "https://")):
+        raise click.BadParameter(f"{url!r} is no address of a proxy: it begins as http://127.0.0.1:4000 does.")
+    return url
+
+
 def _source(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command the options that make its `source`."""
 
     @click.option("--config", default="config.yaml", show_default=True, type=click.Path(path_type=Path))
-    @click.option("--url", help="Ask the proxy at this address instead.")
+    @click.option("--url", callback=_address, help="Ask the proxy at this address instead.")
     @click.option("--key", help="Key of that proxy; LITELLM_MASTER_KEY of the environment or of .env by default.")
     @functools.wraps(command)
     def with_source(config: Path, url: str | None, key: str | None, **options: Any) -> None:

@@ -82,9 +82,10 @@ def test_a_stream_can_be_lines_of_json(command, simulator):
         (["chat", "--user", "Oi"], 2, "--model"),
         (["chat", "--model", "a", "--user", "Oi", "--config", "nowhere.yaml"], 1, "nowhere.yaml cannot be read"),
         (["models", "--url", "http://127.0.0.1:9"], 1, "No proxy answers at http://127.0.0.1:9"),
+        (["models", "--url", "localhost:4000"], 2, "begins as http://127.0.0.1:4000 does"),
         (["nothing"], 2, "No such command"),
     ],
-    ids=["no key", "no model", "an option missing", "no file", "no proxy", "no command"],
+    ids=["no key", "no model", "an option missing", "no file", "no proxy", "no address", "no command"],
 )
 def test_a_failure_has_an_exit_code_and_one_clear_line(command, arguments, code, said):
     told = command(*arguments)

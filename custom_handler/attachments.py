@@ -104,8 +104,12 @@ _NO_TEXT = (
 
 
 def enclosed(messages: Sequence[Message], settings: Settings) -> tuple[Enclosure, ...]:
-    """Find the files in a conversation; raises RequestError for one that cannot be read, or is too large."""
-    return tuple(_enclosed(messages, settings)) if settings.uploads else ()
+    """Find the files in a conversation; raises RequestError for one that cannot be read, or is too large, and for too many."""
+    found = tuple(_enclosed(messages, settings)) if settings.uploads else ()
+    addresses = list({one.url: one for one in found if one.url}.values())
+    if len(addresses) > settings.upload_files:  # each would be fetched before the files are counted
+        raise _too_many(addresses[settings.upload_files].where, settings.upload_files)
+    return found
 
 
 def _enclosed(messages: Sequence[Message], settings: Settings) -> Iterator[Enclosure]:
@@ -187,10 +191,7 @@ def named(found: Sequence[Enclosure], most: int) -> tuple[File, ...]:
             known[same] = File(enclosure.where, name, kind.content_type, enclosure.data, digest)
         made.append(known[same])
         if len(known) > most:
-            raise _refused(
-                enclosure.where,
-                f"the conversation holds more than {most} files, leave some out (STACKSPOT_UPLOAD_FILES)",
-            )
+            raise _too_many(enclosure.where, most)
     return tuple(made)
 
 
@@ -271,6 +272,11 @@ def _placeholder(file: File) -> Mapping[str, str]:
 def too_large(where: str, most: int) -> RequestError:
     """Tell that a file has more than `most` bytes."""
     return _refused(where, f"the file has more than {most} bytes, send a smaller one (STACKSPOT_UPLOAD_BYTES)")
+
+
+def _too_many(where: str, most: int) -> RequestError:
+    """Tell that a conversation holds more than `most` files."""
+    return _refused(where, f"the conversation holds more than {most} files, leave some out (STACKSPOT_UPLOAD_FILES)")
 
 
 def _refused(where: str, message: str) -> RequestError:

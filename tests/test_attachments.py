@@ -164,6 +164,15 @@ def test_more_files_than_allowed_are_refused_and_equal_ones_count_once():
     assert raised.value.param == "messages[0].content[2]"
 
 
+def test_more_addresses_than_files_allowed_are_refused_before_one_is_fetched():
+    few = Settings(uploads=True, upload_urls=True, upload_files=2)
+    parts = [{"type": "image_url", "image_url": {"url": f"https://example.com/{n}.png"}} for n in (1, 1, 2, 2, 3)]
+    assert len(enclosed([user(*parts[:4])], few)) == 4
+    with pytest.raises(RequestError, match="more than 2 files") as raised:
+        enclosed([user(*parts)], few)
+    assert raised.value.param == "messages[0].content[4]"
+
+
 URL = "https://example.com/a.png"
 
 

@@ -274,6 +274,11 @@ def too_large(where: str, most: int) -> RequestError:
     return _refused(where, f"the file has more than {most} bytes, send a smaller one (STACKSPOT_UPLOAD_BYTES)")
 
 
+def too_much(where: str, most: int) -> RequestError:
+    """Tell that what is fetched for a request has more than `most` bytes in all."""
+    return _refused(where, f"the files of its addresses have more than {most} bytes together, leave some out")
+
+
 def _too_many(where: str, most: int) -> RequestError:
     """Tell that a conversation holds more than `most` files."""
     return _refused(where, f"the conversation holds more than {most} files, leave some out (STACKSPOT_UPLOAD_FILES)")

@@ -20,7 +20,7 @@ from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ..attachments import Enclosure, File, too_large
+from ..attachments import Enclosure, File, too_large, too_much
 from ..errors import AgentRejected, StackspotError, TokenRefused, UploadFailed, UploadForbidden, UploadUnknown
 from ..measures import Tell, nobody
 from ..settings import Settings
@@ -31,6 +31,7 @@ from .frames import retry_after
 
 UPLOAD_TIMEOUT = 120.0
 FETCH_TIMEOUT = 30.0
+FETCHED_BYTES = 32 * 1024 * 1024  # in all, as a request may have itself: an address is short, and what it names is held
 REMEMBERED_SHARE = 0.9  # of the expiration that was asked for
 LONGEST_PERMISSION = 64 * 1024
 
@@ -98,10 +99,14 @@ def fetched(
 ) -> Generator[Step[Any], Any, list[Enclosure]]:
     """Fetch what is named by an address only, each address once; raises RequestError."""
     contents: dict[str, bytes] = {}
+    room = most = max(FETCHED_BYTES, settings.upload_bytes)
     for enclosure in found:
         if enclosure.url and enclosure.url not in contents:
             patience = min(FETCH_TIMEOUT, deadline.patience(spoken=True))
             contents[enclosure.url] = yield Fetch(enclosure.url, enclosure.where, settings.upload_bytes, patience)
+            room -= len(contents[enclosure.url])
+            if room < 0:
+                raise too_much(enclosure.where, most)
     return [replace(one, data=contents[one.url]) if one.url else one for one in found]
 
 

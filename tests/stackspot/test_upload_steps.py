@@ -9,12 +9,19 @@ from typing import Any
 import pytest
 
 from custom_handler.attachments import Enclosure, File, named
-from custom_handler.errors import AgentRejected, AgentTimeout, StackspotError, UploadFailed, UploadUnknown
+from custom_handler.errors import AgentRejected, AgentTimeout, RequestError, StackspotError, UploadFailed, UploadUnknown
 from custom_handler.settings import Settings
 from custom_handler.stackspot.auth import Token
 from custom_handler.stackspot.deadline import Deadline
 from custom_handler.stackspot.exchange import AgentCall, Fetch, Head, NeedSlot, NeedToken, Read, Send, Sleep
-from custom_handler.stackspot.uploads import UPLOAD_TIMEOUT, Attached, UploadMemory, fetched, open_with_files
+from custom_handler.stackspot.uploads import (
+    FETCHED_BYTES,
+    UPLOAD_TIMEOUT,
+    Attached,
+    UploadMemory,
+    fetched,
+    open_with_files,
+)
 
 SETTINGS = Settings(
     inference_url="https://agent.example", files_url="https://files.example", uploads=True, upload_expiration=100
@@ -207,3 +214,21 @@ def test_each_address_is_fetched_once():
     with pytest.raises(StopIteration) as ended:
         steps.send(b"bytes")
     assert [one.data for one in ended.value.value] == [b"bytes", b"bytes", b"c"]
+
+
+def test_addresses_bring_no_more_in_all_than_a_request_may_itself():
+    found = [Enclosure(0, part, "", url=f"https://a.example/{part}") for part in range(5)]
+    steps = fetched(found, SETTINGS, Deadline(600, Clock()))
+    given = [None, *[bytes(SETTINGS.upload_bytes)] * 3]
+    assert [steps.send(data).url[-1] for data in given] == ["0", "1", "2", "3"]
+    with pytest.raises(RequestError, match="more than 33554432 bytes together") as raised:
+        steps.send(given[-1])
+    assert raised.value.param == "messages[0].content[3]"
+
+
+def test_one_file_may_be_as_large_as_the_operator_says():
+    large = replace(SETTINGS, upload_bytes=FETCHED_BYTES + 1)
+    steps = fetched([Enclosure(0, 0, "", url="https://a.example/1")], large, Deadline(600, Clock()))
+    next(steps)
+    with pytest.raises(StopIteration):
+        steps.send(bytes(FETCHED_BYTES + 1))

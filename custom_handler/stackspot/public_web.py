@@ -7,6 +7,7 @@ only a proxy leads out, nothing can be fetched, and files have to come as data U
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import socket
 import ssl
@@ -20,7 +21,6 @@ import httpx
 from ..errors import RequestError
 from .exchange import Fetch
 
-CONNECT_TIMEOUT = 10.0
 HTTPS = 443
 
 _NAT64 = tuple(map(ipaddress.ip_network, ("64:ff9b::/96", "64:ff9b:1::/48")))  # they hold an IPv4 address, any
@@ -87,9 +87,11 @@ class PublicWeb:
         if url.scheme != "https" or url.userinfo or url.port is not None or not host:
             raise _failure(wanted, "only https addresses without port and password are fetched")
         until = time.monotonic() + wanted.timeout
-        address = self._address(host, wanted)
-        try:
-            return self._read(url.copy_with(host=address, port=self._port), host, wanted, until)
+        url = url.copy_with(host=self._address(host, wanted), port=self._port)
+        try:  # on a loop, only because a blocking client has no limit for the whole: a byte now and then could hold the thread
+            return asyncio.run(asyncio.wait_for(self._read(url, host, wanted), until - time.monotonic()))
+        except asyncio.TimeoutError:
+            raise late(wanted) from None
         except httpx.HTTPError as error:
             raise _failure(wanted, f"it cannot be fetched ({type(error).__name__})") from None
 
@@ -104,22 +106,19 @@ class PublicWeb:
             raise _failure(wanted, "its host has no address in the public internet")
         return found[0]
 
-    def _read(self, url: httpx.URL, host: str, wanted: Fetch, until: float) -> bytes:
+    async def _read(self, url: httpx.URL, host: str, wanted: Fetch) -> bytes:
         headers = {"host": host, "accept-encoding": "identity"}  # what is packed could unpack to any size
-        timeout = httpx.Timeout(wanted.timeout, connect=min(CONNECT_TIMEOUT, wanted.timeout))
-        with (
-            httpx.Client(verify=self._tls, trust_env=False, timeout=timeout) as client,
+        async with (
+            httpx.AsyncClient(verify=self._tls, trust_env=False, timeout=wanted.timeout) as client,
             client.stream("GET", url, headers=headers, extensions={"sni_hostname": host}) as answer,
         ):
             if answer.status_code != 200:
                 raise _failure(wanted, f"it answers HTTP {answer.status_code}, and redirects are not followed")
             body = bytearray()
-            for chunk in answer.iter_raw():
+            async for chunk in answer.aiter_raw():
                 body += chunk
                 if len(body) > wanted.most:
                     raise _failure(wanted, f"it has more than {wanted.most} bytes (STACKSPOT_UPLOAD_BYTES)")
-                if time.monotonic() > until:
-                    raise late(wanted)
             return bytes(body)
 
 

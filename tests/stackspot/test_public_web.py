@@ -6,7 +6,6 @@ import asyncio
 import datetime
 import http.server
 import ipaddress
-import socket
 import ssl
 import threading
 import time
@@ -87,6 +86,9 @@ class Pages(http.server.BaseHTTPRequestHandler):
             self._drip(b"a" * 1000)
         elif self.path == "/slow":
             self._begin(200)
+            self._drip(b"a", pause=0.05)
+        elif self.path == "/slow-head":
+            self.wfile.write(b"HTTP/1.1 200 OK\r\nX-Slow: ")
             self._drip(b"a", pause=0.05)
         else:
             self._begin(200)
@@ -209,9 +211,10 @@ def test_what_is_not_fetched_says_why_and_names_the_part(web: PublicWeb, url: st
     assert "secret" not in raised.value.message
 
 
-def test_a_host_that_drips_is_given_up(web: PublicWeb):
+@pytest.mark.parametrize("path", ["slow", "slow-head"])
+def test_a_host_that_drips_is_given_up(web: PublicWeb, path: str):
     with pytest.raises(RequestError, match=r"takes longer than 0\.3 s"):
-        fetch(web, "https://images.example/slow", timeout=0.3)
+        fetch(web, f"https://images.example/{path}", timeout=0.3)
 
 
 @pytest.mark.parametrize(
@@ -222,7 +225,7 @@ def test_a_host_that_drips_is_given_up(web: PublicWeb):
 def test_a_name_that_leads_into_a_private_network_is_not_connected_to(
     trusting: Any, addresses: list[str], monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(socket, "create_connection", lambda *_, **__: pytest.fail("it connected"))
+    monkeypatch.setattr(asyncio.BaseEventLoop, "create_connection", lambda *_, **__: pytest.fail("it connected"))
     with pytest.raises(RequestError, match="no address in the public internet"):
         fetch(PublicWeb(trusting, Names(addresses)), "https://images.example/a.png")
 
@@ -239,7 +242,7 @@ def test_an_address_that_is_private_itself_is_not_connected_to(
             raise OSError
         return resolve(name)
 
-    monkeypatch.setattr(socket, "create_connection", lambda *_, **__: pytest.fail("it connected"))
+    monkeypatch.setattr(asyncio.BaseEventLoop, "create_connection", lambda *_, **__: pytest.fail("it connected"))
     with pytest.raises(RequestError, match="no address in the public internet"):
         fetch(PublicWeb(trusting, known), f"https://{host}/latest/meta-data")
 

@@ -8,6 +8,7 @@ only a proxy leads out, nothing can be fetched, and files have to come as data U
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ipaddress
 import socket
 import ssl
@@ -107,10 +108,12 @@ class PublicWeb:
         return found[0]
 
     async def _read(self, url: httpx.URL, host: str, wanted: Fetch) -> bytes:
+        """Read what is there, without a client: that would log the address, in which there may be a signature."""
         headers = {"host": host, "accept-encoding": "identity"}  # what is packed could unpack to any size
+        request = httpx.Request("GET", url, headers=headers, extensions={"sni_hostname": host})
         async with (
-            httpx.AsyncClient(verify=self._tls, trust_env=False, timeout=wanted.timeout) as client,
-            client.stream("GET", url, headers=headers, extensions={"sni_hostname": host}) as answer,
+            httpx.AsyncHTTPTransport(verify=self._tls, trust_env=False) as direct,
+            contextlib.aclosing(await direct.handle_async_request(request)) as answer,
         ):
             if answer.status_code != 200:
                 raise _failure(wanted, f"it answers HTTP {answer.status_code}, and redirects are not followed")

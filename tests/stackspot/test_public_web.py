@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
+import httpx
 import pytest
 
 from custom_handler.errors import RequestError
@@ -211,6 +212,12 @@ def test_what_is_not_fetched_says_why_and_names_the_part(web: PublicWeb, url: st
     assert "secret" not in raised.value.message
 
 
+def test_no_address_is_logged(web: PublicWeb, caplog: pytest.LogCaptureFixture):
+    with caplog.at_level("INFO"):
+        fetch(web, "https://images.example/a.png?signature=secret")
+    assert "secret" not in caplog.text
+
+
 @pytest.mark.parametrize("path", ["slow", "slow-head"])
 def test_a_host_that_drips_is_given_up(web: PublicWeb, path: str):
     with pytest.raises(RequestError, match=r"takes longer than 0\.3 s"):
@@ -225,7 +232,7 @@ def test_a_host_that_drips_is_given_up(web: PublicWeb, path: str):
 def test_a_name_that_leads_into_a_private_network_is_not_connected_to(
     trusting: Any, addresses: list[str], monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(asyncio.BaseEventLoop, "create_connection", lambda *_, **__: pytest.fail("it connected"))
+    monkeypatch.setattr(httpx, "AsyncHTTPTransport", lambda *_, **__: pytest.fail("it connected"))
     with pytest.raises(RequestError, match="no address in the public internet"):
         fetch(PublicWeb(trusting, Names(addresses)), "https://images.example/a.png")
 
@@ -242,7 +249,7 @@ def test_an_address_that_is_private_itself_is_not_connected_to(
             raise OSError
         return resolve(name)
 
-    monkeypatch.setattr(asyncio.BaseEventLoop, "create_connection", lambda *_, **__: pytest.fail("it connected"))
+    monkeypatch.setattr(httpx, "AsyncHTTPTransport", lambda *_, **__: pytest.fail("it connected"))
     with pytest.raises(RequestError, match="no address in the public internet"):
         fetch(PublicWeb(trusting, known), f"https://{host}/latest/meta-data")
 

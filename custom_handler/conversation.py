@@ -33,9 +33,9 @@ from .stackspot.conversations import new_conversation_id
 from .stackspot.exchange import Recall, Remember, Steps
 
 # The platform's word for a conversation that it no longer has is not known: any refusal may be it.
-LOST = (ConversationLost, AgentRejected, AgentNotFound, PromptTooLong)
+LOST = (ConversationLost, AgentRejected, AgentForbidden, AgentNotFound, PromptTooLong)
 # With these the agent was not asked, or has not listened.
-UNASKED = (RateLimited, CreditExhausted, TokenRefused, AgentForbidden, IdentityError, ConfigurationError)
+UNASKED = (RateLimited, CreditExhausted, TokenRefused, IdentityError, ConfigurationError)
 
 
 class Conversation:

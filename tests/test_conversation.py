@@ -13,7 +13,7 @@ import pytest
 
 from custom_handler import StackspotLLM
 from custom_handler.call import read_turn
-from custom_handler.errors import AgentNotFound, AgentRejected
+from custom_handler.errors import AgentForbidden, AgentNotFound, AgentRejected
 from custom_handler.measures import KeptConversation
 from custom_handler.settings import Settings
 from custom_handler.stackspot.auth import Token
@@ -385,7 +385,15 @@ def test_a_conversation_is_remembered_before_its_client_hears_of_the_end():
     assert done[-2].conversation_id == "01K00000000000000000000009"
 
 
-@pytest.mark.parametrize("error", [None, AgentRejected("no"), AgentNotFound("no")])
+@ALL
+@pytest.mark.parametrize("status", [400, 403, 404, 410, 422])
+def test_whatever_the_agent_refuses_a_conversation_with_it_is_told_anew(second, simulator, status):
+    answer, new, everything = second(lambda *_: simulator.script({"status": status}))
+    assert (new, everything) == (True, True)
+    assert "chuva" in answer.content
+
+
+@pytest.mark.parametrize("error", [None, AgentRejected("no"), AgentForbidden("no"), AgentNotFound("no")])
 def test_a_refusal_that_stays_is_told_as_it_is(talk, simulator, error):
     answer = talk(FIRST)
     status = 500 if error is None else error.status_code
@@ -415,7 +423,6 @@ REFUSALS = {
     "too many requests": [{"status": 429}],
     "no credit": [{"status": 429, "body": "Credit Limit Reached"}],
     "a token that is refused twice": [{"status": 401}, {"status": 401}],
-    "an agent that is not shared": [{"status": 403}],
 }
 
 
@@ -435,8 +442,8 @@ def test_a_turn_that_was_perhaps_heard_before_it_was_refused_is_not(settings, as
     provider = StackspotLLM(replace(settings, max_retries=1))
     answer = ask(provider, FIRST, **call())
     messages = [*FIRST, replayed(answer), user("E agora?")]
-    simulator.script({"status": 502}, {"status": 403})
-    with pytest.raises(Exception, match="shared"):
+    simulator.script({"status": 502}, {"status": 429})
+    with pytest.raises(Exception, match="used up"):
         ask(provider, messages, **call())
     ask(provider, messages, **call())
     assert begun(simulator) == (True, True)

@@ -166,7 +166,7 @@ def _decoded(text: str, where: str, most: int) -> bytes:
     try:
         data = base64.b64decode("".join(text.split()), validate=True)
     except (binascii.Error, ValueError):
-        raise _refused(where, "its base64 cannot be decoded") from None
+        raise _refused(where, "its base64 cannot be decoded, write it with +, / and the = at its end") from None
     if not data:
         raise _refused(where, "the file is empty")
     if len(data) > most:

@@ -211,7 +211,7 @@ def _signed(data: bytes) -> Kind | None:
 
 def _office(enclosure: Enclosure) -> Kind | None:
     kinds = (kind for begin, kinds in _OFFICE.items() if enclosure.data.startswith(begin) for kind in kinds)
-    declared, name = enclosure.declared.lower(), enclosure.name.lower()
+    declared, name = enclosure.declared.lower(), (enclosure.name or re.split("[?#]", enclosure.url)[0]).lower()
     return next((kind for kind in kinds if declared == kind.content_type or name.endswith(f".{kind.extension}")), None)
 
 

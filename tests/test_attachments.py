@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -189,6 +190,12 @@ def test_an_address_is_fetched_only_where_the_operator_allows_it(part):
     assert enclosed([user(part)], SETTINGS) == ()
     (found,) = enclosed([user(part)], WITH_URLS)
     assert (found.url, found.where) == (URL, "messages[0].content[0]")
+
+
+def test_an_office_file_is_known_by_the_end_of_its_address():
+    (found,) = enclosed([user({"type": "input_file", "file_url": "https://a.example/b/Carta.DOCX?v=1#x"})], WITH_URLS)
+    (named_file,) = named([replace(found, data=ZIP)], 9)
+    assert (named_file.name, named_file.content_type) == ("file-1.docx", DOCX)
 
 
 def test_an_address_without_tls_is_refused_where_addresses_are_fetched():

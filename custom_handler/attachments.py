@@ -22,6 +22,7 @@ from .settings import Settings
 
 KNOWN = "PNG, JPEG, GIF, WebP, PDF, text in UTF-8, and Word, Excel and PowerPoint files"
 LONGEST_NAME = 100
+LONGEST_HEAD = 1000  # of a data URI, up to its comma: where there is none, megabytes would be searched
 
 _ROLES = frozenset({"user", "tool", "function"})
 _DATA_URI = re.compile(r"data:([\w.+-]+/[\w.+-]+)?((?:;[^;,]*)*?)(;base64)?,", re.IGNORECASE)
@@ -152,7 +153,7 @@ def _read(given: str, where: str, settings: Settings, *, bare: bool) -> tuple[st
         if not given.startswith("https://"):
             raise _refused(where, "only https addresses are fetched")
         return "", b"", given
-    uri = _DATA_URI.match(given)
+    uri = _DATA_URI.match(given, 0, LONGEST_HEAD)
     if uri is not None and uri[3]:
         return uri[1] or "", _decoded(given[uri.end() :], where, settings.upload_bytes), ""
     if bare and not given.startswith("data:"):

@@ -152,6 +152,13 @@ def test_what_cannot_be_uploaded_names_the_part(part, says):
     assert raised.value.message.startswith("messages[1].content[1]: ")
 
 
+def test_a_data_uri_without_an_end_of_its_head_is_not_searched_for_it():
+    for endless in (";", "a/" + "a" * 1000, ";base64"):
+        part = {"type": "image_url", "image_url": {"url": "data:" + endless * 1000 + ";base64," + encoded(PNG)}}
+        with pytest.raises(RequestError, match="must be a data URI"):
+            enclosed([user(part)], Settings(uploads=True))
+
+
 def test_the_largest_file_is_taken_also_with_line_breaks_in_its_base64():
     lines = base64.encodebytes(b"a" * 1000).decode().replace("\n", "\r\n")
     assert len(enclosed([user({"type": "file", "file": {"file_data": lines}})], SETTINGS)[0].data) == 1000

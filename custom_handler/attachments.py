@@ -165,7 +165,7 @@ def _decoded(text: str, where: str, most: int) -> bytes:
     if len(text) > 1.4 * most + 100:  # four characters for three bytes, and perhaps line breaks
         raise too_large(where, most)
     try:
-        data = base64.b64decode("".join(text.split()), validate=True)
+        data = base64.b64decode(text.encode("ascii").translate(None, b" \t\r\n"), validate=True)
     except (binascii.Error, ValueError):
         raise _refused(where, "its base64 cannot be decoded, write it with +, / and the = at its end") from None
     if not data:

@@ -118,6 +118,26 @@ def test_callers_of_one_correlation_id_do_not_meet(proxy: Proxy, simulator: Simu
     assert sorted(map(conversations.count, set(conversations))) == [6, 6]
 
 
+@pytest.mark.parametrize(
+    ("path", "messages"),
+    [("/v1/chat/completions", "messages"), ("/v1/messages", "messages"), ("/v1/responses", "input")],
+)
+def test_a_conversation_is_its_keys_own_in_every_protocol(
+    proxy: Proxy, simulator: Simulator, path: str, messages: str
+) -> None:
+    history = [{"role": "user", "content": "Oi"}]
+    forged = {"user_api_key": "forged"}  # what a client says of itself counts for nothing
+    for key in ("team-a", "team-b", "team-a"):
+        simulator.script({"text": "Olá."})
+        body = {"model": "native", "max_tokens": 99, messages: history, "metadata": forged}
+        headers = {"Authorization": f"Bearer {KEYS[key]}", "correlation-id": f"own-{path}"}
+        WEB.post(f"{proxy.url}{path}", json=body, headers=headers).raise_for_status()
+        if len(history) == 1:
+            history += [{"role": "assistant", "content": "Olá."}, {"role": "user", "content": "Tudo bem?"}]
+    first, stranger, again = (conversation for conversation, _ in sent(simulator))
+    assert first == again != stranger
+
+
 def test_agents_that_work_at_once_under_one_correlation_id_and_key_do_not_meet(
     proxy: Proxy, simulator: Simulator
 ) -> None:

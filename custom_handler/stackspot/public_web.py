@@ -24,7 +24,8 @@ from .exchange import Fetch
 
 HTTPS = 443
 
-_NAT64 = tuple(map(ipaddress.ip_network, ("64:ff9b::/96", "64:ff9b:1::/48")))  # they hold an IPv4 address, any
+# NAT64 holds an IPv4 address, any; the others are special, which Python knows in its newest releases only.
+_SPECIAL = tuple(map(ipaddress.ip_network, ("64:ff9b::/96", "64:ff9b:1::/48", "192.0.0.0/24", "3fff::/20")))
 
 
 def is_public(text: str) -> bool:
@@ -33,10 +34,11 @@ def is_public(text: str) -> bool:
     if isinstance(address, ipaddress.IPv6Address):
         if address.ipv4_mapped is not None:
             return is_public(str(address.ipv4_mapped))
-        if address.is_site_local or address.sixtofour or address.teredo or any(address in net for net in _NAT64):
+        if address.is_site_local or address.sixtofour or address.teredo:
             return False
     return address.is_global and not (
-        address.is_private
+        any(address in network for network in _SPECIAL)
+        or address.is_private
         or address.is_loopback
         or address.is_link_local
         or address.is_multicast

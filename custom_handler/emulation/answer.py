@@ -11,12 +11,15 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from ..events import CallEvent, ReadEvent, ReplyEvent, Text, ToolCallArguments, ToolCallStart, Unreadable
 from ..request import ChatRequest
 from .cutoff import Length, StopSequences
 from .structured_output import InvalidAnswer, JsonFormat
-from .tool_calls import ToolCallReader
+
+if TYPE_CHECKING:
+    from .tool_calls import ToolCallReader
 
 QUOTED_CHARACTERS = 4_000
 UNREADABLE, MISSING, INVALID = "unreadable call", "missing call", "invalid JSON"
@@ -51,6 +54,15 @@ class Call:
 _Held = Text | ToolCallStart | ToolCallArguments | Unreadable | Call
 
 
+def _reader(request: ChatRequest) -> ToolCallReader | None:
+    """Return what reads calls, where there are tools."""
+    if not request.tools:
+        return None
+    from .tool_calls import ToolCallReader  # noqa: PLC0415  its patterns are most of the package's time to import
+
+    return ToolCallReader({tool.name: tool.parameters for tool in request.tools})
+
+
 class Answer:
     """`feed` it the agent's text, and `flush` it at the end; then there may be a `fault`, and `settle` gives what was held.
 
@@ -64,8 +76,7 @@ class Answer:
         self._json = json_format
         self._length = Length(request.parameters.max_tokens)
         self._stop = StopSequences(request.parameters.stop)
-        schemas = {tool.name: tool.parameters for tool in request.tools}
-        self._reader = ToolCallReader(schemas) if schemas else None
+        self._reader = _reader(request)
         self._text: list[str] = []
         self._held: list[_Held] = []  # a Call in it is one of a tool that was not chosen
         self._holding = json_format is not None

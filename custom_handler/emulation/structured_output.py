@@ -11,7 +11,6 @@ import regex
 
 from ..errors import RequestError
 from .lenient_json import JsonFault
-from .tool_syntax import strict_arguments
 
 _THOUGHT = regex.compile(r"\s*+<think(?:ing)?>.*?</think(?:ing)?>", regex.DOTALL | regex.IGNORECASE)
 _FENCED = regex.compile(r"```\w*+[ \t]*+\r?+\n(.*?)```", regex.DOTALL)
@@ -92,6 +91,8 @@ def _parsed(body: str) -> tuple[Any, str]:
     try:
         return json.loads(body, parse_constant=_refuse), body
     except ValueError:
+        from .tool_syntax import strict_arguments  # noqa: PLC0415  as in `answer`
+
         strict = strict_arguments(body or "?", ())
         return json.loads(strict), strict
 

@@ -133,9 +133,12 @@ class Simulator:
     def _answering(self, answer: Callable[[Call], Reply]) -> Handler:
         async def handle(request: web.Request) -> web.StreamResponse:
             reply = answer(await _read_call(request))
-            if reply.record is None:
-                return await _Performance(request).play(reply.steps)
-            return await self._watched(request, reply.steps, reply.record)
+            try:
+                if reply.record is None:
+                    return await _Performance(request).play(reply.steps)
+                return await self._watched(request, reply.steps, reply.record)
+            except ConnectionError:  # the client has left; aiohttp would take it for a failure of ours
+                raise asyncio.CancelledError from None
 
         return handle
 

@@ -5,6 +5,7 @@ import json
 import socket
 import time
 
+import aiohttp.web
 import httpx
 import pytest
 
@@ -132,6 +133,18 @@ async def test_a_client_that_does_not_read_stops_the_stream_and_is_noticed_when_
     connection.close()
     record = await settled(service, disconnected=True)
     assert (before, record["frames_sent"] < 500) == (1, True)
+
+
+async def test_a_client_that_left_before_a_write_is_no_failure_of_the_simulator(service, monkeypatch, caplog):
+    async def write(*_):
+        raise aiohttp.ClientConnectionResetError("Cannot write to closing transport")
+
+    monkeypatch.setattr(aiohttp.web.StreamResponse, "write", write)
+    await service.script({"text": "a"})
+    with pytest.raises(httpx.RemoteProtocolError):
+        await service.client.send(service.build())
+    await settled(service, disconnected=True)
+    assert caplog.records == [record for record in caplog.records if record.levelname != "ERROR"]
 
 
 async def test_empty_frames_for_ever(service, frames_of):

@@ -54,6 +54,7 @@ COPY --from=built /srv/stackspot/custom_handler custom_handler
 COPY config.yaml .
 # Nothing is written but in /tmp and in the two volumes: the page of LiteLLM's own administration is laid out anew in /tmp.
 ENV PATH=/opt/venv/bin:$PATH \
+  KEEPALIVE_TIMEOUT=75 \
   LITELLM_LOCAL_MODEL_COST_MAP=True \
   LITELLM_UI_PATH=/tmp/litellm-ui \
   LITELLM_MIGRATION_DIR=/tmp/litellm-migrations \

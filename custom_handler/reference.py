@@ -27,6 +27,7 @@ that cannot be meant stops the start with an error that names the setting.
 | `LITELLM_MASTER_KEY` | | LiteLLM: what clients of the proxy send as their API key; the proxy does not start without it |
 | `LITELLM_SALT_KEY` | the master key | LiteLLM: encrypts what it keeps, as the keys of waiting jobs; set it before a master key changes |
 | `LITELLM_LOCAL_MODEL_COST_MAP` | `False` | LiteLLM: `True` takes its price list from the package, not from the network |
+| `KEEPALIVE_TIMEOUT` | `5` | LiteLLM: seconds for which an idle connection of a client is kept; [75](operations.md#running-it) is better |
 | `DATABASE_URL` | | LiteLLM: a Postgres, for virtual keys, budgets and `previous_response_id` |
 | `POSTGRES_PASSWORD`, `GRAFANA_PASSWORD` | | compose.yaml: the passwords of its Postgres and its Grafana |
 | `NUM_WORKERS` | `1` | LiteLLM: how many processes serve |

@@ -33,7 +33,7 @@ def _collect(
 def whole(bench: Bench) -> list[Figure]:
     """Whole answers: how many a second, and what one costs."""
     found = _collect(
-        bench.alternate("whole", bench.size.requests, bench.size.rounds),
+        bench.alternate("whole", 2 * bench.size.requests, 2 * bench.size.rounds),
         rate=lambda outcome, _: outcome.answers / outcome.seconds,
         cpu=lambda outcome, cpu: 1000 * cpu / outcome.answers,
     )
@@ -47,7 +47,7 @@ def whole(bench: Bench) -> list[Figure]:
 def burst(bench: Bench) -> list[Figure]:
     """A hundred deltas that arrive at once."""
     found = _collect(
-        bench.alternate("burst", max(8, bench.size.requests // 2), bench.size.rounds),
+        bench.alternate("burst", max(8, bench.size.requests // 2), 2 * bench.size.rounds),
         rate=lambda outcome, _: outcome.answers / outcome.seconds,
         cpu=lambda outcome, cpu: 1000 * cpu / outcome.answers,
         deltas=lambda outcome, _: outcome.deltas / outcome.answers,

@@ -22,7 +22,6 @@ from .servers import STACKSPOT, Proxy
 
 _OWNERS = ("/litellm/", "/starlette/", "/fastapi/", "/uvicorn/", "/custom_handler/")
 _SHARED = "/litellm/types/"
-_WAITING = ("/threading.py", "/concurrent/futures/thread.py")  # a thread that waits is sampled as busy now and then
 
 
 def share(bench: Bench) -> list[Figure]:
@@ -83,7 +82,7 @@ def sampling(server: Proxy, stacks: Path, seconds: float) -> Iterator[None]:
     """Sample the proxy's stacks into a file while the block runs."""
     py_spy = str(Path(sys.executable).with_name("py-spy"))
     command = [py_spy, "record", "--pid", str(server.process.pid), "--duration", str(max(1, round(seconds)))]
-    options = ["--rate", "200", "--format", "raw", "--full-filenames", "--output", str(stacks)]
+    options = ["--gil", "--rate", "200", "--format", "raw", "--full-filenames", "--output", str(stacks)]
     stacks.unlink(missing_ok=True)
     sampler = subprocess.Popen([*command, *options], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     try:
@@ -97,8 +96,6 @@ def sampling(server: Proxy, stacks: Path, seconds: float) -> Iterator[None]:
 def _owners(stacks: Iterator[tuple[list[str], int]]) -> Counter[str]:
     counted: Counter[str] = Counter()
     for frames, count in stacks:
-        if any(part in frames[-1] for part in _WAITING):
-            continue
         owner = next((frame for frame in reversed(frames) if _owns(frame)), "")
         if "/custom_handler/" not in owner:
             counted["proxy"] += count

@@ -83,7 +83,7 @@ def crowd(bench: Bench) -> list[Figure]:
     """Many streams at once, each model in a proxy of its own, because memory once taken is seldom given back."""
     streams, found = bench.size.streams, defaultdict[str, Samples](lambda: {side: [] for side in SIDES.values()})
     with _pair(bench) as servers:
-        for number in range(max(1, bench.size.rounds // 4)):
+        for number in range(max(1, bench.size.rounds // 2)):
             for model in MODELS if number % 2 else reversed(MODELS):
                 outcome, resident = _crowded(bench, servers[model], model, streams)
                 side = SIDES[model]

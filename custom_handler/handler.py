@@ -106,7 +106,8 @@ class StackspotLLM(CustomLLM):  # type: ignore[misc]
         self, model: str, messages: object, call: Mapping[str, Any], *, whole: bool = False
     ) -> tuple[Steps[ReplyEvent], replies.Form]:
         turn = read_turn(model, messages, call, self.settings)
-        self._ignored.note(client_of(call), turn.request.parameters.without_effect)
+        if ignored := turn.request.parameters.without_effect:
+            self._ignored.note(client_of(call), ignored)
         if (log := call.get("logging_obj")) is not None:  # LiteLLM's latency metrics start here
             log.pre_call(input=messages, api_key="", additional_args={"complete_input_dict": {}})
         steps = turn.steps(self.settings, self.listeners, uploads=self._transport.uploads, whole=whole)

@@ -94,7 +94,6 @@ def test_a_sample_belongs_to_the_nearest_of_the_proxy_and_us():
         [ours, types],
         [ours, theirs, shared],
         [ours, server],
-        [ours, "wait (/lib/threading.py:1)"],
     ]
     assert _owners((frames, 1) for frames in stacks) == {"own": 1, "ours": 3, "service": 0, "proxy": 2}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import sys
@@ -217,7 +218,7 @@ async def test_a_failure_tells_clients_of_every_protocol_when_to_try_again(failu
 def test_the_metrics_listen_before_the_first_token_is_asked_for(monkeypatch):
     order: list[str] = []
     proxy = SimpleNamespace(app=FastAPI(), proxy_config=SimpleNamespace(get_config_state=dict))
-    proxy.proxy_shutdown_event = None
+    proxy.initialize_shared_aiohttp_session = proxy.proxy_shutdown_event = None
     monkeypatch.setitem(sys.modules, "litellm.proxy.proxy_server", proxy)
     monkeypatch.setattr(plugin_module, "_extend", lambda *_: order.append("listen"))
     monkeypatch.setattr(plugin_module, "check_at_start", lambda *_: order.append("check"))
@@ -248,11 +249,27 @@ def test_the_routes_of_the_services_are_there_unless_they_are_switched_off(monke
 
 def test_the_routes_of_jobs_can_be_left_out_alone(monkeypatch):
     app = FastAPI()
-    proxy = SimpleNamespace(app=app, proxy_config=SimpleNamespace(get_config_state=dict), proxy_shutdown_event=None)
+    proxy = SimpleNamespace(app=app, proxy_config=SimpleNamespace(get_config_state=dict))
+    proxy.initialize_shared_aiohttp_session = proxy.proxy_shutdown_event = None
     monkeypatch.setitem(sys.modules, "litellm.proxy.proxy_server", proxy)
     Plugin(Settings(jobs=False, startup_check="off", telemetry=False))
     assert "/chat" in app.openapi()["paths"]
     assert "/ingest" not in app.openapi()["paths"]
+
+
+async def test_a_proxy_that_has_started_is_spared_collections_of_all_that_it_is_made_of(monkeypatch):
+    async def started() -> str:
+        return "session"
+
+    proxy = SimpleNamespace(app=FastAPI(), proxy_config=SimpleNamespace(get_config_state=dict))
+    proxy.initialize_shared_aiohttp_session, proxy.proxy_shutdown_event = started, None
+    monkeypatch.setitem(sys.modules, "litellm.proxy.proxy_server", proxy)
+    Plugin(Settings(services=False, startup_check="off", telemetry=False))
+    try:
+        assert await proxy.initialize_shared_aiohttp_session() == "session"
+        assert gc.get_freeze_count() > 100_000
+    finally:
+        gc.unfreeze()
 
 
 @pytest.mark.parametrize("call_type", ["acompletion", "anthropic_messages", "aresponses"])

@@ -420,7 +420,7 @@ def test_what_becomes_of_conversations_is_told(provider, talk, simulator):
 
 
 REFUSALS = {
-    "too many requests": [{"status": 429}],
+    "too many requests": [{"status": 429, "headers": {"Retry-After": "1"}}],
     "no credit": [{"status": 429, "body": "Credit Limit Reached"}],
     "a token that is refused twice": [{"status": 401}, {"status": 401}],
 }
@@ -442,7 +442,7 @@ def test_a_turn_that_was_perhaps_heard_before_it_was_refused_is_not(settings, as
     provider = StackspotLLM(replace(settings, max_retries=1))
     answer = ask(provider, FIRST, **call())
     messages = [*FIRST, replayed(answer), user("E agora?")]
-    simulator.script({"status": 502}, {"status": 429})
+    simulator.script({"status": 502}, {"status": 429, "headers": {"Retry-After": "1"}})
     with pytest.raises(Exception, match="used up"):
         ask(provider, messages, **call())
     ask(provider, messages, **call())

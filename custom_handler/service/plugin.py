@@ -29,7 +29,7 @@ from .request_size import BodyLimit, refuse_depth
 from .reserved_fields import refuse_reserved
 from .response_headers import ResponseHeaders, add_header
 from .shutdown import at_shutdown
-from .startup import at_startup, spare_the_collector
+from .startup import at_startup, spare_the_collector, take_finalizers
 from .telemetry import Observer
 
 _CHATS = frozenset({"acompletion", "anthropic_messages", "aresponses"})
@@ -53,6 +53,7 @@ class Plugin(Observer):
         _require_models(models)
         _extend(proxy, settings, provider.listeners)  # the metrics listen from the first token on
         check_at_start(settings.startup_check, lambda: check_models(config, settings, provider.authenticate))
+        take_finalizers()
         at_startup(proxy, spare_the_collector)
         at_shutdown(proxy, self.aclose)
         self.begin(models)

@@ -10,6 +10,8 @@ import gc
 from collections.abc import Callable
 from typing import Any
 
+from litellm.litellm_core_utils.streaming_handler import CustomStreamWrapper
+
 
 def at_startup(proxy: Any, do: Callable[[], None]) -> None:
     """Call `do` on the event loop when the proxy (its module) has started."""
@@ -30,3 +32,13 @@ def spare_the_collector() -> None:
     """
     gc.collect()
     gc.freeze()
+
+
+def take_finalizers() -> None:
+    """Take from LiteLLM's streams, whoever their provider is, the finalizer that sets context variables.
+
+    The garbage collector may call it while another context variable is being set, and then the interpreter crashes, with all that
+    the proxy serves (CPython issue 148891). What is lost are LiteLLM's ids in its own log lines behind a stream that was dropped.
+    """
+    if "__del__" in vars(CustomStreamWrapper):
+        del CustomStreamWrapper.__del__

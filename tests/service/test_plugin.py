@@ -13,6 +13,7 @@ from typing import Any
 import litellm
 import pytest
 from fastapi import FastAPI
+from litellm.litellm_core_utils.streaming_handler import CustomStreamWrapper
 from litellm.proxy._types import ProxyException
 from litellm.types.utils import CallTypes
 from litellm.utils import validate_chat_completion_tool_choice
@@ -255,6 +256,16 @@ def test_the_routes_of_jobs_can_be_left_out_alone(monkeypatch):
     Plugin(Settings(jobs=False, startup_check="off", telemetry=False))
     assert "/chat" in app.openapi()["paths"]
     assert "/ingest" not in app.openapi()["paths"]
+
+
+def test_no_stream_of_the_proxy_sets_context_variables_in_a_collection(monkeypatch):
+    CustomStreamWrapper.__del__ = lambda _: None  # as LiteLLM's has one; another test may have taken it
+    proxy = SimpleNamespace(app=FastAPI(), proxy_config=SimpleNamespace(get_config_state=dict))
+    proxy.initialize_shared_aiohttp_session = proxy.proxy_shutdown_event = None
+    monkeypatch.setitem(sys.modules, "litellm.proxy.proxy_server", proxy)
+    for _ in range(2):
+        Plugin(Settings(services=False, startup_check="off", telemetry=False))
+    assert not hasattr(CustomStreamWrapper, "__del__")
 
 
 async def test_a_proxy_that_has_started_is_spared_collections_of_all_that_it_is_made_of(monkeypatch):

@@ -15,7 +15,7 @@ from custom_handler.request import ChatRequest, Tool
 from custom_handler.settings import Settings
 from custom_handler.stackspot.auth import Token
 from custom_handler.stackspot.deadline import FIRST_TEXT_TIMEOUT
-from custom_handler.stackspot.exchange import Emit, Head, NeedToken, Read, Send
+from custom_handler.stackspot.exchange import Emit, Head, NeedToken, Read, Send, advance
 from custom_handler.turn import Turn
 
 USER = {"role": "user", "content": "Olá"}
@@ -50,12 +50,9 @@ def run(
     turn = Turn(ChatRequest((USER,), tools), "01ARZ3NDEKTSV4RRFFQ69G5FAV", "c-1", timeout)
     steps = turn.steps(Settings(repair=False), clock=clock or Clock())
     batches: list[Sequence[ReplyEvent]] = []
-    reads, given = 0, None
-    while True:
-        try:
-            step = steps.throw(given) if isinstance(given, StackspotError) else steps.send(given)
-        except StopIteration:
-            return batches, reads
+    reads, step = 0, advance(steps, None)
+    while step is not None:
+        given: Any = None
         match step:
             case NeedToken():
                 given = Token("t", 1200)
@@ -65,7 +62,9 @@ def run(
                 given = answer(reads)
                 reads += 1
             case Emit(events):
-                given = batches.append(events)
+                batches.append(events)
+        step = advance(steps, given)
+    return batches, reads
 
 
 def replay(*chunks: bytes | StackspotError | None) -> Callable[[int], bytes | StackspotError | None]:

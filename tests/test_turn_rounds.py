@@ -26,7 +26,7 @@ from custom_handler.parameters import Parameters
 from custom_handler.request import ChatRequest, Tool
 from custom_handler.settings import Settings
 from custom_handler.stackspot.auth import Token
-from custom_handler.stackspot.exchange import Emit, Head, NeedSlot, NeedToken, Read, Send
+from custom_handler.stackspot.exchange import Emit, Head, NeedSlot, NeedToken, Read, Send, advance
 from custom_handler.turn import LEAST_REPAIR_TIME, Turn
 
 USER = {"role": "user", "content": "Olá"}
@@ -87,13 +87,10 @@ class Agent:
         asked = ChatRequest(messages, tools, choice, Parameters(**parameters))
         turn = Turn(asked, "01ARZ3NDEKTSV4RRFFQ69G5FAV", "c-1", timeout)
         steps = turn.steps(settings or Settings(max_retries=0), tell=self.told.append, clock=self.clock)
-        given: Any = None
-        while True:
-            try:
-                step = steps.throw(given) if isinstance(given, StackspotError) else steps.send(given)
-            except StopIteration:
-                return self
-            given = self.carry_out(step)
+        step = advance(steps, None)
+        while step is not None:
+            step = advance(steps, self.carry_out(step))
+        return self
 
     def carry_out(self, step: Any) -> Any:
         match step:

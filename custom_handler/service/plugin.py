@@ -19,6 +19,7 @@ from ..settings import Settings
 from .bodies import check_types
 from .bridges import require_history, with_choice, with_documents
 from .checks import check_at_start, check_models
+from .collector import spare_the_collector, take_finalizers
 from .config import Deployment, callbacks, deployments
 from .error_bodies import ErrorBodies
 from .keys import require_key
@@ -29,7 +30,7 @@ from .request_size import BodyLimit, refuse_depth
 from .reserved_fields import refuse_reserved
 from .response_headers import ResponseHeaders, add_header
 from .shutdown import at_shutdown
-from .startup import at_startup, spare_the_collector, take_finalizers
+from .startup import at_startup
 from .telemetry import Observer
 
 _CHATS = frozenset({"acompletion", "anthropic_messages", "aresponses"})

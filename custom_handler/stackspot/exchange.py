@@ -165,6 +165,14 @@ Step: TypeAlias = NeedToken | NeedSlot | Throttled | Sleep | Recall | Remember |
 Steps: TypeAlias = Generator[Step[Event], Any, None]
 
 
+def advance(steps: Steps[Event], answer: object) -> Step[Event] | None:
+    """Hand the answer of the last step in, an error as an exception, and return the next step, or None after the last one."""
+    try:
+        return steps.throw(answer) if isinstance(answer, BaseException) else steps.send(answer)
+    except StopIteration:
+        return None
+
+
 def open_answer(
     call: AgentCall, settings: Settings, deadline: Deadline, tell: Tell = nobody
 ) -> Generator[Step[Any], Any, None]:

@@ -35,6 +35,7 @@ from .exchange import (
     Step,
     Steps,
     Throttled,
+    advance,
 )
 from .forms import encoded
 from .kept_state import kept_state, looked_up
@@ -95,13 +96,13 @@ class Transport:
             weakref.finalize(self, self._client.close)
         line = _Line(self._client, self.tokens, Place(self._limiter), self._conversations, self._web)
         try:
-            step = _advance(steps, None)
+            step = advance(steps, None)
             while step is not None:
                 if isinstance(step, Emit):
                     yield step.events
-                    step = _advance(steps, None)
+                    step = advance(steps, None)
                 else:
-                    step = _advance(steps, line.perform(step))
+                    step = advance(steps, line.perform(step))
         finally:
             line.hang_up()
 
@@ -110,16 +111,16 @@ class Transport:
         line = _AsyncLine(await self._aclient(), self.tokens, Place(self._limiter), self._conversations, self._web)
         events: list[Event] = []
         try:
-            step = _advance(steps, None)
+            step = advance(steps, None)
             while step is not None:
                 if isinstance(step, Emit):
                     events += step.events
-                    step = _advance(steps, None)
+                    step = advance(steps, None)
                     continue
                 if events and not line.ended(step):  # the end that is known leaves with the text before it
                     yield events
                     events = []
-                step = _advance(steps, await line.perform(step))
+                step = advance(steps, await line.perform(step))
         except StackspotError:
             if events:
                 yield events
@@ -307,14 +308,6 @@ class _AsyncLine:
 async def _kept(promise: concurrent.futures.Future[Promised]) -> Promised:
     """Return what was promised; to be told of a promise that is kept already would take a round of the loop."""
     return promise.result() if promise.done() else await asyncio.wrap_future(promise)
-
-
-def _advance(steps: Steps[Event], answer: object) -> Step[Event] | None:
-    """Hand the answer of the last step in, an error as an exception, and return the next step, or None after the last one."""
-    try:
-        return steps.throw(answer) if isinstance(answer, BaseException) else steps.send(answer)
-    except StopIteration:
-        return None
 
 
 def _timeout(step: Send) -> httpx.Timeout:

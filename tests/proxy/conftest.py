@@ -10,6 +10,7 @@ import contextlib
 import json
 import os
 import re
+import shutil
 import socket
 import subprocess
 import time
@@ -68,6 +69,18 @@ def free_port() -> int:
     with socket.socket() as server:
         server.bind(("127.0.0.1", 0))
         return int(server.getsockname()[1])
+
+
+@contextlib.contextmanager
+def running_redis(folder: Path) -> Iterator[str]:
+    """A redis-server of the tests' own, which keeps what it has been told; its address."""
+    if shutil.which("redis-server") is None:
+        (pytest.fail if "CI" in os.environ else pytest.skip)("Redis is missing: apt-get install redis-server")
+    port, log = free_port(), folder / "redis.log"
+    options = ["--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder), "--appendonly", "yes", "--save", ""]
+    with process(["redis-server", *options], log) as running:
+        wait_for(log, "Ready to accept connections", running)
+        yield f"redis://127.0.0.1:{port}/0"
 
 
 SCHEMAS = json.loads((ROOT / "tests" / "data" / "openai_schemas.json").read_text())

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import shutil
 import signal
 import subprocess
 import time
@@ -27,6 +26,7 @@ from .conftest import (
     free_port,
     process,
     running_proxy,
+    running_redis,
     wait_for,
 )
 
@@ -150,13 +150,8 @@ def test_two_processes_share_a_file_and_what_they_leave_when_killed_is_finished(
 
 @pytest.fixture
 def redis(tmp_path) -> Iterator[str]:
-    if shutil.which("redis-server") is None:
-        (pytest.fail if "CI" in os.environ else pytest.skip)("Redis is missing: apt-get install redis-server")
-    port = free_port()
-    options = ["--port", str(port), "--bind", "127.0.0.1", "--dir", str(tmp_path), "--appendonly", "yes", "--save", ""]
-    with process(["redis-server", *options], tmp_path / "redis.log") as running:
-        wait_for(tmp_path / "redis.log", "Ready to accept connections", running)
-        yield f"redis://127.0.0.1:{port}/0"
+    with running_redis(tmp_path) as url:
+        yield url
 
 
 def test_workers_elsewhere_do_the_jobs_of_a_proxy_and_one_of_them_may_be_killed(simulator, redis, tmp_path):

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -13,7 +11,7 @@ import anthropic
 import openai
 import pytest
 
-from .conftest import WEB, Proxy, Simulator, free_port, process, running_proxy
+from .conftest import WEB, Proxy, Simulator, running_proxy, running_redis
 from .test_tools import STREAMED, calls_of, tool
 
 CONFIG = """
@@ -39,17 +37,14 @@ CITIES = ("Recife", "Olinda", "Natal", "Belém", "Manaus", "Macapá", "Palmas", 
 
 @pytest.fixture(scope="module")
 def proxy(simulator_process: Simulator, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
-    if shutil.which("redis-server") is None and not os.environ.get("CI"):
-        pytest.skip("redis-server is not installed (Debian: apt-get install redis-server)")
-    folder, port = tmp_path_factory.mktemp("native"), free_port()
-    command = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
+    folder = tmp_path_factory.mktemp("native")
     config, keys = folder / "config.yaml", folder / "keys.yaml"
     config.write_text(CONFIG)
     keys.write_text(json.dumps({"keys": [{"name": name, "key": key} for name, key in KEYS.items()]}))
-    environ = {"REDIS_URL": f"redis://127.0.0.1:{port}", "KEYS_FILE": str(keys), "STACKSPOT_MAX_CONCURRENCY": "32"}
+    environ = simulator_process.environ | {"KEYS_FILE": str(keys), "STACKSPOT_MAX_CONCURRENCY": "32"}
     with (
-        process(command, folder / "redis.log", cwd=folder),
-        running_proxy(folder / "log", str(config), workers=2, **simulator_process.environ, **environ) as running,
+        running_redis(folder) as url,
+        running_proxy(folder / "log", str(config), workers=2, **environ, REDIS_URL=url) as running,
     ):
         yield running
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from .conftest import Simulator, free_port, process, running_proxy
+from .conftest import Simulator, running_proxy, running_redis
 from .test_errors import PATHS, body
 
 WORKERS, BUDGET, CALLS = 2, 6, 36
@@ -20,12 +18,8 @@ WORKERS, BUDGET, CALLS = 2, 6, 36
 
 @pytest.fixture
 def redis_url(tmp_path: Path) -> Iterator[str]:
-    if shutil.which("redis-server") is None and not os.environ.get("CI"):
-        pytest.skip("redis-server is not installed (Debian: apt-get install redis-server)")
-    port = free_port()
-    command = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
-    with process(command, tmp_path / "redis.log", cwd=tmp_path):
-        yield f"redis://127.0.0.1:{port}"
+    with running_redis(tmp_path) as url:
+        yield url
 
 
 def test_workers_never_exceed_the_quota_together_and_turn_the_others_away_with_a_hint(

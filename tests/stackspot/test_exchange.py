@@ -22,7 +22,17 @@ from custom_handler.measures import Retried
 from custom_handler.settings import Settings
 from custom_handler.stackspot.auth import Token
 from custom_handler.stackspot.deadline import Deadline
-from custom_handler.stackspot.exchange import AgentCall, Head, NeedSlot, NeedToken, Send, Sleep, Throttled, open_answer
+from custom_handler.stackspot.exchange import (
+    AgentCall,
+    Head,
+    NeedSlot,
+    NeedToken,
+    Send,
+    Sleep,
+    Throttled,
+    advance,
+    open_answer,
+)
 
 SETTINGS = Settings(inference_url="https://inference.example", timeout=600)
 CALL = AgentCall("01ARZ3NDEKTSV4RRFFQ69G5FAV", "Olá, “mundo” ☀", "conversation-7")
@@ -53,14 +63,12 @@ class Opening:
         self.error: StackspotError | None = None
         self._answers, self._slots = iter(answers), iter(slots)
         self._tokens = iter((TOKEN, FRESH, *(Token(f"token-{number}", 1200) for number in range(9))))
-        steps, given = open_answer(CALL, settings, Deadline(timeout, self.clock), self.told.append), None
+        steps = open_answer(CALL, settings, Deadline(timeout, self.clock), self.told.append)
         try:
-            while True:
-                step = steps.throw(given) if isinstance(given, Exception) else steps.send(given)
+            step = advance(steps, None)
+            while step is not None:
                 self.asked += [step]
-                given = self._answer(step)
-        except StopIteration:
-            pass
+                step = advance(steps, self._answer(step))
         except StackspotError as error:
             self.error = error
 

@@ -13,7 +13,7 @@ from custom_handler.errors import AgentRejected, AgentTimeout, RequestError, Sta
 from custom_handler.settings import Settings
 from custom_handler.stackspot.auth import Token
 from custom_handler.stackspot.deadline import Deadline
-from custom_handler.stackspot.exchange import AgentCall, Fetch, Head, NeedSlot, NeedToken, Read, Send, Sleep
+from custom_handler.stackspot.exchange import AgentCall, Fetch, Head, NeedSlot, NeedToken, Read, Send, Sleep, advance
 from custom_handler.stackspot.uploads import (
     FETCHED_BYTES,
     UPLOAD_TIMEOUT,
@@ -59,14 +59,11 @@ class Opening:
         self._run(open_with_files(CALL, Attached(files, self.memory), settings, deadline))
 
     def _run(self, steps: Any) -> None:
-        given: Any = None
         try:
-            while True:
-                step = steps.throw(given) if isinstance(given, Exception) else steps.send(given)
+            step = advance(steps, None)
+            while step is not None:
                 self.asked += [step]
-                given = self._answer(step)
-        except StopIteration:
-            pass
+                step = advance(steps, self._answer(step))
         except StackspotError as error:
             self.error = error
 

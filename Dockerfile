@@ -8,7 +8,7 @@ SHELL ["/bin/bash", "-o", "pipefail", "-c"]
 WORKDIR /srv/stackspot
 COPY requirements.lock .
 RUN python -m venv /opt/venv \
-  && /opt/venv/bin/python -m pip install --no-cache-dir --no-compile --disable-pip-version-check --require-hashes -r requirements.lock
+  && /opt/venv/bin/python -m pip install --no-cache-dir --no-compile --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
 ENV PATH=/opt/venv/bin:$PATH
 
 # Its own stages, so that an image without a database has neither Node.js nor Prisma's engines.

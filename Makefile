@@ -6,7 +6,7 @@ PORT ?= 4000
 # Installs a lock file; a dot for each package shows that it gets on, and a failure says why.
 define install
 	@echo "Installing $(2) into $(1) …"
-	@{ $(1)/bin/python -m pip install --disable-pip-version-check --require-hashes -r $(3); echo $$? > $(1)/.status; } \
+	@{ $(1)/bin/python -m pip install --disable-pip-version-check --no-deps --require-hashes -r $(3); echo $$? > $(1)/.status; } \
 	  | awk '/^Collecting/ { printf "."; fflush() } END { print "" }'; exit $$(cat $(1)/.status)
 	@touch $@
 endef

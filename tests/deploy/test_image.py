@@ -43,7 +43,7 @@ def test_nothing_runs_as_root(name):
 
 def test_packages_are_installed_by_their_hashes_only():
     assert re.findall(r"pip install (.*)", DOCKERFILE) == [
-        "--no-cache-dir --no-compile --disable-pip-version-check --require-hashes -r requirements.lock"
+        "--no-cache-dir --no-compile --disable-pip-version-check --no-deps --require-hashes -r requirements.lock"
     ]
 
 

@@ -124,7 +124,7 @@ def test_neither_content_nor_secrets_are_in_the_run(proxy: Proxy, simulator: Sim
     for secret in (CANARY, MASTER_KEY, simulator.environ["STACKSPOT_CLIENT_SECRET"]):
         assert secret not in told
     manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-    assert manifest["dependencies"]["litellm"] == "1.106.12"
+    assert manifest["dependencies"]["litellm"] == "1.108.7"
     assert {"name": "stackspot-chat", "provider": "stackspot", "model": "stackspot-chat"} in manifest["models"]
 
 

@@ -20,7 +20,7 @@ def test_a_manifest_says_what_ran(tmp_path, monkeypatch):
     assert manifest["run_id"] == folder.name
     assert manifest["git_sha"] == "0123abc"
     assert manifest["python"] == platform.python_version()
-    assert manifest["dependencies"]["litellm"] == "1.106.12"
+    assert manifest["dependencies"]["litellm"] == "1.108.7"
     assert manifest["models"] == MODELS
     assert manifest["started_at"].startswith("20")
 

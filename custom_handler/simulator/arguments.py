@@ -1,30 +1,27 @@
-"""Fills a tool's arguments from the words of a question, true to the types of its JSON schema."""
+"""Fills a JSON schema with values: those of a question where they fit, else the simplest ones that are valid."""
 
 from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING, Any
 
-from .evidence import Evidence, topic_of
-from .language import find_terms, fold
-from .reading import read_enum
+from .reading import fold
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-MOST_CALLS = 8
-# Schemas may refer to themselves.
-DEEPEST = 6
+MAX_CALLS = 8
+MAX_DEPTH = 6  # schemas may refer to themselves
+QUOTED = re.compile(r"\"([^\"\n]+)\"|“([^”\n]+)”|`([^`\n]+)`|(?<!\w)'([^'\n]+)'(?!\w)")
+NUMBER = re.compile(r"(?<![\w.,])-?\d+(?:[.,]\d+)?(?!\w)")
+CAPITAL = r"[^\W\d_a-zß-öø-ÿ][\w’'-]*"
+NAME = re.compile(rf"(?<=[\w,] ){CAPITAL}(?:\s+(?:d[aeo]s?\s+)?{CAPITAL})*")
 FREE_TEXT = re.compile(
-    r"query|^q$|text|message|mensagem|mensaje|question|pergunta|content|conteudo|body|corpo|prompt|input|"
-    r"busca|termo|term|search|consulta|descri|assunto|subject"
+    r"query|^q$|text|message|mensagem|question|pergunta|content|prompt|input|busca|search|descri|subject"
 )
-NO = re.compile(r"\b(?:nao|sem|not|no|without|sin|false|falso)\b")
-# A required value in a format that the question holds none of.
-INVENTED = {
+FORMATS = {
     "date": "2026-01-01",
     "date-time": "2026-01-01T00:00:00Z",
-    "time": "12:00:00Z",
     "email": "someone@example.com",
     "uri": "https://example.com/",
     "url": "https://example.com/",
@@ -32,177 +29,98 @@ INVENTED = {
 }
 
 
-def fill_calls(schema: Mapping[str, Any], text: str, question: str) -> list[dict[str, Any]]:
-    """The arguments of each call that `text`, a part of `question`, asks for: one, or one for each place."""
-    only = _only_required_string(schema)
-    choices = {fold(str(value)) for inner in _properties(schema).values() for value in read_enum(inner)}
-    places = [name for name in Evidence(text).names if fold(name) not in choices]
-    if only is None or len(places) < 2:
-        return [_Filler(text, question, schema).fill_object(schema)]
-    return [_Filler(place, place, schema).fill_object(schema) | {only: place} for place in places[:MOST_CALLS]]
-
-
-def _only_required_string(schema: Mapping[str, Any]) -> str | None:
-    required, properties = schema.get("required"), _properties(schema)
-    if not isinstance(required, list) or len(required) != 1 or not isinstance(required[0], str):
-        return None
-    inner = properties.get(required[0])
-    plain = isinstance(inner, dict) and inner.get("type") == "string" and "enum" not in inner
-    return required[0] if plain and not FREE_TEXT.search(fold(required[0])) else None
-
-
-def _properties(schema: Mapping[str, Any]) -> Mapping[str, Any]:
+def fill_calls(schema: Mapping[str, Any], question: str) -> list[dict[str, Any]]:
+    """Return the arguments of each call: one, or one a name where the tool takes a single required string."""
+    required, names = schema.get("required"), NAME.findall(QUOTED.sub(" ", question))
     properties = schema.get("properties")
-    return properties if isinstance(properties, dict) else {}
+    if isinstance(required, list) and len(required) == 1 and isinstance(properties, dict) and len(names) > 1:
+        only = properties.get(str(required[0]))
+        if isinstance(only, dict) and only.get("type") == "string" and not {"enum", "const", "format"} & set(only):
+            return [{str(required[0]): name} for name in names[:MAX_CALLS]]
+    return [fill_schema({**schema, "type": "object"}, question)]
+
+
+def fill_schema(schema: Mapping[str, Any], question: str) -> Any:
+    """Return a value for a schema; each number, name and quotation of the question is used once."""
+    return _Filler(schema, question).fill("", schema, 0)
 
 
 class _Filler:
-    """Fills one call; what a value took from the question is not given to the next."""
-
-    def __init__(self, text: str, question: str, root: Mapping[str, Any]) -> None:
-        self._question = question
-        self._folded = fold(text)
-        self._terms = find_terms(text)
-        self._near = Evidence(text)
-        self._far = Evidence(question)
+    def __init__(self, root: Mapping[str, Any], question: str) -> None:
         self._root = root
-        self._depth = 0
+        self._question = question.strip()
+        self._strings = ["".join(groups) for groups in QUOTED.findall(question)]
+        plain = QUOTED.sub(" ", question)
+        self._strings += NAME.findall(plain)
+        self._numbers = [float(found.replace(",", ".")) for found in NUMBER.findall(plain)]
 
-    def fill_object(self, schema: Mapping[str, Any]) -> dict[str, Any]:
-        """The object's required properties, and the optional ones the question speaks of."""
-        if self._depth == DEEPEST:
+    def fill(self, name: str, given: Any, depth: int) -> Any:
+        schema = self._resolve(given)
+        if "const" in schema:
+            return schema["const"]
+        if isinstance(values := schema.get("enum"), list) and values:
+            return next((value for value in values if self._mentions(value)), values[0])
+        match _type_of(schema):
+            case "object":
+                return self._object(schema, depth)
+            case "array":
+                count = int(_number(schema.get("minItems"), 1)) if depth < MAX_DEPTH else 0
+                return [self.fill(name, schema.get("items"), depth + 1) for _ in range(min(count, MAX_CALLS))]
+            case "boolean":
+                return True
+            case "null":
+                return None
+            case "integer" | "number" as kind:
+                number = self._number(schema)
+                return int(number) if kind == "integer" or number.is_integer() else number
+        return self._string(name, schema)
+
+    def _object(self, schema: Mapping[str, Any], depth: int) -> dict[str, Any]:
+        properties, required = schema.get("properties"), schema.get("required")
+        if not isinstance(properties, dict) or not isinstance(required, list) or depth == MAX_DEPTH:
             return {}
-        self._depth += 1
-        try:
-            return self._fill_properties(schema)
-        finally:
-            self._depth -= 1
-
-    def _fill_properties(self, schema: Mapping[str, Any]) -> dict[str, Any]:
-        properties = {name: self._resolve(inner) for name, inner in _properties(schema).items()}
-        listed = schema.get("required")
-        required = {name for name in listed if isinstance(name, str)} if isinstance(listed, list) else set()
-        # What can only be one of a few values goes first, so that "in Celsius" is no city.
-        order = sorted(properties, key=lambda name: (not self._is_narrow(properties[name]), name not in required))
-        filled = {
-            name: self._fill(name, properties[name])
-            for name in order
-            if name in required or self._is_mentioned(name, properties[name])
-        }
-        return {name: filled[name] for name in properties if name in filled}
+        return {name: self.fill(name, inner, depth + 1) for name, inner in properties.items() if name in required}
 
     def _resolve(self, schema: Any) -> Mapping[str, Any]:
-        for _ in range(MOST_CALLS):
+        for _ in range(MAX_DEPTH):
             if not isinstance(schema, dict):
                 return {}
-            reference = schema.get("$ref")
             choices = next((schema[key] for key in ("anyOf", "oneOf", "allOf") if schema.get(key)), None)
-            if isinstance(reference, str):
+            if isinstance(reference := schema.get("$ref"), str):
                 schema = self._look_up(reference)
             elif isinstance(choices, list):
-                rest = {key: value for key, value in schema.items() if key not in ("anyOf", "oneOf", "allOf")}
-                chosen: Any = next((item for item in choices if item != {"type": "null"}), {})
-                schema = rest | (chosen if isinstance(chosen, dict) else {})
+                schema = next((choice for choice in choices if choice != {"type": "null"}), {})
             else:
-                break
-        return schema if isinstance(schema, dict) else {}
+                return schema
+        return {}
 
     def _look_up(self, reference: str) -> Any:
         value: Any = self._root
-        for step in reference.removeprefix("#/").split("/"):
-            value = value.get(step, {}) if isinstance(value, dict) else {}
+        for step in reference.removeprefix("#").strip("/").split("/"):
+            value = value.get(step, {}) if isinstance(value, dict) and step else value
         return value
 
-    def _is_narrow(self, schema: Mapping[str, Any]) -> bool:
-        return bool(read_enum(schema)) or "const" in schema or _type_of(schema) == "boolean"
+    def _mentions(self, value: Any) -> bool:
+        return re.search(rf"\b{re.escape(fold(str(value)))}\b", fold(self._question)) is not None
 
-    def _is_mentioned(self, name: str, schema: Mapping[str, Any]) -> bool:
-        if read_enum(schema):
-            return self._mentioned_value(schema) is not None
-        kind = _type_of(schema)
-        if kind == "string":
-            return self._formatted(name, schema) is not None
-        named = any(term in self._terms for term in find_terms(name.replace("_", " ")))
-        return named and (kind == "boolean" or (kind in ("integer", "number") and bool(self._near.numbers)))
+    def _number(self, schema: Mapping[str, Any]) -> float:
+        number = self._numbers.pop(0) if self._numbers else _number(schema.get("default"), 1.0)
+        return min(max(number, _number(schema.get("minimum"), number)), _number(schema.get("maximum"), number))
 
-    def _fill(self, name: str, schema: Mapping[str, Any]) -> Any:
-        if "const" in schema:
-            return schema["const"]
-        if read_enum(schema):
-            mentioned = self._mentioned_value(schema)
-            return read_enum(schema)[0] if mentioned is None else mentioned
-        return self._fill_type(_type_of(schema), name, schema)
+    def _string(self, name: str, schema: Mapping[str, Any]) -> str:
+        if str(schema.get("format")) in FORMATS:
+            return FORMATS[str(schema["format"])]
+        if self._strings:
+            return self._strings.pop(0)
+        return self._question if FREE_TEXT.search(fold(name)) else str(schema.get("default") or name or "text")
 
-    def _fill_type(self, kind: str, name: str, schema: Mapping[str, Any]) -> Any:
-        if kind == "object":
-            return self.fill_object(schema)
-        if kind == "array":
-            return self._fill_list(name, self._resolve(schema.get("items")))
-        if kind == "boolean":
-            return NO.search(self._folded) is None
-        if kind in ("integer", "number"):
-            return self._fill_number(schema, whole=kind == "integer")
-        return None if kind == "null" else self._fill_string(name, schema)
 
-    def _mentioned_value(self, schema: Mapping[str, Any]) -> Any:
-        for value in read_enum(schema):
-            if re.search(rf"\b{re.escape(fold(str(value)))}\b", self._folded):
-                self._near.forget(str(value))
-                self._far.forget(str(value))
-                return value
-        return None
-
-    def _fill_list(self, name: str, item: Mapping[str, Any]) -> list[Any]:
-        if _type_of(item) in ("integer", "number"):
-            count = len(self._near.numbers)
-        else:
-            count = max(len(self._near.quoted), len(self._near.names)) if _type_of(item) == "string" else 1
-        return [self._fill(name, item) for _ in range(max(1, count))]
-
-    def _fill_number(self, schema: Mapping[str, Any], *, whole: bool) -> int | float:
-        found = self._near.take("numbers") or self._far.take("numbers")
-        default = schema.get("default")
-        number = float(default) if isinstance(default, (int, float)) else 1.0
-        number = float(found.replace(",", ".")) if found else number
-        low, high = schema.get("minimum"), schema.get("maximum")
-        number = max(number, float(low)) if isinstance(low, (int, float)) else number
-        number = min(number, float(high)) if isinstance(high, (int, float)) else number
-        return int(number) if whole or number.is_integer() else number
-
-    def _fill_string(self, name: str, schema: Mapping[str, Any]) -> str:
-        formatted = self._formatted(name, schema)
-        if formatted is not None:
-            return formatted
-        if str(schema.get("format")) in INVENTED:
-            return INVENTED[str(schema["format"])]
-        found = self._near.take("quoted") or self._far.take("quoted")
-        if not found and FREE_TEXT.search(fold(name)):
-            return self._question.strip()
-        return (
-            found
-            or self._near.take("names")
-            or self._far.take("names")
-            or str(schema.get("default") or "")
-            or topic_of(self._question)
-        )
-
-    def _formatted(self, name: str, schema: Mapping[str, Any]) -> str | None:
-        folded, form = fold(name), schema.get("format")
-        if form == "email" or "mail" in folded or folded in ("to", "recipient", "destinatario"):
-            return self._far.take("emails")
-        if form in ("uri", "url") or "url" in folded or "link" in folded:
-            return self._far.take("urls")
-        if form in ("date", "date-time") or re.search(r"\bdat[ae]\b|(?:^|_)dat[ae](?:_|$)|dia$|^day$", folded):
-            return self._far.take("dates")
-        if re.search(r"express|formula|calculo", folded):
-            return self._far.take("sums")
-        return None
+def _number(value: Any, otherwise: float) -> float:
+    return float(value) if isinstance(value, int | float) else otherwise
 
 
 def _type_of(schema: Mapping[str, Any]) -> str:
     kind = schema.get("type")
     if isinstance(kind, list):
         kind = next((item for item in kind if item != "null"), "null")
-    if isinstance(kind, str):
-        return kind
-    return "object" if "properties" in schema else "array" if "items" in schema else "string"
+    return kind if isinstance(kind, str) else "object" if "properties" in schema else "string"

@@ -5,6 +5,8 @@ The text is what a client for an agent without roles renders:
     {system text}
     # Tools
     {"name": …, "description": …, "parameters": {…}}       one tool a line, among rules
+    # Answer
+    … JSON …                                               the schema on the last line, if there is one
     # Conversation
     [user] | [assistant] | [tool result id=… name=…] | [reminder]      alone on a line, then the turn
 
@@ -15,6 +17,7 @@ from __future__ import annotations
 
 import json
 import re
+import unicodedata
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -48,9 +51,9 @@ class Turn:
 class Prompt:
     """The parts of a prompt."""
 
-    system: str
     tools: tuple[Tool, ...]
     turns: tuple[Turn, ...]
+    answer_schema: Mapping[str, Any] | None = None
 
     @property
     def question(self) -> str:
@@ -71,30 +74,46 @@ class Prompt:
 
 
 def read_prompt(text: str) -> Prompt:
-    """The parts of `text`; without a conversation it is one user's message."""
+    """Return the parts of `text`; without a conversation it is one user's message."""
     start = CONVERSATION.search(text)
     if start is None:
-        return Prompt("", (), (Turn("user", text.strip()),))
-    system, _, tools = text[: start.start()].partition("# Tools")
-    return Prompt(system.strip(), tuple(_read_tools(tools.split("\n"))), tuple(_read_turns(text[start.end() :])))
+        return Prompt((), (Turn("user", text.strip()),))
+    above, _, answer = text[: start.start()].partition("# Answer\n")
+    tools = above.partition("# Tools")[2]
+    turns = tuple(_read_turns(text[start.end() :]))
+    return Prompt(tuple(_read_tools(tools.split("\n"))), turns, _read_schema(answer))
 
 
 def read_conversation(earlier: Iterable[tuple[str, str]], text: str) -> Prompt:
-    """The parts of `text`, and of the prompts and answers before it: what is said once holds until it is said anew."""
-    system, tools, turns = "", tuple[Tool, ...](), list[Turn]()
+    """Return the parts of `text` and of the conversation before it; tools and schema hold until others are given."""
+    tools, schema, turns = tuple[Tool, ...](), None, list[Turn]()
     for asked, said in earlier:
         read = read_prompt(asked)
-        system, tools = read.system or system, read.tools or tools
+        tools, schema = read.tools or tools, read.answer_schema or schema
         turns += [turn for turn in read.turns if turn.kind != "reminder"]
         turns.append(Turn("assistant", said))
     read = read_prompt(text)
-    return Prompt(read.system or system, read.tools or tools, (*turns, *read.turns))
+    return Prompt(read.tools or tools, (*turns, *read.turns), read.answer_schema or schema)
 
 
-def read_enum(schema: object) -> list[Any]:
-    """The only values a schema allows; none when it does not say."""
-    values = schema.get("enum") if isinstance(schema, dict) else None
-    return values if isinstance(values, list) else []
+def fold(text: str) -> str:
+    """Return `text` in lower case, without accents."""
+    return "".join(char for char in unicodedata.normalize("NFKD", text).lower() if not unicodedata.combining(char))
+
+
+def words_of(text: str) -> set[str]:
+    """Return the words of at least four letters, without accents, by their first five."""
+    return {word[:5] for word in re.findall(r"[a-z]{4,}", fold(text))}
+
+
+def _read_schema(answer: str) -> Mapping[str, Any] | None:
+    if "JSON" not in answer:
+        return None
+    try:
+        schema = json.loads(answer.strip().rpartition("\n")[2])
+    except ValueError:
+        return {"type": "object"}
+    return schema if isinstance(schema, dict) else {"type": "object"}
 
 
 def _read_tools(lines: Iterable[str]) -> Iterable[Tool]:

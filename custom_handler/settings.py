@@ -166,8 +166,8 @@ class Settings:
     )
     startup_check: str = _setting(
         "STARTUP_CHECK",
-        "warn",
-        "what a fault found at the start does: `warn`, `strict` (the proxy does not start) or `off`",
+        "strict",
+        "what a fault of the configuration does at the start: `strict` (the proxy does not start), `warn` or `off`",
         choices=("off", "warn", "strict"),
     )
     telemetry: bool = _setting("STACKSPOT_TELEMETRY", True, "write a line about each call")

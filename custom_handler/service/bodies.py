@@ -63,6 +63,21 @@ def check_types(body: Mapping[str, Any]) -> None:
             _check(item, fields, f"{where}.")
             for parts in ("content", "tool_calls"):
                 _objects(item, parts, f"{where}.")
+    _check_schemas(body)
+
+
+def _check_schemas(body: Mapping[str, Any]) -> None:
+    """Raise the proxy's error for a tool whose parameters are no schema; LiteLLM would put an empty one in their place."""
+    for where, tool in _objects(body, "tools"):
+        function = tool.get("function")
+        inner = function if isinstance(function, dict) else {}
+        for name, value in (
+            ("function.parameters", inner.get("parameters")),
+            ("parameters", tool.get("parameters")),
+            ("input_schema", tool.get("input_schema")),
+        ):
+            if value is not None and not isinstance(value, dict | bool):
+                raise _refusal(f"{where}.{name} must be a JSON Schema, which is an object.", f"{where}.{name}")
 
 
 def _check(fields: Mapping[str, Any], kinds: Mapping[str, _Kinds], within: str = "") -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import logging
+import sys
 import threading
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from litellm.types.utils import LlmProviders
@@ -16,21 +17,29 @@ from ..call import agent_id, is_native
 from ..errors import ConfigurationError
 from ..replies import PROVIDER
 from ..settings import Settings
+from .availability import missing_variable
 from .config import Deployment, deployments
-from .keys import missing_key
 from .pings import Authenticate, ping, pinged
 
 logger = logging.getLogger(__name__)
 
+DISABLED = "disabled"
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What a check found about a model: `fault` says what is wrong and what to do, and is None where nothing is."""
+    """The result of a check of one model: `fault` says what is wrong and what to do, and is None where nothing is.
+
+    `passing` marks a fault that is none of the configuration, such as a provider that cannot be reached; `variable` is what a
+    disabled model lacks.
+    """
 
     model: str
     provider: str
     state: str
     fault: str | None = None
+    passing: bool = False
+    variable: str | None = None
 
 
 class StartUpFault(RuntimeError):
@@ -38,7 +47,29 @@ class StartUpFault(RuntimeError):
 
 
 async def check_models(config: Mapping[str, Any], settings: Settings, authenticate: Authenticate) -> list[Finding]:
-    """Check each model of a configuration, all at once; a provider is asked once for each key."""
+    """Check each model of a configuration, and ask each provider once for each key; disabled models are not asked."""
+    asked: dict[object, asyncio.Task[str | None]] = {}
+
+    async def ask(deployment: Deployment, finding: Finding) -> Finding:
+        if finding.fault or finding.state == DISABLED:
+            return finding
+        key = deployment.provider, deployment.params.get("api_key"), deployment.params.get("api_base")
+        if key not in asked:
+            asked[key] = asyncio.ensure_future(ping(deployment, authenticate))
+        if fault := await asked[key]:
+            return replace(finding, state="fault", fault=f"{deployment.name}: {fault}", passing=True)
+        return replace(finding, state=pinged(deployment.provider))
+
+    found = await asyncio.to_thread(check_configuration, config, settings)
+    try:
+        models = deployments(config)
+    except ConfigurationError:
+        return found
+    return await asyncio.gather(*map(ask, models, found)) if models else found
+
+
+def check_configuration(config: Mapping[str, Any], settings: Settings) -> list[Finding]:
+    """Check each model of a configuration without the network; a finding for each entry of `model_list`, in its order."""
     try:
         models = deployments(config)
     except ConfigurationError as error:
@@ -47,39 +78,28 @@ async def check_models(config: Mapping[str, Any], settings: Settings, authentica
         fault = "config.yaml has no models: give it a model_list, as README.md shows."
         return [Finding("model_list", "", "empty", fault)]
     providers = _known_providers(config)
-    asked: dict[object, asyncio.Task[str | None]] = {}
-
-    def ask(deployment: Deployment) -> Awaitable[str | None]:
-        key = deployment.provider, deployment.params.get("api_key"), deployment.params.get("api_base")
-        if key not in asked:
-            asked[key] = asyncio.ensure_future(ping(deployment, authenticate))
-        return asked[key]
-
-    return await asyncio.gather(*(_check(deployment, providers, settings, ask) for deployment in models))
+    return [_check(*pair, providers, settings) for pair in zip(models, config["model_list"], strict=True)]
 
 
-async def _check(
-    deployment: Deployment, providers: set[str], settings: Settings, ask: Callable[[Deployment], Awaitable[str | None]]
-) -> Finding:
+def _check(deployment: Deployment, entry: Mapping[str, Any], providers: set[str], settings: Settings) -> Finding:
     name, provider = deployment.name, deployment.provider
+    if missing := missing_variable(entry):
+        return Finding(name, provider, DISABLED, variable=missing)
     if fault := _misconfigured(deployment, providers, settings):
         return Finding(name, provider, "misconfigured", fault)
-    if missing := await asyncio.to_thread(missing_key, provider, deployment.params):
-        return Finding(name, provider, "no key", f"{name} has no key: set {missing} in .env.")
-    if fault := await ask(deployment):
-        return Finding(name, provider, "fault", f"{name}: {fault}")
-    return Finding(name, provider, pinged(provider))
+    return Finding(name, provider, "not asked")
 
 
 def _misconfigured(deployment: Deployment, providers: set[str], settings: Settings) -> str | None:
     if not deployment.name:
         return "A model of config.yaml has no model_name: clients ask for it by that."
     if not deployment.model:
-        return f"{deployment.name} has no model: set the variable that config.yaml names, as .env.example does."
+        return f"{deployment.name} has no model: give it litellm_params.model in config.yaml."
     if deployment.provider not in providers:
         return f"{deployment.name} names a provider that LiteLLM does not know, {deployment.provider!r}: correct config.yaml."
     if deployment.provider == PROVIDER:
         try:
+            settings.require_credentials()
             agent_id(deployment.model, {"model_info": deployment.info}, settings)
             is_native(deployment.info)
         except ConfigurationError as error:
@@ -93,16 +113,21 @@ def _known_providers(config: Mapping[str, Any]) -> set[str]:
     return {provider.value for provider in LlmProviders} | {str(entry.get("provider")) for entry in own}
 
 
-def check_at_start(mode: str, check: Callable[[], Coroutine[Any, Any, Sequence[Finding]]]) -> None:
-    """Check as `STARTUP_CHECK` says: not at all; with warnings, beside the start; or strictly, which raises StartUpFault."""
-    if mode == "warn":
-        threading.Thread(target=_warn, args=(check,), name="start-up-check", daemon=True).start()
-    elif mode == "strict":
-        with ThreadPoolExecutor(1) as thread:  # the proxy's own loop runs in this one
-            found = thread.submit(lambda: asyncio.run(check())).result()
-        if faults := faults_of(found):
-            told = "".join(f"\n- {fault}" for fault in faults)
-            raise StartUpFault(f"The proxy does not start, because STARTUP_CHECK is strict and it found:{told}")
+def check_at_start(mode: str, config: Mapping[str, Any], settings: Settings, authenticate: Authenticate) -> None:
+    """Check as `STARTUP_CHECK` says: not at all; with warnings; or strictly, where faults of the configuration raise StartUpFault.
+
+    Providers are asked beside the start. What they answer is only logged: a provider may be back before the first request.
+    """
+    if mode == "off":
+        return
+    if mode == "strict" and (faults := faults_of(check_configuration(config, settings))):
+        listed = "".join(f"\n- {fault}" for fault in faults)
+        message = f"The proxy does not start, because STARTUP_CHECK is strict and it found:{listed}"
+        atexit.register(
+            print, f"\n{message}", file=sys.stderr
+        )  # after the traceback that the server makes of the error
+        raise StartUpFault(message)
+    threading.Thread(target=_warn, args=(config, settings, authenticate), name="start-up-check", daemon=True).start()
 
 
 def faults_of(found: Sequence[Finding]) -> list[str]:
@@ -110,8 +135,9 @@ def faults_of(found: Sequence[Finding]) -> list[str]:
     return list(dict.fromkeys(finding.fault for finding in found if finding.fault))
 
 
-def _warn(check: Callable[[], Coroutine[Any, Any, Sequence[Finding]]]) -> None:
-    found = asyncio.run(check())
+def _warn(config: Mapping[str, Any], settings: Settings, authenticate: Authenticate) -> None:
+    found = asyncio.run(check_models(config, settings, authenticate))
     for fault in faults_of(found):
         logger.warning("Start-up check: %s", fault)
-    logger.info("Start-up check: %d of %d models are ready", sum(not finding.fault for finding in found), len(found))
+    enabled = [finding for finding in found if finding.state != DISABLED]
+    logger.info("Start-up check: %d of %d models are ready", sum(not one.fault for one in enabled), len(enabled))

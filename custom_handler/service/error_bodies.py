@@ -26,15 +26,23 @@ def cleaned(body: bytes) -> bytes:
         return MESSAGE.encode()
 
 
-def shaped(body: bytes) -> bytes:
-    """Return a refusal of a key that is a bare text, as LiteLLM's on `/metrics`, in the shape of all its others."""
+def shaped(status: int, body: bytes) -> bytes:
+    """Return OpenAI's error object for the two errors of LiteLLM's that have another shape; any other body as it is.
+
+    They are a refused key on `/metrics`, which is a bare string, and a model that `GET /v1/models/{id}` does not find.
+    """
     try:
-        told = json.loads(body)
+        content = json.loads(body)
     except ValueError:
         return body
-    if not isinstance(told, str):
-        return body
-    return json.dumps({"error": {"message": told, "type": "auth_error", "param": None, "code": "401"}}).encode()
+    match status, content:
+        case 401, str(message):
+            error = {"message": message, "type": "auth_error", "param": None, "code": "401"}
+        case 404, {"detail": str(message)} if message.startswith(("The model `", "Model '")):
+            error = {"message": message, "type": "invalid_request_error", "param": "model", "code": "model_not_found"}
+        case _:
+            return body
+    return json.dumps({"error": error}).encode()
 
 
 def _without_internals(value: Any) -> Any:
@@ -82,7 +90,7 @@ class _Cleaning:
     async def _finish(self, start: Message) -> None:
         headers = MutableHeaders(scope=start)
         plain = gzip.decompress(self._body) if headers.get("content-encoding") == "gzip" else self._body
-        if (shown := cleaned(shaped(plain) if start["status"] == 401 else plain)) != plain:
+        if (shown := cleaned(shaped(start["status"], plain))) != plain:
             self._body = shown
             del headers["content-encoding"]
             headers["content-length"] = str(len(shown))

@@ -10,8 +10,8 @@ import httpx
 
 from ..errors import StackspotError
 from ..replies import PROVIDER
+from .availability import key_names
 from .config import Deployment
-from .keys import key_names
 
 TIMEOUT = 5.0
 

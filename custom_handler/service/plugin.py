@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -16,24 +15,27 @@ from ..handler import StackspotLLM, open_first
 from ..measures import Listeners
 from ..replies import PROVIDER
 from ..settings import Settings
+from . import models
 from .bodies import check_types
-from .bridges import require_history, with_choice, with_documents
-from .checks import check_at_start, check_models
+from .bridges import from_adapter, require_history, to_adapter, with_choice, with_documents
+from .checks import check_at_start
 from .collector import spare_the_collector, take_finalizers
-from .config import Deployment, callbacks, deployments
+from .config import callbacks, deployments
 from .error_bodies import ErrorBodies
-from .keys import require_key
+from .master_key import ensure_master_key
 from .middleware import wrap
+from .model_list import ModelList, written_config
 from .provider import provider_of
 from .request_id import RequestId, RequestIdFilter
 from .request_size import BodyLimit, refuse_depth
 from .reserved_fields import refuse_reserved
 from .response_headers import ResponseHeaders, add_header
 from .shutdown import at_shutdown
-from .startup import at_startup
+from .startup import at_startup, before_master_key, before_router
 from .telemetry import Observer
 
 _CHATS = frozenset({"acompletion", "anthropic_messages", "aresponses"})
+_GEMINI = frozenset({CallTypes.agenerate_content, CallTypes.agenerate_content_stream})
 
 
 class Plugin(Observer):
@@ -41,6 +43,7 @@ class Plugin(Observer):
 
     def __init__(self, settings: Settings, provider: StackspotLLM | None = None) -> None:
         super().__init__(settings)
+        self._models = ModelList(())
         # The proxy itself finds `.env` only where its virtual environment lies beside it.
         load_dotenv(Path.cwd() / ".env")
         _show_log(settings.log_level)
@@ -49,11 +52,15 @@ class Plugin(Observer):
 
     def _join(self, proxy: Any, settings: Settings, provider: StackspotLLM) -> None:
         """Become part of a proxy that is starting (its module)."""
-        config = proxy.proxy_config.get_config_state()
+        folder = Path(getattr(proxy, "user_config_file_path", None) or "config.yaml").absolute().parent
+        load_dotenv(folder / ".env")
+        config = written_config(proxy)
         models = deployments(config)
-        _require_models(models)
+        self._models = ModelList(config.get("model_list") or ())
+        before_master_key(proxy, lambda general_settings: ensure_master_key(general_settings, folder))
+        before_router(proxy, self._models.prepare)
         _extend(proxy, settings, provider.listeners)  # the metrics listen from the first token on
-        check_at_start(settings.startup_check, lambda: check_models(config, settings, provider.authenticate))
+        check_at_start(settings.startup_check, config, settings, provider.authenticate)
         take_finalizers()
         at_startup(proxy, spare_the_collector)
         at_shutdown(proxy, self.aclose)
@@ -74,25 +81,27 @@ class Plugin(Observer):
         body = request.get("body") or data
         # The body that the proxy keeps is without these, and without a model that the path or the query names.
         called = {"model": data["model"]} if data.get("model") else {}
-        refuse_reserved({**body, **dict.fromkeys(request.get("credential_fields") or ()), **called})
+        refuse_reserved({**body, **dict.fromkeys(request.get("credential_fields") or ()), **called}, call_type)
         refuse_depth(body)
+        self._models.require_enabled(data.get("model"))
         if call_type in _CHATS:
             check_types(data)
 
     async def async_pre_call_deployment_hook(
         self, kwargs: dict[str, Any], call_type: CallTypes | None
     ) -> dict[str, Any] | None:
-        """Prepare a call of ours, and look for another provider's key; called once an attempt.
+        """Prepare a call of ours; called once an attempt.
 
         The proxy's response cache knows neither callers nor conversations, so an agent's answers stay out of it.
         """
-        provider = provider_of(kwargs)
-        if provider != PROVIDER:
-            await require_key(provider, kwargs)
+        kwargs = from_adapter(kwargs)
+        if provider_of(kwargs) != PROVIDER:
             return None
         uncached = {**kwargs, "caching": False}
         if call_type == CallTypes.anthropic_messages:
             return with_documents(uncached)
+        if call_type in _GEMINI:
+            return to_adapter(uncached)
         if call_type != CallTypes.acompletion:
             return uncached
         require_history(kwargs)
@@ -125,22 +134,12 @@ def _extend(proxy: Any, settings: Settings, listeners: Listeners) -> None:
 
         listeners.add(ProviderMetrics())
         wrap(app, HttpMetrics().around)
+    app.include_router(models.routes(proxy))
     wrap(app, RequestId)
     if settings.services:
         from .routes import install  # noqa: PLC0415  what it imports is there in a proxy only
 
         install(proxy, settings)
-
-
-def _require_models(models: Iterable[Deployment]) -> None:
-    """Raise ValueError for a model that is to come from the environment and is not there; LiteLLM would not say which."""
-    for deployment in models:
-        if not deployment.model:
-            raise ValueError(
-                f"{deployment.name} of config.yaml has no model: set the variable that it names, as .env.example does. "
-                "LiteLLM itself reads .env only in a folder above its virtual environment; elsewhere, export it before: "
-                "set -a; . ./.env"
-            )
 
 
 def _show_log(level: str) -> None:

@@ -44,19 +44,30 @@ _ARGUMENTS = {
     "start_time",
 }
 
+# By the kind of call, what LiteLLM's own route adds to the body that the client sent.
+_ADDED = {"agenerate_content_stream": {"_litellm_skip_openai_stream_done", "_litellm_raw_sse_stream"}}
+
 RESERVED = frozenset(GenericLiteLLMParams.model_fields) - _OPEN | _ROUTES | _ARGUMENTS
 
 
-def refuse_reserved(body: Mapping[str, Any]) -> None:
-    """Raise the proxy's error (400) for a request body, or a fallback named in it, that sets a reserved field."""
+def refuse_reserved(body: Mapping[str, Any], call_type: str = "") -> None:
+    """Raise the proxy's error (400) for a request body, or a fallback named in it, that sets a reserved field.
+
+    LiteLLM's route for `call_type` may have added fields of its own, which are not refused.
+    """
+    added = _ADDED.get(call_type, frozenset())
     if "model" not in body:  # the routes of files and batches name their provider instead of a model
         return
     if "," in str(body["model"]):  # LiteLLM would ask all of them, within the caller's rate of one
         raise _refusal("Ask for one model at a time.", "model")
     targets = (target for target in iter_request_fallback_targets(body) if isinstance(target, Mapping))
     for fields in (body, *targets):
-        if name := next((name for name in fields if name in RESERVED or name.startswith("_")), None):
+        if name := next((name for name in fields if _is_reserved(name) and name not in added), None):
             raise _refusal(f"The field {name!r} is set by the proxy's operator: leave it out of the request.", name)
+
+
+def _is_reserved(name: str) -> bool:
+    return name in RESERVED or name.startswith("_")
 
 
 def _refusal(message: str, param: str) -> ProxyException:

@@ -76,8 +76,11 @@ class _Filler:
         return self._string(name, schema)
 
     def _object(self, schema: Mapping[str, Any], depth: int) -> dict[str, Any]:
-        properties, required = schema.get("properties"), schema.get("required")
-        if not isinstance(properties, dict) or not isinstance(required, list) or depth == MAX_DEPTH:
+        properties = schema.get("properties")
+        if not isinstance(properties, dict) or depth == MAX_DEPTH:
+            return {}
+        required = schema.get("required", [] if depth else list(properties))
+        if not isinstance(required, list):
             return {}
         return {name: self.fill(name, inner, depth + 1) for name, inner in properties.items() if name in required}
 

@@ -17,8 +17,42 @@ def get(proxy: Proxy, path: str) -> httpx.Response:
     return httpx.get(f"{proxy.url}{path}", headers=proxy.headers, timeout=90, trust_env=False)
 
 
-def test_all_aliases_are_listed(proxy: Proxy) -> None:
-    assert {model["id"] for model in get(proxy, "/v1/models").json()["data"]} == ALIASES
+DISABLED = {
+    "chat/llama-small": "GROQ_API_KEY",
+    "chat/qwen-small": "FIREWORKS_AI_API_KEY",
+    "chat/nova-micro": "AWS_PROFILE or AWS_ACCESS_KEY_ID",
+}
+
+
+def test_all_aliases_are_listed(services: Proxy) -> None:
+    assert {model["id"] for model in get(services, "/v1/models").json()["data"]} == ALIASES
+
+
+@pytest.mark.parametrize("alias", sorted(ALIASES))
+def test_each_alias_is_retrieved_by_its_name(services: Proxy, alias: str) -> None:
+    for path in (f"/v1/models/{alias}", f"/models/{alias}"):
+        answer = get(services, path)
+        assert (answer.status_code, answer.json()["id"]) == (200, alias)
+
+
+@pytest.mark.parametrize("path", ["/v1/models/voar", "/v1/models/chat/voar", "/models/chat/voar"])
+def test_an_unknown_model_is_a_404(services: Proxy, path: str) -> None:
+    answer = get(services, path)
+    assert answer.status_code == 404
+    assert answer.json()["error"]["code"] == "model_not_found"
+
+
+@pytest.mark.parametrize("path", ["/v1/models/stackspot-chat", "/v1/models/chat/llama-small"])
+def test_a_model_is_retrieved_with_a_key_only(services: Proxy, path: str) -> None:
+    assert httpx.get(f"{services.url}{path}", trust_env=False).status_code == 401
+
+
+def test_a_disabled_alias_is_not_listed_and_the_log_says_why_in_one_line(proxy: Proxy) -> None:
+    assert {model["id"] for model in get(proxy, "/v1/models").json()["data"]} == {"stackspot-chat"}
+    assert all(alias not in get(proxy, path).text for alias in DISABLED for path in ("/health", "/model/info"))
+    assert get(proxy, "/v1/models/chat/llama-small").status_code == 404
+    [line] = [line for line in proxy.log.read_text().splitlines() if "Disabled models" in line]
+    assert all(f"{alias} ({variable} is not set)" in line for alias, variable in DISABLED.items())
 
 
 @pytest.mark.parametrize("path", ["/health/liveliness", "/health/readiness"])
@@ -29,20 +63,28 @@ def test_probes_answer_without_a_key(proxy: Proxy, path: str) -> None:
 def test_a_health_probe_spends_no_agent_call(proxy: Proxy, simulator: Simulator) -> None:
     before = len(simulator.requests())
     healthy = get(proxy, "/health").json()["healthy_endpoints"]
-    assert "stackspot-chat" in {endpoint["model"] for endpoint in healthy}
+    assert [endpoint["model"] for endpoint in healthy] == ["stackspot/stackspot-chat"]
     assert len(simulator.requests()) == before
 
 
-@pytest.mark.parametrize("alias", sorted(ALIASES - {"stackspot-chat"}))
-def test_a_model_without_its_key_answers_a_clear_error_and_the_others_work(
-    proxy: Proxy, simulator: Simulator, alias: str
-) -> None:
-    ask = {"messages": [{"role": "user", "content": "Oi"}]}
-    answer = proxy.post("/v1/chat/completions", ask | {"model": alias})
-    assert answer.status_code == 503
-    assert "This proxy has no key for" in answer.json()["error"]["message"]
-    assert "Traceback" not in answer.text
-    assert proxy.post("/v1/chat/completions", ask | {"model": "stackspot-chat"}).status_code == 200
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+@pytest.mark.parametrize("path", ["chat/completions", "completions", "messages", "responses"])
+def test_a_disabled_model_is_a_503_that_names_the_variable(proxy: Proxy, path: str, stream: bool) -> None:
+    question = {"messages": [{"role": "user", "content": "Oi"}], "input": "Oi", "prompt": "Oi", "max_tokens": 9}
+    for alias, variable in DISABLED.items():
+        answer = proxy.post(f"/v1/{path}", question | {"model": alias, "stream": stream})
+        assert answer.status_code == 503, answer.text
+        error = answer.json()["error"]
+        assert error["message"].startswith(f"The model {alias} is disabled, because {variable} is not set")
+        assert error.get("code", "model_disabled") == "model_disabled"  # Anthropic's errors have none
+        assert "Traceback" not in answer.text
+
+
+def test_a_gemini_request_for_a_disabled_model_is_a_503(proxy: Proxy) -> None:
+    body = {"contents": [{"role": "user", "parts": [{"text": "Oi"}]}]}
+    for method in ("generateContent", "streamGenerateContent"):
+        answer = proxy.post(f"/v1beta/models/chat/llama-small:{method}", body)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (503, "model_disabled")
 
 
 CONFIG = """

@@ -14,12 +14,20 @@ import pytest
 from custom_handler import StackspotLLM
 from custom_handler.errors import ConfigurationError, CredentialsRefused
 from custom_handler.service import pings
-from custom_handler.service.checks import Finding, StartUpFault, check_at_start, check_models, faults_of
+from custom_handler.service.checks import (
+    Finding,
+    StartUpFault,
+    check_at_start,
+    check_configuration,
+    check_models,
+    faults_of,
+)
 from custom_handler.service.config import callbacks, deployments, read_config
 from custom_handler.service.inventory import inventory
 from custom_handler.settings import Settings
 
 CANARY = "canary-5d1e"
+ACCOUNT = {"client_id": "me", "client_secret": "secret", "realm": "acme", "agent_id": "an-agent"}
 STACKSPOT = {"model_name": "chat", "litellm_params": {"model": "chat", "custom_llm_provider": "stackspot"}}
 GROQ = {"model_name": "llama", "litellm_params": {"model": "groq/llama", "api_key": "os.environ/GROQ_API_KEY"}}
 FIREWORKS = {"model_name": "qwen", "litellm_params": {"model": "fireworks_ai/a/b"}}
@@ -77,7 +85,7 @@ def config(*models: dict[str, Any]) -> dict[str, Any]:
 
 
 def check(told: dict[str, Any], authenticate: Any = lambda seconds: None, **settings: Any) -> list[Finding]:
-    return asyncio.run(check_models(told, Settings(agent_id="an-agent", **settings), authenticate))
+    return asyncio.run(check_models(told, Settings(**ACCOUNT, **settings), authenticate))
 
 
 def test_a_provider_with_a_good_key_is_ready(api, monkeypatch):
@@ -98,12 +106,14 @@ def test_a_key_that_is_refused_is_named_and_not_shown(api, monkeypatch):
     assert faults_of(check(config(GROQ))) == ["llama: groq refuses GROQ_API_KEY (HTTP 401): set a valid key in .env."]
 
 
-def test_a_key_that_is_missing_is_named_and_nobody_is_asked(api):
-    found = check(config(GROQ, FIREWORKS))
-    assert faults_of(found) == [
-        "llama has no key: set GROQ_API_KEY in .env.",
-        "qwen has no key: set FIREWORKS_AI_API_KEY in .env.",
+def test_a_model_without_its_key_is_disabled_and_its_provider_is_not_asked(api):
+    found = check(config(GROQ, FIREWORKS, BEDROCK))
+    assert [(one.state, one.variable) for one in found] == [
+        ("disabled", "GROQ_API_KEY"),
+        ("disabled", "FIREWORKS_AI_API_KEY"),
+        ("disabled", "A_MODEL"),
     ]
+    assert faults_of(found) == []
     assert not api.asked
 
 
@@ -158,7 +168,7 @@ def test_a_token_is_waited_for_as_long_as_told(settings, simulator):
         ({}, "config.yaml has no models"),
         ({"model_list": []}, "config.yaml has no models"),
         ({"model_list": "chat"}, "model_list of config.yaml is no list"),
-        (config(BEDROCK), "nova has no model"),
+        (config({"model_name": "nova", "litellm_params": {"custom_llm_provider": "openai"}}), "nova has no model"),
         (config({"litellm_params": {"model": "groq/a"}}), "no model_name"),
         (config({"model_name": "a", "litellm_params": {"model": "grok/a"}}), "does not know, 'grok'"),
         ({"model_list": [STACKSPOT]}, "does not know, 'stackspot'"),
@@ -172,50 +182,77 @@ def test_a_fault_of_the_configuration_says_what_to_do(told, fault):
 
 def test_another_way_to_keep_conversations_than_those_known_is_a_fault():
     unknown = {**STACKSPOT, "model_info": {"conversation": "server"}}
-    [fault] = faults_of(asyncio.run(check_models(config(unknown), Settings(agent_id="an-agent"), lambda seconds: None)))
+    [fault] = faults_of(asyncio.run(check_models(config(unknown), Settings(**ACCOUNT), lambda seconds: None)))
     assert fault.startswith("chat: model_info.conversation is 'server' in config.yaml: say native")
 
 
 def test_a_model_without_an_agent_is_a_fault():
-    (fault,) = faults_of(asyncio.run(check_models(config(STACKSPOT), Settings(), lambda seconds: None)))
+    (fault,) = faults_of(
+        asyncio.run(check_models(config(STACKSPOT), Settings(**{**ACCOUNT, "agent_id": ""}), lambda seconds: None))
+    )
     assert fault.startswith("chat: No Stackspot agent is configured: set GENAI_AGENT_ID")
     with_agent = {**STACKSPOT, "model_info": {"agent_id": "an-agent"}}
-    assert faults_of(asyncio.run(check_models(config(with_agent), Settings(), lambda seconds: None))) == []
+    assert (
+        faults_of(
+            asyncio.run(check_models(config(with_agent), Settings(**{**ACCOUNT, "agent_id": ""}), lambda seconds: None))
+        )
+        == []
+    )
 
 
-async def _found(*faults: str | None) -> list[Finding]:
-    return [Finding("a", "b", "c", fault) for fault in faults]
+def test_missing_credentials_of_stackspot_are_a_fault_and_disable_nothing():
+    [found] = check_configuration(config(STACKSPOT), Settings(agent_id="an-agent", realm="acme"))
+    assert found.state == "misconfigured"
+    assert "CLIENT_ID, CLIENT_SECRET" in str(found.fault)
 
 
-def test_a_strict_check_stops_the_start_with_a_line_for_each_fault():
+BAD = config({"model_name": "a", "litellm_params": {"model": "grok/a"}}, {"litellm_params": {"model": "groq/a"}})
+
+
+@pytest.fixture(autouse=True)
+def at_exit(monkeypatch):
+    """What is printed when the process ends."""
+    printed: list[str] = []
+    monkeypatch.setattr("custom_handler.service.checks.atexit.register", lambda _, text, **__: printed.append(text))
+    return printed
+
+
+def test_a_strict_check_stops_the_start_with_a_line_for_each_fault(at_exit):
     with pytest.raises(StartUpFault) as raised:
-        check_at_start("strict", lambda: _found("one", None, "two", "one"))
-    assert str(raised.value).splitlines()[1:] == ["- one", "- two"]
-    check_at_start("strict", lambda: _found(None))
+        check_at_start("strict", BAD, Settings(**ACCOUNT), lambda seconds: None)
+    first, second = str(raised.value).splitlines()[1:]
+    assert (first.startswith("- a names a provider"), second.startswith("- A model of")) == (True, True)
+    assert at_exit == [f"\n{raised.value}"]
 
 
 async def test_a_strict_check_works_where_a_loop_runs():
     with pytest.raises(StartUpFault):
-        check_at_start("strict", lambda: _found("one"))
+        check_at_start("strict", BAD, Settings(**ACCOUNT), lambda seconds: None)
 
 
-def test_a_warning_does_not_delay_the_start(caplog, eventually):
+@pytest.mark.parametrize("mode", ["strict", "warn"])
+def test_a_provider_is_asked_beside_the_start_and_what_fails_there_only_warns(mode, caplog, eventually):
+    caplog.set_level(logging.INFO, "custom_handler")
     free = threading.Event()
 
-    async def slow() -> list[Finding]:
-        await asyncio.to_thread(free.wait, 10)
-        return await _found("one", None)
+    def slow(seconds: float) -> None:
+        free.wait(10)
+        raise CredentialsRefused("StackSpot refuses them")
 
-    check_at_start("warn", slow)  # in this thread, which would hang here
-    assert "one" not in caplog.text
-    caplog.set_level(logging.INFO, "custom_handler")
+    check_at_start(mode, config(STACKSPOT, GROQ), Settings(**ACCOUNT), slow)  # in this thread, which would hang here
+    assert "refuses" not in caplog.text
     free.set()
-    eventually(lambda: "1 of 2 models are ready" in caplog.text)
-    assert "Start-up check: one" in caplog.text
+    eventually(lambda: "0 of 1 models are ready" in caplog.text)
+    assert "Start-up check: chat: StackSpot refuses them" in caplog.text
+
+
+def test_a_fault_of_the_configuration_only_warns_where_that_is_asked_for(caplog, eventually):
+    check_at_start("warn", BAD, Settings(**ACCOUNT), lambda seconds: None)
+    eventually(lambda: "does not know, 'grok'" in caplog.text)
 
 
 def test_a_check_that_is_off_checks_nothing():
-    check_at_start("off", lambda: pytest.fail("it was called"))
+    check_at_start("off", BAD, Settings(), lambda seconds: pytest.fail("it was called"))
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,57 @@
+"""Writes single values into a `.env` file without touching the rest of it."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import secrets
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from dotenv import dotenv_values
+from filelock import FileLock
+
+
+def new_master_key() -> str:
+    """Return a random API key for the proxy."""
+    return f"sk-{secrets.token_urlsafe(32)}"
+
+
+def ensure_value(path: Path, name: str, make: Callable[[], str]) -> tuple[str, bool]:
+    """Return the value of `name` in the file, and whether it was missing there and has been written.
+
+    An empty assignment is filled, otherwise a line is appended; a missing file is created. Only the owner can read the file
+    afterwards. Processes that start at the same time agree on one value. Raises OSError where the file cannot be written.
+    """
+    lock = hashlib.sha256(os.fsencode(path.absolute())).hexdigest()[:16]
+    with FileLock(Path(tempfile.gettempdir()) / f"stackspot-litellm-{lock}.lock", timeout=10):
+        text = path.read_text(encoding="utf-8") if path.exists() else ""
+        if known := (dotenv_values(path).get(name) or "").strip():
+            return known, False
+        value = make()
+        write(path, with_value(text, name, value))
+        return value, True
+
+
+def with_value(text: str, name: str, value: str) -> str:
+    """Return the file's text with `name` set: in its first empty assignment, or in a new last line."""
+    filled, found = re.subn(
+        rf"^([ \t]*(?:export[ \t]+)?{name}[ \t]*=)[^\S\n]*$", rf"\g<1>{value}", text, count=1, flags=re.MULTILINE
+    )
+    if found:
+        return filled
+    return f"{text}{'' if not text or text.endswith(chr(10)) else chr(10)}{name}={value}\n"
+
+
+def write(path: Path, text: str) -> None:
+    """Write a file that only its owner can read; a reader sees the old text or the new one."""
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".env.")  # created with mode 600
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:
+            file.write(text)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise

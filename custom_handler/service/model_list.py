@@ -1,0 +1,81 @@
+"""Prepares the proxy's `model_list` before its router is built: variables of `.env`, disabled models, full model names."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from litellm.proxy._types import ProxyException
+
+from ..errors import ConfigurationError
+from .availability import disabled_models, missing_variable
+from .config import read_config, resolved
+
+logger = logging.getLogger(__name__)
+
+
+class ModelDisabled(ProxyException):  # type: ignore[misc]
+    """A request for a model that lacks a variable: HTTP 503, with the code `model_disabled` in OpenAI's error object."""
+
+    def __init__(self, model: str, variable: str) -> None:
+        message = (
+            f"The model {model} is disabled, because {variable} is not set: set it in the proxy's .env and restart it."
+        )
+        super().__init__(message=message, type="service_unavailable_error", param="model", code=503)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return OpenAI's error object; LiteLLM itself knows no code besides the status."""
+        return {**super().to_dict(), "code": "model_disabled"}
+
+
+def written_config(proxy: Any) -> dict[str, Any]:
+    """Return the running proxy's configuration, its `model_list` with the references that config.yaml has.
+
+    LiteLLM resolves `os.environ/` references when it reads the file, which is before this package can load `.env`.
+    """
+    config = dict(proxy.proxy_config.get_config_state())
+    try:
+        entries = read_config(Path(getattr(proxy, "user_config_file_path", None) or "")).get("model_list")
+    except ConfigurationError:
+        return config
+    if isinstance(entries, list) and len(entries) == len(config.get("model_list") or ()):
+        config["model_list"] = entries
+    return config
+
+
+class ModelList:
+    """The models of a proxy; `disabled` maps the names of those that cannot be called to the variable that is not set."""
+
+    def __init__(self, written: Sequence[Mapping[str, Any]]) -> None:
+        self._written = written
+        self.disabled = disabled_models(written)
+        if self.disabled:
+            listed = ", ".join(f"{name} ({variable} is not set)" for name, variable in self.disabled.items())
+            logger.info("Disabled models: %s", listed)
+
+    def prepare(self, entries: list[dict[str, Any]]) -> None:
+        """Change the entries that the router is built from: resolve them, leave out disabled ones, qualify the others."""
+        pairs = list(zip(entries, self._written, strict=False)) if len(entries) == len(self._written) else []
+        for entry, written in pairs:
+            if missing_variable(written) is not None:
+                entries.remove(entry)
+            else:
+                entry["litellm_params"] = qualified(resolved(written.get("litellm_params") or {}))
+
+    def require_enabled(self, model: object) -> None:
+        """Raise ModelDisabled for a request that names a disabled model."""
+        if isinstance(model, str) and (variable := self.disabled.get(model)):
+            raise ModelDisabled(model, variable)
+
+
+def qualified(params: dict[str, Any]) -> dict[str, Any]:
+    """Return `litellm_params` whose model begins with its provider.
+
+    LiteLLM's `GET /v1/models/{id}` looks at the model alone, and answers 500 where `custom_llm_provider` stands beside it.
+    """
+    provider, model = params.get("custom_llm_provider"), params.get("model")
+    if not provider or not isinstance(model, str) or model.startswith(f"{provider}/"):
+        return params
+    return {**params, "model": f"{provider}/{model}"}

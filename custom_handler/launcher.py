@@ -1,14 +1,15 @@
-"""`make run`: the stock proxy with what a first start lacks, a `.env` with a master key and a Stackspot to talk to."""
+"""`stackspot-litellm run` and `init`: the stock proxy with what a first start lacks, such as a master key and an agent."""
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import os
 import re
-import secrets
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -16,49 +17,105 @@ from pathlib import Path
 import httpx
 from dotenv import load_dotenv
 
+from .env_file import ensure_value, new_master_key, with_value, write
+from .preflight import require_startable
+from .service.availability import disabled_models
+from .service.config import deployments
 from .settings import Settings
 from .simulator import SimulatorSettings, SimulatorThread
 
 START_SECONDS = 180
+SHOWN_LINES = 40
 SIMULATED_AGENT = "01ARZ3NDEKTSV4RRFFQ69G5FAV"
+KEY = "LITELLM_MASTER_KEY"
 
-# The key is taken from .env by the shell, so that it stands neither on the screen nor in a log.
-_CURL = """\
-curl -sN http://127.0.0.1:{port}/v1/chat/completions -H "Authorization: Bearer $(sed -n 's/^LITELLM_MASTER_KEY=//p' .env)" \
+# A line of this package's log that an operator has to see although the proxy's own output is hidden until it is ready.
+_IMPORTANT = re.compile(r"\S+ \S+ (?:WARNING|ERROR|CRITICAL) \[[^\]]*\] custom_handler\.")
+
+# The key is read from .env, so that it appears neither on the screen nor in a log.
+_READY = """
+The proxy is ready on {url} ({seconds:.1f} s).
+
+  API            {url}/v1
+  Playground     {url}/playground
+  Documentation  {url}/docs
+  Models         {models}
+{notes}
+Try it in another terminal, in this folder:
+
+curl -sN {url}/v1/chat/completions -H "Authorization: Bearer $(sed -n 's/^{key}=//p' .env)" \
 -H 'Content-Type: application/json' -H 'correlation-id: hello-1' \
--d '{{"model": "stackspot-chat", "messages": [{{"role": "user", "content": "Quem é você?"}}]}}'"""
+-d '{{"model": "{model}", "messages": [{{"role": "user", "content": "Quem é você?"}}]}}'
+
+Or in Python, with the openai and python-dotenv packages:
+
+import dotenv, openai
+key = dotenv.dotenv_values(".env")["{key}"]
+client = openai.OpenAI(base_url="{url}/v1", api_key=key)
+answer = client.chat.completions.create(model="{model}", messages=[{{"role": "user", "content": "Quem é você?"}}])
+print(answer.choices[0].message.content)
+"""
 
 
 def run(host: str, port: int, config: Path) -> int:
-    """Start the proxy and what it needs, and wait for its end; returns its exit code."""
-    ensure_dotenv(Path.cwd())
-    load_dotenv(Path.cwd() / ".env")
+    """Start the proxy and what it needs, and wait for its end; returns its exit code.
+
+    Raises ConfigurationError for a fault that is found before LiteLLM is loaded.
+    """
+    began = time.monotonic()
+    folder = Path.cwd()
+    load_dotenv(folder / ".env")
+    content, settings = require_startable(host, port, config)
+    _ensure_key(folder)
     with contextlib.ExitStack() as stack:
-        environ = dict(os.environ)
-        if missing := _missing(Settings.load()):
+        environ, notes = {"LITELLM_LOCAL_MODEL_COST_MAP": "True", **os.environ}, list[str]()
+        if missing := _missing(settings):
             simulator = stack.enter_context(SimulatorThread())
             environ |= simulated(simulator.url)
-            _say(f"{', '.join(missing)} not set in .env: a simulator on {simulator.url} stands in for Stackspot.")
-        command = [_litellm(), "--config", str(config), "--host", host, "--port", str(port)]
-        proxy = stack.enter_context(_process(command, environ))
-        if _ready(proxy, port):
-            _say(
-                f"The proxy is ready on http://127.0.0.1:{port}. Try it in another terminal, in this folder:\n\n{_CURL.format(port=port)}\n"
-            )
+            notes.append(f"{', '.join(missing)} not set in .env: a simulator on {simulator.url} answers for StackSpot.")
+        disabled = disabled_models(content["model_list"])
+        if disabled:
+            listed = ", ".join(f"{name} ({variable} is not set)" for name, variable in disabled.items())
+            notes.append(f"Disabled: {listed}")
+        print("Starting the proxy …", flush=True)
+        proxy = stack.enter_context(
+            _process([_litellm(), "--config", str(config), "--host", host, "--port", str(port)], environ)
+        )
+        output = _Output(proxy)
+        if not _is_ready(proxy, port):
+            return _failed(proxy, output)
+        models = [entry.name for entry in deployments(content) if entry.name not in disabled]
+        url = f"http://127.0.0.1:{port}"
+        shown = "".join(f"\n  {note}\n" for note in notes)
+        text = _READY.format(
+            url=url,
+            seconds=time.monotonic() - began,
+            models=", ".join(models),
+            notes=shown,
+            key=KEY,
+            model=models[0] if models else "",
+        )
+        output.show_from_now_on(text)
         return _outcome(proxy)
 
 
-def ensure_dotenv(directory: Path) -> None:
-    """Write `.env` from `.env.example` with a strong master key of its own, unless there is one."""
-    target = directory / ".env"
-    if target.exists():
-        return
-    key = f"sk-{secrets.token_urlsafe(32)}"
-    text = (directory / ".env.example").read_text(encoding="utf-8")
-    text = re.sub(r"^LITELLM_MASTER_KEY=.*$", f"LITELLM_MASTER_KEY={key}", text, flags=re.MULTILINE)
-    with os.fdopen(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
-        file.write(text)
-    _say("Wrote .env with a new LITELLM_MASTER_KEY: the API key for clients of this proxy.")
+def init(folder: Path) -> list[tuple[Path, bool]]:
+    """Write config.yaml and `.env` into a folder; returns each file and whether it was written, as existing files stay."""
+    written = []
+    for name, text in (("config.yaml", template("config.yaml")), (".env", _first_env())):
+        target = folder / name
+        new = not target.exists()
+        if new:
+            write(target, text)
+        written.append((target, new))
+    (folder / "config.yaml").chmod(0o644)
+    return written
+
+
+def template(name: str) -> str:
+    """Return the text of config.yaml or .env.example: of the installed package, else of the repository."""
+    packaged = Path(__file__).parent / "templates" / name
+    return (packaged if packaged.exists() else Path(__file__).parents[1] / name).read_text(encoding="utf-8")
 
 
 def simulated(url: str) -> dict[str, str]:
@@ -75,31 +132,85 @@ def simulated(url: str) -> dict[str, str]:
     }
 
 
+def _first_env() -> str:
+    return with_value(template(".env.example"), KEY, new_master_key())
+
+
+def _ensure_key(folder: Path) -> None:
+    """Write `.env` where there is none, and a master key into one that has none; raises nothing for a folder without rights."""
+    file = folder / ".env"
+    if os.environ.get(KEY):
+        return
+    with contextlib.suppress(OSError, TimeoutError):  # then the proxy says what it lacks
+        if not file.exists():
+            write(file, _first_env())
+            print(f"Wrote .env with a new {KEY}: the API key for clients of this proxy.", flush=True)
+        elif ensure_value(file, KEY, new_master_key)[1]:
+            print(f"Wrote a new {KEY} into .env: the API key for clients of this proxy.", flush=True)
+        load_dotenv(file, override=True)
+
+
 def _missing(settings: Settings) -> tuple[str, ...]:
     return (*settings.missing(), *(() if settings.agent_id else ("GENAI_AGENT_ID",)))
 
 
 def _litellm() -> str:
     """Find the stock proxy's command beside this Python's."""
-    return str(Path(sys.executable).parent / "litellm")
+    return str(Path(sys.executable).parent / ("litellm.exe" if os.name == "nt" else "litellm"))
+
+
+class _Output:
+    """What the proxy prints: hidden until it is ready, but for warnings of this package; kept for the case that it fails."""
+
+    def __init__(self, proxy: subprocess.Popen[str]) -> None:
+        self.last: collections.deque[str] = collections.deque(maxlen=SHOWN_LINES)
+        self._lines = proxy.stdout or ()
+        self._shown = False
+        self._lock = threading.Lock()
+        self._thread = threading.Thread(target=self._read, name="proxy-output", daemon=True)
+        self._thread.start()
+
+    def show_from_now_on(self, first: str) -> None:
+        """Print a text, and behind it all that the proxy prints from now on."""
+        with self._lock:
+            self._shown = True
+            print(first, flush=True)
+
+    def finish(self) -> None:
+        """Wait for the last line."""
+        self._thread.join(timeout=5)
+
+    def _read(self) -> None:
+        for line in self._lines:
+            with self._lock:
+                self.last.append(line)
+                if self._shown or _IMPORTANT.match(line):
+                    print(line, end="", flush=True)
 
 
 @contextlib.contextmanager
-def _process(command: list[str], environ: Mapping[str, str]) -> Iterator[subprocess.Popen[bytes]]:
+def _process(command: list[str], environ: Mapping[str, str]) -> Iterator[subprocess.Popen[str]]:
     """Run a command, and end it with this program, however that ends."""
-    process = subprocess.Popen(command, env=environ)  # noqa: S603  our own command
+    process = subprocess.Popen(  # noqa: S603  our own command
+        command,
+        env={**environ, "PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        errors="replace",
+    )
     # SIGTERM ends this program through the same `finally` as Ctrl-C does.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         yield process
     finally:
         process.terminate()
-        with contextlib.suppress(subprocess.TimeoutExpired):
+        with contextlib.suppress(subprocess.TimeoutExpired, KeyboardInterrupt):
             process.wait(timeout=15)
         process.kill()
 
 
-def _ready(proxy: subprocess.Popen[bytes], port: int) -> bool:
+def _is_ready(proxy: subprocess.Popen[str], port: int) -> bool:
     """Wait until the proxy answers; False where it ended before, or the user did."""
     deadline = time.monotonic() + START_SECONDS
     with contextlib.suppress(KeyboardInterrupt):
@@ -107,16 +218,23 @@ def _ready(proxy: subprocess.Popen[bytes], port: int) -> bool:
             with contextlib.suppress(httpx.HTTPError):
                 if httpx.get(f"http://127.0.0.1:{port}/health/liveliness", trust_env=False).status_code == 200:
                     return True
-            time.sleep(0.2)
+            time.sleep(0.1)
     return False
 
 
-def _outcome(proxy: subprocess.Popen[bytes]) -> int:
+def _failed(proxy: subprocess.Popen[str], output: _Output) -> int:
+    """Return the exit code of a start that came to nothing; print the proxy's last lines if it ended by itself."""
+    if proxy.poll() is None:  # Ctrl-C, or the time is up
+        return 0
+    if proxy.returncode < 0 or proxy.returncode in {0, 130}:  # ended by a signal, as Ctrl-C sends it to both
+        return 0
+    output.finish()
+    print(f"The proxy did not start. Its last {SHOWN_LINES} lines:\n\n{''.join(output.last)}", file=sys.stderr)
+    return 2
+
+
+def _outcome(proxy: subprocess.Popen[str]) -> int:
     try:
         return proxy.wait()
     except KeyboardInterrupt:
         return 0
-
-
-def _say(text: str) -> None:
-    print(f"\n>>> {text}", flush=True)

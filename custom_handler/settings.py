@@ -130,7 +130,12 @@ class Settings:
     redis_db: int = _setting("REDIS_DB", 0, "its database")
     redis_ssl: bool = _setting("REDIS_SSL", False, "speak TLS to it")
     keys_file: str = _setting("KEYS_FILE", "", "a YAML file of named API keys, each with a rate limit (README)")
-    log_level: str = _setting("LOG_LEVEL", "INFO", "level of the logger `custom_handler`")
+    log_level: str = _setting(
+        "LOG_LEVEL",
+        "info",
+        "level of the logger `custom_handler`",
+        choices=("debug", "info", "warning", "error", "critical"),
+    )
     services: bool = _setting("STACKSPOT_SERVICES", True, "add the routes of the chat services and jobs to the proxy")
     default_model: str = _setting(
         "DEFAULT_MODEL", "stackspot-chat", "the model of a question to the chat services that names none"

@@ -18,7 +18,7 @@ from click.testing import CliRunner
 
 from custom_handler.cli import main
 from custom_handler.errors import ConfigurationError, CredentialsRefused
-from custom_handler.launcher import SIMULATED_AGENT, ensure_dotenv, simulated
+from custom_handler.launcher import SIMULATED_AGENT, simulated
 from custom_handler.settings import Settings
 from custom_handler.stackspot.transport import Transport
 
@@ -164,40 +164,3 @@ def test_a_simulators_settings_are_complete_and_win_over_others():
     assert (settings.missing(), settings.agent_id) == ((), SIMULATED_AGENT)
     assert (settings.idm_url, settings.inference_url) == ("http://127.0.0.1:1", "http://127.0.0.1:1")
     assert "mine" not in repr(settings)
-
-
-@pytest.fixture
-def example(tmp_path) -> Path:
-    """A folder with the `.env.example` of the project."""
-    text = (ROOT / ".env.example").read_text(encoding="utf-8")
-    (tmp_path / ".env.example").write_text(text, encoding="utf-8")
-    return tmp_path
-
-
-def key_in(folder: Path) -> str:
-    found: Any = re.search(r"^LITELLM_MASTER_KEY=(.*)$", (folder / ".env").read_text(encoding="utf-8"), re.MULTILINE)
-    return str(found[1])
-
-
-def test_a_first_start_writes_a_strong_key_that_nobody_else_can_read(example, capsys):
-    ensure_dotenv(example)
-    assert re.fullmatch(r"sk-[\w-]{40,}", key_in(example))
-    assert stat.S_IMODE((example / ".env").stat().st_mode) == 0o600
-    written, given = ((example / name).read_text(encoding="utf-8") for name in (".env", ".env.example"))
-    assert written.replace(key_in(example), "") == given
-    assert key_in(example) not in capsys.readouterr().out
-
-
-def test_each_first_start_writes_another_key(example):
-    ensure_dotenv(example)
-    first = key_in(example)
-    (example / ".env").unlink()
-    ensure_dotenv(example)
-    assert key_in(example) != first
-
-
-def test_a_later_start_changes_nothing(example, capsys):
-    (example / ".env").write_text("LITELLM_MASTER_KEY=mine\n", encoding="utf-8")
-    ensure_dotenv(example)
-    assert key_in(example) == "mine"
-    assert capsys.readouterr().out == ""

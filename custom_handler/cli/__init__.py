@@ -14,7 +14,8 @@ from .check import check
 from .report import report
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
+@click.version_option(package_name="stackspot-litellm", message="stackspot-litellm %(version)s")
 @click.pass_context
 def main(context: click.Context) -> None:
     """StackSpot AI agents as a model of the LiteLLM proxy."""
@@ -26,28 +27,61 @@ for _command in (chat, check, models, report):
     main.add_command(_command)
 
 
-@main.command()
-@click.option("--host", default="127.0.0.1", show_default=True, help="0.0.0.0 lets other machines in.")
-@click.option("--port", default=4000, show_default=True, help="Port of the proxy.")
-@click.option("--config", default="config.yaml", show_default=True, type=click.Path(path_type=Path, exists=True))
+@main.command(short_help="Start the proxy.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="0.0.0.0 accepts connections from other machines.")
+@click.option(
+    "--port",
+    default=4000,
+    show_default=True,
+    envvar="PORT",
+    show_envvar=True,
+    type=click.IntRange(1, 65535),
+    help="Port.",
+)
+@click.option("--config", default="config.yaml", show_default=True, type=click.Path(path_type=Path))
 def run(host: str, port: int, config: Path) -> None:
-    """Start the proxy; without Stackspot credentials, with a simulator in its place."""
-    from ..launcher import run as launch  # noqa: PLC0415  each command loads what it needs
+    """Start the proxy; without StackSpot credentials, with a simulator in its place.
 
-    raise SystemExit(launch(host, port, config))
+    Writes a master key into .env where there is none. The exit code is 2 for a fault that prevents the start.
+    """
+    from ..errors import ConfigurationError  # noqa: PLC0415  each command loads what it needs
+    from ..launcher import run as launch  # noqa: PLC0415
+
+    try:
+        raise SystemExit(launch(host, port, config))
+    except ConfigurationError as error:
+        click.echo(f"Error: {error.message}", err=True)
+        raise SystemExit(2) from None
+    except KeyboardInterrupt:
+        raise SystemExit(0) from None
 
 
-@main.command()
+@main.command(short_help="Write config.yaml and .env into this folder.")
+def init() -> None:
+    """Write config.yaml and .env, with a new master key, into this folder; files that exist stay as they are."""
+    from ..launcher import init as write  # noqa: PLC0415
+
+    try:
+        for file, written in write(Path.cwd()):
+            click.echo(f"{'Wrote' if written else 'Kept'} {file.name}")
+    except OSError as error:
+        raise click.ClickException(
+            f"{Path.cwd()} cannot be written to ({error.strerror}): choose another folder."
+        ) from None
+    click.echo("Fill in your StackSpot account in .env, then start the proxy: stackspot-litellm run")
+
+
+@main.command(short_help="Run jobs without the HTTP server.")
 @click.option("--config", default="config.yaml", show_default=True, type=click.Path(path_type=Path, exists=True))
 @click.option("--at-once", default=4, show_default=True, type=click.IntRange(min=1), help="Jobs at once.")
 def worker(config: Path, at_once: int) -> None:
-    """Work on jobs without serving: on any machine where REDIS_URL is that of the proxy, else beside the proxy."""
+    """Run jobs without the HTTP server: on any machine with the proxy's REDIS_URL, else in the proxy's folder."""
     from ..service.jobs.alone import work  # noqa: PLC0415
 
     raise SystemExit(asyncio.run(work(config, at_once)))
 
 
-@main.command()
+@main.command(short_help="Print all settings in Markdown.")
 def settings() -> None:
     """Print every setting, its default and what it means, in Markdown."""
     from ..reference import page  # noqa: PLC0415
@@ -55,11 +89,11 @@ def settings() -> None:
     click.echo(page(), nl=False)
 
 
-@main.command()
+@main.command(short_help="Run the simulator of StackSpot.")
 @click.option("--host", default="127.0.0.1", show_default=True)
-@click.option("--port", default=0, show_default=True, help="0 takes a free one.")
+@click.option("--port", default=0, show_default=True, help="0 takes a free port.")
 def simulate(host: str, port: int) -> None:
-    """Run the simulator: Stackspot's identity and inference hosts in one process."""
+    """Run the simulator: StackSpot's identity and inference hosts in one process."""
     with contextlib.suppress(KeyboardInterrupt):
         asyncio.run(_simulate(host, port))
 

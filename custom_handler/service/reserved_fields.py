@@ -45,7 +45,9 @@ _ARGUMENTS = {
 }
 
 # By the kind of call, what LiteLLM's own route adds to the body that the client sent.
-_ADDED = {"agenerate_content_stream": {"_litellm_skip_openai_stream_done", "_litellm_raw_sse_stream"}}
+_ADDED: Mapping[str, frozenset[str]] = {
+    "agenerate_content_stream": frozenset({"_litellm_skip_openai_stream_done", "_litellm_raw_sse_stream"})
+}
 
 RESERVED = frozenset(GenericLiteLLMParams.model_fields) - _OPEN | _ROUTES | _ARGUMENTS
 

@@ -39,10 +39,8 @@ def gemini(proxy: Proxy) -> Iterator[genai.Client]:
 def ask(gemini: genai.Client, contents: Any, *, stream: bool, **config: Any) -> tuple[str, list[Any], Any]:
     """The text, the function calls and the usage of an answer."""
     asked = {"model": MODEL, "contents": contents, "config": types.GenerateContentConfig(**config)}
-    if stream:
-        answers = list(gemini.models.generate_content_stream(**asked))
-    else:
-        answers = [gemini.models.generate_content(**asked)]
+    models = gemini.models
+    answers = list(models.generate_content_stream(**asked)) if stream else [models.generate_content(**asked)]
     parts = [part for answer in answers for part in (answer.candidates[0].content.parts or [])]
     text = "".join(part.text or "" for part in parts)
     usage = next(answer.usage_metadata for answer in reversed(answers) if answer.usage_metadata)

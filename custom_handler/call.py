@@ -82,12 +82,27 @@ def agent_id(model: str, params: Mapping[str, Any], settings: Settings) -> str:
     """Choose the agent by what the operator configured, or raise ConfigurationError; a request body reaches none of these places."""
     configured = (params.get("model_info") or {}).get("agent_id")
     chosen = str(configured or (model if _ULID.fullmatch(model) else settings.agent_id))
-    if not _AGENT_ID.fullmatch(chosen):
+    if chosen and not _AGENT_ID.fullmatch(chosen):
+        raise ConfigurationError(malformed_agent(chosen))
+    if not chosen:
         raise ConfigurationError(
             "No Stackspot agent is configured: set GENAI_AGENT_ID in the environment or in .env, "
             "or model_info.agent_id in config.yaml."
         )
     return chosen
+
+
+def malformed_agent(agent: str) -> str:
+    """Say that an agent's id has the wrong form."""
+    return (
+        f"The agent id {agent[:80]!r} is malformed: it has 26 characters, such as 01ARZ3NDEKTSV4RRFFQ69G5FAV. "
+        "Copy it from the end of the agent's address in the portal to GENAI_AGENT_ID, or to model_info.agent_id."
+    )
+
+
+def is_agent_id(agent: str) -> bool:
+    """Tell whether an agent's id has the form of the platform's, a ULID."""
+    return _ULID.fullmatch(agent) is not None
 
 
 def headers_of(call: Mapping[str, Any]) -> dict[str, str]:

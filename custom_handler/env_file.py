@@ -27,7 +27,7 @@ def ensure_value(path: Path, name: str, make: Callable[[], str]) -> tuple[str, b
     """
     lock = hashlib.sha256(os.fsencode(path.absolute())).hexdigest()[:16]
     with FileLock(Path(tempfile.gettempdir()) / f"stackspot-litellm-{lock}.lock", timeout=10):
-        text = path.read_text(encoding="utf-8") if path.exists() else ""
+        text = path.read_bytes().decode() if path.exists() else ""
         if known := (dotenv_values(path).get(name) or "").strip():
             return known, False
         value = make()
@@ -38,7 +38,11 @@ def ensure_value(path: Path, name: str, make: Callable[[], str]) -> tuple[str, b
 def with_value(text: str, name: str, value: str) -> str:
     """Return the file's text with `name` set: in its first empty assignment, or in a new last line."""
     filled, found = re.subn(
-        rf"^([ \t]*(?:export[ \t]+)?{name}[ \t]*=)[^\S\n]*$", rf"\g<1>{value}", text, count=1, flags=re.MULTILINE
+        rf"^([ \t]*(?:export[ \t]+)?{name}[ \t]*=)[^\S\r\n]*(?=\r?$)",
+        rf"\g<1>{value}",
+        text,
+        count=1,
+        flags=re.MULTILINE,
     )
     if found:
         return filled

@@ -6,12 +6,10 @@ import json
 import os
 import re
 import signal
-import stat
 import subprocess
 import sys
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
 
 import pytest
 from click.testing import CliRunner

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib.metadata
 import os
 from pathlib import Path
 
@@ -14,8 +15,17 @@ from .check import check
 from .report import report
 
 
+def _version() -> str:
+    """Return the version of the installed package, or of the checkout that is run."""
+    try:
+        return importlib.metadata.version("stackspot-litellm")
+    except importlib.metadata.PackageNotFoundError:
+        project = (Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8")
+        return next(line.split('"')[1] for line in project.splitlines() if line.startswith("version = "))
+
+
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
-@click.version_option(package_name="stackspot-litellm", message="stackspot-litellm %(version)s")
+@click.version_option(_version(), message="stackspot-litellm %(version)s")
 @click.pass_context
 def main(context: click.Context) -> None:
     """StackSpot AI agents as a model of the LiteLLM proxy."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import functools
 import json
 import os
@@ -31,20 +32,26 @@ Emit = Callable[[Mapping[str, Any] | str], None]
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Whose models are meant: those of a file, or of a proxy."""
+    """Where the models are: in a configuration file, or in a proxy at `url`."""
 
     config: Path
     url: str | None
     key: str | None = field(repr=False)
 
     def models(self) -> Sequence[Deployment]:
-        """List the models."""
-        from ..service.config import deployments, read_config  # noqa: PLC0415  each command loads what it needs
+        """List the models that can be asked."""
+        from ..service.availability import disabled_models  # noqa: PLC0415  each command loads what it needs
+        from ..service.config import deployments, read_config  # noqa: PLC0415
 
-        return self._remote(self.url).models if self.url else deployments(read_config(self.config))
+        if self.url:
+            return self._remote(self.url).models
+        content = read_config(self.config)
+        found = deployments(content)
+        disabled = disabled_models(content.get("model_list") or ())
+        return [model for model in found if model.name not in disabled]
 
     def open(self) -> Direct | Remote:
-        """Make ready to ask."""
+        """Prepare to ask."""
         if self.url:
             return self._remote(self.url)
         alone()
@@ -61,9 +68,47 @@ class Source:
         return Remote(url, self.key)
 
 
+@contextlib.contextmanager
+def _with_models(source: Source) -> Iterator[Source]:
+    """Yield a source that can be asked: without credentials of StackSpot the proxy of this machine, else a simulator.
+
+    Says on stderr which of the two it is.
+    """
+    if source.url or not _lacks_credentials():
+        yield source
+        return
+    url = f"http://127.0.0.1:{os.environ.get('PORT') or 4000}"
+    if source.key and _is_running(url):
+        click.echo(f"No StackSpot credentials in .env: asking the proxy on {url}.", err=True)
+        yield dataclasses.replace(source, url=url)
+        return
+    from ..launcher import simulated  # noqa: PLC0415
+    from ..simulator import SimulatorThread  # noqa: PLC0415
+
+    with SimulatorThread() as simulator:
+        click.echo(f"No StackSpot credentials in .env, and no proxy on {url}: a simulator answers.", err=True)
+        os.environ.update(simulated(simulator.url))
+        yield source
+
+
+def _lacks_credentials() -> bool:
+    from ..settings import Settings  # noqa: PLC0415
+
+    settings = Settings.load()
+    return bool(settings.missing() or not settings.agent_id)
+
+
+def _is_running(url: str) -> bool:
+    import httpx  # noqa: PLC0415
+
+    with contextlib.suppress(httpx.HTTPError, httpx.InvalidURL):
+        return httpx.get(f"{url}/health/liveliness", timeout=2, trust_env=False).status_code == 200
+    return False
+
+
 def _address(_: click.Context, __: click.Parameter, url: str | None) -> str | None:
     if url and not url.startswith(("http://", "https://")):
-        raise click.BadParameter(f"{url!r} is no address of a proxy: it begins as http://127.0.0.1:4000 does.")
+        raise click.BadParameter(f"{url!r} is not the address of a proxy: write it as http://127.0.0.1:4000.")
     return url
 
 
@@ -71,18 +116,19 @@ def _source(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command the options that make its `source`."""
 
     @click.option("--config", default="config.yaml", show_default=True, type=click.Path(path_type=Path))
-    @click.option("--url", callback=_address, help="Ask the proxy at this address instead.")
-    @click.option("--key", help="Key of that proxy; LITELLM_MASTER_KEY of the environment or of .env by default.")
+    @click.option("--url", callback=_address, help="Address of a proxy to ask instead.")
+    @click.option("--key", help="Key of that proxy  [default: LITELLM_MASTER_KEY]")
     @functools.wraps(command)
     def with_source(config: Path, url: str | None, key: str | None, **options: Any) -> None:
         load_dotenv(Path.cwd() / ".env")
-        with _told():
-            command(source=Source(config, url, key or os.environ.get("LITELLM_MASTER_KEY")), **options)
+        given = Source(config, url, key or os.environ.get("LITELLM_MASTER_KEY"))
+        with _told(), _with_models(given) as source:
+            command(source=source, **options)
 
     return with_source
 
 
-@click.command()
+@click.command(short_help="List the models.")
 @_source
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def models(source: Source, *, as_json: bool) -> None:
@@ -94,7 +140,7 @@ def models(source: Source, *, as_json: bool) -> None:
         click.echo(table(("NAME", "PROVIDER", "MODEL"), [tuple(model.values()) for model in found]))
 
 
-@click.command()
+@click.command(short_help="Ask a model.")
 @_source
 @click.option("--model", required=True, help="A name that `models` lists.")
 @click.option("--user", required=True, help="What to say.")

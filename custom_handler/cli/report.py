@@ -9,7 +9,7 @@ import click
 from .table import table
 
 
-@click.command()
+@click.command(short_help="Summarise a run as a table and a page.")
 @click.argument("run", required=False)
 @click.option("--output", type=click.Path(path_type=Path), help="The page to write.  [default: report.html of the run]")
 def report(run: str | None, output: Path | None) -> None:

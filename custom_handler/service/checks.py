@@ -83,7 +83,7 @@ def check_configuration(config: Mapping[str, Any], settings: Settings) -> list[F
 
 def _check(deployment: Deployment, entry: Mapping[str, Any], providers: set[str], settings: Settings) -> Finding:
     name, provider = deployment.name, deployment.provider
-    if missing := missing_variable(entry):
+    if name and (missing := missing_variable(entry)):
         return Finding(name, provider, DISABLED, variable=missing)
     if fault := _misconfigured(deployment, providers, settings):
         return Finding(name, provider, "misconfigured", fault)

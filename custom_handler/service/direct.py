@@ -13,6 +13,7 @@ from typing import Any
 import litellm
 
 from .config import callbacks, deployments, resolved
+from .model_list import ModelDisabled, ModelList
 from .plugin import Plugin
 from .router import AnswerStream, Refused
 from .shutdown import callbacks_told
@@ -26,9 +27,9 @@ class Direct:
     def __init__(self, config: Mapping[str, Any]) -> None:
         self.models = deployments(config)
         _configure(config)
-        entries = [
-            resolved(entry) for entry, model in zip(config["model_list"], self.models, strict=True) if model.model
-        ]
+        self._list = ModelList(config["model_list"])
+        entries = [dict(entry) for entry in config["model_list"]]
+        self._list.prepare(entries)
         self._router = litellm.Router(model_list=entries, **resolved(config.get("router_settings") or {}))
 
     @contextlib.asynccontextmanager
@@ -36,6 +37,7 @@ class Direct:
         """Ask for an answer as it comes, its usage in the end; `headers` name the call. Raises Refused."""
         try:
             with _translated():
+                self._list.require_enabled(body.get("model"))
                 stream = await self._router.acompletion(
                     **body, stream=True, stream_options={"include_usage": True}, metadata={"headers": dict(headers)}
                 )
@@ -58,6 +60,8 @@ def _translated() -> Any:
     """Raise Refused for an error of LiteLLM's, as a proxy would answer it."""
     try:
         yield
+    except ModelDisabled as error:
+        raise Refused(503, error.to_dict(), {}) from None
     except Exception as error:
         if (status := getattr(error, "status_code", None)) is None:
             raise

@@ -24,7 +24,9 @@ class Remote:
         try:
             answer = httpx.get(f"{self._url}/v1/model/info", headers=self._own, timeout=10)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise Refused(503, {"message": f"No proxy answers at {self._url} ({type(error).__name__})."}, {}) from None
+            raise Refused(
+                503, {"message": f"No proxy answers at {self._url} ({type(error).__name__}): is it running?"}, {}
+            ) from None
         if answer.is_error:
             message = f"The proxy answers HTTP {answer.status_code}: is --key one of its keys?"
             raise Refused(answer.status_code, {"message": message}, answer.headers)

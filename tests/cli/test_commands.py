@@ -2,33 +2,49 @@
 
 from __future__ import annotations
 
+import asyncio
+import dataclasses
 import json
 import re
+import socket
 
 import pytest
+
+from custom_handler.errors import ConfigurationError
+from custom_handler.service.settings_checks import check_settings
+from custom_handler.settings import Settings
 
 # LiteLLM looks at every attribute of a delta, those that Pydantic has deprecated too.
 pytestmark = pytest.mark.filterwarnings("ignore:Accessing the 'model_:DeprecationWarning")
 
 
-@pytest.mark.parametrize("name", ["", "models", "chat", "check", "report", "simulate", "run"])
+@pytest.mark.parametrize(
+    "name", ["", "models", "chat", "check", "report", "simulate", "run", "init", "worker", "settings"]
+)
 def test_every_command_has_a_help_text(command, name):
     told = command(*filter(None, [name]), "--help")
     assert told.exit_code == 0
     assert re.search(r"Usage: .*\n\n  [A-Z]", told.output)
 
 
+def test_no_help_line_is_cut_off(command):
+    told = command("--help").output
+    assert "..." not in told.replace("[ARGS]...", "")
+
+
+def test_the_version_is_told(command):
+    assert re.fullmatch(r"stackspot-litellm \d+\.\d+\.\d+\n", command("--version").output)
+
+
 def test_models_are_listed_without_a_proxy(command):
     told = command("models")
     assert told.exit_code == 0
     assert told.output.splitlines() == [
-        "NAME              PROVIDER   MODEL",
-        "stackspot-chat    stackspot  stackspot-chat",
-        "chat/llama-small  groq       llama-3.1-8b-instant",
+        "NAME            PROVIDER   MODEL",
+        "stackspot-chat  stackspot  stackspot-chat",
     ]
     assert [model["name"] for model in json.loads(command("models", "--json").output)] == [
         "stackspot-chat",
-        "chat/llama-small",
     ]
 
 
@@ -82,7 +98,7 @@ def test_a_stream_can_be_lines_of_json(command, simulator):
         (["chat", "--user", "Oi"], 2, "--model"),
         (["chat", "--model", "a", "--user", "Oi", "--config", "nowhere.yaml"], 1, "nowhere.yaml cannot be read"),
         (["models", "--url", "http://127.0.0.1:9"], 1, "No proxy answers at http://127.0.0.1:9"),
-        (["models", "--url", "localhost:4000"], 2, "begins as http://127.0.0.1:4000 does"),
+        (["models", "--url", "localhost:4000"], 2, "write it as http://127.0.0.1:4000"),
         (["nothing"], 2, "No such command"),
     ],
     ids=["no key", "no model", "an option missing", "no file", "no proxy", "no address", "no command"],
@@ -108,23 +124,51 @@ def test_a_proxy_is_not_asked_without_a_key(command, folder):
     assert "--key" in told.stderr
 
 
-def test_check_shows_every_setting_and_names_the_faults(command):
-    told = command("check")
-    assert told.exit_code == 1
-    assert re.search(r"^CLIENT_ID +\.env +simulator$", told.output, re.MULTILINE)
-    assert re.search(r"^CLIENT_SECRET +\.env +set$", told.output, re.MULTILINE)
-    assert re.search(r"^stackspot-chat +stackspot +a token was given$", told.output, re.MULTILINE)
-    assert re.search(r"^chat/llama-small +groq +no key$", told.output, re.MULTILINE)
-    assert "fault: chat/llama-small has no key: set GROQ_API_KEY in .env." in told.output
+def test_without_credentials_a_simulator_is_asked_and_said_so(command, folder, monkeypatch):
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("PORT", str(nobody.getsockname()[1]))
+        (folder / ".env").write_text("LITELLM_MASTER_KEY=sk-canary-master\n", encoding="utf-8")
+        ran = command("chat", "--model", "stackspot-chat", "--user", "Count to 3")
+    assert (ran.exit_code, json.loads(ran.stdout)["content"]) == (0, "1 2 3")
+    assert "a simulator answers" in ran.stderr
+
+
+def test_check_shows_the_verdict_first_then_models_and_the_settings_that_are_set(command):
+    ran = command("check")
+    assert ran.exit_code == 0, ran.output
+    assert ran.output.startswith("No faults found. 1 of 1 models ready, 1 disabled.\n\nMODEL ")
+    assert re.search(r"^stackspot-chat +stackspot +a token was given$", ran.output, re.MULTILINE)
+    assert re.search(r"^chat/llama-small +groq +disabled: GROQ_API_KEY is not set$", ran.output, re.MULTILINE)
+    assert re.search(r"^CLIENT_ID +\.env +simulator$", ran.output, re.MULTILINE)
+    assert re.search(r"^CLIENT_SECRET +\.env +set$", ran.output, re.MULTILINE)
+    assert "STACKSPOT_TIMEOUT" not in ran.output
+    assert re.search(r"^STACKSPOT_TIMEOUT +default +600.0$", command("check", "--all").output, re.MULTILINE)
     for secret in ("simulator-secret", "sk-canary-master"):
-        assert secret not in told.output
+        assert secret not in command("check", "--all").output + command("check", "--json").output
 
 
-def test_check_finds_nothing_where_all_is_well(command, folder):
-    text = (folder / "config.yaml").read_text(encoding="utf-8")
-    (folder / "config.yaml").write_text(re.sub(r"  - model_name: chat/llama.*\n.*\n", "", text), encoding="utf-8")
-    told = command("check")
-    assert (told.exit_code, told.output.splitlines()[-1]) == (0, "All is well.")
+def test_check_can_be_read_by_a_program(command, folder):
+    found = json.loads(command("check", "--json").output)
+    assert (found["ok"], found["faults"]) == (True, [])
+    assert [(model["model"], model["state"], model["variable"]) for model in found["models"]] == [
+        ("stackspot-chat", "a token was given", None),
+        ("chat/llama-small", "disabled", "GROQ_API_KEY"),
+    ]
+    with (folder / ".env").open("a") as file:
+        file.write("LOG_LEVEL=loud\n")
+    refused = command("check", "--json")
+    assert (refused.exit_code, json.loads(refused.output)["ok"]) == (1, False)
+
+
+def test_check_asks_each_agent_only_where_that_is_asked_for(command, simulator):
+    assert command("check").exit_code == 0
+    assert [request for request in simulator.requests() if request["at"] == "chat"] == []
+    simulator.script({"status": 404, "body": {"code": "AGENT_NOT_FOUND"}})
+    ran = command("check", "--ask")
+    assert ran.exit_code == 1
+    assert re.search(r"^fault: stackspot-chat: .*agent", ran.output, re.MULTILINE | re.IGNORECASE)
+    assert "the agent answered" in command("check", "--ask").output
 
 
 @pytest.mark.parametrize(("broken", "said"), [("a: [", "is not YAML"), (None, "cannot be read")])
@@ -133,17 +177,74 @@ def test_check_tells_a_file_that_cannot_be_used(command, folder, broken, said):
         (folder / "config.yaml").unlink()
     else:
         (folder / "config.yaml").write_text(broken, encoding="utf-8")
-    told = command("check")
-    assert told.exit_code == 1
-    assert said in told.output
+    ran = command("check")
+    assert ran.exit_code == 1
+    assert said in ran.output
 
 
-def test_check_tells_a_setting_that_cannot_be_read(command, folder):
-    with (folder / ".env").open("a", encoding="utf-8") as file:
-        file.write("STARTUP_CHECK=maybe\n")
-    told = command("check")
-    assert told.exit_code == 1
-    assert "fault: STARTUP_CHECK is 'maybe': say off, warn or strict." in told.output
+FAULTS = {
+    "GENAI_AGENT_ID=abc": "The agent id 'abc' is malformed",
+    "STACKSPOT_INFERENCE_URL=nowhere": "STACKSPOT_INFERENCE_URL is 'nowhere': it is not an address",
+    "STACKSPOT_INFERENCE_URL=http://127.0.0.1:9": "STACKSPOT_INFERENCE_URL cannot be reached",
+    "STACKSPOT_IDM_URL=ftp://a": "STACKSPOT_IDM_URL is 'ftp://a'",
+    "KEYS_FILE=no.yaml": "KEYS_FILE 'no.yaml' cannot be read",
+    "REDIS_URL=localhost:6379": "REDIS_URL is not a valid address of a Redis",
+    "REDIS_URL=redis://127.0.0.1:9/0": "The Redis of REDIS_URL cannot be reached",
+    "RUNS_DIR=config.yaml/runs": "RUNS_DIR is 'config.yaml/runs': config.yaml is a file",
+    "LOG_LEVEL=loud": "LOG_LEVEL is 'loud': say debug",
+    "STARTUP_CHECK=maybe": "STARTUP_CHECK is 'maybe': say off, warn or strict.",
+    "LITELLM_MASTER_KEY=sk-1234": "LITELLM_MASTER_KEY is weak",
+    "STACKSPOT_MAX_CONCURENCY=2": "did you mean STACKSPOT_MAX_CONCURRENCY?",
+    "STACKSPOT_REQUESTS_PER_MINUTE=200": "the platform allows 100 a minute",
+    "STACKSPOT_CA_BUNDLE=no.pem": "STACKSPOT_CA_BUNDLE is 'no.pem': no certificate can be read",
+    "CLIENT_ID=": "Missing: CLIENT_ID",
+}
+
+
+@pytest.mark.parametrize("line", FAULTS)
+def test_check_names_a_fault_with_its_cure(command, folder, line):
+    name = line.partition("=")[0]
+    text = re.sub(rf"^{name}=.*\n", "", (folder / ".env").read_text(encoding="utf-8"), flags=re.MULTILINE)
+    (folder / ".env").write_text(f"{text}{line}\n", encoding="utf-8")
+    ran = command("check")
+    assert ran.exit_code == 1
+    [fault] = [shown for shown in ran.output.splitlines() if FAULTS[line] in shown]
+    assert fault.startswith("fault: ")
+    assert "Traceback" not in ran.output + ran.stderr
+
+
+CONFIG_FAULTS = {
+    "custom_handler.stackspot_llm": ("custom_handler.stackspott_llm", "custom_handler has no stackspott_llm"),
+    "router_settings: {num_retries: 0}": (
+        "router_settings: {fallbacks: [{stackspot-chat: [gone]}]}",
+        "fallbacks of config.yaml names the model 'gone'",
+    ),
+    "custom_handler.plugin": ("no_such_package.plugin", "no_such_package cannot be imported"),
+}
+
+
+@pytest.mark.parametrize("written", CONFIG_FAULTS)
+def test_check_names_what_the_configuration_names_in_vain(command, folder, written):
+    wrong, says = CONFIG_FAULTS[written]
+    text = (folder / "config.yaml").read_text(encoding="utf-8")
+    assert written in text
+    (folder / "config.yaml").write_text(text.replace(written, wrong), encoding="utf-8")
+    ran = command("check")
+    assert ran.exit_code == 1
+    assert says in ran.output
+
+
+@pytest.mark.parametrize("value", ["\x7f", "-1", "é" * 5000, "http://[", "redis://:@:x"])
+@pytest.mark.parametrize("name", [str(item.metadata["name"]) for item in dataclasses.fields(Settings)])
+def test_no_value_of_a_setting_makes_check_stumble(folder, name, value):
+    try:
+        settings = Settings.from_mapping({name: value})
+    except ConfigurationError as error:
+        if name not in error.message:
+            raise
+        return
+    faults = asyncio.run(check_settings({}, dataclasses.replace(settings, inference_url="ftp://none"), {name: value}))
+    assert all(isinstance(fault, str) for fault in faults)
 
 
 def test_colours_are_for_terminals(command, monkeypatch):

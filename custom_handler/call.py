@@ -86,7 +86,7 @@ def agent_id(model: str, params: Mapping[str, Any], settings: Settings) -> str:
         raise ConfigurationError(malformed_agent(chosen))
     if not chosen:
         raise ConfigurationError(
-            "No Stackspot agent is configured: set GENAI_AGENT_ID in the environment or in .env, "
+            "No StackSpot agent is configured: set GENAI_AGENT_ID in the environment or in .env, "
             "or model_info.agent_id in config.yaml."
         )
     return chosen

@@ -6,7 +6,7 @@ StackspotError
 ├── ConfigurationError          503  identity  a setting is missing or unusable
 ├── JobStoreUnavailable         503  queue     jobs can be neither read nor written right now
 ├── IdentityError
-│   ├── CredentialsRefused      502  identity  Stackspot refuses the gateway's own credentials
+│   ├── CredentialsRefused      502  identity  StackSpot refuses the gateway's own credentials
 │   └── IdentityUnavailable     503  identity  no token can be had right now
 └── AgentError
     ├── TokenRefused            502  agent     the agent refuses a token that is fresh
@@ -92,7 +92,7 @@ class IdentityError(StackspotError):
 
 
 class CredentialsRefused(IdentityError):
-    """The gateway's own Stackspot credentials are wrong: never a 401, which a client reads as its own key being wrong."""
+    """The gateway's own StackSpot credentials are wrong: never a 401, which a client reads as its own key being wrong."""
 
     status_code = 502
 

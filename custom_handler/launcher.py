@@ -26,6 +26,7 @@ from .simulator import SimulatorSettings, SimulatorThread
 
 START_SECONDS = 180
 SHOWN_LINES = 40
+REFUSED = "The proxy does not start, because"  # how the start-up check begins, after a traceback
 SIMULATED_AGENT = "01ARZ3NDEKTSV4RRFFQ69G5FAV"
 KEY = "LITELLM_MASTER_KEY"
 
@@ -229,7 +230,9 @@ def _failed(proxy: subprocess.Popen[str], output: _Output) -> int:
     if proxy.returncode < 0 or proxy.returncode in {0, 130}:  # ended by a signal, as Ctrl-C sends it to both
         return 0
     output.finish()
-    print(f"The proxy did not start. Its last {SHOWN_LINES} lines:\n\n{''.join(output.last)}", file=sys.stderr)
+    printed = "".join(output.last)
+    _, marker, faults = printed.rpartition(REFUSED)
+    print(marker + faults if marker else f"The proxy did not start. Its last lines:\n\n{printed}", file=sys.stderr)
     return 2
 
 

@@ -75,14 +75,14 @@ def _refuse_impossible(params: Mapping[str, Any]) -> None:
     """Refuse what a client would miss in the answer."""
     count = params.get("n")
     if count is not None and (isinstance(count, bool) or count != 1):
-        raise RequestError("n must be 1: a Stackspot agent gives one answer to a question.", param="n")
+        raise RequestError("n must be 1: a StackSpot agent gives one answer to a question.", param="n")
     for name in ("logprobs", "top_logprobs"):
         if params.get(name):
-            raise RequestError(f"{name} cannot be had: a Stackspot agent tells no probabilities.", param=name)
+            raise RequestError(f"{name} cannot be had: a StackSpot agent tells no probabilities.", param=name)
     if params.get("modalities") not in (None, [], ["text"]):
-        raise RequestError('modalities must be ["text"]: a Stackspot agent writes text only.', param="modalities")
+        raise RequestError('modalities must be ["text"]: a StackSpot agent writes text only.', param="modalities")
     if params.get("audio"):
-        raise RequestError("audio cannot be had: a Stackspot agent writes text only.", param="audio")
+        raise RequestError("audio cannot be had: a StackSpot agent writes text only.", param="audio")
 
 
 def _max_tokens(params: Mapping[str, Any]) -> int | None:

@@ -210,7 +210,7 @@ class Settings:
         return lambda: cls.from_mapping(own, dotenv_values(file), os.environ)
 
     def missing(self) -> tuple[str, ...]:
-        """Name the settings that a call to Stackspot cannot do without and that are not there."""
+        """Name the settings that a call to StackSpot cannot do without and that are not there."""
         required = ("client_id", "client_secret", "realm")
         return tuple(
             item.metadata["name"] for item in fields(self) if item.name in required and not getattr(self, item.name)
@@ -221,7 +221,7 @@ class Settings:
         if missing := self.missing():
             # LiteLLM redacts what follows the word CLIENT_SECRET and a blank, whatever it is.
             raise ConfigurationError(
-                f"Stackspot is not configured. Missing: {', '.join(missing)}. "
+                f"StackSpot is not configured. Missing: {', '.join(missing)}. "
                 "Set it in the environment, or in .env beside config.yaml, and start the proxy again."
             )
 

@@ -86,20 +86,20 @@ CASES = [
         messages=one({"type": "image_url", "image_url": {"url": "https://127.0.0.1/a.png"}}),
     ),
     Case("The agent refuses the request with HTTP", ({"status": 422},)),
-    Case("Stackspot is not configured. Missing:", settings={"client_id": ""}),
+    Case("StackSpot is not configured. Missing:", settings={"client_id": ""}),
     Case("model_info.conversation is", call={"litellm_params": {"model_info": {"conversation": "on"}}}),
-    Case("No Stackspot agent is configured", settings={"agent_id": ""}),
-    Case("Stackspot refuses CLIENT_ID and CLIENT_SECRET", settings={"client_secret": "old"}),
-    Case("Stackspot knows no realm", settings={"realm": "elsewhere"}),
+    Case("No StackSpot agent is configured", settings={"agent_id": ""}),
+    Case("StackSpot refuses CLIENT_ID and CLIENT_SECRET", settings={"client_secret": "old"}),
+    Case("StackSpot knows no realm", settings={"realm": "elsewhere"}),
     Case("The identity service gave no token", ({"at": "token", "status": 500},)),
     Case("The identity service cannot be reached", settings={"idm_url": nobody()}),
     Case("The agent is not shared with this account", ({"status": 403},)),
     Case("There is no such agent", ({"status": 404},)),
     Case("requests are used up", ({"status": 429},)),
     Case(
-        "This Stackspot account may not upload files", ({"at": "upload", "status": 403},), UPLOADS, messages=files(b"a")
+        "This StackSpot account may not upload files", ({"at": "upload", "status": 403},), UPLOADS, messages=files(b"a")
     ),
-    Case("The Stackspot account has no credit left", ({"status": 429, "body": "Credit Limit Reached"},)),
+    Case("The StackSpot account has no credit left", ({"status": 429, "body": "Credit Limit Reached"},)),
     Case("The agent cannot be reached", settings={"inference_url": nobody()}),
     Case("The agent's side failed with HTTP", ({"status": 502},)),
     Case("The file service failed with HTTP", ({"at": "upload", "status": 503},), UPLOADS, messages=files(b"a")),
@@ -116,7 +116,7 @@ CASES = [
     Case("The agent said nothing within", ({"fault": "endless_empty"},), call={"timeout": QUICK}),
     Case("The agent did not finish within", ({"pieces": ["a"] * 100, "cadence": 0.05},), call={"timeout": QUICK}),
     Case("holds no frame that can be read", ({"raw": [b64encode(b"<html>Good morning</html>").decode()]},)),
-    Case("calls wait for the Stackspot account already", settings=BUSY | {"max_waiting": 0}, calls_before=1),
+    Case("calls wait for the StackSpot account already", settings=BUSY | {"max_waiting": 0}, calls_before=1),
     Case("no place came free in time", settings=BUSY | {"queue_timeout": 0.1}, calls_before=1),
 ]
 # Those of the proxy itself: the test that meets each with its text.
@@ -124,8 +124,7 @@ ELSEWHERE = {
     "this proxy does not know the API key": "tests/service/test_named_keys.py",
     "Send the whole conversation in input": "tests/proxy/test_bridges.py",
     "The request is nested deeper than": "tests/service/test_request_limits.py",
-    "This proxy has no key for": "tests/proxy/test_models_and_health.py",
-    "of config.yaml has no model": "tests/service/test_plugin.py",
+    "is disabled, because": "tests/proxy/test_models_and_health.py",
     "does not start, because STARTUP_CHECK is strict": "tests/proxy/test_observability.py",
 }
 

@@ -9,12 +9,12 @@ import pytest
 
 HOUSE = Path(__file__).resolve().parents[1] / "custom_handler"
 FLOORS = [  # from the ground up
-    {"attachments", "errors", "events", "measures", "parameters", "request", "settings"},
+    {"attachments", "env_file", "errors", "events", "measures", "parameters", "request", "settings"},
     {"emulation", "stackspot"},
     {"conversation", "heard", "turn"},
     {"call", "replies", "handler"},
     {"service", "report"},
-    {"__init__", "cli", "__main__", "launcher", "reference"},
+    {"__init__", "cli", "__main__", "launcher", "preflight", "reference"},
 ]
 NETWORK = {
     "httpx",
@@ -91,6 +91,9 @@ def test_the_network_is_known_to_the_transport_and_the_simulators_server_only(mo
         "service/jobs/queue.py",
         "simulator/server.py",
         "launcher.py",
+        "preflight.py",
+        "cli/ask.py",
+        "service/settings_checks.py",
         "service/pings.py",
         "service/remote.py",
         "service/router.py",

@@ -145,7 +145,7 @@ def models(source: Source, *, as_json: bool) -> None:
 @click.option("--model", required=True, help="A name that `models` lists.")
 @click.option("--user", required=True, help="What to say.")
 @click.option("--system", help="Instructions that go before.")
-@click.option("--correlation-id", help="Name of the conversation, for Stackspot and the log.")
+@click.option("--correlation-id", help="Name of the conversation, for StackSpot and the log.")
 @click.option("--stream", is_flag=True, help="Print the text as it comes.")
 @click.option(
     "--json", "as_json", is_flag=True, help="With --stream: a line of JSON for each piece, the last for the whole."

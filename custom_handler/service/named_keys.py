@@ -32,8 +32,8 @@ class KeyRing:
             return caller.model_copy()
         if not _proxy_may_know(given):
             raise ProxyException(
-                message="Authentication Error: this proxy does not know the API key. Use the value of LITELLM_MASTER_KEY: it "
-                "is in the file .env beside the proxy's config.yaml.",
+                message="Authentication Error: this proxy does not know the API key. The file .env beside the proxy's "
+                "config.yaml has one, as LITELLM_MASTER_KEY.",
                 type="auth_error",
                 param="None",
                 code=401,

@@ -27,7 +27,7 @@ Authenticate = Callable[[float], None]
 async def ping(deployment: Deployment, authenticate: Authenticate) -> str | None:
     """Ask the provider of a deployment that has its key; returns what is wrong and what to do, or None where all is well.
 
-    `authenticate` gets a token of Stackspot's within some seconds, as `StackspotLLM.authenticate` does.
+    `authenticate` gets a token of StackSpot's within some seconds, as `StackspotLLM.authenticate` does.
     """
     if deployment.provider == PROVIDER:
         return await asyncio.to_thread(_stackspot, authenticate)

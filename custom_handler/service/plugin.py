@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import sys
 from pathlib import Path
 from typing import Any
@@ -22,14 +21,16 @@ from .checks import check_at_start
 from .collector import spare_the_collector, take_finalizers
 from .config import callbacks, deployments
 from .error_bodies import ErrorBodies
+from .log_format import hide_expected_tracebacks, show_log
 from .master_key import ensure_master_key
 from .middleware import wrap
 from .model_list import ModelList, written_config
 from .provider import provider_of
-from .request_id import RequestId, RequestIdFilter
+from .request_id import RequestId
 from .request_size import BodyLimit, refuse_depth
 from .reserved_fields import refuse_reserved
 from .response_headers import ResponseHeaders, add_header
+from .root import ProgramRoot
 from .shutdown import at_shutdown
 from .startup import at_startup, before_master_key, before_router
 from .telemetry import Observer
@@ -46,7 +47,7 @@ class Plugin(Observer):
         self._models = ModelList(())
         # The proxy itself finds `.env` only where its virtual environment lies beside it.
         load_dotenv(Path.cwd() / ".env")
-        _show_log(settings.log_level)
+        show_log(settings.log_level)
         if (proxy := sys.modules.get("litellm.proxy.proxy_server")) is not None:
             self._join(proxy, settings, provider or StackspotLLM(settings))
 
@@ -62,6 +63,7 @@ class Plugin(Observer):
         _extend(proxy, settings, provider.listeners)  # the metrics listen from the first token on
         check_at_start(settings.startup_check, config, settings, provider.authenticate)
         take_finalizers()
+        hide_expected_tracebacks()
         at_startup(proxy, spare_the_collector)
         at_shutdown(proxy, self.aclose)
         self.begin(models)
@@ -135,21 +137,9 @@ def _extend(proxy: Any, settings: Settings, listeners: Listeners) -> None:
         listeners.add(ProviderMetrics())
         wrap(app, HttpMetrics().around)
     app.include_router(models.routes(proxy))
+    app.router.routes.insert(0, ProgramRoot())  # before LiteLLM's own page
     wrap(app, RequestId)
     if settings.services:
         from .routes import install  # noqa: PLC0415  what it imports is there in a proxy only
 
         install(proxy, settings)
-
-
-def _show_log(level: str) -> None:
-    """Write the package's log to stderr, unless the operator has set up a handler for it."""
-    package = logging.getLogger("custom_handler")
-    if package.level == logging.NOTSET:
-        package.setLevel(level.upper())
-    if not package.handlers:
-        handler = logging.StreamHandler()
-        handler.addFilter(RequestIdFilter())
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s [%(request_id)s] %(name)s: %(message)s"))
-        package.addHandler(handler)
-        package.propagate = False

@@ -59,12 +59,12 @@ def read_token(status: int, answer: object, settings: Settings) -> Token:
     """
     if status in {400, 401, 403}:
         raise CredentialsRefused(
-            f"Stackspot refuses CLIENT_ID and CLIENT_SECRET, for realm {settings.realm!r} (HTTP {status}): "
+            f"StackSpot refuses CLIENT_ID and CLIENT_SECRET, for realm {settings.realm!r} (HTTP {status}): "
             "make a new client key in the portal and set both."
         )
     if status == 404:
         raise CredentialsRefused(
-            f"Stackspot knows no realm {settings.realm!r} (HTTP 404): set REALM to the account's slug."
+            f"StackSpot knows no realm {settings.realm!r} (HTTP 404): set REALM to the account's slug."
         )
     if status != 200 or not isinstance(answer, Mapping) or not isinstance(answer.get("access_token"), str):
         raise IdentityUnavailable(

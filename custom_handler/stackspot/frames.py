@@ -200,7 +200,7 @@ def refusal(status: int, body: object, headers: Mapping[str, str], *, with_files
     code, details = _code_and_details(body)
     said = f" ({code})" if code else ""
     if "CREDIT LIMIT" in details.upper():
-        return CreditExhausted("The Stackspot account has no credit left: its holder can add some in the portal.")
+        return CreditExhausted("The StackSpot account has no credit left: its holder can add some in the portal.")
     if status == 429 or "RATE_LIMIT" in code:
         return used_up(retry_after(headers), said)
     if (found := _LIMITS.search(details)) is not None:
@@ -219,7 +219,7 @@ def used_up(wait: float | None, said: str = "") -> RateLimited:
     """Tell that the account's requests are used up for `wait` seconds (None: the agent did not say)."""
     wait = wait or DEFAULT_RETRY_AFTER
     return RateLimited(
-        f"The Stackspot account's requests are used up{said}: try again in {math.ceil(wait)} s.", retry_after=wait
+        f"The StackSpot account's requests are used up{said}: try again in {math.ceil(wait)} s.", retry_after=wait
     )
 
 

@@ -81,7 +81,7 @@ class Limiter:
                 self._tell(Queued(0.0, admitted=False))
                 wait = self._drained_in()
                 raise QueueFull(
-                    f"{len(self._waiting)} calls wait for the Stackspot account already: try again in {wait:.0f} s.",
+                    f"{len(self._waiting)} calls wait for the StackSpot account already: try again in {wait:.0f} s.",
                     retry_after=wait,
                 )
             self._waiting.append(ticket)
@@ -228,7 +228,7 @@ class Limiter:
             wait = max(1.0, earliest - now)
             ticket.admitted.set_exception(
                 QueueFull(
-                    f"The gateway keeps to the Stackspot account's limits, and no place came free in time: "
+                    f"The gateway keeps to the StackSpot account's limits, and no place came free in time: "
                     f"try again in {wait:.0f} s.",
                     retry_after=wait,
                 )

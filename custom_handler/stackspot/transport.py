@@ -58,7 +58,7 @@ Promised = TypeVar("Promised")
 
 
 class Transport:
-    """The connections to Stackspot, kept alive between calls: one pool for all threads, and one for each event loop."""
+    """The connections to StackSpot, kept alive between calls: one pool for all threads, and one for each event loop."""
 
     def __init__(
         self,

@@ -201,7 +201,7 @@ def _not_permitted(head: Head, file: File) -> StackspotError:
         return TokenRefused("The file service refuses a fresh token: the account may lack it, STACKSPOT_UPLOADS=false.")
     if head.status == 403:
         return UploadForbidden(
-            "This Stackspot account may not upload files, which enterprise accounts may (HTTP 403): "
+            "This StackSpot account may not upload files, which enterprise accounts may (HTTP 403): "
             "send text, or have the operator set STACKSPOT_UPLOADS=false."
         )
     if head.status < 500 and head.status not in {408, 429}:

@@ -1,4 +1,4 @@
-"""The Anthropic SDK with a Stackspot agent on /v1/messages: a tool loop, then a stream.
+"""The Anthropic SDK with a StackSpot agent on /v1/messages: a tool loop, then a stream.
 
 In the folder of a running `make run`, with `pip install anthropic` in an environment of its own:
     python examples/anthropic/messages.py

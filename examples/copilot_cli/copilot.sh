@@ -1,5 +1,5 @@
 #!/bin/sh
-# GitHub Copilot's CLI with a Stackspot agent, without an account at GitHub:  sh examples/copilot_cli/copilot.sh
+# GitHub Copilot's CLI with a StackSpot agent, without an account at GitHub:  sh examples/copilot_cli/copilot.sh
 set -eu
 export COPILOT_PROVIDER_BASE_URL=http://127.0.0.1:4000/v1
 export COPILOT_PROVIDER_API_KEY="$LITELLM_MASTER_KEY"

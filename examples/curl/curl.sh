@@ -1,5 +1,5 @@
 #!/bin/sh
-# A Stackspot agent with nothing but curl; in the folder of a running `make run`:  sh examples/curl/curl.sh
+# A StackSpot agent with nothing but curl; in the folder of a running `make run`:  sh examples/curl/curl.sh
 set -eu
 url="${PROXY_URL:-http://127.0.0.1:4000}"
 key="$(sed -n 's/^LITELLM_MASTER_KEY=//p' .env)"

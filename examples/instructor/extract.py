@@ -1,4 +1,4 @@
-"""Instructor with a Stackspot agent: a validated object out of a sentence, whole and while it is written.
+"""Instructor with a StackSpot agent: a validated object out of a sentence, whole and while it is written.
 
 In the folder of a running `make run`, with `pip install instructor` in an environment of its own:
     python examples/instructor/extract.py

@@ -1,4 +1,4 @@
-"""LangChain with a Stackspot agent: a stream, a chain with a tool, and a structured answer.
+"""LangChain with a StackSpot agent: a stream, a chain with a tool, and a structured answer.
 
 In the folder of a running `make run`, with `pip install langchain-openai` in an environment of its own:
     python examples/langchain/chain.py

@@ -1,4 +1,4 @@
-"""LangGraph with a Stackspot agent: a graph of model and tools that remembers its conversation.
+"""LangGraph with a StackSpot agent: a graph of model and tools that remembers its conversation.
 
 In the folder of a running `make run`, with `pip install langgraph langchain-openai` in an environment of its own:
     python examples/langgraph/agent.py

@@ -1,4 +1,4 @@
-"""The openai SDK's asynchronous client with a Stackspot agent: two streams at once, each with its own correlation id.
+"""The openai SDK's asynchronous client with a StackSpot agent: two streams at once, each with its own correlation id.
 
 In the folder of a running `make run`:  .venv/bin/python examples/openai/async_chat.py
 """

@@ -1,4 +1,4 @@
-"""The openai SDK with a Stackspot agent: an answer, a stream, and a tool loop.
+"""The openai SDK with a StackSpot agent: an answer, a stream, and a tool loop.
 
 In the folder of a running `make run`:  .venv/bin/python examples/openai/chat.py
 """

@@ -1,4 +1,4 @@
-"""The openai SDK's Responses API with a Stackspot agent: a tool loop, then a stream.
+"""The openai SDK's Responses API with a StackSpot agent: a tool loop, then a stream.
 
 The proxy keeps no earlier turns without a database, so the whole conversation goes into `input`.
 In the folder of a running `make run`:  .venv/bin/python examples/openai/responses.py

@@ -1,4 +1,4 @@
-"""OpenAI's Agents SDK with a Stackspot agent: an agent with a tool, run and streamed, without a trace sent to OpenAI.
+"""OpenAI's Agents SDK with a StackSpot agent: an agent with a tool, run and streamed, without a trace sent to OpenAI.
 
 In the folder of a running `make run`, with `pip install openai-agents` in an environment of its own:
     python examples/openai_agents/agent.py

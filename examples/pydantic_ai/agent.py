@@ -1,4 +1,4 @@
-"""PydanticAI with a Stackspot agent: a tool, run and streamed, and a structured answer, under one correlation id.
+"""PydanticAI with a StackSpot agent: a tool, run and streamed, and a structured answer, under one correlation id.
 
 In the folder of a running `make run`, with `pip install "pydantic-ai-slim[openai]"` in an environment of its own:
     python examples/pydantic_ai/agent.py

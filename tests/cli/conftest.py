@@ -1,4 +1,4 @@
-"""A folder with a configuration, whose Stackspot is the simulator, and the command line in it."""
+"""A folder with a configuration, whose StackSpot is the simulator, and the command line in it."""
 
 from __future__ import annotations
 

@@ -101,7 +101,7 @@ def test_a_call_on_any_route_is_one_line(proxy: Proxy, simulator: Simulator, pat
     [
         ("bad-model", {"model": "no-such-model"}, 400, "ProxyModelNotFoundError"),
         ("bad-key", {"key": "sk-wrong"}, 401, "ProxyException"),
-        ("no-key", {"model": "chat/llama-small"}, 503, "ServiceUnavailableError"),
+        ("disabled", {"model": "chat/llama-small"}, 503, "ModelDisabled"),
         ("agent", {}, 403, "PermissionDeniedError"),
         ("agent-stream", {"stream": True}, 403, "PermissionDeniedError"),
     ],
@@ -178,7 +178,7 @@ def command(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[st
 
 def test_the_command_line_asks_a_proxy(proxy: Proxy, simulator: Simulator, tmp_path: Path) -> None:
     there = ("--url", proxy.url, "--key", proxy.key)
-    assert "chat/llama-small" in command("models", *there, cwd=tmp_path).stdout
+    assert "stackspot-chat" in command("models", *there, cwd=tmp_path).stdout
     simulator.script({"text": "Olá!", "tokens": {"input": 4, "output": 2}})
     told = command("chat", *there, "--model", "stackspot-chat", "--user", "Oi", cwd=tmp_path)
     answer = json.loads(told.stdout)
@@ -232,19 +232,116 @@ def test_workers_share_metrics_and_telemetry_and_lose_nothing_when_they_are_stop
             assert ask(proxy, f"r-{number}").status_code == 200
     assert sorted(line["request_id"] for line in lines_of(proxy)) == sorted(f"r-{number}" for number in range(30))
     assert len(list(tmp_path.glob("runs/2*"))) == 1
-    warned = re.findall(r"WARNING .*Start-up check: (\S+) has no key", proxy.log.read_text(encoding="utf-8"))
-    assert sorted(set(warned)) == ["chat/llama-small", "chat/nova-micro", "chat/qwen-small"]
+    assert "Start-up check: 1 of 1 models are ready" in proxy.log.read_text(encoding="utf-8")
 
 
-def test_a_strict_check_stops_the_proxy_and_names_each_fault(simulator: Simulator, tmp_path: Path) -> None:
+def test_a_strict_check_stops_the_proxy_and_names_each_fault_last(simulator: Simulator, tmp_path: Path) -> None:
     log = tmp_path / "log"
-    environ = {"STARTUP_CHECK": "strict", **simulator.environ, "STACKSPOT_CLIENT_SECRET": f"wrong-{CANARY}"}
+    environ = {**simulator.environ, "STARTUP_CHECK": "", "STACKSPOT_CLIENT_SECRET": "", "STACKSPOT_REALM": ""}
     with pytest.raises(pytest.fail.Exception, match="was not printed"), running_proxy(log, **environ):
         pass
-    told = log.read_text(encoding="utf-8")
-    assert re.search(
-        r"does not start, because STARTUP_CHECK is strict and it found:\n- stackspot-chat: Stackspot refuses", told
+    printed = log.read_text(encoding="utf-8")
+    assert "Application startup failed. Exiting." in printed
+    *_, heading, fault = printed.splitlines()
+    assert heading == "The proxy does not start, because STARTUP_CHECK is strict and it found:"
+    assert fault.startswith("- stackspot-chat: StackSpot is not configured. Missing: CLIENT_SECRET, REALM.")
+
+
+def test_credentials_that_are_refused_only_warn_at_the_start(simulator: Simulator, tmp_path: Path) -> None:
+    environ = {**simulator.environ, "STARTUP_CHECK": "strict", "STACKSPOT_CLIENT_SECRET": f"wrong-{CANARY}"}
+    with running_proxy(tmp_path / "log", **environ) as proxy:
+        printed = eventually(
+            lambda: (text := proxy.log.read_text(encoding="utf-8")) and "0 of 1 models are ready" in text and text
+        )
+    assert re.search(r"WARNING .*Start-up check: stackspot-chat: StackSpot refuses", printed)
+    assert CANARY not in printed
+
+
+CALL_LINE = r"(INFO|WARNING) \[{0}\] custom_handler\.calls: call request_id={0} (.*)"
+
+
+def call_line(proxy: Proxy, request: str) -> tuple[str, dict[str, str]]:
+    """The one line of the log about a call: its level and its fields."""
+    pattern = CALL_LINE.format(re.escape(request))
+    [(level, fields)] = eventually(lambda: re.findall(pattern, proxy.log.read_text(encoding="utf-8")))
+    return level, dict(field.split("=", 1) for field in fields.split(" "))
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+@pytest.mark.parametrize("path", [CHAT, "/v1/messages", "/v1/responses", "/chat"])
+def test_each_call_that_succeeds_is_one_line_of_the_log(
+    proxy: Proxy, simulator: Simulator, path: str, stream: bool
+) -> None:
+    simulator.script({"text": f"Olá {CANARY}", "tokens": {"input": 4, "output": 2}})
+    request = f"log-{path.strip('/').replace('/', '-')}-{stream}"
+    extra: dict[str, Any] = {"/v1/messages": {"max_tokens": 50}, "/v1/responses": {"input": "Oi"}}.get(path, {})
+    asked = {"params": {"stream": stream}} if path == "/chat" else {"stream": stream, **extra}
+    assert ask(proxy, request, path, **asked).status_code == 200
+    level, fields = call_line(proxy, request)
+    assert level == "INFO"
+    assert float(fields.pop("seconds")) >= 0
+    first = fields.pop("first_token")
+    assert (first == "-") or float(first) >= 0
+    assert fields == {
+        "correlation_id": f"c-{request}",
+        "key": "master",
+        "model": "stackspot-chat",
+        "status": "200",
+        "tokens": "4/2",
+        "tool_calls": "0",
+        "repairs": "0",
+        "upstream": "stackspot/stackspot-chat",
+    }
+
+
+def test_a_call_with_a_repair_round_and_tools_is_counted_in_the_log(proxy: Proxy, simulator: Simulator) -> None:
+    block = 'FUNCTION_CALL_START\nget_weather\narguments: {"city": %s}\nFUNCTION_CALL_END'
+    tool = {"type": "function", "function": {"name": "get_weather", "parameters": {"type": "object"}}}
+    simulator.script({"text": block % '10,5,"a" "b"'}, {"text": block % '"Recife"'})
+    assert ask(proxy, "repaired", tools=[tool]).json()["choices"][0]["message"]["tool_calls"]
+    _, fields = call_line(proxy, "repaired")
+    assert (fields["tool_calls"], fields["repairs"]) == ("1", "1")
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+@pytest.mark.parametrize("path", [CHAT, "/v1/messages", "/v1/responses"])
+@pytest.mark.parametrize("status", [400, 403, 404, 429])
+def test_an_expected_error_is_one_warning_and_no_traceback(
+    proxy: Proxy, simulator: Simulator, path: str, status: int, stream: bool
+) -> None:
+    simulator.script({"status": status, "body": {"code": "X_1", "details": "no"}})
+    request = f"refused-{status}-{path.strip('/').replace('/', '-')}-{stream}"
+    before = len(proxy.log.read_text(encoding="utf-8"))
+    extra: dict[str, Any] = {"/v1/messages": {"max_tokens": 50}, "/v1/responses": {"input": "Oi"}}.get(path, {})
+    assert ask(proxy, request, path, stream=stream, **extra).status_code == status
+    level, fields = call_line(proxy, request)
+    assert (level, fields["status"]) == ("WARNING", str(status))
+    assert "Traceback" not in proxy.log.read_text(encoding="utf-8")[before:]
+
+
+def test_with_json_logs_a_call_is_a_json_object(simulator: Simulator, tmp_path: Path) -> None:
+    with running_proxy(tmp_path / "log", **simulator.environ, JSON_LOGS="true") as proxy:
+        assert ask(proxy, "as-json").status_code == 200
+        [line] = eventually(
+            lambda: [
+                json.loads(line)
+                for line in proxy.log.read_text(encoding="utf-8").splitlines()
+                if "custom_handler.calls" in line
+            ]
+        )
+    assert (line["level"], line["request_id"], line["status"], line["model"]) == (
+        "INFO",
+        "as-json",
+        200,
+        "stackspot-chat",
     )
-    assert "\n- chat/llama-small has no key: set GROQ_API_KEY in .env.\n" in told
-    assert "Application startup failed. Exiting." in told
-    assert CANARY not in told
+    assert line["upstream"] == "stackspot/stackspot-chat"
+
+
+def test_the_root_answers_programs_in_json_and_browsers_with_a_page(proxy: Proxy) -> None:
+    for accept in ("application/json", "*/*"):
+        answer = httpx.get(f"{proxy.url}/", headers={"accept": accept}, trust_env=False)
+        assert answer.json() == {"status": "ok", "service": "stackspot-litellm"}
+    browser = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
+    page = httpx.get(f"{proxy.url}/", headers={"accept": browser}, trust_env=False)
+    assert page.headers["content-type"].startswith("text/html")

@@ -209,12 +209,12 @@ def test_parameters_that_cannot_act_are_accepted_and_named_in_the_log_once_a_cli
 @pytest.mark.parametrize(
     ("params", "says"),
     [
-        ({"n": 2}, "n must be 1: a Stackspot agent gives one answer"),
+        ({"n": 2}, "n must be 1: a StackSpot agent gives one answer"),
         ({"logprobs": True}, "logprobs cannot be had"),
         ({"logprobs": True, "top_logprobs": 2}, "logprobs cannot be had"),
         (
             {"modalities": ["text", "audio"], "audio": {"voice": "alloy", "format": "wav"}},
-            "a Stackspot agent writes text only",
+            "a StackSpot agent writes text only",
         ),
     ],
     ids=["n", "logprobs", "top_logprobs", "audio"],
@@ -230,7 +230,7 @@ def test_what_an_agent_cannot_do_is_a_400_that_says_so(
 
 
 def test_embeddings_are_a_400_that_says_so(client: openai.OpenAI, simulator: Simulator) -> None:
-    with pytest.raises(openai.BadRequestError, match="A Stackspot agent makes no embeddings"):
+    with pytest.raises(openai.BadRequestError, match="A StackSpot agent makes no embeddings"):
         client.embeddings.create(model="stackspot-chat", input=["a", "b"])
 
 

@@ -135,9 +135,9 @@ def test_a_provider_in_trouble_is_a_fault_within_a_short_time(api, monkeypatch, 
 
 def test_stackspots_own_words_are_the_fault():
     def refused(seconds: float) -> None:
-        raise CredentialsRefused("Stackspot refuses CLIENT_ID and so on")
+        raise CredentialsRefused("StackSpot refuses CLIENT_ID and so on")
 
-    assert faults_of(check(config(STACKSPOT), refused)) == ["chat: Stackspot refuses CLIENT_ID and so on"]
+    assert faults_of(check(config(STACKSPOT), refused)) == ["chat: StackSpot refuses CLIENT_ID and so on"]
 
 
 def test_a_silent_identity_service_is_a_fault():
@@ -190,7 +190,7 @@ def test_a_model_without_an_agent_is_a_fault():
     (fault,) = faults_of(
         asyncio.run(check_models(config(STACKSPOT), Settings(**{**ACCOUNT, "agent_id": ""}), lambda seconds: None))
     )
-    assert fault.startswith("chat: No Stackspot agent is configured: set GENAI_AGENT_ID")
+    assert fault.startswith("chat: No StackSpot agent is configured: set GENAI_AGENT_ID")
     with_agent = {**STACKSPOT, "model_info": {"agent_id": "an-agent"}}
     assert (
         faults_of(

@@ -24,7 +24,7 @@ that cannot be meant stops the start with an error that names the setting.
 
 | variable | default | meaning |
 |---|---|---|
-| `LITELLM_MASTER_KEY` | | LiteLLM: what clients of the proxy send as their API key; written to `.env` at the first start where it is empty |
+| `LITELLM_MASTER_KEY` | | LiteLLM: what clients send as their API key; written to `.env` at the first start where it is empty |
 | `LITELLM_SALT_KEY` | the master key | LiteLLM: encrypts what it keeps, as the keys of waiting jobs; set it before a master key changes |
 | `LITELLM_LOCAL_MODEL_COST_MAP` | `False` | LiteLLM: `True` takes its price list from the package, not from the network |
 | `KEEPALIVE_TIMEOUT` | `5` | LiteLLM: seconds for which an idle connection of a client is kept; [75](operations.md#running-it) is better |

@@ -1,4 +1,4 @@
-"""JSON Schemas, and values held against them: no reference is fetched from anywhere, and no pattern takes forever.
+"""JSON Schemas, and values checked against them: no reference is fetched from anywhere, and no check takes forever.
 
 Imported when a schema has come: `jsonschema` takes longer to import than all the rest of the package.
 """
@@ -7,75 +7,88 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Iterator, Mapping
-from typing import Any, TypeAlias
+import logging
+from collections.abc import Mapping
+from typing import Any
 
 import jsonschema
 import regex
-from jsonschema.protocols import Validator
 from referencing import Registry
 
-_PATTERN_SECONDS = 0.2
+from .schema_budget import MAX_PATTERN_CHARACTERS, Budget, BudgetExceeded, bounded
+
+MAX_SCHEMA_CHARACTERS = 200_000
+
+logger = logging.getLogger(__name__)
+
 _FAULT_CHARACTERS = 1_000
+# A metaschema costs more steps for each part of a schema than the schema itself for a value. It is applied once a schema.
+_SCHEMA_STEPS = 10_000
+# What jsonschema does for these keywords cannot be counted where the schema has one of the words: it follows references, or
+# matches patterns without a limit of time.
+_UNCOUNTABLE = {
+    "additionalProperties": ("patternProperties",),
+    "unevaluatedItems": ("$ref", "$dynamicRef", "$recursiveRef", "dependentSchemas"),
+    "unevaluatedProperties": ("$ref", "$dynamicRef", "$recursiveRef", "dependentSchemas", "patternProperties"),
+}
 
-# JSON Schema's patterns are ECMAScript's: `regex` knows what `re` does not, such as \p{L}.
+
+def _is_pattern(pattern: object) -> bool:
+    # JSON Schema's patterns are ECMAScript's: `regex` knows what `re` does not, such as \p{L}.
+    return not isinstance(pattern, str) or len(pattern) > MAX_PATTERN_CHARACTERS or bool(regex.compile(pattern))
+
+
 _FORMATS = jsonschema.FormatChecker(formats=())
-_FORMATS.checks("regex", raises=regex.error)(lambda pattern: regex.compile(pattern) is not None)
-
-_Errors: TypeAlias = Iterator[jsonschema.ValidationError]
+_FORMATS.checks("regex", raises=regex.error)(_is_pattern)
 
 
 @functools.lru_cache(maxsize=128)  # a client sends the same schema with every request
 def schema_fault(schema: str) -> str:
-    """Say why a schema is none, or nothing; raises RecursionError for one that is nested too deep."""
+    """Say why a schema is none, or nothing; raises RecursionError for one that is nested too deep.
+
+    A schema whose check would take too long is not checked: nothing is said about it.
+    """
+    if len(schema) > MAX_SCHEMA_CHARACTERS:
+        return f"it has more than {MAX_SCHEMA_CHARACTERS} characters"
     try:
         loaded = json.loads(schema)
-        kind: Any = type(_validator(loaded))
-        kind.check_schema(loaded, format_checker=_FORMATS)
-    except jsonschema.SchemaError as error:
-        return error.message[:_FAULT_CHARACTERS]
+        kind: Any = jsonschema.validators.validator_for(loaded, default=jsonschema.Draft202012Validator)
+        if not isinstance(loaded, dict | bool):
+            return "it is neither an object nor a boolean"
+        meta = bounded(kind, Budget(kind.META_SCHEMA, _SCHEMA_STEPS))
+        checker = meta(kind.META_SCHEMA, format_checker=_FORMATS)
+        error = jsonschema.exceptions.best_match(checker.iter_errors(loaded))
+        return "" if error is None else error.message[:_FAULT_CHARACTERS]
+    except BudgetExceeded:
+        logger.info("A JSON Schema of %d characters is too large to be checked", len(schema))
+        return ""
     except RecursionError:
         raise
     except Exception:  # noqa: BLE001  whatever a keyword of a wrong type makes of the validator
         return "it cannot be read"
-    return ""
 
 
 def value_fault(value: Any, schema: Mapping[str, Any]) -> str:
-    """Say what is wrong with a value, or nothing; what cannot be checked, the schema's own fault, is no fault of the value."""
+    """Say what is wrong with a value, or nothing.
+
+    What cannot be checked is no fault of the value: a `$ref` that leads nowhere or far away, a pattern that takes too long, a
+    schema whose check would take more steps than its budget has.
+    """
     try:
         error = jsonschema.exceptions.best_match(_validator(schema).iter_errors(value))
-    except Exception:  # noqa: BLE001  a $ref that leads nowhere or far away, a pattern that takes forever
+    except BudgetExceeded:
+        logger.warning("A JSON answer is not checked: its schema needs more steps than one check may take")
+        return ""
+    except Exception:  # noqa: BLE001  see above
         return ""
     return "" if error is None else f"{error.json_path}: {error.message}"[:_FAULT_CHARACTERS]
 
 
-def _validator(schema: Mapping[str, Any]) -> Validator:
-    """Return a validator that fetches no reference from anywhere, and gives a slow pattern up."""
+def _validator(schema: Mapping[str, Any]) -> Any:
+    """Return a validator that fetches no reference from anywhere, and keeps within a budget."""
     kind = jsonschema.validators.validator_for(schema, default=jsonschema.Draft202012Validator)
-    keywords = {"pattern": _check_pattern, "patternProperties": _check_pattern_properties}
-    if '"patternProperties"' in json.dumps(schema):  # these would match its patterns without a limit of time
-        keywords |= dict.fromkeys(("additionalProperties", "unevaluatedProperties"), _leave_unchecked)
-    patient: Any = jsonschema.validators.extend(kind, keywords)  # type: ignore[no-untyped-call]
-    made: Validator = patient(schema, registry=Registry())
-    return made
-
-
-def _matches(pattern: str, text: str) -> bool:
-    return regex.search(pattern, text, timeout=_PATTERN_SECONDS) is not None
-
-
-def _check_pattern(_: Validator, pattern: str, value: object, __: object) -> _Errors:
-    if isinstance(value, str) and not _matches(pattern, value):
-        yield jsonschema.ValidationError(f"{value!r} does not match {pattern!r}")
-
-
-def _check_pattern_properties(validator: Any, schemas: Mapping[str, Any], value: object, _: object) -> _Errors:
-    for name, member in value.items() if isinstance(value, dict) else ():
-        for pattern, schema in schemas.items():
-            if _matches(pattern, name):
-                yield from validator.descend(member, schema, path=name, schema_path=pattern)
-
-
-def _leave_unchecked(*_: object) -> _Errors:
-    yield from ()
+    text = json.dumps(schema)
+    if len(text) > MAX_SCHEMA_CHARACTERS:
+        raise BudgetExceeded
+    unchecked = [name for name, words in _UNCOUNTABLE.items() if any(f'"{word}"' in text for word in words)]
+    return bounded(kind, Budget(schema), unchecked)(schema, registry=Registry())

@@ -6,39 +6,71 @@ from collections.abc import Mapping
 from typing import Any
 
 DEPTH = 4
+MAX_PARTS = 200  # of an example: required properties may multiply with each level
+MAX_HOPS = 20
+MAX_REFERENCE_CHARACTERS = 500
 
 
 def example(schema: Mapping[str, Any]) -> Any:
     """Return arguments for a tool with these parameters."""
-    return _example({"type": "object"} | dict(schema), schema, DEPTH)
+    return _Example(schema).of({"type": "object"} | dict(schema), DEPTH)
 
 
-def _example(schema: Mapping[str, Any], root: Mapping[str, Any], depth: int) -> Any:
-    """Make up a value that fits the schema, which is a part of `root`."""
-    schema = followed(schema, root)
-    for key in ("const", "default"):
-        if key in schema:
-            return schema[key]
-    for key in ("enum", "examples"):
-        if isinstance(options := schema.get(key), list) and options:
-            return options[0]
-    for key in ("anyOf", "oneOf", "allOf"):
-        if isinstance(options := schema.get(key), list) and options and isinstance(options[0], Mapping) and depth:
-            return _example(options[0], root, depth - 1)
-    kind = schema.get("type", "object" if "properties" in schema else "string")
-    kind = kind[0] if isinstance(kind, list) and kind else kind
-    if kind == "object":
-        return _example_object(schema, root, depth)
-    if kind == "array":
-        items = schema.get("items")
-        return [_example(items, root, depth - 1)] if isinstance(items, Mapping) and depth else []
-    return {"integer": 1, "number": 1.5, "boolean": True, "null": None}.get(str(kind), "text")
+class _Example:
+    """Makes up values for the parts of one schema; beyond MAX_PARTS they are the simplest ones."""
+
+    def __init__(self, root: Mapping[str, Any]) -> None:
+        self._root = root
+        self._left = MAX_PARTS
+
+    def of(self, schema: Mapping[str, Any], depth: int) -> Any:
+        """Return a value that fits the schema, which is a part of the root."""
+        self._left -= 1
+        schema = followed(schema, self._root)
+        for key in ("const", "default"):
+            if key in schema:
+                return schema[key]
+        for key in ("enum", "examples"):
+            if isinstance(options := schema.get(key), list) and options:
+                return options[0]
+        deeper = depth and self._left > 0
+        for key in ("anyOf", "oneOf", "allOf"):
+            if isinstance(options := schema.get(key), list) and options and isinstance(options[0], Mapping) and deeper:
+                return self.of(options[0], depth - 1)
+        kind = schema.get("type", "object" if "properties" in schema else "string")
+        kind = kind[0] if isinstance(kind, list) and kind else kind
+        if kind == "object":
+            return self._object(schema, depth) if deeper else {}
+        if kind == "array":
+            items = schema.get("items")
+            return [self.of(items, depth - 1)] if isinstance(items, Mapping) and deeper else []
+        return {"integer": 1, "number": 1.5, "boolean": True, "null": None}.get(str(kind), "text")
+
+    def _object(self, schema: Mapping[str, Any], depth: int) -> dict[str, Any]:
+        properties = schema.get("properties")
+        if not isinstance(properties, Mapping):
+            return {}
+        required = schema.get("required")
+        shown = required if isinstance(required, list) and required else list(properties)[:1]
+        filled: dict[str, Any] = {}
+        for name in shown:
+            if self._left > 0 and isinstance(name, str) and isinstance(properties.get(name), Mapping):
+                filled[name] = self.of(properties[name], depth - 1)
+        return filled
 
 
 def followed(schema: Mapping[str, Any], root: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return what a reference such as `#/$defs/City` stands for; one that leads nowhere is left as it is."""
-    for _ in range(len(root)):
-        if not isinstance(reference := schema.get("$ref"), str) or not reference.startswith("#/"):
+    """Return what a reference such as `#/$defs/City` stands for.
+
+    One that leads nowhere, or to too many others, is left as it is.
+    """
+    for _ in range(MAX_HOPS):
+        reference = schema.get("$ref")
+        if (
+            not isinstance(reference, str)
+            or not reference.startswith("#/")
+            or len(reference) > MAX_REFERENCE_CHARACTERS
+        ):
             return schema
         target: Any = root
         for key in reference[2:].split("/"):
@@ -47,14 +79,3 @@ def followed(schema: Mapping[str, Any], root: Mapping[str, Any]) -> Mapping[str,
             return schema
         schema = target
     return schema
-
-
-def _example_object(schema: Mapping[str, Any], root: Mapping[str, Any], depth: int) -> dict[str, Any]:
-    properties = schema.get("properties")
-    if not isinstance(properties, Mapping) or not depth:
-        return {}
-    required = schema.get("required")
-    shown = required if isinstance(required, list) and required else list(properties)[:1]
-    return {
-        name: _example(properties[name], root, depth - 1) for name in shown if isinstance(properties.get(name), Mapping)
-    }

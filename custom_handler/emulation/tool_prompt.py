@@ -29,7 +29,7 @@ _SCHEMAS_BY_NAME = frozenset({"properties", "patternProperties", "dependentSchem
 _LISTS_OF_SCHEMAS = frozenset({"anyOf", "oneOf", "allOf", "prefixItems"})
 _SCHEMAS = frozenset({"items", "additionalProperties", "not", "if", "then", "else", "contains", "propertyNames"})
 _NOTHING_WHEN_EMPTY = frozenset({"description", "title", "required", "properties", "$defs", "definitions", "examples"})
-_PLACES = 10_000  # of a schema: one whose references multiply beyond it is shown with them
+_PLACES = 2_000  # of a schema: one whose references multiply beyond it is shown with them
 _CACHED_CHARACTERS = 50_000
 
 

@@ -12,7 +12,10 @@ from pathlib import Path
 from google import genai
 from google.genai import types
 
-key = os.environ.get("LITELLM_MASTER_KEY") or re.search(r"^LITELLM_MASTER_KEY=(.+)$", Path(".env").read_text(), re.M)[1]
+key = (
+    os.environ.get("LITELLM_MASTER_KEY")
+    or re.search(r"^LITELLM_MASTER_KEY=(.+)$", Path(".env").read_text(), re.MULTILINE)[1]
+)
 url = os.environ.get("PROXY_URL", "http://127.0.0.1:4000")
 client = genai.Client(api_key=key, http_options=types.HttpOptions(base_url=url, api_version="v1beta"))
 

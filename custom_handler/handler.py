@@ -16,7 +16,7 @@ from . import replies
 from .call import client_of, is_health_probe, read_turn
 from .errors import RequestError
 from .events import ReplyEvent
-from .measures import Listeners, Measure, Repaired, Tell
+from .measures import Listeners
 from .settings import Settings
 from .stackspot.exchange import Steps
 from .stackspot.opened_answer import OpenedAnswer
@@ -27,7 +27,6 @@ PATIENCE = 10.0
 logger = logging.getLogger(__name__)
 
 _OPENS_FIRST = "stackspot_opens_first"
-REPAIRS = "stackspot_repairs"
 
 
 class StackspotLLM(CustomLLM):  # type: ignore[misc]
@@ -109,23 +108,10 @@ class StackspotLLM(CustomLLM):  # type: ignore[misc]
         turn = read_turn(model, messages, call, self.settings)
         if ignored := turn.request.parameters.without_effect:
             self._ignored.note(client_of(call), ignored)
-        tell: Tell = self.listeners
         if (log := call.get("logging_obj")) is not None:  # LiteLLM's latency metrics start here
             log.pre_call(input=messages, api_key="", additional_args={"complete_input_dict": {}})
-            tell = _counting_repairs(tell, getattr(log, "model_call_details", {}))
-        steps = turn.steps(self.settings, tell, uploads=self._transport.uploads, whole=whole)
+        steps = turn.steps(self.settings, self.listeners, uploads=self._transport.uploads, whole=whole)
         return steps, replies.Form(model, turn.request.legacy)
-
-
-def _counting_repairs(tell: Tell, details: dict[str, Any]) -> Tell:
-    """Count a call's repair rounds in LiteLLM's record of it, which the callbacks get; measures go on to `tell`."""
-
-    def count(measure: Measure) -> None:
-        if isinstance(measure, Repaired):
-            details[REPAIRS] = details.get(REPAIRS, 0) + 1
-        tell(measure)
-
-    return count
 
 
 class IgnoredParameters:

@@ -21,7 +21,6 @@ from .checks import check_at_start
 from .collector import spare_the_collector, take_finalizers
 from .config import callbacks, deployments
 from .error_bodies import ErrorBodies
-from .log_format import hide_expected_tracebacks, show_log
 from .master_key import ensure_master_key
 from .middleware import wrap
 from .model_list import ModelList, written_config
@@ -30,7 +29,6 @@ from .request_id import RequestId
 from .request_size import BodyLimit, refuse_depth
 from .reserved_fields import refuse_reserved
 from .response_headers import ResponseHeaders, add_header
-from .root import ProgramRoot
 from .shutdown import at_shutdown
 from .startup import at_startup, before_master_key, before_router
 from .telemetry import Observer
@@ -63,7 +61,6 @@ class Plugin(Observer):
         _extend(proxy, settings, provider.listeners)  # the metrics listen from the first token on
         check_at_start(settings.startup_check, config, settings, provider.authenticate)
         take_finalizers()
-        hide_expected_tracebacks()
         at_startup(proxy, spare_the_collector)
         at_shutdown(proxy, self.aclose)
         self.begin(models)
@@ -137,7 +134,6 @@ def _extend(proxy: Any, settings: Settings, listeners: Listeners) -> None:
         listeners.add(ProviderMetrics())
         wrap(app, HttpMetrics().around)
     app.include_router(models.routes(proxy))
-    app.router.routes.insert(0, ProgramRoot())  # before LiteLLM's own page
     wrap(app, RequestId)
     if settings.services:
         from .routes import install  # noqa: PLC0415  what it imports is there in a proxy only

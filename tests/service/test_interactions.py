@@ -76,34 +76,8 @@ def test_a_line_names_the_call_and_counts_it():
             "usage": {"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7},
             "status": 200,
             "error_class": None,
-            "key": None,
-            "tool_calls": 0,
-            "repairs": 0,
         }
     ]
-
-
-@pytest.mark.parametrize(
-    ("metadata", "key"),
-    [
-        ({"user_api_key_alias": "team-a", "user_api_key_user_id": "default_user_id"}, "team-a"),
-        ({"user_api_key_user_id": "default_user_id"}, "master"),
-        ({"user_api_key_hash": CANARY}, None),
-    ],
-    ids=["a named key", "the master key", "another one"],
-)
-def test_a_caller_is_named_by_the_name_of_its_key(metadata, key):
-    assert written(event(payload(metadata=metadata)))[0]["key"] == key
-
-
-def test_tool_calls_and_repair_rounds_are_counted():
-    call = {"function": {"name": CANARY, "arguments": CANARY}}
-    response = {"choices": [{"message": {"content": None, "tool_calls": [call, call]}}]}
-    [line] = written(event(payload(response=response)) | {"stackspot_repairs": 1})
-    assert (line["tool_calls"], line["repairs"]) == (2, 1)
-    assert CANARY not in str(line)
-    [redacted] = written(event(payload(response={"text": "redacted-by-litellm"})))
-    assert redacted["tool_calls"] == 0
 
 
 def test_a_whole_answer_has_no_first_token():

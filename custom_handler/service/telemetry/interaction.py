@@ -1,8 +1,7 @@
 """Reads what LiteLLM logs about a call into the line of `interactions.jsonl`: names and numbers, no content unless wanted.
 
     time, request_id, call_id, correlation_id, route, call_type, model, provider, provider_model, stream, latency_ms,
-    time_to_first_token_ms, usage{prompt_tokens, completion_tokens, total_tokens}, status, error_class, key, tool_calls,
-    repairs[, messages, response]
+    time_to_first_token_ms, usage{prompt_tokens, completion_tokens, total_tokens}, status, error_class[, messages, response]
 
 An error is told by its class and its status alone: its message may quote the request.
 """
@@ -15,11 +14,9 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
 from typing import Any
 
-from litellm.constants import LITELLM_PROXY_ADMIN_NAME
 from starlette.datastructures import Headers
 
 from ...call import CORRELATION_HEADERS, headers_of
-from ...handler import REPAIRS
 from ..inside import service_route
 from ..request_id import HEADER as REQUEST_ID
 from ..request_id import request_id, served
@@ -81,15 +78,14 @@ def _line(payload: Mapping[str, Any], kwargs: Mapping[str, Any], *, content: boo
     started, ended = float(payload.get("startTime") or 0), float(payload.get("endTime") or 0)
     first = payload.get("completionStartTime") if payload.get("stream") and not failed else None
     route = (payload.get("metadata") or {}).get("user_api_key_request_route")
-    provider = _provider(payload, error)
     line = {
         "time": _moment(started),
         **_ids(_headers(kwargs), payload.get("litellm_call_id")),
         "route": service_route.get() or route,
         "call_type": payload.get("call_type") or None,
         "model": _name(payload.get("model_group") or payload.get("model")),
-        "provider": provider,
-        "provider_model": _name(str(payload.get("model") or "").removeprefix(f"{provider}/")),
+        "provider": _provider(payload, error),
+        "provider_model": _name(payload.get("model")),
         "stream": bool(payload.get("stream") or _body(kwargs).get("stream")),
         "latency_ms": _milliseconds(started, ended),
         "time_to_first_token_ms": _milliseconds(started, float(first)) if first else None,
@@ -98,27 +94,10 @@ def _line(payload: Mapping[str, Any], kwargs: Mapping[str, Any], *, content: boo
         if failed
         else 200,
         "error_class": (error.get("error_class") or "Exception") if failed else None,
-        "key": _key(payload.get("metadata") or {}),
-        "tool_calls": _tool_calls(payload.get("response")),
-        "repairs": int(kwargs.get(REPAIRS) or 0),
     }
     if not content:
         return line
     return line | {"messages": _without_files(payload.get("messages")), "response": payload.get("response")}
-
-
-def _key(metadata: Mapping[str, Any]) -> str | None:
-    """Name the caller's API key: its alias, or `master`; None for a key without a name, or an unknown one."""
-    if alias := metadata.get("user_api_key_alias"):
-        return _name(alias)
-    return "master" if metadata.get("user_api_key_user_id") == LITELLM_PROXY_ADMIN_NAME else None
-
-
-def _tool_calls(response: Any) -> int:
-    """Count the tool calls of an answer, which has no choices where the operator has LiteLLM redact it."""
-    choices = response.get("choices") if isinstance(response, Mapping) else None
-    messages = (choice.get("message") or {} for choice in choices or () if isinstance(choice, Mapping))
-    return sum(len(message.get("tool_calls") or ()) for message in messages)
 
 
 def _without_files(value: Any) -> Any:

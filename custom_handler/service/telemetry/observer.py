@@ -13,7 +13,6 @@ from litellm.integrations.custom_logger import CustomLogger
 from ...settings import Settings
 from ..config import Deployment
 from ..shutdown import callbacks_told
-from .call_log import log_call
 from .interaction import Interactions
 from .journal import Journal
 from .run import Run
@@ -62,6 +61,5 @@ class Observer(CustomLogger):  # type: ignore[misc]
         self._interactions.ended_blocking(kwargs)
 
     def _write(self, line: Mapping[str, Any]) -> None:
-        log_call(line)
         if self._telemetry:
             self._journal.write(line)

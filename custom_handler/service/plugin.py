@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -23,15 +22,19 @@ from .collector import spare_the_collector, take_finalizers
 from .config import Deployment, callbacks, deployments
 from .error_bodies import ErrorBodies
 from .keys import require_key
+from .logs import show_log
 from .middleware import wrap
 from .provider import provider_of
-from .request_id import RequestId, RequestIdFilter
+from .request_id import RequestId
 from .request_size import BodyLimit, refuse_depth
 from .reserved_fields import refuse_reserved
 from .response_headers import ResponseHeaders, add_header
 from .shutdown import at_shutdown
 from .startup import at_startup
+from .status_page import StatusPage
 from .telemetry import Observer
+from .telemetry.calls import Calls
+from .telemetry.interaction import MASTER
 
 _CHATS = frozenset({"acompletion", "anthropic_messages", "aresponses"})
 
@@ -43,7 +46,7 @@ class Plugin(Observer):
         super().__init__(settings)
         # The proxy itself finds `.env` only where its virtual environment lies beside it.
         load_dotenv(Path.cwd() / ".env")
-        _show_log(settings.log_level)
+        show_log(settings.log_level)
         if (proxy := sys.modules.get("litellm.proxy.proxy_server")) is not None:
             self._join(proxy, settings, provider or StackspotLLM(settings))
 
@@ -52,7 +55,7 @@ class Plugin(Observer):
         config = proxy.proxy_config.get_config_state()
         models = deployments(config)
         _require_models(models)
-        _extend(proxy, settings, provider.listeners)  # the metrics listen from the first token on
+        _extend(proxy, settings, provider.listeners, self.calls)  # the metrics listen from the first token on
         check_at_start(settings.startup_check, lambda: check_models(config, settings, provider.authenticate))
         take_finalizers()
         at_startup(proxy, spare_the_collector)
@@ -111,20 +114,24 @@ class Plugin(Observer):
 
         What failed before it became a call is written down here.
         """
-        self.refused(request_data, original_exception, getattr(user_api_key_dict, "request_route", None))
+        caller = user_api_key_dict
+        key = getattr(caller, "key_alias", None) or ("master" if getattr(caller, "api_key", None) == MASTER else None)
+        self.refused(request_data, original_exception, getattr(caller, "request_route", None), key)
         if wait := (getattr(original_exception, "headers", None) or {}).get("retry-after"):
             add_header("retry-after", wait)
 
 
-def _extend(proxy: Any, settings: Settings, listeners: Listeners) -> None:
+def _extend(proxy: Any, settings: Settings, listeners: Listeners, calls: Calls) -> None:
     app: FastAPI = proxy.app
-    for middleware in (ErrorBodies, BodyLimit, ResponseHeaders):  # the last is the outermost
+    for middleware in (StatusPage, ErrorBodies, BodyLimit, ResponseHeaders):  # the last is the outermost
         wrap(app, middleware)
     if "prometheus" in callbacks(proxy.proxy_config.get_config_state()):
         from .metrics import HttpMetrics, ProviderMetrics  # noqa: PLC0415  it registers what it counts
 
         listeners.add(ProviderMetrics())
         wrap(app, HttpMetrics().around)
+    listeners.add(calls)
+    wrap(app, calls.around)
     wrap(app, RequestId)
     if settings.services:
         from .routes import install  # noqa: PLC0415  what it imports is there in a proxy only
@@ -141,16 +148,3 @@ def _require_models(models: Iterable[Deployment]) -> None:
                 "LiteLLM itself reads .env only in a folder above its virtual environment; elsewhere, export it before: "
                 "set -a; . ./.env"
             )
-
-
-def _show_log(level: str) -> None:
-    """Write the package's log to stderr, unless the operator has set up a handler for it."""
-    package = logging.getLogger("custom_handler")
-    if package.level == logging.NOTSET:
-        package.setLevel(level.upper())
-    if not package.handlers:
-        handler = logging.StreamHandler()
-        handler.addFilter(RequestIdFilter())
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s [%(request_id)s] %(name)s: %(message)s"))
-        package.addHandler(handler)
-        package.propagate = False

@@ -109,8 +109,11 @@ class _Cleaning:
     async def _finish(self, start: Message) -> None:
         headers = MutableHeaders(scope=start)
         plain = gzip.decompress(self._body) if headers.get("content-encoding") == "gzip" else self._body
-        shown = cleaned(shaped(plain) if start["status"] == 401 else plain)
-        if (shown := reported(shown) if self._health else shown) != plain:
+        if self._health and start["status"] < 400:
+            shown = reported(plain)
+        else:
+            shown = cleaned(shaped(plain) if start["status"] == 401 else plain)
+        if shown != plain:
             self._body = shown
             del headers["content-encoding"]
             headers["content-length"] = str(len(shown))

@@ -109,13 +109,14 @@ class _Cleaning:
     async def _finish(self, start: Message) -> None:
         headers = MutableHeaders(scope=start)
         plain = gzip.decompress(self._body) if headers.get("content-encoding") == "gzip" else self._body
-        if self._health and start["status"] < 400:
-            shown = reported(plain)
-        else:
-            shown = cleaned(shaped(plain) if start["status"] == 401 else plain)
-        if shown != plain:
+        if (shown := self._cleaned(start["status"], plain)) != plain:
             self._body = shown
             del headers["content-encoding"]
             headers["content-length"] = str(len(shown))
         await self._send(start)
         await self._send({"type": "http.response.body", "body": self._body})
+
+    def _cleaned(self, status: int, body: bytes) -> bytes:
+        if status < 400:
+            return reported(body)
+        return cleaned(shaped(body) if status == 401 else body)

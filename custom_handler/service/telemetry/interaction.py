@@ -67,7 +67,7 @@ class Interactions:
         """Write down a call that ended, by the arguments of LiteLLM's success and failure events."""
         payload = kwargs.get("standard_logging_object")
         if payload and not _is_health_check(kwargs, payload) and self._is_new(payload):
-            self._tell(_line(payload, kwargs, content=self._content), payload)
+            self._tell(_line(payload, kwargs, content=self._content), payload, kwargs)
 
     def ended_blocking(self, kwargs: Mapping[str, Any]) -> None:
         """The same for events told in a thread, which come twice for a call that somebody awaits."""
@@ -83,12 +83,13 @@ class Interactions:
             status = getattr(error, "status_code", None) or getattr(error, "code", None)
             payload = _refusal(request, type(error).__name__, status, route)
             payload["metadata"]["user_api_key_alias"] = key
-            self._tell(_line(payload, {"litellm_params": request}, content=False), payload)
+            kwargs = {"litellm_params": request}
+            self._tell(_line(payload, kwargs, content=False), payload, kwargs)
 
-    def _tell(self, line: Line, payload: Mapping[str, Any]) -> None:
+    def _tell(self, line: Line, payload: Mapping[str, Any], kwargs: Mapping[str, Any]) -> None:
         self._write(line)
         if self._note is not None:
-            self._note(line, _details(payload, line))
+            self._note(line, _details(payload, line, unauthenticated=_is_unauthenticated(payload, kwargs)))
 
     def _is_new(self, payload: Mapping[str, Any]) -> bool:
         key = payload.get("litellm_call_id"), payload.get("endTime")
@@ -119,7 +120,7 @@ def _line(payload: Mapping[str, Any], kwargs: Mapping[str, Any], *, content: boo
         "latency_ms": _milliseconds(started, ended),
         "time_to_first_token_ms": _milliseconds(started, float(first)) if first else None,
         "usage": {name: int(payload.get(name) or 0) for name in ("prompt_tokens", "completion_tokens", "total_tokens")},
-        "status": _status(error.get("error_code"), unauthenticated=bool(route) and not _request(kwargs))
+        "status": _status(error.get("error_code"), unauthenticated=_is_unauthenticated(payload, kwargs))
         if failed
         else 200,
         "error_class": (error.get("error_class") or "Exception") if failed else None,
@@ -160,11 +161,11 @@ def _refusal(request: Mapping[str, Any], error_class: str, status: object, route
     }
 
 
-def _details(payload: Mapping[str, Any], line: Line) -> Details:
+def _details(payload: Mapping[str, Any], line: Line, *, unauthenticated: bool) -> Details:
     metadata = payload.get("metadata") or {}
     master = metadata.get("user_api_key_hash") == MASTER
     provider, model = line["provider"], line["provider_model"]
-    called = provider and (payload.get("model_id") or line["status"] < 400)  # a deployment was chosen
+    called = provider and not unauthenticated and (payload.get("model_id") or line["status"] < 400)
     return Details(
         key=_name(metadata.get("user_api_key_alias")) or ("master" if master else None),
         tool_calls=_tool_calls(payload.get("response")),
@@ -208,6 +209,11 @@ def _body(kwargs: Mapping[str, Any]) -> Mapping[str, Any]:
 def _request(kwargs: Mapping[str, Any]) -> Mapping[str, Any]:
     """Find the caller's request, which the proxy keeps as soon as it has let the caller in."""
     return (kwargs.get("litellm_params") or {}).get("proxy_server_request") or {}
+
+
+def _is_unauthenticated(payload: Mapping[str, Any], kwargs: Mapping[str, Any]) -> bool:
+    """Tell a request that the proxy did not let in: it has a route, and the proxy has not kept it."""
+    return bool((payload.get("metadata") or {}).get("user_api_key_request_route")) and not _request(kwargs)
 
 
 def _is_health_check(kwargs: Mapping[str, Any], payload: Mapping[str, Any]) -> bool:

@@ -13,6 +13,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 MESSAGE = "The gateway failed in a way it should not: its log has the details."
 
 _TRACEBACK = re.compile(r"\s*Traceback \(most recent call last\).*", re.DOTALL)
+_PLACES = {"api_base", "raw_request_typed_dict"}
+_ADDRESS = re.compile(
+    r"\b[a-z][a-z0-9+.-]*://[^\s'\"<>)\]]+|\b\d{1,3}(?:\.\d{1,3}){3}(?::\d+)?\b|\b[\w-]+(?:\.[\w-]+)*:\d{2,5}\b"
+)
+_PATH = re.compile(r"(?<![\w/])/(?:[\w.@-]+/)+[\w.@-]+")
+_LONGEST_REPORT = 500
+_HEALTH = ("/health/", "/health")
 _INTERNAL = re.compile(r"File \\?\"|site-packages|/[\w.-]+\.py\b|validation errors? for \w+|input_value=")
 
 
@@ -56,6 +63,25 @@ def _without_internals(value: Any) -> Any:
     return MESSAGE if _INTERNAL.search(shown) else shown
 
 
+def reported(body: bytes) -> bytes:
+    """Return a report of `/health` with the class and the message of each error, without tracebacks, paths and addresses."""
+    try:
+        return json.dumps(_without_places(json.loads(body)), ensure_ascii=False).encode()
+    except ValueError:
+        return body
+
+
+def _without_places(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _without_places(item) for name, item in value.items() if name not in _PLACES}
+    if isinstance(value, list):
+        return [_without_places(item) for item in value]
+    if not isinstance(value, str):
+        return value
+    shown = _ADDRESS.sub("(address left out)", _TRACEBACK.sub("", value.split("\nstack trace:")[0]))
+    return _PATH.sub("(path left out)", shown).strip()[:_LONGEST_REPORT]
+
+
 class ErrorBodies:
     """ASGI middleware that sends an error's body (status 400 and above) only when it is whole and clean."""
 
@@ -65,20 +91,21 @@ class ErrorBodies:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         if scope["type"] == "http":
-            send = _Cleaning(send)
+            send = _Cleaning(send, health=scope["path"] in _HEALTH)
         await self._app(scope, receive, send)
 
 
 class _Cleaning:
     """Passes messages on; those of an error's body are held until the last one."""
 
-    def __init__(self, send: Send) -> None:
+    def __init__(self, send: Send, *, health: bool = False) -> None:
         self._send = send
+        self._health = health
         self._start: Message | None = None
         self._body = b""
 
     async def __call__(self, message: Message) -> None:
-        if message["type"] == "http.response.start" and message["status"] >= 400:
+        if message["type"] == "http.response.start" and (message["status"] >= 400 or self._health):
             self._start = message
         elif self._start is None or message["type"] != "http.response.body":
             await self._send(message)
@@ -90,9 +117,14 @@ class _Cleaning:
     async def _finish(self, start: Message) -> None:
         headers = MutableHeaders(scope=start)
         plain = gzip.decompress(self._body) if headers.get("content-encoding") == "gzip" else self._body
-        if (shown := cleaned(shaped(start["status"], plain))) != plain:
+        if (shown := self._cleaned(start["status"], plain)) != plain:
             self._body = shown
             del headers["content-encoding"]
             headers["content-length"] = str(len(shown))
         await self._send(start)
         await self._send({"type": "http.response.body", "body": self._body})
+
+    def _cleaned(self, status: int, body: bytes) -> bytes:
+        if status < 400:
+            return reported(body)
+        return cleaned(shaped(status, body))

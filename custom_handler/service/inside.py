@@ -20,6 +20,9 @@ logger = logging.getLogger(__name__)
 MARK = "stackspot.inside"
 """The key of an ASGI scope that marks a service's own call, which a count of clients' requests leaves out."""
 
+ASKED = "stackspot.asked"
+"""The key of the scope of a service's request that made a call inside the proxy."""
+
 service_route: ContextVar[str | None] = ContextVar("stackspot_service_route", default=None)
 """The route of ours for which the proxy is asked, as a template; None where a client asks it itself."""
 
@@ -112,6 +115,7 @@ class _Call(httpx.AsyncByteStream):
 def _scope(request: httpx.Request) -> Scope:
     """Describe the request as coming from the client of the one that is being served."""
     outer = served() or {}
+    outer[ASKED] = True
     return {
         "type": "http",
         "asgi": {"version": "3.0", "spec_version": "2.3"},

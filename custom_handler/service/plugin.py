@@ -21,6 +21,7 @@ from .checks import check_at_start
 from .collector import spare_the_collector, take_finalizers
 from .config import callbacks, deployments
 from .error_bodies import ErrorBodies
+from .logs import show_log
 from .master_key import ensure_master_key
 from .middleware import wrap
 from .model_list import ModelList, written_config
@@ -31,7 +32,10 @@ from .reserved_fields import refuse_reserved
 from .response_headers import ResponseHeaders, add_header
 from .shutdown import at_shutdown
 from .startup import at_startup, before_master_key, before_router
+from .status_page import ProgramRoot
 from .telemetry import Observer
+from .telemetry.calls import Calls
+from .telemetry.interaction import MASTER
 
 _CHATS = frozenset({"acompletion", "anthropic_messages", "aresponses"})
 _GEMINI = frozenset({CallTypes.agenerate_content, CallTypes.agenerate_content_stream})
@@ -58,7 +62,7 @@ class Plugin(Observer):
         self._models = ModelList(config.get("model_list") or ())
         before_master_key(proxy, lambda general_settings: ensure_master_key(general_settings, folder))
         before_router(proxy, self._models.prepare)
-        _extend(proxy, settings, provider.listeners)  # the metrics listen from the first token on
+        _extend(proxy, settings, provider.listeners, self.calls)  # the metrics listen from the first token on
         check_at_start(settings.startup_check, config, settings, provider.authenticate)
         take_finalizers()
         at_startup(proxy, spare_the_collector)
@@ -119,12 +123,14 @@ class Plugin(Observer):
 
         What failed before it became a call is written down here.
         """
-        self.refused(request_data, original_exception, getattr(user_api_key_dict, "request_route", None))
+        caller = user_api_key_dict
+        key = getattr(caller, "key_alias", None) or ("master" if getattr(caller, "api_key", None) == MASTER else None)
+        self.refused(request_data, original_exception, getattr(caller, "request_route", None), key)
         if wait := (getattr(original_exception, "headers", None) or {}).get("retry-after"):
             add_header("retry-after", wait)
 
 
-def _extend(proxy: Any, settings: Settings, listeners: Listeners) -> None:
+def _extend(proxy: Any, settings: Settings, listeners: Listeners, calls: Calls) -> None:
     app: FastAPI = proxy.app
     for middleware in (ErrorBodies, BodyLimit, ResponseHeaders):  # the last is the outermost
         wrap(app, middleware)
@@ -134,6 +140,9 @@ def _extend(proxy: Any, settings: Settings, listeners: Listeners) -> None:
         listeners.add(ProviderMetrics())
         wrap(app, HttpMetrics().around)
     app.include_router(models.routes(proxy))
+    app.router.routes.insert(0, ProgramRoot())  # before LiteLLM's own page
+    listeners.add(calls)
+    wrap(app, calls.around)
     wrap(app, RequestId)
     if settings.services:
         from .routes import install  # noqa: PLC0415  what it imports is there in a proxy only

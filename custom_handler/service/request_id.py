@@ -64,7 +64,8 @@ class RequestIdFilter(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Let every record through."""
-        record.request_id = request_id() or "-"
+        if not hasattr(record, "request_id"):  # a call's line names its own
+            record.request_id = request_id() or "-"
         return True
 
 

@@ -255,3 +255,73 @@ def test_credentials_that_are_refused_only_warn_at_the_start(simulator: Simulato
         )
     assert re.search(r"WARNING .*Start-up check: stackspot-chat: StackSpot refuses", printed)
     assert CANARY not in printed
+
+
+def calls_of(proxy: Proxy, request: str) -> list[dict[str, str]]:
+    """The lines of a call on the logger `custom_handler.calls`."""
+    told = proxy.log.read_text(encoding="utf-8", errors="replace")
+    found = re.findall(rf"(INFO|WARNING) \[[^\]]*\] custom_handler\.calls: call (request_id={request} .*)", told)
+    return [{"level": level, **dict(word.split("=") for word in words.split())} for level, words in found]
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+@pytest.mark.parametrize("path", [CHAT, "/v1/messages", "/v1/responses", "/chat"])
+def test_the_log_has_one_line_for_each_call(proxy: Proxy, simulator: Simulator, path: str, stream: bool) -> None:
+    """Each case is a call of its own; what would be logged twice is there once the next call is logged."""
+    block = 'FUNCTION_CALL_START\nget_weather\narguments: {"city": "Recife"}\nFUNCTION_CALL_END'
+    extra: dict[str, Any] = {"/v1/messages": {"max_tokens": 50}, "/v1/responses": {"input": CANARY}}.get(path, {})
+    asked = {"params": {"stream": stream}} if path == "/chat" else {"stream": stream, **extra}
+    tools: dict[str, Any] = {}
+    if path == CHAT:
+        tools = {"tools": [{"type": "function", "function": {"name": "get_weather", "parameters": {"type": "object"}}}]}
+    name = f"log-{path.strip('/').replace('/', '-')}-{stream}"
+    expected = {"good": 200, "refused": 403, "wrong-key": 401, "no-model": 400}
+    for case, status in expected.items():
+        simulator.reset()
+        simulator.script({"status": 403} if case == "refused" else {"text": block if tools else "Oi"})
+        changes: dict[str, Any] = {"wrong-key": {"key": "sk-wrong"}, "no-model": {"model": "no-such"}}.get(case, {})
+        assert ask(proxy, f"{name}-{case}", path, **(asked | tools | changes)).status_code == status
+    for case, status in expected.items():
+        (line,) = eventually(lambda: calls_of(proxy, f"{name}-{case}"))  # noqa: B023  called at once
+        assert (line["status"], line["correlation_id"]) == (str(status), f"c-{name}-{case}")
+        assert line["level"] == ("INFO" if status == 200 else "WARNING")
+        assert line["key"] == ("-" if status == 401 else "master")
+        assert line["upstream"] == ("stackspot/stackspot-chat" if case in {"good", "refused"} else "-")
+        assert line["tool_calls"] == ("1" if tools and status == 200 else "0")
+    told = proxy.log.read_text(encoding="utf-8", errors="replace")
+    assert f"content={CANARY}" not in told
+    assert not [line for line in told.splitlines() if "custom_handler.calls" in line and CANARY in line]
+
+
+def test_the_log_shows_no_traceback_of_a_refusal(proxy: Proxy, simulator: Simulator) -> None:
+    before = proxy.log.read_text(encoding="utf-8", errors="replace").count("Traceback (most recent call last)")
+    for number, status in enumerate((400, 403, 429)):
+        simulator.reset()
+        simulator.script({"status": status, "times": 3})
+        ask(proxy, f"quiet-{number}")
+        assert eventually(lambda: calls_of(proxy, f"quiet-{number}"))  # noqa: B023  called at once
+    httpx.post(f"{proxy.url}{CHAT}", json={"model": "stackspot-chat", "messages": []}, trust_env=False)
+    after = proxy.log.read_text(encoding="utf-8", errors="replace").count("Traceback (most recent call last)")
+    assert after == before
+
+
+def test_a_client_that_leaves_is_logged_as_499(proxy: Proxy, simulator: Simulator) -> None:
+    simulator.configure(first_token_delay=0, cadence=0.05)
+    simulator.script({"text": "palavra " * 400})
+    told = {"model": "stackspot-chat", "stream": True, "messages": [{"role": "user", "content": "Oi"}]}
+    headers = proxy.headers | {"x-request-id": "left-1"}
+    with httpx.stream("POST", f"{proxy.url}{CHAT}", json=told, headers=headers, timeout=60, trust_env=False) as answer:
+        next(answer.iter_raw())
+    (line,) = eventually(lambda: calls_of(proxy, "left-1"))
+    assert (line["status"], line["level"]) == ("499", "WARNING")
+
+
+def test_health_and_the_root_tell_programs_what_they_need(proxy: Proxy) -> None:
+    told = httpx.get(f"{proxy.url}/health", headers=proxy.headers, timeout=120, trust_env=False)
+    for hidden in ("Traceback", "site-packages", "api_base", "127.0.0.1", "://"):
+        assert hidden not in told.text
+    assert all("Error" in endpoint["error"] for endpoint in told.json()["unhealthy_endpoints"])
+    status = httpx.get(f"{proxy.url}/", headers={"accept": "application/json"}, trust_env=False)
+    assert (status.status_code, status.json()["status"]) == (200, "ok")
+    page = httpx.get(f"{proxy.url}/", headers={"accept": "text/html,*/*;q=0.8"}, trust_env=False)
+    assert page.headers["content-type"].startswith("text/html")

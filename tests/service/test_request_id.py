@@ -60,6 +60,7 @@ async def test_the_name_is_in_the_log_while_its_request_is_served():
     assert request_id() == ""
     assert RequestIdFilter().filter(record)
     assert record.request_id == "-"
+    record = logging.makeLogRecord({})
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         RequestIdFilter().filter(record)

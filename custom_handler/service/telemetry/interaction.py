@@ -11,6 +11,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
 
@@ -26,6 +27,20 @@ Line = dict[str, Any]
 HEALTH_CHECK = "litellm-internal-health-check"
 REMEMBERED = 10_000
 LONGEST_NAME = 200
+MASTER = "litellm_proxy_master_key"
+"""What LiteLLM has in place of the master key's hash."""
+
+
+_CALLS = {"function_call", "custom_tool_call", "tool_use"}
+
+
+@dataclass(frozen=True, slots=True)
+class Details:
+    """What the log says about a call beside its line: the name of its key, never the key or its hash."""
+
+    key: str | None = None
+    tool_calls: int = 0
+    upstream: str | None = None
 
 
 class Interactions:
@@ -35,8 +50,15 @@ class Interactions:
     answered. All three carry the same payload, which is known by the call's id and the time of its end.
     """
 
-    def __init__(self, write: Callable[[Line], None], *, content: bool = False) -> None:
+    def __init__(
+        self,
+        write: Callable[[Line], None],
+        *,
+        content: bool = False,
+        note: Callable[[Line, Details], None] | None = None,
+    ) -> None:
         self._write = write
+        self._note = note
         self._content = content
         self._lock = threading.Lock()
         self._seen: OrderedDict[tuple[object, object], None] = OrderedDict()
@@ -45,7 +67,7 @@ class Interactions:
         """Write down a call that ended, by the arguments of LiteLLM's success and failure events."""
         payload = kwargs.get("standard_logging_object")
         if payload and not _is_health_check(kwargs, payload) and self._is_new(payload):
-            self._write(_line(payload, kwargs, content=self._content))
+            self._tell(_line(payload, kwargs, content=self._content), payload, kwargs)
 
     def ended_blocking(self, kwargs: Mapping[str, Any]) -> None:
         """The same for events told in a thread, which come twice for a call that somebody awaits."""
@@ -53,13 +75,21 @@ class Interactions:
         if call_type and not call_type.startswith("a"):
             self.ended(kwargs)
 
-    def refused(self, request: Mapping[str, Any], error: Exception, route: str | None) -> None:
+    def refused(self, request: Mapping[str, Any], error: Exception, route: str | None, key: str | None = None) -> None:
         """Write down a request that failed in the proxy, unless it was told as a failed call already."""
         if request.get("standard_logging_object"):
             self.ended({"standard_logging_object": request["standard_logging_object"], "litellm_params": request})
         elif "model" in request:
             status = getattr(error, "status_code", None) or getattr(error, "code", None)
-            self._write(_refusal(request, type(error).__name__, status, route))
+            payload = _refusal(request, type(error).__name__, status, route)
+            payload["metadata"]["user_api_key_alias"] = key
+            kwargs = {"litellm_params": request}
+            self._tell(_line(payload, kwargs, content=False), payload, kwargs)
+
+    def _tell(self, line: Line, payload: Mapping[str, Any], kwargs: Mapping[str, Any]) -> None:
+        self._write(line)
+        if self._note is not None:
+            self._note(line, _details(payload, line, unauthenticated=_is_unauthenticated(payload, kwargs)))
 
     def _is_new(self, payload: Mapping[str, Any]) -> bool:
         key = payload.get("litellm_call_id"), payload.get("endTime")
@@ -90,7 +120,7 @@ def _line(payload: Mapping[str, Any], kwargs: Mapping[str, Any], *, content: boo
         "latency_ms": _milliseconds(started, ended),
         "time_to_first_token_ms": _milliseconds(started, float(first)) if first else None,
         "usage": {name: int(payload.get(name) or 0) for name in ("prompt_tokens", "completion_tokens", "total_tokens")},
-        "status": _status(error.get("error_code"), unauthenticated=bool(route) and not _request(kwargs))
+        "status": _status(error.get("error_code"), unauthenticated=_is_unauthenticated(payload, kwargs))
         if failed
         else 200,
         "error_class": (error.get("error_class") or "Exception") if failed else None,
@@ -116,10 +146,10 @@ def _size(item: Any) -> Any:
     return f"[{len(item)} characters left out]"
 
 
-def _refusal(request: Mapping[str, Any], error_class: str, status: object, route: str | None) -> Line:
-    """The line of a request that never became a call, with the same fields."""
+def _refusal(request: Mapping[str, Any], error_class: str, status: object, route: str | None) -> dict[str, Any]:
+    """Describe a request that never became a call, as LiteLLM describes calls."""
     now = datetime.now(timezone.utc).timestamp()
-    payload = {
+    return {
         "litellm_call_id": request.get("litellm_call_id"),
         "metadata": {"user_api_key_request_route": route},
         "model": request.get("model"),
@@ -129,7 +159,28 @@ def _refusal(request: Mapping[str, Any], error_class: str, status: object, route
         "status": "failure",
         "error_information": {"error_class": error_class, "error_code": status},
     }
-    return _line(payload, {"litellm_params": request}, content=False)
+
+
+def _details(payload: Mapping[str, Any], line: Line, *, unauthenticated: bool) -> Details:
+    metadata = payload.get("metadata") or {}
+    master = metadata.get("user_api_key_hash") == MASTER
+    provider, model = line["provider"], line["provider_model"]
+    called = provider and not unauthenticated and (payload.get("model_id") or line["status"] < 400)
+    return Details(
+        key=_name(metadata.get("user_api_key_alias")) or ("master" if master else None),
+        tool_calls=_tool_calls(payload.get("response")),
+        upstream=f"{provider}/{str(model or '').removeprefix(f'{provider}/')}" if called else None,
+    )
+
+
+def _tool_calls(response: object) -> int:
+    """Count the calls of the client's tools in an answer of any of the protocols."""
+    if not isinstance(response, Mapping):
+        return 0
+    messages = [choice.get("message") or {} for choice in response.get("choices") or ()]
+    counted = sum(len(message.get("tool_calls") or ()) or bool(message.get("function_call")) for message in messages)
+    items = [*(response.get("output") or ()), *(response.get("content") or ())]
+    return counted + sum(isinstance(item, Mapping) and item.get("type") in _CALLS for item in items)
 
 
 def _ids(headers: Mapping[str, str], call_id: object) -> Line:
@@ -158,6 +209,11 @@ def _body(kwargs: Mapping[str, Any]) -> Mapping[str, Any]:
 def _request(kwargs: Mapping[str, Any]) -> Mapping[str, Any]:
     """Find the caller's request, which the proxy keeps as soon as it has let the caller in."""
     return (kwargs.get("litellm_params") or {}).get("proxy_server_request") or {}
+
+
+def _is_unauthenticated(payload: Mapping[str, Any], kwargs: Mapping[str, Any]) -> bool:
+    """Tell a request that the proxy did not let in: it has a route, and the proxy has not kept it."""
+    return bool((payload.get("metadata") or {}).get("user_api_key_request_route")) and not _request(kwargs)
 
 
 def _is_health_check(kwargs: Mapping[str, Any], payload: Mapping[str, Any]) -> bool:

@@ -13,6 +13,7 @@ from litellm.integrations.custom_logger import CustomLogger
 from ...settings import Settings
 from ..config import Deployment
 from ..shutdown import callbacks_told
+from .calls import Calls
 from .interaction import Interactions
 from .journal import Journal
 from .run import Run
@@ -24,9 +25,10 @@ class Observer(CustomLogger):  # type: ignore[misc]
     def __init__(self, settings: Settings) -> None:
         super().__init__()
         self._telemetry = settings.telemetry
+        self.calls = Calls()
         self._run = Run(Path(settings.runs_dir))
         self._journal = Journal(self._run.interactions)
-        self._interactions = Interactions(self._write, content=settings.log_messages)
+        self._interactions = Interactions(self._write, content=settings.log_messages, note=self.calls.note)
         atexit.register(self._journal.flush)
 
     def begin(self, models: Iterable[Deployment]) -> None:
@@ -38,11 +40,12 @@ class Observer(CustomLogger):  # type: ignore[misc]
     async def aclose(self) -> None:
         """Write down what LiteLLM has yet to tell, and what is not on the disk yet."""
         await callbacks_told()
+        self.calls.flush()
         await asyncio.to_thread(self._journal.flush)
 
-    def refused(self, request: Mapping[str, Any], error: Exception, route: str | None) -> None:
+    def refused(self, request: Mapping[str, Any], error: Exception, route: str | None, key: str | None) -> None:
         """Write down a request that failed in the proxy, before it became a call."""
-        self._interactions.refused(request, error, route)
+        self._interactions.refused(request, error, route, key)
 
     async def async_log_success_event(self, kwargs: dict[str, Any], *_: Any, **__: Any) -> None:
         """Write down a call that somebody awaited."""

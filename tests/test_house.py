@@ -90,7 +90,7 @@ def test_the_network_is_known_to_the_transport_and_the_simulators_server_only(mo
         "service/jobs/redis_store.py",
         "service/jobs/queue.py",
         "simulator/server.py",
-        "launcher.py",
+        "launcher/process.py",
         "preflight.py",
         "cli/ask.py",
         "service/settings_checks.py",

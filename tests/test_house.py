@@ -92,7 +92,6 @@ def test_the_network_is_known_to_the_transport_and_the_simulators_server_only(mo
         "simulator/server.py",
         "launcher/process.py",
         "preflight.py",
-        "cli/ask.py",
         "service/settings_checks.py",
         "service/pings.py",
         "service/remote.py",

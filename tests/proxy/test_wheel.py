@@ -57,7 +57,7 @@ def bin_of(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def folder(bin_of: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     empty = tmp_path_factory.mktemp("empty")
-    assert ran(bin_of / "stackspot-litellm", "init", cwd=empty).startswith("Wrote config.yaml.\nWrote .env.\n")
+    assert ran(bin_of / "stackspot-litellm", "init", cwd=empty).startswith("Wrote config.yaml\nWrote .env\n")
     return empty
 
 

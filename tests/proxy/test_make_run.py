@@ -99,7 +99,7 @@ def test_a_command_without_credentials_asks_the_proxy_of_this_machine_else_a_sim
     assert told.returncode == 0, told.stderr
     assert "stackspot" in told.stdout
     assert (
-        f"The proxy on http://127.0.0.1:{port} answers." in told.stderr
+        f"asking the proxy on http://127.0.0.1:{port}." in told.stderr
         if there
         else "a simulator answers" in told.stderr
     )

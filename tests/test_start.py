@@ -210,6 +210,7 @@ print('INFO:     127.0.0.1:1 - "POST /chat HTTP/1.1" 200 OK')
 """
 DYING = """
 print("Thank you for using LiteLLM!")
+print("ERROR:    Traceback (most recent call last):\\n  File of uvicorn's log", file=sys.stderr)
 def fail():
     try:
         raise ValueError("inner")

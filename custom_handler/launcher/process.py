@@ -29,6 +29,7 @@ _UVICORN = re.compile(
     r"(Started server process|Waiting for application startup|Application startup complete|Uvicorn running on)"
 )
 _BANNER = re.compile(r"[█╗╝║]|^\S*#[ '\-#]|Thank you for using LiteLLM|Give Feedback|^\s*$")
+_TRACEBACK = "Traceback (most recent call last)"  # uvicorn logs one as an error of several lines
 _CHAINED = ("During handling of the above", "The above exception was the direct cause")
 
 
@@ -121,7 +122,7 @@ class Child:
     def _is_shown(self, line: str) -> bool:
         if self._open:
             return not _UVICORN.search(line)
-        return bool(_OURS.search(line) or _ERROR.search(line))
+        return _TRACEBACK not in line and bool(_OURS.search(line) or _ERROR.search(line))
 
     def _finish(self) -> None:
         """Wait until all that the proxy printed is read."""
@@ -132,7 +133,7 @@ class Child:
 def _without_noise(lines: Iterable[str]) -> Iterator[str]:
     inside = False  # of a traceback
     for line in lines:
-        if line.startswith("Traceback (most recent call last)"):
+        if _TRACEBACK in line:
             inside = True
         elif not (inside and line[0].isspace()) and not line.startswith(_CHAINED) and not _BANNER.search(line):
             inside = False

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import BIN, ROOT, WEB, Simulator, free_port, process, wait_for
+from .conftest import BIN, ROOT, START_SECONDS, WEB, Simulator, free_port, process, wait_for
 
 
 @pytest.fixture(scope="module")
@@ -172,3 +172,35 @@ def run_example(started: tuple[Path, int, str], program: str, example: str, **ow
     ran = subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True, check=False, timeout=60)
     assert ran.returncode == 0, ran.stderr
     assert re.search(EXAMPLES[example], ran.stdout)
+
+
+@pytest.mark.parametrize("everyone", [True, False], ids=["a terminal's Ctrl-C", "a signal to the command alone"])
+def test_ctrl_c_while_litellm_is_loaded_leaves_no_traceback_and_no_process(tmp_path: Path, everyone: bool) -> None:
+    shutil.copy(ROOT / "config.yaml", tmp_path)
+    log = tmp_path / "log"
+    command = [str(BIN / "python"), "-m", "custom_handler", "run", "--port", str(free_port())]
+    with process(command, log, cwd=tmp_path, PYTHONPATH=str(ROOT)) as running:
+        wait_for(log, "Starting LiteLLM", running)
+        children = Path(f"/proc/{running.pid}/task/{running.pid}/children")
+        eventually(lambda: bool(children.read_text()))
+        [child] = children.read_text().split()
+        eventually(lambda: "litellm" in Path(f"/proc/{child}/maps").read_text() or not Path(f"/proc/{child}").exists())
+        (os.killpg if everyone else os.kill)(running.pid, signal.SIGINT)
+        assert running.wait(30) == 130
+        assert not Path(f"/proc/{child}").exists()
+    assert "Traceback" not in log.read_text()
+    assert "Ready" not in log.read_text()
+
+
+def test_a_proxy_that_does_not_start_says_why_without_a_traceback(tmp_path: Path) -> None:
+    text = (ROOT / "config.yaml").read_text().replace("model: stackspot-chat\n", "model: no-such-provider/a\n")
+    (tmp_path / "config.yaml").write_text(text.replace("      custom_llm_provider: stackspot\n", ""))
+    log = tmp_path / "log"
+    command = [str(BIN / "python"), "-m", "custom_handler", "run", "--port", str(free_port())]
+    with process(command, log, cwd=tmp_path, PYTHONPATH=str(ROOT), STARTUP_CHECK="strict") as running:
+        assert running.wait(START_SECONDS) not in {0, 130}
+    told = log.read_text()
+    assert "The proxy ended before it was ready." in told
+    assert "no-such-provider" in told
+    assert "Traceback" not in told
+    assert "simulator on" not in told

@@ -14,15 +14,19 @@ endef
 LOCK = .venv/bin/uv pip compile --quiet --universal --generate-hashes --no-annotate --no-emit-index-url \
   --python-version 3.10 --custom-compile-command 'make lock'
 
-.PHONY: run test test-clients check audit soak bench bench-quick format docs dist lock clean
+.PHONY: help run test test-clients check audit soak bench bench-quick format docs dist lock clean
+.DEFAULT_GOAL := run
 
-run: .venv/.run
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+run: .venv/.run ## the proxy, for this machine only (HOST=0.0.0.0 PORT=4000); a simulator where credentials are missing
 	@.venv/bin/python -m custom_handler run --host $(HOST) --port $(PORT)
 
 # The files of the tests are shared out among two processes: each starts a proxy of its own, of a third of a gigabyte.
 IN_TWO = --numprocesses 2 --dist loadfile
 
-test: .venv/.test .venv-clients/.test
+test: .venv/.test .venv-clients/.test ## every test but those of the next target
 	.venv/bin/python -m pytest $(IN_TWO) --cov --cov-report term:skip-covered --cov-fail-under 90 tests --ignore=tests/proxy --ignore=tests/clients
 	.venv-clients/bin/python -m pytest $(IN_TWO) tests/proxy
 
@@ -30,52 +34,52 @@ test: .venv/.test .venv-clients/.test
 # because they are more than two gigabytes, from two registries.
 CLIENTS = $(patsubst examples/%/,.clients/%/.installed,$(dir $(wildcard examples/*/requirements.txt examples/*/package.json)))
 
-test-clients: .venv/.test .venv-clients/.test $(CLIENTS)
+test-clients: .venv/.test .venv-clients/.test $(CLIENTS) ## coding agents and more clients, installed on demand (npm)
 	.venv-clients/bin/python -m pytest tests/clients
 
-check: .venv/.test
+check: .venv/.test ## format, lint and types
 	.venv/bin/ruff format --check .
 	.venv/bin/ruff check .
 	.venv/bin/mypy
 
 # Not part of `check`: the advisories come over the network.
-audit: .venv/.test
+audit: .venv/.test ## known vulnerabilities, .pth files and licences of the pinned packages
 	.venv/bin/python .ci/audit.py
 	.venv/bin/pip-licenses --from=mixed --order=license --format=csv
 	.venv/bin/pip-audit --strict --require-hashes --disable-pip -r requirements.lock
 
-soak: .venv/.test
+soak: .venv/.test ## 200 concurrent calls with 5 % faults, for SOAK_MINUTES
 	.venv/bin/python -m benchmarks.soak
 
-format: .venv/.test
+format: .venv/.test ## format the code
 	.venv/bin/ruff format .
 	.venv/bin/ruff check --fix .
 
 # What is written from the code: docs/configuration.md.
-docs: .venv/.run
+docs: .venv/.run ## write docs/configuration.md
 	.venv/bin/python -m custom_handler settings > docs/configuration.md
 
 # What a release holds: the packages, and a bill of their materials.
-dist: .venv/.test
+dist: .venv/.test ## the packages of a release, and a bill of their materials
 	rm -rf dist build && mkdir build
 	.venv/bin/python -m build
 	.venv/bin/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible --output-file build/sbom.cdx.json requirements.lock
 
 # What this provider costs beside the proxy's own `openai` provider: docs/bench.md and docs/bench/.
-bench: .venv/.test
+bench: .venv/.test ## the whole benchmark, written to docs/bench.md
 	.venv/bin/python -m benchmarks --write
 
-bench-quick: .venv/.test
+bench-quick: .venv/.test ## the benchmark as a smoke test
 	.venv/bin/python -m benchmarks --quick
 
 # Pins the whole tree with hashes, in one file for all supported versions of Python.
-lock: .venv/.run
+lock: .venv/.run ## pin the whole tree of packages again
 	.venv/bin/python -m pip install --quiet 'uv>=0.9,<1'
 	$(LOCK) requirements.txt -o requirements.lock
 	$(LOCK) requirements.txt requirements-test.txt -o requirements-test.lock
 	$(LOCK) requirements-clients.txt -o requirements-clients.lock
 
-clean:
+clean: ## remove the environments and caches
 	rm -rf .venv .venv-clients .clients .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage
 
 .venv/bin/python:

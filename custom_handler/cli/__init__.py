@@ -4,28 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import importlib.metadata
 import os
 from pathlib import Path
 
 import click
 
+from ..errors import ConfigurationError
 from .ask import chat, models
 from .check import check
 from .report import report
 
-
-def _version() -> str:
-    """Return the version of the installed package, or of the checkout that is run."""
-    try:
-        return importlib.metadata.version("stackspot-litellm")
-    except importlib.metadata.PackageNotFoundError:
-        project = (Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8")
-        return next(line.split('"')[1] for line in project.splitlines() if line.startswith("version = "))
+VERSION = "0.1.0"  # as in pyproject.toml, which an image of the package does not have
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
-@click.version_option(_version(), message="stackspot-litellm %(version)s")
+@click.version_option(VERSION, message="stackspot-litellm %(version)s")
 @click.pass_context
 def main(context: click.Context) -> None:
     """StackSpot AI agents as a model of the LiteLLM proxy."""
@@ -52,18 +45,18 @@ for _command in (chat, check, models, report):
 def run(host: str, port: int, config: Path) -> None:
     """Start the proxy; without StackSpot credentials, with a simulator in its place.
 
-    Writes a master key into .env where there is none. The exit code is 2 for a fault that prevents the start.
+    Writes a master key into .env where there is none. The exit code is 2 for a fault that prevents the start, and 130
+    for Ctrl-C before the proxy is ready.
     """
-    from ..errors import ConfigurationError  # noqa: PLC0415  each command loads what it needs
-    from ..launcher import run as launch  # noqa: PLC0415
-
     try:
+        from ..launcher import run as launch  # noqa: PLC0415  each command loads what it needs
+
         raise SystemExit(launch(host, port, config))
     except ConfigurationError as error:
         click.echo(f"Error: {error.message}", err=True)
         raise SystemExit(2) from None
     except KeyboardInterrupt:
-        raise SystemExit(0) from None
+        raise SystemExit(130) from None
 
 
 @main.command(short_help="Write config.yaml and .env into this folder.")

@@ -78,7 +78,9 @@ def _with_models(source: Source) -> Iterator[Source]:
         yield source
         return
     url = f"http://127.0.0.1:{os.environ.get('PORT') or 4000}"
-    if source.key and _is_running(url):
+    from ..service.remote import is_running  # noqa: PLC0415
+
+    if source.key and is_running(url):
         click.echo(f"No StackSpot credentials in .env: asking the proxy on {url}.", err=True)
         yield dataclasses.replace(source, url=url)
         return
@@ -96,14 +98,6 @@ def _lacks_credentials() -> bool:
 
     settings = Settings.load()
     return bool(settings.missing() or not settings.agent_id)
-
-
-def _is_running(url: str) -> bool:
-    import httpx  # noqa: PLC0415
-
-    with contextlib.suppress(httpx.HTTPError, httpx.InvalidURL):
-        return httpx.get(f"{url}/health/liveliness", timeout=2, trust_env=False).status_code == 200
-    return False
 
 
 def _address(_: click.Context, __: click.Parameter, url: str | None) -> str | None:

@@ -91,7 +91,7 @@ class ErrorBodies:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         if scope["type"] == "http":
-            send = _Cleaning(send, health=scope["path"] in _HEALTH)
+            send = _Cleaning(send, health=scope.get("path") in _HEALTH)
         await self._app(scope, receive, send)
 
 

@@ -40,7 +40,9 @@ def read_entries(path: Path) -> list[KeyEntry]:
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigurationError(f"KEYS_FILE {str(path)!r} cannot be read: {type(error).__name__}.") from None
+        raise ConfigurationError(
+            f"KEYS_FILE {str(path)!r} cannot be read: {type(error).__name__}. Correct the name or the file."
+        ) from None
     entries = content.get("keys") if isinstance(content, Mapping) else None
     if not isinstance(entries, list):
         raise ConfigurationError(f"KEYS_FILE {str(path)!r} must hold a list named keys.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 
 import httpx
 
@@ -24,16 +24,33 @@ class Remote:
         try:
             answer = httpx.get(f"{self._url}/v1/model/info", headers=self._own, timeout=10)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise Refused(
-                503, {"message": f"No proxy answers at {self._url} ({type(error).__name__}): is it running?"}, {}
-            ) from None
+            raise self._unreachable(error) from None
         if answer.is_error:
             message = f"The proxy answers HTTP {answer.status_code}: is --key one of its keys?"
             raise Refused(answer.status_code, {"message": message}, answer.headers)
         return deployments({"model_list": answer.json()["data"]})
 
-    def stream(
-        self, body: Mapping[str, object], headers: Mapping[str, str]
-    ) -> contextlib.AbstractAsyncContextManager[AnswerStream]:
+    @contextlib.asynccontextmanager
+    async def stream(self, body: Mapping[str, object], headers: Mapping[str, str]) -> AsyncIterator[AnswerStream]:
         """Ask for an answer as it comes, its usage in the end; `headers` name the call. Raises Refused."""
-        return Router.over(self._url).stream(body, {**headers, **self._own})
+        try:
+            async with Router.over(self._url).stream(body, {**headers, **self._own}) as answer:
+                yield answer
+        except Refused as refused:
+            if isinstance(cause := refused.__cause__, httpx.ConnectError | httpx.ConnectTimeout):
+                raise self._unreachable(cause) from None
+            raise
+
+    def _unreachable(self, error: Exception) -> Refused:
+        message = (
+            f"No proxy answers at {self._url} ({type(error).__name__}): is it running? "
+            "Start it with `stackspot-litellm run`, or correct --url."
+        )
+        return Refused(503, {"message": message}, {})
+
+
+def is_running(url: str) -> bool:
+    """Tell whether a proxy of LiteLLM answers at an address of this machine."""
+    with contextlib.suppress(httpx.HTTPError, httpx.InvalidURL):
+        return httpx.get(f"{url}/health/liveliness", timeout=2, trust_env=False).status_code == 200
+    return False

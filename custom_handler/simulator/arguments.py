@@ -79,7 +79,7 @@ class _Filler:
         properties = schema.get("properties")
         if not isinstance(properties, dict) or depth == MAX_DEPTH:
             return {}
-        required = schema.get("required", [] if depth else list(properties))
+        required = schema.get("required") or ([] if depth else list(properties))
         if not isinstance(required, list):
             return {}
         return {name: self.fill(name, inner, depth + 1) for name, inner in properties.items() if name in required}

@@ -2,7 +2,7 @@
 # A StackSpot agent with nothing but curl; in the folder of a running `make run`:  sh examples/curl/curl.sh
 set -eu
 url="${PROXY_URL:-http://127.0.0.1:4000}"
-key="$(sed -n 's/^LITELLM_MASTER_KEY=//p' .env)"
+key="${LITELLM_MASTER_KEY:-$(sed -n 's/^LITELLM_MASTER_KEY=//p' .env)}"
 
 ask() {
   curl --silent --show-error --fail-with-body --no-buffer "$url/v1/chat/completions" \

@@ -12,7 +12,10 @@ import instructor
 from openai import OpenAI
 from pydantic import BaseModel, Field
 
-key = re.search(r"^LITELLM_MASTER_KEY=(.+)$", Path(".env").read_text(), re.MULTILINE)[1]
+key = (
+    os.environ.get("LITELLM_MASTER_KEY")
+    or re.search(r"^LITELLM_MASTER_KEY=(.+)$", Path(".env").read_text(), re.MULTILINE)[1]
+)
 url = os.environ.get("PROXY_URL", "http://127.0.0.1:4000") + "/v1"
 client = instructor.from_openai(OpenAI(base_url=url, api_key=key, default_headers={"correlation-id": "conversa-123"}))
 

@@ -30,7 +30,8 @@ def buscar_tempo(cidade: str) -> str:
 model = ChatOpenAI(
     model="stackspot-chat",
     base_url=os.environ.get("PROXY_URL", "http://127.0.0.1:4000") + "/v1",
-    api_key=re.search(r"^LITELLM_MASTER_KEY=(.+)$", Path(".env").read_text(), re.MULTILINE)[1],
+    api_key=os.environ.get("LITELLM_MASTER_KEY")
+    or re.search(r"^LITELLM_MASTER_KEY=(.+)$", Path(".env").read_text(), re.MULTILINE)[1],
     default_headers={"correlation-id": "conversa-123"},
 )
 

@@ -11,7 +11,10 @@ from pathlib import Path
 
 from openai import OpenAI
 
-key = re.search(r"^LITELLM_MASTER_KEY=(.+)$", Path(".env").read_text(), re.MULTILINE)[1]
+key = (
+    os.environ.get("LITELLM_MASTER_KEY")
+    or re.search(r"^LITELLM_MASTER_KEY=(.+)$", Path(".env").read_text(), re.MULTILINE)[1]
+)
 client = OpenAI(base_url=os.environ.get("PROXY_URL", "http://127.0.0.1:4000") + "/v1", api_key=key)
 
 

@@ -14,7 +14,10 @@ from openai import AsyncOpenAI
 from openai.types.responses import ResponseTextDeltaEvent
 
 URL = os.environ.get("PROXY_URL", "http://127.0.0.1:4000") + "/v1"
-KEY = re.search(r"^LITELLM_MASTER_KEY=(.+)$", Path(".env").read_text(), re.MULTILINE)[1]
+KEY = (
+    os.environ.get("LITELLM_MASTER_KEY")
+    or re.search(r"^LITELLM_MASTER_KEY=(.+)$", Path(".env").read_text(), re.MULTILINE)[1]
+)
 
 # Else every run is sent to OpenAI's servers.
 set_tracing_disabled(True)

@@ -16,7 +16,10 @@ from pydantic_ai.messages import ToolCallPart
 from pydantic_ai.models.openai import OpenAIChatModel
 from pydantic_ai.providers.openai import OpenAIProvider
 
-KEY = re.search(r"^LITELLM_MASTER_KEY=(.+)$", Path(".env").read_text(), re.MULTILINE)[1]
+KEY = (
+    os.environ.get("LITELLM_MASTER_KEY")
+    or re.search(r"^LITELLM_MASTER_KEY=(.+)$", Path(".env").read_text(), re.MULTILINE)[1]
+)
 URL = os.environ.get("PROXY_URL", "http://127.0.0.1:4000") + "/v1"
 
 

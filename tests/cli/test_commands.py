@@ -7,6 +7,7 @@ import dataclasses
 import json
 import re
 import socket
+from pathlib import Path
 
 import pytest
 
@@ -32,8 +33,10 @@ def test_no_help_line_is_cut_off(command):
     assert "..." not in told.replace("[ARGS]...", "")
 
 
-def test_the_version_is_told(command):
-    assert re.fullmatch(r"stackspot-litellm \d+\.\d+\.\d+\n", command("--version").output)
+def test_the_version_is_that_of_the_package(command):
+    project = (Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8")
+    version = re.search(r'^version = "(.*)"$', project, re.MULTILINE)
+    assert command("--version").output == f"stackspot-litellm {version[1]}\n"
 
 
 def test_models_are_listed_without_a_proxy(command):
@@ -97,11 +100,29 @@ def test_a_stream_can_be_lines_of_json(command, simulator):
         (["chat", "--model", "no-such-model", "--user", "Oi"], 1, "no-such-model"),
         (["chat", "--user", "Oi"], 2, "--model"),
         (["chat", "--model", "a", "--user", "Oi", "--config", "nowhere.yaml"], 1, "nowhere.yaml cannot be read"),
-        (["models", "--url", "http://127.0.0.1:9"], 1, "No proxy answers at http://127.0.0.1:9"),
+        (
+            ["models", "--url", "http://127.0.0.1:9"],
+            1,
+            "No proxy answers at http://127.0.0.1:9 (ConnectError): is it running?",
+        ),
+        (
+            ["chat", "--url", "http://127.0.0.1:9", "--model", "a", "--user", "Oi"],
+            1,
+            "No proxy answers at http://127.0.0.1:9 (ConnectError): is it running?",
+        ),
         (["models", "--url", "localhost:4000"], 2, "write it as http://127.0.0.1:4000"),
         (["nothing"], 2, "No such command"),
     ],
-    ids=["no key", "no model", "an option missing", "no file", "no proxy", "no address", "no command"],
+    ids=[
+        "no key",
+        "no model",
+        "an option missing",
+        "no file",
+        "no proxy",
+        "no proxy to chat with",
+        "no address",
+        "no command",
+    ],
 )
 def test_a_failure_has_an_exit_code_and_one_clear_line(command, arguments, code, said):
     told = command(*arguments)

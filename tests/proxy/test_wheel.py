@@ -1,0 +1,94 @@
+"""The wheel in an empty environment and an empty folder, outside of the checkout: from `init` to a chat that answers."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from .conftest import BIN, ROOT, WEB, free_port, process, wait_for
+
+SOURCES = ("custom_handler", "setup.py", "MANIFEST.in", "pyproject.toml", "README.md", "LICENSE", "config.yaml")
+
+
+def ran(*command: str | Path, cwd: Path) -> str:
+    """Run a command of a new shell, and return what it prints."""
+    environ = {"PATH": os.environ["PATH"], "HOME": str(cwd)}
+    done = subprocess.run([*map(str, command)], cwd=cwd, env=environ, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel, built by way of the source distribution, as for a release."""
+    source, target = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("dist")
+    for name in (*SOURCES, ".env.example", *(file.name for file in ROOT.glob("requirements*.txt"))):
+        if (ROOT / name).is_dir():
+            shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(ROOT / name, source)
+    ran(BIN / "python", "-m", "build", "--no-isolation", "--outdir", target, source, cwd=source)
+    [found] = target.glob("*.whl")
+    return found
+
+
+@pytest.fixture(scope="module")
+def bin_of(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An environment with nothing but the wheel; its dependencies are those of `.venv`, to spare a minute of pip."""
+    venv = tmp_path_factory.mktemp("environment")
+    ran(BIN / "python", "-m", "venv", "--without-pip", venv, cwd=venv)
+    python = venv / "bin" / "python"
+    ran(BIN / "python", "-m", "pip", "--python", python, "install", "--no-deps", "--no-index", wheel, cwd=venv)
+    dependencies = ran(BIN / "python", "-c", "import sysconfig; print(sysconfig.get_path('purelib'))", cwd=venv).strip()
+    own = ran(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))", cwd=venv).strip()
+    Path(own, "dependencies.pth").write_text(f"{dependencies}\n")
+    where = ran(python, "-c", "import custom_handler; print(custom_handler.__file__)", cwd=venv)
+    assert where.startswith(own), "it is not that of the wheel"
+    return venv / "bin"
+
+
+@pytest.fixture(scope="module")
+def folder(bin_of: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    empty = tmp_path_factory.mktemp("empty")
+    assert ran(bin_of / "stackspot-litellm", "init", cwd=empty).startswith("Wrote config.yaml\nWrote .env\n")
+    return empty
+
+
+def test_the_files_of_the_wheel_are_those_of_the_project(folder: Path) -> None:
+    assert (folder / "config.yaml").read_bytes() == (ROOT / "config.yaml").read_bytes()
+    written = re.sub("(?m)^(LITELLM_MASTER_KEY=).+$", r"\1", (folder / ".env").read_text())
+    assert written == (ROOT / ".env.example").read_text()
+
+
+@pytest.fixture(scope="module")
+def served(bin_of: Path, folder: Path) -> Iterator[str]:
+    port, log = free_port(), folder / "log"
+    command = [str(bin_of / "stackspot-litellm"), "run", "--port", str(port)]
+    with process(command, log, cwd=folder, HOME=str(folder)) as running:
+        wait_for(log, r"Ready after \d", running)
+        yield f"http://127.0.0.1:{port}"
+        os.killpg(running.pid, signal.SIGINT)
+        assert running.wait(30) == 0
+
+
+def test_the_proxy_of_the_wheel_answers_a_chat(served: str, folder: Path) -> None:
+    key = re.search("(?m)^LITELLM_MASTER_KEY=(.+)$", (folder / ".env").read_text())
+    assert key
+    question = {"model": "stackspot-chat", "messages": [{"role": "user", "content": "Quem é você?"}]}
+    answer = WEB.post(f"{served}/v1/chat/completions", json=question, headers={"Authorization": f"Bearer {key[1]}"})
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["choices"][0]["message"]["content"]
+
+
+def test_the_command_line_of_the_wheel_answers_a_chat(served: str, bin_of: Path, folder: Path) -> None:
+    told = ran(
+        bin_of / "stackspot-litellm", "chat", "--url", served, "--model", "stackspot-chat", "--user", "Oi", cwd=folder
+    )
+    assert '"provider": "stackspot"' in told

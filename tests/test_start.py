@@ -1,0 +1,252 @@
+"""What `run` finds before it loads LiteLLM, and what it shows of a proxy's output."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import sys
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from custom_handler.cli import main
+from custom_handler.launcher.folder import ensure_key, read_dotenv
+from custom_handler.launcher.greeting import greeting
+from custom_handler.launcher.process import Child
+from custom_handler.preflight import Startable, require_startable
+from custom_handler.settings import Settings
+
+ROOT = Path(__file__).resolve().parents[1]
+MODEL = "model_list: [{model_name: stackspot-chat, litellm_params: {model: stackspot/chat}}]\n"
+KEY = "sk-canary-of-a-master-key"
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A folder with a configuration and a key, and an environment without settings."""
+    monkeypatch.chdir(tmp_path)
+    for name in {*(item.metadata["name"] for item in fields(Settings)), "LITELLM_MASTER_KEY", "PORT"}:
+        for known in (name, f"STACKSPOT_{name}"):
+            monkeypatch.setenv(known, "")  # so that it is put back as it was
+            monkeypatch.delenv(known)
+    monkeypatch.setattr(os, "environ", os.environ.copy())  # what `.env` adds does not stay
+    (tmp_path / "config.yaml").write_text(MODEL, encoding="utf-8")
+    (tmp_path / ".env").write_text(f"LITELLM_MASTER_KEY={KEY}\n", encoding="utf-8")
+    return tmp_path
+
+
+@pytest.fixture
+def port():
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        return server.getsockname()[1]
+
+
+def look(port: int) -> Startable:
+    """Do what `run` does before it starts anything."""
+    read_dotenv(Path.cwd())
+    start = require_startable("127.0.0.1", port, Path("config.yaml"))
+    ensure_key(Path.cwd(), start.config)
+    return start
+
+
+def refused(*arguments: str) -> str:
+    """Run, and return the one line that is said."""
+    told = CliRunner().invoke(main, ["run", *arguments])
+    assert (told.exit_code, told.stdout) == (2, "")
+    assert told.stderr.count("\n") == 1
+    return told.stderr.removeprefix("Error: ").rstrip()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("model_list:\n  - a: b\n c: d\n", "config.yaml, line 3 is not YAML"),
+        ("", "config.yaml holds no configuration"),
+        ("model_list", "config.yaml holds no configuration"),
+        ("litellm_settings: {}", "config.yaml has no models"),
+        ("model_list: []", "config.yaml has no models"),
+        ("model_list: text", "model_list of config.yaml is no list"),
+        ("model_list: [text]", "model_list of config.yaml is no list"),
+        ("model_list: [{model_name: a, litellm_params: text}]", r"config.yaml, model_list\[0\] has no litellm_params"),
+        (MODEL + "general_settings: text", "general_settings of config.yaml is no mapping"),
+        (None, "There is no config.yaml: `stackspot-litellm init` writes one"),
+    ],
+)
+def test_a_configuration_that_cannot_be_used_is_one_line(folder, text, said):
+    (folder / "config.yaml").unlink()
+    if text is not None:
+        (folder / "config.yaml").write_text(text, encoding="utf-8")
+    assert re.match(said, refused())
+
+
+@pytest.mark.parametrize("text", ["include: [more.yaml]", "general_settings: {store_model_in_db: true}"])
+def test_models_may_come_from_elsewhere(folder, port, text):
+    (folder / "config.yaml").write_text(text, encoding="utf-8")
+    assert look(port).models == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("STACKSPOT_TIMEOUT", "abc", "STACKSPOT_TIMEOUT is 'abc': give a number of seconds above zero."),
+        ("STACKSPOT_UPLOADS", "maybe", "STACKSPOT_UPLOADS is 'maybe': say true or false."),
+        ("JOBS_WORKERS", "1.5", "JOBS_WORKERS is '1.5': give a whole number above zero."),
+        ("CLIENT_SECRET_FILE", "nowhere", "CLIENT_SECRET_FILE is 'nowhere': it cannot be read"),
+    ],
+)
+def test_a_setting_that_cannot_be_used_is_one_line(folder, port, name, value, said):
+    with (folder / ".env").open("a", encoding="utf-8") as file:
+        file.write(f"{name}={value}\n")
+    assert said in refused("--port", str(port))
+
+
+def test_a_dotenv_that_is_no_text_is_one_line(folder, port):
+    (folder / ".env").write_bytes(b"\xff\xfe")
+    assert re.match(r"\S+\.env cannot be read \(UnicodeDecodeError\): ", refused("--port", str(port)))
+
+
+def test_a_port_that_is_taken_is_one_line(folder):
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        taken = other.getsockname()[1]
+        assert refused("--port", str(taken)).startswith(
+            f"Port {taken} of 127.0.0.1 cannot be used (Address already in use): stop"
+        )
+
+
+def test_a_host_of_another_machine_is_one_line(folder, port):
+    assert refused("--host", "203.0.113.7", "--port", str(port)).startswith("203.0.113.7 is no address of this machine")
+
+
+@pytest.mark.parametrize("text", ["LITELLM_MASTER_KEY=\nREALM=mine\n", "REALM=mine\n", None])
+@pytest.mark.parametrize("exported", [None, ""])
+def test_a_master_key_that_is_missing_is_filled_in(folder, port, capsys, text, exported):
+    (folder / ".env").unlink()
+    if text is not None:
+        (folder / ".env").write_text(text, encoding="utf-8")
+    if exported is not None:
+        os.environ["LITELLM_MASTER_KEY"] = exported
+    look(port)
+    key = os.environ["LITELLM_MASTER_KEY"]
+    written = (folder / ".env").read_text(encoding="utf-8")
+    assert re.fullmatch(r"sk-[\w-]{40,}", key)
+    assert f"LITELLM_MASTER_KEY={key}\n" in written
+    assert text is None or "REALM=mine\n" in written
+    assert re.match("Wrote .*LITELLM_MASTER_KEY", told := capsys.readouterr().out)
+    assert key not in told
+
+
+def test_the_key_of_dotenv_wins_over_an_empty_one_of_the_environment(folder, port):
+    os.environ["LITELLM_MASTER_KEY"] = ""
+    look(port)
+    assert os.environ["LITELLM_MASTER_KEY"] == KEY
+
+
+def test_a_key_that_the_configuration_holds_is_enough(folder, port):
+    (folder / ".env").write_text("", encoding="utf-8")
+    (folder / "config.yaml").write_text(MODEL + "general_settings: {master_key: sk-mine}", encoding="utf-8")
+    look(port)
+    assert (folder / ".env").read_text(encoding="utf-8") == ""
+
+
+@pytest.mark.parametrize(
+    ("model", "lacks"),
+    [
+        ("{model: stackspot/chat}", ("REALM", "GENAI_AGENT_ID")),
+        ("{model: stackspot/01ARZ3NDEKTSV4RRFFQ69G5FAV}", ("REALM",)),
+        ("{model: groq/llama}", ()),
+    ],
+)
+def test_a_simulator_is_needed_for_a_stackspot_model_that_lacks_a_setting(folder, port, model, lacks):
+    text = f"model_list: [{{model_name: a, litellm_params: {model}}}]"
+    (folder / "config.yaml").write_text(text, encoding="utf-8")
+    os.environ.update({"CLIENT_ID": "a", "CLIENT_SECRET": "b"})
+    assert look(port).missing() == lacks
+
+
+def test_the_greeting_says_what_answers_and_where_the_key_is(folder, port):
+    (folder / "config.yaml").write_text((ROOT / "config.yaml").read_text(encoding="utf-8"), encoding="utf-8")
+    told = greeting(look(port), folder, "127.0.0.1", port)
+    assert re.search(rf"API +http://127.0.0.1:{port}/v1, key: LITELLM_MASTER_KEY in .env\n", told)
+    assert f"http://127.0.0.1:{port}/playground\n" in told
+    assert re.search(r"Models +stackspot-chat \(a simulator answers\)", told)
+    assert re.search(r"Disabled +chat/llama-small \(GROQ_API_KEY\), ", told)
+    assert KEY not in told
+    code = told.partition("Python of this environment:\n\n")[2]
+    assert len(code.strip().splitlines()) == 5
+    compile(code, "greeting", "exec")
+
+
+def test_the_greeting_takes_a_key_of_the_environment_from_there(folder, port):
+    os.environ["LITELLM_MASTER_KEY"] = "sk-other"
+    os.environ["STACKSPOT_SERVICES"] = "false"
+    told = greeting(look(port), folder, "::1", port)
+    assert f"http://[::1]:{port}/v1, key: LITELLM_MASTER_KEY of the environment\n" in told
+    assert 'Bearer $LITELLM_MASTER_KEY"' in told
+    assert 'os.environ["LITELLM_MASTER_KEY"]' in told
+    assert "playground" not in told
+
+
+LOADING = """
+import sys, time
+print("BANNER", flush=True)
+print("02:41:22 - LiteLLM Proxy:WARNING: a.py:1 - a warning", file=sys.stderr)
+print("2026-11-28 02:41:22,658 INFO [-] custom_handler.service: ours", file=sys.stderr)
+print("02:41:22 - LiteLLM Proxy:ERROR: a.py:1 - a real error", file=sys.stderr)
+"""
+SERVING = """
+import socket
+server = socket.create_server(("127.0.0.1", int(sys.argv[1])))
+server.accept()[0].close()
+server.accept()[0].close()
+server.close()
+print("INFO:     Uvicorn running on http://127.0.0.1 (Press CTRL+C to quit)")
+print('INFO:     127.0.0.1:1 - "POST /chat HTTP/1.1" 200 OK')
+"""
+DYING = """
+print("Thank you for using LiteLLM!")
+print("ERROR:    Traceback (most recent call last):\\n  File of uvicorn's log", file=sys.stderr)
+def fail():
+    try:
+        raise ValueError("inner")
+    except ValueError as error:
+        raise RuntimeError("the reason\\nits second line") from error
+fail()
+"""
+
+
+@pytest.fixture
+def child(port):
+    def start(script: str) -> Child:
+        return Child([sys.executable, "-c", LOADING + script, str(port)], os.environ)
+
+    return start
+
+
+def test_the_output_of_a_start_is_held_back_but_for_errors_and_our_own(child, port, capfd):
+    with child(SERVING) as running:
+        assert running.wait_until_ready("127.0.0.1", port)
+        print("READY", flush=True)
+        running.show_all()
+        socket.create_connection(("127.0.0.1", port)).close()
+        assert running.wait() == 0
+    out, err = capfd.readouterr()
+    assert out.splitlines() == ["READY", 'INFO:     127.0.0.1:1 - "POST /chat HTTP/1.1" 200 OK']
+    assert [line.rpartition(" ")[2] for line in err.splitlines()] == ["ours", "error"]
+
+
+def test_a_proxy_that_ends_before_it_is_ready_shows_its_reason_without_the_frames(child, port, capfd):
+    with child(DYING) as running:
+        assert not running.wait_until_ready("127.0.0.1", port)
+        running.show_held()
+        assert running.wait() == 1
+    err = capfd.readouterr().err
+    assert err.endswith("ValueError: inner\nRuntimeError: the reason\nits second line\n")
+    assert "a warning" in err
+    for noise in ("Traceback", "Thank you", "File "):
+        assert noise not in err

@@ -43,7 +43,7 @@ def test_no_alert_is_without_its_test_and_its_line_in_the_documentation():
     names = {rule["alert"] for rule in group["rules"]}
     tested = set(re.findall(r'alertname="(\w+)"', (PROMETHEUS / "alerts_test.yml").read_text(encoding="utf-8")))
     told = set(
-        re.findall(r"^\| `(StackSpot\w+)`", (ROOT / "docs" / "operations.md").read_text(encoding="utf-8"), re.MULTILINE)
+        re.findall(r"^\| `(Stackspot\w+)`", (ROOT / "docs" / "operations.md").read_text(encoding="utf-8"), re.MULTILINE)
     )
     assert names == tested == told
 

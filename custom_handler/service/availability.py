@@ -32,11 +32,13 @@ def missing_variable(entry: Mapping[str, Any]) -> str | None:
     if deployment.provider == STACKSPOT:
         return None
     params = entry.get("litellm_params") or {}
-    unset = next((name for name in variables(params) if not (os.environ.get(name) or "").strip()), None)
+    names = key_names(deployment.provider)
+    has_key = bool(deployment.params.get("api_key")) or any(os.environ.get(name) for name in names)
+    needed = {name: value for name, value in params.items() if name != "api_key" or not (names and has_key)}
+    unset = next((name for name in variables(needed) if not (os.environ.get(name) or "").strip()), None)
     if unset is not None:
         return unset
-    names = key_names(deployment.provider)
-    if names and not deployment.params.get("api_key") and not any(os.environ.get(name) for name in names):
+    if names and not has_key:
         return names[0]
     if deployment.provider == "bedrock":
         return _missing_for_bedrock(deployment.params)

@@ -121,7 +121,7 @@ def test_what_is_wrong_with_the_gateways_own_settings_is_named_and_is_no_401(
             assert answer.status_code == status, answer.text
             assert says in answer.json()["error"]["message"]
         health = httpx.get(f"{proxy.url}/health", headers=proxy.headers, timeout=60, trust_env=False).json()
-        ours = [model for model in health["unhealthy_endpoints"] if model.get("model") == "stackspot-chat"]
+        ours = [model for model in health["unhealthy_endpoints"] if model.get("model") == "stackspot/stackspot-chat"]
         assert ours
 
 
@@ -134,7 +134,7 @@ def test_a_required_correlation_id_that_is_missing_is_a_400_that_names_the_heade
             assert (refused.status_code, "correlation-id" in refused.text) == (400, True)
             assert proxy.post(path, body(path, "Oi", stream=True), **{"x-correlation-id": "c-1"}).status_code == 200
         health = httpx.get(f"{proxy.url}/health", headers=proxy.headers, timeout=60, trust_env=False).json()
-        assert "stackspot-chat" in {model["model"] for model in health["healthy_endpoints"]}
+        assert "stackspot/stackspot-chat" in {model["model"] for model in health["healthy_endpoints"]}
 
 
 def test_a_correlation_id_that_could_forge_a_log_line_is_refused(proxy: Proxy, simulator: Simulator) -> None:

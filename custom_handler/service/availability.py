@@ -33,7 +33,7 @@ def missing_variable(entry: Mapping[str, Any]) -> str | None:
         return None
     params = entry.get("litellm_params") or {}
     names = key_names(deployment.provider)
-    has_key = bool(deployment.params.get("api_key")) or any(os.environ.get(name) for name in names)
+    has_key = bool(deployment.params.get("api_key")) or any((os.environ.get(name) or "").strip() for name in names)
     needed = {name: value for name, value in params.items() if name != "api_key" or not (names and has_key)}
     unset = next((name for name in variables(needed) if not (os.environ.get(name) or "").strip()), None)
     if unset is not None:
@@ -49,7 +49,11 @@ def disabled_models(entries: Iterable[Mapping[str, Any]]) -> dict[str, str]:
     """Return the names of the models without any available deployment, each with the variable to set."""
     found = [(str(entry.get("model_name") or ""), missing_variable(entry)) for entry in entries]
     available = {name for name, missing in found if missing is None}
-    return {name: missing for name, missing in found if missing is not None and name not in available}
+    disabled: dict[str, str] = {}
+    for name, missing in found:
+        if missing is not None and name not in available:
+            disabled.setdefault(name, missing)
+    return disabled
 
 
 def _missing_for_bedrock(params: Mapping[str, Any]) -> str | None:

@@ -8,7 +8,7 @@ queued ──claim──> running ──end──> completed | failed
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -16,7 +16,6 @@ from typing import Any, Protocol
 from ...errors import JobStoreUnavailable
 
 QUEUED, RUNNING, COMPLETED, FAILED, CANCELLED = "queued", "running", "completed", "failed", "cancelled"
-ENDED = (COMPLETED, FAILED, CANCELLED)
 
 logger = logging.getLogger(__name__)
 
@@ -65,6 +64,15 @@ class Outcome:
     ok: bool = True
 
 
+@dataclass(frozen=True, slots=True)
+class OpenItem:
+    """An item without an outcome; `attempts` counts those that ended with the death of the process that made them."""
+
+    number: int
+    item: Any
+    attempts: int = 0
+
+
 class JobStore(Protocol):
     """Where jobs are kept. Its methods block, may be called by any thread, and raise JobStoreUnavailable.
 
@@ -84,8 +92,11 @@ class JobStore(Protocol):
     def outcomes(self, job_id: str) -> dict[int, Outcome]:
         """Return the outcomes that a job has, by the number of the item."""
 
-    def open_items(self, job_id: str) -> list[tuple[int, Any]]:
-        """Return the items that have no outcome, with their numbers, in order."""
+    def open_items(self, job_id: str) -> list[OpenItem]:
+        """Return the items that have no outcome, in order."""
+
+    def start(self, job_id: str, worker: str, number: int) -> bool:
+        """Count an attempt at an item, before it is made; False where the job is not the worker's."""
 
     def claim(self, job_id: str, worker: str, seconds: float) -> bool:
         """Take a job for so long, unless it has ended or another worker holds it."""
@@ -96,8 +107,8 @@ class JobStore(Protocol):
     def record(self, job_id: str, worker: str, number: int, outcome: Outcome) -> bool:
         """Keep the outcome of an item; False where the job is not the worker's, or the item has one."""
 
-    def release(self, job_id: str, worker: str) -> bool:
-        """Give a job back to the queue."""
+    def release(self, job_id: str, worker: str, started: Collection[int] = ()) -> bool:
+        """Give a job back to the queue; the attempts at the items that were `started` and have no outcome do not count."""
 
     def end(self, job_id: str, status: str, error: str | None = None, worker: str | None = None) -> bool:
         """End a job, forget the caller's key; False where it has ended, or is not the worker's."""

@@ -6,11 +6,12 @@ What must happen as one is a script, which Redis runs alone; its clock is the on
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from typing import Any
 
 from redis import RedisError
 
-from .job import QUEUED, Job, Outcome, unavailable
+from .job import QUEUED, Job, OpenItem, Outcome, unavailable
 
 _NOW = "local time = redis.call('TIME') local now = time[1] + time[2] / 1e6 "
 _FROM_NOW = "string.format('%.6f', now + ARGV[2])"
@@ -27,7 +28,16 @@ _CLAIM = (
     + f"redis.call('HSET', KEYS[1], 'status', 'running', 'worker', ARGV[1], 'lease', {_FROM_NOW}) return 1"
 )
 _RENEW = _NOW + _UNLESS_HELD + f"redis.call('HSET', KEYS[1], 'lease', {_FROM_NOW}) return 1"
-_RELEASE = _UNLESS_HELD + "redis.call('HSET', KEYS[1], 'status', 'queued', 'worker', '', 'lease', 0) return 1"
+_START = _UNLESS_HELD + "redis.call('HINCRBY', KEYS[2], ARGV[2], 1) return 1"
+_RELEASE = (
+    _UNLESS_HELD
+    + """
+    for index = 2, #ARGV do
+        if redis.call('HEXISTS', KEYS[3], ARGV[index]) == 0 then redis.call('HINCRBY', KEYS[2], ARGV[index], -1) end
+    end
+    redis.call('HSET', KEYS[1], 'status', 'queued', 'worker', '', 'lease', 0)
+    return 1"""
+)
 _RECORD = (
     _UNLESS_HELD
     + """
@@ -89,11 +99,17 @@ class RedisJobStore:
             found = self._redis.hgetall(self._key("outcomes", job_id))
         return {int(number): Outcome(**json.loads(found[number])) for number in sorted(found, key=int)}
 
-    def open_items(self, job_id: str) -> list[tuple[int, Any]]:
+    def open_items(self, job_id: str) -> list[OpenItem]:
         with _unavailable(), self._redis.pipeline(transaction=True) as pipe:
             pipe.hgetall(self._key("items", job_id)).hkeys(self._key("outcomes", job_id))
-            items, done = pipe.execute()
-        return [(int(number), json.loads(items[number])) for number in sorted(items.keys() - set(done), key=int)]
+            items, done, attempts = pipe.hgetall(self._key("attempts", job_id)).execute()
+        return [
+            OpenItem(int(number), json.loads(items[number]), int(attempts.get(number, 0)))
+            for number in sorted(items.keys() - set(done), key=int)
+        ]
+
+    def start(self, job_id: str, worker: str, number: int) -> bool:
+        return self._run(_START, [self._key("job", job_id), self._key("attempts", job_id)], worker, number)
 
     def claim(self, job_id: str, worker: str, seconds: float) -> bool:
         return self._run(_CLAIM, [self._key("job", job_id)], worker, seconds)
@@ -106,8 +122,9 @@ class RedisJobStore:
         keys = [self._key("job", job_id), self._key("outcomes", job_id)]
         return self._run(_RECORD, keys, worker, number, kept, int(not outcome.ok))
 
-    def release(self, job_id: str, worker: str) -> bool:
-        return self._run(_RELEASE, [self._key("job", job_id)], worker)
+    def release(self, job_id: str, worker: str, started: Collection[int] = ()) -> bool:
+        keys = [self._key(part, job_id) for part in ("job", "attempts", "outcomes")]
+        return self._run(_RELEASE, keys, worker, *started)
 
     def end(self, job_id: str, status: str, error: str | None = None, worker: str | None = None) -> bool:
         keys = [self._key("job", job_id), self._key("open"), self._key("ended")]
@@ -135,7 +152,7 @@ class RedisJobStore:
     def _forget(self, job_id: str) -> None:
         owner = (self._redis.hget(self._key("job", job_id), "owner") or b"").decode()
         with self._redis.pipeline(transaction=True) as pipe:
-            pipe.unlink(*(self._key(part, job_id) for part in ("job", "items", "outcomes")))
+            pipe.unlink(*(self._key(part, job_id) for part in ("job", "items", "outcomes", "attempts")))
             for index in (self._key("ended"), self._key("all"), self._key("owner", owner)):
                 pipe.zrem(index, job_id)
             pipe.execute()

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from huey.storage import SqliteStorage
 
-from .job import QUEUED, RUNNING, Job, Outcome, unavailable
+from .job import QUEUED, RUNNING, Job, OpenItem, Outcome, unavailable
 
 # The columns of `job` are the fields of Job, in their order, and then what holds it.
 _TABLES = """
@@ -27,8 +28,9 @@ create index if not exists job_ended on job (ended);
 create index if not exists job_open on job (lease) where ended is null;
 create table if not exists item (
     job text not null references job on delete cascade, number integer not null, item text not null, outcome text, ok integer,
-    primary key (job, number)) without rowid
+    attempts integer not null default 0, primary key (job, number)) without rowid
 """
+_ADD_ATTEMPTS = "alter table item add column attempts integer not null default 0"  # for a file of an older release
 _BUSY_SECONDS = 30
 
 
@@ -42,6 +44,8 @@ class JobStorage(SqliteStorage):  # type: ignore[misc]  # huey has no types
         os.close(os.open(filename, os.O_CREAT | os.O_RDWR, 0o600))
         # A job that was accepted outlives a power cut: every transaction is on the disk when it ends.
         super().__init__(name, str(filename), fsync=True, timeout=_BUSY_SECONDS, strict_fifo=True)
+        with contextlib.suppress(sqlite3.OperationalError), self.db(commit=True) as cursor:  # it has the column
+            cursor.execute(_ADD_ATTEMPTS)
 
     def _create_connection(self) -> sqlite3.Connection:
         connection: sqlite3.Connection = super()._create_connection()
@@ -80,9 +84,16 @@ class SqliteJobStore:
         query = "select number, outcome, ok from item where job = ? and outcome is not null order by number"
         return {number: Outcome(json.loads(text), bool(ok)) for number, text, ok in self._read(query, job_id)}
 
-    def open_items(self, job_id: str) -> list[tuple[int, Any]]:
-        query = "select number, item from item where job = ? and outcome is null order by number"
-        return [(number, json.loads(text)) for number, text in self._read(query, job_id)]
+    def open_items(self, job_id: str) -> list[OpenItem]:
+        query = "select number, item, attempts from item where job = ? and outcome is null order by number"
+        return [OpenItem(number, json.loads(text), attempts) for number, text, attempts in self._read(query, job_id)]
+
+    def start(self, job_id: str, worker: str, number: int) -> bool:
+        query = (
+            "update item set attempts = attempts + 1 where job = ? and number = ? "
+            "and exists (select 1 from job where id = ? and worker = ? and ended is null)"
+        )
+        return self._write(query, job_id, number, job_id, worker)
 
     def claim(self, job_id: str, worker: str, seconds: float) -> bool:
         now = self._clock()
@@ -105,9 +116,14 @@ class SqliteJobStore:
                 cursor.execute(count, (not outcome.ok, job_id))
             return kept
 
-    def release(self, job_id: str, worker: str) -> bool:
+    def release(self, job_id: str, worker: str, started: Collection[int] = ()) -> bool:
         query = "update job set status = ?, worker = null, lease = 0 where id = ? and worker = ? and ended is null"
-        return self._write(query, QUEUED, job_id, worker)
+        with self._transaction() as cursor:
+            cursor.execute(query, (QUEUED, job_id, worker))
+            if released := cursor.rowcount == 1:
+                undo = "update item set attempts = attempts - 1 where job = ? and number = ? and outcome is null"
+                cursor.executemany(undo, [(job_id, number) for number in started])
+            return released
 
     def end(self, job_id: str, status: str, error: str | None = None, worker: str | None = None) -> bool:
         query = (

@@ -13,7 +13,7 @@ import os
 import platform
 import threading
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection, Iterator
 from concurrent.futures import Future, wait
 from typing import Any, TypeVar
 
@@ -21,7 +21,7 @@ from huey.consumer import Consumer
 
 from ...errors import JobStoreUnavailable
 from ...settings import Settings
-from .job import COMPLETED, FAILED, Job, Outcome
+from .job import COMPLETED, FAILED, Job, OpenItem, Outcome
 from .queue import JobQueue
 
 logger = logging.getLogger(__name__)
@@ -33,6 +33,17 @@ _T = TypeVar("_T")
 _PAUSE_SECONDS = 1.0
 _OUTAGE_SECONDS = 10.0
 _STOP_SECONDS = 5.0
+
+MAX_DEATHS = 3
+GIVEN_UP = Outcome(
+    {
+        "message": f"The proxy ended {MAX_DEATHS} times while it worked on this item, so it is not tried again. "
+        "Its log may say why; change the item before you send it again.",
+        "type": "server_error",
+        "code": "item_abandoned",
+    },
+    ok=False,
+)
 
 
 class _Consumer(Consumer):  # type: ignore[misc]  # huey has no types
@@ -89,11 +100,12 @@ class Worker:
         if (items := self._persistent(self._store.open_items, job_id)) is None:
             self._give_back(job)
             return
-        running = asyncio.run_coroutine_threadsafe(self._answer(job, items), self._loop)
+        started: set[int] = set()
+        running = asyncio.run_coroutine_threadsafe(self._answer(job, items, started), self._loop)
         self._running[job_id] = running
         try:
             self._hold(job, running)
-            self._finish(job, running)
+            self._finish(job, running, started)
         finally:
             del self._running[job_id]
 
@@ -105,9 +117,9 @@ class Worker:
                 break
         running.cancel()
 
-    def _finish(self, job: Job, running: Future[None]) -> None:
+    def _finish(self, job: Job, running: Future[None], started: set[int]) -> None:
         if running.cancelled():
-            self._give_back(job)
+            self._give_back(job, started)
         elif error := running.exception():
             logger.error("Job %s broke down", job.id, exc_info=error)
             self._end(job, FAILED, "The job broke down; the proxy's log says why.")
@@ -119,27 +131,42 @@ class Worker:
         if self._persistent(self._store.end, job.id, status, error, self._name):
             logger.info("Job %s ended: %s", job.id, status)
 
-    def _give_back(self, job: Job) -> None:
+    def _give_back(self, job: Job, started: Collection[int] = ()) -> None:
         try:
-            if self._store.release(job.id, self._name):
+            if self._store.release(job.id, self._name, started):
                 self._queue.ring(job.id)
         except JobStoreUnavailable:
             logger.warning("Job %s could not be given back: it goes on when its lease has run out", job.id)
 
-    async def _answer(self, job: Job, items: list[tuple[int, Any]]) -> None:
-        """Ask for each item that has no outcome yet, so many at once, in order."""
-        todo = iter(items)
+    async def _answer(self, job: Job, items: list[OpenItem], started: set[int]) -> None:
+        """Ask for each item that has no outcome yet, so many at once, in order.
 
+        Items at which a process died come last and one by one, so that no other item is in flight if that happens again.
+        """
+        fresh = [item for item in items if not item.attempts]
+        await self._ask_all(job, iter(fresh), started, self._settings.jobs_concurrency)
+        await self._ask_all(job, (item for item in items if item.attempts), started, 1)
+
+    async def _ask_all(self, job: Job, todo: Iterator[OpenItem], started: set[int], at_once: int) -> None:
         async def lane() -> None:
-            for number, item in todo:
-                await self._record(job, number, await self._ask(job, number, item))
+            for item in todo:
+                await self._record(job, item.number, await self._outcome(job, item, started))
 
-        lanes = [asyncio.create_task(lane()) for _ in range(self._settings.jobs_concurrency)]
+        lanes = [asyncio.create_task(lane()) for _ in range(at_once)]
         try:
             await asyncio.gather(*lanes)
         finally:
             for one in lanes:
                 one.cancel()
+
+    async def _outcome(self, job: Job, item: OpenItem, started: set[int]) -> Outcome:
+        """Ask for an item; the attempt is counted before, and does not count if this worker gives the job back."""
+        if item.attempts >= MAX_DEATHS:
+            logger.error("Job %s: item %d is given up after %d attempts", job.id, item.number, item.attempts)
+            return GIVEN_UP
+        started.add(item.number)
+        await asyncio.to_thread(self._persistent, self._store.start, job.id, self._name, item.number)
+        return await self._ask(job, item.number, item.item)
 
     async def _record(self, job: Job, number: int, outcome: Outcome) -> None:
         """Keep an outcome, however long it takes until the store can: it has been paid for."""

@@ -222,7 +222,7 @@ async def test_each_entry_becomes_an_item(client, case):
     answer = await client("POST", "/ingest", body | {"model": "m", "params": {"seed": 1, "json_mode": True}})
     job = client.jobs.queue().store.find(answer.json()["job_id"])
     assert job.call == {"model": "m", "seed": 1, "response_format": {"type": "json_object"}}
-    assert [item for _, item in client.jobs.queue().store.open_items(job.id)] == items
+    assert [found.item for found in client.jobs.queue().store.open_items(job.id)] == items
 
 
 async def test_a_store_that_is_away_is_a_503_that_says_when_to_come_back(settings):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import sqlite3
 import stat
 import threading
 import time
@@ -93,7 +95,7 @@ def test_a_renewed_lease_is_held_on(store, kept):
 def test_what_a_worker_recorded_is_not_asked_again(store, kept):
     store.claim(kept.id, "w", 9)
     assert store.record(kept.id, "w", 1, ERROR)
-    assert store.open_items(kept.id) == [(0, "a"), (2, "c")]
+    assert [(item.number, item.item) for item in store.open_items(kept.id)] == [(0, "a"), (2, "c")]
     assert store.outcomes(kept.id) == {1: ERROR}
     assert dataclasses.astuple(store.find(kept.id))[-5:] == ("running", 1, 1, None, None)
 
@@ -203,3 +205,45 @@ def test_redis_that_is_away_is_told_soon(settings):
     assert time.monotonic() - before < 5
     assert "hunter2" not in str(error.value)
     assert "127.0.0.1" not in str(error.value)
+
+
+def attempts(store, job):
+    return [item.attempts for item in store.open_items(job.id)]
+
+
+def test_an_attempt_counts_unless_its_worker_gives_the_job_back(store, kept):
+    assert attempts(store, kept) == [0, 0, 0]
+    assert not store.start(kept.id, "w", 0)  # not its own yet
+    assert store.claim(kept.id, "w", 9)
+    assert store.start(kept.id, "w", 0)
+    assert store.start(kept.id, "w", 1)
+    assert attempts(store, kept) == [1, 1, 0]
+    assert store.release(kept.id, "w", [0, 1])
+    assert attempts(store, kept) == [0, 0, 0]
+
+
+def test_an_attempt_of_a_worker_that_died_stays_counted(store, kept):
+    assert store.claim(kept.id, "w", 0)  # a lease that has run out
+    assert store.start(kept.id, "w", 2)
+    assert store.claim(kept.id, "another", 9)
+    assert attempts(store, kept) == [0, 0, 1]
+    assert not store.release(kept.id, "w", [2])
+    assert attempts(store, kept) == [0, 0, 1]
+
+
+def test_a_file_of_an_older_release_gets_the_count(tmp_path):
+    from custom_handler.service.jobs.sqlite_store import JobStorage, SqliteJobStore
+
+    file = tmp_path / "jobs.db"
+    with contextlib.closing(sqlite3.connect(file)) as older:
+        older.execute(
+            "create table item (job text not null, number integer not null, item text not null, outcome text, "
+            "ok integer, primary key (job, number)) without rowid"
+        )
+        older.execute("insert into item values ('j', 0, '1', null, null)")
+        older.commit()
+    for _ in range(2):
+        storage = JobStorage("stackspot", file)
+        [item] = SqliteJobStore(storage).open_items("j")
+        storage.close()
+    assert (item.item, item.attempts) == (1, 0)

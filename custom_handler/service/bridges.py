@@ -80,7 +80,20 @@ def to_adapter(kwargs: dict[str, Any]) -> dict[str, Any]:
     They do so for each provider that has no such API of its own, but fail for a provider that is not among LiteLLM's own.
     """
     model = str(kwargs.get("model")).removeprefix(f"{PROVIDER}/")
-    return {**kwargs, "model": f"{PROVIDER}/{model}", "custom_llm_provider": LlmProviders.CUSTOM.value}
+    changed = {**kwargs, "model": f"{PROVIDER}/{model}", "custom_llm_provider": LlmProviders.CUSTOM.value}
+    if isinstance(tools := kwargs.get("tools"), list):
+        changed["tools"] = [_with_schemas(tool) for tool in tools]
+    return changed
+
+
+def _with_schemas(tool: Any) -> Any:
+    """Write a tool's schemas under the name that LiteLLM reads; Google's SDK uses the other spelling of the API."""
+    declared = tool.get("functionDeclarations") if isinstance(tool, Mapping) else None
+    if not isinstance(declared, list):
+        return tool
+    snake, camel = "parameters_json_schema", "parametersJsonSchema"
+    named = [{camel: one[snake], **one} if isinstance(one, Mapping) and snake in one else one for one in declared]
+    return {**tool, "functionDeclarations": named}
 
 
 def from_adapter(kwargs: dict[str, Any]) -> dict[str, Any]:

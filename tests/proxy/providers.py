@@ -29,7 +29,12 @@ class Providers:
 
     @property
     def environ(self) -> dict[str, str]:
-        keys = {"GROQ_API_KEY": "gsk-test", "AWS_ACCESS_KEY_ID": "AKIATEST", "AWS_SECRET_ACCESS_KEY": "test"}
+        keys = {
+            "GROQ_API_KEY": "gsk-test",
+            "FIREWORKS_AI_API_KEY": "fw-test",
+            "AWS_ACCESS_KEY_ID": "AKIATEST",
+            "AWS_SECRET_ACCESS_KEY": "test",
+        }
         return keys | {"GROQ_API_BASE": f"{self.url}/openai/v1", "AWS_BEDROCK_RUNTIME_ENDPOINT": self.url}
 
     def reset(self) -> None:

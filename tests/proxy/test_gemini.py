@@ -70,6 +70,7 @@ def test_a_tool_is_called_and_its_result_reaches_the_agent(
     question = types.Content(role="user", parts=[types.Part(text="Qual o tempo no Recife?")])
     _, [call], _ = ask(gemini, [question], stream=stream, tools=[TOOL])
     assert (call.name, call.args) == ("buscar_tempo", {"cidade": "Recife"})
+    assert '"parameters":{"type":"object","properties":{"cidade":{"type":"string"}}' in simulator.prompts()[0]
     called = types.Content(role="model", parts=[types.Part(function_call=call)])
     response = types.FunctionResponse(name=call.name, id=call.id, response={"graus": 28})
     result = types.Content(role="user", parts=[types.Part(function_response=response)])
@@ -109,7 +110,7 @@ def test_a_wrong_key_is_a_401(proxy: Proxy, stream: bool) -> None:
     options = types.HttpOptions(base_url=proxy.url, api_version="v1beta")
     with (
         genai.Client(api_key="fake-key", http_options=options) as client,
-        pytest.raises(errors.ClientError, match=r"LITELLM_MASTER_KEY.* \.env") as caught,
+        pytest.raises(errors.ClientError, match=r"file \.env .*LITELLM_MASTER_KEY") as caught,
     ):
         ask(client, "Oi", stream=stream)
     assert caught.value.code == 401

@@ -133,7 +133,7 @@ EXAMPLES = {
     "pydantic_ai/agent.py": "Tool calls: 1\n.*Recife: 25°C.*\nViagem\\(cidade='Recife', dias=3\\)",
     "langchain/chain.py": "10 11 12\n.*25°C, ensolarado.*\nViagem\\(cidade='Recife', dias=3\\)",
     "langgraph/agent.py": "São Paulo: 25°C.*\n.*Recife: 25°C.*\n8 messages",
-    "google_genai/chat.py": "1 2 3 4 5 6 7 8 9 10 11 12\n.*25°C, ensolarado",
+    "google_genai/chat.py": "1 2 3 4 5 6 7 8 9 10 11 12\n.*Tempo em S.*25.*C, ensolarado",
     "anthropic/messages.py": "Segundo buscar_tempo.* 25°C, ensolarado(.|\n)* 10 11 12",
 }
 

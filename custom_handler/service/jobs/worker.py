@@ -35,15 +35,6 @@ _OUTAGE_SECONDS = 10.0
 _STOP_SECONDS = 5.0
 
 MAX_DEATHS = 3
-GIVEN_UP = Outcome(
-    {
-        "message": f"The proxy ended {MAX_DEATHS} times while it worked on this item, so it is not tried again. "
-        "Its log may say why; change the item before you send it again.",
-        "type": "server_error",
-        "code": "item_abandoned",
-    },
-    ok=False,
-)
 
 
 class _Consumer(Consumer):  # type: ignore[misc]  # huey has no types
@@ -163,7 +154,7 @@ class Worker:
         """Ask for an item; the attempt is counted before, and does not count if this worker gives the job back."""
         if item.attempts >= MAX_DEATHS:
             logger.error("Job %s: item %d is given up after %d attempts", job.id, item.number, item.attempts)
-            return GIVEN_UP
+            return _given_up(job, item)
         started.add(item.number)
         await asyncio.to_thread(self._persistent, self._store.start, job.id, self._name, item.number)
         return await self._ask(job, item.number, item.item)
@@ -188,6 +179,16 @@ class Worker:
                 self._store.purge(self._settings.jobs_keep)
             self._consumer.check_worker_health()
             self._stopping.wait(self._settings.jobs_lease / 2)
+
+
+def _given_up(job: Job, item: OpenItem) -> Outcome:
+    message = (
+        f"The proxy ended {MAX_DEATHS} times while it worked on this item, so it is not tried again. "
+        "Its log may say why; change the item before you send it again."
+    )
+    name = {"id": item.item["id"]} if isinstance(item.item, dict) and "id" in item.item else {}
+    error = {"message": message, "type": "server_error", "code": "item_abandoned"}
+    return Outcome({**error, "request_id": f"{job.id}-{item.number}", **name}, ok=False)
 
 
 def _briefly(record: logging.LogRecord) -> bool:

@@ -10,6 +10,7 @@ import time
 import pytest
 
 from custom_handler.service.jobs.job import Outcome
+from custom_handler.service.jobs.worker import MAX_DEATHS
 
 
 class Agent:
@@ -220,3 +221,53 @@ def test_answers_wait_for_a_full_disk(queue, add, work, agent, status, eventuall
     pages(100_000)
     assert status(job, "completed").done == 6
     assert agent.asked == {(job.id, number): 1 for number in range(6)}
+
+
+def die(queue, job, *numbers: int):
+    """Leave a job as a process does that dies while it asks for these items."""
+    queue.huey.dequeue()
+    assert queue.store.claim(job.id, "dead", 0)
+    assert all(queue.store.start(job.id, "dead", number) for number in numbers)
+
+
+def test_an_item_at_which_the_process_died_three_times_is_given_up(queue, add, work, agent, status):
+    job = add("a", "poison")
+    for _ in range(MAX_DEATHS):
+        die(queue, job, 1)
+    work(queue, agent)
+    ended = status(job, "completed")
+    assert (ended.done, ended.failed) == (2, 1)
+    assert list(agent.asked.elements()) == [(job.id, 0)]
+    given_up = queue.store.outcomes(job.id)[1]
+    assert given_up.ok is False
+    assert given_up.answer["code"] == "item_abandoned"
+    assert "ended 3 times" in given_up.answer["message"]
+
+
+def test_an_item_at_which_the_process_died_less_often_is_asked_for_again(queue, add, work, agent, status):
+    job = add("a")
+    for _ in range(MAX_DEATHS - 1):
+        die(queue, job, 0)
+    work(queue, agent)
+    assert status(job, "completed").failed == 0
+
+
+def test_suspects_are_asked_for_last_and_one_by_one(queue, add, work, agent, status, eventually):
+    job = add("suspect", "suspect", "b", "c", "d")
+    die(queue, job, 0, 1)
+    agent.open.clear()
+    work(queue, agent, jobs_concurrency=2, jobs_lease=60.0)
+    eventually(lambda: agent.at_once == 2)
+    assert set(agent.asked) == {(job.id, 2), (job.id, 3)}
+    agent.open.set()
+    status(job, "completed")
+    assert [number for _, number in agent.asked][-2:] == [0, 1]
+
+
+def test_a_worker_that_stops_orderly_leaves_no_death_behind(queue, add, work, agent, eventually):
+    job = add("a")
+    agent.open.clear()
+    worker = work(queue, agent, jobs_lease=60.0)
+    eventually(lambda: agent.at_once == 1)
+    worker.stop()
+    assert [item.attempts for item in queue.store.open_items(job.id)] == [0]

@@ -144,6 +144,7 @@ def _config(upstream: Simulator, *, plugin: bool) -> dict[str, Any]:
         config["model_list"].append({"model_name": STACKSPOT, "litellm_params": ours})
     else:
         del config["litellm_settings"]["callbacks"], config["litellm_settings"]["custom_provider_map"]
+        del config["general_settings"]["custom_auth"]
     return config
 
 

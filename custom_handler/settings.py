@@ -236,9 +236,9 @@ def lookup(sources: Iterable[Mapping[str, str | None]], name: str) -> str:
 def _content(file: str) -> str:
     try:
         return Path(file).read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise ConfigurationError(
-            f"CLIENT_SECRET_FILE is {file!r}: it cannot be read ({type(error).__name__})."
+            f"CLIENT_SECRET_FILE is {file!r}: it cannot be read ({type(error).__name__}). Name a text file that can."
         ) from None
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
-import dataclasses
 import json
 import logging
 import os
-from collections.abc import Mapping
+import shutil
+import sys
+import textwrap
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 from dotenv import dotenv_values, load_dotenv
@@ -19,50 +21,7 @@ from .table import table
 
 if TYPE_CHECKING:
     from ..service.checks import Finding
-    from ..service.inventory import Row
-    from ..settings import Settings
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Report:
-    """What a check found."""
-
-    models: list[Finding]
-    settings: list[Row]
-    faults: list[str]
-
-    @property
-    def verdict(self) -> str:
-        """Say in one line how things are."""
-        enabled = [model for model in self.models if model.state != "disabled"]
-        ready = sum(model.fault is None for model in enabled)
-        disabled = len(self.models) - len(enabled)
-        faults = f"{len(self.faults)} fault{'' if len(self.faults) == 1 else 's'}" if self.faults else "No faults found"
-        return f"{faults}. {ready} of {len(enabled)} models ready{f', {disabled} disabled' if disabled else ''}."
-
-    def as_json(self) -> str:
-        """Return the report as JSON; secrets are masked."""
-        models = [
-            {
-                "model": one.model,
-                "provider": one.provider,
-                "state": one.state,
-                "variable": one.variable,
-                "fault": one.fault,
-            }
-            for one in self.models
-        ]
-        rows = [
-            {"name": row.name, "source": row.source, "state": row.state, "fault": row.fault} for row in self.settings
-        ]
-        content = {
-            "ok": not self.faults,
-            "verdict": self.verdict,
-            "models": models,
-            "faults": self.faults,
-            "settings": rows,
-        }
-        return json.dumps(content, ensure_ascii=False, indent=2)
+    from ..service.diagnosis import Diagnosis
 
 
 @click.command(short_help="Check settings, models and providers.")
@@ -72,100 +31,107 @@ class Report:
 @click.option("--ask", is_flag=True, help="Ask each agent one short question: uses a request of the quota for each.")
 def check(config: Path, *, show_all: bool, as_json: bool, ask: bool) -> None:
     """Check the settings, config.yaml and the providers, with secrets masked; exit code 1 on a fault."""
-    report = _checked(config, ask=ask)
+    found = _diagnosed(config, ask=ask)
     if as_json:
-        click.echo(report.as_json())
+        click.echo(_as_json(found))
     else:
-        _show(report, show_all=show_all)
-    raise SystemExit(1 if report.faults else 0)
+        _show(found, show_all=show_all, asked=ask)
+    raise SystemExit(1 if found.faults else 0)
 
 
-def _show(report: Report, *, show_all: bool) -> None:
-    click.echo(click.style(report.verdict, fg="red" if report.faults else "green", bold=True))
-    if report.models:
-        click.echo()
-        rows = [
-            (one.model, one.provider, f"{one.state}: {one.variable} is not set" if one.variable else one.state)
-            for one in report.models
-        ]
-        click.echo(table(("MODEL", "PROVIDER", "STATE"), rows))
-    if report.faults:
-        click.echo()
-    for fault in report.faults:
-        click.echo(click.style("fault: ", fg="red") + fault)
-    shown = [row for row in report.settings if show_all or row.source not in {"default", "-"}]
-    if shown:
-        click.echo()
-        click.echo(table(("SETTING", "SOURCE", "VALUE"), [(row.name, row.source, row.state) for row in shown]))
-
-
-def _checked(path: Path, *, ask: bool) -> Report:
+def _diagnosed(config: Path, *, ask: bool) -> Diagnosis:
     before = dict(os.environ)  # `.env` is a source of its own in the table, and part of the environment for the rest
-    dotenv = dotenv_values(Path.cwd() / ".env")
-    load_dotenv(Path.cwd() / ".env")
+    file = Path.cwd() / ".env"
+    dotenv: Mapping[str, str | None] = {}
+    unreadable = "it is a folder" if file.is_dir() else None
+    try:
+        dotenv = dotenv_values(file)
+        load_dotenv(file)
+    except (OSError, ValueError) as error:
+        unreadable = type(error).__name__
     alone()
     logging.getLogger("custom_handler").setLevel(logging.CRITICAL)  # what it would log is in the report
-    from ..errors import ConfigurationError  # noqa: PLC0415  LiteLLM takes seconds to import
-    from ..service.checks import Finding, check_configuration  # noqa: PLC0415
-    from ..service.config import read_config  # noqa: PLC0415
-    from ..service.inventory import inventory  # noqa: PLC0415
-    from ..settings import Settings  # noqa: PLC0415
+    from ..service.diagnosis import diagnose  # noqa: PLC0415  LiteLLM takes seconds to import
+    from ..service.settings_checks import Fault  # noqa: PLC0415
 
-    try:
-        config, unreadable = read_config(path), None
-    except ConfigurationError as error:
-        config, unreadable = {}, Finding(str(path), "", "unreadable", error.message)
-    rows = inventory(before, dotenv, config)
-    faults = [row.fault for row in rows if row.fault]
-    try:
-        settings = Settings.load()
-    except ConfigurationError as error:
-        faults.append(error.message)
-        models = [unreadable] if unreadable else check_configuration(config, Settings())
-        models = [dataclasses.replace(one, fault=None) if one.provider == "stackspot" else one for one in models]
-        return Report(models, rows, _once(faults, models))
-    models, more = asyncio.run(_check_all(config, settings, {**dotenv, **before}, ask=ask))
-    if unreadable:
-        models = [unreadable]
-    return Report(models, rows, _once([*faults, *more], models))
-
-
-def _once(faults: list[str], models: list[Finding]) -> list[str]:
-    return list(dict.fromkeys([*(model.fault for model in models if model.fault), *faults]))
-
-
-async def _check_all(
-    config: Mapping[str, Any], settings: Settings, environ: Mapping[str, str | None], *, ask: bool
-) -> tuple[list[Finding], list[str]]:
-    from ..errors import ConfigurationError  # noqa: PLC0415
-    from ..handler import StackspotLLM  # noqa: PLC0415  LiteLLM takes seconds to import
-    from ..service.checks import check_configuration, check_models  # noqa: PLC0415
-    from ..service.settings_checks import check_settings  # noqa: PLC0415
-
-    try:
-        provider = StackspotLLM(settings)
-    except (ConfigurationError, ValueError) as error:  # one of the settings that are checked below
-        faults = await check_settings(config, settings, environ)
-        return check_configuration(config, settings), faults or [str(error)]
-    models, faults = await asyncio.gather(
-        check_models(config, settings, provider.authenticate), check_settings(config, settings, environ)
+    found = diagnose(config, before, dotenv, ask=ask)
+    if unreadable is None:
+        return found
+    fault = Fault(
+        ".env", f".env cannot be read ({unreadable}): save it as plain text in UTF-8 that this user can read."
     )
-    if ask and not faults:
-        models = await asyncio.gather(*(_asked(provider, finding, config, settings) for finding in models))
-    return models, faults
+    return replace(found, faults=[fault, *found.faults])
 
 
-async def _asked(provider: Any, finding: Finding, config: Mapping[str, Any], settings: Settings) -> Finding:
-    """Ask the agent of a model one short question."""
-    from ..service.config import deployments  # noqa: PLC0415
-    from ..service.settings_checks import agent_of  # noqa: PLC0415
+def _verdict(found: Diagnosis) -> str:
+    enabled = [model for model in found.models if model.state != "disabled"]
+    ready = sum(model.fault is None for model in enabled)
+    disabled = len(found.models) - len(enabled)
+    faults = f"{len(found.faults)} fault{'' if len(found.faults) == 1 else 's'}" if found.faults else "No faults found"
+    return f"{faults}. {ready} of {len(enabled)} models ready{f', {disabled} disabled' if disabled else ''}."
 
-    if finding.provider != "stackspot" or finding.fault:
-        return finding
-    deployment = next(one for one in deployments(config) if one.name == finding.model)
-    try:
-        await provider.acompletion(agent_of(deployment, settings), [{"role": "user", "content": "ping"}])
-    except Exception as error:  # noqa: BLE001  whatever it is, it is what a caller would get
-        message = str(getattr(error, "message", error)).partition("\n")[0]
-        return dataclasses.replace(finding, state="fault", fault=f"{finding.model}: {message}")
-    return dataclasses.replace(finding, state="the agent answered")
+
+def _as_json(found: Diagnosis) -> str:
+    """Return what was found as JSON, with secrets masked; docs/operations.md lists the keys."""
+    content = {
+        "ok": not found.faults,
+        "verdict": _verdict(found),
+        "models": [
+            {name: getattr(one, name) for name in ("model", "provider", "state", "variable", "fault")}
+            for one in found.models
+        ],
+        "faults": list(map(str, found.faults)),
+        "settings": [
+            {name: getattr(row, name) for name in ("name", "source", "state", "fault")} for row in found.settings
+        ],
+    }
+    return json.dumps(content, ensure_ascii=False, indent=2)
+
+
+def _show(found: Diagnosis, *, show_all: bool, asked: bool) -> None:
+    click.echo(click.style(_verdict(found), fg="red" if found.faults else "green", bold=True))
+    if found.models:
+        click.echo(f"\n{_models(found.models)}")
+    if found.faults:
+        click.echo()
+    for fault in found.faults:
+        click.echo(click.style("fault: ", fg="red") + _wrapped(str(fault), len("fault: ")))
+    rows = [row for row in found.settings if show_all or row.source not in {"default", "-"}]
+    if rows:
+        lines = table(("SETTING", "SOURCE", "VALUE"), [(row.name, row.source, row.state) for row in rows]).splitlines()
+        click.echo("\n" + "\n".join(map(_cut, lines)))
+    if not asked and any(one.state == "a token was given" for one in found.models):
+        hint = "A token is no proof of the agent: --ask asks each, and uses a request of the quota for it."
+        click.echo("\n" + click.style(_wrapped(hint), dim=True))
+
+
+def _models(found: Sequence[Finding]) -> str:
+    """Return the table of the models, with the colour of their state."""
+    states = [f"{one.state}: {one.variable} is not set" if one.variable else one.state for one in found]
+    colours = ["red" if one.fault else "yellow" if one.variable else "green" for one in found]
+    rows = [(one.model, one.provider, state) for one, state in zip(found, states, strict=True)]
+    head, *lines = table(("MODEL", "PROVIDER", "STATE"), rows).splitlines()
+    coloured = [
+        line.removesuffix(state) + click.style(state, fg=colour)
+        for line, state, colour in zip(lines, states, colours, strict=True)
+    ]
+    return "\n".join([head, *coloured])
+
+
+def _wrapped(text: str, indent: int = 0) -> str:
+    """Break a text into lines that fit the terminal; where the output goes elsewhere, it stays one line."""
+    if not (width := _width()):
+        return text
+    lines = textwrap.wrap(text, max(width - indent, 20), break_long_words=False, break_on_hyphens=False)
+    return f"\n{' ' * indent}".join(lines)
+
+
+def _cut(line: str) -> str:
+    width = _width()
+    plain = click.unstyle(line)
+    return line if not width or len(plain) <= width else f"{plain[: width - 1]}…"
+
+
+def _width() -> int:
+    """Return the columns of the terminal, 0 where the output goes elsewhere."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else 0

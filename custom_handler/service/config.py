@@ -47,7 +47,7 @@ def read_config(path: Path) -> dict[str, Any]:
         config = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigurationError(f"{path} cannot be read ({error.strerror}): name the file by --config.") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         where = getattr(error, "problem_mark", None)
         line = f", line {where.line + 1}" if where else ""
         raise ConfigurationError(f"{path}{line} is not YAML: correct it, mind the indentation.") from None
@@ -61,6 +61,13 @@ def deployments(config: Mapping[str, Any]) -> tuple[Deployment, ...]:
     entries = config.get("model_list") or ()
     if not isinstance(entries, list | tuple) or not all(isinstance(entry, Mapping) for entry in entries):
         raise ConfigurationError("model_list of config.yaml is no list of models: see README.md for the form.")
+    for entry in entries:
+        for part in ("litellm_params", "model_info"):
+            if not isinstance(entry.get(part) or {}, Mapping):
+                name = entry.get("model_name")
+                raise ConfigurationError(
+                    f"{part} of {name!r} in config.yaml is no mapping: write it as names and values."
+                )
     return tuple(Deployment.of(entry) for entry in entries)
 
 

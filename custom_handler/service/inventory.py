@@ -11,11 +11,11 @@ from typing import Any
 from ..errors import ConfigurationError
 from ..settings import Settings, lookup
 from .config import variables
+from .settings_checks import masked, value_fault
 
 REQUIRED = ("LITELLM_MASTER_KEY",)  # what a model lacks is found where the model is checked
 
 _HARMLESS = re.compile(r"(_REGION|_MODEL_ID)$")
-_PASSWORD = re.compile(r"(?<=://)[^/@\s]*(?=@)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +43,15 @@ def _settings(sources: Mapping[str, Mapping[str, str | None]]) -> Iterator[Row]:
         if not raw:
             yield Row(name, "default" if item.default != "" else "-", _shown(item.default))
             continue
-        try:
-            Settings.from_mapping({name: raw})
-            fault = None
-        except ConfigurationError as error:
-            fault = error.message
-        yield Row(name, source, _shown(raw) if item.repr else "set", fault)
+        yield Row(name, source, _shown(raw) if item.repr else "set", _fault(name, raw))
+
+
+def _fault(name: str, raw: str) -> str | None:
+    try:
+        Settings.from_mapping({name: raw})
+    except ConfigurationError as error:
+        return error.message
+    return value_fault(name, raw)
 
 
 def _variable(name: str, sources: Mapping[str, Mapping[str, str | None]]) -> Row:
@@ -56,7 +59,7 @@ def _variable(name: str, sources: Mapping[str, Mapping[str, str | None]]) -> Row
     source, raw = next(((source, raw) for source, raw in found if raw), ("-", ""))
     if not raw:
         return Row(name, source, "not set", f"{name} is not set: set it in .env." if name in REQUIRED else None)
-    return Row(name, source, raw if _HARMLESS.search(name) else "set")
+    return Row(name, source, raw if _HARMLESS.search(name) else "set", value_fault(name, raw))
 
 
 def _found(sources: Mapping[str, Mapping[str, str | None]], name: str) -> tuple[str, str]:
@@ -68,5 +71,5 @@ def _shown(value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, Path | str):
-        return _PASSWORD.sub("…", str(value)) or "not set"
+        return masked(str(value)) or "not set"
     return str(value)

@@ -39,7 +39,7 @@ def read_entries(path: Path) -> list[KeyEntry]:
     """Read a file of keys; raises ConfigurationError."""
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, ValueError, yaml.YAMLError) as error:
         raise ConfigurationError(
             f"KEYS_FILE {str(path)!r} cannot be read: {type(error).__name__}. Correct the name or the file."
         ) from None

@@ -49,6 +49,8 @@ def _stackspot(authenticate: Authenticate) -> str | None:
         return error.message
     except TimeoutError:
         return f"The identity service did not answer within {TIMEOUT:g} s: check the network, and STACKSPOT_IDM_URL."
+    except (ValueError, ImportError, OSError) as error:  # a proxy that is none, or no file of certificates
+        return f"The token call failed ({type(error).__name__}): check HTTPS_PROXY and SSL_CERT_FILE."
     return None
 
 
@@ -59,7 +61,8 @@ async def _model_list(deployment: Deployment) -> str | None:
     try:
         async with httpx.AsyncClient(timeout=TIMEOUT) as client:
             answer = await client.get(f"{base}/models", headers={"Authorization": f"Bearer {key}"})
-    except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
+    # The last three: a proxy that is none, or no file of certificates.
+    except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, ValueError, ImportError, OSError) as error:
         return f"{deployment.provider} cannot be reached ({type(error).__name__}): check the network, and {address} if it is set."
     if answer.status_code in {401, 403}:
         return f"{deployment.provider} refuses {names[0]} (HTTP {answer.status_code}): set a valid key in .env."

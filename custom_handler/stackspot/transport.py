@@ -67,7 +67,7 @@ class Transport:
         reread: Callable[[], Settings] | None = None,
         web: PublicWeb | None = None,
     ) -> None:
-        self._tls = _tls(settings.ca_bundle)  # reads all the certificates of the machine: once is enough
+        self._tls = tls_context(settings.ca_bundle)  # reads all the certificates of the machine: once is enough
         self._limits = httpx.Limits(max_connections=None, max_keepalive_connections=100, keepalive_expiry=60.0)
         self.tokens = TokenStore(Credentials(settings, self._ask_token, reread).fetch, tell)
         ledger, self._conversations = kept_state(settings)
@@ -155,7 +155,9 @@ class Transport:
         try:
             answer = asyncio.run(self._answered(url, token_form(settings)))  # its thread has no loop
         except (httpx.HTTPError, httpx.InvalidURL, *TIMEOUTS) as error:
-            raise IdentityUnavailable(f"The identity service cannot be reached: {reason(error, url)}.") from error
+            raise IdentityUnavailable(
+                f"The identity service cannot be reached: {reason(error, url)}. Check STACKSPOT_IDM_URL and the proxy."
+            ) from error
         with contextlib.suppress(ValueError):
             return read_token(answer.status_code, answer.json(), settings)
         return read_token(answer.status_code, None, settings)
@@ -166,18 +168,30 @@ class Transport:
             return await client.post(url, data=form)
 
 
-def _tls(ca_bundle: str) -> ssl.SSLContext:
-    """Trust the authorities of certifi (or of SSL_CERT_FILE), of the system, and of a file of the operator's."""
-    context = httpx.create_ssl_context()
+def tls_context(ca_bundle: str) -> ssl.SSLContext:
+    """Trust the authorities of certifi (or of SSL_CERT_FILE), of the system, and of a file of the operator's.
+
+    Raises ConfigurationError for a file that is missing or holds no certificate.
+    """
+    try:
+        context = httpx.create_ssl_context()
+    except OSError as error:
+        raise _no_certificates("SSL_CERT_FILE", os.environ.get("SSL_CERT_FILE", ""), error) from None
     context.load_default_certs()
     if ca_bundle:
         try:
             context.load_verify_locations(cafile=ca_bundle)
-        except OSError as error:
-            raise ConfigurationError(
-                f"STACKSPOT_CA_BUNDLE is {ca_bundle!r}: it is no file of PEM certificates ({type(error).__name__})."
-            ) from None
+        except (OSError, ValueError) as error:
+            raise _no_certificates("STACKSPOT_CA_BUNDLE", ca_bundle, error) from None
     return context
+
+
+def _no_certificates(name: str, file: str, error: Exception) -> ConfigurationError:
+    said = getattr(error, "strerror", None) if not isinstance(error, ssl.SSLError) else "it holds no certificate"
+    return ConfigurationError(
+        f"{name} is {file!r}: it is no file of PEM certificates ({said or type(error).__name__}). "
+        "Name a file that holds at least one."
+    )
 
 
 def _after_fork(begin_anew: Callable[[], None]) -> None:

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-import dataclasses
 import json
 import re
 import socket
 from pathlib import Path
 
 import pytest
-
-from custom_handler.errors import ConfigurationError
-from custom_handler.service.settings_checks import check_settings
-from custom_handler.settings import Settings
 
 # LiteLLM looks at every attribute of a delta, those that Pydantic has deprecated too.
 pytestmark = pytest.mark.filterwarnings("ignore:Accessing the 'model_:DeprecationWarning")
@@ -206,18 +200,18 @@ def test_check_tells_a_file_that_cannot_be_used(command, folder, broken, said):
 FAULTS = {
     "GENAI_AGENT_ID=abc": "The agent id 'abc' is malformed",
     "STACKSPOT_INFERENCE_URL=nowhere": "STACKSPOT_INFERENCE_URL is 'nowhere': it is not an address",
-    "STACKSPOT_INFERENCE_URL=http://127.0.0.1:9": "STACKSPOT_INFERENCE_URL cannot be reached",
+    "STACKSPOT_INFERENCE_URL=http://127.0.0.1:9": "STACKSPOT_INFERENCE_URL is 'http://127.0.0.1:9': it cannot be reached",
     "STACKSPOT_IDM_URL=ftp://a": "STACKSPOT_IDM_URL is 'ftp://a'",
     "KEYS_FILE=no.yaml": "KEYS_FILE 'no.yaml' cannot be read",
-    "REDIS_URL=localhost:6379": "REDIS_URL is not a valid address of a Redis",
-    "REDIS_URL=redis://127.0.0.1:9/0": "The Redis of REDIS_URL cannot be reached",
-    "RUNS_DIR=config.yaml/runs": "RUNS_DIR is 'config.yaml/runs': config.yaml is a file",
+    "REDIS_URL=localhost:6379": "REDIS_URL is 'localhost:6379': it is not an address of a Redis",
+    "REDIS_URL=redis://127.0.0.1:9/0": "REDIS_URL is 'redis://127.0.0.1:9/0': Redis does not answer there",
+    "RUNS_DIR=config.yaml/runs": "RUNS_DIR is 'config.yaml/runs': no file can be written there",
     "LOG_LEVEL=loud": "LOG_LEVEL is 'loud': say debug",
     "STARTUP_CHECK=maybe": "STARTUP_CHECK is 'maybe': say off, warn or strict.",
     "LITELLM_MASTER_KEY=sk-1234": "LITELLM_MASTER_KEY is weak",
     "STACKSPOT_MAX_CONCURENCY=2": "did you mean STACKSPOT_MAX_CONCURRENCY?",
     "STACKSPOT_REQUESTS_PER_MINUTE=200": "the platform allows 100 a minute",
-    "STACKSPOT_CA_BUNDLE=no.pem": "STACKSPOT_CA_BUNDLE is 'no.pem': no certificate can be read",
+    "STACKSPOT_CA_BUNDLE=no.pem": "STACKSPOT_CA_BUNDLE is 'no.pem': it is no file of PEM certificates",
     "CLIENT_ID=": "Missing: CLIENT_ID",
 }
 
@@ -235,12 +229,12 @@ def test_check_names_a_fault_with_its_cure(command, folder, line):
 
 
 CONFIG_FAULTS = {
-    "custom_handler.stackspot_llm": ("custom_handler.stackspott_llm", "custom_handler has no stackspott_llm"),
+    "custom_handler.stackspot_llm": ("custom_handler.stackspott_llm", "did you mean custom_handler.stackspot_llm?"),
     "router_settings: {num_retries: 0}": (
         "router_settings: {fallbacks: [{stackspot-chat: [gone]}]}",
         "fallbacks of config.yaml names the model 'gone'",
     ),
-    "custom_handler.plugin": ("no_such_package.plugin", "no_such_package cannot be imported"),
+    "custom_handler.plugin": ("no_such_package.plugin", "its module cannot be imported (ModuleNotFoundError)"),
 }
 
 
@@ -253,19 +247,6 @@ def test_check_names_what_the_configuration_names_in_vain(command, folder, writt
     ran = command("check")
     assert ran.exit_code == 1
     assert says in ran.output
-
-
-@pytest.mark.parametrize("value", ["\x7f", "-1", "é" * 5000, "http://[", "redis://:@:x"])
-@pytest.mark.parametrize("name", [str(item.metadata["name"]) for item in dataclasses.fields(Settings)])
-def test_no_value_of_a_setting_makes_check_stumble(folder, name, value):
-    try:
-        settings = Settings.from_mapping({name: value})
-    except ConfigurationError as error:
-        if name not in error.message:
-            raise
-        return
-    faults = asyncio.run(check_settings({}, dataclasses.replace(settings, inference_url="ftp://none"), {name: value}))
-    assert all(isinstance(fault, str) for fault in faults)
 
 
 def test_colours_are_for_terminals(command, monkeypatch):

@@ -17,20 +17,23 @@ from referencing import Registry
 
 from .schema_budget import MAX_PATTERN_CHARACTERS, Budget, BudgetExceeded, bounded
 
-MAX_SCHEMA_CHARACTERS = 200_000
-
 logger = logging.getLogger(__name__)
 
 _FAULT_CHARACTERS = 1_000
 # A metaschema costs more steps for each part of a schema than the schema itself for a value. It is applied once a schema.
 _SCHEMA_STEPS = 10_000
-# What jsonschema does for these keywords cannot be counted where the schema has one of the words: it follows references, or
+# What jsonschema does for these keywords cannot be counted where a schema has one of the others: it follows references, or
 # matches patterns without a limit of time.
 _UNCOUNTABLE = {
-    "additionalProperties": ("patternProperties",),
-    "unevaluatedItems": ("$ref", "$dynamicRef", "$recursiveRef", "dependentSchemas"),
-    "unevaluatedProperties": ("$ref", "$dynamicRef", "$recursiveRef", "dependentSchemas", "patternProperties"),
+    "unevaluatedItems": frozenset({"$ref", "$dynamicRef", "$recursiveRef", "dependentSchemas"}),
+    "unevaluatedProperties": frozenset(
+        {"$ref", "$dynamicRef", "$recursiveRef", "dependentSchemas", "patternProperties"}
+    ),
 }
+_REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
+_SCHEMAS_BY_NAME = ("dependentSchemas", "patternProperties")
+_DATA = ("enum", "examples")  # lists of values, which are no schemas unless a reference leads there
+_MOST_PARTS = 100_000  # more than any schema that is checked
 
 
 def _is_pattern(pattern: object) -> bool:
@@ -48,8 +51,6 @@ def schema_fault(schema: str) -> str:
 
     A schema whose check would take too long is not checked: nothing is said about it.
     """
-    if len(schema) > MAX_SCHEMA_CHARACTERS:
-        return f"it has more than {MAX_SCHEMA_CHARACTERS} characters"
     try:
         loaded = json.loads(schema)
         kind: Any = jsonschema.validators.validator_for(loaded, default=jsonschema.Draft202012Validator)
@@ -79,7 +80,8 @@ def value_fault(value: Any, schema: Mapping[str, Any]) -> str:
     except BudgetExceeded:
         logger.warning("A JSON answer is not checked: its schema needs more steps than one check may take")
         return ""
-    except Exception:  # noqa: BLE001  see above
+    except Exception as error:  # noqa: BLE001  see above
+        logger.warning("A JSON answer is not checked: its schema cannot be applied (%s)", type(error).__name__)
         return ""
     return "" if error is None else f"{error.json_path}: {error.message}"[:_FAULT_CHARACTERS]
 
@@ -87,8 +89,25 @@ def value_fault(value: Any, schema: Mapping[str, Any]) -> str:
 def _validator(schema: Mapping[str, Any]) -> Any:
     """Return a validator that fetches no reference from anywhere, and keeps within a budget."""
     kind = jsonschema.validators.validator_for(schema, default=jsonschema.Draft202012Validator)
-    text = json.dumps(schema)
-    if len(text) > MAX_SCHEMA_CHARACTERS:
-        raise BudgetExceeded
-    unchecked = [name for name, words in _UNCOUNTABLE.items() if any(f'"{word}"' in text for word in words)]
+    used = _keywords(schema)
+    unchecked = [name for name, words in _UNCOUNTABLE.items() if not words.isdisjoint(used)]
     return bounded(kind, Budget(schema), unchecked)(schema, registry=Registry())
+
+
+def _keywords(schema: Mapping[str, Any]) -> set[str]:
+    """Return which of the keywords of _UNCOUNTABLE a schema has; raises BudgetExceeded for one of too many parts."""
+    found, in_data, reachable = set[str](), set[str](), False
+    parts: list[tuple[Any, bool]] = [(schema, False)]
+    for part, is_data in parts:  # which grows meanwhile
+        for name, member in part.items() if isinstance(part, Mapping) else (("", item) for item in part):
+            # A property may have the name of a keyword, but the value of a keyword is of another type.
+            if name in _REFERENCES and isinstance(member, str):
+                reachable |= any(word in member for word in ("%", *_DATA))  # an escape may spell the same word
+                (in_data if is_data else found).add(name)
+            elif name in _SCHEMAS_BY_NAME and isinstance(member, Mapping):
+                (in_data if is_data else found).add(name)
+            if isinstance(member, Mapping | list):
+                parts.append((member, is_data or (name in _DATA and isinstance(member, list))))
+        if len(parts) > _MOST_PARTS:
+            raise BudgetExceeded
+    return found | in_data if reachable else found

@@ -101,6 +101,7 @@ def bounded(kind: Any, budget: Budget, unchecked: Iterable[str] = ()) -> Any:
         "uniqueItems": _unique_items(budget),
         "pattern": _pattern(budget),
         "patternProperties": _pattern_properties(budget),
+        "additionalProperties": _additional_properties(budget),
     }
     checks |= {name: _counted(check, budget) for name, check in own.items() if name in checks}
     checks |= {name: _unchecked for name in unchecked if name in checks}
@@ -174,6 +175,20 @@ def _pattern_properties(budget: Budget) -> _Check:
             for pattern, schema in schemas.items():
                 if budget.search(pattern, name):
                     yield from validator.descend(member, schema, path=name, schema_path=pattern)
+
+    return check
+
+
+def _additional_properties(budget: Budget) -> _Check:
+    def check(validator: Any, additional: Any, instance: Any, schema: Any) -> _Errors:
+        known, patterns = schema.get("properties", {}), schema.get("patternProperties", {})
+        names = [name for name in instance if name not in known] if isinstance(instance, dict) else []
+        extras = [name for name in names if not any(budget.search(pattern, name) for pattern in patterns)]
+        if isinstance(additional, dict):
+            for name in extras:
+                yield from validator.descend(instance[name], additional, path=name)
+        elif extras and not additional:
+            yield jsonschema.ValidationError(f"Additional properties are unexpected: {_shown(sorted(extras))}")
 
     return check
 

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import regex
 
 from ..errors import RequestError
 from .lenient_json import JsonFault
+
+MAX_SCHEMA_CHARACTERS = 200_000
+
+logger = logging.getLogger(__name__)
 
 _THOUGHT = regex.compile(r"\s*+<think(?:ing)?>.*?</think(?:ing)?>", regex.DOTALL | regex.IGNORECASE)
 _FENCED = regex.compile(r"```\w*+[ \t]*+\r?+\n(.*?)```", regex.DOTALL)
@@ -24,22 +29,26 @@ class InvalidAnswer(ValueError):
 class JsonFormat:
     """The JSON that a caller wants: valid against `schema`, or any object where that is empty.
 
-    Raises RequestError for a schema that is none.
+    Raises RequestError for a schema that is none. One of more than MAX_SCHEMA_CHARACTERS is sent to the agent, but not checked,
+    and no answer is checked against it.
     """
 
     schema: Mapping[str, Any]
+    _text: str = field(init=False, repr=False, compare=False)  # the schema as JSON, which is written once
 
     def __post_init__(self) -> None:
-        if self.schema and (fault := _schema_fault(self.schema)):
+        text, fault = _read_schema(self.schema)
+        if fault:
             where = "response_format.json_schema.schema"
             raise RequestError(f"{where} is no JSON Schema: {fault}.", param=where)
+        object.__setattr__(self, "_text", text)
 
     def instruction(self) -> str:
         """Return what the prompt says about it."""
         asked = "Reply with one JSON object and nothing else: no prose, no code fence."
         if not self.schema:
             return asked
-        return f"{asked} It has to be valid against this JSON Schema:\n{compact(self.schema)}"
+        return f"{asked} It has to be valid against this JSON Schema:\n{self._text}"
 
     def read(self, text: str) -> str:
         """Return the JSON of an answer, out of its fence and strict; raises InvalidAnswer."""
@@ -56,6 +65,8 @@ class JsonFormat:
     def _fault(self, value: object) -> str:
         if not self.schema:
             return "" if isinstance(value, dict) else "it is JSON, but not an object"
+        if len(self._text) > MAX_SCHEMA_CHARACTERS:
+            return ""
         from .json_schema import value_fault  # noqa: PLC0415  see there
 
         return value_fault(value, self.schema)
@@ -66,13 +77,24 @@ def compact(schema: Mapping[str, Any]) -> str:
     return json.dumps(schema, ensure_ascii=False, separators=(",", ":"))
 
 
-def _schema_fault(schema: Mapping[str, Any]) -> str:
+def _read_schema(schema: Mapping[str, Any]) -> tuple[str, str]:
+    """Return a schema as JSON, and what is wrong with it, or nothing."""
+    if not schema:
+        return "", ""
     from .json_schema import schema_fault  # noqa: PLC0415  see there
 
     try:
-        return schema_fault(compact(schema))
+        text = compact(schema)
+        if len(text) <= MAX_SCHEMA_CHARACTERS:
+            return text, schema_fault(text)
     except RecursionError:
-        return "it is nested too deep"
+        return "", "it is nested too deep"
+    logger.warning(
+        "A JSON Schema of %d characters and the answer are not checked: it has more than %d characters",
+        len(text),
+        MAX_SCHEMA_CHARACTERS,
+    )
+    return text, ""
 
 
 def _bodies(text: str) -> Iterator[str]:

@@ -15,6 +15,7 @@ from referencing import Registry
 from custom_handler.emulation import json_schema
 from custom_handler.emulation.json_schema import schema_fault, value_fault
 from custom_handler.emulation.schema_budget import MAX_STEPS, Budget, BudgetExceeded, bounded
+from custom_handler.emulation.structured_output import JsonFormat
 from custom_handler.emulation.tool_example import MAX_PARTS, example, followed
 from custom_handler.emulation.tool_prompt import tools_section
 from custom_handler.request import Tool
@@ -76,6 +77,7 @@ LARGE = {
     ),
     "long pattern": ({"type": "string", "pattern": "(a|b)*" * 10_000}, "ab"),
     "slow pattern": ({"pattern": r"^(\w+\s?)*$"}, "a" * 60 + "!"),
+    "slow alternatives": ({"pattern": "^(a|a)*$"}, "a" * 60 + "!"),
     "slow patterns": ({"patternProperties": {rf"^(\w+\s?)*{n}$": {} for n in range(40)}}, {"a" * 60 + "!": 1}),
     "many items": ({"items": {"type": "integer", "minimum": 0, "maximum": 9, "not": {"const": 12}}}, [1] * 50_000),
     "long messages": ({"allOf": [{"anyOf": [{"type": "string"}] * 50}] * 50}, {"a": "x" * 100_000}),
@@ -136,10 +138,54 @@ def test_a_plain_schema_is_still_checked_for_a_long_answer():
     assert value_fault({"rows": [*rows, {"a": 1}]}, schema).startswith("$.rows[300]")
 
 
-def test_a_schema_that_is_too_long_says_so():
-    schema = json.dumps({"properties": {f"name-{number}": {"type": "string"} for number in range(20_000)}})
-    assert schema_fault(schema) == "it has more than 200000 characters"
-    assert value_fault({"name-1": 1}, json.loads(schema)) == ""
+def test_a_schema_that_is_too_long_is_sent_and_not_checked(caplog):
+    schema = {"properties": {f"name-{number}": {"type": "string"} for number in range(20_000)}, "type": 5}
+    asked = JsonFormat(schema)
+    assert asked.instruction().endswith(json.dumps(schema, separators=(",", ":")))
+    assert asked.read('{"name-1": 1}') == '{"name-1": 1}'
+    assert "not checked: it has more than 200000 characters" in caplog.text
+    assert "name-1" not in caplog.text
+
+
+def test_an_answer_that_cannot_be_checked_is_logged_without_content(caplog):
+    assert value_fault({"a": "secret"}, {"$ref": "https://example.com/secret"}) == ""
+    assert "its schema cannot be applied" in caplog.text
+    assert "secret" not in caplog.text
+
+
+CLOSED = {"properties": {"a": {}}, "unevaluatedProperties": False}
+CLOSED_BY_PATTERN = {"patternProperties": {"^x-": {"type": "integer"}}, "additionalProperties": False}
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        CLOSED | {"examples": [{"$ref": "#"}], "properties": {"a": {"enum": ["$ref", {"$dynamicRef": "#a"}, 1]}}},
+        CLOSED | {"properties": {"a": {}, "$ref": {"type": "string"}}},
+        CLOSED | {"description": 'say "$ref" or "patternProperties"'},
+        CLOSED_BY_PATTERN | {"properties": {"a": {}}},
+        CLOSED_BY_PATTERN | {"additionalProperties": {"const": 1}},
+    ],
+)
+def test_a_closed_object_is_checked_whatever_its_texts_and_names_are(schema):
+    assert value_fault({"a": 1}, schema) == ""
+    assert value_fault({"a": 1, "b": 2}, schema) != ""
+
+
+def test_a_schema_among_values_is_found_where_a_reference_leads_there():
+    hidden = {"unevaluatedProperties": False, "$ref": "#/$defs/any"}
+    for pointer in ("#/enum/0", "#/%65num/0"):
+        schema = {"not": {"$ref": pointer}, "enum": [hidden], "$defs": {"any": {}}}
+        assert json_schema._keywords({"enum": [hidden]}) == set()
+        assert json_schema._keywords(schema) == {"$ref"}
+    values = {"enum": [{"patternProperties": {"a": {}}}], "$ref": "#/%65num/0"}
+    assert json_schema._keywords(values) == {"$ref", "patternProperties"}
+
+
+def test_a_slow_pattern_beside_additional_properties_is_not_searched_to_its_end(caplog):
+    schema = {"additionalProperties": False, "patternProperties": {"^(a|a)*$": {}}}
+    assert value_fault({"a" * 60 + "!": 1}, schema) == ""
+    assert "not checked" in caplog.text
 
 
 NAMES = st.sampled_from("abc")
@@ -165,6 +211,7 @@ def keywords(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
         "required": st.lists(NAMES, max_size=2, unique=True),
         "properties": by_name,
         "patternProperties": st.dictionaries(st.sampled_from(["^a", "b"]), inner, max_size=2),
+        "additionalProperties": inner,
         "propertyNames": inner,
         "dependentSchemas": by_name,
         "items": inner,

@@ -134,10 +134,9 @@ def test_a_schema_that_is_none_is_refused_with_its_field(schema):
     assert raised.value.message.startswith("response_format.json_schema.schema is no JSON Schema: ")
 
 
-@pytest.mark.parametrize("depth", [500, 5000])
-def test_a_schema_that_is_nested_too_deep_is_refused(depth):
+def test_a_schema_that_is_nested_too_deep_is_refused():
     schema: dict[str, Any] = {}
-    for _ in range(depth):
+    for _ in range(5000):
         schema = {"not": schema}
     with pytest.raises(RequestError, match="nested too deep"):
         JsonFormat(schema)

@@ -14,7 +14,7 @@ endef
 LOCK = .venv/bin/uv pip compile --quiet --universal --generate-hashes --no-annotate --no-emit-index-url \
   --python-version 3.10 --custom-compile-command 'make lock'
 
-.PHONY: help run test test-clients check audit soak bench bench-quick format docs dist lock clean
+.PHONY: help run test test-clients check audit soak siege bench bench-quick format docs dist lock clean
 .DEFAULT_GOAL := run
 
 help: ## this list
@@ -50,6 +50,9 @@ audit: .venv/.test ## known vulnerabilities, .pth files and licences of the pinn
 
 soak: .venv/.test ## 200 concurrent calls with 5 % faults, for SOAK_MINUTES
 	.venv/bin/python -m benchmarks.soak
+
+siege: .venv/.test ## attack the proxy with JSON Schemas while another team is timed, for SIEGE_MINUTES
+	.venv/bin/python -m benchmarks.siege
 
 format: .venv/.test ## format the code
 	.venv/bin/ruff format .

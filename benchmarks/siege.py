@@ -57,6 +57,7 @@ class Siege:
     calls: int = 0
     chats: int = 0
     slowest_chat: float = 0
+    unchecked: int = 0
     failures: list[str] = dataclasses.field(default_factory=list)
 
     def add(self, what: str, result: Result, seen: Seen, cpu: float) -> None:
@@ -81,6 +82,7 @@ class Siege:
         """Print the totals; returns the exit code."""
         print(f"{'calls of the attacker':44} {self.calls}")
         print(f"{'chats of the other team':44} {self.chats}")
+        print(f"{'lines of the log: not checked':44} {self.unchecked}")
         print(f"{'slowest chat of the other team':44} {self.slowest_chat * 1000:.0f} ms")
         print(f"{'most CPU time of the proxy during a call':44} {self.cpu * 1000:.0f} ms")
         print(f"{'longest stall':44} {self.longest * 1000:.0f} ms (limit: {self.limit * 1000:.0f} ms)")
@@ -197,6 +199,9 @@ def run(*, quick: bool, loaded: bool) -> int:
 
             for what, result, seen in jobs_through_deaths(start, upstream, keys.attacker, (PLAIN, *ATTACKS)):
                 siege.add(what, result, seen, 0)
+        siege.unchecked = sum(
+            log.read_text(errors="replace").count("not checked: ") for log in directory.glob("proxy-*.log")
+        )
     return siege.summary()
 
 

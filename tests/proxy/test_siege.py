@@ -20,6 +20,7 @@ def test_attacks_are_answered_and_the_other_team_is_served():
     assert len(rows) == ATTACKS
     assert {(status, got) for _, status, got in rows} == {("200", "the agent's answer")}
     assert int(re.search(r"chats of the other team +(\d+)", ran.stdout)[1]) > 0
+    assert int(re.search(r"not checked +(\d+)", ran.stdout)[1]) >= 4  # both chains, the recursion and the pattern
     # How long a stall is depends on the machine: it is printed only.
     missed = re.findall(r"^MISSED  (.+)$", ran.stdout, flags=re.MULTILINE)
     assert [line for line in missed if "a stall of" not in line] == []

@@ -19,6 +19,8 @@ CHAT = "/chat"
 TOOL = "work"
 AS_SENT = "the agent's answer"
 
+_PIECE_CHARACTERS = 4_000
+
 
 @dataclass(frozen=True, slots=True)
 class Route:
@@ -105,10 +107,15 @@ def plays(attacks: Iterable[Attack]) -> Iterator[dict[str, Any]]:
     for attack in attacks:
         text = json.dumps(attack.value)
         block = f"FUNCTION_CALL_START\n{TOOL}\narguments: {text}\nFUNCTION_CALL_END\n"
-        always = {"times": "always"}
-        yield {"match": question(attack), "text": text, **always}
-        yield {"match": question(attack, tool=True), "text": block, **always}
-        yield {"match": question(attack, "job"), "text": text, "delay_first": 2, **always}
+        always = {"times": "always", "cadence": 0}
+        yield {"match": question(attack), "pieces": _pieces(text), **always}
+        yield {"match": question(attack, tool=True), "pieces": _pieces(block), **always}
+        yield {"match": question(attack, "job"), "pieces": _pieces(text), "delay_first": 2, **always}
+
+
+def _pieces(text: str) -> list[str]:
+    """Cut a text into few pieces: thousands of deltas cost more than a schema, and are not what is measured."""
+    return [text[start : start + _PIECE_CHARACTERS] for start in range(0, len(text), _PIECE_CHARACTERS)]
 
 
 def call(url: str, key: str, one: Call) -> Result:

@@ -191,6 +191,7 @@ def run(*, quick: bool, loaded: bool) -> int:
             _baseline(siege, field.other, 3 if quick else BASELINE_SECONDS, loaded=loaded)
             _all(siege, field, list(_calls(quick=quick)), deadline)
         if not quick:
+            upstream.script(*plays((PLAIN, *ATTACKS)))  # which forgets the requests so far
 
             @contextmanager
             def start() -> Iterator[tuple[servers.Proxy, Other]]:

@@ -7,6 +7,7 @@ the shorter one counts, because other processes of the machine cause stalls as w
 the other team failed, or an attack was not answered.
 
     --quick              a few attacks, one route each, no jobs: at most a minute
+    --only TEXT          the attacks whose name has the text
     --loaded             other work runs on this machine
     SIEGE_MINUTES   20   attacks that have not begun by then are left out, which counts as a failure
 """
@@ -28,7 +29,7 @@ from pathlib import Path
 import yaml
 
 from . import servers
-from .siege_attacks import ATTACKS, PLAIN
+from .siege_attacks import ATTACKS, PLAIN, Attack
 from .siege_calls import ROUTES, Call, Result, call, plays
 from .siege_jobs import jobs_through_deaths
 from .siege_other import Other, Seen, other_team
@@ -150,12 +151,14 @@ def _timed(field: Field, one: Call) -> tuple[Result, Seen, float]:
     return result, seen, field.proxy.cpu() - cpu
 
 
-def _calls(*, quick: bool) -> Iterator[Call]:
-    if quick:
-        named = {attack.name: attack for attack in ATTACKS}
-        yield from (Call(named[name], ROUTES[route], stream=stream) for name, route, stream in QUICK)
-        return
-    for attack in (PLAIN, *ATTACKS):
+def _quick_calls() -> Iterator[Call]:
+    named = {attack.name: attack for attack in ATTACKS}
+    for name, route, stream in QUICK:
+        yield Call(named[name], ROUTES[route], stream=stream)
+
+
+def _calls(attacks: Sequence[Attack]) -> Iterator[Call]:
+    for attack in attacks:
         for route in ROUTES:
             yield from (Call(attack, route, stream=stream) for stream in (False, True))
 
@@ -176,28 +179,30 @@ def _baseline(siege: Siege, other: Other, seconds: float, *, loaded: bool) -> No
     )
 
 
-def run(*, quick: bool, loaded: bool) -> int:
+def run(*, quick: bool, loaded: bool, only: str = "") -> int:
     """Run all attacks and print what was seen; returns the exit code."""
     deadline = time.monotonic() + MINUTES * 60
     siege = Siege()
+    attacks = [attack for attack in (PLAIN, *ATTACKS) if only in attack.name or attack is PLAIN]
     with tempfile.TemporaryDirectory() as folder, servers.simulator(Path(folder)) as upstream:
         directory = Path(folder)
         keys = _keys(directory)
-        upstream.script(*plays((PLAIN, *ATTACKS)))
+        upstream.script(*plays(attacks))
         print("The proxy starts …", flush=True)
         with _field(directory, upstream, keys) as field:
             for route in ROUTES:  # the first call of each imports modules, and no attack causes that
                 call(field.proxy.url, field.key, Call(PLAIN, route, stream=False))
             _baseline(siege, field.other, 3 if quick else BASELINE_SECONDS, loaded=loaded)
-            _all(siege, field, list(_calls(quick=quick)), deadline)
+            _all(siege, field, list(_quick_calls() if quick else _calls(attacks)), deadline)
         if not quick:
+            upstream.script(*plays(attacks))  # which forgets the requests so far
 
             @contextmanager
             def start() -> Iterator[tuple[servers.Proxy, Other]]:
                 with _field(directory, upstream, keys) as field:
                     yield field.proxy, field.other
 
-            for what, result, seen in jobs_through_deaths(start, upstream, keys.attacker, (PLAIN, *ATTACKS)):
+            for what, result, seen in jobs_through_deaths(start, upstream, keys.attacker, attacks):
                 siege.add(what, result, seen, 0)
         siege.unchecked = sum(
             log.read_text(errors="replace").count("not checked: ") for log in directory.glob("proxy-*.log")
@@ -217,5 +222,6 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="benchmarks.siege", description=__doc__.split("\n", 1)[0] if __doc__ else "")
     parser.add_argument("--quick", action="store_true", help="a few attacks, no jobs")
     parser.add_argument("--loaded", action="store_true", help="other work runs on this machine: the limit is 500 ms")
+    parser.add_argument("--only", default="", metavar="TEXT", help="the attacks whose name has the text")
     given = parser.parse_args()
-    sys.exit(run(quick=given.quick, loaded=given.loaded))
+    sys.exit(run(quick=given.quick, loaded=given.loaded, only=given.only))

@@ -92,7 +92,8 @@ _OTHERS = (
         of_rows({"type": "array", "items": {"enum": [{"a": number} for number in range(_MANY)]}}),
         {ROWS: [{"a": _MANY - 1 - number} for number in range(300)]},
     ),
-    Attack("pattern of 1 MB", of_rows({"pattern": "(a|b)*" * 170_000}), {ROWS: "ab" * 20}),
+    # The longest that fits into a prompt: a longer one is refused before anything reads it.
+    Attack("pattern of 0.9 MB", of_rows({"pattern": "(a|b)*" * 160_000}), {ROWS: "ab" * 20}),
     Attack("pattern of 100 kB", of_rows({"pattern": "(a|b)*" * 17_000}), {ROWS: "ab" * 20}),
     Attack("pattern with alternatives", of_rows({"pattern": "^(a|a)*$"}), {ROWS: _SUBJECT}),
     Attack("pattern with repetitions", of_rows({"pattern": "^(a|aa)+$"}), {ROWS: _SUBJECT}),

@@ -17,6 +17,7 @@ from .siege_other import Other, Seen
 KILLS = 2
 JOB_SECONDS = 300
 _ENDED = {"completed", "failed", "cancelled"}
+_ABANDONED = "item_abandoned"
 
 Start = Callable[[], AbstractContextManager[tuple[servers.Proxy, Other]]]
 
@@ -35,17 +36,17 @@ def jobs_through_deaths(
             _wait_for_call(upstream, began)
             seen = other.seen(began, time.monotonic())
             proxy.process.kill()
-        outcome = Result(0, time.monotonic() - began, "the proxy is killed", ended=True)
-        yield f"jobs, before kill {kill + 1}", outcome, seen
+        killed = Result(0, time.monotonic() - began, "the proxy is killed", ended=True)
+        yield f"jobs, before kill {kill + 1}", killed, seen
     with start() as (proxy, other):
         began = time.monotonic()
         states = _wait_for_jobs(proxy.url, headers, jobs, began + JOB_SECONDS)
         seconds = time.monotonic() - began
         seen = other.seen(began, time.monotonic())
     for number, (job, attack) in enumerate(jobs.items()):
-        status = states.get(job, "not ended")
+        outcome = states.get(job, "not ended")
         none = Seen(0, 0, 0, 0)
-        result = Result(0, seconds, f"job {status}", ended=status in _ENDED)
+        result = Result(0, seconds, f"job {outcome}", ended=job in states and _ABANDONED not in outcome)
         yield f"{attack.name} | job", result, seen if number == 0 else none
 
 
@@ -70,13 +71,19 @@ def _wait_for_call(upstream: servers.Simulator, since: float) -> None:
     raise RuntimeError("No job was worked on. See the proxy's log.")
 
 
-def _wait_for_jobs(url: str, headers: dict[str, str], jobs: dict[str, Attack], deadline: float) -> dict[str, Any]:
-    states: dict[str, Any] = {}
+def _wait_for_jobs(url: str, headers: dict[str, str], jobs: dict[str, Attack], deadline: float) -> dict[str, str]:
+    states: dict[str, str] = {}
     while len(states) < len(jobs) and time.monotonic() < deadline:
         for job in jobs.keys() - states.keys():
-            status = httpx.get(f"{url}/status/{job}", headers=headers, timeout=60, trust_env=False).json()["status"]
-            if status in _ENDED:
-                states[job] = status
+            job_now = httpx.get(f"{url}/status/{job}", headers=headers, timeout=60, trust_env=False).json()
+            if job_now["status"] in _ENDED:
+                states[job] = ": ".join((job_now["status"], *_reasons(job_now)))
         print(f"jobs that ended: {len(states)} of {len(jobs)}", flush=True)
         time.sleep(1)
     return states
+
+
+def _reasons(job: dict[str, Any]) -> Iterator[str]:
+    for item in job.get("result") or ():
+        if error := item.get("error"):
+            yield f"{error['code']} {error['message'][:80]}"

@@ -45,11 +45,18 @@ _BODY: Mapping[str, _Kinds] = {
     "tags": (list,),
     "litellm_trace_id": (str,),
     "tool_choice": (str, dict),
+    "contents": (list, dict),  # from here on Gemini's
+    "systemInstruction": (dict,),
+    "system_instruction": (dict,),
+    "generationConfig": (dict,),
+    "toolConfig": (dict,),
+    "tool_config": (dict,),
 }
 _ITEMS: Mapping[str, Mapping[str, _Kinds]] = {
     "messages": {"role": (str,), "content": (str, list), "tool_calls": (list,)},
     "input": {"role": (str,)},
-    "tools": {"function": (dict,)},
+    "tools": {"function": (dict,), "functionDeclarations": (list,)},
+    "contents": {"role": (str,), "parts": (list, dict)},
 }
 
 
@@ -61,7 +68,7 @@ def check_types(body: Mapping[str, Any]) -> None:
     for name, fields in _ITEMS.items():
         for where, item in _objects(body, name):
             _check(item, fields, f"{where}.")
-            for parts in ("content", "tool_calls"):
+            for parts in ("content", "tool_calls", "functionDeclarations"):
                 _objects(item, parts, f"{where}.")
     _check_schemas(body)
 
@@ -76,8 +83,15 @@ def _check_schemas(body: Mapping[str, Any]) -> None:
             ("parameters", tool.get("parameters")),
             ("input_schema", tool.get("input_schema")),
         ):
-            if value is not None and not isinstance(value, dict | bool):
-                raise _refusal(f"{where}.{name} must be a JSON Schema, which is an object.", f"{where}.{name}")
+            _check_schema(value, f"{where}.{name}")
+        for declared, function in _objects(tool, "functionDeclarations", f"{where}."):
+            for name in ("parameters", "parametersJsonSchema", "parameters_json_schema"):
+                _check_schema(function.get(name), f"{declared}.{name}")
+
+
+def _check_schema(value: Any, where: str) -> None:
+    if value is not None and not isinstance(value, dict | bool):
+        raise _refusal(f"{where} must be a JSON Schema, which is an object.", where)
 
 
 def _check(fields: Mapping[str, Any], kinds: Mapping[str, _Kinds], within: str = "") -> None:

@@ -5,11 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from litellm.google_genai.adapters.transformation import _translate_response_format
-from litellm.types.utils import LlmProviders
-
 from ..errors import RequestError
-from ..replies import PROVIDER, litellm_error
+from ..replies import litellm_error
 
 
 def with_choice(kwargs: dict[str, Any]) -> dict[str, Any]:
@@ -72,42 +69,6 @@ def _head(kind: str, block: Mapping[str, Any]) -> str:
 
 def _text(*paragraphs: str) -> dict[str, str]:
     return {"type": "text", "text": "\n".join(paragraphs)}
-
-
-def to_adapter(kwargs: dict[str, Any]) -> dict[str, Any]:
-    """Have LiteLLM's Gemini routes translate a call to a chat completion, which comes back to `from_adapter`.
-
-    They do so for each provider that has no such API of its own, but fail for a provider that is not among LiteLLM's own.
-    """
-    model = str(kwargs.get("model")).removeprefix(f"{PROVIDER}/")
-    changed = {**kwargs, "model": f"{PROVIDER}/{model}", "custom_llm_provider": LlmProviders.CUSTOM.value}
-    if isinstance(tools := kwargs.get("tools"), list):
-        changed["tools"] = [_with_schemas(tool) for tool in tools]
-    return changed
-
-
-def _with_schemas(tool: Any) -> Any:
-    """Write a tool's schemas under the name that LiteLLM reads; Google's SDK uses the other spelling of the API."""
-    declared = tool.get("functionDeclarations") if isinstance(tool, Mapping) else None
-    if not isinstance(declared, list):
-        return tool
-    snake, camel = "parameters_json_schema", "parametersJsonSchema"
-    named = [{camel: one[snake], **one} if isinstance(one, Mapping) and snake in one else one for one in declared]
-    return {**tool, "functionDeclarations": named}
-
-
-def from_adapter(kwargs: dict[str, Any]) -> dict[str, Any]:
-    """Give a chat completion that the Gemini routes made its provider back, and the JSON format that they leave out.
-
-    Any other call is returned as it is.
-    """
-    made = kwargs.get("custom_llm_provider") == LlmProviders.CUSTOM.value
-    if not made or not str(kwargs.get("model")).startswith(f"{PROVIDER}/"):
-        return kwargs
-    body = (kwargs.get("proxy_server_request") or {}).get("body") or {}
-    generation = body.get("generationConfig")
-    asked = _translate_response_format(generation if isinstance(generation, dict) else None)
-    return {**kwargs, "custom_llm_provider": PROVIDER, **({"response_format": asked} if asked else {})}
 
 
 def require_history(kwargs: Mapping[str, Any]) -> None:

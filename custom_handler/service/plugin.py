@@ -16,11 +16,12 @@ from ..replies import PROVIDER
 from ..settings import Settings
 from . import models
 from .bodies import check_types
-from .bridges import from_adapter, require_history, to_adapter, with_choice, with_documents
+from .bridges import require_history, with_choice, with_documents
 from .checks import check_at_start
 from .collector import spare_the_collector, take_finalizers
 from .config import callbacks, deployments
 from .error_bodies import ErrorBodies
+from .gemini import from_adapter, to_adapter
 from .logs import show_log
 from .master_key import ensure_master_key
 from .middleware import wrap
@@ -28,7 +29,7 @@ from .model_list import ModelList, written_config
 from .provider import provider_of
 from .request_id import RequestId
 from .request_size import BodyLimit, refuse_depth
-from .reserved_fields import refuse_reserved
+from .reserved_fields import refuse_other_provider, refuse_reserved, sent_body
 from .response_headers import ResponseHeaders, add_header
 from .shutdown import at_shutdown
 from .startup import at_startup, before_master_key, before_router
@@ -37,7 +38,7 @@ from .telemetry import Observer
 from .telemetry.calls import Calls
 from .telemetry.interaction import MASTER
 
-_CHATS = frozenset({"acompletion", "anthropic_messages", "aresponses"})
+_CHATS = frozenset({"acompletion", "anthropic_messages", "aresponses", "agenerate_content", "agenerate_content_stream"})
 _GEMINI = frozenset({CallTypes.agenerate_content, CallTypes.agenerate_content_stream})
 
 
@@ -82,12 +83,10 @@ class Plugin(Observer):
 
         Called once a request, before any deployment is chosen and before the proxy's bridges.
         """
-        request = data.get("proxy_server_request") or {}
-        body = request.get("body") or data
-        # The body that the proxy keeps is without these, and without a model that the path or the query names.
-        called = {"model": data["model"]} if data.get("model") else {}
-        refuse_reserved({**body, **dict.fromkeys(request.get("credential_fields") or ()), **called}, call_type)
-        refuse_depth(body)
+        sent = sent_body(data)
+        refuse_reserved(sent)
+        refuse_other_provider(data, sent)
+        refuse_depth(sent)
         self._models.require_enabled(data.get("model"))
         if call_type in _CHATS:
             check_types(data)

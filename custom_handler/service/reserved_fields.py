@@ -13,6 +13,9 @@ from litellm.proxy._types import ProxyException
 from litellm.proxy.auth.auth_utils import iter_request_fallback_targets
 from litellm.types.router import GenericLiteLLMParams
 
+from .provider import serves
+from .request_id import served
+
 # Parameters of a deployment that LiteLLM means a request to set as well. A timeout has our own ceiling.
 _OPEN = {
     "api_version",  # the proxy itself puts the query's here
@@ -44,28 +47,52 @@ _ARGUMENTS = {
     "start_time",
 }
 
-# By the kind of call, what LiteLLM's own route adds to the body that the client sent.
-_ADDED: Mapping[str, frozenset[str]] = {
-    "agenerate_content_stream": frozenset({"_litellm_skip_openai_stream_done", "_litellm_raw_sse_stream"})
-}
-
 RESERVED = frozenset(GenericLiteLLMParams.model_fields) - _OPEN | _ROUTES | _ARGUMENTS
 
 
-def refuse_reserved(body: Mapping[str, Any], call_type: str = "") -> None:
-    """Raise the proxy's error (400) for a request body, or a fallback named in it, that sets a reserved field.
+def sent_body(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the body that the client sent, with the model that its path or query names, of a request's `data`.
 
-    LiteLLM's route for `call_type` may have added fields of its own, which are not refused.
+    LiteLLM's routes add fields to `data`, and to the snapshot of the body in it, with names that are refused to clients.
+    Raises the proxy's error (400) for a body that names another model than the path of a Gemini route: LiteLLM looks at
+    the body's whether the key may use it, and asks the path's.
     """
-    added = _ADDED.get(call_type, frozenset())
+    called = {"model": data["model"]} if data.get("model") else {}
+    scope = served() or {}
+    parsed = scope.get("parsed_body")
+    if isinstance(parsed, tuple):  # LiteLLM keeps the names that came with the request beside a body that it may change
+        names, body = parsed
+        sent = {name: body.get(name) for name in names}
+        path = (scope.get("path_params") or {}).get("model_name")
+        if path is not None and sent.get("model", path) != path:
+            raise _refusal("The path names another model: leave model out of the body.", "model")
+        return {**sent, **called}
+    request = data.get("proxy_server_request") or {}
+    # The snapshot is without the credentials.
+    return {**(request.get("body") or data), **dict.fromkeys(request.get("credential_fields") or ()), **called}
+
+
+def refuse_reserved(body: Mapping[str, Any]) -> None:
+    """Raise the proxy's error (400) for a request body, or a fallback named in it, that sets a reserved field."""
     if "model" not in body:  # the routes of files and batches name their provider instead of a model
         return
     if "," in str(body["model"]):  # LiteLLM would ask all of them, within the caller's rate of one
         raise _refusal("Ask for one model at a time.", "model")
     targets = (target for target in iter_request_fallback_targets(body) if isinstance(target, Mapping))
     for fields in (body, *targets):
-        if name := next((name for name in fields if _is_reserved(name) and name not in added), None):
+        if name := next((name for name in fields if _is_reserved(name)), None):
             raise _refusal(f"The field {name!r} is set by the proxy's operator: leave it out of the request.", name)
+
+
+def refuse_other_provider(data: Mapping[str, Any], sent: Mapping[str, Any]) -> None:
+    """Raise the proxy's error (400) where the route has chosen a provider for a model that belongs to another one.
+
+    LiteLLM's routes of interactions and videos do, and send prompt and key there, whatever config.yaml says of the model.
+    """
+    provider, model = data.get("custom_llm_provider"), data.get("model")
+    if provider and model and "custom_llm_provider" not in sent and not serves(str(model), str(provider)):
+        message = f"This route asks the provider {provider!r} only, and {model!r} is no model of it: ask another route."
+        raise _refusal(message, "model")
 
 
 def _is_reserved(name: str) -> bool:

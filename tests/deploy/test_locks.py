@@ -15,7 +15,9 @@ INSTALLS = re.compile(r"\bpip3? install\b.*(?:--require-hashes|\.lock\b)|\buv pi
 
 def installs() -> list[tuple[str, str]]:
     """The lines of the repository that install a lock, each with its file."""
-    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\n")
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split(
+        "\n"
+    )
     files = [ROOT / name for name in listed if name and not name.endswith(".lock") and not name.startswith("tests/")]
     texts = [(file, file.read_text(encoding="utf-8", errors="ignore")) for file in files if file.is_file()]
     return [

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -60,6 +62,10 @@ def test_an_answer_comes_with_its_usage(gemini: genai.Client, simulator: Simulat
 def test_limits_and_stop_sequences_hold(gemini: genai.Client, simulator: Simulator, stream: bool) -> None:
     simulator.script({"text": "um dois FIM três"})
     assert ask(gemini, "Conte", stream=stream, stop_sequences=["FIM"])[0] == "um dois "
+    simulator.script({"text": (whole := "um dois três quatro cinco seis sete oito nove dez")})
+    text, _, _ = ask(gemini, "Conte", stream=stream, max_output_tokens=3)
+    assert whole.startswith(text)
+    assert 0 < len(text) < len(whole) / 2
 
 
 @STREAMED
@@ -88,6 +94,71 @@ def test_a_json_answer_keeps_to_its_schema(gemini: genai.Client, simulator: Simu
     assert '"cidade"' in simulator.prompts()[0]
 
 
+@STREAMED
+@pytest.mark.parametrize(
+    ("schema", "text"),
+    [
+        (None, '{"a": 1}'),
+        ({"type": "ARRAY", "items": {"type": "STRING"}}, '["Recife", "Olinda"]'),
+        ({"type": "OBJECT", "properties": {"a": {"type": "INTEGER", "nullable": True}}}, '{"a": null}'),
+    ],
+    ids=["of any kind", "a list", "with a null"],
+)
+def test_json_of_each_kind_is_asked_for_and_checked(
+    gemini: genai.Client, simulator: Simulator, schema: dict[str, Any] | None, text: str, stream: bool
+) -> None:
+    simulator.script({"text": "Aqui está, sem JSON."}, {"text": text})
+    config = {"response_mime_type": "application/json"} | ({"response_schema": schema} if schema else {})
+    assert json.loads(ask(gemini, "Cidades?", stream=stream, **config)[0]) == json.loads(text)
+    assert len(simulator.prompts()) == 2
+
+
+@STREAMED
+def test_a_function_that_must_be_called_is_demanded(gemini: genai.Client, simulator: Simulator, stream: bool) -> None:
+    simulator.script({"text": "Não sei."}, {"text": CALL})
+    calling = types.FunctionCallingConfig(mode="ANY", allowed_function_names=["buscar_tempo"])
+    other = types.Tool(function_declarations=[types.FunctionDeclaration(name="voar", description="Voa")])
+    config = types.ToolConfig(function_calling_config=calling)
+    _, [call], _ = ask(gemini, "Recife?", stream=stream, tools=[TOOL, other], tool_config=config)
+    assert call.name == "buscar_tempo"
+    first, second = simulator.prompts()
+    assert "voar" not in first
+    assert "buscar_tempo" in second
+
+
+def test_all_of_a_system_instruction_and_a_file_reach_the_agent(gemini: genai.Client, simulator: Simulator) -> None:
+    png = base64.b64decode(
+        "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+    )
+    parts = [types.Part(text="O que é?"), types.Part.from_bytes(data=png, mime_type="image/png")]
+    simulator.script({"text": "Um ponto."})
+    instruction = types.Content(parts=[types.Part(text="Seja breve."), types.Part(text="Fale português.")])
+    text, _, _ = ask(gemini, parts, stream=False, system_instruction=instruction)
+    assert text == "Um ponto."
+    [prompt] = simulator.prompts()
+
+    assert all(said in prompt for said in ("Seja breve.", "Fale português.", "O que é?", "[image"))
+
+
+@STREAMED
+@pytest.mark.parametrize(
+    ("contents", "config", "named"),
+    [
+        (types.Part.from_uri(file_uri="gs://a/b", mime_type="image/png"), {}, "fileData"),
+        ("Oi", {"candidate_count": 2}, "candidateCount"),
+        ("Oi", {"response_logprobs": True}, "responseLogprobs"),
+    ],
+    ids=["a file elsewhere", "two answers", "probabilities"],
+)
+def test_what_an_agent_cannot_do_is_a_400_that_names_it(
+    gemini: genai.Client, simulator: Simulator, contents: Any, config: dict[str, Any], named: str, stream: bool
+) -> None:
+    with pytest.raises(errors.ClientError, match=named) as caught:
+        ask(gemini, contents, stream=stream, **config)
+    assert caught.value.code == 400
+    assert simulator.requests() == []
+
+
 def test_tokens_are_counted(gemini: genai.Client) -> None:
     assert gemini.models.count_tokens(model=MODEL, contents="um dois três").total_tokens > 0
 
@@ -106,6 +177,39 @@ def test_an_error_of_the_agent_has_its_status(
 
 
 @STREAMED
+def test_a_limit_of_the_platform_says_when_to_try_again(
+    gemini: genai.Client, simulator: Simulator, stream: bool
+) -> None:
+    simulator.script(*[{"status": 429, "headers": {"retry-after": "90"}}] * 4)
+    with pytest.raises(errors.ClientError) as caught:
+        ask(gemini, "Oi", stream=stream)
+    assert caught.value.code == 429
+    assert int(caught.value.response.headers["retry-after"]) > 0
+
+
+@STREAMED
+def test_an_unknown_model_is_refused(gemini: genai.Client, stream: bool) -> None:
+    ask_for = gemini.models.generate_content_stream if stream else gemini.models.generate_content
+    with pytest.raises(errors.ClientError, match="voar") as caught:
+        list(ask_for(model="voar", contents="Oi"))
+    assert caught.value.code in {400, 404}
+
+
+@STREAMED
+@pytest.mark.parametrize("model", ["chat/llama-small", "llama3-8b-8192"])
+def test_models_of_other_providers_answer_too(services: Proxy, model: str, stream: bool) -> None:
+    options = types.HttpOptions(base_url=services.url, api_version="v1beta")
+    with genai.Client(api_key=services.key, http_options=options) as client:
+        models = client.models
+        answers = (
+            list(models.generate_content_stream(model=model, contents="Oi"))
+            if stream
+            else [models.generate_content(model=model, contents="Oi")]
+        )
+    assert "".join(answer.text or "" for answer in answers) == "Consistência eventual é…"
+
+
+@STREAMED
 def test_a_wrong_key_is_a_401(proxy: Proxy, stream: bool) -> None:
     options = types.HttpOptions(base_url=proxy.url, api_version="v1beta")
     with (
@@ -118,7 +222,16 @@ def test_a_wrong_key_is_a_401(proxy: Proxy, stream: bool) -> None:
 
 @pytest.mark.parametrize("method", ["generateContent", "streamGenerateContent"])
 @pytest.mark.parametrize(
-    "field", [{"custom_llm_provider": "openai"}, {"api_base": "http://127.0.0.1:9"}, {"_private": 1}], ids=str
+    "field",
+    [
+        {"custom_llm_provider": "openai"},
+        {"api_base": "http://127.0.0.1:9"},
+        {"_private": 1},
+        {"_litellm_skip_openai_stream_done": True},
+        {"_litellm_raw_sse_stream": True},
+        {"model": "chat/llama-small"},
+    ],
+    ids=str,
 )
 def test_a_field_of_the_operators_is_refused(
     proxy: Proxy, simulator: Simulator, method: str, field: dict[str, Any]

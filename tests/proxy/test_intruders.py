@@ -22,6 +22,8 @@ import pytest
 from .conftest import BIN, MASTER_KEY, ROOT, Proxy, Simulator, process, running_proxy, wait_for
 
 PATHS = ("/v1/chat/completions", "/v1/messages", "/v1/responses")
+GEMINI = tuple(f"/v1beta/models/stackspot-chat:{method}" for method in ("generateContent", "streamGenerateContent"))
+EVERY_PATH = (*PATHS, *GEMINI)
 FORGED = "01" + "C" * 24
 CANARY = "canary-7f3a"
 SECRET = "canary-client-secret"
@@ -108,6 +110,8 @@ def guarded(account: Simulator, evil: Evil, tmp_path_factory: pytest.TempPathFac
 
 def body(path: str, text: str = "Oi", **more: Any) -> dict[str, Any]:
     """Ask the same in the words of a protocol."""
+    if path in GEMINI:
+        return {"contents": [{"role": "user", "parts": [{"text": text}]}], **more}
     said = {"input": text} if path == "/v1/responses" else {"messages": [{"role": "user", "content": text}]}
     limit = {"max_tokens": 100} if path == "/v1/messages" else {}
     return {"model": "stackspot-chat", **said, **limit, **more}
@@ -169,11 +173,15 @@ def attacks(evil: str) -> list[Attack]:
         Attack("api_base in metadata", {"metadata": {"api_base": evil}}, refused=True),
         Attack("a fallback elsewhere", {"fallbacks": [{"model": "stackspot-chat", **together}]}, refused=True),
         Attack("a fallback's provider", {"fallbacks": [{"model": "stackspot-chat", "azure": True}]}, refused=True),
+        *(
+            Attack(name, {name: True}, refused=True)
+            for name in ("_litellm_skip_openai_stream_done", "_litellm_raw_sse_stream")
+        ),
         Attack("headers", {}, {"x-stackspot-agent-id": FORGED, "agent_id": FORGED, "x-litellm-api-base": evil}),
     ]
 
 
-@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("path", EVERY_PATH)
 @pytest.mark.parametrize("attack", attacks(ELSEWHERE), ids=lambda attack: attack.id)
 def test_no_field_of_a_request_changes_where_it_goes(
     guarded: Proxy, account: Simulator, evil: Evil, attack: Attack, path: str
@@ -190,7 +198,7 @@ def test_no_field_of_a_request_changes_where_it_goes(
     assert evil.heard == []
 
 
-@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("path", EVERY_PATH)
 @pytest.mark.parametrize(
     "model",
     [
@@ -232,6 +240,19 @@ def test_a_model_in_the_path_or_the_query_opens_no_way_elsewhere(guarded: Proxy,
     assert evil.heard == []
 
 
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+def test_interactions_ask_no_other_provider_for_a_model_of_config_yaml(
+    guarded: Proxy, account: Simulator, evil: Evil, stream: bool
+) -> None:
+    for path in ("/v1beta/interactions", "/interactions"):
+        for fields in ({}, {"custom_llm_provider": "openai"}, {"api_base": evil.url}):
+            asked = {"model": "stackspot-chat", "input": "segredo interação", "stream": stream, **fields}
+            answer = guarded.post(path, asked)
+            assert 400 <= answer.status_code < 500, answer.text
+    assert account.requests("segredo interação") == []
+    assert evil.heard == []
+
+
 def test_no_client_waits_longer_than_the_operator_allows(guarded: Proxy, account: Simulator) -> None:
     def waited(name: str) -> str:
         account.script({"pieces": [f"{CANARY}-said"], "fault": "stall", "match": f"<{name}>"})
@@ -255,6 +276,7 @@ ROUTES = [
     ),
     *(("POST", path) for path in ("/v1/messages", "/v1/messages/count_tokens", "/responses", "/v1/responses")),
     *(("POST", f"/{name}/stackspot-chat/chat/completions") for name in ("engines", "openai/deployments")),
+    *(("POST", path) for path in (*GEMINI, "/v1beta/models/stackspot-chat:countTokens", "/v1beta/interactions")),
     *(("POST", path) for path in ("/v1/moderations", "/v1/images/generations", "/v1/audio/speech", "/v1/rerank")),
     *(
         ("GET", path)
@@ -286,7 +308,7 @@ def test_no_route_works_without_the_right_key(guarded: Proxy, key: str | None) -
             assert set(answer.json()["error"]) >= {"message", "type", "param", "code"}, (method, path, answer.text)
 
 
-@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("path", EVERY_PATH)
 def test_a_named_key_works_as_the_master_key_does(guarded: Proxy, path: str) -> None:
     for key in (NAMED_KEY, MASTER_KEY):
         for name, value in (("Authorization", f"Bearer {key}"), ("x-api-key", key)):
@@ -316,7 +338,7 @@ def test_a_named_key_has_its_own_rate(guarded: Proxy) -> None:
 # --- conversations --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("path", EVERY_PATH)
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
 def test_two_callers_with_one_correlation_id_never_share_an_answer(
     guarded: Proxy, account: Simulator, path: str, stream: bool
@@ -332,7 +354,7 @@ def test_two_callers_with_one_correlation_id_never_share_an_answer(
     assert ["primeira" in told[1], "segunda" in told[1]] == [False, True]
 
 
-@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("path", EVERY_PATH)
 def test_a_callers_own_cache_key_finds_nothing(guarded: Proxy, account: Simulator, path: str) -> None:
     account.script({"text": "para a primeira", "match": f"chave {path}"})
     cached = {"caching": True, "cache": {"use-cache": True, "namespace": "n"}}
@@ -341,7 +363,7 @@ def test_a_callers_own_cache_key_finds_nothing(guarded: Proxy, account: Simulato
     assert ("primeira" in first.text, "primeira" in second.text) == (True, False)
 
 
-@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("path", EVERY_PATH)
 @pytest.mark.parametrize(
     ("value", "status"),
     [(b"c-1", 200), (b"~" * 128, 200), (b"x" * 129, 400), ("ação".encode(), 400), (b"a\tb", 400), (b"a\x00b", 400)],
@@ -352,7 +374,7 @@ def test_a_correlation_id_is_short_and_printable(guarded: Proxy, path: str, valu
     assert answer.split(b" ", 2)[1] == str(status).encode(), answer[:300]
 
 
-@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("path", EVERY_PATH)
 def test_a_correlation_id_in_a_body_forges_no_line(guarded: Proxy, account: Simulator, path: str) -> None:
     forged = "a\r\nINFO custom_handler: forged-line"
     for fields in ({"extra_headers": {"correlation-id": forged}}, {"headers": {"x-correlation-id": forged}}):
@@ -383,6 +405,8 @@ def raw(proxy: Proxy, path: str, content: bytes, headers: dict[str, bytes]) -> b
 def tools(path: str, count: int, schema: dict[str, Any]) -> list[dict[str, Any]]:
     """Offer that many tools in the words of a protocol."""
     names = [f"tool_{number}" for number in range(count)]
+    if path in GEMINI:
+        return [{"functionDeclarations": [{"name": name, "parametersJsonSchema": schema} for name in names]}]
     if path == "/v1/messages":
         return [{"name": name, "description": "", "input_schema": schema} for name in names]
     if path == "/v1/responses":
@@ -399,8 +423,10 @@ def nested(levels: int) -> Any:
 
 def heavy(path: str) -> dict[str, str]:
     """Return the bodies that hurt, as JSON."""
-    key = "input" if path == "/v1/responses" else "messages"
-    turns = [{"role": ("user", "assistant")[number % 2], "content": f"m {number}"} for number in range(10_001)]
+    key = "contents" if path in GEMINI else "input" if path == "/v1/responses" else "messages"
+    roles = ("user", "model") if path in GEMINI else ("user", "assistant")
+    said = [{"parts": [{"text": "m"}]} if path in GEMINI else {"content": f"m {number}"} for number in range(10_001)]
+    turns = [{"role": roles[number % 2], **turn} for number, turn in enumerate(said)]
     deep = json.dumps(body(path))[:-1] + ', "x": ' + "[" * 100_000 + "]" * 100_000 + "}"
     return {
         "100,000 levels": deep,
@@ -437,7 +463,7 @@ def test_a_body_that_hurts_gets_an_answer_or_a_4xx_and_the_others_go_on(guarded:
     before = memory(guarded)
     with concurrent.futures.ThreadPoolExecutor() as pool:
         watching = pool.submit(watch)
-        for path in PATHS:
+        for path in EVERY_PATH[:-1]:
             for name, content in heavy(path).items():
                 headers = guarded.headers | {"content-type": "application/json"}
                 answer = httpx.post(
@@ -452,7 +478,7 @@ def test_a_body_that_hurts_gets_an_answer_or_a_4xx_and_the_others_go_on(guarded:
     assert grown < 400
 
 
-@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("path", EVERY_PATH)
 def test_a_wrong_type_is_the_callers_error(guarded: Proxy, path: str) -> None:
     wrong = {
         "timeout": "abc",
@@ -462,7 +488,10 @@ def test_a_wrong_type_is_the_callers_error(guarded: Proxy, path: str) -> None:
         "litellm_trace_id": {},
         "tool_choice": 5,
     }
-    asked = [[], "x", 7, None, *(body(path) | {name: value} for name, value in wrong.items())]
+    if path in GEMINI:
+        wrong |= {"contents": 5, "systemInstruction": "x", "generationConfig": "x", "toolConfig": []}
+        wrong |= {"contents ": [{"role": "user", "parts": [5]}], "contents  ": [{"role": "system", "parts": []}]}
+    asked = [[], "x", 7, None, *(body(path) | {name.strip(): value} for name, value in wrong.items())]
     headers = guarded.headers | {"content-type": "application/json"}
     for content in map(json.dumps, asked):
         answer = httpx.post(f"{guarded.url}{path}", content=content, headers=headers, timeout=60, trust_env=False)
@@ -503,7 +532,7 @@ NONSENSE: dict[str, Any] = {
 }
 
 
-@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("path", EVERY_PATH)
 def test_nonsense_shows_no_traceback_and_no_path(guarded: Proxy, path: str) -> None:
     for name, value in NONSENSE.items():
         answer = guarded.post(path, body(path) | {name: value}, **{"accept-encoding": "gzip"})

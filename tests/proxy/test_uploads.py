@@ -119,6 +119,19 @@ def test_messages_upload_an_image_and_a_document(uploading: Proxy, agent: Simula
     assert "[image image-1.png: attached]\n[document Relatório]\n[file file-1.pdf: attached]" in asked(agent).prompt
 
 
+@pytest.mark.parametrize("method", ["generateContent", "streamGenerateContent"])
+def test_gemini_uploads_an_image_and_a_pdf(uploading: Proxy, agent: Simulator, method: str) -> None:
+    files = [
+        {"inlineData": {"mimeType": kind, "data": base64.b64encode(data).decode()}}
+        for kind, data in (("image/png", PNG), ("application/pdf", PDF))
+    ]
+    contents = [{"role": "user", "parts": [{"text": "O que é isto?"}, *files]}]
+    answer = uploading.post(f"/v1beta/models/stackspot-chat:{method}", {"contents": contents})
+    assert answer.status_code == 200, answer.text
+    assert asked(agent).files == [IMAGE, ("file-1.pdf", *REPORT[1:])]
+    assert "O que é isto?\n[image image-1.png: attached]\n[file file-1.pdf: attached]" in asked(agent).prompt
+
+
 def test_messages_keep_documents_and_search_results_as_text(uploading: Proxy, agent: Simulator) -> None:
     found = {
         "type": "search_result",

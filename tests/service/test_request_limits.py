@@ -5,15 +5,18 @@ from __future__ import annotations
 import contextlib
 import gzip
 import json
+import sys
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from litellm.proxy._types import ProxyException
 from starlette.exceptions import HTTPException
 
+from custom_handler.service import request_id
 from custom_handler.service.error_bodies import MESSAGE, ErrorBodies, shaped
 from custom_handler.service.request_size import DEEPEST_LEVEL, LARGEST_BODY, BodyLimit, refuse_depth
-from custom_handler.service.reserved_fields import RESERVED, refuse_reserved
+from custom_handler.service.reserved_fields import RESERVED, refuse_other_provider, refuse_reserved, sent_body
 
 SAID = [{"role": "user", "content": "Oi"}]
 
@@ -38,6 +41,54 @@ def test_a_field_of_the_operators_is_a_400_that_names_it(name):
             refuse_reserved({"model": "a", "messages": SAID, **fields})
         assert (raised.value.code, raised.value.param) == ("400", name)
         assert repr(name) in raised.value.message
+
+
+@pytest.fixture
+def scope():
+    """The ASGI scope of a request of which LiteLLM has read the body."""
+    body = {"model": "a", "contents": []}
+    served = {"parsed_body": (tuple(body), body)}
+    reset = request_id._served.set(served)
+    yield served
+    request_id._served.reset(reset)
+
+
+def test_a_field_that_litellm_adds_is_no_field_of_the_client(scope):
+    added = scope["parsed_body"][1] | {"_litellm_raw_sse_stream": True}
+    scope["parsed_body"][1].update(added)  # LiteLLM's routes may add to the very body that it has read
+    sent = sent_body({**added, "proxy_server_request": {"body": added}})
+    assert sent == {"model": "a", "contents": []}
+    refuse_reserved(sent)
+
+
+def test_the_body_that_a_client_sent_is_looked_at_and_no_copy(scope):
+    body = {"model": "a", "_x": 1, "api_key": "x"}
+    scope["parsed_body"] = (tuple(body), {"model": "a"})
+    sent = sent_body({"model": "a", "proxy_server_request": {"body": {"model": "a"}}})
+    assert set(sent) == set(body)
+
+
+@pytest.mark.parametrize(("in_body", "refused"), [("a", False), ("b", True), ({"a": 1}, True)])
+def test_a_body_names_no_other_model_than_the_path(scope, in_body, refused):
+    scope["path_params"] = {"model_name": "a"}
+    scope["parsed_body"] = (("model",), {"model": in_body})
+    with contextlib.nullcontext() if not refused else pytest.raises(ProxyException, match="leave model out"):
+        assert sent_body({"model": "a"}) == {"model": "a"}
+
+
+class Router:
+    def get_model_list(self, model_name):
+        deployments = {"ours": ["stackspot/a"], "theirs": ["gemini/a"], "both": ["gemini/a", "stackspot/a"]}
+        return [{"litellm_params": {"model": model}} for model in deployments.get(model_name, ())] or None
+
+
+@pytest.mark.parametrize(("model", "refused"), [("ours", True), ("both", True), ("unknown", True), ("theirs", False)])
+def test_a_route_of_one_provider_asks_its_own_models_only(monkeypatch, model, refused):
+    monkeypatch.setitem(sys.modules, "litellm.proxy.proxy_server", SimpleNamespace(llm_router=Router()))
+    data = {"model": model, "input": "Oi", "custom_llm_provider": "gemini"}
+    with contextlib.nullcontext() if not refused else pytest.raises(ProxyException, match="'gemini'"):
+        refuse_other_provider(data, {"model": model, "input": "Oi"})
+    refuse_other_provider({"model": model}, {"model": model})
 
 
 def test_several_models_at_once_are_refused():

@@ -155,9 +155,12 @@ class Worker:
         if item.attempts >= MAX_DEATHS:
             logger.error("Job %s: item %d is given up after %d attempts", job.id, item.number, item.attempts)
             return _given_up(job, item)
-        started.add(item.number)
-        await asyncio.to_thread(self._persistent, self._store.start, job.id, self._name, item.number)
+        await asyncio.to_thread(self._start, job, item.number, started)
         return await self._ask(job, item.number, item.item)
+
+    def _start(self, job: Job, number: int, started: set[int]) -> None:
+        if self._persistent(self._store.start, job.id, self._name, number):
+            started.add(number)
 
     async def _record(self, job: Job, number: int, outcome: Outcome) -> None:
         """Keep an outcome, however long it takes until the store can: it has been paid for."""

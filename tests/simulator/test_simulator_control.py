@@ -13,6 +13,7 @@ AGENT = "01K00000000000000000000000"
 
 
 async def test_a_chat_is_recorded_without_its_credential(service):
+    before = time.time()
     await service.ask("Bom dia", deep_search_ks=False)
     await asyncio.sleep(0)
     record = (await service.requests(at="chat"))[-1]
@@ -28,7 +29,7 @@ async def test_a_chat_is_recorded_without_its_credential(service):
     assert token not in str(record)
     assert record["headers"]["content-type"] == "application/json"
     assert (record["status"], record["finished"], record["disconnected"]) == (200, True, False)
-    assert abs(record["started"] - time.time()) < 5
+    assert before <= record["started"] <= time.time()
     assert record["frames_sent"] > 3
 
 

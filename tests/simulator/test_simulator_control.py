@@ -155,7 +155,9 @@ async def test_two_hundred_streams_at_once_all_end_well(service, text_of, frames
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
     transport = httpx.AsyncHTTPTransport(limits=limits)
     headers = {"Authorization": service.client.headers["Authorization"]}
-    async with httpx.AsyncClient(base_url=service.simulator.url, transport=transport, headers=headers) as client:
+    async with httpx.AsyncClient(
+        base_url=service.simulator.url, transport=transport, headers=headers, timeout=60
+    ) as client:
         requests = [service.build(f"number {number}") for number in range(200)]
         answers = await asyncio.gather(*(client.send(request) for request in requests))
     assert {text_of(frames_of(answer.content)) for answer in answers} == {"word " * 50}

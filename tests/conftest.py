@@ -181,6 +181,15 @@ def provider(settings: Any) -> Any:
 
 
 @pytest.fixture
+def stopped_deadlines(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Deadlines for which no time passes: only the network's own limit ends a call, after the whole of its timeout."""
+    from custom_handler import turn
+    from custom_handler.stackspot.deadline import Deadline
+
+    monkeypatch.setattr(turn, "Deadline", lambda timeout, _: Deadline(timeout, lambda: 0.0))
+
+
+@pytest.fixture
 def hello() -> list[dict[str, str]]:
     return [{"role": "user", "content": "Olá"}]
 

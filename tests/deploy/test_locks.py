@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+from collections import Counter
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -33,4 +34,7 @@ def test_every_place_that_installs_a_lock_resolves_nothing():
 
 
 def test_the_places_that_install_a_lock_are_found():
-    assert {"Makefile", "Dockerfile", "README.md", "README.pt-BR.md"} <= {file for file, _ in installs()}
+    found = Counter(file for file, _ in installs())
+    assert found >= Counter(
+        {"Makefile": 1, "Dockerfile": 1, "README.md": 2, "README.pt-BR.md": 2}
+    )  # READMEs: Windows, too

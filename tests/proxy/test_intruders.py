@@ -262,7 +262,9 @@ def test_no_client_waits_longer_than_the_operator_allows(guarded: Proxy, account
 
     with concurrent.futures.ThreadPoolExecutor() as pool:
         for text in pool.map(waited, ["timeout", "stream_timeout", "request_timeout", "x-litellm-timeout"]):
-            assert re.search(r"(sent nothing for|did not finish within) (3\.\d|4) s", text)
+            given_up = re.search(r"(?:sent nothing for|did not finish within) (\d+(?:\.\d)?) s", text)
+            assert given_up is not None, text
+            assert float(given_up[1]) <= TIMEOUT
 
 
 # --- keys -----------------------------------------------------------------------------------------------------------

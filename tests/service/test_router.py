@@ -134,7 +134,7 @@ async def test_what_follows_an_answer_is_not_cancelled(door):
 
     door.answer = JSONResponse({}, background=BackgroundTask(later))
     await Router.inside(door.app).ask(asked(), {})
-    await asyncio.wait_for(door.background.wait(), 1)
+    await asyncio.wait_for(door.background.wait(), 60)
 
 
 @pytest.mark.parametrize(

@@ -84,7 +84,7 @@ async def service() -> AsyncIterator[Service]:
     transport = httpx.AsyncHTTPTransport(verify=False)
     async with (
         Simulator(settings=settings) as simulator,
-        httpx.AsyncClient(base_url=simulator.url, transport=transport) as client,
+        httpx.AsyncClient(base_url=simulator.url, transport=transport, timeout=60) as client,
     ):
         service = Service(simulator, client)
         await service.log_in()

@@ -13,6 +13,7 @@ AGENT = "01K00000000000000000000000"
 
 
 async def test_a_chat_is_recorded_without_its_credential(service):
+    before = time.time()
     await service.ask("Bom dia", deep_search_ks=False)
     await asyncio.sleep(0)
     record = (await service.requests(at="chat"))[-1]
@@ -28,7 +29,7 @@ async def test_a_chat_is_recorded_without_its_credential(service):
     assert token not in str(record)
     assert record["headers"]["content-type"] == "application/json"
     assert (record["status"], record["finished"], record["disconnected"]) == (200, True, False)
-    assert abs(record["started"] - time.time()) < 5
+    assert before <= record["started"] <= time.time()
     assert record["frames_sent"] > 3
 
 
@@ -154,7 +155,9 @@ async def test_two_hundred_streams_at_once_all_end_well(service, text_of, frames
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
     transport = httpx.AsyncHTTPTransport(limits=limits)
     headers = {"Authorization": service.client.headers["Authorization"]}
-    async with httpx.AsyncClient(base_url=service.simulator.url, transport=transport, headers=headers) as client:
+    async with httpx.AsyncClient(
+        base_url=service.simulator.url, transport=transport, headers=headers, timeout=60
+    ) as client:
         requests = [service.build(f"number {number}") for number in range(200)]
         answers = await asyncio.gather(*(client.send(request) for request in requests))
     assert {text_of(frames_of(answer.content)) for answer in answers} == {"word " * 50}

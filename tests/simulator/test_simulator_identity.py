@@ -13,12 +13,13 @@ URL = "/simulator/oidc/oauth/token"
 
 
 async def test_a_token_is_a_jwt_whose_times_tell_its_lifetime(service):
+    before = int(time.time())
     answer = await service.request_token()
     body = answer.json()
     claims = jwt.decode(body["access_token"], options={"verify_signature": False})
     assert (answer.status_code, body["token_type"], body["expires_in"]) == (200, "Bearer", 1200)
     assert claims["exp"] - claims["iat"] == 1200
-    assert abs(claims["iat"] - time.time()) < 5
+    assert before <= claims["iat"] <= time.time()
     assert jwt.get_unverified_header(body["access_token"])["alg"] == "HS256"
 
 
@@ -170,7 +171,9 @@ async def test_the_identity_host_can_break_the_connection(service, fault):
 async def test_the_identity_host_can_hang(service):
     await service.script({"at": "token", "fault": "hang_headers"})
     with pytest.raises(httpx.ReadTimeout):
-        await service.client.post(URL, data={"grant_type": "client_credentials"} | _account(), timeout=0.1)
+        await service.client.post(
+            URL, data={"grant_type": "client_credentials"} | _account(), timeout=httpx.Timeout(None, read=0.1)
+        )
 
 
 async def test_the_identity_host_can_hide_behind_a_bad_gateway(service):

@@ -99,7 +99,7 @@ async def test_an_agent_is_not_read_on_while_nobody_takes_its_answer(asked):
         writer.write(chunk(b""))
 
     answer = await asked(serve)
-    await asyncio.wait_for(blocked.wait(), 20)
+    await asyncio.wait_for(blocked.wait(), 60)
     assert sent < 50_000_000
     held = await answer.read()
     assert held is not None
@@ -120,7 +120,7 @@ async def test_hanging_up_closes_the_connection(asked):
 
     answer = await asked(serve)
     await answer.aclose()
-    await asyncio.wait_for(closed.wait(), 5)
+    await asyncio.wait_for(closed.wait(), 60)
 
 
 async def test_no_cookie_of_one_call_comes_with_the_next(http):

@@ -83,10 +83,10 @@ def test_accounts_do_not_share(ledgers):
 def test_marks_are_shared_and_fade(ledgers):
     one, other = ledgers(), ledgers()
     assert other.standing("pause") == (0, 0.0)
-    assert one.put("pause", 7, 30, only_new=True)
-    assert not other.put("pause", 8, 60, only_new=True)
+    assert one.put("pause", 7, 3000, only_new=True)
+    assert not other.put("pause", 8, 6000, only_new=True)
     value, seconds = other.standing("pause")
-    assert (value, 29 < seconds <= 30) == (7, True)
+    assert (value, 1000 < seconds <= 3000) == (7, True)
     assert one.put("pause", 9, 0.05)
     time.sleep(0.1)
     assert other.standing("pause") == (0, 0.0)

@@ -70,8 +70,8 @@ def redis_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisPro
 
 @pytest.fixture(params=["sqlite", "redis"])
 def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
-    """Settings of an empty job store; a lease that runs out soon."""
-    settings = Settings(jobs_dir=str(tmp_path / "jobs"), jobs_lease=0.6, jobs_workers=2, jobs_concurrency=2)
+    """Settings of an empty job store; no lease runs out during a test."""
+    settings = Settings(jobs_dir=str(tmp_path / "jobs"), jobs_lease=600.0, jobs_workers=2, jobs_concurrency=2)
     if request.param == "sqlite":
         return settings
     redis = request.getfixturevalue("redis_process")

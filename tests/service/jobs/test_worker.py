@@ -12,6 +12,8 @@ import pytest
 from custom_handler.service.jobs.job import Outcome
 from custom_handler.service.jobs.worker import MAX_DEATHS
 
+SOON = 0.6  # a lease that runs out within a test; the worker looks for jobs to recover or forget twice as often
+
 
 class Agent:
     """Answers items; counts how often each was asked for, and how many at once."""
@@ -127,7 +129,7 @@ def test_a_worker_that_stops_gives_its_jobs_back_soon(queue, open_queue, add, wo
     async def first_only(job, number, item):
         return await (agent if number == 0 else hang)(job, number, item)
 
-    leaving = work(queue, first_only, jobs_lease=60.0)
+    leaving = work(queue, first_only)
     eventually(lambda: hang.at_once == 2)
     eventually(lambda: queue.store.find(job.id).done == 1)
     leaving.stop()  # it does not wait for the item that hangs
@@ -141,7 +143,7 @@ def test_a_worker_that_stops_gives_its_jobs_back_soon(queue, open_queue, add, wo
 def test_what_is_answered_while_a_worker_stops_is_kept_and_ends_its_job(queue, add, work, agent, eventually, status):
     agent.open.clear()
     job = add("a")
-    leaving = work(queue, agent, jobs_lease=60.0)
+    leaving = work(queue, agent)
     eventually(lambda: agent.at_once == 1)
     leaving._stopping.set()
     agent.open.set()
@@ -153,7 +155,7 @@ def test_what_a_dead_worker_left_goes_on_at_the_first_open_item(queue, add, work
     queue.huey.dequeue()
     queue.store.claim(job.id, "dead", 0.3)
     queue.store.record(job.id, "dead", 0, Outcome({"content": "before"}))
-    work(queue, agent)
+    work(queue, agent, jobs_lease=SOON)
     assert status(job, "completed").done == 3
     assert queue.store.outcomes(job.id)[0].answer == {"content": "before"}
     assert sorted(agent.asked.elements()) == [(job.id, 1), (job.id, 2)]
@@ -162,7 +164,7 @@ def test_what_a_dead_worker_left_goes_on_at_the_first_open_item(queue, add, work
 def test_workers_that_share_a_queue_run_each_job_once(open_queue, add, work, agent, status):
     jobs = [add("a", "b") for _ in range(30)]
     for _ in range(3):
-        work(open_queue(), agent, jobs_lease=600.0)
+        work(open_queue(), agent)
     for job in jobs:
         status(job, "completed")
     assert set(agent.asked.values()) == {1}
@@ -171,7 +173,7 @@ def test_workers_that_share_a_queue_run_each_job_once(open_queue, add, work, age
 
 def test_a_thousand_jobs_are_carried_out(queue, add, work, agent, eventually):
     jobs = [add("a") for _ in range(1000)]
-    work(queue, agent, jobs_workers=8, jobs_lease=10.0)
+    work(queue, agent, jobs_workers=8)
     eventually(lambda: queue.store.newest(None, 1000)[-1].status == "completed", 60)
     eventually(lambda: all(job.status == "completed" for job in queue.store.newest(None, 1000)), 60)
     assert agent.asked == {(job.id, 0): 1 for job in jobs}
@@ -179,7 +181,7 @@ def test_a_thousand_jobs_are_carried_out(queue, add, work, agent, eventually):
 
 def test_old_jobs_are_forgotten(queue, add, work, agent, eventually):
     job = add("a")
-    work(queue, agent, jobs_keep=0.01)
+    work(queue, agent, jobs_keep=0.01, jobs_lease=SOON)
     eventually(lambda: queue.store.find(job.id) is None)
 
 
@@ -187,7 +189,7 @@ def test_old_jobs_are_forgotten(queue, add, work, agent, eventually):
 def test_redis_may_stop_and_start_while_a_job_runs(queue, add, work, agent, status, redis_process, eventually):
     agent.open.clear()
     job = add("a", "b", "c", "d")
-    work(queue, agent)
+    work(queue, agent, jobs_lease=SOON)
     eventually(lambda: agent.at_once == 2)
     redis_process.stop()
     agent.open.set()  # what is answered now waits until it can be kept
@@ -209,7 +211,7 @@ def test_answers_wait_for_a_full_disk(queue, add, work, agent, status, eventuall
 
     job = add(*"abcdef")
     agent.open.clear()
-    work(queue, long_answer, jobs_lease=60.0)
+    work(queue, long_answer)
     eventually(lambda: agent.at_once == 2)
     pages(1)  # less than there is: no page more
     agent.open.set()
@@ -254,7 +256,7 @@ def test_suspects_are_asked_for_last_and_one_by_one(queue, add, work, agent, sta
     job = add("suspect", "suspect", "b", "c", "d")
     die(queue, job, 0, 1)
     agent.open.clear()
-    work(queue, agent, jobs_concurrency=2, jobs_lease=60.0)
+    work(queue, agent, jobs_concurrency=2)
     eventually(lambda: agent.at_once == 2)
     assert set(agent.asked) == {(job.id, 2), (job.id, 3)}
     agent.open.set()
@@ -265,7 +267,7 @@ def test_suspects_are_asked_for_last_and_one_by_one(queue, add, work, agent, sta
 def test_a_worker_that_stops_orderly_leaves_no_death_behind(queue, add, work, agent, eventually):
     job = add("a")
     agent.open.clear()
-    worker = work(queue, agent, jobs_lease=60.0)
+    worker = work(queue, agent)
     eventually(lambda: agent.at_once == 1)
     worker.stop()
     assert [item.attempts for item in queue.store.open_items(job.id)] == [0]

@@ -91,7 +91,9 @@ def refuse_other_provider(data: Mapping[str, Any], sent: Mapping[str, Any]) -> N
     """
     provider, model = data.get("custom_llm_provider"), data.get("model")
     if provider and model and "custom_llm_provider" not in sent and not serves(str(model), str(provider)):
-        message = f"This route asks the provider {provider!r} only, and {model!r} is no model of it: ask another route."
+        message = (
+            f"This route asks {provider!r} for every model, and {model!r} is another provider's: ask another route."
+        )
         raise _refusal(message, "model")
 
 

@@ -14,7 +14,7 @@ endef
 LOCK = .venv/bin/uv pip compile --quiet --universal --generate-hashes --no-annotate --no-emit-index-url \
   --python-version 3.10 --custom-compile-command 'make lock'
 
-.PHONY: help run test test-clients check audit soak crash bench bench-quick format docs dist lock clean
+.PHONY: help run test test-clients check audit soak crash siege bench bench-quick format docs dist lock clean
 .DEFAULT_GOAL := run
 
 help: ## this list
@@ -53,6 +53,9 @@ soak: .venv/.test ## 200 concurrent calls with 5 % faults, for SOAK_MINUTES
 
 crash: .venv/.test ## does the stock proxy survive its own streams? CRASH_MINUTES a side
 	.venv/bin/python -m benchmarks.crash
+
+siege: .venv/.test ## attack the proxy with JSON Schemas while another team is timed, for SIEGE_MINUTES
+	.venv/bin/python -m benchmarks.siege
 
 format: .venv/.test ## format the code
 	.venv/bin/ruff format .

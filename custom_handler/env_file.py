@@ -1,4 +1,4 @@
-"""Writes single values into a `.env` file without touching the rest of it."""
+"""Finds the `.env` files of this process, and writes single values into one without touching the rest of it."""
 
 from __future__ import annotations
 
@@ -6,12 +6,29 @@ import hashlib
 import os
 import re
 import secrets
+import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from dotenv import dotenv_values
+from dotenv import dotenv_values, load_dotenv
 from filelock import FileLock
+
+
+def dotenv_files() -> tuple[Path, ...]:
+    """Return the `.env` of the working directory and, in a proxy that starts, the one beside its config.yaml; the first wins."""
+    proxy = sys.modules.get("litellm.proxy.proxy_server")
+    config = getattr(proxy, "user_config_file_path", None)
+    folders = [Path.cwd(), *([Path(config).absolute().parent] if config else [])]
+    return tuple(dict.fromkeys(folder / ".env" for folder in folders))
+
+
+def load(file: Path) -> None:
+    """Put what a `.env` file has into the environment, which wins, but not by a blank, as compose.yaml passes for what is not set."""
+    for name, value in dotenv_values(file).items():
+        if value and name in os.environ and not os.environ[name].strip():
+            del os.environ[name]
+    load_dotenv(file)
 
 
 def new_master_key() -> str:
@@ -25,7 +42,8 @@ def ensure_value(path: Path, name: str, make: Callable[[], str]) -> tuple[str, b
     An empty assignment is filled, otherwise a line is appended; a missing file is created. Only the owner can read the file
     afterwards. Processes that start at the same time agree on one value. Raises OSError where the file cannot be written.
     """
-    lock = hashlib.sha256(os.fsencode(path.absolute())).hexdigest()[:16]
+    path = path.resolve()  # a link stays a link
+    lock = hashlib.sha256(os.fsencode(path)).hexdigest()[:16]
     with FileLock(Path(tempfile.gettempdir()) / f"stackspot-litellm-{lock}.lock", timeout=10):
         text = path.read_bytes().decode() if path.exists() else ""
         if known := (dotenv_values(path).get(name) or "").strip():
@@ -38,7 +56,7 @@ def ensure_value(path: Path, name: str, make: Callable[[], str]) -> tuple[str, b
 def with_value(text: str, name: str, value: str) -> str:
     """Return the file's text with `name` set: in its first empty assignment, or in a new last line."""
     filled, found = re.subn(
-        rf"^([ \t]*(?:export[ \t]+)?{name}[ \t]*=)[^\S\r\n]*(?=\r?$)",
+        rf"^([ \t]*(?:export[ \t]+)?{name}[ \t]*=)[ \t]*(?:\"\"|'')?[ \t]*(?=\r?$)",
         rf"\g<1>{value}",
         text,
         count=1,
@@ -46,7 +64,8 @@ def with_value(text: str, name: str, value: str) -> str:
     )
     if found:
         return filled
-    return f"{text}{'' if not text or text.endswith(chr(10)) else chr(10)}{name}={value}\n"
+    end = "\r\n" if "\r\n" in text else "\n"
+    return f"{text}{'' if not text or text.endswith(chr(10)) else end}{name}={value}{end}"
 
 
 def write(path: Path, text: str) -> None:

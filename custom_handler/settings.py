@@ -11,6 +11,7 @@ from typing import Any
 
 from dotenv import dotenv_values
 
+from .env_file import dotenv_files
 from .errors import ConfigurationError
 
 PREFIX = "STACKSPOT_"
@@ -195,8 +196,9 @@ class Settings:
 
     @classmethod
     def load(cls, directory: Path | None = None) -> Settings:
-        """Read the settings of this process, and those of `.env` in its working directory where the process has none."""
-        return cls.from_mapping(os.environ, dotenv_values((directory or Path.cwd()) / ".env"))
+        """Read the settings of this process, and those of its `.env` files where the process has none."""
+        files = [directory / ".env"] if directory else dotenv_files()
+        return cls.from_mapping(os.environ, *map(dotenv_values, files))
 
     @classmethod
     def reloader(cls) -> Callable[[], Settings]:
@@ -204,10 +206,10 @@ class Settings:
 
         What the environment has from `.env`, as the proxy puts it there, is that of before: only the rest of it still wins.
         """
-        file = Path.cwd() / ".env"
-        before = dotenv_values(file)
-        own = {name: value for name, value in os.environ.items() if before.get(name) != value}
-        return lambda: cls.from_mapping(own, dotenv_values(file), os.environ)
+        files = dotenv_files()
+        before = [dotenv_values(file) for file in files]
+        own = {name: value for name, value in os.environ.items() if all(values.get(name) != value for values in before)}
+        return lambda: cls.from_mapping(own, *map(dotenv_values, files), os.environ)
 
     def missing(self) -> tuple[str, ...]:
         """Name the settings that a call to StackSpot cannot do without and that are not there."""

@@ -60,11 +60,29 @@ def test_init_keeps_the_files_that_exist(folder):
         ("A=1\nNAME=\nB=2\n", "A=1\nNAME=new\nB=2\n"),
         ("# a comment\r\nexport NAME= \r\nB=2\r\n", "# a comment\r\nexport NAME=new\r\nB=2\r\n"),
         ("#NAME=\nOTHER_NAME=\n", "#NAME=\nOTHER_NAME=\nNAME=new\n"),
+        ('NAME=""\nB=2', "NAME=new\nB=2"),
+        ("A=1\r\nB=2", "A=1\r\nB=2\r\nNAME=new\r\n"),
     ],
-    ids=["empty", "no newline at the end", "an empty assignment", "Windows lines", "other names"],
+    ids=[
+        "empty",
+        "no end of line",
+        "an empty assignment",
+        "Windows lines",
+        "other names",
+        "empty quotes",
+        "Windows lines, no end",
+    ],
 )
 def test_a_value_is_filled_in_and_the_rest_stays(before, after):
     assert with_value(before, "NAME", "new") == after
+
+
+def test_a_link_to_the_file_stays_a_link(tmp_path):
+    (tmp_path / "shared").write_text("A=1\n", encoding="utf-8")
+    (tmp_path / ".env").symlink_to("shared")
+    assert ensure_value(tmp_path / ".env", "NAME", lambda: "new") == ("new", True)
+    assert (tmp_path / ".env").is_symlink()
+    assert (tmp_path / "shared").read_text(encoding="utf-8") == "A=1\nNAME=new\n"
 
 
 def test_starts_at_the_same_time_agree_on_one_value(tmp_path):

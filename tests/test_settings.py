@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from types import SimpleNamespace
+
 import pytest
 
 from custom_handler.errors import ConfigurationError
@@ -136,6 +139,33 @@ def test_dotenv_of_another_folder_can_be_named(empty_environment):
     (empty_environment / "there").mkdir()
     (empty_environment / "there" / ".env").write_text("REALM=there\n", encoding="utf-8")
     assert (Settings.load(empty_environment / "there").realm, Settings.load().realm) == ("there", "")
+
+
+@pytest.fixture
+def folder_of_config(empty_environment, monkeypatch):
+    """The folder of the config.yaml of a proxy that starts, which is not the working directory."""
+    folder = empty_environment / "there"
+    folder.mkdir()
+    proxy = SimpleNamespace(user_config_file_path=str(folder / "config.yaml"))
+    monkeypatch.setitem(sys.modules, "litellm.proxy.proxy_server", proxy)
+    return folder
+
+
+def test_dotenv_beside_the_proxys_configuration_is_read_after_that_of_the_working_directory(
+    empty_environment, folder_of_config
+):
+    (empty_environment / ".env").write_text("REALM=here\n", encoding="utf-8")
+    (folder_of_config / ".env").write_text("REALM=there\nCLIENT_ID=there\n", encoding="utf-8")
+    settings = Settings.load()
+    assert (settings.realm, settings.client_id) == ("here", "there")
+
+
+def test_a_new_secret_in_dotenv_beside_the_proxys_configuration_is_found(folder_of_config, monkeypatch):
+    (folder_of_config / ".env").write_text("CLIENT_SECRET=old\n", encoding="utf-8")
+    monkeypatch.setenv("CLIENT_SECRET", "old")  # as the plugin does with what it finds in .env
+    reload = Settings.reloader()
+    (folder_of_config / ".env").write_text("CLIENT_SECRET=new\n", encoding="utf-8")
+    assert reload().client_secret == "new"
 
 
 def test_the_first_source_with_a_secret_or_its_file_has_the_word(tmp_path):

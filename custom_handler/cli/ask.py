@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from dotenv import load_dotenv
 
+from ..env_file import load
 from .quiet import alone
 from .table import table
 
@@ -114,7 +114,7 @@ def _source(command: Callable[..., None]) -> Callable[..., None]:
     @click.option("--key", help="Key of that proxy  [default: LITELLM_MASTER_KEY]")
     @functools.wraps(command)
     def with_source(config: Path, url: str | None, key: str | None, **options: Any) -> None:
-        load_dotenv(Path.cwd() / ".env")
+        load(Path.cwd() / ".env")
         given = Source(config, url, key or os.environ.get("LITELLM_MASTER_KEY"))
         with _told(), _with_models(given) as source:
             command(source=source, **options)

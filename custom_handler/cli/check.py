@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from dotenv import dotenv_values, load_dotenv
+from dotenv import dotenv_values
 
+from ..env_file import load
 from .quiet import alone
 from .table import table
 
@@ -46,7 +47,7 @@ def _diagnosed(config: Path, *, ask: bool) -> Diagnosis:
     unreadable = "it is a folder" if file.is_dir() else None
     try:
         dotenv = dotenv_values(file)
-        load_dotenv(file)
+        load(file)
     except (OSError, ValueError) as error:
         unreadable = type(error).__name__
     alone()

@@ -15,7 +15,7 @@ import jsonschema
 import regex
 from referencing import Registry
 
-from .schema_budget import MAX_PATTERN_CHARACTERS, Budget, BudgetExceeded, bounded
+from .schema_budget import MAX_PATTERN_CHARACTERS, REFERENCES, Budget, BudgetExceeded, bounded
 
 logger = logging.getLogger(__name__)
 
@@ -30,7 +30,6 @@ _UNCOUNTABLE = {
         {"$ref", "$dynamicRef", "$recursiveRef", "dependentSchemas", "patternProperties"}
     ),
 }
-_REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
 _SCHEMAS_BY_NAME = ("dependentSchemas", "patternProperties")
 _DATA = ("enum", "examples")  # lists of values, which are no schemas unless a reference leads there
 _MOST_PARTS = 100_000  # more than any schema that is checked
@@ -101,7 +100,7 @@ def _keywords(schema: Mapping[str, Any]) -> set[str]:
     for part, is_data in parts:  # which grows meanwhile
         for name, member in part.items() if isinstance(part, Mapping) else (("", item) for item in part):
             # A property may have the name of a keyword, but the value of a keyword is of another type.
-            if name in _REFERENCES and isinstance(member, str):
+            if name in REFERENCES and isinstance(member, str):
                 reachable |= any(word in member for word in ("%", *_DATA))  # an escape may spell the same word
                 (in_data if is_data else found).add(name)
             elif name in _SCHEMAS_BY_NAME and isinstance(member, Mapping):

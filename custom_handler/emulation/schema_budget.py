@@ -19,12 +19,15 @@ import regex
 MAX_STEPS = 8_000
 MAX_DEPTH = 90  # of keywords within each other: deeper, the interpreter's own limit would come first
 MAX_PATTERN_CHARACTERS = 1_000
+REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
 MAX_PATTERN_SECONDS = 0.1  # of all patterns together: `regex` holds the interpreter while it searches
 
 _Errors: TypeAlias = Iterator[jsonschema.ValidationError]
 _Check: TypeAlias = Callable[[Any, Any, Any, Any], _Errors]
 
 _PARTS_A_STEP = 10  # of a list or an object that a keyword walks
+_NAMED_PARTS_A_STEP = 2  # of a schema that is searched for names
+_IDS = ("$id", "id")
 _CHARACTERS_A_STEP = 1_000  # of a value that an error message repeats
 
 
@@ -39,6 +42,7 @@ class Budget:
         self.steps = steps
         self.seconds = MAX_PATTERN_SECONDS
         self.parts = count_parts(root, steps * _PARTS_A_STEP)
+        self.has_ids = has_ids(root, steps * _PARTS_A_STEP)
         self.depth = 0
         self._sets: dict[int, frozenset[Any]] = {}
 
@@ -86,6 +90,17 @@ def count_parts(value: Any, most: int) -> int:
     return min(count, most)
 
 
+def has_ids(root: Any, most: int) -> bool:
+    """Say whether a part of a schema has a name of its own, among the first `most` parts; with more, it counts as if."""
+    count, level = 0, list(_members(root))
+    while level and count < most:
+        if any(isinstance(part, Mapping) and any(isinstance(part.get(name), str) for name in _IDS) for part in level):
+            return True
+        count += len(level)
+        level = [item for part in level for item in _members(part)]
+    return bool(level)
+
+
 def _members(value: Any) -> Any:
     if isinstance(value, Mapping):
         return value.values()
@@ -94,7 +109,7 @@ def _members(value: Any) -> Any:
 
 def bounded(kind: Any, budget: Budget, unchecked: Iterable[str] = ()) -> Any:
     """Return a validator class like `kind` whose keywords spend from the budget, but for those that are left `unchecked`."""
-    checks = {name: _counted(check, budget) for name, check in kind.VALIDATORS.items()}
+    checks = {name: _counted(check, budget, refers=name in REFERENCES) for name, check in kind.VALIDATORS.items()}
     own: dict[str, _Check] = {
         "enum": _enum(budget),
         "const": _const(budget),
@@ -111,9 +126,11 @@ def bounded(kind: Any, budget: Budget, unchecked: Iterable[str] = ()) -> Any:
     return made
 
 
-def _counted(check: _Check, budget: Budget) -> _Check:
+def _counted(check: _Check, budget: Budget, *, refers: bool = False) -> _Check:
     def counted(validator: Any, value: Any, instance: Any, schema: Any) -> _Errors:
-        budget.spend(1 + (_size(value) + _size(instance)) // _PARTS_A_STEP + _reference_steps(value, budget))
+        budget.spend(1 + (_size(value) + _size(instance)) // _PARTS_A_STEP)
+        if refers:
+            budget.spend(_reference_steps(value, budget))
         if budget.depth == MAX_DEPTH:
             raise BudgetExceeded
         budget.depth += 1
@@ -132,9 +149,10 @@ def _size(value: Any) -> int:
 
 
 def _reference_steps(value: Any, budget: Budget) -> int:
-    """Return the steps for a `$ref` by name: the whole schema is searched for it."""
-    by_name = isinstance(value, str) and not value.startswith("#/") and len(value) > 1
-    return budget.parts // (10 * _PARTS_A_STEP) if by_name else 0
+    """Return the steps for a `$ref` by name, or from within a part that has a name: the whole schema is searched for names."""
+    if not isinstance(value, str) or value == "#":
+        return 0
+    return budget.parts // _NAMED_PARTS_A_STEP if budget.has_ids or not value.startswith("#/") else 0
 
 
 def _enum(budget: Budget) -> _Check:

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from dotenv import dotenv_values, load_dotenv
+from dotenv import dotenv_values
 
-from ..env_file import ensure_value, new_master_key, with_value, write
+from ..env_file import ensure_value, load, new_master_key, with_value, write
 from ..errors import ConfigurationError
 from ..service.config import resolved
 
@@ -41,7 +41,7 @@ def template(name: str) -> str:
 def read_dotenv(folder: Path) -> None:
     """Put what `.env` says into the environment, which wins; raises ConfigurationError for one that cannot be read."""
     try:
-        load_dotenv(folder / ".env")
+        load(folder / ".env")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(
             f"{folder / '.env'} cannot be read ({type(error).__name__}): make it a text file in UTF-8 that you may read."
@@ -64,9 +64,7 @@ def ensure_key(folder: Path, config: Mapping[str, Any]) -> None:
         raise ConfigurationError(
             f"{MASTER_KEY} is not set, and {file} cannot be written ({reason}): set it, or make the folder writable."
         ) from None
-    # An empty one of the environment would win over that of the file.
-    os.environ[MASTER_KEY] = dotenv_values(file).get(MASTER_KEY) or ""
-    load_dotenv(file)
+    load(file)
 
 
 def key_is_in_dotenv(folder: Path) -> bool:

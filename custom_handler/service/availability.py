@@ -33,7 +33,9 @@ def missing_variable(entry: Mapping[str, Any]) -> str | None:
         return None
     params = entry.get("litellm_params") or {}
     names = key_names(deployment.provider)
-    has_key = bool(deployment.params.get("api_key")) or any((os.environ.get(name) or "").strip() for name in names)
+    has_key = bool(str(deployment.params.get("api_key") or "").strip()) or any(
+        (os.environ.get(name) or "").strip() for name in names
+    )
     needed = {name: value for name, value in params.items() if name != "api_key" or not (names and has_key)}
     unset = next((name for name in variables(needed) if not (os.environ.get(name) or "").strip()), None)
     if unset is not None:

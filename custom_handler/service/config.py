@@ -79,9 +79,10 @@ def callbacks(config: Mapping[str, Any]) -> list[str]:
 
 
 def resolved(value: Any) -> Any:
-    """Put the environment's values where the configuration names them; None for those that are not there."""
+    """Put the environment's values where the configuration names them; None for those that are not set or blank."""
     if isinstance(value, str) and value.startswith(FROM_ENVIRONMENT):
-        return os.environ.get(value.removeprefix(FROM_ENVIRONMENT)) or None
+        found = os.environ.get(value.removeprefix(FROM_ENVIRONMENT)) or ""
+        return found if found.strip() else None
     if isinstance(value, Mapping):
         return {key: resolved(item) for key, item in value.items()}
     return [resolved(item) for item in value] if isinstance(value, list) else value

@@ -7,6 +7,7 @@ import json
 import re
 from typing import Any
 
+from litellm.anthropic_interface.exceptions.exception_mapping_utils import AnthropicExceptionMapping
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -19,6 +20,7 @@ _ADDRESS = re.compile(
 )
 _PATH = re.compile(r"(?<![\w/])/(?:[\w.@-]+/)+[\w.@-]+")
 _LONGEST_REPORT = 500
+_ANTHROPIC = ("/v1/messages", "/v1/messages/count_tokens")
 _HEALTH = ("/health/", "/health")
 _INTERNAL = re.compile(r"File \\?\"|site-packages|/[\w.-]+\.py\b|validation errors? for \w+|input_value=")
 
@@ -33,10 +35,11 @@ def cleaned(body: bytes) -> bytes:
         return MESSAGE.encode()
 
 
-def shaped(status: int, body: bytes) -> bytes:
-    """Return OpenAI's error object for the two errors of LiteLLM's that have another shape; any other body as it is.
+def shaped(status: int, body: bytes, path: str = "") -> bytes:
+    """Return the protocol's error object for the errors of LiteLLM's that have another shape; any other body as it is.
 
-    They are a refused key on `/metrics`, which is a bare string, and a model that `GET /v1/models/{id}` does not find.
+    They are a refused key on `/metrics`, which is a bare string, a model that `GET /v1/models/{id}` does not find, and what
+    `/v1/messages` refuses before its own code runs, such as a key, which has OpenAI's shape.
     """
     try:
         content = json.loads(body)
@@ -47,6 +50,8 @@ def shaped(status: int, body: bytes) -> bytes:
             error = {"message": message, "type": "auth_error", "param": None, "code": "401"}
         case 404, {"detail": str(message)} if message.startswith(("The model `", "Model '")):
             error = {"message": message, "type": "invalid_request_error", "param": "model", "code": "model_not_found"}
+        case _, {"error": {"message": str(message)}, **rest} if not rest and path.endswith(_ANTHROPIC):
+            return json.dumps(AnthropicExceptionMapping.create_error_response(status, message)).encode()
         case _:
             return body
     return json.dumps({"error": error}).encode()
@@ -91,16 +96,17 @@ class ErrorBodies:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         if scope["type"] == "http":
-            send = _Cleaning(send, health=scope.get("path") in _HEALTH)
+            send = _Cleaning(send, scope.get("path", ""))
         await self._app(scope, receive, send)
 
 
 class _Cleaning:
     """Passes messages on; those of an error's body are held until the last one."""
 
-    def __init__(self, send: Send, *, health: bool = False) -> None:
+    def __init__(self, send: Send, path: str) -> None:
         self._send = send
-        self._health = health
+        self._path = path
+        self._health = path in _HEALTH
         self._start: Message | None = None
         self._body = b""
 
@@ -127,4 +133,4 @@ class _Cleaning:
     def _cleaned(self, status: int, body: bytes) -> bytes:
         if status < 400:
             return reported(body)
-        return cleaned(shaped(status, body))
+        return cleaned(shaped(status, body, self._path))

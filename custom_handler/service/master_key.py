@@ -8,21 +8,21 @@ from pathlib import Path
 from typing import Any
 
 from ..env_file import ensure_value, new_master_key
-from .config import FROM_ENVIRONMENT
+from .config import resolved
 
 logger = logging.getLogger(__name__)
 
 NAME = "LITELLM_MASTER_KEY"
 
 
-def ensure_master_key(general_settings: dict[str, Any], folder: Path) -> None:
+def ensure_master_key(general_settings: dict[str, Any], folder: Path, written: object) -> None:
     """Fill in a master key that is missing: that of the environment, or one that is generated and kept in `.env`.
 
-    `folder` is that of config.yaml. A key that config.yaml itself sets stays. Where `.env` cannot be written nothing
-    changes, and LiteLLM refuses to start.
+    `folder` is that of config.yaml, and `written` is the key or the reference that it has: LiteLLM resolved the reference
+    before this package could load `.env`. Where `.env` cannot be written nothing changes, and LiteLLM refuses to start.
     """
-    configured = general_settings.get("master_key")
-    if configured and not str(configured).startswith(FROM_ENVIRONMENT):
+    if configured := resolved(general_settings.get("master_key")) or resolved(written):
+        general_settings["master_key"] = configured
         return
     if not (key := (os.environ.get(NAME) or "").strip()):
         file = folder / ".env"

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from litellm.proxy._types import ProxyException
+from litellm.router_utils.common_utils import resolve_model_group_alias
 
 from ..errors import ConfigurationError
 from .availability import disabled_models, missing_variable
@@ -31,25 +32,30 @@ class ModelDisabled(ProxyException):  # type: ignore[misc]
 
 
 def written_config(proxy: Any) -> dict[str, Any]:
-    """Return the running proxy's configuration, its `model_list` with the references that config.yaml has.
+    """Return the running proxy's configuration; `model_list` and `general_settings` keep the references that config.yaml has.
 
     LiteLLM resolves `os.environ/` references when it reads the file, which is before this package can load `.env`.
     """
     config = dict(proxy.proxy_config.get_config_state())
     try:
-        entries = read_config(Path(getattr(proxy, "user_config_file_path", None) or "")).get("model_list")
+        content = read_config(Path(getattr(proxy, "user_config_file_path", None) or ""))
     except ConfigurationError:
         return config
+    entries, general_settings = content.get("model_list"), content.get("general_settings")
     if isinstance(entries, list) and len(entries) == len(config.get("model_list") or ()):
         config["model_list"] = entries
+    if isinstance(general_settings, Mapping):
+        config["general_settings"] = general_settings
     return config
 
 
 class ModelList:
     """The models of a proxy; `disabled` maps the names of those that cannot be called to the variable that is not set."""
 
-    def __init__(self, written: Sequence[Mapping[str, Any]]) -> None:
+    def __init__(self, written: Sequence[Mapping[str, Any]], aliases: object = None) -> None:
+        """Take the entries of config.yaml, and its `model_group_alias` of `router_settings`."""
         self._written = written
+        self._aliases = aliases
         self.disabled = disabled_models(written)
         if self.disabled:
             listed = ", ".join(f"{name} ({variable} is not set)" for name, variable in self.disabled.items())
@@ -65,8 +71,10 @@ class ModelList:
                 entry["litellm_params"] = qualified(resolved(written.get("litellm_params") or {}))
 
     def require_enabled(self, model: object) -> None:
-        """Raise ModelDisabled for a request that names a disabled model."""
-        if isinstance(model, str) and (variable := self.disabled.get(model)):
+        """Raise ModelDisabled for a request that names a disabled model, or an alias of one."""
+        if not isinstance(model, str):
+            return
+        if variable := self.disabled.get(resolve_model_group_alias(self._aliases, model) or model):
             raise ModelDisabled(model, variable)
 
 

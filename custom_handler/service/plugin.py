@@ -6,10 +6,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from dotenv import load_dotenv
 from fastapi import FastAPI
 from litellm.types.utils import CallTypes
 
+from ..env_file import dotenv_files, load
 from ..handler import StackspotLLM, open_first
 from ..measures import Listeners
 from ..replies import PROVIDER
@@ -48,8 +48,8 @@ class Plugin(Observer):
     def __init__(self, settings: Settings, provider: StackspotLLM | None = None) -> None:
         super().__init__(settings)
         self._models = ModelList(())
-        # The proxy itself finds `.env` only where its virtual environment lies beside it.
-        load_dotenv(Path.cwd() / ".env")
+        for file in dotenv_files():  # the proxy itself finds `.env` only where its virtual environment lies beside it
+            load(file)
         show_log(settings.log_level)
         if (proxy := sys.modules.get("litellm.proxy.proxy_server")) is not None:
             self._join(proxy, settings, provider or StackspotLLM(settings))
@@ -57,11 +57,13 @@ class Plugin(Observer):
     def _join(self, proxy: Any, settings: Settings, provider: StackspotLLM) -> None:
         """Become part of a proxy that is starting (its module)."""
         folder = Path(getattr(proxy, "user_config_file_path", None) or "config.yaml").absolute().parent
-        load_dotenv(folder / ".env")
         config = written_config(proxy)
         models = deployments(config)
-        self._models = ModelList(config.get("model_list") or ())
-        before_master_key(proxy, lambda general_settings: ensure_master_key(general_settings, folder))
+        self._models = ModelList(
+            config.get("model_list") or (), (config.get("router_settings") or {}).get("model_group_alias")
+        )
+        key = (config.get("general_settings") or {}).get("master_key")
+        before_master_key(proxy, lambda general_settings: ensure_master_key(general_settings, folder, key))
         before_router(proxy, self._models.prepare)
         _extend(proxy, settings, provider.listeners, self.calls)  # the metrics listen from the first token on
         check_at_start(settings.startup_check, config, settings, provider.authenticate)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from typing import Any
 
 import jsonschema
@@ -17,6 +16,7 @@ from custom_handler.errors import RequestError
 from custom_handler.events import Text
 from custom_handler.parameters import Parameters
 from custom_handler.request import ChatRequest, Tool
+from tests.growth import is_linear
 
 USER = {"role": "user", "content": "Olá"}
 CITY = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
@@ -446,9 +446,7 @@ def test_references_that_multiply_do_not():
         reference = {"$ref": f"#/$defs/A{n - 1}"}
         definitions[f"A{n}"] = {"type": "object", "properties": {"a": reference, "b": reference}}
     schema = {"type": "object", "$defs": definitions, "properties": {"a": {"$ref": "#/$defs/A39"}}}
-    started = time.process_time()
-    assert shown(schema) == schema
-    assert time.process_time() - started < 1
+    assert shown(schema) == schema  # 2**39 places otherwise
 
 
 def test_a_schema_that_is_nested_too_deep_is_the_callers_fault():
@@ -530,9 +528,7 @@ def test_what_is_no_label_stays_as_it_is_in_a_result(text):
 
 
 def test_a_result_full_of_line_ends_costs_no_more_than_its_length():
-    started = time.process_time()
-    conversation({"role": "tool", "content": "\n \t" * 100_000}, USER)
-    assert time.process_time() - started < 1
+    assert is_linear(lambda count: conversation({"role": "tool", "content": "\n \t" * count}, USER), 200_000)
 
 
 @pytest.mark.parametrize("mark", [{"is_error": True}, {"status": "error"}])

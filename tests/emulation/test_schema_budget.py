@@ -182,6 +182,23 @@ def test_a_schema_among_values_is_found_where_a_reference_leads_there():
     assert json_schema._keywords(values) == {"$ref", "patternProperties"}
 
 
+@pytest.mark.parametrize(
+    "reference", [{"$ref": "d1"}, {"$ref": "#a1"}, {"$id": "x", "$ref": "#/properties/b", "properties": {"b": {}}}]
+)
+def test_a_reference_by_name_costs_as_much_as_the_schema_has_parts(reference):
+    def named(count: int) -> dict[str, Any]:
+        definitions = {f"d{n}": {"$id": f"d{n}", "type": "object"} for n in range(count)}
+        anchors = {f"a{n}": {"$anchor": f"a{n}", "type": "object"} for n in range(count)}
+        allof = [reference] * 10 + [{"required": ["c"]}]
+        return {"$defs": definitions | anchors, "allOf": allof, "type": "object"}
+
+    assert "'c' is a required property" in value_fault({"a": 1}, named(20))
+    schema = named(3_000)
+    made = bounded(jsonschema.Draft202012Validator, Budget(schema))(schema, registry=Registry())
+    with pytest.raises(BudgetExceeded):
+        list(made.iter_errors({"a": 1}))
+
+
 def test_a_slow_pattern_beside_additional_properties_is_not_searched_to_its_end(caplog):
     schema = {"additionalProperties": False, "patternProperties": {"^(a|a)*$": {}}}
     assert value_fault({"a" * 60 + "!": 1}, schema) == ""

@@ -154,6 +154,4 @@ def test_a_client_that_leaves_ends_the_call(
     client.request("POST", path, '{"message": "leave"}', services.headers | {"content-type": "application/json"})
     until(lambda: simulator.requests("leave"))
     client.close()
-    left = time.time()
     until(lambda: simulator.requests("leave")[-1]["disconnected"])
-    assert simulator.requests("leave")[-1]["ended"] - left < 1

@@ -109,6 +109,15 @@ def test_a_name_with_one_available_deployment_is_not_disabled():
     assert disabled_models(both[:2]) == {"llama": "GROQ_API_KEY"}
 
 
+@pytest.mark.parametrize("target", ["llama", {"model": "llama", "hidden": True}])
+def test_an_alias_of_a_disabled_model_is_disabled(target):
+    models = ModelList([GROQ, STACKSPOT], {"older": target, "to-chat": "chat"})
+    with pytest.raises(ModelDisabled, match="The model older is disabled, because GROQ_API_KEY is not set"):
+        models.require_enabled("older")
+    for name in ("to-chat", "chat", "unknown", None, ["llama"]):
+        models.require_enabled(name)
+
+
 def test_the_router_gets_what_is_available_with_full_names_and_values(monkeypatch):
     monkeypatch.setenv("FIREWORKS_AI_API_KEY", "key")
     split = {"model_name": "chat", "litellm_params": {"model": "chat", "custom_llm_provider": "stackspot"}}

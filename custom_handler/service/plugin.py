@@ -140,7 +140,7 @@ def _extend(proxy: Any, settings: Settings, listeners: Listeners, calls: Calls) 
 
         listeners.add(ProviderMetrics())
         wrap(app, HttpMetrics().around)
-    app.include_router(models.routes(proxy))
+    app.router.routes[:0] = models.routes(proxy).routes
     app.router.routes.insert(0, ProgramRoot())  # before LiteLLM's own page
     listeners.add(calls)
     wrap(app, calls.around)

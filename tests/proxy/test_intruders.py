@@ -402,7 +402,7 @@ def raw(proxy: Proxy, path: str, content: bytes, headers: dict[str, bytes]) -> b
 # --- bodies that hurt -----------------------------------------------------------------------------------------------
 
 
-def tools(path: str, count: int, schema: dict[str, Any]) -> list[dict[str, Any]]:
+def tools(path: str, count: int, schema: Any) -> list[dict[str, Any]]:
     """Offer that many tools in the words of a protocol."""
     names = [f"tool_{number}" for number in range(count)]
     if path in GEMINI:
@@ -487,6 +487,7 @@ def test_a_wrong_type_is_the_callers_error(guarded: Proxy, path: str) -> None:
         "tags": 5,
         "litellm_trace_id": {},
         "tool_choice": 5,
+        "tools": tools(path, 1, "x"),
     }
     if path in GEMINI:
         wrong |= {"contents": 5, "systemInstruction": "x", "generationConfig": "x", "toolConfig": []}

@@ -240,16 +240,18 @@ def test_a_model_in_the_path_or_the_query_opens_no_way_elsewhere(guarded: Proxy,
     assert evil.heard == []
 
 
-@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
-def test_interactions_ask_no_other_provider_for_a_model_of_config_yaml(
-    guarded: Proxy, account: Simulator, evil: Evil, stream: bool
+@pytest.mark.parametrize("path", ["/v1beta/interactions", "/interactions", "/v1/videos", "/videos"])
+def test_a_route_that_has_a_provider_of_its_own_asks_no_other_one_than_config_yaml_names(
+    guarded: Proxy, account: Simulator, evil: Evil, path: str
 ) -> None:
-    for path in ("/v1beta/interactions", "/interactions"):
-        for fields in ({}, {"custom_llm_provider": "openai"}, {"api_base": evil.url}):
-            asked = {"model": "stackspot-chat", "input": "segredo interação", "stream": stream, **fields}
-            answer = guarded.post(path, asked)
-            assert 400 <= answer.status_code < 500, answer.text
-    assert account.requests("segredo interação") == []
+    """LiteLLM puts `custom_llm_provider` into the bodies of these routes."""
+    said = f"segredo {path}"
+    interaction = path.endswith("interactions")
+    answer = guarded.post(path, asked := {"model": "stackspot-chat", "input" if interaction else "prompt": said})
+    assert (answer.status_code == 200, len(account.requests(said))) == (interaction, int(interaction)), answer.text
+    for fields in ({"custom_llm_provider": "openai"}, {"api_base": evil.url}, {"model": "openai/gpt-4o"}):
+        assert 400 <= guarded.post(path, asked | fields).status_code < 500
+    assert len(account.requests(said)) == int(interaction)
     assert evil.heard == []
 
 

@@ -10,11 +10,22 @@ from ..replies import litellm_error
 
 
 def with_choice(kwargs: dict[str, Any]) -> dict[str, Any]:
-    """Have `allowed_tools` pass LiteLLM, which refuses a `tool_choice` without a function; `request` reads it."""
+    """Have `allowed_tools` pass LiteLLM, which refuses a `tool_choice` without a function; `request` reads it.
+
+    /v1/responses has it in a form without nested objects, which LiteLLM's bridge hands on as it is.
+    """
     choice = kwargs.get("tool_choice")
     if not isinstance(choice, Mapping) or choice.get("type") != "allowed_tools":
         return kwargs
+    if isinstance(tools := choice.get("tools"), list):
+        named = [_with_function(tool) for tool in tools]
+        choice = {"type": "allowed_tools", "allowed_tools": {"mode": choice.get("mode"), "tools": named}}
     return {**kwargs, "tool_choice": {"function": {}, **choice}}
+
+
+def _with_function(tool: Any) -> Any:
+    named = isinstance(tool, Mapping) and "name" in tool
+    return {"type": "function", "function": {"name": tool["name"]}} if named else tool
 
 
 def with_documents(kwargs: dict[str, Any]) -> dict[str, Any]:

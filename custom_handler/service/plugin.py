@@ -29,7 +29,7 @@ from .model_list import ModelList, written_config
 from .provider import provider_of
 from .request_id import RequestId
 from .request_size import BodyLimit, refuse_depth
-from .reserved_fields import refuse_other_provider, refuse_reserved, sent_body
+from .reserved_fields import refuse_reserved, sent_body
 from .response_headers import ResponseHeaders, add_header
 from .shutdown import at_shutdown
 from .startup import at_startup, before_master_key, before_router
@@ -85,7 +85,6 @@ class Plugin(Observer):
         """
         sent = sent_body(data)
         refuse_reserved(sent)
-        refuse_other_provider(data, sent)
         refuse_depth(sent)
         self._models.require_enabled(data.get("model"))
         if call_type in _CHATS:
@@ -140,7 +139,7 @@ def _extend(proxy: Any, settings: Settings, listeners: Listeners, calls: Calls) 
 
         listeners.add(ProviderMetrics())
         wrap(app, HttpMetrics().around)
-    app.include_router(models.routes(proxy))
+    app.router.routes[:0] = models.routes(proxy).routes
     app.router.routes.insert(0, ProgramRoot())  # before LiteLLM's own page
     listeners.add(calls)
     wrap(app, calls.around)

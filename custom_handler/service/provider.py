@@ -12,14 +12,6 @@ def provider_of(params: Mapping[str, Any]) -> str:
     return str(params.get("custom_llm_provider") or str(params.get("model") or "").partition("/")[0])
 
 
-def serves(model: str, provider: str) -> bool:
-    """Return whether the proxy has a model of this name, and each of its deployments belongs to the provider."""
-    proxy = sys.modules.get("litellm.proxy.proxy_server")
-    router = getattr(proxy, "llm_router", None)
-    found = (router.get_model_list(model_name=model) or ()) if router is not None else ()
-    return bool(found) and all(provider_of(deployment["litellm_params"]) == provider for deployment in found)
-
-
 def answered_by(headers: Mapping[str, str]) -> str | None:
     """Name the provider that an answer of the proxy's came from, a fallback's where that was taken."""
     proxy = sys.modules.get("litellm.proxy.proxy_server")

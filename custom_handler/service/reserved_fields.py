@@ -13,7 +13,6 @@ from litellm.proxy._types import ProxyException
 from litellm.proxy.auth.auth_utils import iter_request_fallback_targets
 from litellm.types.router import GenericLiteLLMParams
 
-from .provider import serves
 from .request_id import served
 
 # Parameters of a deployment that LiteLLM means a request to set as well. A timeout has our own ceiling.
@@ -82,17 +81,6 @@ def refuse_reserved(body: Mapping[str, Any]) -> None:
     for fields in (body, *targets):
         if name := next((name for name in fields if _is_reserved(name)), None):
             raise _refusal(f"The field {name!r} is set by the proxy's operator: leave it out of the request.", name)
-
-
-def refuse_other_provider(data: Mapping[str, Any], sent: Mapping[str, Any]) -> None:
-    """Raise the proxy's error (400) where the route has chosen a provider for a model that belongs to another one.
-
-    LiteLLM's routes of interactions and videos do, and send prompt and key there, whatever config.yaml says of the model.
-    """
-    provider, model = data.get("custom_llm_provider"), data.get("model")
-    if provider and model and "custom_llm_provider" not in sent and not serves(str(model), str(provider)):
-        message = f"This route asks the provider {provider!r} only, and {model!r} is no model of it: ask another route."
-        raise _refusal(message, "model")
 
 
 def _is_reserved(name: str) -> bool:

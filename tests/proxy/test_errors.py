@@ -120,9 +120,11 @@ def test_what_is_wrong_with_the_gateways_own_settings_is_named_and_is_no_401(
             answer = proxy.post(PATHS[0], body(PATHS[0], "Oi", stream=stream))
             assert answer.status_code == status, answer.text
             assert says in answer.json()["error"]["message"]
-        health = httpx.get(f"{proxy.url}/health", headers=proxy.headers, timeout=60, trust_env=False).json()
-        ours = [model for model in health["unhealthy_endpoints"] if model.get("model") == "stackspot/stackspot-chat"]
-        assert ours
+        answer = httpx.get(f"{proxy.url}/health", headers=proxy.headers, timeout=60, trust_env=False)
+        unhealthy = answer.json()["unhealthy_endpoints"]
+        [ours] = [model for model in unhealthy if model.get("model") == "stackspot/stackspot-chat"]
+        assert says in ours["error"]
+        assert all(internal not in answer.text for internal in ("Traceback", "site-packages", ".py", proxy.url))
 
 
 def test_a_required_correlation_id_that_is_missing_is_a_400_that_names_the_header(

@@ -240,16 +240,18 @@ def test_a_model_in_the_path_or_the_query_opens_no_way_elsewhere(guarded: Proxy,
     assert evil.heard == []
 
 
-@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
-def test_interactions_ask_no_other_provider_for_a_model_of_config_yaml(
-    guarded: Proxy, account: Simulator, evil: Evil, stream: bool
+@pytest.mark.parametrize("path", ["/v1beta/interactions", "/interactions", "/v1/videos", "/videos"])
+def test_a_route_that_has_a_provider_of_its_own_asks_no_other_one_than_config_yaml_names(
+    guarded: Proxy, account: Simulator, evil: Evil, path: str
 ) -> None:
-    for path in ("/v1beta/interactions", "/interactions"):
-        for fields in ({}, {"custom_llm_provider": "openai"}, {"api_base": evil.url}):
-            asked = {"model": "stackspot-chat", "input": "segredo interação", "stream": stream, **fields}
-            answer = guarded.post(path, asked)
-            assert 400 <= answer.status_code < 500, answer.text
-    assert account.requests("segredo interação") == []
+    """LiteLLM puts `custom_llm_provider` into the bodies of these routes."""
+    said = f"segredo {path}"
+    interaction = path.endswith("interactions")
+    answer = guarded.post(path, asked := {"model": "stackspot-chat", "input" if interaction else "prompt": said})
+    assert (answer.status_code == 200, len(account.requests(said))) == (interaction, int(interaction)), answer.text
+    for fields in ({"custom_llm_provider": "openai"}, {"api_base": evil.url}, {"model": "openai/gpt-4o"}):
+        assert 400 <= guarded.post(path, asked | fields).status_code < 500
+    assert len(account.requests(said)) == int(interaction)
     assert evil.heard == []
 
 
@@ -307,7 +309,8 @@ def test_no_route_works_without_the_right_key(guarded: Proxy, key: str | None) -
         for method, path in ROUTES:
             answer = client.request(method, path, json=None if method == "GET" else {})
             assert answer.status_code == 401, (method, path, answer.text)
-            assert set(answer.json()["error"]) >= {"message", "type", "param", "code"}, (method, path, answer.text)
+            shape = {"type", "message"} if path.startswith("/v1/messages") else {"message", "type", "param", "code"}
+            assert set(answer.json()["error"]) >= shape, (method, path, answer.text)
 
 
 @pytest.mark.parametrize("path", EVERY_PATH)
@@ -404,7 +407,7 @@ def raw(proxy: Proxy, path: str, content: bytes, headers: dict[str, bytes]) -> b
 # --- bodies that hurt -----------------------------------------------------------------------------------------------
 
 
-def tools(path: str, count: int, schema: dict[str, Any]) -> list[dict[str, Any]]:
+def tools(path: str, count: int, schema: Any) -> list[dict[str, Any]]:
     """Offer that many tools in the words of a protocol."""
     names = [f"tool_{number}" for number in range(count)]
     if path in GEMINI:
@@ -489,6 +492,7 @@ def test_a_wrong_type_is_the_callers_error(guarded: Proxy, path: str) -> None:
         "tags": 5,
         "litellm_trace_id": {},
         "tool_choice": 5,
+        "tools": tools(path, 1, "x"),
     }
     if path in GEMINI:
         wrong |= {"contents": 5, "systemInstruction": "x", "generationConfig": "x", "toolConfig": []}

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import httpx
+import openai
 import pytest
 
 from .conftest import Proxy, Simulator, running_proxy
@@ -33,6 +34,11 @@ def test_each_alias_is_retrieved_by_its_name(services: Proxy, alias: str) -> Non
     for path in (f"/v1/models/{alias}", f"/models/{alias}"):
         answer = get(services, path)
         assert (answer.status_code, answer.json()["id"]) == (200, alias)
+
+
+def test_a_hidden_alias_is_retrieved_and_not_listed(services: Proxy) -> None:
+    answer = get(services, "/v1/models/llama3-8b-8192")
+    assert (answer.status_code, answer.json()["id"]) == (200, "llama3-8b-8192")
 
 
 @pytest.mark.parametrize("path", ["/v1/models/voar", "/v1/models/chat/voar", "/models/chat/voar"])
@@ -116,6 +122,15 @@ def several(simulator_process: Simulator, tmp_path_factory: pytest.TempPathFacto
     config.write_text(CONFIG.format(FIRST, SECOND))
     with running_proxy(folder / "log", str(config), **simulator_process.environ) as proxy:
         yield proxy
+
+
+@pytest.mark.parametrize("alias", ["by-model", "by-info", "by-setting"])
+def test_an_alias_is_retrieved_in_each_form_that_config_yaml_may_have(several: Proxy, alias: str) -> None:
+    with openai.OpenAI(base_url=f"{several.url}/v1", api_key=several.key, max_retries=0) as client:
+        assert client.models.retrieve(alias).id == alias
+        with pytest.raises(openai.NotFoundError) as caught:
+            client.models.retrieve(f"{alias}-2")
+    assert caught.value.code == "model_not_found"
 
 
 def asked_agents(proxy: Proxy, simulator: Simulator, alias: str, text: str, **more: Any) -> list[str]:

@@ -119,6 +119,19 @@ def test_each_tool_choice_reaches_the_agent(
     assert says in simulator.prompts()[0].splitlines()[-1]
 
 
+@STREAMED
+@pytest.mark.parametrize("tool", [SHELL, PATCH], ids=["function", "custom"])
+def test_only_the_allowed_tools_are_shown(
+    client: openai.OpenAI, simulator: Simulator, tool: dict[str, Any], stream: bool
+) -> None:
+    simulator.script({"text": "Nada a fazer."})
+    allowed = [{"type": tool["type"], "name": tool["name"]}]
+    choice = {"type": "allowed_tools", "mode": "auto", "tools": allowed}
+    assert ask(client, "?", tools=[SHELL, PATCH], tool_choice=choice, stream=stream).output_text == "Nada a fazer."
+    [prompt] = simulator.prompts()
+    assert [name in prompt for name in ("shell", "apply_patch")] == [tool is SHELL, tool is PATCH]
+
+
 @pytest.mark.parametrize(
     ("params", "says"),
     [

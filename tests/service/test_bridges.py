@@ -7,7 +7,7 @@ from typing import Any
 import litellm
 import pytest
 
-from custom_handler.service.bridges import require_history, with_documents
+from custom_handler.service.bridges import require_history, with_choice, with_documents
 
 ASKED = {"role": "user", "content": "Oi"}
 ANSWERED = {"role": "assistant", "content": "Olá"}
@@ -112,3 +112,20 @@ def test_what_holds_no_documents_is_left_as_it_is(messages):
 def test_all_other_blocks_stay_as_they_are():
     blocks = [{"type": "text", "text": "a"}, IMAGE, {"type": "document", "source": None}, {"type": "search_result"}, 7]
     assert passed(*blocks) == blocks
+
+
+@pytest.mark.parametrize(
+    ("tools", "named"),
+    [
+        ([{"type": "function", "name": "f"}, {"type": "custom", "name": "g"}], ["f", "g"]),
+        ([{"type": "function", "function": {"name": "f"}}], ["f"]),
+    ],
+    ids=["of a response", "of a chat"],
+)
+def test_allowed_tools_have_one_form(tools, named):
+    flat = "name" in tools[0]
+    choice = {"mode": "auto", "tools": tools}
+    given = {"type": "allowed_tools", **(choice if flat else {"allowed_tools": choice})}
+    changed = with_choice({"tool_choice": given})["tool_choice"]["allowed_tools"]
+    assert changed["mode"] == "auto"
+    assert [tool["function"]["name"] for tool in changed["tools"]] == named

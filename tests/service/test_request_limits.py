@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 import gzip
 import json
-import sys
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,7 +14,7 @@ from starlette.exceptions import HTTPException
 from custom_handler.service import request_id
 from custom_handler.service.error_bodies import MESSAGE, ErrorBodies, shaped
 from custom_handler.service.request_size import DEEPEST_LEVEL, LARGEST_BODY, BodyLimit, refuse_depth
-from custom_handler.service.reserved_fields import RESERVED, refuse_other_provider, refuse_reserved, sent_body
+from custom_handler.service.reserved_fields import RESERVED, refuse_reserved, sent_body
 
 SAID = [{"role": "user", "content": "Oi"}]
 
@@ -74,21 +72,6 @@ def test_a_body_names_no_other_model_than_the_path(scope, in_body, refused):
     scope["parsed_body"] = (("model",), {"model": in_body})
     with contextlib.nullcontext() if not refused else pytest.raises(ProxyException, match="leave model out"):
         assert sent_body({"model": "a"}) == {"model": "a"}
-
-
-class Router:
-    def get_model_list(self, model_name):
-        deployments = {"ours": ["stackspot/a"], "theirs": ["gemini/a"], "both": ["gemini/a", "stackspot/a"]}
-        return [{"litellm_params": {"model": model}} for model in deployments.get(model_name, ())] or None
-
-
-@pytest.mark.parametrize(("model", "refused"), [("ours", True), ("both", True), ("unknown", True), ("theirs", False)])
-def test_a_route_of_one_provider_asks_its_own_models_only(monkeypatch, model, refused):
-    monkeypatch.setitem(sys.modules, "litellm.proxy.proxy_server", SimpleNamespace(llm_router=Router()))
-    data = {"model": model, "input": "Oi", "custom_llm_provider": "gemini"}
-    with contextlib.nullcontext() if not refused else pytest.raises(ProxyException, match="'gemini'"):
-        refuse_other_provider(data, {"model": model, "input": "Oi"})
-    refuse_other_provider({"model": model}, {"model": model})
 
 
 def test_several_models_at_once_are_refused():

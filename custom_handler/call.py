@@ -95,7 +95,7 @@ def agent_id(model: str, params: Mapping[str, Any], settings: Settings) -> str:
 def malformed_agent(agent: str) -> str:
     """Say that an agent's id has the wrong form."""
     return (
-        f"The agent id {agent[:80]!r} is malformed: it has 26 characters, such as 01ARZ3NDEKTSV4RRFFQ69G5FAV. "
+        f"The agent id {agent[:80]!r} is malformed: an id has 26 characters, such as 01ARZ3NDEKTSV4RRFFQ69G5FAV. "
         "Copy it from the end of the agent's address in the portal to GENAI_AGENT_ID, or to model_info.agent_id."
     )
 

@@ -108,7 +108,7 @@ def _show(found: Diagnosis, *, show_all: bool, asked: bool) -> None:
 
 def _models(found: Sequence[Finding]) -> str:
     """Return the table of the models, with the colour of their state."""
-    states = [f"{one.state}: {one.variable} is not set" if one.variable else one.state for one in found]
+    states = [f"{one.state}: set {one.variable}" if one.variable else one.state for one in found]
     colours = ["red" if one.fault else "yellow" if one.variable else "green" for one in found]
     rows = [(one.model, one.provider, state) for one, state in zip(found, states, strict=True)]
     head, *lines = table(("MODEL", "PROVIDER", "STATE"), rows).splitlines()

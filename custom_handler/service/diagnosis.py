@@ -115,6 +115,10 @@ async def _asked(config: Mapping[str, Any], settings: Settings, faults: list[Fau
         unreachable(settings, tls, agents=bool(models)),
     )
     faults += more
+    if blocked:
+        found = [
+            replace(item, state="not asked") if item.fault == f"{item.model}: {blocked}" else item for item in found
+        ]
     found = [_with_agent(item, models.get(item.model), settings) for item in found]
     return await _answered(found, models, settings) if ask else found
 

@@ -112,9 +112,7 @@ def folder_fault(name: str, value: str) -> str | None:
             return None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or type(error).__name__
-        return (
-            f"{name} is {value!r}: no file can be written there ({reason}). Name a folder that this user can write to."
-        )
+        return f"{name} is {value[:80]!r}: no file can be written there ({reason}). Name a folder that this user can write to."
 
 
 def requests_fault(name: str, value: str) -> str | None:

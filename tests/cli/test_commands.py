@@ -154,7 +154,7 @@ def test_check_shows_the_verdict_first_then_models_and_the_settings_that_are_set
     assert ran.exit_code == 0, ran.output
     assert ran.output.startswith("No faults found. 1 of 1 models ready, 1 disabled.\n\nMODEL ")
     assert re.search(r"^stackspot-chat +stackspot +a token was given$", ran.output, re.MULTILINE)
-    assert re.search(r"^chat/llama-small +groq +disabled: GROQ_API_KEY is not set$", ran.output, re.MULTILINE)
+    assert re.search(r"^chat/llama-small +groq +disabled: set GROQ_API_KEY$", ran.output, re.MULTILINE)
     assert re.search(r"^CLIENT_ID +\.env +simulator$", ran.output, re.MULTILINE)
     assert re.search(r"^CLIENT_SECRET +\.env +set$", ran.output, re.MULTILINE)
     assert "STACKSPOT_TIMEOUT" not in ran.output

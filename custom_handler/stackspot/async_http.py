@@ -2,7 +2,7 @@
 
 aiohttp parses in C as the bytes come in, and keeps what nobody has taken. A lone piece is there to be taken at once; the longer its taker
 is busy, the more is taken together, and so the work for an answer falls as the load rises. The connection is not read on
-while 128 kB wait: a slow client slows its agent. Errors are httpx's, as in the blocking world.
+while 128 kB wait: a slow client slows its agent. Errors are httpx's.
 """
 
 from __future__ import annotations

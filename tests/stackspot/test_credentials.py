@@ -241,7 +241,7 @@ def ask_both_ways(settings: Settings, hello: Any) -> list[str]:
     provider = StackspotLLM(settings)
     whole = provider.completion("stackspot-chat", hello)
     awaited = asyncio.run(StackspotLLM(settings).acompletion("stackspot-chat", hello))
-    provider._transport._client.close()
+    del provider
     return [answer.choices[0].finish_reason for answer in (whole, awaited)]
 
 

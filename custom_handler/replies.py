@@ -175,7 +175,8 @@ def chunks(batches: Generator[Sequence[ReplyEvent], None, None], form: Form) -> 
     made = Chunks(form)
     with contextlib.closing(batches):
         while True:
-            with translated(form.model):  # not around a yield: at the exit of the interpreter it no longer knows its errors
+            # Not around a yield: a stream that is still open when the interpreter exits finds no classes of errors there.
+            with translated(form.model):
                 if (events := next(batches, None)) is None:
                     return
                 ready = made.of(events)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import contextlib
 import ctypes
 import threading
 import weakref
@@ -63,8 +64,9 @@ class _Loop:
 
     def __init__(self) -> None:
         self.inherited = False
+        self._calls: set[_Call[Any]] = set()
         begun: Future[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = Future()
-        self._thread = threading.Thread(target=_serve, args=(begun,), name="stackspot-loop", daemon=True)
+        self._thread = threading.Thread(target=_serve, args=(begun, self._calls), name="stackspot-loop", daemon=True)
         self._thread.start()
         self._loop, self._ended = begun.result()
 
@@ -76,16 +78,18 @@ class _Loop:
     def run(self, work: Callable[[], Awaitable[Result]]) -> Result:
         if threading.current_thread() is self._thread:
             raise RuntimeError("A blocking call was made on the loop of blocking calls: await the asynchronous method.")
-        call = _Call(work)
+        call = _Call(work, self._ended)
+        self._calls.add(call)
         try:
-            self._loop.call_soon_threadsafe(call.begin)
+            self._submit(call.begin)
             return call.outcome.result()
         except BaseException:
             if not call.outcome.done():  # the caller was interrupted
-                self._loop.call_soon_threadsafe(call.cancel)
+                self._submit(call.cancel)
                 concurrent.futures.wait([call.outcome], CLOSE_TIMEOUT)
             raise
         finally:
+            self._calls.discard(call)
             del call  # its outcome may hold an error whose traceback holds this frame
 
     def finish(self, batches: AsyncGenerator[Any, None]) -> None:
@@ -93,9 +97,12 @@ class _Loop:
         if self.inherited:
             _never_free(batches)
         elif self.alive and threading.current_thread() is not self._thread:  # else its loop closes it
-            call = _Call(batches.aclose)
-            self._loop.call_soon_threadsafe(call.begin)
-            concurrent.futures.wait([call.outcome], CLOSE_TIMEOUT)
+            call = _Call(batches.aclose, self._ended)
+            self._calls.add(call)
+            with contextlib.suppress(SystemExit):
+                self._submit(call.begin)
+                concurrent.futures.wait([call.outcome], CLOSE_TIMEOUT)
+            self._calls.discard(call)
 
     def stop(self, _kept: object) -> None:
         """End the loop: its tasks are cancelled, and its generators closed, which close the connections."""
@@ -104,18 +111,30 @@ class _Loop:
             if threading.current_thread() is not self._thread:
                 self._thread.join(CLOSE_TIMEOUT)
 
+    def _submit(self, callback: Callable[[], None]) -> None:
+        try:
+            self._loop.call_soon_threadsafe(callback)
+        except RuntimeError:  # the loop is closed
+            raise SystemExit from None
+
 
 class _Call(Generic[Result]):
-    """A call as the loop sees it; `begin` and `cancel` are called on it."""
+    """A call as the loop sees it; `begin` and `cancel` are called on it.
 
-    def __init__(self, work: Callable[[], Awaitable[Result]]) -> None:
+    The end of the loop ends a call with SystemExit: only daemon threads make calls when the interpreter exits.
+    """
+
+    def __init__(self, work: Callable[[], Awaitable[Result]], ended: asyncio.Event) -> None:
         self.outcome: Future[Result] = Future()
         self._work = work
+        self._ended = ended
         self._task: asyncio.Task[Result] | None = None
 
     def begin(self) -> None:
+        if self._ended.is_set():
+            return  # `end` follows
         self._task = asyncio.ensure_future(self._worked())
-        self._task.add_done_callback(self._end)
+        self._task.add_done_callback(self._note)
 
     async def _worked(self) -> Result:
         return await self._work()
@@ -126,26 +145,28 @@ class _Call(Generic[Result]):
         else:
             self._task.cancel()
 
-    def _end(self, task: asyncio.Task[Result]) -> None:
-        if (
-            task.cancelled()
-        ):  # by its caller, who is interrupted, or by the exit of the interpreter, which daemons end with
+    def end(self) -> None:
+        if not self.outcome.done():
             self.outcome.set_exception(SystemExit())
+
+    def _note(self, task: asyncio.Task[Result]) -> None:
+        if task.cancelled():
+            self.end()
         elif (error := task.exception()) is not None:
             self.outcome.set_exception(error)
         else:
             self.outcome.set_result(task.result())
 
 
-def _serve(begun: Future[tuple[asyncio.AbstractEventLoop, asyncio.Event]]) -> None:
+def _serve(begun: Future[tuple[asyncio.AbstractEventLoop, asyncio.Event]], calls: set[_Call[Any]]) -> None:
     async def until_ended() -> None:
         ended = asyncio.Event()
         begun.set_result((asyncio.get_running_loop(), ended))
         await ended.wait()
 
-    asyncio.run(
-        until_ended()
-    )  # which cancels the tasks, closes the generators, and joins the threads that resolve names
+    asyncio.run(until_ended())  # it cancels the tasks, and closes the generators, before it closes the loop
+    for call in list(calls):
+        call.end()  # the loop closed before it took the call
 
 
 def _never_free(inherited: object) -> None:

@@ -28,7 +28,6 @@ class LoopThread:
         self._kept = kept
         self._lock = threading.Lock()
         self._loop: _Loop | None = None
-        self._finalizer: weakref.finalize[[object], LoopThread] | None = None
 
     def run(self, work: Callable[[], Awaitable[Result]]) -> Result:
         """Run what `work` returns, and return its result; an interrupt of the caller cancels it."""
@@ -45,8 +44,6 @@ class LoopThread:
 
     def abandon(self) -> None:
         """Give the loop up without closing it, as a fork's child must: the parent uses the same selector and sockets."""
-        if self._finalizer is not None:
-            self._finalizer.detach()
         if self._loop is not None:
             self._loop.inherited = True
         _never_free((self._loop, self._kept))
@@ -55,7 +52,7 @@ class LoopThread:
         with self._lock:
             if self._loop is None or not self._loop.alive:
                 self._loop = loop = _Loop()
-                self._finalizer = weakref.finalize(self, loop.stop, self._kept)
+                weakref.finalize(self, loop.stop, self._kept)
             return self._loop
 
 

@@ -234,7 +234,7 @@ def test_a_loop_that_ends_at_any_moment_ends_the_threads_that_wait_for_it_quietl
         reader = threading.Thread(target=read)
         reader.start()
         begun.wait()
-        loop._finalizer()
+        loop._loop.stop(None)
         reader.join()
         assert ends == [SystemExit]
 

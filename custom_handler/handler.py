@@ -46,7 +46,7 @@ class StackspotLLM(CustomLLM):  # type: ignore[misc]
             if is_health_probe(call):
                 return self._probed(model)
             steps, form = self._begin(model, messages, call, whole=True)
-            return replies.whole(self._transport.drive(steps), form)
+            return self._transport.blocking.run(lambda: replies.awhole(self._transport.adrive(steps), form))
 
     def streaming(self, model: str, messages: list[Any], **call: Any) -> Iterator[ModelResponseStream]:
         """Ask the agent, and yield its answer as it comes."""

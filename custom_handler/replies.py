@@ -62,18 +62,14 @@ class AnswerStream(Protocol):
         """Close the connection."""
 
 
-def whole(batches: Iterable[Sequence[ReplyEvent]], form: Form) -> ModelResponse:
-    """Fold the events into the whole answer."""
-    return _folded([event for events in batches for event in events], form)
-
-
 async def awhole(batches: AnswerStream, form: Form) -> ModelResponse:
     """Fold the events into the whole answer, as they come."""
     async with contextlib.aclosing(batches):
-        return _folded([event async for events in batches for event in events], form)
+        return whole([event async for events in batches for event in events], form)
 
 
-def _folded(events: Sequence[ReplyEvent], form: Form) -> ModelResponse:
+def whole(events: Iterable[ReplyEvent], form: Form) -> ModelResponse:
+    """Fold the events into the whole answer."""
     calls: dict[int, ChatCompletionMessageToolCall] = {}
     arguments: dict[int, list[str]] = {}
     text: list[str] = []
@@ -177,9 +173,14 @@ def _continued(event: ReplyEvent) -> int | None:
 def chunks(batches: Generator[Sequence[ReplyEvent], None, None], form: Form) -> Iterator[ModelResponseStream]:
     """Yield the answer's chunks as it comes; raises LiteLLM's errors."""
     made = Chunks(form)
-    with translated(form.model), contextlib.closing(batches):
-        for events in batches:
-            yield from made.of(events)
+    with contextlib.closing(batches):
+        while True:
+            # Not around a yield: a stream that is still open when the interpreter exits finds no classes of errors there.
+            with translated(form.model):
+                if (events := next(batches, None)) is None:
+                    return
+                ready = made.of(events)
+            yield from ready
 
 
 class ChunkStream:
@@ -219,7 +220,7 @@ def _usage(usage: Usage) -> LiteLLMUsage:
 
 def canned(text: str, model: str) -> ModelResponse:
     """Make an answer that no agent gave."""
-    return _folded([Text(text), Finish("stop", Usage(0, 0))], Form(model))
+    return whole([Text(text), Finish("stop", Usage(0, 0))], Form(model))
 
 
 @contextlib.contextmanager

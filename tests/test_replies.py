@@ -129,7 +129,7 @@ def test_what_is_no_failure_of_ours_passes_untouched(error):
 
 
 def test_a_whole_answer_is_the_fold_of_the_events():
-    response = whole([CALLS[:3], CALLS[3:]], Form("stackspot-chat"))
+    response = whole(CALLS, Form("stackspot-chat"))
     message = response.choices[0].message
     assert (message.role, message.content) == ("assistant", "Um momento.")
     assert [(call.id, call.type, call.function.name, call.function.arguments) for call in message.tool_calls] == [
@@ -142,11 +142,11 @@ def test_a_whole_answer_is_the_fold_of_the_events():
 
 
 def test_without_text_the_content_of_a_call_is_null():
-    assert whole([CALLS[2:]], Form("m")).choices[0].message.content is None
+    assert whole(CALLS[2:], Form("m")).choices[0].message.content is None
 
 
 def test_without_calls_an_empty_content_is_a_string():
-    message = whole([[FINISH]], Form("m")).choices[0].message
+    message = whole([FINISH], Form("m")).choices[0].message
     assert (message.content, message.tool_calls) == ("", None)
 
 
@@ -237,7 +237,7 @@ LEGACY = Form("m", legacy=True)
 
 
 def test_in_the_old_form_the_call_is_a_function_call():
-    choice = whole([CALLS[2:5], [Finish("tool_calls", Usage(42, 5))]], LEGACY).choices[0]
+    choice = whole([*CALLS[2:5], Finish("tool_calls", Usage(42, 5))], LEGACY).choices[0]
     assert (choice.message.function_call.name, choice.message.function_call.arguments) == (
         "get_weather",
         '{"city": "Recife"}',
@@ -246,7 +246,7 @@ def test_in_the_old_form_the_call_is_a_function_call():
 
 
 def test_in_the_old_form_an_answer_without_a_call_is_as_any_other():
-    choice = whole([[Text("Oi"), FINISH]], LEGACY).choices[0]
+    choice = whole([Text("Oi"), FINISH], LEGACY).choices[0]
     assert (choice.message.content, choice.finish_reason) == ("Oi", "stop")
     assert choice.message.function_call is None
 

@@ -2,7 +2,7 @@
 
 aiohttp parses in C as the bytes come in, and keeps what nobody has taken. A lone piece is there to be taken at once; the longer its taker
 is busy, the more is taken together, and so the work for an answer falls as the load rises. The connection is not read on
-while 128 kB wait: a slow client slows its agent. Errors are httpx's, as in the blocking world.
+while 128 kB wait: a slow client slows its agent. Errors are httpx's.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import io
+import socket
 import ssl
 import urllib.request
 from collections.abc import Mapping
@@ -34,7 +35,7 @@ class AsyncHttp:
     """The connections of one event loop, kept alive between calls."""
 
     def __init__(self, tls: ssl.SSLContext) -> None:
-        connector = aiohttp.TCPConnector(ssl=tls, limit=0, keepalive_timeout=KEEPALIVE)
+        connector = aiohttp.TCPConnector(ssl=tls, limit=0, keepalive_timeout=KEEPALIVE, resolver=_Resolver())
         # One caller's cookies are nobody else's.
         cookies = aiohttp.DummyCookieJar()
         self._session = aiohttp.ClientSession(connector=connector, cookie_jar=cookies, read_bufsize=BUFFER)
@@ -85,13 +86,32 @@ class Answer:
         await asyncio.sleep(0)  # the loop closes the socket in its next round
 
 
+class _Resolver(aiohttp.ThreadedResolver):
+    """Resolve names also for a thread that outlives the main one, when executors take no more work."""
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[aiohttp.abc.ResolveResult]:
+        """Return the addresses of a host."""
+        try:
+            return await super().resolve(host, port, family)
+        except RuntimeError:
+            found = socket.getaddrinfo(host, port, family, socket.SOCK_STREAM)
+            flags = socket.AI_NUMERICHOST | socket.AI_NUMERICSERV
+            return [
+                {"hostname": host, "host": str(at[0]), "port": port, "family": kind, "proto": proto, "flags": flags}
+                for kind, _, proto, _, at in found
+            ]
+
+
 def _environment_proxy(url: str) -> str | None:
     """Return the proxy that the environment names for an address."""
     # aiohttp would look it up for every request, on a thread, and look for a .netrc besides.
     parts = httpx.URL(url)
     if not parts.host or urllib.request.proxy_bypass(parts.host):
         return None
-    return urllib.request.getproxies().get(parts.scheme)
+    proxies = urllib.request.getproxies()
+    return proxies.get(parts.scheme, proxies.get("all"))
 
 
 def _as_httpx(error: Exception, url: str, timeout: httpx.Timeout) -> httpx.RequestError:

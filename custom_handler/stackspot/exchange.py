@@ -1,4 +1,4 @@
-"""What one call of the agent needs, step by step, as a generator: `transport` carries the steps out, blocking or awaiting.
+"""What one call of the agent needs, step by step, as a generator: `transport` carries the steps out.
 
 NeedToken ──▶ NeedSlot ──▶ Send ──▶ 200 ──▶ Read … Read ──▶ end of the answer
                             │ 401, the first time: NeedToken with the refused token, and Send again
@@ -127,8 +127,7 @@ class Fetch:
 class Read:
     """Answered with the next bytes of the answer, or with None at its end.
 
-    `timeout` is the number of seconds without a byte after which the agent is given up; a blocking reader waits for as long
-    as the request's own timeout says, which cannot be changed once an answer has begun.
+    `timeout` is the number of seconds without a byte after which the agent is given up.
     """
 
     timeout: float

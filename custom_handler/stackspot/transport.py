@@ -1,17 +1,17 @@
-"""Carries the steps of an exchange out over HTTP, once blocking and once awaiting: the only part that touches the network."""
+"""Carries the steps of an exchange out over HTTP, on the running loop or on that of blocking calls."""
 
 from __future__ import annotations
 
 import asyncio
 import concurrent.futures
 import contextlib
+import functools
 import os
 import ssl
 import sys
-import time
 import weakref
-from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Sequence
-from typing import Any, TypeVar
+from collections.abc import AsyncGenerator, Callable, Generator, Sequence
+from typing import Any, TypeAlias, TypeVar
 
 import httpx
 
@@ -40,6 +40,7 @@ from .exchange import (
 from .forms import encoded
 from .kept_state import kept_state, looked_up
 from .limiter import Limiter, Place
+from .loop_thread import LoopThread
 from .public_web import PublicWeb
 from .troubles import FORESEEN, TIMEOUTS, reason, told
 from .uploads import UploadMemory
@@ -56,9 +57,11 @@ REFUSAL_BYTES = 64 * 1024
 Event = TypeVar("Event")
 Promised = TypeVar("Promised")
 
+_Clients: TypeAlias = dict[asyncio.AbstractEventLoop, tuple[AsyncHttp, AsyncGenerator[None, None]]]
+
 
 class Transport:
-    """The connections to StackSpot, kept alive between calls: one pool for all threads, and one for each event loop."""
+    """The connections to StackSpot, kept alive between calls: a pool for each event loop, and blocking calls share one loop."""
 
     def __init__(
         self,
@@ -68,8 +71,7 @@ class Transport:
         web: PublicWeb | None = None,
     ) -> None:
         self._tls = tls_context(settings.ca_bundle)  # reads all the certificates of the machine: once is enough
-        self._limits = httpx.Limits(max_connections=None, max_keepalive_connections=100, keepalive_expiry=60.0)
-        self.tokens = TokenStore(Credentials(settings, self._ask_token, reread).fetch, tell)
+        self.tokens = TokenStore(Credentials(settings, functools.partial(_ask_token, self._tls), reread).fetch, tell)
         ledger, self._conversations = kept_state(settings)
         self._limiter = Limiter(settings, ledger, tell)
         self._web = web or PublicWeb(self._tls)
@@ -78,11 +80,12 @@ class Transport:
         _after_fork(self._forget_all)
 
     def _forget(self) -> None:
-        self._client: httpx.Client | None = None
-        self._aclients: dict[asyncio.AbstractEventLoop, tuple[AsyncHttp, AsyncGenerator[None, None]]] = {}
+        self._clients: _Clients = {}
+        self.blocking = LoopThread(self._clients)
 
     def _forget_all(self) -> None:
         """Begin anew in a fork's child: two processes cannot speak over one connection."""
+        self.blocking.abandon()
         self._forget()
         self.tokens.forget()
         self._limiter.forget()
@@ -91,24 +94,11 @@ class Transport:
 
     def drive(self, steps: Steps[Event]) -> Generator[Sequence[Event], None, None]:
         """Carry out the steps, blocking; yields the events that arrive together. Closing the iterator hangs up."""
-        if self._client is None:
-            self._client = httpx.Client(verify=self._tls, limits=self._limits)
-            weakref.finalize(self, self._client.close)
-        line = _Line(self._client, self.tokens, Place(self._limiter), self._conversations, self._web)
-        try:
-            step = advance(steps, None)
-            while step is not None:
-                if isinstance(step, Emit):
-                    yield step.events
-                    step = advance(steps, None)
-                else:
-                    step = advance(steps, line.perform(step))
-        finally:
-            line.hang_up()
+        return self.blocking.iterate(self.adrive(steps))
 
     async def adrive(self, steps: Steps[Event]) -> AsyncGenerator[Sequence[Event], None]:
-        """Carry out the steps on the running loop; the async twin of `drive`."""
-        line = _AsyncLine(await self._aclient(), self.tokens, Place(self._limiter), self._conversations, self._web)
+        """Carry out the steps on the running loop; yields the events that arrive together. Closing the iterator hangs up."""
+        line = _Line(await self._aclient(), self.tokens, Place(self._limiter), self._conversations, self._web)
         events: list[Event] = []
         try:
             step = advance(steps, None)
@@ -134,38 +124,43 @@ class Transport:
     async def _aclient(self) -> AsyncHttp:
         """Return the running loop's client."""
         loop = asyncio.get_running_loop()
-        if loop not in self._aclients:
+        if loop not in self._clients:
             client = AsyncHttp(self._tls)
-            self._aclients[loop] = client, self._kept_open(loop, client)
-            await anext(self._aclients[loop][1])
-        return self._aclients[loop][0]
+            self._clients[loop] = client, _kept_open(self._clients, loop, client)
+            await anext(self._clients[loop][1])
+        return self._clients[loop][0]
 
-    async def _kept_open(self, loop: asyncio.AbstractEventLoop, client: AsyncHttp) -> AsyncGenerator[None, None]:
-        """Close the client with its loop: a loop ends its asynchronous generators before it closes."""
-        try:
-            yield
-        finally:
-            del self._aclients[loop]
-            await client.aclose()
 
-    def _ask_token(self, settings: Settings) -> Token:
-        """Make the token call; raises IdentityError, or ConfigurationError where a credential is missing."""
-        settings.require_credentials()
-        url = token_url(settings)
-        try:
-            answer = asyncio.run(self._answered(url, token_form(settings)))  # its thread has no loop
-        except (httpx.HTTPError, httpx.InvalidURL, *TIMEOUTS) as error:
-            raise IdentityUnavailable(
-                f"The identity service cannot be reached: {reason(error, url)}. Check STACKSPOT_IDM_URL and the proxy."
-            ) from error
-        with contextlib.suppress(ValueError):
-            return read_token(answer.status_code, answer.json(), settings)
-        return read_token(answer.status_code, None, settings)
+def _ask_token(tls: ssl.SSLContext, settings: Settings) -> Token:
+    """Make the token call; raises IdentityError, or ConfigurationError where a credential is missing."""
+    settings.require_credentials()
+    url = token_url(settings)
+    try:
+        answer = asyncio.run(_answered(tls, url, token_form(settings)))  # its thread has no loop
+    except (httpx.HTTPError, httpx.InvalidURL, *TIMEOUTS) as error:
+        raise IdentityUnavailable(
+            f"The identity service cannot be reached: {reason(error, url)}. Check STACKSPOT_IDM_URL and the proxy."
+        ) from error
+    with contextlib.suppress(ValueError):
+        return read_token(answer.status_code, answer.json(), settings)
+    return read_token(answer.status_code, None, settings)
 
-    async def _answered(self, url: str, form: dict[str, str]) -> httpx.Response:
-        """Post a form; only on a loop can the whole be limited, where httpx limits each of its parts."""
-        async with time_limit(TOKEN_TIMEOUT), httpx.AsyncClient(verify=self._tls, timeout=TOKEN_TIMEOUT) as client:
-            return await client.post(url, data=form)
+
+async def _answered(tls: ssl.SSLContext, url: str, form: dict[str, str]) -> httpx.Response:
+    """Post a form; only on a loop can the whole be limited, where httpx limits each of its parts."""
+    async with time_limit(TOKEN_TIMEOUT), httpx.AsyncClient(verify=tls, timeout=TOKEN_TIMEOUT) as client:
+        return await client.post(url, data=form)
+
+
+async def _kept_open(
+    clients: _Clients, loop: asyncio.AbstractEventLoop, client: AsyncHttp
+) -> AsyncGenerator[None, None]:
+    """Close the client with its loop: a loop ends its asynchronous generators before it closes."""
+    try:
+        yield
+    finally:
+        del clients[loop]
+        await client.aclose()
 
 
 def tls_context(ca_bundle: str) -> ssl.SSLContext:
@@ -202,62 +197,7 @@ def _after_fork(begin_anew: Callable[[], None]) -> None:
 
 
 class _Line:
-    """The connection of one exchange, blocking."""
-
-    def __init__(
-        self, client: httpx.Client, tokens: TokenStore, place: Place, conversations: Conversations, web: PublicWeb
-    ) -> None:
-        self._client = client
-        self._tokens = tokens
-        self._place = place
-        self._conversations = conversations
-        self._web = web
-        self._answer: httpx.Response | None = None
-
-    def perform(self, step: Step[Any]) -> object:
-        """Return the step's answer, or the error it ended with."""
-        try:
-            match step:
-                case NeedToken(refused, patience):
-                    return self._tokens.request(refused).result(patience)
-                case NeedSlot(patience):
-                    self._place.request(patience).result()
-                case Throttled(seconds):
-                    self._place.throttle(seconds)
-                case Sleep(seconds):
-                    time.sleep(seconds)
-                case Recall() | Remember():
-                    return looked_up(self._conversations, step)
-                case Fetch():
-                    return self._web.request(step).result(step.timeout)
-                case Send():
-                    return self._send(step)
-                case Read():
-                    return next(self._chunks, None)
-        except FORESEEN as error:
-            return told(error, step)
-        return None
-
-    def _send(self, step: Send) -> Head:
-        until = time.monotonic() + step.timeout
-        self._close()
-        headers, content = encoded(step)
-        request = self._client.build_request("POST", step.url, headers=headers, content=content, timeout=_timeout(step))
-        self._answer = answer = self._client.send(request, stream=True)
-        self._chunks = answer.iter_bytes()
-        return _head(answer, b"" if answer.status_code == 200 else _whole(self._chunks, until))
-
-    def _close(self) -> None:
-        if self._answer is not None:
-            self._answer.close()
-
-    def hang_up(self) -> None:
-        self._place.leave()
-        self._close()
-
-
-class _AsyncLine:
-    """The connection of one exchange on the running loop; the async twin of `_Line`."""
+    """The connection of one exchange on the running loop."""
 
     def __init__(
         self, client: AsyncHttp, tokens: TokenStore, place: Place, conversations: Conversations, web: PublicWeb
@@ -308,7 +248,7 @@ class _AsyncLine:
     async def _send(self, step: Send) -> Head:
         await self._close()
         self._answer = answer = await self._client.post(step.url, *encoded(step), _timeout(step))
-        return Head(answer.status, answer.headers, b"" if answer.status == 200 else await _awhole(answer))
+        return Head(answer.status, answer.headers, b"" if answer.status == 200 else await _whole(answer))
 
     async def _close(self) -> None:
         if self._answer is not None:
@@ -328,20 +268,7 @@ def _timeout(step: Send) -> httpx.Timeout:
     return httpx.Timeout(step.timeout, connect=min(CONNECT_TIMEOUT, step.timeout), pool=None)
 
 
-def _head(answer: httpx.Response, body: bytes) -> Head:
-    return Head(answer.status_code, {name.lower(): value for name, value in answer.headers.items()}, body)
-
-
-def _whole(chunks: Iterator[bytes], until: float) -> bytes:
-    body = b""
-    while len(body) < REFUSAL_BYTES and (chunk := next(chunks, None)) is not None:
-        if time.monotonic() > until:
-            raise TimeoutError
-        body += chunk
-    return body
-
-
-async def _awhole(answer: Answer) -> bytes:
+async def _whole(answer: Answer) -> bytes:
     body = b""
     while len(body) < REFUSAL_BYTES and (chunk := await answer.read()) is not None:
         body += chunk

@@ -241,7 +241,7 @@ def ask_both_ways(settings: Settings, hello: Any) -> list[str]:
     provider = StackspotLLM(settings)
     whole = provider.completion("stackspot-chat", hello)
     awaited = asyncio.run(StackspotLLM(settings).acompletion("stackspot-chat", hello))
-    provider._transport._client.close()
+    del provider
     return [answer.choices[0].finish_reason for answer in (whole, awaited)]
 
 
@@ -278,8 +278,11 @@ def test_a_ca_bundle_that_is_none_is_an_error_that_names_it(settings, tmp_path, 
         Transport(replace(settings, ca_bundle=str(file)))
 
 
-def test_https_proxy_carries_the_token_call_and_the_agents(settings, authority, corporate_proxy, hello, monkeypatch):
-    monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{corporate_proxy.port}")
+@pytest.mark.parametrize("variable", ["HTTPS_PROXY", "ALL_PROXY"])
+def test_a_proxy_carries_the_token_call_and_the_agents(
+    settings, authority, corporate_proxy, hello, monkeypatch, variable
+):
+    monkeypatch.setenv(variable, f"http://127.0.0.1:{corporate_proxy.port}")
     there = reached_at(settings, f"https://{HOST}", ca_bundle=str(authority.file))
     assert ask_both_ways(there, hello) == ["stop", "stop"]
     assert corporate_proxy.connected == [f"{HOST}:443"] * 4

@@ -1,4 +1,4 @@
-"""The steps carried out over a real network, blocking and awaiting: `drive` and `adrive` do the same."""
+"""The steps carried out over a real network, for callers that block and for those that await."""
 
 from __future__ import annotations
 
@@ -220,19 +220,29 @@ DRIPPING_HEADERS = b"HTTP/1.1 200 OK\r\nx: "
 DRIPPING_REFUSAL = b"HTTP/1.1 500 Error\r\ncontent-length: 9999\r\n\r\n"
 
 
-@pytest.mark.parametrize(
-    ("drive", "said"),
-    [(adrive, DRIPPING_HEADERS), (adrive, DRIPPING_REFUSAL), (drive, DRIPPING_REFUSAL)],
-    ids=["headers, awaiting", "a refusal, awaiting", "a refusal, blocking"],
-)
-def test_an_agent_that_drips_before_its_answer_is_given_up(transport, served, drive, said):
+@pytest.mark.parametrize("said", [DRIPPING_HEADERS, DRIPPING_REFUSAL], ids=["headers", "a refusal"])
+def test_an_agent_that_drips_before_its_answer_is_given_up(carry_out, transport, served, said):
     agent = served(said, b"x")
 
     def sending() -> Steps[Any]:
         yield send(f"http://{agent.address}", "token", 0.5)
 
-    (error,) = drive(transport, failing(sending()))  # the agent drips for ever
+    (error,) = carry_out(transport, failing(sending()))
     assert type(error) is AgentTimeout
+    assert "sent nothing for 0.5 s" in error.message
+
+
+def test_a_read_may_take_less_time_than_its_request(carry_out, transport, simulator):
+    def reading() -> Steps[Any]:
+        token = yield NeedToken()
+        yield send(simulator.url, token.value, 60)
+        while (yield Read(0.2)) is not None:
+            pass
+
+    simulator.script({"text": "um dois", "fault": "stall"})
+    (error,) = carry_out(transport, failing(reading()))
+    assert type(error) is AgentTimeout
+    assert "sent nothing for 0.2 s" in error.message
 
 
 async def batches_until_error(transport: Transport, steps: Steps[Any]) -> list[Any]:

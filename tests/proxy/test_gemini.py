@@ -180,7 +180,7 @@ def test_an_error_of_the_agent_has_its_status(
 def test_a_limit_of_the_platform_says_when_to_try_again(
     gemini: genai.Client, simulator: Simulator, stream: bool
 ) -> None:
-    simulator.script(*[{"status": 429, "headers": {"retry-after": "90"}}] * 4)
+    simulator.script(*[{"status": 429, "headers": {"retry-after": "1"}}] * 4)
     with pytest.raises(errors.ClientError) as caught:
         ask(gemini, "Oi", stream=stream)
     assert caught.value.code == 429

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,7 @@ class Plugin(Observer):
         check_at_start(settings.startup_check, config, settings, provider.authenticate)
         take_finalizers()
         at_startup(proxy, spare_the_collector)
+        at_startup(proxy, lambda: threading.Thread(target=_warm_up, name="warm-up", daemon=True).start())
         at_shutdown(proxy, self.aclose)
         self.begin(models)
 
@@ -148,3 +150,10 @@ def _extend(proxy: Any, settings: Settings, listeners: Listeners, calls: Calls) 
         from .routes import install  # noqa: PLC0415  what it imports is there in a proxy only
 
         install(proxy, settings)
+
+
+def _warm_up() -> None:
+    """Load what the first JSON Schema needs on a thread: on the event loop it would stop all other requests for a second."""
+    from ..emulation.json_schema import schema_fault  # noqa: PLC0415
+
+    schema_fault('{"type": "object"}')

@@ -5,19 +5,22 @@ Imported when a schema has come: `jsonschema` takes longer to import than all th
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import jsonschema
 import regex
 from referencing import Registry
 
-from .schema_budget import MAX_PATTERN_CHARACTERS, REFERENCES, Budget, BudgetExceeded, bounded
+from .schema_budget import MAX_PATTERN_CHARACTERS, MAX_STEPS, REFERENCES, Allowance, Budget, BudgetExceeded, bounded
 
 logger = logging.getLogger(__name__)
+
+allowance = Allowance()
 
 _FAULT_CHARACTERS = 1_000
 # A metaschema costs more steps for each part of a schema than the schema itself for a value. It is applied once a schema.
@@ -55,9 +58,9 @@ def schema_fault(schema: str) -> str:
         kind: Any = jsonschema.validators.validator_for(loaded, default=jsonschema.Draft202012Validator)
         if not isinstance(loaded, dict | bool):
             return "it is neither an object nor a boolean"
-        meta = bounded(kind, Budget(kind.META_SCHEMA, _SCHEMA_STEPS))
-        checker = meta(kind.META_SCHEMA, format_checker=_FORMATS)
-        error = jsonschema.exceptions.best_match(checker.iter_errors(loaded))
+        with _budget(kind.META_SCHEMA, _SCHEMA_STEPS) as budget:
+            checker = bounded(kind, budget)(kind.META_SCHEMA, format_checker=_FORMATS)
+            error = jsonschema.exceptions.best_match(checker.iter_errors(loaded))
         return "" if error is None else error.message[:_FAULT_CHARACTERS]
     except BudgetExceeded:
         logger.info("A JSON Schema of %d characters is too large to be checked", len(schema))
@@ -75,7 +78,8 @@ def value_fault(value: Any, schema: Mapping[str, Any]) -> str:
     schema whose check would take more steps than its budget has.
     """
     try:
-        error = jsonschema.exceptions.best_match(_validator(schema).iter_errors(value))
+        with _budget(schema) as budget:
+            error = jsonschema.exceptions.best_match(_validator(schema, budget).iter_errors(value))
     except BudgetExceeded:
         logger.warning("A JSON answer is not checked: its schema needs more steps than one check may take")
         return ""
@@ -85,12 +89,22 @@ def value_fault(value: Any, schema: Mapping[str, Any]) -> str:
     return "" if error is None else f"{error.json_path}: {error.message}"[:_FAULT_CHARACTERS]
 
 
-def _validator(schema: Mapping[str, Any]) -> Any:
-    """Return a validator that fetches no reference from anywhere, and keeps within a budget."""
+@contextlib.contextmanager
+def _budget(root: Any, steps: int = MAX_STEPS) -> Iterator[Budget]:
+    """Give a check its budget, and count what it has used for the checks of all callers."""
+    budget = Budget(root, steps, allowance.share())
+    try:
+        yield budget
+    finally:
+        allowance.record(budget)
+
+
+def _validator(schema: Mapping[str, Any], budget: Budget) -> Any:
+    """Return a validator that fetches no reference from anywhere, and keeps within its budget."""
     kind = jsonschema.validators.validator_for(schema, default=jsonschema.Draft202012Validator)
     used = _keywords(schema)
     unchecked = [name for name, words in _UNCOUNTABLE.items() if not words.isdisjoint(used)]
-    return bounded(kind, Budget(schema), unchecked)(schema, registry=Registry())
+    return bounded(kind, budget, unchecked)(schema, registry=Registry())
 
 
 def _keywords(schema: Mapping[str, Any]) -> set[str]:

@@ -35,12 +35,41 @@ class BudgetExceeded(Exception):
     """The check was given up: nothing is known about the value."""
 
 
-class Budget:
-    """The steps that one check may still take; `root` is the schema."""
+class Allowance:
+    """What the checks of a process may take together, so that many at the same time do not add up.
 
-    def __init__(self, root: Any, steps: int = MAX_STEPS) -> None:
-        self.steps = steps
-        self.seconds = MAX_PATTERN_SECONDS
+    It holds MAX_STEPS and refills within a second. While it is used up a check gets a share of its own steps, which is
+    enough for a plain schema. `clock` returns seconds.
+    """
+
+    SHARE = 0.08
+    STEPS_A_SECOND = MAX_STEPS
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._spent = 0.0
+        self._at = clock()
+
+    def share(self) -> float:
+        """Return the share of its steps that a check may take now: 1, or SHARE."""
+        now = self._clock()
+        self._spent = max(0.0, self._spent - (now - self._at) * self.STEPS_A_SECOND)
+        self._at = now
+        return 1.0 if self._spent < MAX_STEPS / 2 else self.SHARE
+
+    def record(self, budget: Budget) -> None:
+        """Count what a check has used of its budget."""
+        pattern_steps = (budget.granted_seconds - budget.seconds) / MAX_PATTERN_SECONDS * MAX_STEPS
+        used = budget.granted - max(budget.steps, 0) + max(pattern_steps, 0)
+        self._spent = min(MAX_STEPS, self._spent + used)
+
+
+class Budget:
+    """The steps that one check may still take; `root` is the schema, and `share` how much of `steps` it may take."""
+
+    def __init__(self, root: Any, steps: int = MAX_STEPS, share: float = 1.0) -> None:
+        self.granted = self.steps = round(steps * share)
+        self.granted_seconds = self.seconds = MAX_PATTERN_SECONDS * share
         self.parts = count_parts(root, steps * _PARTS_A_STEP)
         self.has_ids = has_ids(root, steps * _PARTS_A_STEP)
         self.depth = 0

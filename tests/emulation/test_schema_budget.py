@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import logging
 from typing import Any
@@ -14,11 +15,17 @@ from referencing import Registry
 
 from custom_handler.emulation import json_schema
 from custom_handler.emulation.json_schema import schema_fault, value_fault
-from custom_handler.emulation.schema_budget import MAX_STEPS, Budget, BudgetExceeded, bounded
+from custom_handler.emulation.schema_budget import MAX_STEPS, Allowance, Budget, BudgetExceeded, bounded
 from custom_handler.emulation.structured_output import JsonFormat
 from custom_handler.emulation.tool_example import MAX_PARTS, example, followed
 from custom_handler.emulation.tool_prompt import tools_section
 from custom_handler.request import Tool
+
+
+@pytest.fixture(autouse=True)
+def allowance(monkeypatch):
+    """An allowance that is full again for each check."""
+    monkeypatch.setattr(json_schema, "allowance", Allowance(itertools.count(step=10).__next__))
 
 
 def linked(length: int, link: Any, **keywords: Any) -> dict[str, Any]:
@@ -286,3 +293,26 @@ def test_a_tool_with_such_a_schema_is_rendered_as_it_is(name):
 def test_a_regular_expression_is_checked_as_one():
     assert json_schema.schema_fault('{"pattern": "(a"}') != ""
     assert json_schema.schema_fault(json.dumps({"pattern": "(" * 100_000})) == ""  # too long to be compiled
+
+
+def test_many_checks_at_the_same_time_do_not_add_up(monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(json_schema, "allowance", Allowance(lambda: now[0]))
+    schema, value = DOUBLING["allOf 22"]
+    plain = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}
+    used: list[int] = []
+    kept = json_schema.Budget
+
+    def noted(*arguments: Any) -> Budget:
+        budget = kept(*arguments)
+        used.append(budget.granted)
+        return budget
+
+    monkeypatch.setattr(json_schema, "Budget", noted)
+    for _ in range(16):
+        assert value_fault(value, schema) == ""
+        assert value_fault({"a": "x"}, plain) != ""  # a plain schema is checked meanwhile
+    assert sum(used) < 4 * MAX_STEPS
+    now[0] += 1.0
+    value_fault(value, schema)
+    assert used[-1] == MAX_STEPS

@@ -27,8 +27,8 @@ run: .venv/.run ## the proxy, for this machine only (HOST=0.0.0.0 PORT=4000); a 
 IN_TWO = --numprocesses 2 --dist loadfile
 
 test: .venv/.test .venv-clients/.test ## every test but those of the next target
-	.venv/bin/python -m pytest $(IN_TWO) --cov --cov-report term:skip-covered --cov-fail-under 90 tests --ignore=tests/proxy --ignore=tests/clients
-	.venv-clients/bin/python -m pytest $(IN_TWO) tests/proxy
+	.venv/bin/python -m pytest $(IN_TWO) --cov --cov-report term:skip-covered --cov-fail-under 90 tests --ignore=tests/e2e --ignore=tests/clients
+	.venv-clients/bin/python -m pytest $(IN_TWO) tests/e2e
 
 # Coding agents and clients that pin what others need: each runs a task in an environment of its own. Not part of `test`,
 # because they are more than two gigabytes, from two registries.

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import httpx
 
 from custom_handler.settings import Settings
-from custom_handler.stackspot.async_http import AsyncHttp
-from custom_handler.stackspot.transport import Transport
+from custom_handler.stackspot.client import Transport
+from custom_handler.stackspot.http.aiohttp_client import AsyncHttp
 
 from .bench import Bench
 from .figures import Figure

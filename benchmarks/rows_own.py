@@ -9,9 +9,9 @@ import sys
 import time
 from collections.abc import Callable
 
-from custom_handler.emulation.prompt import render
-from custom_handler.emulation.tool_calls import ToolCallReader
-from custom_handler.request import ChatRequest
+from custom_handler.emulation.prompt.render import render
+from custom_handler.emulation.tool_calls.parser import ToolCallReader
+from custom_handler.request.chat_request import ChatRequest
 
 from . import texts
 from .bench import Bench

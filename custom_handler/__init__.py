@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .handler import StackspotLLM
-    from .service.named_keys import KeyRing
-    from .service.plugin import Plugin
+    from .provider.handler import StackspotLLM
+    from .proxy.keys_file import KeyRing
+    from .proxy_plugin import Plugin
 
     authenticate_key: KeyRing
     stackspot_llm: StackspotLLM
@@ -21,7 +21,7 @@ __all__ = ["StackspotLLM", "authenticate_key", "plugin", "stackspot_llm"]
 
 
 def _build(name: str) -> Any:
-    from .handler import StackspotLLM  # noqa: PLC0415  litellm takes seconds to import
+    from .provider.handler import StackspotLLM  # noqa: PLC0415  litellm takes seconds to import
 
     if name == "StackspotLLM":
         return StackspotLLM
@@ -29,10 +29,10 @@ def _build(name: str) -> Any:
         return StackspotLLM()
     settings = __getattr__("stackspot_llm").settings
     if name == "authenticate_key":
-        from .service.named_keys import KeyRing  # noqa: PLC0415
+        from .proxy.keys_file import KeyRing  # noqa: PLC0415
 
         return KeyRing(settings)
-    from .service.plugin import Plugin  # noqa: PLC0415
+    from .proxy_plugin import Plugin  # noqa: PLC0415
 
     return Plugin(settings, __getattr__("stackspot_llm"))
 

@@ -1,6 +1,6 @@
 """A simulator for the whole run, a provider that talks to it, and the four ways to ask one.
 
-The tests in `tests/proxy` run without LiteLLM and our dependencies: whatever needs them is imported where it is used.
+The tests in `tests/e2e` run without LiteLLM and our dependencies: whatever needs them is imported where it is used.
 """
 
 from __future__ import annotations
@@ -183,7 +183,7 @@ def provider(settings: Any) -> Any:
 @pytest.fixture
 def stopped_deadlines(monkeypatch: pytest.MonkeyPatch) -> None:
     """Deadlines for which no time passes: only the network's own limit ends a call, after the whole of its timeout."""
-    from custom_handler import turn
+    from custom_handler.chat import turn
     from custom_handler.stackspot.deadline import Deadline
 
     monkeypatch.setattr(turn, "Deadline", lambda timeout, _: Deadline(timeout, lambda: 0.0))

@@ -121,11 +121,11 @@ CASES = [
 ]
 # Those of the proxy itself: the test that meets each with its text.
 ELSEWHERE = {
-    "this proxy does not know the API key": "tests/service/test_named_keys.py",
-    "Send the whole conversation in input": "tests/proxy/test_bridges.py",
-    "The request is nested deeper than": "tests/service/test_request_limits.py",
-    "is disabled, because": "tests/proxy/test_models_and_health.py",
-    "does not start, because STARTUP_CHECK is strict": "tests/proxy/test_observability.py",
+    "this proxy does not know the API key": "tests/proxy/test_keys_file.py",
+    "Send the whole conversation in input": "tests/e2e/test_bridges.py",
+    "The request is nested deeper than": "tests/proxy/test_body_limit.py",
+    "is disabled, because": "tests/e2e/test_models_and_health.py",
+    "does not start, because STARTUP_CHECK is strict": "tests/e2e/test_observability.py",
 }
 
 

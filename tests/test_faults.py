@@ -14,7 +14,7 @@ import litellm
 import pytest
 
 from custom_handler import StackspotLLM
-from custom_handler.simulator.plays import FAULTS as SIMULATED
+from custom_handler.simulator.scripted import FAULTS as SIMULATED
 
 TABLE = Path(__file__).resolve().parents[1] / "docs" / "faults.md"
 QUICK = 0.4
@@ -81,7 +81,7 @@ FAULTS = [
 @pytest.fixture(autouse=True)
 def _short_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
     """How long is waited between attempts is tested with the exchange."""
-    monkeypatch.setattr("custom_handler.stackspot.exchange.BACKOFF", 0.01)
+    monkeypatch.setattr("custom_handler.stackspot.agent_call.BACKOFF", 0.01)
 
 
 def test_every_fault_of_the_simulator_is_in_the_table():

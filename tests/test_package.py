@@ -15,10 +15,10 @@ import pytest
 from click.testing import CliRunner
 
 from custom_handler.cli import main
+from custom_handler.cli.run import SIMULATED_AGENT, simulated
 from custom_handler.errors import ConfigurationError, CredentialsRefused
-from custom_handler.launcher import SIMULATED_AGENT, simulated
 from custom_handler.settings import Settings
-from custom_handler.stackspot.transport import Transport
+from custom_handler.stackspot.client import Transport
 
 ROOT = Path(__file__).resolve().parents[1]
 LOADED = """
@@ -79,10 +79,15 @@ def test_importing_the_package_loads_nothing_heavy(loaded):
     assert [name for name in loaded[0] if name.split(".")[0] in {"litellm", "httpx", "openai", "pydantic"}] == []
 
 
+UPPER = tuple(
+    f"custom_handler.{name}" for name in ("api", "checks", "cli", "proxy", "report", "simulator", "telemetry")
+)
+
+
 def test_importing_the_provider_loads_neither_the_proxy_nor_the_service(loaded):
-    assert "custom_handler.handler" in loaded[1]
+    assert "custom_handler.provider.handler" in loaded[1]
     assert "litellm.proxy.proxy_server" not in loaded[1]
-    assert [name for name in loaded[1] if name.startswith(("custom_handler.service", "custom_handler.simulator"))] == []
+    assert [name for name in loaded[1] if name.startswith(UPPER)] == []
     assert "fastapi" not in loaded[1]
 
 

@@ -12,7 +12,7 @@ import litellm
 import pytest
 from litellm.integrations.custom_logger import CustomLogger
 
-from custom_handler.service.plugin import Plugin
+from custom_handler.proxy_plugin import Plugin
 
 # LiteLLM's own way with its models, in every stream.
 pytestmark = pytest.mark.filterwarnings("ignore:Accessing the 'model_:DeprecationWarning")

@@ -13,10 +13,10 @@ import pytest
 from click.testing import CliRunner
 
 from custom_handler.cli import main
-from custom_handler.launcher.folder import ensure_key, read_dotenv
-from custom_handler.launcher.greeting import greeting
-from custom_handler.launcher.process import Child
-from custom_handler.preflight import Startable, require_startable
+from custom_handler.cli.run.folder import ensure_key, read_dotenv
+from custom_handler.cli.run.greeting import greeting
+from custom_handler.cli.run.preflight import Startable, require_startable
+from custom_handler.cli.run.process import Child
 from custom_handler.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -196,7 +196,7 @@ LOADING = """
 import sys, time
 print("BANNER", flush=True)
 print("02:41:22 - LiteLLM Proxy:WARNING: a.py:1 - a warning", file=sys.stderr)
-print("2026-11-28 02:41:22,658 INFO [-] custom_handler.service: ours", file=sys.stderr)
+print("2026-11-28 02:41:22,658 INFO [-] custom_handler.api: ours", file=sys.stderr)
 print("02:41:22 - LiteLLM Proxy:ERROR: a.py:1 - a real error", file=sys.stderr)
 """
 SERVING = """

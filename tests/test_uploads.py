@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from custom_handler import StackspotLLM
-from custom_handler.stackspot.transport import Transport
+from custom_handler.stackspot.client import Transport
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 9
 PDF = b"%PDF-1.7\n\xff\xfe segredo"
@@ -45,7 +45,7 @@ QUESTION = [user(text("O que é isto?"), image(), pdf())]
 @pytest.fixture
 def generous(settings: Any, simulator: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Settings of an account that may upload, with retries that do not wait."""
-    monkeypatch.setattr("custom_handler.stackspot.exchange.BACKOFF", 0.01)
+    monkeypatch.setattr("custom_handler.stackspot.agent_call.BACKOFF", 0.01)
     simulator.lose_uploads()
     return replace(settings, uploads=True, max_retries=2)
 

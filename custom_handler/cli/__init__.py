@@ -49,7 +49,7 @@ def run(host: str, port: int, config: Path) -> None:
     for Ctrl-C before the proxy is ready.
     """
     try:
-        from ..launcher import run as launch  # noqa: PLC0415  each command loads what it needs
+        from .run import run as launch  # noqa: PLC0415  each command loads what it needs
 
         raise SystemExit(launch(host, port, config))
     except ConfigurationError as error:
@@ -62,7 +62,7 @@ def run(host: str, port: int, config: Path) -> None:
 @main.command(short_help="Write config.yaml and .env into this folder.")
 def init() -> None:
     """Write config.yaml and .env, with a new master key, into this folder; files that exist stay as they are."""
-    from ..launcher import init as write  # noqa: PLC0415
+    from .run import init as write  # noqa: PLC0415
 
     try:
         for file, written in write(Path.cwd()):
@@ -79,7 +79,7 @@ def init() -> None:
 @click.option("--at-once", default=4, show_default=True, type=click.IntRange(min=1), help="Jobs at once.")
 def worker(config: Path, at_once: int) -> None:
     """Run jobs without the HTTP server: on any machine with the proxy's REDIS_URL, else in the proxy's folder."""
-    from ..service.jobs.alone import work  # noqa: PLC0415
+    from ..jobs.standalone import work  # noqa: PLC0415
 
     raise SystemExit(asyncio.run(work(config, at_once)))
 
@@ -87,7 +87,7 @@ def worker(config: Path, at_once: int) -> None:
 @main.command(short_help="Print all settings in Markdown.")
 def settings() -> None:
     """Print every setting, its default and what it means, in Markdown."""
-    from ..reference import page  # noqa: PLC0415
+    from .settings_docs import page  # noqa: PLC0415
 
     click.echo(page(), nl=False)
 
@@ -102,8 +102,8 @@ def simulate(host: str, port: int) -> None:
 
 
 async def _simulate(host: str, port: int) -> None:
-    from ..launcher import simulated  # noqa: PLC0415
     from ..simulator import serve  # noqa: PLC0415
+    from .run import simulated  # noqa: PLC0415
 
     simulator = await serve(host, port)
     try:

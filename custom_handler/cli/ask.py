@@ -18,14 +18,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..env_file import load
-from .quiet import alone
+from .log_level import alone
 from .table import table
 
 if TYPE_CHECKING:
-    from ..service.config import Deployment
-    from ..service.direct import Direct
-    from ..service.fold import Fold
-    from ..service.remote import Remote
+    from ..proxy.chunk_accumulator import Fold
+    from ..proxy.config import Deployment
+    from .library_backend import Direct
+    from .proxy_backend import Remote
 
 Emit = Callable[[Mapping[str, Any] | str], None]
 
@@ -40,8 +40,8 @@ class Source:
 
     def models(self) -> Sequence[Deployment]:
         """List the models that can be asked."""
-        from ..service.availability import disabled_models  # noqa: PLC0415  each command loads what it needs
-        from ..service.config import deployments, read_config  # noqa: PLC0415
+        from ..proxy.availability import disabled_models  # noqa: PLC0415  each command loads what it needs
+        from ..proxy.config import deployments, read_config  # noqa: PLC0415
 
         if self.url:
             return self._remote(self.url).models
@@ -55,13 +55,13 @@ class Source:
         if self.url:
             return self._remote(self.url)
         alone()
-        from ..service.config import read_config  # noqa: PLC0415
-        from ..service.direct import Direct  # noqa: PLC0415  LiteLLM takes seconds to import
+        from ..proxy.config import read_config  # noqa: PLC0415
+        from .library_backend import Direct  # noqa: PLC0415  LiteLLM takes seconds to import
 
         return Direct(read_config(self.config))
 
     def _remote(self, url: str) -> Remote:
-        from ..service.remote import Remote  # noqa: PLC0415
+        from .proxy_backend import Remote  # noqa: PLC0415
 
         if not self.key:
             raise click.UsageError("--url needs --key, or LITELLM_MASTER_KEY in the environment or in .env.")
@@ -78,14 +78,14 @@ def _with_models(source: Source) -> Iterator[Source]:
         yield source
         return
     url = f"http://127.0.0.1:{os.environ.get('PORT') or 4000}"
-    from ..service.remote import is_running  # noqa: PLC0415
+    from .proxy_backend import is_running  # noqa: PLC0415
 
     if source.key and is_running(url):
         click.echo(f"No StackSpot credentials in .env: asking the proxy on {url}.", err=True)
         yield dataclasses.replace(source, url=url)
         return
-    from ..launcher import simulated  # noqa: PLC0415
     from ..simulator import SimulatorThread  # noqa: PLC0415
+    from .run import simulated  # noqa: PLC0415
 
     with SimulatorThread() as simulator:
         click.echo(f"No StackSpot credentials in .env, and no proxy on {url}: a simulator answers.", err=True)
@@ -178,7 +178,7 @@ def _emitter(stream: bool, as_json: bool) -> Emit:
 
 
 async def _ask(source: Direct | Remote, body: dict[str, Any], headers: dict[str, str], emit: Emit) -> None:
-    from ..service.fold import Fold  # noqa: PLC0415
+    from ..proxy.chunk_accumulator import Fold  # noqa: PLC0415
 
     fold, began, first = Fold(), time.perf_counter(), None
     async with source.stream(body, headers) as answer:
@@ -212,7 +212,7 @@ def _milliseconds(since: float) -> float:
 def _told() -> Iterator[None]:
     """Say what went wrong in one line, with exit code 1."""
     from ..errors import StackspotError  # noqa: PLC0415
-    from ..service.router import Refused  # noqa: PLC0415
+    from ..proxy.client import Refused  # noqa: PLC0415
 
     try:
         yield

@@ -17,12 +17,12 @@ import click
 from dotenv import dotenv_values
 
 from ..env_file import load
-from .quiet import alone
+from .log_level import alone
 from .table import table
 
 if TYPE_CHECKING:
-    from ..service.checks import Finding
-    from ..service.diagnosis import Diagnosis
+    from ..checks.diagnosis import Diagnosis
+    from ..checks.models import Finding
 
 
 @click.command(short_help="Check settings, models and providers.")
@@ -52,8 +52,8 @@ def _diagnosed(config: Path, *, ask: bool) -> Diagnosis:
         unreadable = type(error).__name__
     alone()
     logging.getLogger("custom_handler").setLevel(logging.CRITICAL)  # what it would log is in the report
-    from ..service.diagnosis import diagnose  # noqa: PLC0415  LiteLLM takes seconds to import
-    from ..service.settings_checks import Fault  # noqa: PLC0415
+    from ..checks.diagnosis import diagnose  # noqa: PLC0415  LiteLLM takes seconds to import
+    from ..checks.environment import Fault  # noqa: PLC0415
 
     found = diagnose(config, before, dotenv, ask=ask)
     if unreadable is None:

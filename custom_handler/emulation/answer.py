@@ -14,12 +14,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ..events import CallEvent, ReadEvent, ReplyEvent, Text, ToolCallArguments, ToolCallStart, Unreadable
-from ..request import ChatRequest
-from .cutoff import Length, StopSequences
-from .structured_output import InvalidAnswer, JsonFormat
+from ..request.chat_request import ChatRequest
+from .json_output import InvalidAnswer, JsonFormat
+from .truncation import Length, StopSequences
 
 if TYPE_CHECKING:
-    from .tool_calls import ToolCallReader
+    from .tool_calls.parser import ToolCallReader
 
 QUOTED_CHARACTERS = 4_000
 UNREADABLE, MISSING, INVALID = "unreadable call", "missing call", "invalid JSON"
@@ -58,7 +58,7 @@ def _reader(request: ChatRequest) -> ToolCallReader | None:
     """Return what reads calls, where there are tools."""
     if not request.tools:
         return None
-    from .tool_calls import ToolCallReader  # noqa: PLC0415  its patterns are most of the package's time to import
+    from .tool_calls.parser import ToolCallReader  # noqa: PLC0415  its patterns are most of the package's time to import
 
     return ToolCallReader({tool.name: tool.parameters for tool in request.tools})
 

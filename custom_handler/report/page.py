@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from html import escape
 
 from . import plots
-from .run import ToldRun
+from .run_log import ToldRun
 from .summary import PERCENTILES, Summary
 
 _STYLE = """

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from .run import Call, ToldRun
+from .run_log import Call, ToldRun
 
 PERCENTILES = (50, 95, 99)
 MOST_SPANS = 40

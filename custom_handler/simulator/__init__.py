@@ -1,7 +1,7 @@
 """A StackSpot stand-in: identity host, agents and files in one process, for demos, tests and benchmarks.
 
 It plays every row of the wire contract: real signed tokens that expire, streams cut anywhere, refusals and
-broken connections, as scripted by plays (`plays.py`); without a script a small agent answers (`agent.py`).
+broken connections, as scripted by plays (`scripted.py`); without a script a small agent answers (`agent.py`).
 """
 
 from .server import Simulator, serve

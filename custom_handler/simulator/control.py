@@ -6,12 +6,12 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from .errors import InvalidRequestError
-from .plays import read_play
+from .scripted import read_play
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from .stand_in import StandIn
+    from .app import StandIn
 
 
 class Control:

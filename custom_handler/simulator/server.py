@@ -25,17 +25,17 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from aiohttp import web
 
-from .calls import Call, Reply
+from .app import StandIn
 from .control import Control
 from .errors import InvalidRequestError
+from .http_messages import Call, Reply
 from .settings import SimulatorSettings
-from .stand_in import StandIn
 from .steps import Break, Open, Pause, Write
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
 
-    from .record import Record
+    from .request_log import Record
     from .steps import Step
 
 LARGEST_BODY = 64 * 1024 * 1024

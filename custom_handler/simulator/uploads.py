@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from email.message import MIMEPart
 
-    from .calls import Call
+    from .http_messages import Call
 
 LARGEST_FILE = 10 * 1024 * 1024
 

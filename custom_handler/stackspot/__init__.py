@@ -1,1 +1,1 @@
-"""The StackSpot Agent API: tokens, requests and the answer's frames; only `transport` touches the network."""
+"""The StackSpot Agent API: tokens, requests and the answer's frames; only `client` touches the network."""

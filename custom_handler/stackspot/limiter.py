@@ -18,9 +18,9 @@ from collections.abc import Callable
 from concurrent.futures import Future
 
 from ..errors import QueueFull
-from ..measures import QueueChanged, Queued, Tell, nobody
+from ..instrumentation import QueueChanged, Queued, Tell, nobody
 from ..settings import Settings
-from .ledger import Ledger
+from .state.window import Ledger
 
 MINUTE = 60.0
 FIRST_PAUSE, LONGEST_PAUSE = 10, 60

@@ -20,14 +20,14 @@ from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ..attachments import Enclosure, File, too_large, too_much
 from ..errors import AgentRejected, StackspotError, TokenRefused, UploadFailed, UploadForbidden, UploadUnknown
-from ..measures import Tell, nobody
+from ..instrumentation import Tell, nobody
+from ..request.files import Enclosure, File, too_large, too_much
 from ..settings import Settings
-from .auth import Token
+from .agent_call import AgentCall, Fetch, Form, Head, NeedToken, Peer, Read, Send, Step, open_answer, retried
 from .deadline import Deadline
-from .exchange import AgentCall, Fetch, Form, Head, NeedToken, Peer, Read, Send, Step, open_answer, retried
 from .frames import retry_after
+from .tokens import Token
 
 UPLOAD_TIMEOUT = 120.0
 FETCH_TIMEOUT = 30.0

@@ -12,7 +12,7 @@ from benchmarks.bench import MODELS, QUICK, open_bench
 from benchmarks.figures import Figure, Goal
 from benchmarks.load import percentiles
 from benchmarks.profile import _owners
-from custom_handler.emulation.tool_calls import ToolCallReader
+from custom_handler.emulation.tool_calls.parser import ToolCallReader
 from custom_handler.events import ToolCallStart
 
 TINY = dataclasses.replace(QUICK, rounds=1, requests=8, streams=4, largest=100_000)

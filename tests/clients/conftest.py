@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from proxy.conftest import ROOT, Proxy, Simulator, proxy, simulator, simulator_process
+from e2e.conftest import ROOT, Proxy, Simulator, proxy, simulator, simulator_process
 
 __all__ = ["proxy", "simulator", "simulator_process"]
 

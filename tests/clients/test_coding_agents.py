@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from proxy.conftest import Simulator
+from e2e.conftest import Simulator
 
 from .conftest import Workplace
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from proxy.conftest import ROOT, Simulator
+from e2e.conftest import ROOT, Simulator
 
 from .conftest import Workplace
 

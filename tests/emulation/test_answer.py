@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from custom_handler.emulation.answer import INVALID, MISSING, UNREADABLE, Answer
-from custom_handler.emulation.cutoff import CHARACTERS_A_TOKEN
-from custom_handler.emulation.structured_output import JsonFormat
+from custom_handler.emulation.json_output import JsonFormat
+from custom_handler.emulation.truncation import CHARACTERS_A_TOKEN
 from custom_handler.events import ReplyEvent, Text, ToolCallArguments, ToolCallStart
-from custom_handler.parameters import Parameters
-from custom_handler.request import ChatRequest, Tool
+from custom_handler.request.chat_request import ChatRequest, Tool
+from custom_handler.request.parameters import Parameters
 
 USER = {"role": "user", "content": "Olá"}
 TOOLS = (Tool("get_weather", "", {}), Tool("search", "", {}))

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from custom_handler.emulation.prompt import corrected, render
-from custom_handler.emulation.tool_calls import ToolCallReader
+from custom_handler.emulation.prompt.render import corrected, render
+from custom_handler.emulation.tool_calls.parser import ToolCallReader
 from custom_handler.errors import RequestError
 from custom_handler.events import Text
-from custom_handler.parameters import Parameters
-from custom_handler.request import ChatRequest, Tool
+from custom_handler.request.chat_request import ChatRequest, Tool
+from custom_handler.request.parameters import Parameters
 from tests.growth import is_linear
 
 USER = {"role": "user", "content": "Olá"}

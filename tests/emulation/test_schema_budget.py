@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 from referencing import Registry
 
 from custom_handler.emulation import json_schema
+from custom_handler.emulation.json_output import JsonFormat
 from custom_handler.emulation.json_schema import schema_fault, value_fault
+from custom_handler.emulation.prompt.tool_example import MAX_PARTS, example, followed
+from custom_handler.emulation.prompt.tools import tools_section
 from custom_handler.emulation.schema_budget import MAX_STEPS, Allowance, Budget, BudgetExceeded, bounded
-from custom_handler.emulation.structured_output import JsonFormat
-from custom_handler.emulation.tool_example import MAX_PARTS, example, followed
-from custom_handler.emulation.tool_prompt import tools_section
-from custom_handler.request import Tool
+from custom_handler.request.chat_request import Tool
 
 
 @pytest.fixture(autouse=True)

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from custom_handler.emulation.tool_calls import ToolCallReader, new_call_id
+from custom_handler.emulation.tool_calls.parser import ToolCallReader, new_call_id
 from custom_handler.events import ReadEvent, Text, ToolCallArguments, ToolCallStart, Unreadable
 from tests.growth import is_linear
 

@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from custom_handler.simulator import SimulatorSettings, SimulatorThread, serve
-from custom_handler.simulator.record import MOST_RECORDS, Record, Recorder
+from custom_handler.simulator.request_log import MOST_RECORDS, Record, Recorder
 
 AGENT = "01K00000000000000000000000"
 

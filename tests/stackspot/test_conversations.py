@@ -14,10 +14,10 @@ import pytest
 import redis
 
 from custom_handler.settings import Settings
-from custom_handler.stackspot.conversations import Conversations, LocalConversations, new_conversation_id
-from custom_handler.stackspot.kept_state import kept_state
-from custom_handler.stackspot.redis_link import ASK_AGAIN
-from custom_handler.stackspot.shared_conversations import SharedConversations
+from custom_handler.stackspot.state.backend import kept_state
+from custom_handler.stackspot.state.conversations import Conversations, LocalConversations, new_conversation_id
+from custom_handler.stackspot.state.redis_client import ASK_AGAIN
+from custom_handler.stackspot.state.redis_conversations import SharedConversations
 
 
 class Clock:

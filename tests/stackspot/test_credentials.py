@@ -25,7 +25,7 @@ from cryptography.x509.oid import NameOID
 from custom_handler import StackspotLLM
 from custom_handler.errors import ConfigurationError, IdentityUnavailable
 from custom_handler.settings import Settings
-from custom_handler.stackspot.transport import Transport
+from custom_handler.stackspot.client import Transport
 
 AT_ONCE = 500
 HOST = "idm.stackspot.test"

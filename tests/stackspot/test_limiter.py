@@ -13,10 +13,10 @@ import pytest
 
 from custom_handler import StackspotLLM
 from custom_handler.errors import QueueFull
-from custom_handler.measures import QueueChanged, Queued
+from custom_handler.instrumentation import QueueChanged, Queued
 from custom_handler.settings import Settings
-from custom_handler.stackspot.ledger import LocalLedger
 from custom_handler.stackspot.limiter import Limiter, Ticket
+from custom_handler.stackspot.state.window import LocalLedger
 
 LONG = 20.0
 

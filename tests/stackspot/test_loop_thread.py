@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from custom_handler import StackspotLLM
-from custom_handler.stackspot.loop_thread import LoopThread
+from custom_handler.stackspot.http.loop_thread import LoopThread
 
 MODEL = "stackspot-chat"
 STALL = {"text": "um dois", "fault": "stall"}

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from custom_handler.attachments import Enclosure, File, named
 from custom_handler.errors import AgentRejected, AgentTimeout, RequestError, StackspotError, UploadFailed, UploadUnknown
+from custom_handler.request.files import Enclosure, File, named
 from custom_handler.settings import Settings
-from custom_handler.stackspot.auth import Token
+from custom_handler.stackspot.agent_call import AgentCall, Fetch, Head, NeedSlot, NeedToken, Read, Send, Sleep, advance
 from custom_handler.stackspot.deadline import Deadline
-from custom_handler.stackspot.exchange import AgentCall, Fetch, Head, NeedSlot, NeedToken, Read, Send, Sleep, advance
+from custom_handler.stackspot.tokens import Token
 from custom_handler.stackspot.uploads import (
     FETCHED_BYTES,
     UPLOAD_TIMEOUT,

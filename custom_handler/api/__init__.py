@@ -1,0 +1,1 @@
+"""HTTP and WebSocket routes that the plugin adds to the proxy."""

@@ -1,0 +1,34 @@
+"""The routes that the plugin adds to the proxy's own application, each part of them in a module of its own."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+from fastapi import FastAPI
+
+from ..proxy.client import Router
+from ..proxy.middleware.websocket_key import QueryKey
+from ..proxy.middleware.wrap import wrap
+from ..settings import Settings
+from . import chat, playground, trace_check, websocket
+
+
+def install(proxy: Any, settings: Settings) -> None:
+    """Add every part to a running proxy (its module); a part is a function that takes what it needs and returns an APIRouter."""
+    app: FastAPI = proxy.app
+    router = Router.inside(app)
+    parts = (
+        chat.routes(router, settings),
+        websocket.routes(router, settings),
+        playground.routes(),
+        trace_check.routes(proxy),
+    )
+    for part in parts:
+        app.include_router(part)
+    if settings.jobs:
+        from ..jobs.lifespan import Jobs  # noqa: PLC0415
+        from . import jobs  # noqa: PLC0415  10 MiB, most of it what huey imports
+
+        app.include_router(jobs.routes(Jobs.of_this_proxy(router, settings), settings))
+    wrap(app, functools.partial(QueryKey, path=websocket.PATH))

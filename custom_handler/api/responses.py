@@ -1,0 +1,116 @@
+"""How the services answer over HTTP: errors of one shape, answers that nobody waits for ended, streams opened first."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping
+from typing import Any, TypeVar
+
+from fastapi import APIRouter, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, StreamingResponse
+from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
+from starlette.types import Receive, Scope, Send
+
+from ..proxy.client import AnswerStream, Refused
+
+T = TypeVar("T")
+
+
+class ToldRoute(APIRoute):
+    """A route whose errors have the proxy's shape, `{"error": {"message", "type", "code"}}`, and never repeat the body."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Wrap the route's handler."""
+        handler = super().get_route_handler()
+
+        async def told(request: Request) -> Response:
+            try:
+                return await handler(request)
+            except RequestValidationError as error:
+                invalid = {"message": faults_of(error.errors()), "type": "invalid_request_error", "code": "422"}
+                return JSONResponse({"error": invalid}, 422)
+            except Refused as refused:
+                return JSONResponse({"error": refused.body()}, refused.status, headers=passed_on(refused.headers))
+            except HTTPException as error:  # the framework's own, such as for JSON that is nested too deep to be read
+                refusal = {"message": error.detail, "type": "invalid_request_error", "code": str(error.status_code)}
+                return JSONResponse({"error": refusal}, error.status_code, headers=error.headers)
+
+        return told
+
+
+Part = functools.partial(APIRouter, route_class=ToldRoute)
+"""Makes the APIRouter of a part of the services."""
+
+
+class OpenedStream(StreamingResponse):
+    """A stream whose model has begun to answer; however it ends, the call ends with it."""
+
+    def __init__(self, answer: contextlib.AsyncExitStack, texts: AsyncIterator[str], **kwargs: Any) -> None:
+        super().__init__(texts, **kwargs)
+        self._answer = answer
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the stream."""
+        async with self._answer:
+            await super().__call__(scope, receive, send)
+
+
+async def opened(
+    request: Request, answer: contextlib.AbstractAsyncContextManager[AnswerStream]
+) -> tuple[AnswerStream, contextlib.AsyncExitStack]:
+    """Open a stream while its client stays; raises Refused."""
+    stack = contextlib.AsyncExitStack()
+    return await while_wanted(request, stack.enter_async_context(answer)), stack
+
+
+async def while_wanted(request: Request, answer: Awaitable[T]) -> T:
+    """Wait for an answer, and cancel it if the client leaves before."""
+    answering = asyncio.ensure_future(answer)
+    leaving = asyncio.create_task(_left(request))
+    try:
+        await asyncio.wait({answering, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        if not answering.done():
+            raise HTTPException(499, "The client has left.")
+        return answering.result()
+    finally:
+        leaving.cancel()
+        answering.cancel()
+
+
+def event(data: object, name: str = "") -> str:
+    """Write a server-sent event: a text as it is, anything else as JSON."""
+    text = data if isinstance(data, str) else json.dumps(data, ensure_ascii=False)
+    lines = "".join(f"data: {line}\n" for line in text.replace("\r\n", "\n").replace("\r", "\n").split("\n"))
+    return f"event: {name}\n{lines}\n" if name else f"{lines}\n"
+
+
+def passed_on(headers: Mapping[str, str]) -> dict[str, str]:
+    """Keep what the proxy says about a call: its limits, its cost, when to try again."""
+    return {
+        name: value
+        for name, value in headers.items()
+        if name.lower().startswith(("x-litellm-", "x-ratelimit-")) or name.lower() == "retry-after"
+    }
+
+
+async def _left(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+def faults_of(errors: Iterable[Mapping[str, Any]]) -> str:
+    """Tell where each fault that pydantic found is and what it is, without what was sent."""
+    return "; ".join(map(_fault, errors))
+
+
+def _fault(error: Mapping[str, Any]) -> str:
+    if error["type"] == "json_invalid":
+        return "what was sent is not valid JSON"
+    where = ".".join(str(part) for part in error["loc"] if part != "body")
+    what = str(error["msg"]).removeprefix("Value error, ")
+    return f"{where}: {what}" if where else what

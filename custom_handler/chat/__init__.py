@@ -1,0 +1,1 @@
+"""One chat turn: prompt, agent's reply, repair, conversation."""

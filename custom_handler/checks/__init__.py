@@ -1,0 +1,1 @@
+"""Checks of settings and models, at startup and by `python -m custom_handler check`."""

@@ -1,0 +1,171 @@
+"""What `check` finds: each model's state, each fault with its cure, and each setting; it raises nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import litellm
+
+from ..errors import ConfigurationError
+from ..provider.handler import StackspotLLM
+from ..provider.litellm_call import agent_id
+from ..provider.model_response import PROVIDER
+from ..proxy.config import Deployment, deployments, read_config, resolved, variables
+from ..settings import PREFIX, Settings
+from ..stackspot.client import tls_context
+from .config import callback_faults, import_faults, reference_faults, usable
+from .environment import PROXIES, Fault, agent_fault, environment_faults, folder_faults, master_key_fault, unknown_names
+from .models import DISABLED, Finding, check_models
+from .probe import Authenticate
+from .reachability import unreachable
+from .settings import Row, inventory
+
+MASTER_KEY = "LITELLM_MASTER_KEY"
+ASK_TIMEOUT = 60.0
+
+# With a fault in one of these a call could reach another host than is meant, so none is made.
+_OF_THE_CONNECTION = frozenset(
+    {"CLIENT_ID", "CLIENT_SECRET", "CLIENT_SECRET_FILE", "REALM", "STACKSPOT_IDM_URL", "STACKSPOT_INFERENCE_URL"}
+    | {"STACKSPOT_FILES_URL", "STACKSPOT_CA_BUNDLE", "SSL_CERT_FILE", *PROXIES}
+)
+_LITELLMS_PREFIX = re.compile(r"^litellm\.\w+: ")
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """All that was found; the configuration is good where there are no faults."""
+
+    models: Sequence[Finding]
+    faults: Sequence[Fault]
+    settings: Sequence[Row]
+
+
+def diagnose(
+    path: Path, environ: Mapping[str, str], dotenv: Mapping[str, str | None], *, ask: bool = False
+) -> Diagnosis:
+    """Check a configuration; `ask` has each agent answer a question, which costs a request of the account each.
+
+    `environ` is the environment without `dotenv`; the process's own is expected to hold both.
+    """
+    config, faults = _read(path)
+    rows = inventory(environ, dotenv, config)
+    faults += [Fault(row.name, row.fault) for row in rows if row.fault]
+    faults += environment_faults(os.environ)
+    faults += unknown_names(environ, dotenv, variables(config))
+    faults += _master_key(config, {row.name for row in rows})
+    faults += import_faults(config, path.parent)
+    faults += callback_faults(config, litellm._known_custom_logger_compatible_callbacks)
+    settings = _sound(environ, dotenv, {fault.where for fault in faults})
+    faults += reference_faults(config, settings.default_model if settings.services else None)
+    faults += folder_faults(settings)
+    found = asyncio.run(_asked(config, settings, faults, ask=ask))
+    return Diagnosis(found, _merged(faults, found), rows)
+
+
+def _read(path: Path) -> tuple[dict[str, Any], list[Fault]]:
+    try:
+        return usable(read_config(path))
+    except ConfigurationError as error:
+        return {}, [Fault(str(path), error.message)]
+
+
+def _master_key(config: Mapping[str, Any], named: set[str]) -> list[Fault]:
+    """Check a master key that no variable of config.yaml holds."""
+    if MASTER_KEY in named or not config:
+        return []
+    given = resolved((config.get("general_settings") or {}).get("master_key"))
+    name, key = ("general_settings.master_key", given) if given else (MASTER_KEY, os.environ.get(MASTER_KEY, ""))
+    said = master_key_fault(name, str(key)) if key else f"{MASTER_KEY} is not set: set it in .env."
+    return [Fault(name, said)] if said else []
+
+
+def _sound(environ: Mapping[str, str], dotenv: Mapping[str, str | None], faulty: set[str]) -> Settings:
+    """Read the settings without those that have a fault."""
+    without = faulty | {PREFIX + name for name in faulty}
+    sources = [{name: value for name, value in source.items() if name not in without} for source in (environ, dotenv)]
+    return Settings.from_mapping(*sources)
+
+
+async def _asked(config: Mapping[str, Any], settings: Settings, faults: list[Fault], *, ask: bool) -> list[Finding]:
+    """Ask the providers, and what the settings name besides; the faults of the latter are added to `faults`."""
+    if not config:
+        return []
+    blocked = next((fault.message for fault in faults if fault.where in _OF_THE_CONNECTION), None)
+    try:
+        models = {model.name: model for model in deployments(config) if model.provider == PROVIDER}
+        tls = None if blocked else tls_context(settings.ca_bundle)
+    except ConfigurationError:  # check_models says it
+        models, tls = {}, None
+    found, more = await asyncio.gather(
+        check_models(config, settings, _blocked(blocked) if blocked else StackspotLLM(settings).authenticate),
+        unreachable(settings, tls, agents=bool(models)),
+    )
+    faults += more
+    if blocked:
+        found = [
+            replace(item, state="not asked") if item.fault == f"{item.model}: {blocked}" else item for item in found
+        ]
+    found = [_with_agent(item, models.get(item.model), settings) for item in found]
+    return await _answered(found, models, settings) if ask else found
+
+
+def _with_agent(item: Finding, model: Deployment | None, settings: Settings) -> Finding:
+    """Look at the agent's id, whose form the start leaves open."""
+    if model is None or item.fault:
+        return item
+    chosen = agent_id(model.model, {"model_info": model.info}, settings)
+    fault = agent_fault(chosen, model.model)
+    return replace(item, state="misconfigured", fault=f"{item.model}: {fault}") if fault else item
+
+
+def _blocked(why: str) -> Authenticate:
+    def refuse(_: float) -> None:
+        raise ConfigurationError(why)
+
+    return refuse
+
+
+async def _answered(found: list[Finding], models: Mapping[str, Deployment], settings: Settings) -> list[Finding]:
+    """Ask each agent one question; those of models that have a fault already are not asked."""
+    agents = {
+        item.model: agent_id(model.model, {"model_info": model.info}, settings)
+        for item in found
+        if (model := models.get(item.model)) and not item.fault and item.state != DISABLED
+    }
+    one_each = {agent: models[name] for name, agent in agents.items()}
+    answers = await asyncio.gather(*(asyncio.to_thread(_answer, model, settings) for model in one_each.values()))
+    said = dict(zip(one_each, answers, strict=True))
+    return [_with_answer(item, said[agents[item.model]]) if item.model in agents else item for item in found]
+
+
+def _with_answer(item: Finding, fault: str | None) -> Finding:
+    state = "fault" if fault else "the agent answered"
+    return replace(item, state=state, fault=f"{item.model}: {fault}" if fault else None)
+
+
+def _answer(model: Deployment, settings: Settings) -> str | None:
+    """Ask an agent once; returns what is wrong and what to do."""
+    once = replace(settings, max_retries=0, repair=False, timeout=min(settings.timeout, ASK_TIMEOUT), redis_url="")
+    question = [{"role": "user", "content": "Answer with the word ok."}]
+    try:
+        StackspotLLM(once).completion(model.model, question, litellm_params={"model_info": dict(model.info)})
+    except Exception as error:  # noqa: BLE001  LiteLLM's errors have no common base
+        return _LITELLMS_PREFIX.sub("", str(getattr(error, "message", error)).partition("\n")[0])
+    return None
+
+
+def _merged(faults: Sequence[Fault], found: Sequence[Finding]) -> list[Fault]:
+    """List each fault once: those of models by what is wrong, without what a setting's own fault says."""
+    known = list(dict.fromkeys(faults))
+    by_message: dict[str, list[str]] = {}
+    for item in found:
+        message = (item.fault or "").removeprefix(f"{item.model}: ")
+        if message and all(message != fault.message for fault in known):
+            by_message.setdefault(message, []).append(item.model)
+    return [*known, *(Fault(", ".join(dict.fromkeys(models)), message) for message, models in by_message.items())]

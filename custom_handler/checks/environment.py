@@ -1,0 +1,188 @@
+"""What is wrong with the value of a setting beyond its type, and how to correct it: no LiteLLM, no network, no secret shown."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import tempfile
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import httpx
+
+from ..errors import ConfigurationError
+from ..provider.litellm_call import is_agent_id, malformed_agent
+from ..proxy.key_entries import SHORTEST_KEY, read_entries
+from ..settings import PREFIX, Settings
+
+PLATFORM_LIMIT = 100
+PROXIES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "https_proxy", "http_proxy", "all_proxy")
+
+_KNOWN_KEYS = {"sk-litellm-master-key", "your-master-key-here", "sk-1234567890abcdef"}
+_PASSWORD = re.compile(r"(?<=//)[^/\s]*@|^[^/\s]*@")
+_MEANT_AS_ID = re.compile(r"0[0-9A-Za-z]{19,31}")
+_DIFFERENT = 8  # characters that a key has at least
+_TYPO = 0.6
+_TYPO_WITHOUT_PREFIX = 0.88  # a name of .env may be another program's
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What is wrong and what to do about it; `where` is the setting, the model or the file."""
+
+    where: str
+    message: str
+
+    def __str__(self) -> str:
+        """Return one line that names the place."""
+        return self.message if self.where in self.message else f"{self.where}: {self.message}"
+
+
+def masked(value: str) -> str:
+    """Return an address without its user and password."""
+    return _PASSWORD.sub("…@", value, count=1)
+
+
+def value_fault(name: str, value: str) -> str | None:
+    """Say what is wrong with a value of a setting that has the right type; None for one that may be good."""
+    return check(name, value) if (check := _CHECKS.get(name)) else None
+
+
+def agent_fault(chosen: str, model: str) -> str | None:
+    """Say what is wrong with the agent of a model: `chosen` by the settings or model_info, or meant by the name of the model."""
+    if _MEANT_AS_ID.fullmatch(model) and not is_agent_id(model):
+        return malformed_agent(model)  # the agent of GENAI_AGENT_ID would answer instead
+    return None if is_agent_id(chosen) else malformed_agent(chosen)
+
+
+def url_fault(name: str, value: str) -> str | None:
+    """Say what is wrong with an address of HTTP."""
+    try:
+        url = httpx.URL(value)
+    except (httpx.InvalidURL, ValueError):
+        url = httpx.URL("")
+    if url.scheme in {"http", "https"} and url.host and (url.port or 1) < 65536 and not re.search(r"\s", value):
+        return None
+    return f"{name} is {masked(value)!r}: it is not an address. Write it as https://host or http://host:port."
+
+
+def proxy_fault(name: str, value: str) -> str | None:
+    """Say what is wrong with the address of an HTTP proxy."""
+    if value.lower().startswith("socks"):
+        return f"{name} is {masked(value)!r}: SOCKS is not supported. Name an HTTP proxy, as http://host:port."
+    fault = url_fault(name, value)
+    return fault and f"{name} is {masked(value)!r}: it is not an address of a proxy. Write it as http://host:port."
+
+
+def redis_url_fault(value: str) -> str | None:
+    """Say what is wrong with the address of a Redis."""
+    from redis.connection import parse_url  # noqa: PLC0415  only who has a Redis needs it
+
+    try:
+        parsed = parse_url(value)  # type: ignore[no-untyped-call]
+    except (ValueError, AttributeError):
+        parsed = {}
+    if parsed.get("host") and value.startswith(("redis://", "rediss://")):
+        return None
+    return (
+        f"REDIS_URL is {masked(value)!r}: it is not an address of a Redis. "
+        "Write it as redis://:password@host:6379/0, or with rediss:// for TLS."
+    )
+
+
+def keys_file_fault(value: str) -> str | None:
+    """Say what is wrong with the file of named keys."""
+    return _said(lambda: read_entries(Path(value)))
+
+
+def ca_bundle_fault(value: str) -> str | None:
+    """Say what is wrong with the certificates to trust: this file, and that of SSL_CERT_FILE."""
+    from ..stackspot.client import tls_context  # noqa: PLC0415  it loads aiohttp
+
+    return _said(lambda: tls_context(value))
+
+
+def folder_fault(name: str, value: str) -> str | None:
+    """Say why files cannot be written into a folder, which may not exist yet, by writing one."""
+    folder = Path(value)
+    try:
+        there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+        with tempfile.TemporaryFile(dir=there):
+            return None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or type(error).__name__
+        return f"{name} is {value[:80]!r}: no file can be written there ({reason}). Name a folder that this user can write to."
+
+
+def requests_fault(name: str, value: str) -> str | None:
+    """Say that a budget is above what the platform grants an account."""
+    if not value.isdecimal() or int(value) <= PLATFORM_LIMIT:
+        return None
+    return (
+        f"{name} is {value}: the platform allows {PLATFORM_LIMIT} a minute for the whole account. "
+        f"Set at most {PLATFORM_LIMIT}, or 0 to leave the limit to the platform."
+    )
+
+
+def master_key_fault(name: str, value: str) -> str | None:
+    """Say that a master key can be guessed."""
+    if len(value) >= SHORTEST_KEY and len(set(value)) >= _DIFFERENT and value.lower() not in _KNOWN_KEYS:
+        return None
+    return f"{name} is weak: it is short, or easy to guess. Empty it in .env, and the next start writes a strong one."
+
+
+def folder_faults(settings: Settings) -> list[Fault]:
+    """Check the folders that a proxy with these settings writes to."""
+    used = {
+        "RUNS_DIR": settings.runs_dir if settings.telemetry else "",
+        "JOBS_DIR": settings.jobs_dir if settings.services and settings.jobs and not settings.redis_url else "",
+    }
+    return [Fault(name, fault) for name, value in used.items() if value and (fault := folder_fault(name, value))]
+
+
+def environment_faults(environ: Mapping[str, str]) -> list[Fault]:
+    """Check what the HTTP clients read from the environment: proxies, and the file of certificates."""
+    values = [(name, environ.get(name, "").strip()) for name in PROXIES]
+    faults = [Fault(name, fault) for name, value in values if value and (fault := proxy_fault(name, value))]
+    if environ.get("SSL_CERT_FILE") and (fault := ca_bundle_fault("")):
+        faults.append(Fault("SSL_CERT_FILE", fault))
+    return faults
+
+
+def unknown_names(environ: Mapping[str, str], dotenv: Iterable[str], known: Iterable[str]) -> list[Fault]:
+    """Find names that begin as our settings do and are none, and names of .env that are nearly one; `known` are others' names."""
+    bare = {str(item.metadata["name"]) for item in fields(Settings)}
+    ours = bare | {name if name.startswith(PREFIX) else PREFIX + name for name in bare}
+    named, others = set(dotenv), set(known) | {"LITELLM_MASTER_KEY", "AWS_REGION"}
+    faults = []
+    for name in sorted(named | {name for name in environ if name.upper().startswith(PREFIX)}):
+        prefixed = name.upper().startswith(PREFIX)
+        near = difflib.get_close_matches(name.upper(), ours | others, 1, _TYPO if prefixed else _TYPO_WITHOUT_PREFIX)
+        if name in ours | others or not (prefixed or near):
+            continue
+        cure = (
+            f"did you mean {near[0]}?" if near else "remove it, or see docs/configuration.md for the names there are."
+        )
+        faults.append(Fault(name, f"{name} is not a setting of this package: {cure}"))
+    return faults
+
+
+def _said(use: Callable[[], object]) -> str | None:
+    try:
+        use()
+    except ConfigurationError as error:
+        return error.message
+    return None
+
+
+_CHECKS: Mapping[str, Callable[[str, str], str | None]] = {
+    "STACKSPOT_IDM_URL": url_fault,
+    "STACKSPOT_INFERENCE_URL": url_fault,
+    "STACKSPOT_FILES_URL": url_fault,
+    "STACKSPOT_CA_BUNDLE": lambda _, value: ca_bundle_fault(value),
+    "STACKSPOT_REQUESTS_PER_MINUTE": requests_fault,
+    "REDIS_URL": lambda _, value: redis_url_fault(value),
+    "KEYS_FILE": lambda _, value: keys_file_fault(value),
+    "LITELLM_MASTER_KEY": master_key_fault,
+}

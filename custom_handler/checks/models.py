@@ -1,0 +1,143 @@
+"""What must be right before a proxy can serve its models, checked at its start or by hand (`python -m custom_handler check`)."""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import logging
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from litellm.types.utils import LlmProviders
+
+from ..errors import ConfigurationError
+from ..provider.litellm_call import agent_id, is_native
+from ..provider.model_response import PROVIDER
+from ..proxy.availability import missing_variable
+from ..proxy.config import Deployment, deployments
+from ..settings import Settings
+from .probe import Authenticate, ping, pinged
+
+logger = logging.getLogger(__name__)
+
+DISABLED = "disabled"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """The result of a check of one model: `fault` says what is wrong and what to do, and is None where nothing is.
+
+    `passing` marks a fault that is none of the configuration, such as a provider that cannot be reached; `variable` is what a
+    disabled model lacks.
+    """
+
+    model: str
+    provider: str
+    state: str
+    fault: str | None = None
+    passing: bool = False
+    variable: str | None = None
+
+
+class StartUpFault(RuntimeError):
+    """The proxy is not to start; the message has a line for each fault."""
+
+
+async def check_models(config: Mapping[str, Any], settings: Settings, authenticate: Authenticate) -> list[Finding]:
+    """Check each model of a configuration, and ask each provider once for each key; disabled models are not asked."""
+    asked: dict[object, asyncio.Task[str | None]] = {}
+
+    async def ask(deployment: Deployment, finding: Finding) -> Finding:
+        if finding.fault or finding.state == DISABLED:
+            return finding
+        key = deployment.provider, deployment.params.get("api_key"), deployment.params.get("api_base")
+        if key not in asked:
+            asked[key] = asyncio.ensure_future(ping(deployment, authenticate))
+        if fault := await asked[key]:
+            return replace(finding, state="fault", fault=f"{deployment.name}: {fault}", passing=True)
+        return replace(finding, state=pinged(deployment.provider))
+
+    found = await asyncio.to_thread(check_configuration, config, settings)
+    try:
+        models = deployments(config)
+    except ConfigurationError:
+        return found
+    return await asyncio.gather(*map(ask, models, found)) if models else found
+
+
+def check_configuration(config: Mapping[str, Any], settings: Settings) -> list[Finding]:
+    """Check each model of a configuration without the network; a finding for each entry of `model_list`, in its order."""
+    try:
+        models = deployments(config)
+    except ConfigurationError as error:
+        return [Finding("model_list", "", "unreadable", error.message)]
+    if not models:
+        fault = "config.yaml has no models: give it a model_list, as README.md shows."
+        return [Finding("model_list", "", "empty", fault)]
+    providers = _known_providers(config)
+    return [_check(*pair, providers, settings) for pair in zip(models, config["model_list"], strict=True)]
+
+
+def _check(deployment: Deployment, entry: Mapping[str, Any], providers: set[str], settings: Settings) -> Finding:
+    name, provider = deployment.name, deployment.provider
+    if name and (missing := missing_variable(entry)):
+        return Finding(name, provider, DISABLED, variable=missing)
+    if fault := _misconfigured(deployment, providers, settings):
+        return Finding(name, provider, "misconfigured", fault)
+    return Finding(name, provider, "not asked")
+
+
+def _misconfigured(deployment: Deployment, providers: set[str], settings: Settings) -> str | None:
+    if not deployment.name:
+        return "A model of config.yaml has no model_name: clients ask for it by that."
+    if not deployment.model:
+        return f"{deployment.name} has no model: give it litellm_params.model in config.yaml."
+    if deployment.provider not in providers:
+        return f"{deployment.name} names a provider that LiteLLM does not know, {deployment.provider!r}: correct config.yaml."
+    if deployment.provider == PROVIDER:
+        try:
+            settings.require_credentials()
+            agent_id(deployment.model, {"model_info": deployment.info}, settings)
+            is_native(deployment.info)
+        except ConfigurationError as error:
+            return f"{deployment.name}: {error.message}"
+    return None
+
+
+def _known_providers(config: Mapping[str, Any]) -> set[str]:
+    """Name LiteLLM's providers, and those that the configuration adds."""
+    own = (config.get("litellm_settings") or {}).get("custom_provider_map") or ()
+    return {provider.value for provider in LlmProviders} | {str(entry.get("provider")) for entry in own}
+
+
+def check_at_start(mode: str, config: Mapping[str, Any], settings: Settings, authenticate: Authenticate) -> None:
+    """Check as `STARTUP_CHECK` says: not at all; with warnings; or strictly, where faults of the configuration raise StartUpFault.
+
+    Providers are asked beside the start. What they answer is only logged: a provider may be back before the first request.
+    """
+    if mode == "off":
+        return
+    if mode == "strict" and (faults := faults_of(check_configuration(config, settings))):
+        listed = "".join(f"\n- {fault}" for fault in faults)
+        message = f"The proxy does not start, because STARTUP_CHECK is strict and it found:{listed}"
+        atexit.register(
+            print, f"\n{message}", file=sys.stderr
+        )  # after the traceback that the server makes of the error
+        raise StartUpFault(message)
+    threading.Thread(target=_warn, args=(config, settings, authenticate), name="start-up-check", daemon=True).start()
+
+
+def faults_of(found: Sequence[Finding]) -> list[str]:
+    """List the faults, each once."""
+    return list(dict.fromkeys(finding.fault for finding in found if finding.fault))
+
+
+def _warn(config: Mapping[str, Any], settings: Settings, authenticate: Authenticate) -> None:
+    found = asyncio.run(check_models(config, settings, authenticate))
+    for fault in faults_of(found):
+        logger.warning("Start-up check: %s", fault)
+    enabled = [finding for finding in found if finding.state != DISABLED]
+    logger.info("Start-up check: %d of %d models are ready", sum(not one.fault for one in enabled), len(enabled))

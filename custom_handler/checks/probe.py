@@ -1,0 +1,71 @@
+"""Asks a provider for a sign of life that costs no completion: a token, its list of models, or credentials that are there."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+
+import httpx
+
+from ..errors import StackspotError
+from ..provider.model_response import PROVIDER
+from ..proxy.availability import key_names
+from ..proxy.config import Deployment
+
+TIMEOUT = 5.0
+
+# By provider, what LiteLLM reads its address from, and the address where that is not set.
+_ADDRESSES = {
+    "groq": ("GROQ_API_BASE", "https://api.groq.com/openai/v1"),
+    "fireworks_ai": ("FIREWORKS_API_BASE", "https://api.fireworks.ai/inference/v1"),
+}
+
+Authenticate = Callable[[float], None]
+
+
+async def ping(deployment: Deployment, authenticate: Authenticate) -> str | None:
+    """Ask the provider of a deployment that has its key; returns what is wrong and what to do, or None where all is well.
+
+    `authenticate` gets a token of StackSpot's within some seconds, as `StackspotLLM.authenticate` does.
+    """
+    if deployment.provider == PROVIDER:
+        return await asyncio.to_thread(_stackspot, authenticate)
+    if deployment.provider in _ADDRESSES:
+        return await _model_list(deployment)
+    return None
+
+
+def pinged(provider: str) -> str:
+    """Say what a ping of this provider proves."""
+    known = {PROVIDER: "a token was given", "bedrock": "credentials found"} | dict.fromkeys(_ADDRESSES, "models listed")
+    return known.get(provider, "not asked")
+
+
+def _stackspot(authenticate: Authenticate) -> str | None:
+    try:
+        authenticate(TIMEOUT)
+    except StackspotError as error:
+        return error.message
+    except TimeoutError:
+        return f"The identity service did not answer within {TIMEOUT:g} s: check the network, and STACKSPOT_IDM_URL."
+    except (ValueError, ImportError, OSError) as error:  # a proxy that is none, or no file of certificates
+        return f"The token call failed ({type(error).__name__}): check HTTPS_PROXY and SSL_CERT_FILE."
+    return None
+
+
+async def _model_list(deployment: Deployment) -> str | None:
+    names, (address, default) = key_names(deployment.provider), _ADDRESSES[deployment.provider]
+    key = deployment.params.get("api_key") or next(filter(None, map(os.environ.get, names)), "")
+    base = str(deployment.params.get("api_base") or os.environ.get(address) or default).rstrip("/")
+    try:
+        async with httpx.AsyncClient(timeout=TIMEOUT) as client:
+            answer = await client.get(f"{base}/models", headers={"Authorization": f"Bearer {key}"})
+    # The last three: a proxy that is none, or no file of certificates.
+    except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, ValueError, ImportError, OSError) as error:
+        return f"{deployment.provider} cannot be reached ({type(error).__name__}): check the network, and {address} if it is set."
+    if answer.status_code in {401, 403}:
+        return f"{deployment.provider} refuses {names[0]} (HTTP {answer.status_code}): set a valid key in .env."
+    if answer.is_error:
+        return f"{deployment.provider} answers HTTP {answer.status_code} when asked for its models: try again later."
+    return None

@@ -1,0 +1,88 @@
+"""Looks whether what the settings name can be reached: the hosts of StackSpot, Redis, proxies. It costs no request of the account."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import ssl
+import time
+from collections.abc import Coroutine, Mapping
+from typing import Any
+
+import httpx
+import redis
+
+from ..errors import ConfigurationError
+from ..settings import Settings
+from ..stackspot.http.network_errors import reason
+from .environment import PROXIES, Fault, masked, proxy_fault
+from .probe import TIMEOUT
+
+_REFUSALS = (redis.exceptions.AuthenticationError, redis.exceptions.NoPermissionError)
+
+
+async def unreachable(settings: Settings, tls: ssl.SSLContext | None, *, agents: bool) -> list[Fault]:
+    """Ask all at once; without `tls`, or without `agents`, StackSpot's hosts are not asked. The token call proves the identity host."""
+    asks: list[Coroutine[Any, Any, Fault | None]] = []
+    if tls is not None and agents:
+        asks.append(_host("STACKSPOT_INFERENCE_URL", settings.inference_url, tls))
+        asks += [_host("STACKSPOT_FILES_URL", settings.files_url, tls)] if settings.uploads else []
+    if settings.redis_url or settings.redis_host:
+        asks.append(asyncio.to_thread(_redis, settings))
+    asks += [_proxy(name, value) for name, value in _proxies(os.environ).items()]
+    return [fault for fault in await asyncio.gather(*asks) if fault]
+
+
+async def _host(name: str, url: str, tls: ssl.SSLContext) -> Fault | None:
+    """Ask an address for anything: whatever status it answers, it can be reached."""
+    try:
+        async with httpx.AsyncClient(verify=tls, timeout=TIMEOUT) as client, client.stream("GET", url):
+            return None
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        said = reason(error, url)
+        return Fault(
+            name, f"{name} is {masked(url)!r}: it cannot be reached ({said}). Correct it, or check the network."
+        )
+    except (ValueError, ImportError):  # a proxy that is none: that has a fault of its own
+        return None
+
+
+def _redis(settings: Settings) -> Fault | None:
+    from ..stackspot.state.redis_client import RedisLink  # noqa: PLC0415  only who has a Redis needs it
+
+    name = "REDIS_URL" if settings.redis_url else "REDIS_HOST"
+    shown = masked(settings.redis_url) or f"{settings.redis_host}:{settings.redis_port}"
+    try:
+        RedisLink(settings, time.monotonic, "", "").redis.ping()
+    except ConfigurationError as error:
+        return Fault(name, error.message)
+    except _REFUSALS:
+        cure = "correct the user and the password, in REDIS_URL or REDIS_USERNAME and REDIS_PASSWORD."
+        return Fault(name, f"{name} is {shown!r}: Redis refuses the credentials: {cure}")
+    except (redis.RedisError, OSError, ValueError) as error:
+        what = f"Redis does not answer there ({type(error).__name__})"
+        return Fault(name, f"{name} is {shown!r}: {what}. Start it, or correct the address.")
+    return None
+
+
+def _proxies(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the well-formed proxies by their name, each once."""
+    found: dict[str, str] = {}
+    for name in PROXIES:
+        value = environ.get(name, "").strip()
+        if value and value not in found.values() and not proxy_fault(name, value):
+            found[name] = value
+    return found
+
+
+async def _proxy(name: str, value: str) -> Fault | None:
+    url = httpx.URL(value)
+    port = url.port or {"http": 80, "https": 443}[url.scheme]
+    try:
+        _, writer = await asyncio.wait_for(asyncio.open_connection(url.host, port), TIMEOUT)
+    except (OSError, asyncio.TimeoutError) as error:
+        why = getattr(error, "strerror", None) or type(error).__name__
+        said = f"{name} is {masked(value)!r}: the proxy cannot be reached ({why})."
+        return Fault(name, f"{said} Correct it, or start the proxy.")
+    writer.close()
+    return None

@@ -1,0 +1,75 @@
+"""Each setting by name: where it comes from and whether it is there, with secrets masked."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from ..errors import ConfigurationError
+from ..proxy.config import variables
+from ..settings import Settings, lookup
+from .environment import masked, value_fault
+
+REQUIRED = ("LITELLM_MASTER_KEY",)  # what a model lacks is found where the model is checked
+
+_HARMLESS = re.compile(r"(_REGION|_MODEL_ID)$")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One setting; `state` is its value where that is no secret, and `fault` what is wrong and what to do."""
+
+    name: str
+    source: str
+    state: str
+    fault: str | None = None
+
+
+def inventory(environ: Mapping[str, str], dotenv: Mapping[str, str | None], config: Mapping[str, Any]) -> list[Row]:
+    """Describe the package's settings, then the variables that config.yaml names; raises nothing."""
+    sources = {"environment": environ, ".env": dotenv}
+    rows = list(_settings(sources))
+    known = {row.name for row in rows}
+    return rows + [_variable(name, sources) for name in dict.fromkeys(variables(config)) if name not in known]
+
+
+def _settings(sources: Mapping[str, Mapping[str, str | None]]) -> Iterator[Row]:
+    for item in fields(Settings):
+        name = str(item.metadata["name"])
+        source, raw = _found(sources, name)
+        if not raw:
+            yield Row(name, "default" if item.default != "" else "-", _shown(item.default))
+            continue
+        yield Row(name, source, _shown(raw) if item.repr else "set", _fault(name, raw))
+
+
+def _fault(name: str, raw: str) -> str | None:
+    try:
+        Settings.from_mapping({name: raw})
+    except ConfigurationError as error:
+        return error.message
+    return value_fault(name, raw)
+
+
+def _variable(name: str, sources: Mapping[str, Mapping[str, str | None]]) -> Row:
+    found = ((source, (values.get(name) or "").strip()) for source, values in sources.items())
+    source, raw = next(((source, raw) for source, raw in found if raw), ("-", ""))
+    if not raw:
+        return Row(name, source, "not set", f"{name} is not set: set it in .env." if name in REQUIRED else None)
+    return Row(name, source, raw if _HARMLESS.search(name) else "set", value_fault(name, raw))
+
+
+def _found(sources: Mapping[str, Mapping[str, str | None]], name: str) -> tuple[str, str]:
+    found = ((source, lookup([values], name)) for source, values in sources.items())
+    return next(((source, raw) for source, raw in found if raw), ("-", ""))
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, Path | str):
+        return masked(str(value)) or "not set"
+    return str(value)

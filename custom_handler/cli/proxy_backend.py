@@ -1,0 +1,56 @@
+"""Asks the models of a proxy that runs elsewhere."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Mapping
+
+import httpx
+
+from ..proxy.client import AnswerStream, Refused, Router
+from ..proxy.config import Deployment, deployments
+
+
+class Remote:
+    """The models of the proxy at `url`, for the holder of `key`."""
+
+    def __init__(self, url: str, key: str) -> None:
+        self._url = url.rstrip("/")
+        self._own = {"Authorization": f"Bearer {key}"}
+
+    @property
+    def models(self) -> tuple[Deployment, ...]:
+        """Ask for the models that the key may use; raises Refused."""
+        try:
+            answer = httpx.get(f"{self._url}/v1/model/info", headers=self._own, timeout=10)
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise self._unreachable(error) from None
+        if answer.is_error:
+            message = f"The proxy answers HTTP {answer.status_code}: is --key one of its keys?"
+            raise Refused(answer.status_code, {"message": message}, answer.headers)
+        return deployments({"model_list": answer.json()["data"]})
+
+    @contextlib.asynccontextmanager
+    async def stream(self, body: Mapping[str, object], headers: Mapping[str, str]) -> AsyncIterator[AnswerStream]:
+        """Ask for an answer as it comes, its usage in the end; `headers` name the call. Raises Refused."""
+        try:
+            async with Router.over(self._url).stream(body, {**headers, **self._own}) as answer:
+                yield answer
+        except Refused as refused:
+            if isinstance(cause := refused.__cause__, httpx.ConnectError | httpx.ConnectTimeout):
+                raise self._unreachable(cause) from None
+            raise
+
+    def _unreachable(self, error: Exception) -> Refused:
+        message = (
+            f"No proxy answers at {self._url} ({type(error).__name__}): is it running? "
+            "Start it with `stackspot-litellm run`, or correct --url."
+        )
+        return Refused(503, {"message": message}, {})
+
+
+def is_running(url: str) -> bool:
+    """Tell whether a proxy of LiteLLM answers at an address of this machine."""
+    with contextlib.suppress(httpx.HTTPError, httpx.InvalidURL):
+        return httpx.get(f"{url}/health/liveliness", timeout=2, trust_env=False).status_code == 200
+    return False

@@ -1,0 +1,56 @@
+"""What a person reads when the proxy is ready."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from ...proxy.availability import STACKSPOT, disabled_models
+from .folder import MASTER_KEY, key_is_in_dotenv
+from .preflight import Startable
+
+# The key is taken from .env by the shell or by Python, so that it stands neither on the screen nor in a log.
+_CURL = """\
+curl -sN {api}/chat/completions -H "Authorization: Bearer {key}" \
+-H 'Content-Type: application/json' -H 'correlation-id: hello-1' \
+-d '{{"model": "{model}", "messages": [{{"role": "user", "content": "Quem é você?"}}]}}'"""
+
+_PYTHON = """\
+{source}
+from openai import OpenAI
+client = OpenAI(base_url="{api}", api_key={key})
+answer = client.chat.completions.create(model="{model}", messages=[{{"role": "user", "content": "Quem é você?"}}])
+print(answer.choices[0].message.content)"""
+
+
+def greeting(start: Startable, folder: Path, host: str, port: int) -> str:
+    """Tell the addresses, the models, and two ways to ask one."""
+    base = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    in_dotenv, simulated = key_is_in_dotenv(folder), bool(start.missing())
+    disabled = disabled_models(start.config.get("model_list") or ())
+    able = {model.name: model for model in start.models if model.name not in disabled}
+    played = {name for name, model in able.items() if simulated and model.provider == STACKSPOT}
+    answering = ", ".join(f"{name} (a simulator answers)" if name in played else name for name in able)
+    rows = [
+        ("API", f"{base}/v1, key: {MASTER_KEY} {'in .env' if in_dotenv else 'of the environment'}"),
+        *([("Playground", f"{base}/playground")] if start.settings.services else []),
+        ("Documentation", f"{base}/"),
+        ("Models", answering or "none"),
+        *([("Disabled", ", ".join(f"{name} ({lacks})" for name, lacks in disabled.items()))] if disabled else []),
+    ]
+    told = "\n".join(f"    {label:<15}{value}" for label, value in rows)
+    return f"\n{told}\n{_try(f'{base}/v1', next(iter(able)), in_dotenv) if able else ''}"
+
+
+def _try(api: str, model: str, in_dotenv: bool) -> str:
+    python = _PYTHON.format(
+        api=api,
+        model=model,
+        source="from dotenv import dotenv_values" if in_dotenv else "import os",
+        key=f'{"dotenv_values(" + chr(34) + ".env" + chr(34) + ")" if in_dotenv else "os.environ"}["{MASTER_KEY}"]',
+    )
+    key = f"$(sed -n 's/^{MASTER_KEY}=//p' .env)" if in_dotenv else f"${MASTER_KEY}"
+    curl = "" if os.name == "nt" else f"{_CURL.format(api=api, model=model, key=key)}\n\n"
+    return (
+        f"\nTry it in another terminal, in this folder:\n\n{curl}or, in the Python of this environment:\n\n{python}\n"
+    )

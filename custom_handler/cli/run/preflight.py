@@ -1,0 +1,95 @@
+"""Finds faults that stop a start, within a second and without loading LiteLLM; each is one line that says what to do."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ...errors import ConfigurationError
+from ...provider.litellm_call import agent_id
+from ...proxy.availability import STACKSPOT
+from ...proxy.config import Deployment, deployments, read_config
+from ...proxy.key_entries import read_entries
+from ...settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Startable:
+    """A configuration and the settings of a proxy that can start."""
+
+    config: Mapping[str, Any]
+    models: tuple[Deployment, ...]
+    settings: Settings
+
+    def missing(self) -> tuple[str, ...]:
+        """Name the settings that the StackSpot models of the configuration lack."""
+        ours = [model for model in self.models if model.provider == STACKSPOT]
+        if not ours:
+            return ()
+        lacks_agent = not self.settings.agent_id and not all(self._names_agent(model) for model in ours)
+        return (*self.settings.missing(), *(("GENAI_AGENT_ID",) if lacks_agent else ()))
+
+    def _names_agent(self, model: Deployment) -> bool:
+        try:
+            agent_id(model.model, {"model_info": model.info}, self.settings)
+        except ConfigurationError:
+            return False
+        return True
+
+
+def require_startable(host: str, port: int, config: Path) -> Startable:
+    """Return what can start; raises ConfigurationError for the first fault."""
+    if not config.exists():
+        raise ConfigurationError(f"There is no {config}: `stackspot-litellm init` writes one, or name it by --config.")
+    content = read_config(config)
+    models = _models(config, content)
+    settings = Settings.load()
+    if settings.keys_file:
+        read_entries(Path(settings.keys_file))
+    _require_free(host, port)
+    return Startable(content, models, settings)
+
+
+def _models(config: Path, content: Mapping[str, Any]) -> tuple[Deployment, ...]:
+    for name in ("litellm_settings", "general_settings", "router_settings"):
+        if not isinstance(content.get(name) or {}, Mapping):
+            raise ConfigurationError(f"{name} of {config} is no mapping: see README.md for the form.")
+    entries = content.get("model_list")
+    for number, entry in enumerate(entries if isinstance(entries, list) else ()):
+        if isinstance(entry, Mapping) and not isinstance(entry.get("litellm_params"), Mapping):
+            raise ConfigurationError(
+                f"{config}, model_list[{number}] has no litellm_params: see README.md for the form."
+            )
+    found = deployments(content)
+    elsewhere = content.get("include") or (content.get("general_settings") or {}).get("store_model_in_db")
+    if not found and not elsewhere:
+        raise ConfigurationError(f"{config} has no models: give it a model_list, as README.md shows.")
+    return found
+
+
+def _require_free(host: str, port: int) -> None:
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind) as probe:
+            if os.name == "posix":  # as the server does, for a port just left; on Windows it would share a port in use
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+            probe.listen()
+    except (OSError, OverflowError) as error:
+        raise ConfigurationError(_unusable(host, port, error)) from None
+
+
+def _unusable(host: str, port: int, error: Exception) -> str:
+    reason = getattr(error, "strerror", None) or str(error)
+    if isinstance(error, socket.gaierror) or getattr(error, "errno", None) == errno.EADDRNOTAVAIL:
+        return f"{host} is no address of this machine ({reason}): give 127.0.0.1 or 0.0.0.0 as --host."
+    other = min(port, 65000) + 1
+    return (
+        f"Port {port} of {host} cannot be used ({reason}): "
+        f"stop what uses it, or choose another one, such as PORT={other} make run or --port {other}."
+    )

@@ -1,0 +1,62 @@
+"""docs/configuration.md, written from the settings themselves: `make docs`."""
+
+from __future__ import annotations
+
+from dataclasses import Field, fields
+from typing import Any
+
+from ..settings import Settings
+
+PAGE = """\
+# Configuration
+
+<!-- Written by `make docs` from custom_handler/settings.py; a test fails where this page says something else. -->
+
+Settings come from the environment, or from `.env` in the folder where the proxy is started; the environment wins. Each name works
+with the prefix `STACKSPOT_` too, which wins over the bare one. Blanks around a value are dropped, and an empty value is none. A value
+that cannot be meant stops the start with an error that names the setting.
+
+| setting | default | meaning |
+|---|---|---|
+{rows}
+
+## What others read
+
+| variable | default | meaning |
+|---|---|---|
+| `LITELLM_MASTER_KEY` | | LiteLLM: what clients send as their API key; written to `.env` at the first start where it is empty |
+| `LITELLM_SALT_KEY` | the master key | LiteLLM: encrypts what it keeps, as the keys of waiting jobs; set it before a master key changes |
+| `LITELLM_LOCAL_MODEL_COST_MAP` | `False` | LiteLLM: `True` takes its price list from the package, not from the network |
+| `KEEPALIVE_TIMEOUT` | `5` | LiteLLM: seconds for which an idle connection of a client is kept; [75](operations.md#running-it) is better |
+| `DATABASE_URL` | | LiteLLM: a Postgres, for virtual keys, budgets and `previous_response_id` |
+| `POSTGRES_PASSWORD`, `GRAFANA_PASSWORD` | | compose.yaml: the passwords of its Postgres and its Grafana |
+| `NUM_WORKERS` | `1` | LiteLLM: how many processes serve |
+| `HTTPS_PROXY`, `NO_PROXY`, `SSL_CERT_FILE` | | a proxy on the way to StackSpot, and the certificates that it is trusted by |
+| `OTEL_EXPORTER`, `OTEL_ENDPOINT` | | LiteLLM: where traces go, with `otel` among the `callbacks` of config.yaml |
+| `GROQ_API_KEY`, `FIREWORKS_AI_API_KEY` | | keys of the aliases `chat/llama-small` and `chat/qwen-small` |
+| `BEDROCK_MODEL_ID`, `AWS_REGION` | | the alias `chat/nova-micro`; credentials where the AWS SDK looks for them |
+| `AWS_PROFILE` | | the profile of `~/.aws` with these credentials; `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY` instead |
+| `AWS_ACCOUNT_ID` | | accepted and not used: the credentials name the account |
+| `AWS_EC2_METADATA_DISABLED` | | `false` asks the metadata service of an EC2 machine for credentials at the start, too |
+| `JSON_LOGS` | `false` | LiteLLM: `true` writes the log as a JSON object a line |
+| `PORT` | `4000` | the port of `make run` and `stackspot-litellm run`, and of the proxy that `models` and `chat` look for |
+| `PROXY_URL` | `http://127.0.0.1:4000` | the proxy that the files in `examples/` ask |
+"""
+
+
+def page() -> str:
+    """Return the page, a row for each setting."""
+    return PAGE.format(rows="\n".join(map(_row, fields(Settings))))
+
+
+def _row(setting: Field[Any]) -> str:
+    return f"| `{setting.metadata['name']}` | {_default(setting.default)} | {setting.metadata['meaning']} |"
+
+
+def _default(value: object) -> str:
+    """Write a default as the environment would have it."""
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
+    if isinstance(value, float):
+        return f"`{value:g}`"
+    return f"`{value}`" if value != "" else ""

@@ -1,0 +1,1 @@
+"""Rendering of a chat request as one prompt."""

@@ -1,0 +1,115 @@
+"""The part of the prompt that lists the tools and says how to call them."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ...errors import RequestError
+from ...request.chat_request import Tool
+from .tool_example import example, followed
+
+_CALLING = """\
+To call a tool, write a block like this one, with the tool's exact name and its arguments as one JSON object:
+FUNCTION_CALL_START
+{name}
+arguments: {arguments}
+FUNCTION_CALL_END
+- When a tool is needed, write its block in this reply: announcing a call does not make it.
+- {together}
+- Write `arguments: {{}}` for a tool without arguments, and escape quotes and newlines inside JSON strings.
+- End the reply with the last block. The results come in the next message; only the system writes them.
+- When the results are there, or no tool is needed, answer in plain text without a block."""
+_TOGETHER = "Calls that do not need each other's results go together in one reply, block after block."
+_ONE = "Write one block at most: a further call goes into the next reply."
+
+_SCHEMAS_BY_NAME = frozenset({"properties", "patternProperties", "dependentSchemas", "$defs", "definitions"})
+_LISTS_OF_SCHEMAS = frozenset({"anyOf", "oneOf", "allOf", "prefixItems"})
+_SCHEMAS = frozenset({"items", "additionalProperties", "not", "if", "then", "else", "contains", "propertyNames"})
+_NOTHING_WHEN_EMPTY = frozenset({"description", "title", "required", "properties", "$defs", "definitions", "examples"})
+_PLACES = 2_000  # of a schema: one whose references multiply beyond it is shown with them
+_CACHED_CHARACTERS = 50_000
+
+
+def tools_section(tools: Sequence[Tool], *, parallel: bool) -> str:
+    """Render the tools, one compact line of JSON each, and the rules of a call with a worked example."""
+    lines = "\n".join(_line(tool) for tool in tools)
+    shown = json.dumps(example(tools[0].parameters), ensure_ascii=False)
+    calling = _CALLING.format(name=tools[0].name, arguments=shown, together=_TOGETHER if parallel else _ONE)
+    return f"# Tools\nYou can call these tools, one JSON object a line with name, description and JSON Schema:\n{lines}\n\n{calling}"
+
+
+def compact(value: object) -> str:
+    """Return JSON without a blank that is not needed."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def _line(tool: Tool) -> str:
+    try:
+        described = compact({"name": tool.name, "description": tool.description, "parameters": tool.parameters})
+        return (_lean_line if len(described) < _CACHED_CHARACTERS else _lean_line.__wrapped__)(described)
+    except RecursionError:
+        raise RequestError(f"tools: the parameters of {tool.name!r} are nested too deep.", param="tools") from None
+
+
+@functools.lru_cache(maxsize=512)  # a client sends the same tools with every request
+def _lean_line(described: str) -> str:
+    tool = json.loads(described)
+    parameters = tool["parameters"]
+    try:
+        lean = _Lean(parameters)
+        tool["parameters"] = lean.of({key: value for key, value in parameters.items() if key not in lean.definitions})
+    except (RecursionError, _TooManyPlaces):
+        tool["parameters"] = parameters
+    short = compact({key: value for key, value in tool.items() if value})
+    if '"$ref":"#/' in short:  # one that leads nowhere we know: its definitions may tell
+        short = described
+    return min(short, described, key=len) if len(short) > 2 * len(described) else short
+
+
+class _TooManyPlaces(Exception):
+    pass
+
+
+class _Lean:
+    """Resolves a schema's references and leaves out what says nothing."""
+
+    definitions = frozenset({"$defs", "definitions"})
+
+    def __init__(self, root: Mapping[str, Any]) -> None:
+        self._root = root
+        self._open: list[str] = []
+        self._places = 0
+
+    def of(self, schema: Any) -> Any:
+        """Return the schema with its references resolved; raises where one contains itself."""
+        if not isinstance(schema, dict):
+            return schema
+        self._places += 1
+        if self._places > _PLACES:
+            raise _TooManyPlaces
+        reference = schema.get("$ref")
+        if isinstance(reference, str) and (target := followed({"$ref": reference}, self._root)).get("$ref") is None:
+            return self._resolved(reference, {**target, **{k: v for k, v in schema.items() if k != "$ref"}})
+        return {key: self._value(key, value) for key, value in schema.items() if not _says_nothing(key, value)}
+
+    def _resolved(self, reference: str, schema: dict[str, Any]) -> Any:
+        if reference in self._open:
+            raise _TooManyPlaces
+        self._open.append(reference)
+        lean = self.of(schema)
+        self._open.pop()
+        return lean
+
+    def _value(self, key: str, value: Any) -> Any:
+        if key in _SCHEMAS_BY_NAME and isinstance(value, dict):
+            return {name: self.of(schema) for name, schema in value.items()}
+        if key in _LISTS_OF_SCHEMAS and isinstance(value, list):
+            return [self.of(schema) for schema in value]
+        return self.of(value) if key in _SCHEMAS else value
+
+
+def _says_nothing(key: str, value: object) -> bool:
+    return key == "$schema" or (key in _NOTHING_WHEN_EMPTY and value in (None, "", [], {}))

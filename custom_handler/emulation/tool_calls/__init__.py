@@ -1,0 +1,1 @@
+"""Parsing of tool calls in an agent's text."""

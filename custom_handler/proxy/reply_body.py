@@ -1,0 +1,25 @@
+"""The JSON object in which the chat service and the jobs return an answer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .client import Answer
+from .deployments import answered_by
+from .middleware.request_id import request_id
+
+
+def reply_body(answer: Answer, seconds: float) -> dict[str, Any]:
+    """Return an answer as the services send it; `seconds` is the duration of the call."""
+    message = answer.completion["choices"][0]["message"]
+    text = message.get("content") or ""
+    return {
+        "content": text,
+        "reply": text,
+        "model": answer.completion.get("model"),
+        "provider": answered_by(answer.headers),
+        "usage": answer.completion.get("usage"),
+        "latency_ms": round(seconds * 1000, 1),
+        "request_id": request_id(),
+        **({"tool_calls": message["tool_calls"]} if message.get("tool_calls") else {}),
+    }

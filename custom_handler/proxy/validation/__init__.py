@@ -1,0 +1,1 @@
+"""Validation of request bodies before the proxy processes them."""

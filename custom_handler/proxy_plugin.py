@@ -1,0 +1,158 @@
+"""The plugin that config.yaml names under `callbacks`: what the provider needs inside a running proxy."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI
+from litellm.types.utils import CallTypes
+
+from .api import models
+from .api.status_page import ProgramRoot
+from .checks.models import check_at_start
+from .env_file import dotenv_files, load
+from .instrumentation import Listeners
+from .provider.handler import StackspotLLM, open_first
+from .provider.model_response import PROVIDER
+from .proxy.config import callbacks, deployments
+from .proxy.deployments import provider_of
+from .proxy.garbage_collection import spare_the_collector, take_finalizers
+from .proxy.gemini_bridge import from_adapter, to_adapter
+from .proxy.lifecycle import at_shutdown, at_startup, before_master_key, before_router
+from .proxy.logs import show_log
+from .proxy.master_key import ensure_master_key
+from .proxy.middleware.body_limit import BodyLimit, refuse_depth
+from .proxy.middleware.error_bodies import ErrorBodies
+from .proxy.middleware.request_id import RequestId
+from .proxy.middleware.response_headers import ResponseHeaders, add_header
+from .proxy.middleware.wrap import wrap
+from .proxy.model_list import ModelList, written_config
+from .proxy.validation.bridges import require_history, with_choice, with_documents
+from .proxy.validation.field_types import check_types
+from .proxy.validation.reserved_fields import refuse_reserved, sent_body
+from .settings import Settings
+from .telemetry import Observer
+from .telemetry.call_log import Calls
+from .telemetry.call_record import MASTER
+
+_CHATS = frozenset({"acompletion", "anthropic_messages", "aresponses", "agenerate_content", "agenerate_content_stream"})
+_GEMINI = frozenset({CallTypes.agenerate_content, CallTypes.agenerate_content_stream})
+
+
+class Plugin(Observer):
+    """Opens streams before their client is told 200, writes each call down, and shows the package's log."""
+
+    def __init__(self, settings: Settings, provider: StackspotLLM | None = None) -> None:
+        super().__init__(settings)
+        self._models = ModelList(())
+        for file in dotenv_files():  # the proxy itself finds `.env` only where its virtual environment lies beside it
+            load(file)
+        show_log(settings.log_level)
+        if (proxy := sys.modules.get("litellm.proxy.proxy_server")) is not None:
+            self._join(proxy, settings, provider or StackspotLLM(settings))
+
+    def _join(self, proxy: Any, settings: Settings, provider: StackspotLLM) -> None:
+        """Become part of a proxy that is starting (its module)."""
+        folder = Path(getattr(proxy, "user_config_file_path", None) or "config.yaml").absolute().parent
+        config = written_config(proxy)
+        models = deployments(config)
+        self._models = ModelList(
+            config.get("model_list") or (), (config.get("router_settings") or {}).get("model_group_alias")
+        )
+        key = (config.get("general_settings") or {}).get("master_key")
+        before_master_key(proxy, lambda general_settings: ensure_master_key(general_settings, folder, key))
+        before_router(proxy, self._models.prepare)
+        _extend(proxy, settings, provider.listeners, self.calls)  # the metrics listen from the first token on
+        check_at_start(settings.startup_check, config, settings, provider.authenticate)
+        take_finalizers()
+        at_startup(proxy, spare_the_collector)
+        at_startup(proxy, lambda: threading.Thread(target=_warm_up, name="warm-up", daemon=True).start())
+        at_shutdown(proxy, self.aclose)
+        self.begin(models)
+
+    async def async_pre_call_hook(
+        self,
+        user_api_key_dict: Any,  # noqa: ARG002  LiteLLM passes it by name
+        cache: Any,  # noqa: ARG002
+        data: dict[str, Any],
+        call_type: str,
+    ) -> None:
+        """Refuse what only the operator may set, what is nested too deep, and types at which the proxy would stumble.
+
+        Called once a request, before any deployment is chosen and before the proxy's bridges.
+        """
+        sent = sent_body(data)
+        refuse_reserved(sent)
+        refuse_depth(sent)
+        self._models.require_enabled(data.get("model"))
+        if call_type in _CHATS:
+            check_types(data)
+
+    async def async_pre_call_deployment_hook(
+        self, kwargs: dict[str, Any], call_type: CallTypes | None
+    ) -> dict[str, Any] | None:
+        """Prepare a call of ours; called once an attempt.
+
+        The proxy's response cache knows neither callers nor conversations, so an agent's answers stay out of it.
+        """
+        kwargs = from_adapter(kwargs)
+        if provider_of(kwargs) != PROVIDER:
+            return None
+        uncached = {**kwargs, "caching": False}
+        if call_type == CallTypes.anthropic_messages:
+            return with_documents(uncached)
+        if call_type in _GEMINI:
+            return to_adapter(uncached)
+        if call_type != CallTypes.acompletion:
+            return uncached
+        require_history(kwargs)
+        changed = with_choice(uncached)
+        return open_first(changed) if kwargs.get("stream") is True else changed
+
+    async def async_post_call_failure_hook(
+        self,
+        request_data: dict[str, Any],
+        original_exception: Exception,
+        user_api_key_dict: Any,
+        *_: Any,
+        **__: Any,
+    ) -> None:
+        """Tell clients of every protocol when to try again; the proxy's /v1/messages leaves that header out.
+
+        What failed before it became a call is written down here.
+        """
+        caller = user_api_key_dict
+        key = getattr(caller, "key_alias", None) or ("master" if getattr(caller, "api_key", None) == MASTER else None)
+        self.refused(request_data, original_exception, getattr(caller, "request_route", None), key)
+        if wait := (getattr(original_exception, "headers", None) or {}).get("retry-after"):
+            add_header("retry-after", wait)
+
+
+def _extend(proxy: Any, settings: Settings, listeners: Listeners, calls: Calls) -> None:
+    app: FastAPI = proxy.app
+    for middleware in (ErrorBodies, BodyLimit, ResponseHeaders):  # the last is the outermost
+        wrap(app, middleware)
+    if "prometheus" in callbacks(proxy.proxy_config.get_config_state()):
+        from .telemetry.prometheus import HttpMetrics, ProviderMetrics  # noqa: PLC0415  it registers what it counts
+
+        listeners.add(ProviderMetrics())
+        wrap(app, HttpMetrics().around)
+    app.router.routes[:0] = models.routes(proxy).routes
+    app.router.routes.insert(0, ProgramRoot())  # before LiteLLM's own page
+    listeners.add(calls)
+    wrap(app, calls.around)
+    wrap(app, RequestId)
+    if settings.services:
+        from .api.install import install  # noqa: PLC0415  what it imports is there in a proxy only
+
+        install(proxy, settings)
+
+
+def _warm_up() -> None:
+    """Load what the first JSON Schema needs on a thread: on the event loop it would stop all other requests for a second."""
+    from .emulation.json_schema import schema_fault  # noqa: PLC0415
+
+    schema_fault('{"type": "object"}')

@@ -1,0 +1,1 @@
+"""One chat request in OpenAI's terms, validated."""

@@ -1,0 +1,142 @@
+"""What a caller asks for, in OpenAI's terms, checked: a message that names the field says what is wrong with it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..errors import RequestError
+from .parameters import Parameters
+
+Message = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """A function that the caller offers; `parameters` is its JSON Schema."""
+
+    name: str
+    description: str
+    parameters: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ChatRequest:
+    """One chat completion request.
+
+    `tools` are those that may be called in this turn. `tool_choice` is "auto", "required", or the name of the one tool to
+    call. `legacy` tells that tools were given as `functions`, and that a call is to be answered in that form.
+    """
+
+    messages: Sequence[Message] = field(repr=False)
+    tools: Sequence[Tool] = ()
+    tool_choice: str = "auto"
+    parameters: Parameters = field(default_factory=Parameters)
+    legacy: bool = False
+
+    @classmethod
+    def from_openai(cls, messages: object, params: Mapping[str, Any]) -> ChatRequest:
+        """Read the request's messages and parameters; raises RequestError."""
+        if not isinstance(messages, Sequence) or isinstance(messages, str) or not messages:
+            raise RequestError("messages must be a list with at least one message.", param="messages")
+        for number, message in enumerate(messages):
+            _check(message, f"messages[{number}]")
+        old = params.get("functions") is not None or params.get("function_call") not in (None, "none", "auto")
+        legacy = params.get("tools") is None and old
+        tools, choice = _legacy_tools(params) if legacy else _todays_tools(params)
+        parameters = Parameters.from_openai({**params, "parallel_tool_calls": False} if legacy else params)
+        if choice == "none":
+            return cls(messages, parameters=parameters)
+        return cls(messages, tools, choice, parameters, legacy)
+
+    @property
+    def must_call(self) -> bool:
+        """Tell whether the answer has to hold a call."""
+        return self.tool_choice != "auto"
+
+
+def _check(message: object, where: str) -> None:
+    if not isinstance(message, Mapping) or not isinstance(message.get("role"), str):
+        raise RequestError(f"{where} must be an object with a role.", param=where)
+    content, calls = message.get("content"), message.get("tool_calls")
+    if content is not None and not isinstance(content, str | Sequence):
+        raise RequestError(f"{where}.content must be a string or a list of parts.", param=f"{where}.content")
+    if calls is not None and not (isinstance(calls, Sequence) and all(map(_is_call, calls))):
+        raise RequestError(f"{where}.tool_calls must be a list of calls.", param=f"{where}.tool_calls")
+
+
+def _is_call(call: object) -> bool:
+    return isinstance(call, Mapping) and isinstance(call.get("function", {}), Mapping)
+
+
+def _todays_tools(params: Mapping[str, Any]) -> tuple[Sequence[Tool], str]:
+    """Read `tools` and `tool_choice`: the tools that may be called, and which has to be."""
+    given, choice = _list(params, "tools"), params.get("tool_choice")
+    tools = tuple(
+        _tool(f"tools[{number}].function", tool.get("function") if isinstance(tool, Mapping) else None)
+        for number, tool in enumerate(given)
+        if not _is_server_tool(tool)
+    )
+    if isinstance(choice, Mapping) and choice.get("type") == "allowed_tools":
+        return _allowed(tools, choice.get("allowed_tools"))
+    return tools, _choice("tool_choice", choice, tools)
+
+
+def _legacy_tools(params: Mapping[str, Any]) -> tuple[Sequence[Tool], str]:
+    """Read `functions` and `function_call`, which say the same in another form."""
+    given, choice = _list(params, "functions"), params.get("function_call")
+    tools = tuple(_tool(f"functions[{number}]", function) for number, function in enumerate(given))
+    return tools, _choice("function_call", {"function": choice} if isinstance(choice, Mapping) else choice, tools)
+
+
+def _list(params: Mapping[str, Any], name: str) -> Sequence[Any]:
+    given = params.get(name)
+    if given is None:
+        return ()
+    if not isinstance(given, Sequence) or isinstance(given, str):
+        raise RequestError(f"{name} must be a list.", param=name)
+    return given
+
+
+def _is_server_tool(tool: object) -> bool:
+    """Tools that a vendor's server runs (web search and the like) have no function; no text-only agent can call them."""
+    return isinstance(tool, Mapping) and isinstance(tool.get("type"), str) and tool["type"] != "function"
+
+
+def _tool(where: str, function: object) -> Tool:
+    if not isinstance(function, Mapping) or not isinstance(function.get("name"), str) or not function["name"]:
+        raise RequestError(f"{where} must be an object with a name.", param=where)
+    description, parameters = function.get("description") or "", function.get("parameters") or {}
+    if not isinstance(description, str):
+        raise RequestError(f"{where}.description must be a string.", param=f"{where}.description")
+    if not isinstance(parameters, Mapping):
+        raise RequestError(f"{where}.parameters must be a JSON Schema object.", param=f"{where}.parameters")
+    return Tool(function["name"], description, parameters)
+
+
+def _allowed(tools: Sequence[Tool], given: object) -> tuple[Sequence[Tool], str]:
+    """Read the form of `tool_choice` that allows some of the tools."""
+    chosen = given.get("tools") if isinstance(given, Mapping) else None
+    if not isinstance(given, Mapping) or not isinstance(chosen, Sequence) or isinstance(chosen, str):
+        raise RequestError("tool_choice.allowed_tools must have a mode and a list of tools.", param="tool_choice")
+    names = [_choice("tool_choice", tool, tools) for tool in chosen]
+    allowed = tuple(tool for tool in tools if tool.name in names)
+    return allowed, _choice("tool_choice", given.get("mode"), allowed)
+
+
+def _choice(field: str, given: object, tools: Sequence[Tool]) -> str:
+    """Read which tool has to be called: "auto", "none", "required", or a tool's name."""
+    if given is None or given in ("auto", "none"):
+        return str(given or "auto")
+    if given in ("required", "any"):
+        if not tools:
+            raise RequestError(f"{field} is required, but the request declares no tools.", param=field)
+        return "required"
+    function = given.get("function") if isinstance(given, Mapping) else None
+    name = function.get("name") if isinstance(function, Mapping) else None
+    if not isinstance(name, str):
+        raise RequestError(f"{field} must be auto, none, required, or name a function.", param=field)
+    if name not in {tool.name for tool in tools}:
+        raise RequestError(f"{field} names {name!r}, which the request does not declare.", param=field)
+    return name

@@ -1,0 +1,122 @@
+"""What a request asks beside messages and tools, checked: what acts here, what is refused, and what has no effect."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..errors import RequestError
+
+_NUMBER, _INTEGER, _STRING, _OBJECT = (int, float), (int,), (str,), (Mapping,)
+_EFFORT = (str, Mapping)  # /v1/responses has it as an object
+_KINDS: Mapping[tuple[type, ...], str] = {
+    _NUMBER: "a number",
+    _INTEGER: "a whole number",
+    _STRING: "a string",
+    _OBJECT: "an object",
+    _EFFORT: "a string or an object",
+}
+
+# An agent's own settings decide these. Clients send them by habit, so they are accepted, and named in the log.
+_WITHOUT_EFFECT: Mapping[str, tuple[type, ...]] = {
+    "temperature": _NUMBER,
+    "top_p": _NUMBER,
+    "presence_penalty": _NUMBER,
+    "frequency_penalty": _NUMBER,
+    "seed": _INTEGER,
+    "logit_bias": _OBJECT,
+    "reasoning_effort": _EFFORT,
+    "verbosity": _STRING,
+    "user": _STRING,
+    "metadata": _OBJECT,
+    "prediction": _OBJECT,
+    "service_tier": _STRING,
+    "web_search_options": _OBJECT,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Parameters:
+    """The parameters of one request.
+
+    `max_tokens` counts tokens of the answer. `json_schema` is the JSON Schema of a wanted JSON answer, empty where any
+    object will do, None where text is wanted. `without_effect` names what was asked and cannot act.
+    """
+
+    stop: tuple[str, ...] = ()
+    max_tokens: int | None = None
+    parallel_tool_calls: bool = True
+    json_schema: Mapping[str, Any] | None = None
+    without_effect: tuple[str, ...] = ()
+
+    @classmethod
+    def from_openai(cls, params: Mapping[str, Any]) -> Parameters:
+        """Read the parameters; raises RequestError for a wrong type, and for what this provider cannot do."""
+        _refuse_impossible(params)
+        for name, kind in _WITHOUT_EFFECT.items():
+            _check(params, name, kind)
+        return cls(
+            stop=_stop(params.get("stop")),
+            max_tokens=_max_tokens(params),
+            parallel_tool_calls=_parallel(params.get("parallel_tool_calls")),
+            json_schema=_json_schema(params.get("response_format")),
+            without_effect=tuple(name for name in _WITHOUT_EFFECT if params.get(name) is not None),
+        )
+
+
+def _check(params: Mapping[str, Any], name: str, kind: tuple[type, ...]) -> None:
+    value = params.get(name)
+    if value is not None and (not isinstance(value, kind) or isinstance(value, bool)):
+        raise RequestError(f"{name} must be {_KINDS[kind]}.", param=name)
+
+
+def _refuse_impossible(params: Mapping[str, Any]) -> None:
+    """Refuse what a client would miss in the answer."""
+    count = params.get("n")
+    if count is not None and (isinstance(count, bool) or count != 1):
+        raise RequestError("n must be 1: a StackSpot agent gives one answer to a question.", param="n")
+    for name in ("logprobs", "top_logprobs"):
+        if params.get(name):
+            raise RequestError(f"{name} cannot be had: a StackSpot agent tells no probabilities.", param=name)
+    if params.get("modalities") not in (None, [], ["text"]):
+        raise RequestError('modalities must be ["text"]: a StackSpot agent writes text only.', param="modalities")
+    if params.get("audio"):
+        raise RequestError("audio cannot be had: a StackSpot agent writes text only.", param="audio")
+
+
+def _max_tokens(params: Mapping[str, Any]) -> int | None:
+    name = "max_tokens" if params.get("max_completion_tokens") is None else "max_completion_tokens"
+    limit = params.get(name)
+    if limit is None:
+        return None
+    if not isinstance(limit, int) or isinstance(limit, bool) or limit < 1:
+        raise RequestError(f"{name} must be a whole number above zero.", param=name)
+    return limit
+
+
+def _parallel(given: object) -> bool:
+    if not isinstance(given, bool | None):
+        raise RequestError("parallel_tool_calls must be true or false.", param="parallel_tool_calls")
+    return given is not False
+
+
+def _stop(given: object) -> tuple[str, ...]:
+    stops = (given,) if isinstance(given, str) else () if given is None else given
+    if not isinstance(stops, Sequence) or not all(isinstance(stop, str) for stop in stops):
+        raise RequestError("stop must be a string or a list of strings.", param="stop")
+    return tuple(filter(None, stops))
+
+
+def _json_schema(given: object) -> Mapping[str, Any] | None:
+    if given is None:
+        return None
+    kind = given.get("type") if isinstance(given, Mapping) else None
+    if kind in ("text", "json_object"):
+        return None if kind == "text" else {}
+    described = given.get("json_schema") if isinstance(given, Mapping) and kind == "json_schema" else None
+    schema = described.get("schema", {}) if isinstance(described, Mapping) else None
+    if not isinstance(schema, Mapping):
+        message = "response_format must be of type text, json_object, or json_schema with a json_schema.schema."
+        raise RequestError(message, param="response_format")
+    return schema

@@ -1,5 +1,0 @@
-"""What is written down about each call, in `runs/`: a folder for each run, a line for each call."""
-
-from .observer import Observer
-
-__all__ = ["Observer"]

@@ -1,0 +1,1 @@
+"""HTTP clients for the Agent API and for public files."""

@@ -1,0 +1,19 @@
+"""The body of a request: bytes as they are, and a form with a file as browsers encode it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import httpx
+
+from ..agent_call import Form, Send
+
+
+def encoded(step: Send) -> tuple[Mapping[str, str], bytes]:
+    """Return the headers and the body of a request; a form is encoded as browsers do, its file last."""
+    form = step.content
+    if not isinstance(form, Form):
+        return step.headers, form
+    file = form.file_name, form.data, form.content_type
+    request = httpx.Request("POST", step.url, data=dict(form.fields), files={"file": file})
+    return {**step.headers, "content-type": request.headers["content-type"]}, request.read()

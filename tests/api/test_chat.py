@@ -1,0 +1,231 @@
+"""The chat services over an application that answers chat completions as the proxy does, without the proxy."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import JSONResponse, StreamingResponse
+from litellm.proxy._types import ProxyException
+from starlette.requests import HTTPConnection
+from starlette.testclient import TestClient, WebSocketDenialResponse
+
+from custom_handler.api import chat, playground, websocket
+from custom_handler.proxy.auth import require_key
+from custom_handler.proxy.client import PATH, Router
+from custom_handler.proxy.middleware.request_id import RequestId
+from custom_handler.proxy.middleware.wrap import wrap
+from custom_handler.settings import Settings
+
+USAGE = {"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3}
+CALL = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+PATHS = ["/chat", "/chat/stream", "/chat/stream-text"]
+
+
+class Model:
+    """What answers: deltas, and then an error where one is given; `status` refuses before."""
+
+    def __init__(self) -> None:
+        self.deltas: list[dict[str, Any]] = [{"content": "Olá"}, {"content": ", Ana"}]
+        self.error: dict[str, Any] | None = None
+        self.status = 200
+        self.asked: list[dict[str, Any]] = []
+        self.headers: dict[str, str] = {}
+        self.waits = False
+        self.left = threading.Event()
+
+    async def answer(self, request: Request) -> Response:
+        self.headers = dict(request.headers)
+        self.asked.append(body := await request.json())
+        if self.status != 200:
+            return JSONResponse({"error": {"message": "not now", "code": str(self.status)}}, self.status)
+        if body["stream"]:
+            return StreamingResponse(self._lines(), media_type="text/event-stream")
+        message = {
+            "role": "assistant",
+            "content": "Olá, Ana",
+            **{k: v for d in self.deltas for k, v in d.items() if k != "content"},
+        }
+        return JSONResponse({"model": "m", "choices": [{"message": message}], "usage": USAGE})
+
+    async def _lines(self):
+        try:
+            for delta in self.deltas:
+                yield f"data: {json.dumps({'choices': [{'delta': delta}]})}\n\n"
+            if self.waits:
+                await asyncio.Event().wait()
+        finally:
+            self.left.set()
+        end = (
+            [{"error": self.error}]
+            if self.error
+            else [{"choices": [{"delta": {}, "finish_reason": "stop"}]}, {"usage": USAGE}]
+        )
+        for chunk in end:
+            yield f"data: {json.dumps(chunk)}\n\n"
+        yield "data: [DONE]\n\n"
+
+
+@pytest.fixture
+def model() -> Model:
+    return Model()
+
+
+async def with_a_key(connection: HTTPConnection) -> None:
+    if "x-api-key" not in connection.headers:
+        raise ProxyException("no key", "auth_error", None, 401)
+
+
+@pytest.fixture
+def client(model: Model) -> Iterator[TestClient]:
+    app, settings = FastAPI(), Settings(message_bytes=1000)
+    app.add_api_route(PATH, model.answer, methods=["POST"])
+    router = Router.inside(app)
+    parts = chat.routes(router, settings), websocket.routes(router, settings, with_a_key), playground.routes()
+    for part in parts:
+        app.include_router(part)
+    app.dependency_overrides[require_key] = lambda: None
+    app.middleware_stack = app.build_middleware_stack()
+    wrap(app, RequestId)
+    with TestClient(app, headers={"x-api-key": "k"}) as running:
+        yield running
+
+
+def test_a_whole_answer_says_what_the_seeds_promise(client, model):
+    told = client.post("/chat", json={"message": "Oi"}, headers={"x-request-id": "mine"}).json()
+    assert told.pop("latency_ms") >= 0
+    assert told == {
+        "content": "Olá, Ana",
+        "reply": "Olá, Ana",
+        "model": "m",
+        "provider": None,
+        "usage": USAGE,
+        "request_id": "mine",
+    }
+    assert model.asked == [
+        {"model": "stackspot-chat", "messages": [{"role": "user", "content": "Oi"}], "stream": False}
+    ]
+    assert (model.headers["x-api-key"], model.headers["x-request-id"]) == ("k", "mine")
+
+
+@pytest.mark.parametrize("path", ["/chat", "/chat/stream", "/chat/stream-text"])
+def test_json_that_is_nested_too_deep_is_a_400_in_the_shape_of_all_errors(client, path):
+    nested = '{"messages": ' + "[" * 50_000 + "]" * 50_000 + "}"
+    answer = client.post(path, content=nested, headers={"content-type": "application/json"})
+    assert answer.status_code == 400
+    assert answer.json()["error"].keys() == {"message", "type", "code"}
+
+
+@pytest.mark.parametrize("asked", [("/chat/stream", {}), ("/chat", {"params": {"stream": True}})])
+def test_events_are_meta_text_calls_usage_and_done(client, model, asked):
+    model.deltas.append({"tool_calls": [{"index": 0, **CALL}]})
+    path, more = asked
+    told = client.post(path, json={"message": "Oi", **more}, headers={"x-request-id": "mine"}).text.split("\n\n")
+    assert told == [
+        'event: meta\ndata: {"request_id": "mine", "provider": null}',
+        "data: Olá",
+        "data: , Ana",
+        f"event: tool_calls\ndata: {json.dumps([CALL])}",
+        f"event: usage\ndata: {json.dumps(USAGE)}",
+        "data: [DONE]",
+        "",
+    ]
+
+
+def test_plain_text_begins_with_the_request_id(client, model):
+    headers = {"x-request-id": "mine"}
+    assert (
+        client.post("/chat/stream-text", json={"message": "Oi"}, headers=headers).text == "[request_id=mine]\nOlá, Ana"
+    )
+    model.deltas = [{"tool_calls": [{"index": 0, **CALL}]}]
+    told = client.post("/chat/stream-text", json={"message": "Oi"}, headers=headers).text
+    assert told == f"[request_id=mine]\n\n[tool_calls={json.dumps([CALL])}]\n"
+
+
+def test_a_call_is_in_the_whole_answer(client, model):
+    model.deltas = [{"tool_calls": [CALL]}]
+    assert client.post("/chat", json={"message": "Oi"}).json()["tool_calls"] == [CALL]
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_a_refusal_keeps_its_status(client, model, path):
+    model.status = 429
+    told = client.post(path, json={"message": "Oi"})
+    assert (told.status_code, told.json()["error"]["message"]) == (429, "not now")
+
+
+def test_a_failure_on_the_way_is_the_last_thing_told(client, model):
+    model.error = {"message": "gone", "code": "503"}
+    events = client.post("/chat/stream", json={"message": "Oi"}).text.split("\n\n")
+    assert events[-3:-1] == ["data: , Ana", 'event: error\ndata: {"type": null, "message": "gone", "code": "503"}']
+    assert client.post("/chat/stream-text", json={"message": "Oi"}).text.endswith("Olá, Ana\n[error=gone]\n")
+
+
+def test_a_socket_answers_and_remembers(client, model):
+    with client.websocket_connect(websocket.PATH) as socket:
+        socket.send_json({"question": "Oi", "session_id": "s"})
+        start, *tokens, end = [socket.receive_json() for _ in range(4)]
+        socket.send_json({"question": "E eu?", "session_id": "s", "model": "other", "params": {"seed": 1}})
+        assert [socket.receive_json()["type"] for _ in range(4)] == ["start", "token", "token", "end"]
+    assert (start["session_id"], start["model"]) == ("s", "stackspot-chat")
+    assert tokens == [{"type": "token", "text": "Olá"}, {"type": "token", "text": ", Ana"}]
+    assert (end["full_text"], end["usage"], end["request_id"]) == ("Olá, Ana", USAGE, start["request_id"])
+    second = model.asked[1]
+    assert [message["content"] for message in second["messages"]] == ["Oi", "Olá, Ana", "E eu?"]
+    assert (second["model"], second["seed"]) == ("other", 1)
+    assert model.headers["correlation-id"] == start["correlation_id"]
+
+
+@pytest.mark.parametrize(
+    ("message", "code"),
+    [("{", "422"), ('{"question": "Oi"}', "422"), (json.dumps({"question": "x" * 1000, "session_id": "s"}), "413")],
+)
+def test_a_message_that_cannot_be_taken_is_refused_and_the_socket_stays_open(client, message, code):
+    with client.websocket_connect(websocket.PATH) as socket:
+        socket.send_text(message)
+        refused = socket.receive_json()
+        assert (refused["type"], refused["code"]) == ("error", code)
+        socket.send_bytes(b'{"question": "Oi", "session_id": "s"}')
+        assert socket.receive_json()["type"] == "start"
+
+
+def test_a_failed_question_is_told_and_forgotten(client, model):
+    with client.websocket_connect(websocket.PATH) as socket:
+        model.status = 503
+        socket.send_json({"question": "lost", "session_id": "s"})
+        told = socket.receive_json()
+        assert (told["type"], told["code"], told["message"], told["session_id"]) == ("error", "503", "not now", "s")
+        model.status = 200
+        socket.send_json({"question": "Oi", "session_id": "s"})
+        assert [socket.receive_json()["type"] for _ in range(4)][-1] == "end"
+    assert "lost" not in str(model.asked[-1])
+
+
+def test_one_question_at_a_time_and_leaving_ends_it(client, model):
+    model.waits = True
+    with client.websocket_connect(websocket.PATH) as socket:
+        socket.send_json({"question": "Oi", "session_id": "s"})
+        assert [socket.receive_json()["type"] for _ in range(3)] == ["start", "token", "token"]
+        socket.send_json({"question": "and?", "session_id": "s"})
+        assert socket.receive_json()["code"] == "409"
+        assert not model.left.is_set()
+    assert model.left.wait(5)
+
+
+def test_without_a_key_there_is_no_socket(client):
+    del client.headers["x-api-key"]
+    with pytest.raises(WebSocketDenialResponse) as refused, client.websocket_connect(websocket.PATH):
+        pass
+    assert (refused.value.status_code, refused.value.json()["error"]["message"]) == (401, "no key")
+
+
+def test_health_and_the_page_want_no_key(client):
+    assert client.get("/healthz").json() == {"status": "ok", "model": "stackspot-chat"}
+    page = client.get("/playground")
+    assert page.headers["content-type"].startswith("text/html")
+    assert "default-src 'none'" in page.headers["content-security-policy"]

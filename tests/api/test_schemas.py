@@ -1,0 +1,120 @@
+"""What `POST /chat` takes, and the errors of the services."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from httpx import ASGITransport, AsyncClient
+from pydantic import ValidationError
+
+from custom_handler.api.playground import policy
+from custom_handler.api.responses import Part, event
+from custom_handler.api.schemas import ChatRequest
+from custom_handler.proxy.client import Refused
+
+HI = [{"role": "user", "content": "hi"}]
+
+
+@pytest.mark.parametrize(
+    ("asked", "body"),
+    [
+        ({"message": "hi"}, {"model": "default", "messages": HI}),
+        ({"prompt": "hi", "model": "m"}, {"model": "m", "messages": HI}),
+        (
+            {"prompt": "hi", "system_prompt": "be kind"},
+            {"model": "default", "messages": [{"role": "system", "content": "be kind"}, *HI]},
+        ),
+        ({"messages": [{**HI[0], "name": "Ana"}]}, {"model": "default", "messages": [{**HI[0], "name": "Ana"}]}),
+        (
+            {
+                "message": "hi",
+                "params": {"temperature": 0, "seed": None, "stream": True, "json_mode": True, "stop": ["x"]},
+            },
+            {
+                "model": "default",
+                "messages": HI,
+                "temperature": 0,
+                "stop": ["x"],
+                "response_format": {"type": "json_object"},
+            },
+        ),
+    ],
+    ids=["message", "prompt", "prompt and system", "messages", "params"],
+)
+def test_each_way_to_say_it_becomes_a_chat_completion(asked, body):
+    assert ChatRequest.model_validate(asked).body("default") == body
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({}, "exactly one of"),
+        ({"message": "a", "prompt": "b"}, "exactly one of"),
+        ({"message": "a", "messages": HI}, "exactly one of"),
+        ({"message": "a", "system_prompt": "b"}, "goes with prompt"),
+        ({"messages": []}, "at least 1 item"),
+        ({"messages": [{"content": "a"}]}, "Field required"),
+        ({"message": "a", "params": {"temperature": "hot"}}, "valid number"),
+        ({"message": "a", "params": {"model": "other"}}, "params cannot hold model"),
+        ({"message": "a", "parms": {}}, "not permitted"),
+    ],
+)
+def test_what_cannot_be_understood_is_refused(asked, said):
+    with pytest.raises(ValidationError, match=said):
+        ChatRequest.model_validate(asked)
+
+
+async def answer(body: Any = None, content: bytes | None = None, refused: Refused | None = None) -> Any:
+    app, part = FastAPI(), Part()
+
+    @part.post("/chat")
+    async def chat(asked: ChatRequest) -> None:
+        raise refused or AssertionError
+
+    app.include_router(part)
+    async with AsyncClient(transport=ASGITransport(app), base_url="http://proxy") as client:
+        return await client.post("/chat", json=body, content=content, headers={"content-type": "application/json"})
+
+
+async def test_an_error_says_where_it_is_and_never_repeats_what_was_sent():
+    told = await answer({"message": "a secret", "params": {"seed": "a secret"}, "more": "a secret"})
+    assert told.status_code == 422
+    message = told.json()["error"]["message"]
+    assert "params.seed: " in message
+    assert "more: Extra inputs are not permitted" in message
+    assert "secret" not in told.text
+
+
+async def test_a_body_that_is_no_json_is_named_as_such():
+    told = await answer(content=b"{secret")
+    assert (told.status_code, told.json()["error"]["message"]) == (422, "what was sent is not valid JSON")
+
+
+async def test_a_refusal_of_the_proxys_is_passed_on():
+    headers = {"retry-after": "7", "x-litellm-call-id": "c", "content-length": "1", "server": "x"}
+    told = await answer({"message": "a"}, refused=Refused(429, {"message": "slow down", "param": None}, headers))
+    assert told.status_code == 429
+    assert told.json() == {"error": {"message": "slow down", "param": None, "type": None, "code": "429"}}
+    assert (told.headers["retry-after"], told.headers["x-litellm-call-id"]) == ("7", "c")
+    assert "server" not in told.headers
+
+
+@pytest.mark.parametrize(
+    ("data", "name", "written"),
+    [
+        ("a", "", "data: a\n\n"),
+        (" a\nb\r\nc\rd", "", "data:  a\ndata: b\ndata: c\ndata: d\n\n"),
+        ({"a": "é\n"}, "meta", 'event: meta\ndata: {"a": "é\\n"}\n\n'),
+    ],
+)
+def test_an_event_is_written_as_the_standard_says(data, name, written):
+    assert event(data, name) == written
+
+
+def test_the_pages_policy_names_its_own_script_and_style_by_their_hashes():
+    rules = policy("<style>a</style><script>b</script>")
+    assert "script-src 'sha256-PiPoFgA5WUoziU9lZOGxNIu9egCI1CxKy3PurtWcAJ0='" in rules
+    assert "style-src 'sha256-ypeBEsobvcr6wjGzmiPcTaeG7/gUfE5yuYB3ha/uSLs='" in rules
+    assert "default-src 'none'" in rules

@@ -1,0 +1,205 @@
+"""One turn, with its steps carried out by the test: what the agent says, in which order, and how long it may take."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+
+from custom_handler.chat.turn import Turn
+from custom_handler.emulation.prompt.render import render
+from custom_handler.errors import AgentFailed, AgentTimeout, StackspotError
+from custom_handler.events import Finish, ReplyEvent, Text, ToolCallArguments, ToolCallStart, Usage
+from custom_handler.request.chat_request import ChatRequest, Tool
+from custom_handler.settings import Settings
+from custom_handler.stackspot.agent_call import Emit, Head, NeedToken, Read, Send, advance
+from custom_handler.stackspot.deadline import FIRST_TEXT_TIMEOUT
+from custom_handler.stackspot.tokens import Token
+
+USER = {"role": "user", "content": "Olá"}
+TOOLS = (Tool("get_weather", "", {"type": "object"}),)
+CALL = 'FUNCTION_CALL_START\nget_weather\narguments: {"city": "Recife"}\nFUNCTION_CALL_END'
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def frame(**fields: Any) -> bytes:
+    return b"data: " + json.dumps(fields).encode() + b"\n\n"
+
+
+def last(**fields: Any) -> bytes:
+    return frame(**{"message": "", "stop_reason": "stop", "tokens": {"input": 42, "output": 5}, **fields})
+
+
+def run(
+    answer: Callable[[int], bytes | StackspotError | None],
+    *,
+    tools: Sequence[Tool] = (),
+    timeout: float = 600,
+    clock: Callable[[], float] | None = None,
+) -> tuple[list[Sequence[ReplyEvent]], int]:
+    """Carry the steps out; `answer` gives what the n-th read gives. The batches of events, and the number of reads."""
+    turn = Turn(ChatRequest((USER,), tools), "01ARZ3NDEKTSV4RRFFQ69G5FAV", "c-1", timeout)
+    steps = turn.steps(Settings(repair=False), clock=clock or Clock())
+    batches: list[Sequence[ReplyEvent]] = []
+    reads, step = 0, advance(steps, None)
+    while step is not None:
+        given: Any = None
+        match step:
+            case NeedToken():
+                given = Token("t", 1200)
+            case Send():
+                given = Head(200, {})
+            case Read():
+                given = answer(reads)
+                reads += 1
+            case Emit(events):
+                batches.append(events)
+        step = advance(steps, given)
+    return batches, reads
+
+
+def replay(*chunks: bytes | StackspotError | None) -> Callable[[int], bytes | StackspotError | None]:
+    return lambda number: chunks[number] if number < len(chunks) else None
+
+
+def events(*chunks: bytes | StackspotError | None, tools: Sequence[Tool] = ()) -> list[ReplyEvent]:
+    return [event for batch in run(replay(*chunks), tools=tools)[0] for event in batch]
+
+
+def finish(*chunks: bytes | StackspotError | None, tools: Sequence[Tool] = ()) -> Finish:
+    end = events(*chunks, tools=tools)[-1]
+    assert isinstance(end, Finish)
+    return end
+
+
+def test_texts_that_arrive_together_go_out_together():
+    batches, _ = run(replay(frame(message="a") + frame(message="b"), frame(message="c"), last()))
+    assert batches == [[Text("ab")], [Text("c")], [Finish("stop", Usage(42, 5))]]
+
+
+def test_a_frame_without_text_goes_out_as_nothing():
+    batches, _ = run(replay(frame(message=""), frame(message="a"), frame(message=None), last()))
+    assert batches == [[Text("a")], [Finish("stop", Usage(42, 5))]]
+
+
+def test_an_answer_ends_with_exactly_one_finish():
+    ends = [isinstance(event, Finish) for event in events(frame(message="a"), last(), last(message="b"))]
+    assert ends == [False, False, True]
+
+
+def test_without_a_last_frame_the_usage_is_estimated():
+    assert finish(frame(message="a" * 9)) == Finish("stop", Usage(1, 3))
+
+
+def test_the_estimate_counts_the_rendered_prompt():
+    prompt = render(ChatRequest((USER,), TOOLS))
+    assert finish(frame(message="a"), tools=TOOLS).usage == Usage(-(-len(prompt) // 4), 1)
+
+
+def test_tokens_without_text_are_a_filtered_answer():
+    assert finish(last(message=None)).reason == "content_filter"
+
+
+def test_an_answer_without_tokens_and_text_is_an_empty_answer():
+    assert finish(last(message=None, tokens={"input": 3, "output": 0})).reason == "stop"
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        ("stop", "stop"),
+        ("length", "length"),
+        ("max_tokens", "length"),
+        ("content_filter", "content_filter"),
+        ("anything", "stop"),
+        (None, "stop"),
+    ],
+)
+def test_the_agents_stop_reason_becomes_one_of_openais(said, reason):
+    assert finish(frame(message="a"), last(stop_reason=said)).reason == reason
+
+
+def test_a_call_is_told_with_its_arguments_and_the_reason():
+    start, arguments, end = events(frame(message=CALL), last(), tools=TOOLS)
+    assert isinstance(start, ToolCallStart)
+    assert (start.index, start.name) == (0, "get_weather")
+    assert isinstance(arguments, ToolCallArguments)
+    assert json.loads(arguments.arguments) == {"city": "Recife"}
+    assert end == Finish("tool_calls", Usage(42, 5))
+
+
+def test_without_declared_tools_a_block_is_text():
+    assert events(frame(message=CALL), last())[0] == Text(CALL)
+
+
+def test_a_call_that_is_cut_while_it_goes_out_ends_for_length():
+    head = 'FUNCTION_CALL_START\nget_weather\narguments: {"city": "'
+    assert finish(frame(message=head + "a" * 2000), tools=TOOLS).reason == "length"
+
+
+def test_nobody_waits_for_what_an_agent_invents_after_its_call():
+    invented = frame(message=f"{CALL}\nObservation: 25 °C\nFinal answer: warm\n")
+    batches, reads = run(lambda _: invented, tools=TOOLS)
+    assert reads == 1
+    assert [type(event) for batch in batches for event in batch] == [ToolCallStart, ToolCallArguments, Finish]
+
+
+def test_a_connection_that_breaks_after_the_end_is_an_end():
+    assert finish(frame(message="a"), last(), AgentFailed("broke")) == Finish("stop", Usage(42, 5))
+
+
+def test_a_connection_that_breaks_before_the_end_is_an_error():
+    with pytest.raises(AgentFailed, match="broke"):
+        run(replay(frame(message="a"), AgentFailed("broke")))
+
+
+def test_an_error_of_the_agent_within_the_answer_is_raised():
+    with pytest.raises(AgentFailed, match="INFERENCE_5000"):
+        run(replay(frame(message="a"), frame(code="INFERENCE_5000", details="x")))
+
+
+def endless(clock: Clock, **fields: Any) -> Callable[[int], bytes]:
+    """An agent that sends the same frame every second for ever."""
+
+    def answer(number: int) -> bytes:
+        clock.now += 1
+        return frame(**fields)
+
+    return answer
+
+
+def test_empty_frames_without_end_are_bounded_by_time():
+    clock = Clock()
+    with pytest.raises(AgentTimeout, match="said nothing within 120 s"):
+        run(endless(clock, message=""), clock=clock)
+    assert clock.now == FIRST_TEXT_TIMEOUT + 1
+
+
+def test_a_short_timeout_bounds_the_wait_for_the_first_text_too():
+    clock = Clock()
+    with pytest.raises(AgentTimeout, match="said nothing within 5 s"):
+        run(endless(clock, message=""), clock=clock, timeout=5)
+    assert clock.now == 6
+
+
+def test_an_answer_without_end_is_bounded_by_the_timeout():
+    clock = Clock()
+    with pytest.raises(AgentTimeout, match="did not finish within 600 s"):
+        run(endless(clock, message="a"), clock=clock)
+    assert clock.now == 601
+
+
+def test_a_long_answer_within_its_time_is_kept():
+    clock = Clock()
+    endless_text = endless(clock, message="a")
+    batches, reads = run(lambda number: endless_text(number) if number < 500 else None, clock=clock)
+    assert (len(batches), reads) == (501, 501)

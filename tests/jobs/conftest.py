@@ -1,0 +1,147 @@
+"""Queues on both back ends, each in a place of its own: SQLite in a folder, Redis in a process."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from redis import Redis, RedisError
+
+from custom_handler.jobs.job import Job
+from custom_handler.jobs.queue import JobQueue
+from custom_handler.jobs.worker import Ask, Worker
+from custom_handler.settings import Settings
+
+
+class RedisProcess:
+    """A redis-server that forgets nothing when it is stopped."""
+
+    def __init__(self, directory: Path) -> None:
+        with socket.socket() as server:
+            server.bind(("127.0.0.1", 0))
+            self._port = server.getsockname()[1]
+        self._directory = directory
+        self.url = f"redis://127.0.0.1:{self._port}/0"
+        self.client = Redis.from_url(self.url)
+
+    def start(self) -> None:
+        options = ["--bind", "127.0.0.1", "--save", "", "--appendonly", "yes", "--appendfsync", "everysec"]
+        command = ["redis-server", "--port", str(self._port), "--dir", str(self._directory), *options]
+        self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        deadline = time.monotonic() + 20
+        while not self._answers():
+            assert time.monotonic() < deadline, "Redis does not start"
+            time.sleep(0.02)
+
+    def _answers(self) -> bool:
+        try:
+            return bool(self.client.ping())
+        except RedisError:
+            return False
+
+    def stop(self) -> None:
+        self.client.close()
+        self._process.kill()
+        self._process.wait()
+
+
+@pytest.fixture(scope="session")
+def redis_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisProcess]:
+    if shutil.which("redis-server") is None:
+        (pytest.fail if "CI" in os.environ else pytest.skip)("Redis is missing: apt-get install redis-server")
+    redis = RedisProcess(tmp_path_factory.mktemp("redis"))
+    redis.start()
+    yield redis
+    redis.stop()
+
+
+@pytest.fixture(params=["sqlite", "redis"])
+def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
+    """Settings of an empty job store; no lease runs out during a test."""
+    settings = Settings(jobs_dir=str(tmp_path / "jobs"), jobs_lease=600.0, jobs_workers=2, jobs_concurrency=2)
+    if request.param == "sqlite":
+        return settings
+    redis = request.getfixturevalue("redis_process")
+    redis.client.flushall()
+    return dataclasses.replace(settings, redis_url=redis.url)
+
+
+@pytest.fixture
+def open_queue(settings: Settings) -> Iterator[Callable[[], JobQueue]]:
+    """Open the store, as each process does that shares it."""
+    opened: list[JobQueue] = []
+
+    def open_one() -> JobQueue:
+        queue = JobQueue.open(settings, "sk-secret")
+        queue.huey.storage.read_timeout = 0.1  # a thread that waits at Redis sees after that that it is to stop
+        opened.append(queue)
+        return queue
+
+    yield open_one
+    for queue in opened:
+        queue.close()
+
+
+@pytest.fixture
+def queue(open_queue: Callable[[], JobQueue]) -> JobQueue:
+    return open_queue()
+
+
+@pytest.fixture
+def salt(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A proxy with a key for what it keeps, and no master key."""
+    proxy = SimpleNamespace(master_key=None, general_settings={})
+    monkeypatch.setitem(sys.modules, "litellm.proxy.proxy_server", proxy)
+    monkeypatch.setenv("LITELLM_SALT_KEY", "sk-a-salt")
+
+
+@pytest.fixture
+def new_job() -> Callable[..., Job]:
+    def make(items: int = 1, owner: str = "ana") -> Job:
+        call = {"model": "stackspot-chat"}
+        return Job(uuid.uuid4().hex, owner, call, "sealed", time.time(), items)
+
+    return make
+
+
+@pytest.fixture
+def loop() -> Iterator[asyncio.AbstractEventLoop]:
+    """An event loop that runs, as the proxy's does."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    yield loop
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join()
+    asyncio.set_event_loop(None)
+    loop.run_until_complete(loop.shutdown_default_executor())
+    loop.close()
+
+
+@pytest.fixture
+def work(loop: asyncio.AbstractEventLoop, settings: Settings) -> Iterator[Callable[..., Worker]]:
+    """Start a worker on a queue, with a way to ask."""
+    workers: list[Worker] = []
+
+    def start(queue: JobQueue, ask: Ask, **changed: Any) -> Worker:
+        worker = Worker(queue, ask, dataclasses.replace(settings, **changed), loop)
+        worker.start()
+        workers.append(worker)
+        return worker
+
+    yield start
+    for worker in workers:
+        worker.stop()

@@ -1,0 +1,35 @@
+"""Whether a Redis answers, with a real one."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from custom_handler.checks.reachability import unreachable
+from custom_handler.settings import Settings
+
+
+@pytest.fixture
+def locked(redis_process):
+    """A Redis that wants a password."""
+    redis_process.client.config_set("requirepass", "canary-5d1e")
+    yield redis_process
+    redis_process.client.config_set("requirepass", "")
+
+
+def with_password(url: str, password: str) -> str:
+    return url.replace("redis://", f"redis://:{password}@")
+
+
+async def test_a_redis_that_answers_is_no_fault(redis_process):
+    assert await unreachable(Settings(redis_url=redis_process.url), None, agents=False) == []
+
+
+async def test_a_redis_that_refuses_the_password_is_called_so_and_no_password_is_shown(locked):
+    right = Settings(redis_url=with_password(locked.url, "canary-5d1e"))
+    assert await unreachable(right, None, agents=False) == []
+    for wrong in (locked.url, with_password(locked.url, "canary-old")):
+        [fault] = await unreachable(replace(right, redis_url=wrong), None, agents=False)
+        assert "Redis refuses the credentials" in fault.message
+        assert "canary" not in fault.message

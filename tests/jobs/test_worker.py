@@ -1,0 +1,273 @@
+"""A worker carries jobs out, whatever happens to it, to the store, and to the job."""
+
+from __future__ import annotations
+
+import asyncio
+import collections
+import threading
+import time
+
+import pytest
+
+from custom_handler.jobs.job import Outcome
+from custom_handler.jobs.worker import MAX_DEATHS
+
+SOON = 0.6  # a lease that runs out within a test; the worker looks for jobs to recover or forget twice as often
+
+
+class Agent:
+    """Answers items; counts how often each was asked for, and how many at once."""
+
+    def __init__(self) -> None:
+        self.asked = collections.Counter()
+        self.at_once = self.most = 0
+        self.open = threading.Event()
+        self.open.set()
+
+    async def __call__(self, job, number, item) -> Outcome:
+        self.asked[job.id, number] += 1
+        self.at_once += 1
+        self.most = max(self.most, self.at_once)
+        try:
+            await asyncio.sleep(0)
+            while not self.open.is_set():  # noqa: ASYNC110  it is set by another thread
+                await asyncio.sleep(0.005)
+        finally:
+            self.at_once -= 1
+        if item == "break":
+            raise ValueError("a fault of ours")
+        return Outcome({"content": f"re: {item}"}, ok=item != "bad")
+
+
+@pytest.fixture
+def agent():
+    return Agent()
+
+
+@pytest.fixture
+def add(queue, new_job):
+    def put(*items: str):
+        job = new_job(len(items))
+        queue.add(job, list(items))
+        return job
+
+    return put
+
+
+@pytest.fixture
+def status(queue, eventually):
+    """Wait until a job has a status, and return it."""
+
+    def wait(job, *wanted: str):
+        return eventually(lambda: (now := queue.store.find(job.id)).status in wanted and now)
+
+    return wait
+
+
+def test_a_job_is_answered_item_by_item(queue, add, work, agent, status):
+    job = add("a", "bad", "c")
+    work(queue, agent)
+    ended = status(job, "completed", "failed")
+    assert (ended.status, ended.done, ended.failed, ended.error) == ("completed", 3, 1, None)
+    found = queue.store.outcomes(job.id)
+    assert [(number, one.answer["content"], one.ok) for number, one in found.items()] == [
+        (0, "re: a", True),
+        (1, "re: bad", False),
+        (2, "re: c", True),
+    ]
+
+
+def test_a_job_of_which_every_item_failed_has_failed(queue, add, work, agent, status):
+    job = add("bad", "bad")
+    work(queue, agent)
+    ended = status(job, "completed", "failed")
+    assert (ended.status, ended.error) == ("failed", "Every item failed; `result` says why.")
+
+
+def test_a_fault_of_ours_ends_the_job_and_not_the_worker(queue, add, work, agent, status, caplog):
+    broken, sane = add("break"), add("a")
+    work(queue, agent)
+    assert status(broken, "failed").error == "The job broke down; the proxy's log says why."
+    assert status(sane, "completed")
+    assert "broke down" in caplog.text
+
+
+def test_so_many_items_of_so_many_jobs_are_asked_for_at_once(queue, add, work, agent, status, eventually):
+    agent.open.clear()
+    jobs = [add(*"abcdef") for _ in range(3)]
+    work(queue, agent, jobs_workers=2, jobs_concurrency=3)
+    eventually(lambda: agent.at_once == 6)
+    agent.open.set()
+    for job in jobs:
+        status(job, "completed")
+    assert agent.most == 6
+
+
+def test_a_running_job_that_is_cancelled_stops_at_once(queue, add, work, agent, status, eventually):
+    agent.open.clear()
+    job = add("a", "b", "c")
+    work(queue, agent)
+    eventually(lambda: agent.at_once == 2)
+    assert queue.store.end(job.id, "cancelled")
+    eventually(lambda: agent.at_once == 0)
+    assert (agent.asked.total(), status(job, "cancelled").done) == (2, 0)
+
+
+def test_a_queued_job_that_is_cancelled_is_never_begun(queue, add, work, agent, status):
+    cancelled, other = add("a"), add("b")
+    queue.store.end(cancelled.id, "cancelled")
+    work(queue, agent)
+    status(other, "completed")
+    assert set(agent.asked) == {(other.id, 0)}
+
+
+def test_a_worker_that_stops_gives_its_jobs_back_soon(queue, open_queue, add, work, agent, status, eventually):
+    job = add("a", "b", "c")
+    hang = Agent()
+    hang.open.clear()
+
+    async def first_only(job, number, item):
+        return await (agent if number == 0 else hang)(job, number, item)
+
+    leaving = work(queue, first_only)
+    eventually(lambda: hang.at_once == 2)
+    eventually(lambda: queue.store.find(job.id).done == 1)
+    leaving.stop()  # it does not wait for the item that hangs
+    assert queue.store.find(job.id).status == "queued"
+    assert hang.at_once == 0
+    work(open_queue(), agent)
+    assert status(job, "completed").done == 3
+    assert agent.asked == {(job.id, number): 1 for number in range(3)}
+
+
+def test_what_is_answered_while_a_worker_stops_is_kept_and_ends_its_job(queue, add, work, agent, eventually, status):
+    agent.open.clear()
+    job = add("a")
+    leaving = work(queue, agent)
+    eventually(lambda: agent.at_once == 1)
+    leaving._stopping.set()
+    agent.open.set()
+    assert status(job, "completed").done == 1
+
+
+def test_what_a_dead_worker_left_goes_on_at_the_first_open_item(queue, add, work, agent, status):
+    job = add("a", "b", "c")
+    queue.huey.dequeue()
+    queue.store.claim(job.id, "dead", 0.3)
+    queue.store.record(job.id, "dead", 0, Outcome({"content": "before"}))
+    work(queue, agent, jobs_lease=SOON)
+    assert status(job, "completed").done == 3
+    assert queue.store.outcomes(job.id)[0].answer == {"content": "before"}
+    assert sorted(agent.asked.elements()) == [(job.id, 1), (job.id, 2)]
+
+
+def test_workers_that_share_a_queue_run_each_job_once(open_queue, add, work, agent, status):
+    jobs = [add("a", "b") for _ in range(30)]
+    for _ in range(3):
+        work(open_queue(), agent)
+    for job in jobs:
+        status(job, "completed")
+    assert set(agent.asked.values()) == {1}
+    assert len(agent.asked) == 60
+
+
+def test_a_thousand_jobs_are_carried_out(queue, add, work, agent, eventually):
+    jobs = [add("a") for _ in range(1000)]
+    work(queue, agent, jobs_workers=8)
+    eventually(lambda: queue.store.newest(None, 1000)[-1].status == "completed", 60)
+    eventually(lambda: all(job.status == "completed" for job in queue.store.newest(None, 1000)), 60)
+    assert agent.asked == {(job.id, 0): 1 for job in jobs}
+
+
+def test_old_jobs_are_forgotten(queue, add, work, agent, eventually):
+    job = add("a")
+    work(queue, agent, jobs_keep=0.01, jobs_lease=SOON)
+    eventually(lambda: queue.store.find(job.id) is None)
+
+
+@pytest.mark.parametrize("settings", ["redis"], indirect=True)
+def test_redis_may_stop_and_start_while_a_job_runs(queue, add, work, agent, status, redis_process, eventually):
+    agent.open.clear()
+    job = add("a", "b", "c", "d")
+    work(queue, agent, jobs_lease=SOON)
+    eventually(lambda: agent.at_once == 2)
+    redis_process.stop()
+    agent.open.set()  # what is answered now waits until it can be kept
+    time.sleep(1)
+    redis_process.start()
+    assert status(job, "completed").done == 4
+    assert agent.asked == {(job.id, number): 1 for number in range(4)}
+
+
+@pytest.mark.parametrize("settings", ["sqlite"], indirect=True)
+def test_answers_wait_for_a_full_disk(queue, add, work, agent, status, eventually):
+    def pages(most: int) -> None:
+        with queue.huey.storage.db() as cursor:
+            cursor.execute(f"pragma max_page_count={most}")
+
+    async def long_answer(job, number, item):
+        outcome = await agent(job, number, item)
+        return Outcome({"content": outcome.answer["content"] * 20_000})
+
+    job = add(*"abcdef")
+    agent.open.clear()
+    work(queue, long_answer)
+    eventually(lambda: agent.at_once == 2)
+    pages(1)  # less than there is: no page more
+    agent.open.set()
+    eventually(lambda: agent.at_once == 0)
+    time.sleep(0.5)
+    assert queue.store.find(job.id).done == 0
+    pages(100_000)
+    assert status(job, "completed").done == 6
+    assert agent.asked == {(job.id, number): 1 for number in range(6)}
+
+
+def die(queue, job, *numbers: int):
+    """Leave a job as a process does that dies while it asks for these items."""
+    queue.huey.dequeue()
+    assert queue.store.claim(job.id, "dead", 0)
+    assert all(queue.store.start(job.id, "dead", number) for number in numbers)
+
+
+def test_an_item_at_which_the_process_died_three_times_is_given_up(queue, add, work, agent, status):
+    job = add("a", "poison")
+    for _ in range(MAX_DEATHS):
+        die(queue, job, 1)
+    work(queue, agent)
+    ended = status(job, "completed")
+    assert (ended.done, ended.failed) == (2, 1)
+    assert list(agent.asked.elements()) == [(job.id, 0)]
+    given_up = queue.store.outcomes(job.id)[1]
+    assert given_up.ok is False
+    assert given_up.answer["code"] == "item_abandoned"
+    assert "ended 3 times" in given_up.answer["message"]
+
+
+def test_an_item_at_which_the_process_died_less_often_is_asked_for_again(queue, add, work, agent, status):
+    job = add("a")
+    for _ in range(MAX_DEATHS - 1):
+        die(queue, job, 0)
+    work(queue, agent)
+    assert status(job, "completed").failed == 0
+
+
+def test_suspects_are_asked_for_last_and_one_by_one(queue, add, work, agent, status, eventually):
+    job = add("suspect", "suspect", "b", "c", "d")
+    die(queue, job, 0, 1)
+    agent.open.clear()
+    work(queue, agent, jobs_concurrency=2)
+    eventually(lambda: agent.at_once == 2)
+    assert set(agent.asked) == {(job.id, 2), (job.id, 3)}
+    agent.open.set()
+    status(job, "completed")
+    assert [number for _, number in agent.asked][-2:] == [0, 1]
+
+
+def test_a_worker_that_stops_orderly_leaves_no_death_behind(queue, add, work, agent, eventually):
+    job = add("a")
+    agent.open.clear()
+    worker = work(queue, agent)
+    eventually(lambda: agent.at_once == 1)
+    worker.stop()
+    assert [item.attempts for item in queue.store.open_items(job.id)] == [0]

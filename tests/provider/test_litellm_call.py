@@ -1,0 +1,189 @@
+"""What LiteLLM hands over: the agent, the caller's correlation id, the patience, and the health probe."""
+
+from __future__ import annotations
+
+import uuid
+from types import SimpleNamespace
+from typing import Any
+
+import httpx
+import pytest
+
+from custom_handler.errors import ConfigurationError, RequestError
+from custom_handler.provider.litellm_call import is_health_probe, read_turn
+from custom_handler.settings import Settings
+
+ULID = "01K00000000000000000000000"
+DEFAULT = "01ARZ3NDEKTSV4RRFFQ69G5FAV"
+HELLO = [{"role": "user", "content": "Olá"}]
+
+
+def turn(model: str = "stackspot-chat", settings: Settings | None = None, **call: Any):
+    return read_turn(model, HELLO, call, settings or Settings(agent_id=DEFAULT))
+
+
+@pytest.mark.parametrize(
+    ("model", "params", "agent"),
+    [
+        ("stackspot-chat", {}, DEFAULT),
+        ("stackspot-chat", {"model_info": None}, DEFAULT),
+        (ULID, {}, ULID),
+        (ULID.lower(), {}, ULID.lower()),
+        ("stackspot-chat", {"model_info": {"agent_id": "01MODELINFO"}}, "01MODELINFO"),
+        (ULID, {"model_info": {"agent_id": "01MODELINFO"}}, "01MODELINFO"),
+        ("stackspot-chat", {"agent_id": ULID}, DEFAULT),
+        (ULID + "0", {}, DEFAULT),
+    ],
+    ids=["default", "no model_info", "by model", "in small letters", "by model_info", "both", "body", "almost an id"],
+)
+def test_the_agent_is_the_one_that_the_operator_configured(model, params, agent):
+    assert turn(model, litellm_params=params).agent_id == agent
+
+
+@pytest.mark.parametrize("key", ["agent_id", "realm", "model_info", "idm_url", "inference_url", "STACKSPOT_REALM"])
+def test_a_request_body_reaches_no_setting(key):
+    assert turn(optional_params={key: {"agent_id": ULID}}).agent_id == DEFAULT
+
+
+@pytest.mark.parametrize("agent", ["", "../v1", "a b", "a/b", "x" * 65, "ágent", "a\n"])
+def test_an_agent_that_cannot_be_one_is_a_missing_setting(agent):
+    with pytest.raises(ConfigurationError, match=r"GENAI_AGENT_ID.*model_info"):
+        turn(settings=Settings(agent_id=agent))
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        {"litellm_params": {"metadata": {"headers": {"correlation-id": "talk-7"}}}},
+        {"litellm_params": {"proxy_server_request": {"headers": {"correlation-id": "talk-7"}}}},
+        {"litellm_params": {"metadata": {"headers": {"x-correlation-id": "talk-7"}}}},
+        {"litellm_params": {"metadata": {"headers": {"correlation-id": "talk-7", "x-correlation-id": "other"}}}},
+        {"headers": {"Correlation-Id": "talk-7"}},
+        {
+            "headers": {"correlation-id": "sdk"},
+            "litellm_params": {"metadata": {"headers": {"correlation-id": "talk-7"}}},
+        },
+    ],
+    ids=["metadata", "request", "with x", "both names", "sdk, in capitals", "the client's before the sdk's"],
+)
+@pytest.mark.parametrize("required", [False, True], ids=["optional", "required"])
+def test_the_correlation_id_is_the_callers(call, required):
+    settings = Settings(agent_id=DEFAULT, require_correlation_id=required)
+    assert turn(settings=settings, **call).correlation_id == "talk-7"
+
+
+@pytest.mark.parametrize(
+    "call",
+    [{}, {"litellm_params": None}, {"headers": None, "litellm_params": {"metadata": None}}, {"headers": {"a": "b"}}],
+    ids=["nothing", "no parameters", "nulls", "other headers"],
+)
+def test_without_a_correlation_id_one_is_made(call):
+    made = turn(**call).correlation_id
+    assert str(uuid.UUID(made)) == made
+    assert turn(**call).correlation_id != made
+
+
+def test_without_a_correlation_id_litellms_name_of_the_call_is_one():
+    assert turn(logging_obj=SimpleNamespace(litellm_call_id="call-1")).correlation_id == "call-1"
+    assert turn(logging_obj=SimpleNamespace(litellm_call_id="två\n")).correlation_id != "två\n"
+
+
+def test_a_correlation_id_that_is_required_is_named_where_it_is_missing():
+    with pytest.raises(RequestError, match="header correlation-id is missing"):
+        turn(settings=Settings(agent_id=DEFAULT, require_correlation_id=True))
+
+
+@pytest.mark.parametrize("given", ["", " a", "a ", "a\nb", "a\r\nx: y", "á", "x" * 129])
+def test_a_correlation_id_that_no_header_can_carry_is_refused(given):
+    with pytest.raises(RequestError, match="correlation-id must have"):
+        turn(headers={"correlation-id": given})
+
+
+@pytest.mark.parametrize("given", ["a", "a b", "x" * 128, "user:7/talk#1"])
+def test_a_correlation_id_may_be_any_printable_text(given):
+    assert turn(headers={"correlation-id": given}).correlation_id == given
+
+
+@pytest.mark.parametrize(
+    ("asked", "seconds"),
+    [
+        (None, 60),
+        (5, 5),
+        (2.5, 2.5),
+        (600, 60),
+        (0, 60),
+        (-1, 60),
+        ("5", 60),
+        (httpx.Timeout(7), 7),
+        (httpx.Timeout(None), 60),
+        (httpx.Timeout(5, read=9), 9),
+    ],
+)
+def test_the_shorter_patience_counts(asked, seconds):
+    assert turn(settings=Settings(agent_id=DEFAULT, timeout=60), timeout=asked).timeout == seconds
+
+
+PROBE = {"metadata": {"user_api_key": "litellm-internal-health-check"}}
+
+
+def test_a_health_probe_is_told_from_a_client():
+    assert is_health_probe({"litellm_params": PROBE})
+    assert not is_health_probe({"litellm_params": {**PROBE, "proxy_server_request": {"body": {}}}})
+    assert not is_health_probe({"litellm_params": {"metadata": {"user_api_key": "a-hash"}}})
+    assert not is_health_probe({"litellm_params": None})
+    assert not is_health_probe({})
+
+
+def claudes(**body: Any) -> dict[str, Any]:
+    """What LiteLLM passes of a request that came by /v1/messages."""
+    return {"litellm_params": {"proxy_server_request": {"body": body}}}
+
+
+def test_results_that_the_client_marked_as_errors_are_marked_again():
+    blocks = [
+        {"type": "tool_result", "tool_use_id": "a", "content": "1"},
+        {"type": "tool_result", "tool_use_id": "b", "content": "2", "is_error": True},
+        {"type": "tool_result", "tool_use_id": "c", "content": "3", "is_error": False},
+    ]
+    bridged = [HELLO[0], *({"role": "tool", "tool_call_id": name, "content": "…"} for name in "abc")]
+    call = claudes(messages=[{"role": "user", "content": "Olá"}, {"role": "user", "content": blocks}])
+    request = read_turn("stackspot-chat", bridged, call, Settings(agent_id=DEFAULT)).request
+    assert [message.get("is_error") for message in request.messages] == [None, None, True, None]
+    assert all("is_error" not in message for message in bridged)
+
+
+@pytest.mark.parametrize(
+    ("choice", "parallel"),
+    [
+        ({"type": "auto", "disable_parallel_tool_use": True}, False),
+        ({"type": "auto", "disable_parallel_tool_use": False}, True),
+        ("auto", True),
+        (None, True),
+    ],
+)
+def test_one_call_at_a_time_is_asked_for_in_anthropics_words_too(choice, parallel):
+    assert turn(**claudes(tool_choice=choice)).request.parameters.parallel_tool_calls is parallel
+
+
+def native(
+    conversation: object = "native", key: str | None = "k-1", correlation: str | None = "talk-7"
+) -> dict[str, Any]:
+    params = {"model_info": {"conversation": conversation}, "metadata": {"user_api_key": key}}
+    return {"headers": {"correlation-id": correlation} if correlation else {}, "litellm_params": params}
+
+
+def test_a_conversation_that_the_platform_keeps_is_its_callers():
+    owners = [turn(**native(key=key, correlation=name)).owner for key in ("k-1", "k-2", None) for name in ("a", "b")]
+    assert None not in owners
+    assert len(set(owners)) == 6
+
+
+@pytest.mark.parametrize("call", [native("prompt"), native(None), native(correlation=None), {}])
+def test_without_the_wish_and_a_name_of_the_callers_nobody_keeps_it(call):
+    assert turn(**call).owner is None
+
+
+@pytest.mark.parametrize("conversation", ["on", True, 1, ["native"]])
+def test_another_way_to_keep_conversations_is_unknown(conversation):
+    with pytest.raises(ConfigurationError, match="say native"):
+        turn(**native(conversation))

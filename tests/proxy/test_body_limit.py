@@ -1,0 +1,232 @@
+"""Which fields of a request are the operator's, how large and deep it may be, and what an error may show."""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import json
+from typing import Any
+
+import pytest
+from litellm.proxy._types import ProxyException
+from starlette.exceptions import HTTPException
+
+from custom_handler.proxy.middleware import request_id
+from custom_handler.proxy.middleware.body_limit import DEEPEST_LEVEL, LARGEST_BODY, BodyLimit, refuse_depth
+from custom_handler.proxy.middleware.error_bodies import MESSAGE, ErrorBodies, shaped
+from custom_handler.proxy.validation.reserved_fields import RESERVED, refuse_reserved, sent_body
+
+SAID = [{"role": "user", "content": "Oi"}]
+
+
+def test_the_parameters_of_the_openai_api_are_nobodys_but_the_callers():
+    openai = {
+        "model", "messages", "input", "tools", "tool_choice", "stream", "stream_options", "temperature", "top_p", "n", "stop", "seed",
+        "max_tokens", "max_completion_tokens", "response_format", "user", "metadata", "timeout", "parallel_tool_calls", "logprobs",
+        "reasoning_effort", "reasoning", "verbosity", "service_tier", "store", "thinking", "system", "top_k", "stop_sequences", "tags",
+        "instructions", "previous_response_id", "include", "text", "truncation", "prompt_cache_key", "safety_identifier", "modalities",
+        "extra_headers", "extra_body", "fallbacks", "guardrails", "cache", "max_retries", "num_retries", "web_search_options",
+    }  # fmt: skip
+    assert openai & RESERVED == set()
+
+
+@pytest.mark.parametrize(
+    "name", ["api_key", "api_base", "custom_llm_provider", "azure", "aws_secret_access_key", "self", "_x"]
+)
+def test_a_field_of_the_operators_is_a_400_that_names_it(name):
+    for fields in ({name: "x"}, {"fallbacks": [{"model": "b", name: "x"}]}):
+        with pytest.raises(ProxyException) as raised:
+            refuse_reserved({"model": "a", "messages": SAID, **fields})
+        assert (raised.value.code, raised.value.param) == ("400", name)
+        assert repr(name) in raised.value.message
+
+
+@pytest.fixture
+def scope():
+    """The ASGI scope of a request of which LiteLLM has read the body."""
+    body = {"model": "a", "contents": []}
+    served = {"parsed_body": (tuple(body), body)}
+    reset = request_id._served.set(served)
+    yield served
+    request_id._served.reset(reset)
+
+
+def test_a_field_that_litellm_adds_is_no_field_of_the_client(scope):
+    added = scope["parsed_body"][1] | {"_litellm_raw_sse_stream": True}
+    scope["parsed_body"][1].update(added)  # LiteLLM's routes may add to the very body that it has read
+    sent = sent_body({**added, "proxy_server_request": {"body": added}})
+    assert sent == {"model": "a", "contents": []}
+    refuse_reserved(sent)
+
+
+def test_the_body_that_a_client_sent_is_looked_at_and_no_copy(scope):
+    body = {"model": "a", "_x": 1, "api_key": "x"}
+    scope["parsed_body"] = (tuple(body), {"model": "a"})
+    sent = sent_body({"model": "a", "proxy_server_request": {"body": {"model": "a"}}})
+    assert set(sent) == set(body)
+
+
+@pytest.mark.parametrize(("in_body", "refused"), [("a", False), ("b", True), ({"a": 1}, True)])
+def test_a_body_names_no_other_model_than_the_path(scope, in_body, refused):
+    scope["path_params"] = {"model_name": "a"}
+    scope["parsed_body"] = (("model",), {"model": in_body})
+    with contextlib.nullcontext() if not refused else pytest.raises(ProxyException, match="leave model out"):
+        assert sent_body({"model": "a"}) == {"model": "a"}
+
+
+def test_several_models_at_once_are_refused():
+    with pytest.raises(ProxyException) as raised:
+        refuse_reserved({"model": "a,b", "messages": SAID})
+    assert (raised.value.code, raised.value.param) == ("400", "model")
+
+
+def test_a_tool_may_have_parameters_of_any_name_and_a_batch_its_provider():
+    schema = {"type": "object", "properties": {"api_key": {"type": "string"}}}
+    refuse_reserved({"model": "a", "tools": [{"type": "function", "function": {"name": "f", "parameters": schema}}]})
+    refuse_reserved({"custom_llm_provider": "openai", "input_file_id": "f"})
+    refuse_reserved({"model": "a", "fallbacks": ["b", {"a": ["b"]}]})
+
+
+@pytest.mark.parametrize(("levels", "refused"), [(DEEPEST_LEVEL, False), (DEEPEST_LEVEL + 1, True), (100_000, True)])
+@pytest.mark.parametrize("list_", [False, True])
+def test_a_body_may_be_nested_to_a_bound(levels, refused, list_):
+    value: Any = {}
+    for _ in range(levels):
+        value = [value] if list_ else {"a": value}
+    with (
+        pytest.raises(ProxyException, match="The request is nested deeper than")
+        if refused
+        else contextlib.nullcontext()
+    ):
+        refuse_depth(value)
+
+
+class Exchange:
+    """One request to an application that reads its body and answers."""
+
+    def __init__(self, pieces: list[bytes], answer: bytes = b"ok", status: int = 200, **headers: str) -> None:
+        self.pieces, self.answer, self.status = pieces, answer, status
+        self.scope = {
+            "type": "http",
+            "headers": [(k.replace("_", "-").encode(), v.encode()) for k, v in headers.items()],
+        }
+        self.answer_headers: list[tuple[bytes, bytes]] = []
+        self.sent: list[Any] = []
+        self.read = 0
+
+    async def app(self, scope: Any, receive: Any, send: Any) -> None:
+        try:
+            while (message := await receive())["more_body"]:
+                self.read += len(message["body"])
+        except HTTPException:
+            self.status = 401  # as the proxy's authentication takes whatever goes wrong while it reads
+        await send({"type": "http.response.start", "status": self.status, "headers": self.answer_headers})
+        half = len(self.answer) // 2
+        await send({"type": "http.response.body", "body": self.answer[:half], "more_body": True})
+        await send({"type": "http.response.body", "body": self.answer[half:]})
+
+    async def through(self, layer: Any) -> tuple[int, dict[bytes, bytes], bytes]:
+        pieces = iter(self.pieces)
+
+        async def receive() -> Any:
+            piece = next(pieces, None)
+            return {"type": "http.request", "body": piece or b"", "more_body": piece is not None}
+
+        async def send(message: Any) -> None:
+            self.sent.append(message)
+
+        await layer(self.app)(self.scope, receive, send)
+        start, *rest = self.sent
+        return start["status"], dict(start["headers"]), b"".join(message["body"] for message in rest)
+
+
+async def test_a_body_that_says_it_is_too_large_is_not_read():
+    exchange = Exchange([b"x"], content_length=str(LARGEST_BODY + 1))
+    status, _, body = await exchange.through(BodyLimit)
+    assert (status, json.loads(body)["error"]["code"], exchange.read) == (413, "413", 0)
+
+
+async def test_a_body_of_unknown_length_is_read_up_to_the_limit():
+    exchange = Exchange([b"x" * (LARGEST_BODY // 4)] * 40)
+    status, _, body = await exchange.through(BodyLimit)
+    assert (status, "32 MiB" in json.loads(body)["error"]["message"]) == (413, True)
+    assert exchange.read <= LARGEST_BODY
+
+
+@pytest.mark.parametrize("headers", [{}, {"content_length": str(LARGEST_BODY)}, {"content_length": "x"}])
+async def test_a_body_within_the_limit_passes(headers):
+    assert (await Exchange([b"x" * (LARGEST_BODY // 2)] * 2, **headers).through(BodyLimit))[::2] == (200, b"ok")
+
+
+@pytest.mark.parametrize("sent", ["[]", ' \n["a"]', '"a"', "-1", "7", "true", "false", "null"])
+@pytest.mark.parametrize("headers", [{}, {"content_type": "application/json; charset=utf-8"}])
+async def test_json_that_is_no_object_is_refused(sent, headers):
+    status, _, body = await Exchange([sent.encode()], **headers).through(BodyLimit)
+    assert (status, json.loads(body)["error"]["message"]) == (400, "The request's body must be a JSON object.")
+
+
+@pytest.mark.parametrize(
+    ("sent", "headers"),
+    [(' {"a": 1}', {}), ("", {}), ("[]", {"content_type": "text/plain"}), ("a=1", {"content_type": "application/x"})],
+)
+async def test_an_object_and_what_is_no_json_pass(sent, headers):
+    assert (await Exchange([sent.encode()], **headers).through(BodyLimit))[0] == 200
+
+
+async def test_an_upload_has_no_limit_here():
+    exchange = Exchange([b"x" * LARGEST_BODY] * 2, content_type="multipart/form-data; boundary=a")
+    assert (await exchange.through(BodyLimit))[0] == 200
+
+
+TRACEBACK = 'no key\\nTraceback (most recent call last):\\n  File \\"/a/b.py\\", line 1'
+
+
+@pytest.mark.parametrize(
+    ("sent", "shown"),
+    [
+        (f'{{"error": {{"message": "{TRACEBACK}", "code": "500"}}}}', {"error": {"message": "no key", "code": "500"}}),
+        ('{"error": {"message": "1 validation error for Params"}}', {"error": {"message": MESSAGE}}),
+        ('{"detail": ["at site-packages/a", 7]}', {"detail": [MESSAGE, 7]}),
+        ('{"error": {"message": "ação inválida"}}', {"error": {"message": "ação inválida"}}),
+        ('{"error": {"message": "no tool run.py"}}', {"error": {"message": "no tool run.py"}}),
+        ('{"error": {"message": "in /a/b.py"}}', {"error": {"message": MESSAGE}}),
+    ],
+)
+@pytest.mark.parametrize("packed", [False, True])
+async def test_an_error_shows_no_traceback_and_no_path(sent, shown, packed):
+    exchange = Exchange([], gzip.compress(sent.encode()) if packed else sent.encode(), 500)
+    exchange.answer_headers = [(b"content-encoding", b"gzip")] * packed + [(b"content-length", b"1")]
+    status, headers, body = await exchange.through(ErrorBodies)
+    plain = gzip.decompress(body) if b"content-encoding" in headers else body
+    assert (status, json.loads(plain)) == (500, shown)
+    if MESSAGE in str(shown) or "Traceback" in sent:
+        assert (headers[b"content-length"], b"content-encoding" in headers) == (str(len(body)).encode(), False)
+    else:
+        assert headers == dict(exchange.answer_headers)
+
+
+@pytest.mark.parametrize(("status", "shaped"), [(401, True), (400, False)])
+async def test_a_refused_key_has_the_shape_of_all_errors_where_litellm_says_it_in_a_bare_text(status, shaped):
+    *_, body = await Exchange([], b'"Unauthorized access"', status).through(ErrorBodies)
+    error = {"message": "Unauthorized access", "type": "auth_error", "param": None, "code": "401"}
+    assert json.loads(body) == ({"error": error} if shaped else "Unauthorized access")
+
+
+@pytest.mark.parametrize("path", ["/v1/messages", "/anthropic/v1/messages", "/v1/messages/count_tokens"])
+def test_a_refused_key_has_anthropics_shape_on_its_routes(path):
+    theirs = {"message": "no such key", "type": "auth_error", "param": "None", "code": "401"}
+    ours = {"type": "error", "error": {"type": "authentication_error", "message": "no such key"}}
+    assert json.loads(shaped(401, json.dumps({"error": theirs}).encode(), path)) == ours
+    assert json.loads(shaped(401, json.dumps(ours).encode(), path)) == ours
+    assert json.loads(shaped(401, json.dumps({"error": theirs}).encode(), "/v1/chat/completions")) == {"error": theirs}
+
+
+async def test_an_error_that_is_no_json_is_replaced_only_where_it_shows_too_much():
+    assert (await Exchange([], b'File "/a/b.py"', 500).through(ErrorBodies))[2] == MESSAGE.encode()
+    assert (await Exchange([], b"<html>no</html>", 502).through(ErrorBodies))[2] == b"<html>no</html>"
+
+
+async def test_an_answer_may_speak_of_tracebacks():
+    exchange = Exchange([], b"Traceback (most recent call last)")
+    assert (await exchange.through(ErrorBodies))[2] == b"Traceback (most recent call last)"
+    assert len(exchange.sent) == 3, "an answer is passed on as it comes"

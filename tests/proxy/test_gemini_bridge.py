@@ -1,0 +1,114 @@
+"""What LiteLLM's translation of Gemini's routes would lose is kept, or refused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import litellm
+import pytest
+
+from custom_handler.proxy.gemini_bridge import from_adapter, to_adapter
+
+
+def contents(*parts: Any, role: str = "user") -> dict[str, Any]:
+    return {"model": "stackspot/stackspot-chat", "contents": [{"role": role, "parts": list(parts)}]}
+
+
+def chat(**body: Any) -> dict[str, Any]:
+    """A chat completion as LiteLLM's routes make it of a call that `to_adapter` has changed."""
+    model = to_adapter(contents())["model"]
+    return {"model": model, "custom_llm_provider": "custom", "proxy_server_request": {"body": body}}
+
+
+def test_a_call_reaches_its_provider_again():
+    assert from_adapter(chat())["custom_llm_provider"] == "stackspot"
+    other = {"model": "groq/llama", "custom_llm_provider": "groq"}
+    assert from_adapter(other) is other
+
+
+def test_every_spelling_of_a_part_is_read():
+    call, result = {"name": "f", "args": {}}, {"name": "f", "response": {}}
+    given = (
+        {"inlineData": {"mimeType": "image/png", "data": "aGk="}},
+        {"inline_data": {"mime_type": "image/png", "data": "aGk="}},
+        {"function_call": call},
+        {"function_response": result},
+        "Oi",
+    )
+    [changed] = to_adapter(contents(*given))["contents"]
+    file = {"inline_data": {"mime_type": "image/png", "data": "aGk="}}
+    assert changed["parts"] == [file, file, {"functionCall": call}, {"functionResponse": result}, "Oi"]
+
+
+def test_the_result_of_a_function_may_come_in_a_role_of_its_own():
+    [changed] = to_adapter(contents({"functionResponse": {"name": "f"}}, role="function"))["contents"]
+    assert changed["role"] == "user"
+
+
+@pytest.mark.parametrize("spelling", ["systemInstruction", "system_instruction"])
+def test_every_part_of_a_system_instruction_is_kept(spelling):
+    changed = to_adapter(contents() | {spelling: {"parts": [{"text": "a"}, {"text": "b"}]}})
+    assert changed[spelling] == {"parts": [{"text": "a\nb"}]}
+
+
+@pytest.mark.parametrize(
+    ("call", "param"),
+    [
+        (contents({"fileData": {"fileUri": "gs://a"}}), "contents[0].parts[0]"),
+        (contents({"text": "a"}, {"executableCode": {}}), "contents[0].parts[1]"),
+        (contents({"text": 5}), "contents[0].parts[0]"),
+        (contents({"inlineData": "x"}), "contents[0].parts[0]"),
+        (contents(7), "contents[0].parts[0]"),
+        (contents(role="system"), "contents[0].role"),
+        ({"model": "stackspot/a", "contents": ["Oi"]}, "contents[0]"),
+        (contents() | {"config": {"candidateCount": 2}}, "candidateCount"),
+        (contents() | {"config": {"responseLogprobs": True}}, "responseLogprobs"),
+    ],
+)
+def test_what_would_be_lost_is_a_400_that_names_it(call, param):
+    with pytest.raises(litellm.BadRequestError) as raised:
+        to_adapter(call)
+    assert raised.value.param == param
+
+
+NULLABLE = {
+    "type": "OBJECT",
+    "properties": {"nullable": {"type": "STRING", "enum": ["a"], "nullable": True}, "b": {"type": "INTEGER"}},
+    "propertyOrdering": ["nullable", "b"],
+}
+
+
+@pytest.mark.parametrize(
+    ("generation", "format_"),
+    [
+        ({}, None),
+        ({"responseMimeType": "text/plain"}, None),
+        ({"responseMimeType": "application/json"}, {"type": "json_object"}),
+        (
+            {"responseSchema": NULLABLE},
+            {
+                "type": "json_schema",
+                "json_schema": {
+                    "name": "response",
+                    "schema": {
+                        "type": "object",
+                        "properties": {
+                            "nullable": {"type": ["string", "null"], "enum": ["a", None]},
+                            "b": {"type": "integer"},
+                        },
+                    },
+                },
+            },
+        ),
+    ],
+    ids=["nothing", "text", "JSON of any kind", "a schema"],
+)
+def test_the_format_of_an_answer_is_openais(generation, format_):
+    assert from_adapter(chat(generationConfig=generation)).get("response_format") == format_
+
+
+def test_the_functions_that_are_allowed_become_a_tool_choice():
+    calling = {"mode": "ANY", "allowedFunctionNames": ["a", "b"]}
+    choice = from_adapter(chat(toolConfig={"functionCallingConfig": calling}))["tool_choice"]
+    assert [tool["function"]["name"] for tool in choice["allowed_tools"]["tools"]] == ["a", "b"]
+    assert "tool_choice" not in from_adapter(chat(toolConfig={"functionCallingConfig": {"mode": "AUTO"}}))

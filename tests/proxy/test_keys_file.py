@@ -1,0 +1,110 @@
+"""The keys that the operator names in a file."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from litellm.proxy._types import ProxyException
+
+from custom_handler.errors import ConfigurationError
+from custom_handler.proxy.keys_file import KeyRing
+from custom_handler.settings import Settings
+
+KEY = "sk-a-key-of-team-a"
+MASTER = "sk-the-master-key-of-all"
+
+
+@pytest.fixture
+def proxy(monkeypatch):
+    """The running proxy, as far as a key is concerned."""
+    running = SimpleNamespace(prisma_client=None, master_key=MASTER, general_settings={})
+    monkeypatch.setitem(sys.modules, "litellm.proxy.proxy_server", running)
+    return running
+
+
+@pytest.fixture
+def ring(tmp_path, proxy):
+    """Make a ring of a file's text."""
+
+    def of(text: str | None) -> KeyRing:
+        path = tmp_path / "keys.yaml"
+        if text is not None:
+            path.write_text(text, encoding="utf-8")
+        return KeyRing(Settings(keys_file=str(path)))
+
+    return of
+
+
+@pytest.mark.parametrize("secret", [f"key: {KEY}", f"sha256: {hashlib.sha256(KEY.encode()).hexdigest().upper()}"])
+@pytest.mark.parametrize("sent", [KEY, f"Bearer {KEY}"])
+async def test_a_key_of_the_file_is_its_caller_with_its_own_rate(ring, secret, sent):
+    keys = ring(f"keys: [{{name: team-a, {secret}, requests_per_minute: 7}}]")
+    caller = await keys(None, sent)
+    assert (caller.key_alias, caller.rpm_limit, caller.user_role.value) == ("team-a", 7, "internal_user")
+    assert KEY not in repr(caller)
+    assert await keys(None, sent) is not caller, "the proxy writes into what it is given"
+
+
+async def test_a_key_of_the_file_may_have_no_rate(ring):
+    assert (await ring(f"keys: [{{name: a, key: {KEY}}}]")(None, KEY)).rpm_limit is None
+
+
+@pytest.mark.parametrize("sent", ["", None, MASTER, f"Bearer {MASTER}"])
+async def test_no_key_and_the_master_key_are_the_proxys_own_affair(proxy, sent):
+    assert await KeyRing(Settings())(None, sent) is None
+
+
+@pytest.mark.parametrize("sent", ["sk-wrong", "wrong", MASTER[:-1]])
+async def test_a_key_that_nobody_knows_is_a_401(proxy, sent):
+    with pytest.raises(ProxyException) as raised:
+        await KeyRing(Settings())(None, sent)
+    assert raised.value.code == "401"
+    assert "this proxy does not know the API key" in raised.value.message
+    assert sent not in raised.value.message
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        {"prisma_client": object()},
+        {"general_settings": {"enable_jwt_auth": True}},
+        {"general_settings": {"enable_oauth2_auth": True}},
+        {"master_key": None},
+    ],
+    ids=["a database", "JWTs", "OAuth", "no keys at all"],
+)
+async def test_a_key_that_the_proxy_may_know_is_left_to_it(proxy, state: dict[str, Any]):
+    vars(proxy).update(state)
+    assert await KeyRing(Settings())(None, "sk-virtual") is None
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (None, "cannot be read: FileNotFoundError"),
+        ("keys: [", "cannot be read: "),
+        ("- a", "must hold a list named keys"),
+        ("keys: {}", "must hold a list named keys"),
+        ("keys: [a]", r"keys\[0\] must have no fields but key, name, requests_per_minute, sha256"),
+        (f"keys: [{{name: a, key: {KEY}, rpm: 1}}]", "must have no fields but"),
+        (f"keys: [{{key: {KEY}}}]", "needs a name"),
+        (f"keys: [{{name: ' ', key: {KEY}}}]", "needs a name"),
+        ("keys: [{name: a}]", "needs either a key of at least 16 characters"),
+        ("keys: [{name: a, key: sk-short}]", "needs either"),
+        ("keys: [{name: a, key: 'sk-with a blank in it'}]", "needs either"),
+        ("keys: [{name: a, sha256: abc}]", "needs either"),
+        (f"keys: [{{name: a, key: {KEY}, sha256: {'a' * 64}}}]", "needs either"),
+        (f"keys: [{{name: a, key: {KEY}, requests_per_minute: 0}}]", "must be a whole number above zero"),
+        (f"keys: [{{name: a, key: {KEY}, requests_per_minute: true}}]", "must be a whole number above zero"),
+        (f"keys: [{{name: a, key: {KEY}}}, {{name: b, key: {KEY}}}]", r"keys\[1\]: its name or its key stands there twice"),
+        (f"keys: [{{name: a, key: {KEY}}}, {{name: a, key: {KEY}2}}]", "stands there twice"),
+    ],
+)  # fmt: skip
+def test_a_file_that_is_wrong_is_refused_and_never_quoted(ring, text, says):
+    with pytest.raises(ConfigurationError, match=says) as raised:
+        ring(text)
+    assert KEY not in str(raised.value)

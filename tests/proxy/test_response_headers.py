@@ -1,0 +1,83 @@
+"""Headers that are added to the answer to the current request."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from custom_handler.proxy.middleware.response_headers import ResponseHeaders, add_header
+from custom_handler.proxy.middleware.wrap import wrap
+
+
+class App:
+    """An application that adds some headers of ours while it answers, in a task of its own as the proxy does."""
+
+    def __init__(self, own: dict[str, str] | None = None, **added: str) -> None:
+        self.middleware_stack: Any = self._serve
+        self._own = own or {}
+        self._added = added
+
+    async def _serve(self, scope: Any, receive: Any, send: Any) -> None:
+        await asyncio.create_task(self._add())
+        headers = [(name.encode(), value.encode()) for name, value in self._own.items()]
+        await send({"type": "http.response.start", "status": 429, "headers": headers})
+        await send({"type": "http.response.body", "body": b"no"})
+
+    async def _add(self) -> None:
+        for name, value in self._added.items():
+            add_header(name.replace("_", "-"), value)
+
+
+async def answer_of(app: App, kind: str = "http") -> list[dict[str, Any]]:
+    sent: list[dict[str, Any]] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    await app.middleware_stack({"type": kind}, None, send)
+    return sent
+
+
+async def test_a_header_that_is_added_reaches_the_client():
+    app = App(retry_after="7")
+    wrap(app, ResponseHeaders)
+    start, body = await answer_of(app)
+    assert start["headers"] == [(b"retry-after", b"7")]
+    assert body == {"type": "http.response.body", "body": b"no"}
+
+
+async def test_a_header_of_the_answers_own_is_kept():
+    app = App({"retry-after": "3"}, retry_after="7")
+    wrap(app, ResponseHeaders)
+    start, _ = await answer_of(app)
+    assert start["headers"] == [(b"retry-after", b"3")]
+
+
+async def test_the_headers_of_one_request_are_not_anothers():
+    app = App(retry_after="7")
+    plain = App()
+    wrap(app, ResponseHeaders)
+    wrap(plain, ResponseHeaders)
+    (start, _), (other, _) = await asyncio.gather(answer_of(app), answer_of(plain))
+    assert (start["headers"], other["headers"]) == ([(b"retry-after", b"7")], [])
+
+
+async def test_a_socket_is_left_alone():
+    app = App(retry_after="7")
+    wrap(app, ResponseHeaders)
+    start, _ = await answer_of(app, "websocket")
+    assert start["headers"] == []
+
+
+def test_outside_of_a_request_a_header_is_added_to_nothing():
+    add_header("retry-after", "7")
+    assert asyncio.run(answer_of(App()))[0]["headers"] == []
+
+
+def test_an_application_that_does_not_run_yet_is_left_alone():
+    class NotRunning:
+        middleware_stack = None
+
+    app = NotRunning()
+    wrap(app, ResponseHeaders)
+    assert app.middleware_stack is None

@@ -1,0 +1,264 @@
+"""What a call of the agent needs, step by step, with the answers handed in by the test."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from custom_handler.errors import (
+    AgentFailed,
+    AgentNotFound,
+    AgentUnreachable,
+    QueueFull,
+    RateLimited,
+    StackspotError,
+    TokenRefused,
+)
+from custom_handler.instrumentation import Retried
+from custom_handler.settings import Settings
+from custom_handler.stackspot.agent_call import (
+    AgentCall,
+    Head,
+    NeedSlot,
+    NeedToken,
+    Send,
+    Sleep,
+    Throttled,
+    advance,
+    open_answer,
+)
+from custom_handler.stackspot.deadline import Deadline
+from custom_handler.stackspot.tokens import Token
+
+SETTINGS = Settings(inference_url="https://inference.example", timeout=600)
+CALL = AgentCall("01ARZ3NDEKTSV4RRFFQ69G5FAV", "Olá, “mundo” ☀", "conversation-7")
+TOKEN = Token("the-token", 1200)
+FRESH = Token("fresh-token", 1200)
+
+
+class Clock:
+    """A clock that stands still until somebody sleeps."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Opening:
+    """What was asked for until an answer could be read, and told, while these answers were given to the requests.
+
+    An answer is a head, or an error that the network met with; `slots` are the answers to the slots that are needed.
+    """
+
+    def __init__(self, *answers: Any, slots: Sequence[Any] = (), timeout: float = 600, settings: Settings = SETTINGS):
+        self.clock = Clock()
+        self.asked: list[Any] = []
+        self.told: list[Any] = []
+        self.error: StackspotError | None = None
+        self._answers, self._slots = iter(answers), iter(slots)
+        self._tokens = iter((TOKEN, FRESH, *(Token(f"token-{number}", 1200) for number in range(9))))
+        steps = open_answer(CALL, settings, Deadline(timeout, self.clock), self.told.append)
+        try:
+            step = advance(steps, None)
+            while step is not None:
+                self.asked += [step]
+                step = advance(steps, self._answer(step))
+        except StackspotError as error:
+            self.error = error
+
+    def _answer(self, step: Any) -> Any:
+        match step:
+            case NeedToken():
+                return next(self._tokens)
+            case NeedSlot():
+                return next(self._slots, None)
+            case Sleep(seconds):
+                self.clock.now += seconds
+                return None
+            case Send():
+                return next(self._answers)
+        return None
+
+    def of(self, kind: type) -> list[Any]:
+        return [step for step in self.asked if isinstance(step, kind)]
+
+    @property
+    def sent(self) -> list[Send]:
+        return self.of(Send)
+
+
+GOOD = Head(200, {})
+
+
+def refused(status: int, body: bytes = b"", **headers: str) -> Head:
+    return Head(status, {name.replace("_", "-"): value for name, value in headers.items()}, body)
+
+
+def test_a_good_call_needs_a_token_a_slot_and_one_request():
+    opening = Opening(GOOD)
+    assert [type(step) for step in opening.asked] == [NeedToken, NeedSlot, Send]
+    assert (opening.error, opening.told) == (None, [])
+
+
+def test_the_request_has_exactly_the_four_fields_of_the_contract():
+    request = Opening(GOOD).sent[0]
+    assert json.loads(request.content) == {
+        "streaming": True,
+        "user_prompt": "Olá, “mundo” ☀",
+        "stackspot_knowledge": False,
+        "return_ks_in_response": False,
+    }
+    assert request.url == "https://inference.example/v1/agent/01ARZ3NDEKTSV4RRFFQ69G5FAV/chat"
+
+
+def test_the_request_carries_token_types_and_correlation_id():
+    request = Opening(GOOD).sent[0]
+    assert request.headers == {
+        "authorization": "Bearer the-token",
+        "content-type": "application/json",
+        "accept": "text/event-stream",
+        "correlation-id": "conversation-7",
+    }
+
+
+@pytest.mark.parametrize(("timeout", "patience"), [(30, 30), (600, 120)])
+def test_a_request_waits_for_the_first_text_as_long_as_the_deadline_allows(timeout, patience):
+    assert Opening(GOOD, timeout=timeout).sent[0].timeout == patience
+
+
+def test_a_slot_is_waited_for_as_long_as_the_queue_allows_but_not_beyond_the_deadline():
+    assert Opening(GOOD).of(NeedSlot) == [NeedSlot(60)]
+    assert Opening(GOOD, timeout=20).of(NeedSlot) == [NeedSlot(20)]
+
+
+def test_a_refused_token_is_renewed_once_and_the_call_made_once_more():
+    opening = Opening(refused(401), GOOD)
+    assert opening.error is None
+    assert opening.of(NeedToken) == [NeedToken(patience=60), NeedToken(refused=TOKEN, patience=120)]
+    assert [request.headers["authorization"] for request in opening.sent] == [
+        "Bearer the-token",
+        "Bearer fresh-token",
+    ]
+    assert opening.sent[0].content == opening.sent[1].content
+    assert len(opening.of(NeedSlot)) == 2
+
+
+def test_a_fresh_token_that_is_refused_ends_the_call():
+    opening = Opening(refused(401), refused(401, b'{"code": "UNAUTHORIZED"}'))
+    assert isinstance(opening.error, TokenRefused)
+    assert (opening.error.status_code, "UNAUTHORIZED" in opening.error.message) == (502, True)
+    assert opening.told == []
+
+
+PASSING = {
+    "500": refused(500),
+    "502": refused(502, b"<html>"),
+    "503": refused(503),
+    "504": refused(504),
+    "408": refused(408),
+    "no connection": AgentUnreachable("no"),
+}
+
+
+@pytest.mark.parametrize("failure", PASSING.values(), ids=PASSING)
+def test_a_failure_that_may_pass_is_tried_again_after_a_growing_while(failure):
+    opening = Opening(failure, failure, failure, GOOD)
+    assert opening.error is None
+    assert len(opening.sent) == 4
+    waits = [step.seconds for step in opening.of(Sleep)]
+    assert [low <= wait <= 2 * low for low, wait in zip((0.25, 0.5, 1), waits, strict=True)] == [True] * 3
+    assert len(opening.told) == 3
+    assert {type(measure) for measure in opening.told} == {Retried}
+
+
+def test_after_four_requests_the_failure_is_told():
+    opening = Opening(*[refused(503)] * 4)
+    assert (type(opening.error), len(opening.sent)) == (AgentFailed, 4)
+
+
+def test_how_often_is_a_setting():
+    assert len(Opening(refused(503), settings=replace(SETTINGS, max_retries=0)).sent) == 1
+
+
+@pytest.mark.parametrize("status", [400, 403, 404, 413, 422])
+def test_a_refusal_that_stays_is_told_at_once(status):
+    assert len(Opening(refused(status)).sent) == 1
+
+
+def test_an_agent_that_says_when_to_try_again_is_heard():
+    assert [step.seconds for step in Opening(refused(503, retry_after="7"), GOOD).of(Sleep)] == [7]
+
+
+@pytest.mark.parametrize(("wait", "timeout"), [("30", 29), ("120", 600)], ids=["the end", "the first text"])
+def test_nobody_waits_beyond_the_deadline(wait, timeout):
+    opening = Opening(refused(503, retry_after=wait), timeout=timeout)
+    assert (opening.of(Sleep), opening.error.retry_after) == ([], float(wait))
+
+
+def test_attempts_share_one_deadline():
+    opening = Opening(refused(503, retry_after="50"), refused(503, retry_after="50"), refused(503, retry_after="50"))
+    assert [request.timeout for request in opening.sent] == [120, 70, 20]
+    assert isinstance(opening.error, AgentFailed)
+
+
+@pytest.mark.parametrize(("headers", "asked"), [({"retry_after": "7"}, 7), ({}, None), ({"retry_after": "soon"}, None)])
+def test_a_429_pauses_the_queue_and_waits_there(headers, asked):
+    opening = Opening(refused(429, **headers), refused(429, **headers), GOOD)
+    assert opening.of(Throttled) == [Throttled(asked)] * 2
+    assert (opening.of(Sleep), len(opening.of(NeedSlot)), opening.error) == ([], 3, None)
+
+
+def test_a_429_that_the_queue_cannot_wait_out_is_told_as_the_agents():
+    opening = Opening(refused(429, retry_after="900"), slots=(None, QueueFull("no", retry_after=900)))
+    assert (type(opening.error), opening.error.retry_after) == (RateLimited, 900)
+
+
+def test_a_429_is_told_with_the_wait_of_the_queue_where_that_is_longer():
+    error = Opening(refused(429, retry_after="1"), slots=(None, QueueFull("no", retry_after=37.2))).error
+    assert (type(error), error.retry_after) == (RateLimited, 37.2)
+    assert "try again in 38 s" in error.message
+
+
+def test_a_queue_without_a_place_is_told_as_such():
+    opening = Opening(slots=(QueueFull("no", retry_after=5),))
+    assert (type(opening.error), opening.error.where, opening.sent) == (QueueFull, "queue", [])
+
+
+def test_an_account_without_credit_pauses_nobody():
+    opening = Opening(refused(429, b"Credit Limit Reached"))
+    assert (opening.error.status_code, opening.of(Throttled), len(opening.sent)) == (402, [], 1)
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (b'{"code": "AGENT_NOT_FOUND", "details": "x"}', "AGENT_NOT_FOUND"),
+        (b"<html>", "no such agent"),
+        (b"\xff", "no such agent"),
+        (b"", "no such agent"),
+    ],
+    ids=["json", "page", "no text", "empty"],
+)
+def test_a_refusal_is_read_whatever_its_body(body, said):
+    error = Opening(refused(404, body)).error
+    assert isinstance(error, AgentNotFound)
+    assert said in error.message
+
+
+def test_half_a_character_in_the_prompt_does_not_stop_the_call():
+    steps = open_answer(AgentCall("a", "x\ud83d", "c"), SETTINGS, Deadline(1, Clock()))
+    next(steps)
+    steps.send(TOKEN)
+    assert json.loads(steps.send(None).content)["user_prompt"] == "x?"
+
+
+def test_neither_prompt_nor_token_shows_in_the_representations():
+    shown = repr(Opening(GOOD).asked) + repr(CALL)
+    assert "mundo" not in shown
+    assert "the-token" not in shown

@@ -1,0 +1,251 @@
+"""The line that the log gets for each call."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from typing import Any
+
+import pytest
+from litellm._logging import JsonFormatter
+from test_call_record import CANARY, event, failed, payload
+
+from custom_handler.instrumentation import Repaired
+from custom_handler.proxy.logs import ExpectedErrors
+from custom_handler.proxy.middleware.error_bodies import reported
+from custom_handler.proxy.middleware.request_id import RequestId, RequestIdFilter
+from custom_handler.telemetry import call_log
+from custom_handler.telemetry.call_log import Calls
+from custom_handler.telemetry.call_record import MASTER, Interactions
+
+OK = payload(stream=True, model_id="m-1")
+
+
+def serve(calls: Calls, app: Any, path: str = "/v1/chat/completions", *, left: bool = False, **headers: str) -> None:
+    """Serve one request, and all that is still to be logged about it."""
+    raw = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
+    scope = {"type": "http", "method": "POST", "path": path, "headers": raw}
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.disconnect"} if left else {"type": "http.request", "body": b""}
+
+    async def send(message: Any) -> None:
+        pass
+
+    async def run() -> None:
+        await RequestId(calls.around(app))(scope, receive, send)
+        calls.flush()
+
+    asyncio.run(run())
+
+
+def answering(status: int, *reports: Any) -> Any:
+    """An application that answers, and LiteLLM's reports, which come with the answer."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await send({"type": "http.response.start", "status": status, "headers": []})
+        for report in reports:
+            report()
+        await send({"type": "http.response.body", "body": b""})
+
+    return app
+
+
+@pytest.fixture
+def log(caplog):
+    caplog.set_level(logging.INFO, logger="custom_handler.calls")
+    return caplog
+
+
+def fields(log: Any) -> dict[str, str]:
+    """Read the one line."""
+    (record,) = [record for record in log.records if record.name == "custom_handler.calls"]
+    head, *words = record.getMessage().split(" ")
+    assert head == "call"
+    return dict(word.split("=") for word in words)
+
+
+def reporting(calls: Calls) -> Interactions:
+    return Interactions(lambda line: None, note=calls.note)
+
+
+def test_a_call_that_succeeds_is_one_line(log):
+    calls = Calls()
+    told = reporting(calls)
+    report = event({**OK, "metadata": {"user_api_key_alias": "team a", "user_api_key_hash": CANARY}})
+    repaired = Repaired("json", succeeded=True)
+    app = answering(200, lambda: told.ended(report), lambda: told.ended(report), lambda: calls(repaired))
+    serve(calls, app, x_request_id="r-1", correlation_id="c-1")
+    shown = fields(log)
+    assert float(shown.pop("seconds")) >= 0
+    assert shown == {
+        "request_id": "r-1",
+        "correlation_id": "c-1",
+        "key": "team%20a",
+        "model": "chat",
+        "status": "200",
+        "first_token": "0.25",
+        "tokens": "3/4",
+        "tool_calls": "0",
+        "repairs": "1",
+        "upstream": "stackspot/stackspot-chat",
+    }
+    assert (log.records[0].levelno, CANARY in log.text) == (logging.INFO, False)
+
+
+def test_a_retry_that_succeeds_is_one_line_with_the_last_attempt(log):
+    calls = Calls()
+    told = reporting(calls)
+    first, last = event(failed(endTime=1000.5)), event(OK)
+    serve(calls, answering(200, lambda: told.ended(first), lambda: told.ended(last)))
+    assert fields(log)["status"] == "200"
+
+
+def test_a_stream_that_fails_after_200_is_logged_as_failed(log):
+    calls = Calls()
+    told = reporting(calls)
+    serve(calls, answering(200, lambda: told.ended(event(failed()))))
+    assert (fields(log)["status"], log.records[0].levelno) == ("429", logging.WARNING)
+
+
+def test_what_litellm_does_not_report_is_logged_all_the_same(log):
+    calls = Calls()
+    serve(calls, answering(422), "/chat", correlation_id="c-9")
+    assert (fields(log)["status"], fields(log)["correlation_id"], fields(log)["model"]) == ("422", "c-9", "-")
+
+
+def test_a_report_after_the_answer_is_waited_for(log):
+    calls = Calls()
+    told = reporting(calls)
+
+    def later() -> None:
+        asyncio.get_running_loop().call_soon(told.ended, event(OK))
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await answering(200, later)(scope, receive, send)
+
+    async def run() -> None:
+        scope = {"type": "http", "method": "POST", "path": "/v1/messages", "headers": []}
+        noted = asyncio.Event()
+        plain, calls.note = calls.note, lambda line, details: (plain(line, details), noted.set())  # type: ignore[method-assign]
+        told._note = calls.note
+
+        async def receive() -> dict[str, Any]:
+            return {"type": "http.request", "body": b""}
+
+        async def send(message: Any) -> None:
+            pass
+
+        await RequestId(calls.around(app))(scope, receive, send)
+        await asyncio.wait_for(noted.wait(), 30)
+
+    asyncio.run(run())
+    assert (fields(log)["status"], fields(log)["tokens"]) == ("200", "3/4")
+
+
+def test_no_report_is_waited_for_longer_than_the_grace(log, monkeypatch):
+    monkeypatch.setattr(call_log, "GRACE", 0)
+    calls = Calls()
+    serve(calls, answering(200))
+    assert fields(log)["status"] == "200"
+
+
+def test_a_client_that_left_is_a_499(log):
+    calls = Calls()
+    serve(calls, answering(200), left=True)
+    assert (fields(log)["status"], log.records[0].levelno) == ("499", logging.WARNING)
+
+
+@pytest.mark.parametrize("path", ["/ingest", "/key/generate", "/v1/messages/count_tokens"])
+def test_other_requests_are_no_calls(log, path):
+    serve(Calls(), answering(200), path)
+    assert log.records == []
+
+
+def test_what_clients_send_cannot_forge_a_line(log):
+    calls = Calls()
+    told = reporting(calls)
+    evil = 'x] status=200\nINFO [y"é'
+    serve(calls, answering(400, lambda: told.refused({"model": evil}, ValueError(), None)))
+    shown = fields(log)
+    assert (shown["model"], shown["upstream"]) == ("x%5D%20status%3D200%0AINFO%20%5By%22%C3%A9", "-")
+
+
+@pytest.mark.parametrize(
+    ("metadata", "key"),
+    [
+        ({"user_api_key_hash": MASTER}, "master"),
+        ({"user_api_key_hash": CANARY}, "-"),
+        ({"user_api_key_alias": "ci", "user_api_key_hash": CANARY}, "ci"),
+    ],
+)
+def test_a_key_is_named_and_never_shown(log, metadata, key):
+    reporting(Calls()).ended(event({**OK, "metadata": metadata}))
+    assert fields(log)["key"] == key
+
+
+@pytest.mark.parametrize(
+    ("response", "count"),
+    [
+        ({"choices": [{"message": {"tool_calls": [{}, {}]}}]}, 2),
+        ({"choices": [{"message": {"function_call": {"name": "f"}}}]}, 1),
+        ({"output": [{"type": "message"}, {"type": "function_call"}]}, 1),
+        ({"content": [{"type": "text"}, {"type": "tool_use"}]}, 1),
+        ("redacted", 0),
+        (None, 0),
+    ],
+)
+def test_tool_calls_of_every_protocol_are_counted(log, response, count):
+    reporting(Calls()).ended(event({**OK, "response": response}))
+    assert fields(log)["tool_calls"] == str(count)
+
+
+def test_the_json_form_has_the_same_keys(log):
+    reporting(Calls()).ended(event(OK, **{"x-request-id": "r-7", "correlation-id": "c 7"}))
+    (record,) = log.records
+    RequestIdFilter().filter(record)
+    told = json.loads(JsonFormatter().format(record))
+    assert set(fields(log)) <= set(told)
+    assert (told["request_id"], told["correlation_id"], told["status"], told["tool_calls"]) == ("r-7", "c 7", 200, 0)
+
+
+class Refusal(Exception):
+    def __init__(self, status: int, provider: str = "") -> None:
+        super().__init__("what failed\nTraceback (most recent call last):\n  File x")
+        self.status_code = status
+        self.llm_provider = provider
+
+
+@pytest.mark.parametrize(
+    ("error", "level", "kept"),
+    [
+        (Refusal(404), logging.INFO, False),
+        (Refusal(500, "groq"), logging.INFO, False),
+        (Exception("No api key passed in."), logging.INFO, False),
+        (Refusal(500), logging.INFO, True),
+        (KeyError("x"), logging.INFO, True),
+        (Refusal(404), logging.DEBUG, True),
+    ],
+)
+def test_only_faults_of_the_proxy_keep_their_traceback(error, level, kept):
+    logger = logging.getLogger("tests.expected-errors")
+    logger.setLevel(level)
+    record = logger.makeRecord("proxy", logging.ERROR, "f", 1, "It failed: %s", (error,), (type(error), error, None))
+    assert ExpectedErrors(logger).filter(record)
+    assert ((record.exc_info is not None), "It failed" in record.getMessage()) == (kept, True)
+    assert kept or "Traceback" not in record.getMessage()
+
+
+def test_health_says_what_failed_and_not_where():
+    error = (
+        "litellm.AuthenticationError: no key for http://10.0.0.7:9000/v1 (10.0.0.7:9000) in /etc/app/keys.yaml"
+        '\nstack trace: Traceback (most recent call last):\n  File "/usr/lib/x.py", line 3'
+    )
+    body = {"unhealthy_endpoints": [{"model": "groq/llama-3", "api_base": "http://10.0.0.7", "error": error}]}
+    (told,) = json.loads(reported(json.dumps(body).encode()))["unhealthy_endpoints"]
+    assert told["model"] == "groq/llama-3"
+    assert told["error"].startswith("litellm.AuthenticationError: no key for (address left out)")
+    for hidden in ("10.0.0.7", "9000", "keys.yaml", "Traceback", "/usr"):
+        assert hidden not in json.dumps(told)

@@ -1,0 +1,214 @@
+"""What is written down about a call, from what LiteLLM tells."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from custom_handler.proxy.asgi_transport import service_route
+from custom_handler.proxy.middleware.request_id import RequestId
+from custom_handler.telemetry.call_record import Interactions
+
+CANARY = "canary-7f3a"
+
+
+def payload(**changes: Any) -> dict[str, Any]:
+    """A payload of LiteLLM's, with a canary wherever content or a secret may stand."""
+    told = {
+        "litellm_call_id": "call-1",
+        "call_type": "acompletion",
+        "status": "success",
+        "stream": None,
+        "custom_llm_provider": "stackspot",
+        "model": "stackspot-chat",
+        "model_group": "chat",
+        "prompt_tokens": 3,
+        "completion_tokens": 4,
+        "total_tokens": 7,
+        "startTime": 1000.0,
+        "endTime": 1001.5,
+        "completionStartTime": 1000.25,
+        "metadata": {"user_api_key_request_route": "/v1/messages", "user_api_key_hash": CANARY},
+        "messages": [{"role": "user", "content": CANARY}],
+        "response": {"choices": [{"message": {"content": CANARY}}]},
+        "model_parameters": {"api_key": CANARY},
+        "error_information": {},
+    }
+    return {**told, **changes}
+
+
+def failed(**changes: Any) -> dict[str, Any]:
+    error = {"error_code": "429", "error_class": "RateLimitError", "llm_provider": "groq", "error_message": CANARY}
+    return payload(status="failure", error_information=error, **changes)
+
+
+def event(told: dict[str, Any], **headers: str) -> dict[str, Any]:
+    request = {"headers": {"authorization": CANARY, **headers}, "body": {"stream": True, "messages": CANARY}}
+    return {"standard_logging_object": told, "litellm_params": {"metadata": {}, "proxy_server_request": request}}
+
+
+def written(*events: dict[str, Any], **options: Any) -> list[dict[str, Any]]:
+    lines: list[dict[str, Any]] = []
+    interactions = Interactions(lines.append, **options)
+    for told in events:
+        interactions.ended(told)
+    return lines
+
+
+def test_a_line_names_the_call_and_counts_it():
+    told = event(payload(stream=True), **{"x-request-id": "r-1", "Correlation-Id": "c-1"})
+    assert written(told) == [
+        {
+            "time": "1970-01-01T00:16:40.000+00:00",
+            "request_id": "r-1",
+            "call_id": "call-1",
+            "correlation_id": "c-1",
+            "route": "/v1/messages",
+            "call_type": "acompletion",
+            "model": "chat",
+            "provider": "stackspot",
+            "provider_model": "stackspot-chat",
+            "stream": True,
+            "latency_ms": 1500.0,
+            "time_to_first_token_ms": 250.0,
+            "usage": {"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7},
+            "status": 200,
+            "error_class": None,
+        }
+    ]
+
+
+def test_a_whole_answer_has_no_first_token():
+    assert written(event(payload(stream=False)))[0]["time_to_first_token_ms"] is None
+
+
+def test_a_failure_is_told_by_status_and_class_alone():
+    line = written(event(failed(stream=True, custom_llm_provider=None)))[0]
+    assert (line["status"], line["error_class"], line["provider"]) == (429, "RateLimitError", "groq")
+    assert line["time_to_first_token_ms"] is None
+
+
+@pytest.mark.parametrize("code", [None, "", "soon"])
+def test_a_failure_without_a_status_is_a_500(code):
+    assert written(event(payload(status="failure", error_information={"error_code": code})))[0]["status"] == 500
+
+
+@pytest.mark.parametrize("told", [payload(), payload(stream=True), failed()], ids=["whole", "streamed", "failed"])
+def test_no_content_and_no_secret_is_written(told):
+    assert CANARY not in json.dumps(written(event(told)))
+
+
+def test_content_is_written_where_the_operator_wants_it():
+    line = written(event(payload()), content=True)[0]
+    assert line["messages"] == [{"role": "user", "content": CANARY}]
+    assert line["response"]["choices"][0]["message"]["content"] == CANARY
+
+
+def test_content_holds_no_files_in_base64():
+    source = {"type": "base64", "media_type": "image/png", "data": "QUJD"}
+    shortened = "data:image/png;base64,[base64_data truncated: 10.0KB]"
+    parts = [
+        {"type": "image", "source": source},
+        {"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": "lido"}},
+        {"type": "file", "file": {"file_data": "QUJD", "filename": "a.txt"}},
+        {"type": "file", "file": {"file_data": shortened}},
+    ]
+    told = event(payload(messages=[{"role": "user", "content": parts}]))
+    image, text, bare, known = written(told, content=True)[0]["messages"][0]["content"]
+    assert image["source"] == source | {"data": "[4 characters left out]"}
+    assert (text["source"]["data"], bare["file"]["filename"]) == ("lido", "a.txt")
+    assert (bare["file"]["file_data"], known["file"]["file_data"]) == ("[4 characters left out]", shortened)
+
+
+def test_one_failure_told_three_times_is_one_line():
+    lines: list[dict[str, Any]] = []
+    interactions = Interactions(lines.append)
+    told = failed()
+    interactions.ended(event(told))
+    interactions.ended_blocking(event(told))
+    interactions.refused({"standard_logging_object": told, "model": "chat"}, ValueError(CANARY), "/v1/messages")
+    assert len(lines) == 1
+
+
+def test_attempts_of_one_call_are_lines_of_their_own():
+    assert len(written(event(failed(endTime=1001.0)), event(payload(endTime=1002.0)))) == 2
+
+
+@pytest.mark.parametrize(("call_type", "lines"), [("completion", 1), ("responses", 1), ("acompletion", 0), ("", 0)])
+def test_an_event_told_in_a_thread_counts_for_calls_that_nobody_awaits(call_type, lines):
+    written_down: list[dict[str, Any]] = []
+    Interactions(written_down.append).ended_blocking(event(payload(call_type=call_type)))
+    assert len(written_down) == lines
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {
+            "standard_logging_object": payload(),
+            "litellm_params": {"metadata": {"user_api_key": "litellm-internal-health-check"}},
+        },
+        {"standard_logging_object": payload(request_tags=["litellm-internal-health-check"])},
+        {"standard_logging_object": failed(call_type="", model="")},
+        {"standard_logging_object": None},
+        {},
+    ],
+    ids=["by its key", "by its tag", "failed early", "without a payload", "empty"],
+)
+def test_what_is_nobodys_call_is_not_written(told):
+    assert written(told) == []
+
+
+def test_a_request_that_never_became_a_call_is_written():
+    class Refusal(Exception):
+        status_code = 422
+
+    lines: list[dict[str, Any]] = []
+    request = {"model": "chat", "litellm_call_id": "call-2", "metadata": {"headers": {"x-request-id": "r-2"}}}
+    Interactions(lines.append).refused(request, Refusal(CANARY), "/v1/responses")
+    line = lines[0]
+    assert (line["status"], line["error_class"], line["model"]) == (422, "Refusal", "chat")
+    assert (line["request_id"], line["call_id"], line["route"]) == ("r-2", "call-2", "/v1/responses")
+    assert CANARY not in json.dumps(line)
+
+
+@pytest.mark.parametrize(("admitted", "status"), [({}, 401), ({"proxy_server_request": {"body": {}}}, 500)])
+def test_a_plain_error_is_a_401_until_the_caller_is_let_in(admitted, status):
+    lines: list[dict[str, Any]] = []
+    Interactions(lines.append).refused({"model": "chat", **admitted}, ValueError(CANARY), "/v1/messages")
+    assert lines[0]["status"] == status
+
+
+def test_without_a_correlation_id_the_calls_own_id_is_one_as_for_the_agent():
+    assert written(event(payload()))[0]["correlation_id"] == "call-1"
+
+
+def test_a_services_call_is_told_by_the_services_route():
+    reset = service_route.set("/chat")
+    try:
+        assert written(event(payload()))[0]["route"] == "/chat"
+    finally:
+        service_route.reset(reset)
+
+
+def test_a_request_for_no_model_is_not_written():
+    lines: list[dict[str, Any]] = []
+    Interactions(lines.append).refused({}, ValueError(), "/key/info")
+    assert lines == []
+
+
+async def test_the_request_that_is_being_served_names_its_call():
+    lines: list[dict[str, Any]] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        Interactions(lines.append).ended({"standard_logging_object": failed()})
+
+    headers = [(b"x-request-id", b"r-3"), (b"x-correlation-id", b"c-3")]
+    await RequestId(app)({"type": "http", "headers": headers}, None, None)
+    assert (lines[0]["request_id"], lines[0]["correlation_id"]) == ("r-3", "c-3")
+
+
+def test_a_name_that_a_client_made_up_is_cut():
+    assert len(written(event(failed(model="x" * 5000, model_group="")))[0]["model"]) == 200

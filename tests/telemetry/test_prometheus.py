@@ -1,0 +1,121 @@
+"""What Prometheus reads."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from custom_handler.instrumentation import (
+    FirstText,
+    KeptConversation,
+    Listeners,
+    QueueChanged,
+    Queued,
+    Repaired,
+    Retried,
+    TokenCall,
+    ToolCalled,
+)
+from custom_handler.proxy.asgi_transport import MARK
+from custom_handler.telemetry.prometheus import HttpMetrics, ProviderMetrics
+
+
+@pytest.fixture
+def registry() -> CollectorRegistry:
+    return CollectorRegistry()
+
+
+def requests(registry: CollectorRegistry) -> list[tuple[str, str, str, float]]:
+    return [
+        (sample.labels["method"], sample.labels["path"], sample.labels["status"], sample.value)
+        for metric in registry.collect()
+        for sample in metric.samples
+        if sample.name == "http_requests_total"
+    ]
+
+
+async def serve(
+    registry: CollectorRegistry, status: int | None = 200, route: str | None = None, **scope: Any
+) -> dict[str, Any]:
+    served: dict[str, Any] = {"type": "http", "method": "GET", "path": "/v1/thing/7", **scope}
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        if route:
+            scope["route"] = SimpleNamespace(path=route)
+        if status is None:
+            raise ValueError("broken")
+        if status:
+            await send({"type": "http.response.start", "status": status})
+
+    async def send(message: Any) -> None:
+        pass
+
+    await HttpMetrics(registry).around(app)(served, None, send)
+    return served
+
+
+async def test_a_request_is_counted_by_the_template_of_its_route(registry):
+    await serve(registry, route="/v1/thing/{id}")
+    assert requests(registry) == [("GET", "/v1/thing/{id}", "200", 1.0)]
+    assert (
+        registry.get_sample_value("http_request_duration_seconds_count", {"method": "GET", "path": "/v1/thing/{id}"})
+        == 1
+    )
+
+
+@pytest.mark.parametrize(
+    ("scope", "status", "counted"),
+    [
+        ({}, 404, ("GET", "unknown", "404")),
+        ({"method": "BREW"}, 405, ("unknown", "unknown", "405")),
+        ({}, 0, ("GET", "unknown", "499")),
+    ],
+    ids=["no route", "a made-up method", "a client that left"],
+)
+async def test_what_clients_make_up_is_no_label(registry, scope, status, counted):
+    await serve(registry, status, **scope)
+    assert requests(registry) == [(*counted, 1.0)]
+
+
+async def test_a_failure_of_the_application_is_a_500(registry):
+    with pytest.raises(ValueError, match="broken"):
+        await serve(registry, None, "/chat")
+    assert requests(registry) == [("GET", "/chat", "500", 1.0)]
+
+
+@pytest.mark.parametrize("scope", [{"type": "websocket"}, {"type": "lifespan"}, {MARK: True}])
+async def test_what_is_no_request_of_a_client_is_not_counted(registry, scope):
+    await serve(registry, **scope)
+    assert requests(registry) == []
+
+
+async def test_metrics_are_found_without_a_redirection(registry):
+    assert (await serve(registry, path="/metrics"))["path"] == "/metrics/"
+    assert requests(registry) == [("GET", "/metrics", "200", 1.0)]
+
+
+@pytest.mark.parametrize(
+    ("measure", "sample", "labels", "value"),
+    [
+        (TokenCall(0.5, succeeded=True), "token_renewals_total", {"outcome": "succeeded"}, 1),
+        (TokenCall(0.5, succeeded=False), "token_renewals_total", {"outcome": "failed"}, 1),
+        (TokenCall(0.5, succeeded=True), "token_renewal_seconds_sum", {}, 0.5),
+        (QueueChanged(waiting=3, running=2), "queue_depth", {}, 3),
+        (QueueChanged(waiting=3, running=2), "queue_running", {}, 2),
+        (Queued(1.5, admitted=True), "queue_wait_seconds_sum", {"outcome": "admitted"}, 1.5),
+        (Queued(1.5, admitted=False), "queue_wait_seconds_count", {"outcome": "turned_away"}, 1),
+        (Retried("RateLimited"), "retries_total", {"reason": "RateLimited"}, 1),
+        (FirstText(0.25), "time_to_first_token_seconds_sum", {}, 0.25),
+        (ToolCalled("get_weather"), "tool_calls_total", {}, 1),
+        (KeptConversation("lost"), "kept_conversations_total", {"outcome": "lost"}, 1),
+        (Repaired("json", succeeded=True), "repairs_total", {"fault": "json", "outcome": "succeeded"}, 1),
+    ],
+)
+def test_each_measure_is_counted(registry, measure, sample, labels, value):
+    listeners = Listeners()
+    listeners.add(ProviderMetrics(registry))
+    listeners(measure)
+    assert registry.get_sample_value(f"stackspot_{sample}", labels) == value

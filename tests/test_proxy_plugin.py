@@ -1,0 +1,269 @@
+"""What the plugin adds to a running proxy."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import os
+import sys
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from litellm.litellm_core_utils.streaming_handler import CustomStreamWrapper
+from litellm.proxy._types import ProxyException
+from litellm.types.utils import CallTypes
+from litellm.utils import validate_chat_completion_tool_choice
+
+from custom_handler import proxy_plugin as plugin_module
+from custom_handler.proxy.middleware.response_headers import ResponseHeaders
+from custom_handler.proxy_plugin import Plugin
+from custom_handler.request.chat_request import ChatRequest
+from custom_handler.settings import Settings
+
+TAKEN = ["AWS_REGION", "A_NEW_NAME"]
+
+
+@pytest.fixture(autouse=True)
+def empty_environment(monkeypatch, tmp_path):
+    """An empty folder, and an environment without what the plugin looks for."""
+    monkeypatch.chdir(tmp_path)
+    for name in TAKEN:
+        monkeypatch.setenv(name, "")  # so that it is put back as it was
+        monkeypatch.delenv(name)
+    return tmp_path
+
+
+@pytest.fixture(autouse=True)
+def package():
+    """The package's logger, put back as it was."""
+    logger = logging.getLogger("custom_handler")
+    before = logger.level, list(logger.handlers), logger.propagate
+    yield logger
+    level, logger.handlers, logger.propagate = before
+    logger.setLevel(level)
+
+
+class Call:
+    """LiteLLM's object for the records of a call."""
+
+
+def hook(plugin: Plugin, call_type: CallTypes = CallTypes.acompletion, **kwargs: Any) -> dict[str, Any] | None:
+    return asyncio.run(plugin.async_pre_call_deployment_hook({"litellm_logging_obj": Call(), **kwargs}, call_type))
+
+
+def wrapped(proxy: Any) -> None:
+    """Give a proxy the functions that the plugin wraps."""
+    proxy.initialize_shared_aiohttp_session = proxy.proxy_shutdown_event = None
+    proxy.register_plugins_from_config = proxy.validate_auto_router_capability_limits = None
+
+
+@pytest.mark.parametrize(
+    "kwargs",
+    [{"model": "stackspot/stackspot-chat"}, {"model": "stackspot-chat", "custom_llm_provider": "stackspot"}],
+    ids=["by the model", "by the provider"],
+)
+def test_a_stream_of_ours_is_opened_before_its_client_is_answered(kwargs):
+    changed = hook(Plugin(Settings()), stream=True, temperature=0.1, **kwargs)
+    assert changed is not None
+    assert (changed["stream"], changed["temperature"], changed["model"]) == (False, 0.1, kwargs["model"])
+    assert changed["caching"] is False
+
+
+@pytest.mark.parametrize(
+    ("model", "fields", "param"),
+    [("stackspot-chat", {"custom_llm_provider": "openai"}, "custom_llm_provider"), ("a,b", {}, "model")],
+)
+def test_a_model_that_the_path_or_the_query_names_opens_no_reserved_field(model, fields, param):
+    body = {"messages": [{"role": "user", "content": "Oi"}], **fields}
+    data = {**body, "model": model, "proxy_server_request": {"body": body}}
+    with pytest.raises(ProxyException) as raised:
+        asyncio.run(Plugin(Settings()).async_pre_call_hook(None, None, data, "acompletion"))
+    assert (raised.value.code, raised.value.param) == ("400", param)
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_a_choice_of_allowed_tools_passes_litellm_and_is_read(stream):
+    tool = {"type": "function", "function": {"name": "get_weather"}}
+    choice = {"type": "allowed_tools", "allowed_tools": {"mode": "required", "tools": [tool]}}
+    changed = hook(Plugin(Settings()), model="stackspot/a", stream=stream, tool_choice=choice)
+    assert changed is not None
+    passed = validate_chat_completion_tool_choice(changed["tool_choice"])
+    request = ChatRequest.from_openai([{"role": "user", "content": "a"}], {"tools": [tool], "tool_choice": passed})
+    assert request.tool_choice == "required"
+
+
+@pytest.mark.parametrize(
+    "kwargs",
+    [
+        {"model": "stackspot/a"},
+        {"model": "stackspot/a", "stream": False},
+        {"model": "stackspot/a", "stream": True, "call_type": CallTypes.completion},
+    ],
+    ids=["whole", "said to be whole", "a twin call"],
+)
+def test_every_other_call_of_ours_is_only_kept_out_of_the_cache(kwargs):
+    changed = hook(Plugin(Settings()), **kwargs)
+    assert changed is not None
+    assert {**changed, "litellm_logging_obj": 0} == {
+        **{name: value for name, value in kwargs.items() if name != "call_type"},
+        "litellm_logging_obj": 0,
+        "caching": False,
+    }
+
+
+@pytest.mark.parametrize(
+    "kwargs",
+    [
+        {"model": "openai/a", "stream": True},
+        {"model": "stackspot/a", "stream": True, "custom_llm_provider": "openai"},
+        {"stream": True},
+    ],
+    ids=["another provider", "another one by its name", "no model"],
+)
+def test_a_call_of_another_provider_is_left_alone(kwargs):
+    assert hook(Plugin(Settings()), **kwargs) is None
+
+
+def test_dotenv_becomes_the_proxys_environment_and_overrides_nothing(empty_environment, monkeypatch):
+    text = "A_NEW_NAME=from-file\nA_BLANK=from-file\nAWS_REGION=from-file\n"
+    (empty_environment / ".env").write_text(text, encoding="utf-8")
+    monkeypatch.setenv("AWS_REGION", "from-environment")
+    monkeypatch.setenv("A_BLANK", " ")
+    Plugin(Settings())
+    assert (os.environ["A_NEW_NAME"], os.environ["AWS_REGION"]) == ("from-file", "from-environment")
+    assert os.environ["A_BLANK"] == "from-file"
+
+
+def test_the_log_is_shown_with_time_level_and_name(package, capsys):
+    package.handlers = []
+    package.setLevel(logging.NOTSET)
+    Plugin(Settings(log_level="debug"))
+    logging.getLogger("custom_handler.stackspot.tokens").debug("a line")
+    shown = capsys.readouterr().err
+    assert shown.endswith(" DEBUG [-] custom_handler.stackspot.tokens: a line\n")
+    assert shown.startswith("20")
+    assert shown.count("a line") == 1
+
+
+def test_a_log_that_the_operator_set_up_stays_as_it_is(package):
+    mine = logging.NullHandler()
+    package.handlers = [mine]
+    package.setLevel(logging.ERROR)
+    Plugin(Settings(log_level="DEBUG"))
+    assert (package.handlers, package.level, package.propagate) == ([mine], logging.ERROR, True)
+
+
+class Failure(Exception):
+    """An error with the headers of LiteLLM's."""
+
+    def __init__(self, headers: Any = None) -> None:
+        super().__init__("no")
+        self.headers = headers
+
+
+@pytest.mark.parametrize(
+    ("failure", "added"),
+    [
+        (Failure({"retry-after": "7"}), [(b"retry-after", b"7")]),
+        (Failure({"other": "7"}), []),
+        (Failure(), []),
+        (ValueError("no"), []),
+    ],
+    ids=["with a time to wait", "with another header", "without headers", "of another kind"],
+)
+async def test_a_failure_tells_clients_of_every_protocol_when_to_try_again(failure, added):
+    plugin, sent = Plugin(Settings()), []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await plugin.async_post_call_failure_hook({}, failure, user_api_key_dict=None)
+        await send({"type": "http.response.start", "status": 429, "headers": []})
+
+    async def send(message: Any) -> None:
+        sent.append(message["headers"])
+
+    await ResponseHeaders(app)({"type": "http"}, None, send)
+    assert sent == [added]
+
+
+def test_the_metrics_listen_before_the_first_token_is_asked_for(monkeypatch):
+    order: list[str] = []
+    proxy = SimpleNamespace(app=FastAPI(), proxy_config=SimpleNamespace(get_config_state=dict))
+    wrapped(proxy)
+    monkeypatch.setitem(sys.modules, "litellm.proxy.proxy_server", proxy)
+    monkeypatch.setattr(plugin_module, "_extend", lambda *_: order.append("listen"))
+    monkeypatch.setattr(plugin_module, "check_at_start", lambda *_: order.append("check"))
+    Plugin(Settings(telemetry=False))
+    assert order == ["listen", "check"]
+
+
+@pytest.mark.parametrize("services", [True, False])
+def test_the_routes_of_the_services_are_there_unless_they_are_switched_off(monkeypatch, services):
+    app = FastAPI()
+    proxy = SimpleNamespace(app=app, proxy_config=SimpleNamespace(get_config_state=dict))
+    wrapped(proxy)
+    monkeypatch.setitem(sys.modules, "litellm.proxy.proxy_server", proxy)
+    Plugin(Settings(services=services, startup_check="off", telemetry=False))
+    routes = {
+        "/chat",
+        "/chat/stream",
+        "/healthz",
+        "/playground",
+        "/trace-check",
+        "/ingest",
+        "/status/{job_id}",
+        "/jobs",
+        "/jobs/{job_id}",
+    }
+    assert (routes & app.openapi()["paths"].keys()) == (routes if services else set())
+
+
+def test_the_routes_of_jobs_can_be_left_out_alone(monkeypatch):
+    app = FastAPI()
+    proxy = SimpleNamespace(app=app, proxy_config=SimpleNamespace(get_config_state=dict))
+    wrapped(proxy)
+    monkeypatch.setitem(sys.modules, "litellm.proxy.proxy_server", proxy)
+    Plugin(Settings(jobs=False, startup_check="off", telemetry=False))
+    assert "/chat" in app.openapi()["paths"]
+    assert "/ingest" not in app.openapi()["paths"]
+
+
+def test_no_stream_of_the_proxy_sets_context_variables_in_a_collection(monkeypatch):
+    CustomStreamWrapper.__del__ = lambda _: None  # as LiteLLM's has one; another test may have taken it
+    proxy = SimpleNamespace(app=FastAPI(), proxy_config=SimpleNamespace(get_config_state=dict))
+    wrapped(proxy)
+    monkeypatch.setitem(sys.modules, "litellm.proxy.proxy_server", proxy)
+    for _ in range(2):
+        Plugin(Settings(services=False, startup_check="off", telemetry=False))
+    assert not hasattr(CustomStreamWrapper, "__del__")
+
+
+async def test_a_proxy_that_has_started_is_spared_collections_of_all_that_it_is_made_of(monkeypatch):
+    async def started() -> str:
+        return "session"
+
+    proxy = SimpleNamespace(app=FastAPI(), proxy_config=SimpleNamespace(get_config_state=dict))
+    wrapped(proxy)
+    proxy.initialize_shared_aiohttp_session = started
+    monkeypatch.setitem(sys.modules, "litellm.proxy.proxy_server", proxy)
+    Plugin(Settings(services=False, startup_check="off", telemetry=False))
+    try:
+        assert await proxy.initialize_shared_aiohttp_session() == "session"
+        assert gc.get_freeze_count() > 100_000
+    finally:
+        gc.unfreeze()
+
+
+@pytest.mark.parametrize("call_type", ["acompletion", "anthropic_messages", "aresponses"])
+def test_the_plugin_refuses_a_wrong_type_on_every_protocol_of_a_chat(call_type):
+    hook = Plugin(Settings()).async_pre_call_hook
+    with pytest.raises(ProxyException) as caught:
+        asyncio.run(hook(user_api_key_dict=None, cache=None, data={"model": "m", "tools": "x"}, call_type=call_type))
+    assert (caught.value.message, caught.value.param, caught.value.code) == ("tools must be a list.", "tools", "400")
+
+
+def test_the_plugin_leaves_the_types_of_other_calls_alone():
+    hook = Plugin(Settings()).async_pre_call_hook
+    asyncio.run(hook(user_api_key_dict=None, cache=None, data={"input": [[1, 2]]}, call_type="aembedding"))

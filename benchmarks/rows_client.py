@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import httpx
 
 from custom_handler.settings import Settings
-from custom_handler.stackspot.client import Transport
-from custom_handler.stackspot.http.aiohttp_client import AsyncHttp
+from custom_handler.stackspot.client import StackspotClient
+from custom_handler.stackspot.http.aiohttp_client import HttpClient
 
 from .bench import Bench
 from .figures import Figure
@@ -42,14 +42,14 @@ class _Request:
 def client(bench: Bench) -> list[Figure]:
     """CPU of a whole answer and of a hundred deltas at 20 ms, through the provider's HTTP over that through httpx."""
     settings = Settings.from_mapping(bench.simulator.environ)
-    token = Transport(settings).tokens.request().result()
+    token = StackspotClient(settings).tokens.request().result()
     headers = {"authorization": f"Bearer {token.value}", "content-type": "application/json"}
     request = _Request(f"{settings.inference_url}/v1/agent/{settings.agent_id}/chat", headers)
     return asyncio.run(_measured(bench, request))
 
 
 async def _measured(bench: Bench, request: _Request) -> list[Figure]:
-    ours, theirs = AsyncHttp(ssl.create_default_context()), httpx.AsyncClient(trust_env=False)
+    ours, theirs = HttpClient(ssl.create_default_context()), httpx.AsyncClient(trust_env=False)
     asks: dict[str, Ask] = {"aiohttp": _through_ours(ours, request), "httpx": _through_httpx(theirs, request)}
     figures = []
     for prompt, what, calls in (
@@ -75,7 +75,7 @@ async def _cpu(ask: Ask, prompt: str, calls: int) -> float:
     return time.process_time() - began
 
 
-def _through_ours(http: AsyncHttp, request: _Request) -> Ask:
+def _through_ours(http: HttpClient, request: _Request) -> Ask:
     async def ask(prompt: str) -> None:
         answer = await http.post(request.url, request.headers, request.content(prompt), httpx.Timeout(60))
         while await answer.read() is not None:

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 
 from custom_handler.emulation.prompt.render import render
-from custom_handler.emulation.tool_calls.parser import ToolCallReader
+from custom_handler.emulation.tool_calls.parser import ToolCallParser
 from custom_handler.request.chat_request import ChatRequest
 
 from . import texts
@@ -49,7 +49,7 @@ def _speed(text: str, size: int) -> float:
 def _reading(text: str, size: int) -> float:
     """Return the CPU seconds that reading a text in pieces takes."""
     pieces = [text[start : start + size] for start in range(0, len(text), size)]
-    made = ToolCallReader({"write_file": texts.TOOL})
+    made = ToolCallParser({"write_file": texts.TOOL})
     began = time.process_time()
     for piece in pieces:
         made.feed(piece)

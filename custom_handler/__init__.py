@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .provider.handler import StackspotLLM
-    from .proxy.keys_file import KeyRing
+    from .proxy.keys_file import KeysFileAuth
     from .proxy_plugin import Plugin
 
-    authenticate_key: KeyRing
+    authenticate_key: KeysFileAuth
     stackspot_llm: StackspotLLM
     plugin: Plugin
 
@@ -29,9 +29,9 @@ def _build(name: str) -> Any:
         return StackspotLLM()
     settings = __getattr__("stackspot_llm").settings
     if name == "authenticate_key":
-        from .proxy.keys_file import KeyRing  # noqa: PLC0415
+        from .proxy.keys_file import KeysFileAuth  # noqa: PLC0415
 
-        return KeyRing(settings)
+        return KeysFileAuth(settings)
     from .proxy_plugin import Plugin  # noqa: PLC0415
 
     return Plugin(settings, __getattr__("stackspot_llm"))

@@ -70,21 +70,23 @@ class KeptConversation:
     outcome: str
 
 
-Measure: TypeAlias = TokenCall | QueueChanged | Queued | Retried | FirstText | ToolCalled | Repaired | KeptConversation
-Tell: TypeAlias = Callable[[Measure], None]
+Measurement: TypeAlias = (
+    TokenCall | QueueChanged | Queued | Retried | FirstText | ToolCalled | Repaired | KeptConversation
+)
+Hook: TypeAlias = Callable[[Measurement], None]
 
 
-class Listeners:
+class Hooks:
     """Tells each measure to all listeners, in the thread where it arises: a listener must not block."""
 
     def __init__(self) -> None:
-        self._listeners: list[Tell] = []
+        self._listeners: list[Hook] = []
 
-    def add(self, listener: Tell) -> None:
+    def add(self, listener: Hook) -> None:
         """Tell this one too, from now on."""
         self._listeners.append(listener)
 
-    def __call__(self, measure: Measure) -> None:
+    def __call__(self, measure: Measurement) -> None:
         """Tell all; one that fails spoils no call."""
         for listener in self._listeners:
             try:
@@ -93,5 +95,5 @@ class Listeners:
                 logger.exception("A listener failed on %s", type(measure).__name__)
 
 
-def nobody(measure: Measure) -> None:
+def no_hook(measure: Measurement) -> None:
     """Listen to nothing."""

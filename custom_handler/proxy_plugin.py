@@ -14,27 +14,27 @@ from .api import models
 from .api.status_page import ProgramRoot
 from .checks.models import check_at_start
 from .env_file import dotenv_files, load
-from .instrumentation import Listeners
-from .provider.handler import StackspotLLM, open_first
+from .instrumentation import Hooks
+from .provider.handler import StackspotLLM, await_stream_start
 from .provider.model_response import PROVIDER
 from .proxy.config import callbacks, deployments
-from .proxy.deployments import provider_of
-from .proxy.garbage_collection import spare_the_collector, take_finalizers
+from .proxy.deployments import deployment_provider
+from .proxy.garbage_collection import freeze_startup_objects, remove_stream_finalizers
 from .proxy.gemini_bridge import from_adapter, to_adapter
 from .proxy.lifecycle import at_shutdown, at_startup, before_master_key, before_router
 from .proxy.logs import show_log
 from .proxy.master_key import ensure_master_key
-from .proxy.middleware.body_limit import BodyLimit, refuse_depth
-from .proxy.middleware.error_bodies import ErrorBodies
-from .proxy.middleware.request_id import RequestId
-from .proxy.middleware.response_headers import ResponseHeaders, add_header
+from .proxy.middleware.body_limit import BodyLimitMiddleware, reject_deep_nesting
+from .proxy.middleware.error_bodies import ErrorBodiesMiddleware
+from .proxy.middleware.request_id import RequestIdMiddleware
+from .proxy.middleware.response_headers import ResponseHeadersMiddleware, add_header
 from .proxy.middleware.wrap import wrap
 from .proxy.model_list import ModelList, written_config
-from .proxy.validation.bridges import require_history, with_choice, with_documents
-from .proxy.validation.field_types import check_types
-from .proxy.validation.reserved_fields import refuse_reserved, sent_body
+from .proxy.validation.bridges import documents_as_text, keep_allowed_tools, require_known_response
+from .proxy.validation.field_types import validate_field_types
+from .proxy.validation.reserved_fields import reject_reserved_fields, sent_body
 from .settings import Settings
-from .telemetry import Observer
+from .telemetry import TelemetryCallback
 from .telemetry.call_log import Calls
 from .telemetry.call_record import MASTER
 
@@ -42,7 +42,7 @@ _CHATS = frozenset({"acompletion", "anthropic_messages", "aresponses", "agenerat
 _GEMINI = frozenset({CallTypes.agenerate_content, CallTypes.agenerate_content_stream})
 
 
-class Plugin(Observer):
+class Plugin(TelemetryCallback):
     """Opens streams before their client is told 200, writes each call down, and shows the package's log."""
 
     def __init__(self, settings: Settings, provider: StackspotLLM | None = None) -> None:
@@ -67,8 +67,8 @@ class Plugin(Observer):
         before_router(proxy, self._models.prepare)
         _extend(proxy, settings, provider.listeners, self.calls)  # the metrics listen from the first token on
         check_at_start(settings.startup_check, config, settings, provider.authenticate)
-        take_finalizers()
-        at_startup(proxy, spare_the_collector)
+        remove_stream_finalizers()
+        at_startup(proxy, freeze_startup_objects)
         at_startup(proxy, lambda: threading.Thread(target=_warm_up, name="warm-up", daemon=True).start())
         at_shutdown(proxy, self.aclose)
         self.begin(models)
@@ -85,11 +85,11 @@ class Plugin(Observer):
         Called once a request, before any deployment is chosen and before the proxy's bridges.
         """
         sent = sent_body(data)
-        refuse_reserved(sent)
-        refuse_depth(sent)
+        reject_reserved_fields(sent)
+        reject_deep_nesting(sent)
         self._models.require_enabled(data.get("model"))
         if call_type in _CHATS:
-            check_types(data)
+            validate_field_types(data)
 
     async def async_pre_call_deployment_hook(
         self, kwargs: dict[str, Any], call_type: CallTypes | None
@@ -99,18 +99,18 @@ class Plugin(Observer):
         The proxy's response cache knows neither callers nor conversations, so an agent's answers stay out of it.
         """
         kwargs = from_adapter(kwargs)
-        if provider_of(kwargs) != PROVIDER:
+        if deployment_provider(kwargs) != PROVIDER:
             return None
         uncached = {**kwargs, "caching": False}
         if call_type == CallTypes.anthropic_messages:
-            return with_documents(uncached)
+            return documents_as_text(uncached)
         if call_type in _GEMINI:
             return to_adapter(uncached)
         if call_type != CallTypes.acompletion:
             return uncached
-        require_history(kwargs)
-        changed = with_choice(uncached)
-        return open_first(changed) if kwargs.get("stream") is True else changed
+        require_known_response(kwargs)
+        changed = keep_allowed_tools(uncached)
+        return await_stream_start(changed) if kwargs.get("stream") is True else changed
 
     async def async_post_call_failure_hook(
         self,
@@ -131,9 +131,13 @@ class Plugin(Observer):
             add_header("retry-after", wait)
 
 
-def _extend(proxy: Any, settings: Settings, listeners: Listeners, calls: Calls) -> None:
+def _extend(proxy: Any, settings: Settings, listeners: Hooks, calls: Calls) -> None:
     app: FastAPI = proxy.app
-    for middleware in (ErrorBodies, BodyLimit, ResponseHeaders):  # the last is the outermost
+    for middleware in (
+        ErrorBodiesMiddleware,
+        BodyLimitMiddleware,
+        ResponseHeadersMiddleware,
+    ):  # the last is the outermost
         wrap(app, middleware)
     if "prometheus" in callbacks(proxy.proxy_config.get_config_state()):
         from .telemetry.prometheus import HttpMetrics, ProviderMetrics  # noqa: PLC0415  it registers what it counts
@@ -144,7 +148,7 @@ def _extend(proxy: Any, settings: Settings, listeners: Listeners, calls: Calls) 
     app.router.routes.insert(0, ProgramRoot())  # before LiteLLM's own page
     listeners.add(calls)
     wrap(app, calls.around)
-    wrap(app, RequestId)
+    wrap(app, RequestIdMiddleware)
     if settings.services:
         from .api.install import install  # noqa: PLC0415  what it imports is there in a proxy only
 

@@ -153,11 +153,11 @@ def test_the_commands_of_make_exist():
 
 
 def test_the_case_in_contributing_is_read_as_it_says():
-    from custom_handler.emulation.tool_calls.parser import ToolCallReader
+    from custom_handler.emulation.tool_calls.parser import ToolCallParser
     from custom_handler.events import ToolCallArguments, ToolCallStart
 
     case = json.loads(re.search(r"^\{.*\}$", (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"), re.MULTILINE)[0])
-    reader = ToolCallReader({name: {} for name in case["tools"]}, lambda: "call_1")
+    reader = ToolCallParser({name: {} for name in case["tools"]}, lambda: "call_1")
     events = [*reader.feed(case["text"]), *reader.flush()]
     (wanted,) = case["expect"]["tool_calls"]
     assert [event.name for event in events if isinstance(event, ToolCallStart)] == [wanted["name"]]

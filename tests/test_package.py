@@ -18,7 +18,7 @@ from custom_handler.cli import main
 from custom_handler.cli.run import SIMULATED_AGENT, simulated
 from custom_handler.errors import ConfigurationError, CredentialsRefused
 from custom_handler.settings import Settings
-from custom_handler.stackspot.client import Transport
+from custom_handler.stackspot.client import StackspotClient
 
 ROOT = Path(__file__).resolve().parents[1]
 LOADED = """
@@ -155,7 +155,7 @@ def test_the_simulator_says_how_to_use_it_and_ends_on_ctrl_c(tmp_path):
         assert process.stdout is not None
         lines = [process.stdout.readline() for _ in range(7)]
         exported = dict(re.fullmatch(r"export (\w+)=(\S+)\n", line).groups() for line in lines[1:])
-        token = Transport(Settings.from_mapping(exported)).tokens.request().result(10)
+        token = StackspotClient(Settings.from_mapping(exported)).tokens.request().result(10)
         process.send_signal(signal.SIGINT)
         assert (process.wait(10), process.stderr.read()) == (0, "")
     assert token.lifetime == 1200

@@ -18,7 +18,7 @@ from litellm.types.utils import CallTypes
 from litellm.utils import validate_chat_completion_tool_choice
 
 from custom_handler import proxy_plugin as plugin_module
-from custom_handler.proxy.middleware.response_headers import ResponseHeaders
+from custom_handler.proxy.middleware.response_headers import ResponseHeadersMiddleware
 from custom_handler.proxy_plugin import Plugin
 from custom_handler.request.chat_request import ChatRequest
 from custom_handler.settings import Settings
@@ -184,7 +184,7 @@ async def test_a_failure_tells_clients_of_every_protocol_when_to_try_again(failu
     async def send(message: Any) -> None:
         sent.append(message["headers"])
 
-    await ResponseHeaders(app)({"type": "http"}, None, send)
+    await ResponseHeadersMiddleware(app)({"type": "http"}, None, send)
     assert sent == [added]
 
 

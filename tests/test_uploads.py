@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from custom_handler import StackspotLLM
-from custom_handler.stackspot.client import Transport
+from custom_handler.stackspot.client import StackspotClient
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 9
 PDF = b"%PDF-1.7\n\xff\xfe segredo"
@@ -320,7 +320,7 @@ def test_a_large_file_is_sent_without_a_warning_and_arrives_whole(
 
 
 def test_a_forks_child_uploads_for_itself(settings: Any):
-    transport = Transport(settings)
+    transport = StackspotClient(settings)
     transport.uploads._lock.acquire()
     transport._forget_all()
     assert not transport.uploads._lock.locked()

@@ -15,19 +15,19 @@ from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import JSONResponse
 
 from ..proxy.auth import require_key
-from ..proxy.chunk_accumulator import Fold
-from ..proxy.client import AnswerStream, Refused, Router, caller_headers
-from ..proxy.deployments import answered_by
+from ..proxy.chunk_accumulator import ChunkAccumulator
+from ..proxy.client import CompletionStream, ProxyClient, ProxyResponseError, forwarded_headers
+from ..proxy.deployments import response_provider
 from ..proxy.middleware.request_id import request_id
 from ..proxy.reply_body import reply_body
 from ..settings import Settings
-from .responses import OpenedStream, Part, event, opened, passed_on, while_wanted
-from .schemas import ChatRequest
+from .responses import ModelStream, api_router, cancel_on_disconnect, opened, response_headers, sse_event
+from .schemas import ChatBody
 
 
-def routes(router: Router, settings: Settings) -> APIRouter:
+def routes(router: ProxyClient, settings: Settings) -> APIRouter:
     """The routes of the chat service and of the LLM API service that ask a model."""
-    part: APIRouter = Part(tags=["chat service"])
+    part: APIRouter = api_router(tags=["chat service"])
     keyed = [Depends(require_key)]
 
     @part.get("/healthz")
@@ -36,62 +36,64 @@ def routes(router: Router, settings: Settings) -> APIRouter:
         return {"status": "ok", "model": settings.default_model}
 
     @part.post("/chat", dependencies=keyed)
-    async def chat(request: Request, asked: ChatRequest) -> Response:
+    async def chat(request: Request, asked: ChatBody) -> Response:
         """Answer as a whole, or, with `params.stream`, as it comes."""
         if asked.params.stream:
             return await _streamed(request, asked, _events, "text/event-stream")
         began = time.perf_counter()
-        answer = await while_wanted(request, router.ask(asked.body(settings.default_model), caller_headers(request)))
-        return JSONResponse(reply_body(answer, time.perf_counter() - began), headers=passed_on(answer.headers))
+        answer = await cancel_on_disconnect(
+            request, router.ask(asked.body(settings.default_model), forwarded_headers(request))
+        )
+        return JSONResponse(reply_body(answer, time.perf_counter() - began), headers=response_headers(answer.headers))
 
     @part.post("/chat/stream", dependencies=keyed)
-    async def chat_stream(request: Request, asked: ChatRequest) -> Response:
+    async def chat_stream(request: Request, asked: ChatBody) -> Response:
         """Answer as it comes, in server-sent events."""
         return await _streamed(request, asked, _events, "text/event-stream")
 
     @part.post("/chat/stream-text", dependencies=keyed)
-    async def chat_stream_text(request: Request, asked: ChatRequest) -> Response:
+    async def chat_stream_text(request: Request, asked: ChatBody) -> Response:
         """Answer as it comes, in plain text."""
         return await _streamed(request, asked, _text, "text/plain")
 
     async def _streamed(
         request: Request,
-        asked: ChatRequest,
-        written: Callable[[AnswerStream], AsyncIterator[str]],
+        asked: ChatBody,
+        written: Callable[[CompletionStream], AsyncIterator[str]],
         media_type: str,
     ) -> Response:
         answer, stack = await opened(
-            request, router.stream(asked.body(settings.default_model), caller_headers(request))
+            request, router.stream(asked.body(settings.default_model), forwarded_headers(request))
         )
-        headers = passed_on(answer.headers) | {"cache-control": "no-cache", "x-accel-buffering": "no"}
-        return OpenedStream(stack, written(answer), media_type=media_type, headers=headers)
+        headers = response_headers(answer.headers) | {"cache-control": "no-cache", "x-accel-buffering": "no"}
+        return ModelStream(stack, written(answer), media_type=media_type, headers=headers)
 
     return part
 
 
-async def _events(answer: AnswerStream) -> AsyncIterator[str]:
-    yield event({"request_id": request_id(), "provider": answered_by(answer.headers)}, "meta")
-    fold = Fold()
+async def _events(answer: CompletionStream) -> AsyncIterator[str]:
+    yield sse_event({"request_id": request_id(), "provider": response_provider(answer.headers)}, "meta")
+    fold = ChunkAccumulator()
     try:
         async for chunk in answer.chunks:
             if text := fold.feed(chunk):
-                yield event(text)
-    except Refused as refused:
-        yield event(refused.body(), "error")
+                yield sse_event(text)
+    except ProxyResponseError as refused:
+        yield sse_event(refused.body(), "error")
         return
     for name, value in fold.told().items():
-        yield event(value, name)
-    yield event("[DONE]")
+        yield sse_event(value, name)
+    yield sse_event("[DONE]")
 
 
-async def _text(answer: AnswerStream) -> AsyncIterator[str]:
+async def _text(answer: CompletionStream) -> AsyncIterator[str]:
     yield f"[request_id={request_id()}]\n"
-    fold = Fold()
+    fold = ChunkAccumulator()
     try:
         async for chunk in answer.chunks:
             if text := fold.feed(chunk):
                 yield text
-    except Refused as refused:
+    except ProxyResponseError as refused:
         yield f"\n[error={refused}]\n"
         return
     if fold.tool_calls:

@@ -7,8 +7,8 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from ..proxy.client import Router
-from ..proxy.middleware.websocket_key import QueryKey
+from ..proxy.client import ProxyClient
+from ..proxy.middleware.websocket_key import WebSocketKeyMiddleware
 from ..proxy.middleware.wrap import wrap
 from ..settings import Settings
 from . import chat, playground, trace_check, websocket
@@ -17,7 +17,7 @@ from . import chat, playground, trace_check, websocket
 def install(proxy: Any, settings: Settings) -> None:
     """Add every part to a running proxy (its module); a part is a function that takes what it needs and returns an APIRouter."""
     app: FastAPI = proxy.app
-    router = Router.inside(app)
+    router = ProxyClient.inside(app)
     parts = (
         chat.routes(router, settings),
         websocket.routes(router, settings),
@@ -27,8 +27,8 @@ def install(proxy: Any, settings: Settings) -> None:
     for part in parts:
         app.include_router(part)
     if settings.jobs:
-        from ..jobs.lifespan import Jobs  # noqa: PLC0415
+        from ..jobs.lifespan import JobsLifespan  # noqa: PLC0415
         from . import jobs  # noqa: PLC0415  10 MiB, most of it what huey imports
 
-        app.include_router(jobs.routes(Jobs.of_this_proxy(router, settings), settings))
-    wrap(app, functools.partial(QueryKey, path=websocket.PATH))
+        app.include_router(jobs.routes(JobsLifespan.of_this_proxy(router, settings), settings))
+    wrap(app, functools.partial(WebSocketKeyMiddleware, path=websocket.PATH))

@@ -23,7 +23,7 @@ class Document(BaseModel):
     id: str | None = None
 
 
-class Ingest(BaseModel):
+class IngestBody(BaseModel):
     """A job: one question for each of `messages`, or for each of `documents`."""
 
     model_config = ConfigDict(extra="forbid")

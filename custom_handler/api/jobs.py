@@ -17,27 +17,27 @@ from litellm.constants import LITELLM_PROXY_MASTER_KEY_ALIAS
 from litellm.proxy._types import UserAPIKeyAuth
 
 from ..errors import ConfigurationError, JobStoreUnavailable
-from ..jobs.credentials import seal
+from ..jobs.credentials import encrypt_headers
 from ..jobs.job import CANCELLED, QUEUED, Job, Outcome
-from ..jobs.lifespan import Jobs
+from ..jobs.lifespan import JobsLifespan
 from ..jobs.queue import JobQueue
 from ..provider.litellm_call import CORRELATION_HEADERS
 from ..proxy.auth import Caller
-from ..proxy.client import Refused, caller_headers
+from ..proxy.client import ProxyResponseError, forwarded_headers
 from ..settings import Settings
-from .job_schemas import Ingest
-from .responses import Part
+from .job_schemas import IngestBody
+from .responses import api_router
 
 _T = TypeVar("_T")
 Limit = Annotated[int, Query(ge=1, le=1000)]
 
 
-def routes(jobs: Jobs, settings: Settings) -> APIRouter:
+def routes(jobs: JobsLifespan, settings: Settings) -> APIRouter:
     """The routes of jobs."""
-    part: APIRouter = Part(tags=["jobs"])
+    part: APIRouter = api_router(tags=["jobs"])
 
     @part.post("/ingest", status_code=202)
-    async def ingest(request: Request, response: Response, caller: Caller, asked: Ingest) -> dict[str, Any]:
+    async def ingest(request: Request, response: Response, caller: Caller, asked: IngestBody) -> dict[str, Any]:
         """Take a job."""
         items = _bounded(asked, settings)
         headers = _headers(request, settings)
@@ -70,16 +70,18 @@ def routes(jobs: Jobs, settings: Settings) -> APIRouter:
     return part
 
 
-async def _stored(jobs: Jobs, do: Callable[[JobQueue], _T]) -> _T:
+async def _stored(jobs: JobsLifespan, do: Callable[[JobQueue], _T]) -> _T:
     """Do something with the queue on a thread of its own; raises Refused."""
     try:
         return await asyncio.to_thread(lambda: do(jobs.queue()))
     except (JobStoreUnavailable, ConfigurationError) as error:
         later = {"retry-after": f"{error.retry_after:.0f}"} if error.retry_after else {}
-        raise Refused(error.status_code, {"message": error.message, "type": "service_unavailable"}, later) from None
+        raise ProxyResponseError(
+            error.status_code, {"message": error.message, "type": "service_unavailable"}, later
+        ) from None
 
 
-def _bounded(asked: Ingest, settings: Settings) -> list[dict[str, Any]]:
+def _bounded(asked: IngestBody, settings: Settings) -> list[dict[str, Any]]:
     if asked.count() > settings.jobs_max_items:
         raise _refused(
             422, f"a job has at most {settings.jobs_max_items} items, not {asked.count()}: make several jobs"
@@ -92,18 +94,18 @@ def _bounded(asked: Ingest, settings: Settings) -> list[dict[str, Any]]:
 
 def _headers(request: Request, settings: Settings) -> dict[str, str]:
     """Take what the caller said of itself; its call's own id is no item's."""
-    headers = {name: value for name, value in caller_headers(request).items() if name != "x-litellm-call-id"}
+    headers = {name: value for name, value in forwarded_headers(request).items() if name != "x-litellm-call-id"}
     if settings.require_correlation_id and not headers.keys() & set(CORRELATION_HEADERS):
         raise _refused(400, "The header correlation-id is missing: send one value for all calls of a conversation.")
     return headers
 
 
-def _job(asked: Ingest, total: int, owner: str, headers: dict[str, str], settings: Settings) -> Job:
+def _job(asked: IngestBody, total: int, owner: str, headers: dict[str, str], settings: Settings) -> Job:
     job_id = str(uuid.uuid4())
     if not headers.keys() & set(CORRELATION_HEADERS):
         headers = headers | {CORRELATION_HEADERS[0]: job_id}
     call = {**asked.params.body(), "model": asked.model or settings.default_model}
-    return Job(job_id, owner, call, seal(job_id, headers), time.time(), total)
+    return Job(job_id, owner, call, encrypt_headers(job_id, headers), time.time(), total)
 
 
 def _found(queue: JobQueue, job_id: str, caller: UserAPIKeyAuth) -> Job:
@@ -156,5 +158,5 @@ def _is_master(caller: UserAPIKeyAuth) -> bool:
     return bool(caller.api_key == LITELLM_PROXY_MASTER_KEY_ALIAS)
 
 
-def _refused(status: int, message: str, kind: str = "invalid_request_error") -> Refused:
-    return Refused(status, {"message": message, "type": kind}, {})
+def _refused(status: int, message: str, kind: str = "invalid_request_error") -> ProxyResponseError:
+    return ProxyResponseError(status, {"message": message, "type": kind}, {})

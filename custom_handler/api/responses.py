@@ -16,12 +16,12 @@ from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.types import Receive, Scope, Send
 
-from ..proxy.client import AnswerStream, Refused
+from ..proxy.client import CompletionStream, ProxyResponseError
 
 T = TypeVar("T")
 
 
-class ToldRoute(APIRoute):
+class ErrorRoute(APIRoute):
     """A route whose errors have the proxy's shape, `{"error": {"message", "type", "code"}}`, and never repeat the body."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
@@ -32,10 +32,16 @@ class ToldRoute(APIRoute):
             try:
                 return await handler(request)
             except RequestValidationError as error:
-                invalid = {"message": faults_of(error.errors()), "type": "invalid_request_error", "code": "422"}
+                invalid = {
+                    "message": validation_message(error.errors()),
+                    "type": "invalid_request_error",
+                    "code": "422",
+                }
                 return JSONResponse({"error": invalid}, 422)
-            except Refused as refused:
-                return JSONResponse({"error": refused.body()}, refused.status, headers=passed_on(refused.headers))
+            except ProxyResponseError as refused:
+                return JSONResponse(
+                    {"error": refused.body()}, refused.status, headers=response_headers(refused.headers)
+                )
             except HTTPException as error:  # the framework's own, such as for JSON that is nested too deep to be read
                 refusal = {"message": error.detail, "type": "invalid_request_error", "code": str(error.status_code)}
                 return JSONResponse({"error": refusal}, error.status_code, headers=error.headers)
@@ -43,11 +49,11 @@ class ToldRoute(APIRoute):
         return told
 
 
-Part = functools.partial(APIRouter, route_class=ToldRoute)
+api_router = functools.partial(APIRouter, route_class=ErrorRoute)
 """Makes the APIRouter of a part of the services."""
 
 
-class OpenedStream(StreamingResponse):
+class ModelStream(StreamingResponse):
     """A stream whose model has begun to answer; however it ends, the call ends with it."""
 
     def __init__(self, answer: contextlib.AsyncExitStack, texts: AsyncIterator[str], **kwargs: Any) -> None:
@@ -61,14 +67,14 @@ class OpenedStream(StreamingResponse):
 
 
 async def opened(
-    request: Request, answer: contextlib.AbstractAsyncContextManager[AnswerStream]
-) -> tuple[AnswerStream, contextlib.AsyncExitStack]:
+    request: Request, answer: contextlib.AbstractAsyncContextManager[CompletionStream]
+) -> tuple[CompletionStream, contextlib.AsyncExitStack]:
     """Open a stream while its client stays; raises Refused."""
     stack = contextlib.AsyncExitStack()
-    return await while_wanted(request, stack.enter_async_context(answer)), stack
+    return await cancel_on_disconnect(request, stack.enter_async_context(answer)), stack
 
 
-async def while_wanted(request: Request, answer: Awaitable[T]) -> T:
+async def cancel_on_disconnect(request: Request, answer: Awaitable[T]) -> T:
     """Wait for an answer, and cancel it if the client leaves before."""
     answering = asyncio.ensure_future(answer)
     leaving = asyncio.create_task(_left(request))
@@ -82,14 +88,14 @@ async def while_wanted(request: Request, answer: Awaitable[T]) -> T:
         answering.cancel()
 
 
-def event(data: object, name: str = "") -> str:
+def sse_event(data: object, name: str = "") -> str:
     """Write a server-sent event: a text as it is, anything else as JSON."""
     text = data if isinstance(data, str) else json.dumps(data, ensure_ascii=False)
     lines = "".join(f"data: {line}\n" for line in text.replace("\r\n", "\n").replace("\r", "\n").split("\n"))
     return f"event: {name}\n{lines}\n" if name else f"{lines}\n"
 
 
-def passed_on(headers: Mapping[str, str]) -> dict[str, str]:
+def response_headers(headers: Mapping[str, str]) -> dict[str, str]:
     """Keep what the proxy says about a call: its limits, its cost, when to try again."""
     return {
         name: value
@@ -103,7 +109,7 @@ async def _left(request: Request) -> None:
         pass
 
 
-def faults_of(errors: Iterable[Mapping[str, Any]]) -> str:
+def validation_message(errors: Iterable[Mapping[str, Any]]) -> str:
     """Tell where each fault that pydantic found is and what it is, without what was sent."""
     return "; ".join(map(_fault, errors))
 

@@ -42,7 +42,7 @@ class Params(BaseModel):
         return given | ({"response_format": {"type": "json_object"}} if self.json_mode else {})
 
 
-class ChatRequest(BaseModel):
+class ChatBody(BaseModel):
     """A question: as `messages`, as a `prompt` (with a `system_prompt` or without), or as a `message`."""
 
     model_config = ConfigDict(extra="forbid")

@@ -25,12 +25,12 @@ from starlette.websockets import WebSocketDisconnect
 
 from ..provider.litellm_call import CORRELATION_HEADERS
 from ..proxy.auth import require_key
-from ..proxy.chunk_accumulator import Fold
-from ..proxy.client import Refused, Router, caller_headers
-from ..proxy.deployments import answered_by
+from ..proxy.chunk_accumulator import ChunkAccumulator
+from ..proxy.client import ProxyClient, ProxyResponseError, forwarded_headers
+from ..proxy.deployments import response_provider
 from ..proxy.middleware.request_id import HEADER as REQUEST_ID
 from ..settings import Settings
-from .responses import faults_of
+from .responses import validation_message
 from .schemas import Params, Text
 from .sessions import Bounds, Sessions
 
@@ -51,7 +51,7 @@ class Question(BaseModel):
 
 
 def routes(
-    router: Router, settings: Settings, let_in: Callable[[HTTPConnection], Awaitable[object]] = require_key
+    router: ProxyClient, settings: Settings, let_in: Callable[[HTTPConnection], Awaitable[object]] = require_key
 ) -> APIRouter:
     """The socket; `let_in` raises the proxy's error for a connection without a key."""
     part = APIRouter()
@@ -64,19 +64,19 @@ def routes(
             await websocket.send_denial_response(JSONResponse({"error": error.to_dict()}, int(error.code or 401)))
             return
         await websocket.accept()
-        await Conversation(websocket, router, settings).run()
+        await ChatSocket(websocket, router, settings).run()
 
     return part
 
 
-class Conversation:
+class ChatSocket:
     """One socket: its sessions, and the question that is being answered."""
 
-    def __init__(self, websocket: WebSocket, router: Router, settings: Settings) -> None:
+    def __init__(self, websocket: WebSocket, router: ProxyClient, settings: Settings) -> None:
         self._websocket = websocket
         self._router = router
         self._settings = settings
-        self._headers = caller_headers(websocket)
+        self._headers = forwarded_headers(websocket)
         given = next((self._headers[name] for name in CORRELATION_HEADERS if name in self._headers), None)
         self._sessions = Sessions(Bounds(settings.session_turns, settings.session_bytes), given)
         self._answering: asyncio.Task[None] | None = None
@@ -101,7 +101,7 @@ class Conversation:
         try:
             question = Question.model_validate_json(text)
         except ValidationError as error:
-            await self._refuse(422, faults_of(error.errors()))
+            await self._refuse(422, validation_message(error.errors()))
             return
         if self._answering is not None and not self._answering.done():
             await self._refuse(409, "A question is being answered: wait for its end, or open another socket.")
@@ -113,7 +113,7 @@ class Conversation:
         with contextlib.suppress(WebSocketDisconnect):
             try:
                 await self._stream(asked, about)
-            except Refused as refused:
+            except ProxyResponseError as refused:
                 await self._send("error", message=str(refused), code=refused.body()["code"], **about)
             except Exception as error:  # noqa: BLE001  the socket stays open, whatever it is
                 logger.error("A question ended with %s", type(error).__name__)
@@ -124,9 +124,13 @@ class Conversation:
         model = asked.model or self._settings.default_model
         body = {**asked.params.body(), "model": model, "messages": session.ask(asked.question)}
         headers = {"correlation-id": session.correlation_id, **self._headers, REQUEST_ID: about["request_id"]}
-        fold = Fold()
+        fold = ChunkAccumulator()
         async with self._router.stream(body, headers) as answer:
-            known = {"model": model, "provider": answered_by(answer.headers), "correlation_id": session.correlation_id}
+            known = {
+                "model": model,
+                "provider": response_provider(answer.headers),
+                "correlation_id": session.correlation_id,
+            }
             await self._send("start", **about, **known)
             async for chunk in answer.chunks:
                 if text := fold.feed(chunk):

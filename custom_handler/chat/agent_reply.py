@@ -9,7 +9,7 @@ from ..errors import StackspotError
 from ..events import AgentEnd, AgentEvent, Text, Usage
 from ..stackspot.agent_call import Read
 from ..stackspot.deadline import Deadline
-from ..stackspot.frames import ReplyDecoder
+from ..stackspot.frames import StreamDecoder
 
 CHARACTERS_A_TOKEN = 4
 FINISH_REASONS = {"length": "length", "max_tokens": "length", "content_filter": "content_filter"}
@@ -23,7 +23,7 @@ class Round:
         self.chunks = 0
         self._prompt_characters = len(prompt)
         self._deadline = deadline
-        self._decoder = ReplyDecoder(log)
+        self._decoder = StreamDecoder(log)
         self._end = AgentEnd()
 
     @property

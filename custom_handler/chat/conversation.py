@@ -13,7 +13,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 
-from ..emulation.prompt.fingerprint import History
+from ..emulation.prompt.fingerprint import Fingerprint
 from ..errors import (
     AgentForbidden,
     AgentNotFound,
@@ -28,8 +28,8 @@ from ..errors import (
     TokenRefused,
 )
 from ..events import ReplyEvent
-from ..instrumentation import KeptConversation, Measure, Retried, Tell
-from ..stackspot.agent_call import Recall, Remember, Steps
+from ..instrumentation import Hook, KeptConversation, Measurement, Retried
+from ..stackspot.agent_call import SaveConversation, Steps, TakeConversation
 from ..stackspot.state.conversations import new_conversation_id
 
 # The platform's word for a conversation that it no longer has is not known: any refusal may be it.
@@ -38,10 +38,10 @@ LOST = (ConversationLost, AgentRejected, AgentForbidden, AgentNotFound, PromptTo
 UNASKED = (RateLimited, CreditExhausted, TokenRefused, IdentityError, ConfigurationError)
 
 
-class Conversation:
+class NativeConversation:
     """The conversation in which a turn is asked: its `id`, and how many turns the agent has `seen` already."""
 
-    def __init__(self, history: History, log: logging.LoggerAdapter[logging.Logger], tell: Tell) -> None:
+    def __init__(self, history: Fingerprint, log: logging.LoggerAdapter[logging.Logger], tell: Hook) -> None:
         self._history = history
         self._log = log
         self._tell = tell
@@ -57,7 +57,7 @@ class Conversation:
         """Go on with the conversation that ends where the request's history does, if there is one."""
         known: str | None = None
         if self._history.seen is not None:
-            known = yield Recall(self._history.seen)
+            known = yield TakeConversation(self._history.seen)
         if known is not None:
             self.id, self.seen = known, self._history.turns_seen
             self._log.debug("The agent has seen %d turns of the conversation", self.seen)
@@ -66,7 +66,7 @@ class Conversation:
     def restore(self) -> Steps[ReplyEvent]:
         """Have the next turn go on where this one could not."""
         if self._history.seen is not None and not self._doubtful:
-            yield Remember(self._history.seen, self.id)
+            yield SaveConversation(self._history.seen, self.id)
 
     def lost(self, error: StackspotError) -> None:
         """Note that the agent refused to go on with it, or did not."""
@@ -78,7 +78,7 @@ class Conversation:
         if self.seen and answered_in not in (None, self.id):
             raise ConversationLost("The agent answers in another conversation.")
 
-    def note(self, measure: Measure) -> None:
+    def note(self, measure: Measurement) -> None:
         """Hear of a retry: the agent may have stored the question of the first attempt, too."""
         if isinstance(measure, Retried) and measure.reason != "RateLimited":
             self._doubtful = True
@@ -98,4 +98,4 @@ class Conversation:
         elif answered_in is None:
             self._log.warning("The agent did not name the conversation: the next turn tells it everything")
         elif not self._doubtful and (fingerprint := self._history.answered()) is not None:
-            yield Remember(fingerprint, answered_in)
+            yield SaveConversation(fingerprint, answered_in)

@@ -15,21 +15,21 @@ from collections.abc import Callable, Generator, MutableMapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from ..emulation.answer import Answer
+from ..emulation.answer import AnswerAssembler
 from ..emulation.json_output import JsonFormat
-from ..emulation.prompt.fingerprint import History
-from ..emulation.prompt.render import corrected, render
+from ..emulation.prompt.fingerprint import Fingerprint
+from ..emulation.prompt.render import render, repair_prompt
 from ..errors import ConversationLost, PromptTooLong, RequestError, StackspotError
 from ..events import Finish, ReplyEvent, Usage
-from ..instrumentation import FirstText, Measure, Repaired, Tell, ToolCalled, nobody
+from ..instrumentation import FirstText, Hook, Measurement, Repaired, ToolCalled, no_hook
 from ..request.chat_request import ChatRequest
-from ..request.files import Enclosure, File, named, shown
+from ..request.files import File, FilePart, name_files, with_placeholders
 from ..settings import Settings
 from ..stackspot.agent_call import AgentCall, Emit, Steps
 from ..stackspot.deadline import Deadline
-from ..stackspot.uploads import Attached, UploadMemory, fetched, open_with_files
+from ..stackspot.uploads import TurnFiles, UploadCache, fetched, open_stream_with_files
 from .agent_reply import FINISH_REASONS, Round
-from .conversation import LOST, UNASKED, Conversation
+from .conversation import LOST, UNASKED, NativeConversation
 
 REPEATED_CHARACTERS = 50_000
 SAFETY = 0.95
@@ -57,7 +57,7 @@ class Turn:
     """One question of a client to an agent; `timeout` is the seconds to the end of the answer.
 
     `owner` is whose conversation it is where the platform keeps it; None: the prompt holds all of it.
-    `enclosed` are the files in its messages that are to be uploaded.
+    `files` are the files in its messages that are to be uploaded.
     """
 
     request: ChatRequest
@@ -65,14 +65,14 @@ class Turn:
     correlation_id: str
     timeout: float
     owner: str | None = field(default=None, repr=False)
-    enclosed: Sequence[Enclosure] = ()
+    files: Sequence[FilePart] = ()
 
     def steps(
         self,
         settings: Settings,
-        tell: Tell = nobody,
+        tell: Hook = no_hook,
         clock: Callable[[], float] = time.monotonic,
-        uploads: UploadMemory | None = None,
+        uploads: UploadCache | None = None,
         *,
         whole: bool = False,
     ) -> Steps[ReplyEvent]:
@@ -84,7 +84,7 @@ class Turn:
         try:
             deadline = Deadline(self.timeout, clock)
             turn, files = yield from self._named(settings, deadline)
-            attached = Attached(files, uploads or UploadMemory(clock))
+            attached = TurnFiles(files, uploads or UploadCache(clock))
             yield from _Talk(turn, settings, deadline, log, tell, attached).steps(whole)
         except StackspotError as error:
             log.error("%s (HTTP %d): %s", type(error).__name__, error.status_code, error.message)
@@ -92,15 +92,15 @@ class Turn:
 
     def _named(self, settings: Settings, deadline: Deadline) -> Generator[Any, Any, tuple[Turn, Sequence[File]]]:
         """Return the turn with messages that name the files going along, and these."""
-        if not self.enclosed:
+        if not self.files:
             return self, ()
-        found = yield from fetched(self.enclosed, settings, deadline)
-        files = named(found, settings.upload_files)
-        messages = shown(self.request.messages, found, files)
-        return replace(self, request=replace(self.request, messages=messages), enclosed=()), files
+        found = yield from fetched(self.files, settings, deadline)
+        files = name_files(found, settings.upload_files)
+        messages = with_placeholders(self.request.messages, found, files)
+        return replace(self, request=replace(self.request, messages=messages), files=()), files
 
 
-def _check(conversation: Conversation | None, heard: Round, text: str, *, held: bool) -> None:
+def _check(conversation: NativeConversation | None, heard: Round, text: str, *, held: bool) -> None:
     """Raise ConversationLost while there is time: before the first text goes out."""
     if conversation is not None and (held or heard.characters == len(text)):
         conversation.check(heard.conversation_id)
@@ -110,7 +110,7 @@ class _Talk:
     """What is said between the gateway and the agent in one turn."""
 
     def __init__(  # noqa: PLR0917  made in one place
-        self, turn: Turn, settings: Settings, deadline: Deadline, log: CallLog, tell: Tell, attached: Attached
+        self, turn: Turn, settings: Settings, deadline: Deadline, log: CallLog, tell: Hook, attached: TurnFiles
     ) -> None:
         self._turn = turn
         self._attached = attached
@@ -126,13 +126,13 @@ class _Talk:
         self._format = self._json.instruction() if self._json else ""
         self._conversation = self._kept()
 
-    def _kept(self) -> Conversation | None:
+    def _kept(self) -> NativeConversation | None:
         """Return the conversation in which the agent is asked, where there is to be one."""
         turn = self._turn
         if turn.owner is None or self._attached.files:  # how long the platform remembers files is not known
             return None
-        history = History(turn.request, f"{turn.agent_id} {turn.owner}", self._format)
-        return Conversation(history, self._log, self._tell) if history.open else None
+        history = Fingerprint(turn.request, f"{turn.agent_id} {turn.owner}", self._format)
+        return NativeConversation(history, self._log, self._tell) if history.open else None
 
     def steps(self, whole: bool) -> Steps[ReplyEvent]:
         """Yield the steps of the turn."""
@@ -150,12 +150,12 @@ class _Talk:
         yield Emit([*rest, Finish(reason, self._usage())])
         self._note(answer)
 
-    def _undoubted(self, answer: Answer, reason: str) -> bool:
+    def _undoubted(self, answer: AnswerAssembler, reason: str) -> bool:
         """Tell whether the agent said what the client was told, as far as words matter, and came to its end."""
         [first, *more] = self._rounds
         return not more and not answer.closed and first.stop_reason is not None and reason in {"stop", "tool_calls"}
 
-    def _first(self, whole: bool) -> Generator[Any, Any, tuple[Answer, list[ReplyEvent]]]:
+    def _first(self, whole: bool) -> Generator[Any, Any, tuple[AnswerAssembler, list[ReplyEvent]]]:
         """Ask what the client asks: of an agent that has the conversation the new turns, else, or if it lost that, all."""
         if self._conversation is not None:
             yield from self._conversation.begin()
@@ -176,8 +176,8 @@ class _Talk:
         except PromptTooLong as error:
             return answer, (yield from self._ask(self._shorter(prompt, error), answer))
 
-    def _answer(self) -> Answer:
-        return Answer(self._turn.request, self._json)
+    def _answer(self) -> AnswerAssembler:
+        return AnswerAssembler(self._turn.request, self._json)
 
     def _forget(self, error: StackspotError) -> None:
         """Forget the last question as if it had not been asked; raises its error where something was answered."""
@@ -206,7 +206,7 @@ class _Talk:
         return shorter
 
     def _ask(
-        self, prompt: str, answer: Answer, *, hidden: bool = False, held: bool = False
+        self, prompt: str, answer: AnswerAssembler, *, hidden: bool = False, held: bool = False
     ) -> Generator[Any, Any, list[ReplyEvent]]:
         """Ask the agent and let the answer out as it comes, unless `hidden` or `held`; returns what has not gone out.
 
@@ -221,7 +221,7 @@ class _Talk:
         if hidden:
             patience = min(REPAIR_QUEUE_TIME, settings.queue_timeout)
             settings = replace(settings, max_retries=0, queue_timeout=patience)
-        yield from open_with_files(call, self._attached, settings, self._deadline, self._noted)
+        yield from open_stream_with_files(call, self._attached, settings, self._deadline, self._noted)
         self._log.debug(
             "SSE connection open after %.3f s, prompt of %d characters", self._deadline.elapsed(), len(prompt)
         )
@@ -244,19 +244,19 @@ class _Talk:
             self._conversation.hear(events)
         yield Emit(events)
 
-    def _noted(self, measure: Measure) -> None:
+    def _noted(self, measure: Measurement) -> None:
         self._tell(measure)
         if self._conversation is not None:
             self._conversation.note(measure)
 
-    def _repair(self, answer: Answer, fault: str) -> Steps[ReplyEvent]:
+    def _repair(self, answer: AnswerAssembler, fault: str) -> Steps[ReplyEvent]:
         """Ask once more, hidden, for what is broken; whatever comes of it, the answer so far stays delivered.
 
         It is asked outside of a conversation that the platform keeps: whether that holds the broken answer is not known.
         """
         second = self._answer()
         try:
-            again = corrected(self._prompt(self._limit), answer.text[-REPEATED_CHARACTERS:], answer.correction())
+            again = repair_prompt(self._prompt(self._limit), answer.text[-REPEATED_CHARACTERS:], answer.correction())
             yield from self._ask(again, second, hidden=True)
             self._mended = answer.mend(second)
         except StackspotError as error:
@@ -264,7 +264,7 @@ class _Talk:
         self._log.info("Repair of: %s, %s", fault, "done" if self._mended else "without success")
         self._tell(Repaired(fault, succeeded=self._mended))
 
-    def _reason(self, answer: Answer) -> str:
+    def _reason(self, answer: AnswerAssembler) -> str:
         if answer.cut_off:
             return "length"
         if answer.called:
@@ -281,7 +281,7 @@ class _Talk:
         counts = [heard.usage(limit) for heard in (first, *filter(Round.counts, more))]
         return Usage(sum(count.prompt_tokens for count in counts), sum(count.completion_tokens for count in counts))
 
-    def _note(self, answer: Answer) -> None:
+    def _note(self, answer: AnswerAssembler) -> None:
         if answer.calls:
             self._log.info("Tool calls: %s", ", ".join(call.name for call in answer.calls))
         for call in answer.calls:

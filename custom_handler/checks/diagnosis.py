@@ -24,7 +24,7 @@ from .environment import PROXIES, Fault, agent_fault, environment_faults, folder
 from .models import DISABLED, Finding, check_models
 from .probe import Authenticate
 from .reachability import unreachable
-from .settings import Row, inventory
+from .settings import SettingRow, list_settings
 
 MASTER_KEY = "LITELLM_MASTER_KEY"
 ASK_TIMEOUT = 60.0
@@ -43,7 +43,7 @@ class Diagnosis:
 
     models: Sequence[Finding]
     faults: Sequence[Fault]
-    settings: Sequence[Row]
+    settings: Sequence[SettingRow]
 
 
 def diagnose(
@@ -54,7 +54,7 @@ def diagnose(
     `environ` is the environment without `dotenv`; the process's own is expected to hold both.
     """
     config, faults = _read(path)
-    rows = inventory(environ, dotenv, config)
+    rows = list_settings(environ, dotenv, config)
     faults += [Fault(row.name, row.fault) for row in rows if row.fault]
     faults += environment_faults(os.environ)
     faults += unknown_names(environ, dotenv, variables(config))

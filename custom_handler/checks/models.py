@@ -14,12 +14,12 @@ from typing import Any
 from litellm.types.utils import LlmProviders
 
 from ..errors import ConfigurationError
-from ..provider.litellm_call import agent_id, is_native
+from ..provider.litellm_call import agent_id, uses_native_conversation
 from ..provider.model_response import PROVIDER
 from ..proxy.availability import missing_variable
 from ..proxy.config import Deployment, deployments
 from ..settings import Settings
-from .probe import Authenticate, ping, pinged
+from .probe import Authenticate, pinged, probe
 
 logger = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ class Finding:
     variable: str | None = None
 
 
-class StartUpFault(RuntimeError):
+class StartupCheckError(RuntimeError):
     """The proxy is not to start; the message has a line for each fault."""
 
 
@@ -55,7 +55,7 @@ async def check_models(config: Mapping[str, Any], settings: Settings, authentica
             return finding
         key = deployment.provider, deployment.params.get("api_key"), deployment.params.get("api_base")
         if key not in asked:
-            asked[key] = asyncio.ensure_future(ping(deployment, authenticate))
+            asked[key] = asyncio.ensure_future(probe(deployment, authenticate))
         if fault := await asked[key]:
             return replace(finding, state="fault", fault=f"{deployment.name}: {fault}", passing=True)
         return replace(finding, state=pinged(deployment.provider))
@@ -101,7 +101,7 @@ def _misconfigured(deployment: Deployment, providers: set[str], settings: Settin
         try:
             settings.require_credentials()
             agent_id(deployment.model, {"model_info": deployment.info}, settings)
-            is_native(deployment.info)
+            uses_native_conversation(deployment.info)
         except ConfigurationError as error:
             return f"{deployment.name}: {error.message}"
     return None
@@ -114,30 +114,30 @@ def _known_providers(config: Mapping[str, Any]) -> set[str]:
 
 
 def check_at_start(mode: str, config: Mapping[str, Any], settings: Settings, authenticate: Authenticate) -> None:
-    """Check as `STARTUP_CHECK` says: not at all; with warnings; or strictly, where faults of the configuration raise StartUpFault.
+    """Check as `STARTUP_CHECK` says: not at all; with warnings; or strictly, where faults of the configuration raise StartupCheckError.
 
     Providers are asked beside the start. What they answer is only logged: a provider may be back before the first request.
     """
     if mode == "off":
         return
-    if mode == "strict" and (faults := faults_of(check_configuration(config, settings))):
-        listed = "".join(f"\n- {fault}" for fault in faults)
+    if mode == "strict" and (found := faults(check_configuration(config, settings))):
+        listed = "".join(f"\n- {fault}" for fault in found)
         message = f"The proxy does not start, because STARTUP_CHECK is strict and it found:{listed}"
         atexit.register(
             print, f"\n{message}", file=sys.stderr
         )  # after the traceback that the server makes of the error
-        raise StartUpFault(message)
+        raise StartupCheckError(message)
     threading.Thread(target=_warn, args=(config, settings, authenticate), name="start-up-check", daemon=True).start()
 
 
-def faults_of(found: Sequence[Finding]) -> list[str]:
+def faults(found: Sequence[Finding]) -> list[str]:
     """List the faults, each once."""
     return list(dict.fromkeys(finding.fault for finding in found if finding.fault))
 
 
 def _warn(config: Mapping[str, Any], settings: Settings, authenticate: Authenticate) -> None:
     found = asyncio.run(check_models(config, settings, authenticate))
-    for fault in faults_of(found):
+    for fault in faults(found):
         logger.warning("Start-up check: %s", fault)
     enabled = [finding for finding in found if finding.state != DISABLED]
     logger.info("Start-up check: %d of %d models are ready", sum(not one.fault for one in enabled), len(enabled))

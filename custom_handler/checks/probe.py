@@ -24,7 +24,7 @@ _ADDRESSES = {
 Authenticate = Callable[[float], None]
 
 
-async def ping(deployment: Deployment, authenticate: Authenticate) -> str | None:
+async def probe(deployment: Deployment, authenticate: Authenticate) -> str | None:
     """Ask the provider of a deployment that has its key; returns what is wrong and what to do, or None where all is well.
 
     `authenticate` gets a token of StackSpot's within some seconds, as `StackspotLLM.authenticate` does.

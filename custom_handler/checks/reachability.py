@@ -14,7 +14,7 @@ import redis
 
 from ..errors import ConfigurationError
 from ..settings import Settings
-from ..stackspot.http.network_errors import reason
+from ..stackspot.http.network_errors import describe_network_error
 from .environment import PROXIES, Fault, masked, proxy_fault
 from .probe import TIMEOUT
 
@@ -39,7 +39,7 @@ async def _host(name: str, url: str, tls: ssl.SSLContext) -> Fault | None:
         async with httpx.AsyncClient(verify=tls, timeout=TIMEOUT) as client, client.stream("GET", url):
             return None
     except (httpx.HTTPError, httpx.InvalidURL) as error:
-        said = reason(error, url)
+        said = describe_network_error(error, url)
         return Fault(
             name, f"{name} is {masked(url)!r}: it cannot be reached ({said}). Correct it, or check the network."
         )
@@ -48,12 +48,12 @@ async def _host(name: str, url: str, tls: ssl.SSLContext) -> Fault | None:
 
 
 def _redis(settings: Settings) -> Fault | None:
-    from ..stackspot.state.redis_client import RedisLink  # noqa: PLC0415  only who has a Redis needs it
+    from ..stackspot.state.redis_client import RedisClient  # noqa: PLC0415  only who has a Redis needs it
 
     name = "REDIS_URL" if settings.redis_url else "REDIS_HOST"
     shown = masked(settings.redis_url) or f"{settings.redis_host}:{settings.redis_port}"
     try:
-        RedisLink(settings, time.monotonic, "", "").redis.ping()
+        RedisClient(settings, time.monotonic, "", "").redis.ping()
     except ConfigurationError as error:
         return Fault(name, error.message)
     except _REFUSALS:

@@ -19,7 +19,7 @@ _HARMLESS = re.compile(r"(_REGION|_MODEL_ID)$")
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class SettingRow:
     """One setting; `state` is its value where that is no secret, and `fault` what is wrong and what to do."""
 
     name: str
@@ -28,7 +28,9 @@ class Row:
     fault: str | None = None
 
 
-def inventory(environ: Mapping[str, str], dotenv: Mapping[str, str | None], config: Mapping[str, Any]) -> list[Row]:
+def list_settings(
+    environ: Mapping[str, str], dotenv: Mapping[str, str | None], config: Mapping[str, Any]
+) -> list[SettingRow]:
     """Describe the package's settings, then the variables that config.yaml names; raises nothing."""
     sources = {"environment": environ, ".env": dotenv}
     rows = list(_settings(sources))
@@ -36,14 +38,14 @@ def inventory(environ: Mapping[str, str], dotenv: Mapping[str, str | None], conf
     return rows + [_variable(name, sources) for name in dict.fromkeys(variables(config)) if name not in known]
 
 
-def _settings(sources: Mapping[str, Mapping[str, str | None]]) -> Iterator[Row]:
+def _settings(sources: Mapping[str, Mapping[str, str | None]]) -> Iterator[SettingRow]:
     for item in fields(Settings):
         name = str(item.metadata["name"])
         source, raw = _found(sources, name)
         if not raw:
-            yield Row(name, "default" if item.default != "" else "-", _shown(item.default))
+            yield SettingRow(name, "default" if item.default != "" else "-", _shown(item.default))
             continue
-        yield Row(name, source, _shown(raw) if item.repr else "set", _fault(name, raw))
+        yield SettingRow(name, source, _shown(raw) if item.repr else "set", _fault(name, raw))
 
 
 def _fault(name: str, raw: str) -> str | None:
@@ -54,12 +56,12 @@ def _fault(name: str, raw: str) -> str | None:
     return value_fault(name, raw)
 
 
-def _variable(name: str, sources: Mapping[str, Mapping[str, str | None]]) -> Row:
+def _variable(name: str, sources: Mapping[str, Mapping[str, str | None]]) -> SettingRow:
     found = ((source, (values.get(name) or "").strip()) for source, values in sources.items())
     source, raw = next(((source, raw) for source, raw in found if raw), ("-", ""))
     if not raw:
-        return Row(name, source, "not set", f"{name} is not set: set it in .env." if name in REQUIRED else None)
-    return Row(name, source, raw if _HARMLESS.search(name) else "set", value_fault(name, raw))
+        return SettingRow(name, source, "not set", f"{name} is not set: set it in .env." if name in REQUIRED else None)
+    return SettingRow(name, source, raw if _HARMLESS.search(name) else "set", value_fault(name, raw))
 
 
 def _found(sources: Mapping[str, Mapping[str, str | None]], name: str) -> tuple[str, str]:

@@ -79,17 +79,17 @@ def init() -> None:
 @click.option("--at-once", default=4, show_default=True, type=click.IntRange(min=1), help="Jobs at once.")
 def worker(config: Path, at_once: int) -> None:
     """Run jobs without the HTTP server: on any machine with the proxy's REDIS_URL, else in the proxy's folder."""
-    from ..jobs.standalone import work  # noqa: PLC0415
+    from ..jobs.standalone import run_worker  # noqa: PLC0415
 
-    raise SystemExit(asyncio.run(work(config, at_once)))
+    raise SystemExit(asyncio.run(run_worker(config, at_once)))
 
 
 @main.command(short_help="Print all settings in Markdown.")
 def settings() -> None:
     """Print every setting, its default and what it means, in Markdown."""
-    from .settings_docs import page  # noqa: PLC0415
+    from .settings_docs import settings_page  # noqa: PLC0415
 
-    click.echo(page(), nl=False)
+    click.echo(settings_page(), nl=False)
 
 
 @main.command(short_help="Run the simulator of StackSpot.")

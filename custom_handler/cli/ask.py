@@ -22,10 +22,10 @@ from .log_level import alone
 from .table import table
 
 if TYPE_CHECKING:
-    from ..proxy.chunk_accumulator import Fold
+    from ..proxy.chunk_accumulator import ChunkAccumulator
     from ..proxy.config import Deployment
-    from .library_backend import Direct
-    from .proxy_backend import Remote
+    from .library_backend import LibraryBackend
+    from .proxy_backend import ProxyBackend
 
 Emit = Callable[[Mapping[str, Any] | str], None]
 
@@ -50,22 +50,22 @@ class Source:
         disabled = disabled_models(content.get("model_list") or ())
         return [model for model in found if model.name not in disabled]
 
-    def open(self) -> Direct | Remote:
+    def open(self) -> LibraryBackend | ProxyBackend:
         """Prepare to ask."""
         if self.url:
             return self._remote(self.url)
         alone()
         from ..proxy.config import read_config  # noqa: PLC0415
-        from .library_backend import Direct  # noqa: PLC0415  LiteLLM takes seconds to import
+        from .library_backend import LibraryBackend  # noqa: PLC0415  LiteLLM takes seconds to import
 
-        return Direct(read_config(self.config))
+        return LibraryBackend(read_config(self.config))
 
-    def _remote(self, url: str) -> Remote:
-        from .proxy_backend import Remote  # noqa: PLC0415
+    def _remote(self, url: str) -> ProxyBackend:
+        from .proxy_backend import ProxyBackend  # noqa: PLC0415
 
         if not self.key:
             raise click.UsageError("--url needs --key, or LITELLM_MASTER_KEY in the environment or in .env.")
-        return Remote(url, self.key)
+        return ProxyBackend(url, self.key)
 
 
 @contextlib.contextmanager
@@ -177,10 +177,12 @@ def _emitter(stream: bool, as_json: bool) -> Emit:
     return (lines if as_json else readable) if stream else whole
 
 
-async def _ask(source: Direct | Remote, body: dict[str, Any], headers: dict[str, str], emit: Emit) -> None:
-    from ..proxy.chunk_accumulator import Fold  # noqa: PLC0415
+async def _ask(
+    source: LibraryBackend | ProxyBackend, body: dict[str, Any], headers: dict[str, str], emit: Emit
+) -> None:
+    from ..proxy.chunk_accumulator import ChunkAccumulator  # noqa: PLC0415
 
-    fold, began, first = Fold(), time.perf_counter(), None
+    fold, began, first = ChunkAccumulator(), time.perf_counter(), None
     async with source.stream(body, headers) as answer:
         async for chunk in answer.chunks:
             if text := fold.feed(chunk):
@@ -192,7 +194,7 @@ async def _ask(source: Direct | Remote, body: dict[str, Any], headers: dict[str,
     emit(told | _whole(fold, metrics))
 
 
-def _whole(fold: Fold, metrics: Mapping[str, float | None]) -> dict[str, Any]:
+def _whole(fold: ChunkAccumulator, metrics: Mapping[str, float | None]) -> dict[str, Any]:
     """Write the answer as `POST /chat` does, and its metrics beside it."""
     return {
         "content": fold.text,
@@ -212,9 +214,9 @@ def _milliseconds(since: float) -> float:
 def _told() -> Iterator[None]:
     """Say what went wrong in one line, with exit code 1."""
     from ..errors import StackspotError  # noqa: PLC0415
-    from ..proxy.client import Refused  # noqa: PLC0415
+    from ..proxy.client import ProxyResponseError  # noqa: PLC0415
 
     try:
         yield
-    except (StackspotError, Refused) as error:
+    except (StackspotError, ProxyResponseError) as error:
         raise click.ClickException(str(error)) from None

@@ -12,16 +12,16 @@ from typing import Any
 
 import litellm
 
-from ..proxy.client import AnswerStream, Refused
+from ..proxy.client import CompletionStream, ProxyResponseError
 from ..proxy.config import callbacks, deployments, resolved
-from ..proxy.lifecycle import callbacks_told
+from ..proxy.lifecycle import wait_for_callbacks
 from ..proxy.model_list import ModelDisabled, ModelList
 from ..proxy_plugin import Plugin
 
 IN_A_PROXY_ONLY = {"prometheus"}
 
 
-class Direct:
+class LibraryBackend:
     """The models of a configuration; it becomes that of LiteLLM in this process."""
 
     def __init__(self, config: Mapping[str, Any]) -> None:
@@ -33,7 +33,7 @@ class Direct:
         self._router = litellm.Router(model_list=entries, **resolved(config.get("router_settings") or {}))
 
     @contextlib.asynccontextmanager
-    async def stream(self, body: Mapping[str, Any], headers: Mapping[str, str]) -> AsyncIterator[AnswerStream]:
+    async def stream(self, body: Mapping[str, Any], headers: Mapping[str, str]) -> AsyncIterator[CompletionStream]:
         """Ask for an answer as it comes, its usage in the end; `headers` name the call. Raises Refused."""
         try:
             with _translated():
@@ -41,9 +41,9 @@ class Direct:
                 stream = await self._router.acompletion(
                     **body, stream=True, stream_options={"include_usage": True}, metadata={"headers": dict(headers)}
                 )
-            yield AnswerStream(_chunks(stream), {})
+            yield CompletionStream(_chunks(stream), {})
         finally:
-            await callbacks_told()
+            await wait_for_callbacks()
             for callback in filter(lambda one: isinstance(one, Plugin), litellm.callbacks):
                 await callback.aclose()
             await litellm.close_litellm_async_clients()
@@ -61,12 +61,12 @@ def _translated() -> Any:
     try:
         yield
     except ModelDisabled as error:
-        raise Refused(503, error.to_dict(), {}) from None
+        raise ProxyResponseError(503, error.to_dict(), {}) from None
     except Exception as error:
         if (status := getattr(error, "status_code", None)) is None:
             raise
         message = str(getattr(error, "message", error)).partition("\n")[0]  # LiteLLM adds what it tried, and tracebacks
-        raise Refused(int(status), {"message": message, "type": type(error).__name__}, {}) from None
+        raise ProxyResponseError(int(status), {"message": message, "type": type(error).__name__}, {}) from None
 
 
 def _configure(config: Mapping[str, Any]) -> None:

@@ -7,11 +7,11 @@ from collections.abc import AsyncIterator, Mapping
 
 import httpx
 
-from ..proxy.client import AnswerStream, Refused, Router
+from ..proxy.client import CompletionStream, ProxyClient, ProxyResponseError
 from ..proxy.config import Deployment, deployments
 
 
-class Remote:
+class ProxyBackend:
     """The models of the proxy at `url`, for the holder of `key`."""
 
     def __init__(self, url: str, key: str) -> None:
@@ -27,26 +27,26 @@ class Remote:
             raise self._unreachable(error) from None
         if answer.is_error:
             message = f"The proxy answers HTTP {answer.status_code}: is --key one of its keys?"
-            raise Refused(answer.status_code, {"message": message}, answer.headers)
+            raise ProxyResponseError(answer.status_code, {"message": message}, answer.headers)
         return deployments({"model_list": answer.json()["data"]})
 
     @contextlib.asynccontextmanager
-    async def stream(self, body: Mapping[str, object], headers: Mapping[str, str]) -> AsyncIterator[AnswerStream]:
+    async def stream(self, body: Mapping[str, object], headers: Mapping[str, str]) -> AsyncIterator[CompletionStream]:
         """Ask for an answer as it comes, its usage in the end; `headers` name the call. Raises Refused."""
         try:
-            async with Router.over(self._url).stream(body, {**headers, **self._own}) as answer:
+            async with ProxyClient.over(self._url).stream(body, {**headers, **self._own}) as answer:
                 yield answer
-        except Refused as refused:
+        except ProxyResponseError as refused:
             if isinstance(cause := refused.__cause__, httpx.ConnectError | httpx.ConnectTimeout):
                 raise self._unreachable(cause) from None
             raise
 
-    def _unreachable(self, error: Exception) -> Refused:
+    def _unreachable(self, error: Exception) -> ProxyResponseError:
         message = (
             f"No proxy answers at {self._url} ({type(error).__name__}): is it running? "
             "Start it with `stackspot-litellm run`, or correct --url."
         )
-        return Refused(503, {"message": message}, {})
+        return ProxyResponseError(503, {"message": message}, {})
 
 
 def is_running(url: str) -> bool:

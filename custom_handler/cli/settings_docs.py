@@ -44,7 +44,7 @@ that cannot be meant stops the start with an error that names the setting.
 """
 
 
-def page() -> str:
+def settings_page() -> str:
     """Return the page, a row for each setting."""
     return PAGE.format(rows="\n".join(map(_row, fields(Settings))))
 

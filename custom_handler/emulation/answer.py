@@ -1,6 +1,6 @@
 """Makes of an agent's text the answer that the request asks for, and keeps back what has to be mended first.
 
-text ──Length──▶ ToolCallReader ──StopSequences──▶ what goes out
+text ──Length──▶ ToolCallParser ──StopSequences──▶ what goes out
                       │ a block that cannot be read, a call of a tool that was not chosen, text that has to be JSON
                       ▼
                     held, with all that follows ──mended by a second answer, or as it is──▶ what goes out
@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING
 
 from ..events import CallEvent, ReadEvent, ReplyEvent, Text, ToolCallArguments, ToolCallStart, Unreadable
 from ..request.chat_request import ChatRequest
-from .json_output import InvalidAnswer, JsonFormat
-from .truncation import Length, StopSequences
+from .json_output import InvalidJsonAnswer, JsonFormat
+from .truncation import StopSequences, TokenLimit
 
 if TYPE_CHECKING:
-    from .tool_calls.parser import ToolCallReader
+    from .tool_calls.parser import ToolCallParser
 
 QUOTED_CHARACTERS = 4_000
 UNREADABLE, MISSING, INVALID = "unreadable call", "missing call", "invalid JSON"
@@ -34,7 +34,7 @@ def signature(name: str, arguments: str) -> tuple[str, str]:
 
 
 @dataclass(slots=True)
-class Call:
+class PendingToolCall:
     """A call that the agent made."""
 
     id: str
@@ -51,36 +51,36 @@ class Call:
         return [ToolCallStart(0, self.id, self.name), ToolCallArguments(0, "".join(self.pieces))]
 
 
-_Held = Text | ToolCallStart | ToolCallArguments | Unreadable | Call
+_Held = Text | ToolCallStart | ToolCallArguments | Unreadable | PendingToolCall
 
 
-def _reader(request: ChatRequest) -> ToolCallReader | None:
+def _reader(request: ChatRequest) -> ToolCallParser | None:
     """Return what reads calls, where there are tools."""
     if not request.tools:
         return None
-    from .tool_calls.parser import ToolCallReader  # noqa: PLC0415  its patterns are most of the package's time to import
+    from .tool_calls.parser import ToolCallParser  # noqa: PLC0415  its patterns are most of the package's time to import
 
-    return ToolCallReader({tool.name: tool.parameters for tool in request.tools})
+    return ToolCallParser({tool.name: tool.parameters for tool in request.tools})
 
 
-class Answer:
+class AnswerAssembler:
     """`feed` it the agent's text, and `flush` it at the end; then there may be a `fault`, and `settle` gives what was held.
 
     `calls` are those that were accepted, in their order, and `text` is all that the agent wrote.
     """
 
     def __init__(self, request: ChatRequest, json_format: JsonFormat | None = None) -> None:
-        self.calls: list[Call] = []
+        self.calls: list[PendingToolCall] = []
         self.invalid = ""  # why the text is not the JSON that was asked for
         self._request = request
         self._json = json_format
-        self._length = Length(request.parameters.max_tokens)
+        self._length = TokenLimit(request.parameters.max_tokens)
         self._stop = StopSequences(request.parameters.stop)
         self._reader = _reader(request)
         self._text: list[str] = []
         self._held: list[_Held] = []  # a Call in it is one of a tool that was not chosen
         self._holding = json_format is not None
-        self._open: Call | None = None
+        self._open: PendingToolCall | None = None
         self._accepting = False
         self._enough = False
         self._limited = False
@@ -142,7 +142,7 @@ class Answer:
                 self._held = [
                     Text(self._json.read("".join(event.text for event in self._held if isinstance(event, Text))))
                 ]
-            except InvalidAnswer as error:
+            except InvalidJsonAnswer as error:
                 self.invalid = str(error)
         return told
 
@@ -174,7 +174,7 @@ class Answer:
             case _:
                 return f"Your reply is not the JSON that was asked for: {self.invalid}. Write the right JSON and nothing else."
 
-    def mend(self, second: Answer) -> bool:
+    def mend(self, second: AnswerAssembler) -> bool:
         """Take from a second answer of the agent what this one lacks; tells whether it was there."""
         if second.cut_off:
             return False
@@ -190,9 +190,9 @@ class Answer:
             self.calls += new
         return bool(new)
 
-    def _with(self, new: Sequence[Call]) -> list[_Held]:
+    def _with(self, new: Sequence[PendingToolCall]) -> list[_Held]:
         """Put calls where the broken blocks are, one for each; a block that is left over stays visible."""
-        places = self._places(Unreadable) or self._places(Call) or [len(self._held)]
+        places = self._places(Unreadable) or self._places(PendingToolCall) or [len(self._held)]
         held = list(self._held)
         count = min(len(places), len(new))
         for number in reversed(range(count)):
@@ -200,7 +200,7 @@ class Answer:
             held[places[number] : places[number] + 1] = [event for call in calls for event in call.events()]
         return held
 
-    def _places(self, kind: type[Unreadable | Call]) -> list[int]:
+    def _places(self, kind: type[Unreadable | PendingToolCall]) -> list[int]:
         return [at for at, event in enumerate(self._held) if isinstance(event, kind)]
 
     def settle(self) -> list[ReplyEvent]:
@@ -210,7 +210,7 @@ class Answer:
         for event in self._held:
             if isinstance(event, Unreadable):
                 told.append(Text(event.text))
-            elif not isinstance(event, Call):
+            elif not isinstance(event, PendingToolCall):
                 told.append(self._numbered(event))
             elif without and not self._full:
                 self.calls.append(event)
@@ -254,7 +254,7 @@ class Answer:
         if self._full:
             self._enough = True
             return []
-        self._open = Call(start.id, start.name)
+        self._open = PendingToolCall(start.id, start.name)
         self._begun = start.index + 1
         self._accepting = self._request.tool_choice in {"auto", "required", start.name}
         if not self._accepting:
@@ -293,4 +293,4 @@ def _quoted(block: Unreadable) -> str:
 
 
 def _is_faulty(event: _Held) -> bool:
-    return isinstance(event, Unreadable | Call)
+    return isinstance(event, Unreadable | PendingToolCall)

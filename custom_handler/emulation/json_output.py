@@ -11,7 +11,7 @@ from typing import Any
 import regex
 
 from ..errors import RequestError
-from .lenient_json import JsonFault
+from .lenient_json import LenientJsonError
 
 MAX_SCHEMA_CHARACTERS = 200_000
 
@@ -21,7 +21,7 @@ _THOUGHT = regex.compile(r"\s*+<think(?:ing)?>.*?</think(?:ing)?>", regex.DOTALL
 _FENCED = regex.compile(r"```\w*+[ \t]*+\r?+\n(.*?)```", regex.DOTALL)
 
 
-class InvalidAnswer(ValueError):
+class InvalidJsonAnswer(ValueError):
     """An answer is not the JSON that was asked for; the message says why, for the agent to mend it."""
 
 
@@ -51,16 +51,16 @@ class JsonFormat:
         return f"{asked} It has to be valid against this JSON Schema:\n{self._text}"
 
     def read(self, text: str) -> str:
-        """Return the JSON of an answer, out of its fence and strict; raises InvalidAnswer."""
+        """Return the JSON of an answer, out of its fence and strict; raises InvalidJsonAnswer."""
         for body in _bodies(text.strip().removeprefix("\ufeff")):
             try:
                 value, strict = _parsed(body)
-            except (JsonFault, ValueError, RecursionError):
+            except (LenientJsonError, ValueError, RecursionError):
                 continue
             if fault := self._fault(value):
-                raise InvalidAnswer(fault)
+                raise InvalidJsonAnswer(fault)
             return strict
-        raise InvalidAnswer("it is not one JSON object")
+        raise InvalidJsonAnswer("it is not one JSON object")
 
     def _fault(self, value: object) -> str:
         if not self.schema:

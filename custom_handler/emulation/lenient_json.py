@@ -1,7 +1,7 @@
 """Reads one JSON object as language models write it, and writes it as strict JSON while it reads.
 
 What comes out depends on the characters read so far and never on how they were cut into pieces. Where two
-readings are possible there is a `JsonFault` and no guess. Between two tokens the state is `gap`:
+readings are possible there is a `LenientJsonError` and no guess. Between two tokens the state is `gap`:
 
     gap --digit, letter--> word --any other--> gap              gap --#--> line --line end--> gap
     gap --/, backslash--> pair --/--> line, --*--> block --*/--> gap, --n, t, r--> gap
@@ -62,11 +62,11 @@ _RUNS = {c: re.compile(rf"[^{c}{_SPECIAL}]*(?:(?:{_VALID})[^{c}{_SPECIAL}]*){{0,
 _WRITTEN = {code: json.dumps(chr(code))[1:-1] for code in (*range(0x20), ord('"'))}
 _WRITTEN |= dict.fromkeys(range(0xD800, 0xE000), "\ufffd")
 
-_Step = Callable[["LenientObject", str, int, int], int]
+_Step = Callable[["LenientJsonParser", str, int, int], int]
 _Row = dict[str, _Step]
 
 
-class JsonFault(ValueError):
+class LenientJsonError(ValueError):
     """The text cannot be read without a guess."""
 
 
@@ -77,7 +77,7 @@ def _strict_scalar(word: str) -> str:
         return _LITERALS[word]
     number = _NUMBER.fullmatch(word)
     if not number or not (number[2] or number[3]):
-        raise JsonFault("a value that is no string, number or literal")
+        raise LenientJsonError("a value that is no string, number or literal")
     fraction = "" if number[3] is None else "." + (number[3] or "0")
     return number[1].replace("+", "") + (number[2] or "0") + fraction + (number[4] or "")
 
@@ -124,7 +124,7 @@ class _Output:
         self._key = ""
 
 
-class LenientObject:
+class LenientJsonParser:
     """One object, fed in pieces; `take()` has what is certain so far, `done` says that its brace was closed.
 
     Top-level members named in `drop` are left out, unless the key is longer than 4,096 characters.
@@ -133,7 +133,7 @@ class LenientObject:
     def __init__(self, drop: frozenset[str] = frozenset()) -> None:
         self.done = False
         self._out = _Output(drop)
-        self._step: _Step = LenientObject._gap
+        self._step: _Step = LenientJsonParser._gap
         self._wants = _START
         self._due: list[str] = []  # the closing brackets
         self._pending = ""  # the characters of a word, an escape or a lookahead that wants more
@@ -146,7 +146,7 @@ class LenientObject:
     def feed(self, text: str, start: int = 0, end: int | None = None) -> int:
         """Read `text[start:end]` and return the position after the last character that belongs to the object.
 
-        Raises JsonFault; then `take()` still has what was made before, and nothing more is to be fed.
+        Raises LenientJsonError; then `take()` still has what was made before, and nothing more is to be fed.
         """
         at, end = start, len(text) if end is None else end
         while at < end and not self.done:
@@ -164,10 +164,10 @@ class LenientObject:
             return move(self, text, at, end)
         if self._due and (space := _SPACE.match(text, at, end)):
             return space.end()
-        raise JsonFault("a character that may not come here")
+        raise LenientJsonError("a character that may not come here")
 
     def _expect(self, wants: _Row, at: int) -> int:
-        self._step, self._wants = LenientObject._gap, wants
+        self._step, self._wants = LenientJsonParser._gap, wants
         return at
 
     def _begin(self, piece: str) -> None:
@@ -187,7 +187,7 @@ class LenientObject:
 
     def _close(self, text: str, at: int, _end: int) -> int:
         if text[at] != self._due.pop():
-            raise JsonFault("brackets that do not match")
+            raise LenientJsonError("brackets that do not match")
         self._out.write(text[at])
         self.done = not self._due
         return self._end(self._expect(_NEXT, at + 1))
@@ -202,12 +202,12 @@ class LenientObject:
     def _pair(self, text: str, at: int, _end: int) -> int:
         pair = self._pending + text[at]
         if pair not in _PAIRS:
-            raise JsonFault("a slash or a backslash outside a string")
+            raise LenientJsonError("a slash or a backslash outside a string")
         self._step, self._pending = _PAIRS[pair], pair if len(pair) == 1 else ""
         return at + 1
 
     def _line(self, text: str, at: int, end: int) -> int:
-        self._step = LenientObject._line
+        self._step = LenientJsonParser._line
         found = _LINE_END.search(text, at, end)
         return self._expect(self._wants, found.end()) if found else end
 
@@ -220,12 +220,12 @@ class LenientObject:
         return star + 1 or end
 
     def _word(self, text: str, at: int, end: int) -> int:
-        self._step = LenientObject._word
+        self._step = LenientJsonParser._word
         found = (_NAME_END if self._wants is _KEY else _SCALAR_END).search(text, at, end)
         stop = found.start() if found else end
         self._pending += text[at:stop]
         if len(self._pending) > _TOKEN_LIMIT:
-            raise JsonFault("a word or a number without an end")
+            raise LenientJsonError("a word or a number without an end")
         if found:
             word, self._pending = self._pending, ""
             self._begin(f'"{word}"' if self._wants is _KEY else _strict_scalar(word))
@@ -238,7 +238,7 @@ class LenientObject:
             self._begin(short[0])
             return self._end(short.end())
         self._begin('"')
-        self._step, self._closers = LenientObject._string, _CLOSERS[text[at]]
+        self._step, self._closers = LenientJsonParser._string, _CLOSERS[text[at]]
         self._inner, self._empty, self._doubled = 0, True, False
         return at + 1
 
@@ -253,11 +253,11 @@ class LenientObject:
             if char == '"' and self._wants is _KEY:
                 self._out.write('"')
                 return self._end(at + 1)
-            self._step, self._after = LenientObject._quote, [char]
+            self._step, self._after = LenientJsonParser._quote, [char]
             return at + 1
         self._empty = False
         if char == "\\":
-            self._step = LenientObject._escape
+            self._step = LenientJsonParser._escape
             return at
         self._out.write(_WRITTEN[ord(char)])
         return at + 1
@@ -271,7 +271,7 @@ class LenientObject:
         written = {"apostrophe": "'", "lone": r"\ufffd", "broken": "\\" + found[0]}
         self._out.write(written.get(found.lastgroup or "", found[0]))
         self._pending, read = self._pending[found.end() :], found.end() - len(self._pending)
-        self._step = LenientObject._escape if self._pending else LenientObject._string
+        self._step = LenientJsonParser._escape if self._pending else LenientJsonParser._string
         return at + max(read, 0)
 
     def _peek(self, text: str, at: int, end: int) -> tuple[str, int]:
@@ -299,14 +299,14 @@ class LenientObject:
             return self._inner_quote(mark, at, odd=odd)
         if odd and mark == ",":
             self._after.append(mark)
-            self._step = LenientObject._comma_in_doubt
+            self._step = LenientJsonParser._comma_in_doubt
             return at + 1
         if odd or (mark in _COMMENTS and len(self._after) == 1):
-            raise JsonFault("a quote that may be inner or closing")
+            raise LenientJsonError("a quote that may be inner or closing")
         self._out.write('"')
         self._end(at)
         if self._pending:
-            self._step = LenientObject._pair
+            self._step = LenientJsonParser._pair
         return at
 
     def _comma_in_doubt(self, text: str, at: int, end: int) -> int:
@@ -314,19 +314,19 @@ class LenientObject:
         if not mark:
             return at
         if mark in _CLOSERS or mark in _COMMENTS or mark == self._due[-1]:
-            raise JsonFault("a quote and a comma that may be inner or not")
+            raise LenientJsonError("a quote and a comma that may be inner or not")
         return self._keep_quote(at)
 
     def _inner_quote(self, mark: str, at: int, *, odd: bool) -> int:
         if self._empty or (mark == "+" and not odd):
-            raise JsonFault("a quote right behind the opening one, or a plus that may join two strings")
+            raise LenientJsonError("a quote right behind the opening one, or a plus that may join two strings")
         opens = mark in _CLOSERS and not odd
         if (opens and len(self._after) > 1) or (self._doubled and (mark.isalnum() or mark in "_$@")):
-            raise JsonFault("two strings without a comma between them")
+            raise LenientJsonError("two strings without a comma between them")
         return self._keep_quote(at, doubled=opens)
 
     def _keep_quote(self, at: int, *, doubled: bool = False) -> int:
-        self._step = LenientObject._escape if self._pending == "\\" else LenientObject._string
+        self._step = LenientJsonParser._escape if self._pending == "\\" else LenientJsonParser._string
         if self._pending == "/":
             self._after.append("/")
             self._pending = ""
@@ -335,15 +335,15 @@ class LenientObject:
         return at
 
 
-_PAIRS: _Row = dict.fromkeys("/\\", LenientObject._pair)
-_PAIRS |= {"//": LenientObject._line, "/*": LenientObject._block}
-_PAIRS |= dict.fromkeys((r"\n", r"\t", r"\r"), LenientObject._gap)
-_START: _Row = {"{": LenientObject._open}
-_ANYWHERE: _Row = {"#": LenientObject._line, "/": LenientObject._pair, "\\": LenientObject._pair}
-_QUOTES: _Row = _ANYWHERE | dict.fromkeys(_CLOSERS, LenientObject._open_quote)
-_KEY: _Row = _QUOTES | dict.fromkeys(ascii_letters + "_$", LenientObject._word) | {"}": LenientObject._close}
-_COLON: _Row = _ANYWHERE | {":": LenientObject._colon}
-_VALUE: _Row = _QUOTES | dict.fromkeys("{[", LenientObject._open)
-_VALUE |= dict.fromkeys(ascii_letters + digits + "+-.", LenientObject._word)
-_ITEM: _Row = _VALUE | {"]": LenientObject._close}
-_NEXT: _Row = _ANYWHERE | {",": LenientObject._comma} | dict.fromkeys("}]", LenientObject._close)
+_PAIRS: _Row = dict.fromkeys("/\\", LenientJsonParser._pair)
+_PAIRS |= {"//": LenientJsonParser._line, "/*": LenientJsonParser._block}
+_PAIRS |= dict.fromkeys((r"\n", r"\t", r"\r"), LenientJsonParser._gap)
+_START: _Row = {"{": LenientJsonParser._open}
+_ANYWHERE: _Row = {"#": LenientJsonParser._line, "/": LenientJsonParser._pair, "\\": LenientJsonParser._pair}
+_QUOTES: _Row = _ANYWHERE | dict.fromkeys(_CLOSERS, LenientJsonParser._open_quote)
+_KEY: _Row = _QUOTES | dict.fromkeys(ascii_letters + "_$", LenientJsonParser._word) | {"}": LenientJsonParser._close}
+_COLON: _Row = _ANYWHERE | {":": LenientJsonParser._colon}
+_VALUE: _Row = _QUOTES | dict.fromkeys("{[", LenientJsonParser._open)
+_VALUE |= dict.fromkeys(ascii_letters + digits + "+-.", LenientJsonParser._word)
+_ITEM: _Row = _VALUE | {"]": LenientJsonParser._close}
+_NEXT: _Row = _ANYWHERE | {",": LenientJsonParser._comma} | dict.fromkeys("}]", LenientJsonParser._close)

@@ -44,7 +44,7 @@ class StopSequences:
         return any(stop.startswith(tail) for stop in self._stops)
 
 
-class Length:
+class TokenLimit:
     """Counts the characters of an answer against a number of tokens."""
 
     def __init__(self, max_tokens: int | None) -> None:

@@ -22,12 +22,12 @@ def secret() -> str:
     raise ConfigurationError("Jobs keep their callers' keys encrypted: set LITELLM_MASTER_KEY, or LITELLM_SALT_KEY.")
 
 
-def seal(job_id: str, headers: Mapping[str, str]) -> str:
+def encrypt_headers(job_id: str, headers: Mapping[str, str]) -> str:
     """Encrypt headers for a job."""
     return str(encrypt_bearer_token(json.dumps(dict(headers)), prefix=_prefix(job_id)))
 
 
-def unseal(job_id: str, sealed: str) -> dict[str, str] | None:
+def decrypt_headers(job_id: str, sealed: str) -> dict[str, str] | None:
     """Return the headers, or None where they were sealed for another job or with another key."""
     opened = decrypt_bearer_token(sealed, prefix=_prefix(job_id))
     return None if opened is None else dict(json.loads(opened))

@@ -9,12 +9,12 @@ import sys
 import threading
 
 from ..errors import ConfigurationError, JobStoreUnavailable
-from ..proxy.client import Router
+from ..proxy.client import ProxyClient
 from ..proxy.lifecycle import at_shutdown, at_startup
 from ..settings import Settings
 from .credentials import secret
 from .queue import JobQueue
-from .run_item import Asker
+from .run_item import ItemRunner
 from .worker import Ask, Worker
 
 logger = logging.getLogger(__name__)
@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 _PAUSE_SECONDS = 5.0
 
 
-class Jobs:
+class JobsLifespan:
     """Opens the queue and starts the worker in a proxy that has started, and stops it when that stops."""
 
     def __init__(self, ask: Ask, settings: Settings) -> None:
@@ -34,9 +34,9 @@ class Jobs:
         self._starting: asyncio.Task[None] | None = None
 
     @classmethod
-    def of_this_proxy(cls, router: Router, settings: Settings) -> Jobs:
+    def of_this_proxy(cls, router: ProxyClient, settings: Settings) -> JobsLifespan:
         """Make the jobs of the proxy that runs in this process; they start and stop with it."""
-        jobs = cls(Asker(router), settings)
+        jobs = cls(ItemRunner(router), settings)
         proxy = sys.modules["litellm.proxy.proxy_server"]
         at_startup(proxy, jobs.start)
         at_shutdown(proxy, jobs.stop)

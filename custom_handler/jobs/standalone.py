@@ -14,7 +14,7 @@ from pathlib import Path
 from ..env_file import load
 
 
-async def work(config: Path, at_once: int) -> int:
+async def run_worker(config: Path, at_once: int) -> int:
     """Work on so many jobs at once until SIGTERM or SIGINT; return the exit code."""
     load(Path.cwd() / ".env")  # before LiteLLM reads config.yaml, which names its variables
     os.environ |= {f"STACKSPOT_{name}": "true" for name in ("SERVICES", "JOBS", "JOBS_WORK_HERE")}

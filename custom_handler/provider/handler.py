@@ -14,15 +14,15 @@ from litellm.types.utils import ModelResponse, ModelResponseStream
 
 from ..errors import RequestError
 from ..events import ReplyEvent
-from ..instrumentation import Listeners
+from ..instrumentation import Hooks
 from ..settings import Settings
 from ..stackspot.agent_call import Steps
-from ..stackspot.client import Transport
+from ..stackspot.client import StackspotClient
 from . import model_response
-from .litellm_call import client_of, is_health_probe, read_turn
-from .started_stream import OpenedAnswer
+from .litellm_call import client_name, is_health_probe, turn_from_call
+from .started_stream import StartedStream
 
-PATIENCE = 10.0
+START_TIMEOUT = 10.0
 
 logger = logging.getLogger(__name__)
 
@@ -35,48 +35,50 @@ class StackspotLLM(CustomLLM):  # type: ignore[misc]
     def __init__(self, settings: Settings | None = None) -> None:
         super().__init__()
         self.settings = settings or Settings.load()
-        self.listeners = Listeners()
+        self.listeners = Hooks()
         self._ignored = IgnoredParameters()
         # Settings that somebody gave stand in no file that could have changed.
-        self._transport = Transport(self.settings, self.listeners, None if settings else Settings.reloader())
+        self._transport = StackspotClient(self.settings, self.listeners, None if settings else Settings.reloader())
 
     def completion(self, model: str, messages: list[Any], **call: Any) -> ModelResponse:
         """Ask the agent, and return its whole answer."""
-        with model_response.translated(model):
+        with model_response.litellm_errors(model):
             if is_health_probe(call):
                 return self._probed(model)
             steps, form = self._begin(model, messages, call, whole=True)
-            return self._transport.blocking.run(lambda: model_response.awhole(self._transport.adrive(steps), form))
+            return self._transport.blocking.run(
+                lambda: model_response.abuild_response(self._transport.adrive(steps), form)
+            )
 
     def streaming(self, model: str, messages: list[Any], **call: Any) -> Iterator[ModelResponseStream]:
         """Ask the agent, and yield its answer as it comes."""
-        with model_response.translated(model):
+        with model_response.litellm_errors(model):
             steps, form = self._begin(model, messages, call)
-            return model_response.chunks(self._transport.drive(steps), form)
+            return model_response.stream_chunks(self._transport.drive(steps), form)
 
     async def acompletion(self, model: str, messages: list[Any], **call: Any) -> ModelResponse | CustomStreamWrapper:
-        """Ask the agent, and return its whole answer, or its stream once that has begun (see `open_first`)."""
-        with model_response.translated(model):
+        """Ask the agent, and return its whole answer, or its stream once that has begun (see `await_stream_start`)."""
+        with model_response.litellm_errors(model):
             if is_health_probe(call):
                 return await asyncio.to_thread(self._probed, model)
             whole = not _opens_first(call)
             steps, form = self._begin(model, messages, call, whole=whole)
-            answer = OpenedAnswer(self._transport.adrive(steps))
+            answer = StartedStream(self._transport.adrive(steps))
             if whole:
-                return await model_response.awhole(answer, form)
-            await answer.wait(PATIENCE)
+                return await model_response.abuild_response(answer, form)
+            await answer.wait(START_TIMEOUT)
             return CustomStreamWrapper(
-                completion_stream=model_response.ChunkStream(answer, form),
+                completion_stream=model_response.AsyncChunkStream(answer, form),
                 model=model,
                 custom_llm_provider=model_response.PROVIDER,
                 logging_obj=call["logging_obj"],
             )
 
-    def astreaming(self, model: str, messages: list[Any], **call: Any) -> model_response.ChunkStream:
+    def astreaming(self, model: str, messages: list[Any], **call: Any) -> model_response.AsyncChunkStream:
         """Ask the agent, and yield its answer as it comes; what is wrong with the request is raised at once."""
-        with model_response.translated(model):
+        with model_response.litellm_errors(model):
             steps, form = self._begin(model, messages, call)
-            return model_response.ChunkStream(OpenedAnswer(self._transport.adrive(steps)), form)
+            return model_response.AsyncChunkStream(StartedStream(self._transport.adrive(steps)), form)
 
     def embedding(self, model: str, *_: Any, **__: Any) -> NoReturn:
         """Refuse: an agent makes no embeddings."""
@@ -100,18 +102,18 @@ class StackspotLLM(CustomLLM):  # type: ignore[misc]
     def _probed(self, model: str) -> ModelResponse:
         """Answer a health probe without spending a call of the agent: a valid token is the proof."""
         self.authenticate()
-        return model_response.canned("ok", model)
+        return model_response.fixed_response("ok", model)
 
     def _begin(
         self, model: str, messages: object, call: Mapping[str, Any], *, whole: bool = False
-    ) -> tuple[Steps[ReplyEvent], model_response.Form]:
-        turn = read_turn(model, messages, call, self.settings)
-        if ignored := turn.request.parameters.without_effect:
-            self._ignored.note(client_of(call), ignored)
+    ) -> tuple[Steps[ReplyEvent], model_response.ResponseOptions]:
+        turn = turn_from_call(model, messages, call, self.settings)
+        if ignored := turn.request.parameters.ignored:
+            self._ignored.note(client_name(call), ignored)
         if (log := call.get("logging_obj")) is not None:  # LiteLLM's latency metrics start here
             log.pre_call(input=messages, api_key="", additional_args={"complete_input_dict": {}})
         steps = turn.steps(self.settings, self.listeners, uploads=self._transport.uploads, whole=whole)
-        return steps, model_response.Form(model, turn.request.legacy)
+        return steps, model_response.ResponseOptions(model, turn.request.legacy)
 
 
 class IgnoredParameters:
@@ -132,7 +134,7 @@ class IgnoredParameters:
             logger.info("Parameters without effect from %s: %s", client, ", ".join(new))
 
 
-def open_first(kwargs: Mapping[str, Any]) -> dict[str, Any]:
+def await_stream_start(kwargs: Mapping[str, Any]) -> dict[str, Any]:
     """Change an async streaming call so that its stream is opened before LiteLLM takes it for one.
 
     LiteLLM begins to read a custom provider's stream when retries and fallbacks are past, and a client may have been told

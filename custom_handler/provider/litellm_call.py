@@ -13,7 +13,7 @@ import httpx
 from ..chat.turn import Turn
 from ..errors import ConfigurationError, RequestError
 from ..request.chat_request import ChatRequest
-from ..request.files import enclosed
+from ..request.files import find_files
 from ..settings import Settings
 
 CORRELATION_HEADERS = ("correlation-id", "x-correlation-id")
@@ -24,7 +24,7 @@ _CORRELATION_ID = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]{0,126}[\x21-\x7e])?")
 _HEALTH_PROBE = "litellm-internal-health-check"
 
 
-def read_turn(model: str, messages: object, call: Mapping[str, Any], settings: Settings) -> Turn:
+def turn_from_call(model: str, messages: object, call: Mapping[str, Any], settings: Settings) -> Turn:
     """Return the turn that a call of LiteLLM's asks for; raises RequestError and ConfigurationError."""
     params = call.get("litellm_params") or {}
     body = (params.get("proxy_server_request") or {}).get("body") or {}
@@ -34,7 +34,7 @@ def read_turn(model: str, messages: object, call: Mapping[str, Any], settings: S
     )
     return Turn(
         request=request,
-        enclosed=enclosed(request.messages, settings),
+        files=find_files(request.messages, settings),
         agent_id=agent_id(model, params, settings),
         correlation_id=given or _made_correlation_id(call),
         timeout=_timeout(call.get("timeout"), settings.timeout),
@@ -49,9 +49,9 @@ def is_health_probe(call: Mapping[str, Any]) -> bool:
     return metadata.get("user_api_key") == _HEALTH_PROBE and not params.get("proxy_server_request")
 
 
-def client_of(call: Mapping[str, Any]) -> str:
+def client_name(call: Mapping[str, Any]) -> str:
     """Name the client program for the log: what it says of itself, short and printable."""
-    headers = headers_of(call)
+    headers = request_headers(call)
     said = "".join(filter(str.isprintable, headers.get("user-agent", "")))
     return repr(said[:60]) if said else "a client"
 
@@ -105,7 +105,7 @@ def is_agent_id(agent: str) -> bool:
     return _ULID.fullmatch(agent) is not None
 
 
-def headers_of(call: Mapping[str, Any]) -> dict[str, str]:
+def request_headers(call: Mapping[str, Any]) -> dict[str, str]:
     """Return the caller's headers, from the places where LiteLLM has them, by their names in lower case."""
     params = call.get("litellm_params") or {}
     metadata, request = params.get("metadata") or {}, params.get("proxy_server_request") or {}
@@ -117,7 +117,7 @@ def headers_of(call: Mapping[str, Any]) -> dict[str, str]:
 
 def _given_correlation_id(call: Mapping[str, Any], *, required: bool) -> str | None:
     """Take the correlation id from the caller's headers."""
-    found = headers_of(call)
+    found = request_headers(call)
     given = next((found[name] for name in CORRELATION_HEADERS if name in found), None)
     if given is None and required:
         raise RequestError("The header correlation-id is missing: send one value for all calls of a conversation.")
@@ -132,7 +132,7 @@ def _made_correlation_id(call: Mapping[str, Any]) -> str:
     return made if _CORRELATION_ID.fullmatch(made) else str(uuid.uuid4())
 
 
-def is_native(model_info: Mapping[str, Any]) -> bool:
+def uses_native_conversation(model_info: Mapping[str, Any]) -> bool:
     """Tell whether the platform is to keep a model's conversations; raises ConfigurationError."""
     kept = model_info.get("conversation")
     if kept not in (None, "prompt", "native"):
@@ -145,7 +145,7 @@ def is_native(model_info: Mapping[str, Any]) -> bool:
 
 def _owner(params: Mapping[str, Any], correlation_id: str | None) -> str | None:
     """Name whose conversation it is that the platform is to keep: the key and the correlation id of its caller."""
-    native = is_native(params.get("model_info") or {})
+    native = uses_native_conversation(params.get("model_info") or {})
     if not native or correlation_id is None:
         return None
     key = (params.get("metadata") or {}).get("user_api_key")

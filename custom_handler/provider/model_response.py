@@ -38,7 +38,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Form:
+class ResponseOptions:
     """How an answer is given: under the model's name, and with its call as `function_call` where it is `legacy`."""
 
     model: str
@@ -49,7 +49,7 @@ class Form:
         return "function_call" if self.legacy and reason == "tool_calls" else reason
 
 
-class AnswerStream(Protocol):
+class EventStream(Protocol):
     """Events as they arrive, and a way to hang up."""
 
     def __aiter__(self) -> AsyncIterator[Sequence[ReplyEvent]]:
@@ -62,13 +62,13 @@ class AnswerStream(Protocol):
         """Close the connection."""
 
 
-async def awhole(batches: AnswerStream, form: Form) -> ModelResponse:
+async def abuild_response(batches: EventStream, form: ResponseOptions) -> ModelResponse:
     """Fold the events into the whole answer, as they come."""
     async with contextlib.aclosing(batches):
-        return whole([event async for events in batches for event in events], form)
+        return build_response([event async for events in batches for event in events], form)
 
 
-def whole(events: Iterable[ReplyEvent], form: Form) -> ModelResponse:
+def build_response(events: Iterable[ReplyEvent], form: ResponseOptions) -> ModelResponse:
     """Fold the events into the whole answer."""
     calls: dict[int, ChatCompletionMessageToolCall] = {}
     arguments: dict[int, list[str]] = {}
@@ -104,13 +104,13 @@ def whole(events: Iterable[ReplyEvent], form: Form) -> ModelResponse:
     )
 
 
-class Chunks:
+class ChunkBuilder:
     """Makes the chunks of one stream: one id, model and time for all, the role on the first, the finish on the last.
 
     The proxy passes chunks of this type on as they are, but takes the usage away from a finish chunk without content.
     """
 
-    def __init__(self, form: Form) -> None:
+    def __init__(self, form: ResponseOptions) -> None:
         self._id = _new_id()
         self._form = form
         self._created: int | None = None
@@ -170,36 +170,38 @@ def _continued(event: ReplyEvent) -> int | None:
     return -1 if isinstance(event, Text) else event.index if isinstance(event, ToolCallArguments) else None
 
 
-def chunks(batches: Generator[Sequence[ReplyEvent], None, None], form: Form) -> Iterator[ModelResponseStream]:
+def stream_chunks(
+    batches: Generator[Sequence[ReplyEvent], None, None], form: ResponseOptions
+) -> Iterator[ModelResponseStream]:
     """Yield the answer's chunks as it comes; raises LiteLLM's errors."""
-    made = Chunks(form)
+    made = ChunkBuilder(form)
     with contextlib.closing(batches):
         while True:
             # Not around a yield: a stream that is still open when the interpreter exits finds no classes of errors there.
-            with translated(form.model):
+            with litellm_errors(form.model):
                 if (events := next(batches, None)) is None:
                     return
                 ready = made.of(events)
             yield from ready
 
 
-class ChunkStream:
-    """The answer's chunks as it comes; the async twin of `chunks`.
+class AsyncChunkStream:
+    """The answer's chunks as it comes; the async twin of `stream_chunks`.
 
     Not a generator: closing one that was never begun would leave a connection open that is.
     """
 
-    def __init__(self, batches: AnswerStream, form: Form) -> None:
+    def __init__(self, batches: EventStream, form: ResponseOptions) -> None:
         self._batches = batches
         self._model = form.model
-        self._made = Chunks(form)
+        self._made = ChunkBuilder(form)
         self._ready: deque[ModelResponseStream] = deque()
 
-    def __aiter__(self) -> ChunkStream:
+    def __aiter__(self) -> AsyncChunkStream:
         return self
 
     async def __anext__(self) -> ModelResponseStream:
-        with translated(self._model):
+        with litellm_errors(self._model):
             while not self._ready:
                 self._ready.extend(self._made.of(await anext(self._batches)))
         return self._ready.popleft()
@@ -218,13 +220,13 @@ def _usage(usage: Usage) -> LiteLLMUsage:
     return LiteLLMUsage(prompt_tokens=prompt, completion_tokens=completion, total_tokens=prompt + completion)
 
 
-def canned(text: str, model: str) -> ModelResponse:
+def fixed_response(text: str, model: str) -> ModelResponse:
     """Make an answer that no agent gave."""
-    return whole([Text(text), Finish("stop", Usage(0, 0))], Form(model))
+    return build_response([Text(text), Finish("stop", Usage(0, 0))], ResponseOptions(model))
 
 
 @contextlib.contextmanager
-def translated(model: str) -> Iterator[None]:
+def litellm_errors(model: str) -> Iterator[None]:
     """Raise LiteLLM's errors for ours; what nobody foresaw is logged, and a client is told only that it happened."""
     try:
         yield

@@ -10,16 +10,16 @@ from typing import Any, TypeVar
 
 Event = TypeVar("Event")
 
-_opened: ContextVar[set[OpenedAnswer[Any]] | None] = ContextVar("stackspot_opened_answers", default=None)
+_opened: ContextVar[set[StartedStream[Any]] | None] = ContextVar("stackspot_opened_answers", default=None)
 
 
 @contextlib.contextmanager
-def closing_abandoned() -> Iterator[None]:
+def close_abandoned_streams() -> Iterator[None]:
     """Hang up, at the end of a request, whatever was opened for it and is still open.
 
     A client may leave at a moment when the proxy does not wait for the answer; on /v1/responses it then drops it unclosed.
     """
-    opened: set[OpenedAnswer[Any]] = set()
+    opened: set[StartedStream[Any]] = set()
     before = _opened.set(opened)
     try:
         yield
@@ -29,7 +29,7 @@ def closing_abandoned() -> Iterator[None]:
             answer.leave()
 
 
-class OpenedAnswer(AsyncIterator[Sequence[Event]]):
+class StartedStream(AsyncIterator[Sequence[Event]]):
     """An answer whose failures before its beginning are raised by `wait`, before a client is told 200.
 
     An agent may take longer to begin than a client can be left without a sign: after `patience` seconds the answer counts as

@@ -17,7 +17,7 @@ from .middleware.request_id import served
 
 logger = logging.getLogger(__name__)
 
-MARK = "stackspot.inside"
+INTERNAL_CALL = "stackspot.inside"
 """The key of an ASGI scope that marks a service's own call, which a count of clients' requests leaves out."""
 
 ASKED = "stackspot.asked"
@@ -26,13 +26,13 @@ ASKED = "stackspot.asked"
 service_route: ContextVar[str | None] = ContextVar("stackspot_service_route", default=None)
 """The route of ours for which the proxy is asked, as a template; None where a client asks it itself."""
 
-GRACE = 0.5
+CANCEL_DELAY = 0.5
 """Seconds in which the application may end a call that was left; then it is cancelled."""
 
 _LEASE = "litellm.admission_lease"  # the proxy admits a request once, whatever that asks for inside
 
 
-class InsideTransport(httpx.AsyncBaseTransport):
+class ASGIStreamTransport(httpx.AsyncBaseTransport):
     """Each request is a task of the application's; to close its answer early is to leave as a client does."""
 
     def __init__(self, app: ASGIApp) -> None:
@@ -107,7 +107,7 @@ class _Call(httpx.AsyncByteStream):
         self._left.set()
         if not self._messages.empty():
             self._messages.get_nowait()  # lets go of who waits to send more
-        overdue = asyncio.get_running_loop().call_later(GRACE, self.task.cancel)
+        overdue = asyncio.get_running_loop().call_later(CANCEL_DELAY, self.task.cancel)
         self.task.add_done_callback(lambda _: overdue.cancel())
         await asyncio.wait({self.task})
 
@@ -130,6 +130,6 @@ def _scope(request: httpx.Request) -> Scope:
         "client": outer.get("client"),
         "server": outer.get("server"),
         "state": {},
-        MARK: True,
+        INTERNAL_CALL: True,
         **{key: outer[key] for key in (_LEASE,) if key in outer},
     }

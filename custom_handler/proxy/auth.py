@@ -23,7 +23,7 @@ async def require_key(connection: HTTPConnection) -> UserAPIKeyAuth:
     """Let in who may list the proxy's models, by any header that the proxy takes; else its own error, 401 as a rule.
 
     The proxy knows no routes but its own: asked about `/chat`, it would turn away every key but the master key. What a
-    service asks of a model is then checked in full, with its model and budget, where it asks (`client.Router`).
+    service asks of a model is then checked in full, with its model and budget, where it asks (`client.ProxyClient`).
     """
     service_route.set(getattr(connection.scope.get("route"), "path", connection.url.path))
     scope = {key: connection.scope.get(key) for key in ("headers", "client", "server", "scheme")}

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 
-class Fold:
+class ChunkAccumulator:
     """An answer so far; `usage` is OpenAI's, None while the proxy has not said it."""
 
     def __init__(self) -> None:

@@ -4,8 +4,8 @@ A service is a client of the proxy that happens to live in it: a call of its `/v
 So keys, budgets, limits, fallbacks, hooks and logs apply as to any client's call, and nothing of them is written twice.
 
     router = Router.inside(litellm.proxy.proxy_server.app)        # or Router.over("http://proxy:4000"), from elsewhere
-    answer = await router.ask({"model": …, "messages": …}, caller_headers(request))
-    async with router.stream({"model": …, "messages": …}, caller_headers(request)) as answer:   # refused here, …
+    answer = await router.ask({"model": …, "messages": …}, forwarded_headers(request))
+    async with router.stream({"model": …, "messages": …}, forwarded_headers(request)) as answer:   # refused here, …
         async for chunk in answer.chunks: …                                                     # … or within the stream
 """
 
@@ -22,7 +22,7 @@ from httpx_sse import EventSource
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp
 
-from .asgi_transport import InsideTransport
+from .asgi_transport import ASGIStreamTransport
 from .middleware.request_id import HEADER as REQUEST_ID
 from .middleware.request_id import request_id
 
@@ -35,7 +35,7 @@ _OF_THE_CONNECTION = {
 _OF_THE_MESSAGE = ("content-", "proxy-", "sec-")
 
 
-class Refused(Exception):
+class ProxyResponseError(Exception):
     """The proxy answered with an error: its status, what it said (`message`, `type`, `code`, …) and its headers."""
 
     def __init__(self, status: int, error: Mapping[str, Any], headers: Mapping[str, str]) -> None:
@@ -50,7 +50,7 @@ class Refused(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Completion:
     """A whole answer (an OpenAI `chat.completion`), and the headers that the proxy gave it."""
 
     completion: dict[str, Any]
@@ -58,38 +58,38 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class AnswerStream:
+class CompletionStream:
     """An answer that is coming (`chat.completion.chunk`s), and the headers that the proxy gave it."""
 
     chunks: AsyncIterator[dict[str, Any]]
     headers: Mapping[str, str]
 
 
-class Router:
+class ProxyClient:
     """The chat completions of a proxy, asked for in a caller's name; raises Refused."""
 
     def __init__(self, client: httpx.AsyncClient) -> None:
         self._client = client
 
     @classmethod
-    def inside(cls, app: ASGIApp) -> Router:
+    def inside(cls, app: ASGIApp) -> ProxyClient:
         """Ask the proxy that runs in this process."""
-        return cls(httpx.AsyncClient(base_url="http://proxy", transport=InsideTransport(app)))
+        return cls(httpx.AsyncClient(base_url="http://proxy", transport=ASGIStreamTransport(app)))
 
     @classmethod
-    def over(cls, url: str) -> Router:
+    def over(cls, url: str) -> ProxyClient:
         """Ask a proxy over the network."""
         return cls(httpx.AsyncClient(base_url=url, timeout=httpx.Timeout(None, connect=10.0)))
 
-    async def ask(self, body: Mapping[str, Any], headers: Mapping[str, str]) -> Answer:
+    async def ask(self, body: Mapping[str, Any], headers: Mapping[str, str]) -> Completion:
         """Ask for a whole answer; being cancelled ends the call."""
         with _reached():
             response = await self._client.send(self._request({**body, "stream": False}, headers))
         _raise_for(response)
-        return Answer(response.json(), response.headers)
+        return Completion(response.json(), response.headers)
 
     @contextlib.asynccontextmanager
-    async def stream(self, body: Mapping[str, Any], headers: Mapping[str, str]) -> AsyncIterator[AnswerStream]:
+    async def stream(self, body: Mapping[str, Any], headers: Mapping[str, str]) -> AsyncIterator[CompletionStream]:
         """Ask for an answer as it comes, its usage in the end; leaving the context ends the call."""
         asked = {**body, "stream": True, "stream_options": {"include_usage": True}}
         with _reached():
@@ -98,7 +98,7 @@ class Router:
             if response.is_error:
                 await response.aread()
                 _raise_for(response)
-            yield AnswerStream(_chunks(response), response.headers)
+            yield CompletionStream(_chunks(response), response.headers)
 
     def _request(self, body: Mapping[str, Any], headers: Mapping[str, str]) -> httpx.Request:
         named = {**headers, "content-type": "application/json"}
@@ -111,10 +111,10 @@ def encoded(body: Mapping[str, Any]) -> bytes:
         return json.dumps(body, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
     except ValueError:
         message = "What was sent holds NaN, Infinity or half a surrogate pair: leave it out, for JSON cannot say it."
-        raise Refused(422, {"message": message, "type": "invalid_request_error"}, {}) from None
+        raise ProxyResponseError(422, {"message": message, "type": "invalid_request_error"}, {}) from None
 
 
-def caller_headers(connection: HTTPConnection) -> dict[str, str]:
+def forwarded_headers(connection: HTTPConnection) -> dict[str, str]:
     """Take what a caller sent about itself and its call: its key, its correlation id, its tags, its trace."""
     own = {
         name: value
@@ -130,7 +130,7 @@ def _reached() -> Iterator[None]:
         yield
     except httpx.TransportError as error:
         told = {"message": f"The proxy gave no answer ({type(error).__name__}).", "type": "connection_error"}
-        raise Refused(502, told, {}) from error
+        raise ProxyResponseError(502, told, {}) from error
 
 
 async def _chunks(response: httpx.Response) -> AsyncIterator[dict[str, Any]]:
@@ -140,9 +140,9 @@ async def _chunks(response: httpx.Response) -> AsyncIterator[dict[str, Any]]:
                 return
             chunk = json.loads(event.data)
             if error := chunk.get("error"):
-                raise Refused(_status(error), error, response.headers)
+                raise ProxyResponseError(_status(error), error, response.headers)
             yield chunk
-    raise Refused(502, {"message": "The answer broke off.", "type": "incomplete"}, response.headers)
+    raise ProxyResponseError(502, {"message": "The answer broke off.", "type": "incomplete"}, response.headers)
 
 
 def _raise_for(response: httpx.Response) -> None:
@@ -154,7 +154,7 @@ def _raise_for(response: httpx.Response) -> None:
         told = {}
     error = told.get("error") or told.get("detail") or {}
     named = error if isinstance(error, dict) else {"message": str(error)}
-    raise Refused(response.status_code, named, response.headers)
+    raise ProxyResponseError(response.status_code, named, response.headers)
 
 
 def _status(error: Mapping[str, Any]) -> int:

@@ -7,7 +7,7 @@ import gc
 from litellm.litellm_core_utils.streaming_handler import CustomStreamWrapper
 
 
-def spare_the_collector() -> None:
+def freeze_startup_objects() -> None:
     """Take what the start has made out of the garbage collector's sight, for good.
 
     It is some 700,000 objects, and to look through them takes a third of a second, in which the proxy serves nobody.
@@ -16,7 +16,7 @@ def spare_the_collector() -> None:
     gc.freeze()
 
 
-def take_finalizers() -> None:
+def remove_stream_finalizers() -> None:
     """Take from LiteLLM's streams, whoever their provider is, the finalizer that sets context variables.
 
     The garbage collector may call it while another context variable is being set, and then the interpreter crashes, with all that

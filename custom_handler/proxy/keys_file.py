@@ -17,7 +17,7 @@ from .key_entries import digest, read_entries
 _OTHER_WAYS = ("enable_jwt_auth", "enable_oauth2_auth", "enable_oauth2_proxy_auth")
 
 
-class KeyRing:
+class KeysFileAuth:
     """Tells who calls by the key; `settings.keys_file` may name no file. Raises ConfigurationError for one that is wrong."""
 
     def __init__(self, settings: Settings) -> None:

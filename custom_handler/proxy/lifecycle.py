@@ -12,7 +12,7 @@ from typing import Any
 
 from litellm.litellm_core_utils.logging_worker import GLOBAL_LOGGING_WORKER
 
-TELLING = 5.0
+CALLBACK_TIMEOUT = 5.0
 
 
 def at_shutdown(proxy: Any, do: Callable[[], Awaitable[None]]) -> None:
@@ -28,11 +28,11 @@ def at_shutdown(proxy: Any, do: Callable[[], Awaitable[None]]) -> None:
     proxy.proxy_shutdown_event = ours
 
 
-async def callbacks_told() -> None:
+async def wait_for_callbacks() -> None:
     """Wait until LiteLLM has told its callbacks of the calls that ended: by tasks that nobody holds, and by its worker."""
     tasks = {task for task in asyncio.all_tasks() if _tells(task)}
     if tasks:
-        await asyncio.wait(tasks, timeout=TELLING)
+        await asyncio.wait(tasks, timeout=CALLBACK_TIMEOUT)
     await GLOBAL_LOGGING_WORKER.flush()
 
 

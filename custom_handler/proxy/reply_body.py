@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from .client import Answer
-from .deployments import answered_by
+from .client import Completion
+from .deployments import response_provider
 from .middleware.request_id import request_id
 
 
-def reply_body(answer: Answer, seconds: float) -> dict[str, Any]:
+def reply_body(answer: Completion, seconds: float) -> dict[str, Any]:
     """Return an answer as the services send it; `seconds` is the duration of the call."""
     message = answer.completion["choices"][0]["message"]
     text = message.get("content") or ""
@@ -17,7 +17,7 @@ def reply_body(answer: Answer, seconds: float) -> dict[str, Any]:
         "content": text,
         "reply": text,
         "model": answer.completion.get("model"),
-        "provider": answered_by(answer.headers),
+        "provider": response_provider(answer.headers),
         "usage": answer.completion.get("usage"),
         "latency_ms": round(seconds * 1000, 1),
         "request_id": request_id(),

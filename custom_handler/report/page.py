@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from html import escape
 
 from . import plots
-from .run_log import ToldRun
+from .run_log import RunLog
 from .summary import PERCENTILES, Summary
 
 _STYLE = """
@@ -35,7 +35,7 @@ _HEAD = (
 )
 
 
-def page(run: ToldRun, summary: Summary) -> str:
+def page(run: RunLog, summary: Summary) -> str:
     """Return the page."""
     spans = summary.spans
     latencies = {
@@ -58,7 +58,7 @@ def page(run: ToldRun, summary: Summary) -> str:
     )
 
 
-def _facts(run: ToldRun, summary: Summary) -> str:
+def _facts(run: RunLog, summary: Summary) -> str:
     told = run.manifest
     versions = told.get("dependencies") if isinstance(told.get("dependencies"), dict) else {}
     facts = [

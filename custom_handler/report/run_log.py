@@ -14,7 +14,7 @@ from ..errors import ConfigurationError
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class RecordedCall:
     """A line of `interactions.jsonl`: what the summary and the plots are made from. Times are in seconds and milliseconds."""
 
     at: datetime
@@ -28,12 +28,12 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
-class ToldRun:
+class RunLog:
     """A run: its manifest, and its calls in the order of their beginning; `unreadable` counts the lines that are none."""
 
     folder: Path
     manifest: dict[str, Any]
-    calls: list[Call] = field(repr=False)
+    calls: list[RecordedCall] = field(repr=False)
     unreadable: int = 0
 
     @property
@@ -42,13 +42,13 @@ class ToldRun:
         return self.folder.name
 
 
-def read_run(directory: Path, name: str | None = None) -> ToldRun:
+def read_run(directory: Path, name: str | None = None) -> RunLog:
     """Read a run of `directory`, the newest where none is named, a proxy's rather than a command's; `name` may also be a folder.
 
     Raises ConfigurationError, which says what there is.
     """
     folder = _named(directory, name) if name else _newest(directory)
-    calls: list[Call] = []
+    calls: list[RecordedCall] = []
     unreadable = 0
     for file in folder.glob("interactions*.jsonl"):
         for call in map(_call, _lines(file)):
@@ -56,7 +56,7 @@ def read_run(directory: Path, name: str | None = None) -> ToldRun:
                 unreadable += 1
             else:
                 calls.append(call)
-    return ToldRun(folder, _manifest(folder), sorted(calls, key=lambda call: call.at), unreadable)
+    return RunLog(folder, _manifest(folder), sorted(calls, key=lambda call: call.at), unreadable)
 
 
 def _lines(file: Path) -> Iterator[bytes]:
@@ -96,12 +96,12 @@ def _manifest(folder: Path) -> dict[str, Any]:
     return {}
 
 
-def _call(line: bytes) -> Call | None:
+def _call(line: bytes) -> RecordedCall | None:
     """Read a line; None for one that a full disk or a crash cut."""
     try:
         told = json.loads(line)
         first = told.get("time_to_first_token_ms")
-        return Call(
+        return RecordedCall(
             at=datetime.fromisoformat(told["time"]),
             model=str(told.get("model") or "(none)"),
             latency=float(told["latency_ms"]),

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from .run_log import Call, ToldRun
+from .run_log import RecordedCall, RunLog
 
 PERCENTILES = (50, 95, 99)
 MOST_SPANS = 40
@@ -55,7 +55,7 @@ class Summary:
     spans: list[Span]
 
 
-def summarize(run: ToldRun) -> Summary:
+def summarize(run: RunLog) -> Summary:
     """Sum a run up."""
     calls = run.calls
     first, last = (calls[0].at, calls[-1].at) if calls else (None, None)
@@ -79,7 +79,7 @@ def percentile(values: Iterable[float], percent: float) -> float | None:
     return ordered[max(0, math.ceil(len(ordered) * percent / 100) - 1)] if ordered else None
 
 
-def _model(name: str, calls: Sequence[Call]) -> ModelSummary:
+def _model(name: str, calls: Sequence[RecordedCall]) -> ModelSummary:
     return ModelSummary(
         name=name,
         calls=len(calls),
@@ -91,18 +91,18 @@ def _model(name: str, calls: Sequence[Call]) -> ModelSummary:
     )
 
 
-def _latencies(calls: Sequence[Call]) -> tuple[float | None, ...]:
+def _latencies(calls: Sequence[RecordedCall]) -> tuple[float | None, ...]:
     answered = [call.latency for call in calls if call.error is None]
     return tuple(percentile(answered, percent) for percent in PERCENTILES)
 
 
-def _spans(calls: Sequence[Call]) -> list[Span]:
+def _spans(calls: Sequence[RecordedCall]) -> list[Span]:
     """Divide the run into equal spans, with enough calls in the average one, and leave out those in which nobody called."""
     if not calls:
         return []
     began, number_of_spans = calls[0].at, min(MOST_SPANS, max(1, len(calls) // CALLS_IN_A_SPAN))
     length = max(1.0, (calls[-1].at - began).total_seconds() / number_of_spans)
-    spans: dict[int, list[Call]] = {}
+    spans: dict[int, list[RecordedCall]] = {}
     for call in calls:
         spans.setdefault(int((call.at - began).total_seconds() / length), []).append(call)
     return [

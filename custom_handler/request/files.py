@@ -30,7 +30,7 @@ _UNFIT = re.compile(r"[\x00-\x1f\x7f\[\]\"<>|:*?]+")
 
 
 @dataclass(frozen=True, slots=True)
-class Enclosure:
+class FilePart:
     """A part of a message that holds a file (`data`), or tells where one is (`url`), with what the client says of it."""
 
     message: int
@@ -58,7 +58,7 @@ class File:
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class FileType:
     """A type of file, and what a name that is made for it begins and ends with."""
 
     content_type: str
@@ -66,24 +66,24 @@ class Kind:
     stem: str = "file"
 
 
-_WEBP = Kind("image/webp", "webp", "image")
-_SIGNED: tuple[tuple[bytes, Kind], ...] = (
-    (b"\x89PNG\r\n\x1a\n", Kind("image/png", "png", "image")),
-    (b"\xff\xd8\xff", Kind("image/jpeg", "jpg", "image")),
-    (b"GIF87a", Kind("image/gif", "gif", "image")),
-    (b"GIF89a", Kind("image/gif", "gif", "image")),
-    (b"%PDF-", Kind("application/pdf", "pdf")),
+_WEBP = FileType("image/webp", "webp", "image")
+_SIGNED: tuple[tuple[bytes, FileType], ...] = (
+    (b"\x89PNG\r\n\x1a\n", FileType("image/png", "png", "image")),
+    (b"\xff\xd8\xff", FileType("image/jpeg", "jpg", "image")),
+    (b"GIF87a", FileType("image/gif", "gif", "image")),
+    (b"GIF89a", FileType("image/gif", "gif", "image")),
+    (b"%PDF-", FileType("application/pdf", "pdf")),
 )
-_OFFICE: Mapping[bytes, tuple[Kind, ...]] = {  # containers, of which the client says what they hold
+_OFFICE: Mapping[bytes, tuple[FileType, ...]] = {  # containers, of which the client says what they hold
     b"PK\x03\x04": (
-        Kind("application/vnd.openxmlformats-officedocument.wordprocessingml.document", "docx"),
-        Kind("application/vnd.openxmlformats-officedocument.spreadsheetml.sheet", "xlsx"),
-        Kind("application/vnd.openxmlformats-officedocument.presentationml.presentation", "pptx"),
+        FileType("application/vnd.openxmlformats-officedocument.wordprocessingml.document", "docx"),
+        FileType("application/vnd.openxmlformats-officedocument.spreadsheetml.sheet", "xlsx"),
+        FileType("application/vnd.openxmlformats-officedocument.presentationml.presentation", "pptx"),
     ),
     b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1": (
-        Kind("application/msword", "doc"),
-        Kind("application/vnd.ms-excel", "xls"),
-        Kind("application/vnd.ms-powerpoint", "ppt"),
+        FileType("application/msword", "doc"),
+        FileType("application/vnd.ms-excel", "xls"),
+        FileType("application/vnd.ms-powerpoint", "ppt"),
     ),
 }
 _TEXTS: Mapping[str, str] = {
@@ -104,7 +104,7 @@ _NO_TEXT = (
 )
 
 
-def enclosed(messages: Sequence[Message], settings: Settings) -> tuple[Enclosure, ...]:
+def find_files(messages: Sequence[Message], settings: Settings) -> tuple[FilePart, ...]:
     """Find the files in a conversation; raises RequestError for one that cannot be read, or is too large, and for too many."""
     found = tuple(_enclosed(messages, settings)) if settings.uploads else ()
     addresses = list({one.url: one for one in found if one.url}.values())
@@ -113,7 +113,7 @@ def enclosed(messages: Sequence[Message], settings: Settings) -> tuple[Enclosure
     return found
 
 
-def _enclosed(messages: Sequence[Message], settings: Settings) -> Iterator[Enclosure]:
+def _enclosed(messages: Sequence[Message], settings: Settings) -> Iterator[FilePart]:
     for number, message in enumerate(messages):
         content = message.get("content")
         if message["role"] not in _ROLES or isinstance(content, str) or not isinstance(content, Sequence):
@@ -124,7 +124,7 @@ def _enclosed(messages: Sequence[Message], settings: Settings) -> Iterator[Enclo
             given, name, declared, bare = said
             if (found := _read(given, _where(number, place), settings, bare=bare)) is not None:
                 kind, data, url = found
-                yield Enclosure(number, place, name, kind or declared, data, url)
+                yield FilePart(number, place, name, kind or declared, data, url)
 
 
 def _said(part: object, where: str) -> tuple[str, str, str, bool] | None:
@@ -163,7 +163,7 @@ def _read(given: str, where: str, settings: Settings, *, bare: bool) -> tuple[st
 
 def _decoded(text: str, where: str, most: int) -> bytes:
     if len(text) > 1.4 * most + 100:  # four characters for three bytes, and perhaps line breaks
-        raise too_large(where, most)
+        raise file_too_large(where, most)
     try:
         data = base64.b64decode(text.encode("ascii").translate(None, b" \t\r\n"), validate=True)
     except (binascii.Error, ValueError):
@@ -171,11 +171,11 @@ def _decoded(text: str, where: str, most: int) -> bytes:
     if not data:
         raise _refused(where, "the file is empty")
     if len(data) > most:
-        raise too_large(where, most)
+        raise file_too_large(where, most)
     return data
 
 
-def named(found: Sequence[Enclosure], most: int) -> tuple[File, ...]:
+def name_files(found: Sequence[FilePart], most: int) -> tuple[File, ...]:
     """Name the file of each enclosure, by its own name or by its kind and number; the same file twice is one file.
 
     Raises RequestError for a type that is not taken, and for more than `most` files.
@@ -196,7 +196,7 @@ def named(found: Sequence[Enclosure], most: int) -> tuple[File, ...]:
     return tuple(made)
 
 
-def _kind(enclosure: Enclosure) -> Kind:
+def _kind(enclosure: FilePart) -> FileType:
     """Tell what a file is by how it begins, an office file by what the client says, and anything else as text or not at all."""
     kind = _signed(enclosure.data) or _office(enclosure) or _text(enclosure)
     if kind is None:
@@ -204,24 +204,24 @@ def _kind(enclosure: Enclosure) -> Kind:
     return kind
 
 
-def _signed(data: bytes) -> Kind | None:
+def _signed(data: bytes) -> FileType | None:
     if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
         return _WEBP
     return next((kind for begin, kind in _SIGNED if data.startswith(begin)), None)
 
 
-def _office(enclosure: Enclosure) -> Kind | None:
+def _office(enclosure: FilePart) -> FileType | None:
     kinds = (kind for begin, kinds in _OFFICE.items() if enclosure.data.startswith(begin) for kind in kinds)
     declared, name = enclosure.declared.lower(), (enclosure.name or re.split("[?#]", enclosure.url)[0]).lower()
     return next((kind for kind in kinds if declared == kind.content_type or name.endswith(f".{kind.extension}")), None)
 
 
-def _text(enclosure: Enclosure) -> Kind | None:
+def _text(enclosure: FilePart) -> FileType | None:
     declared = enclosure.declared.lower()
     if declared.startswith(_NO_TEXT) or enclosure.data.startswith(tuple(_OFFICE)) or not _is_text(enclosure.data):
         return None
     content_type = declared if declared.startswith("text/") or declared in _TEXTS else "text/plain"
-    return Kind(content_type, _TEXTS.get(content_type, "txt"))
+    return FileType(content_type, _TEXTS.get(content_type, "txt"))
 
 
 def _is_text(data: bytes) -> bool:
@@ -231,7 +231,7 @@ def _is_text(data: bytes) -> bool:
         return False
 
 
-def _unique(given: str, kind: Kind, names: set[str]) -> str:
+def _unique(given: str, kind: FileType, names: set[str]) -> str:
     """Make a file's name fit to stand in a prompt and a header, and unlike all others."""
     bare = _UNFIT.sub("_", re.split(r"[/\\]", given)[-1]).strip(" .")
     stem, dot, extension = "".join(filter(str.isprintable, bare)).rpartition(".")
@@ -247,7 +247,9 @@ def _unique(given: str, kind: Kind, names: set[str]) -> str:
     return name
 
 
-def shown(messages: Sequence[Message], found: Sequence[Enclosure], files: Sequence[File]) -> Sequence[Message]:
+def with_placeholders(
+    messages: Sequence[Message], found: Sequence[FilePart], files: Sequence[File]
+) -> Sequence[Message]:
     """Return the messages with a line of text in the place of each file, which names it."""
     names = {(enclosure.message, enclosure.part): file for enclosure, file in zip(found, files, strict=True)}
     concerned = {message for message, _ in names}
@@ -270,7 +272,7 @@ def _placeholder(file: File) -> Mapping[str, str]:
     return {"type": "text", "text": f"[{kind} {file.name}: attached]"}
 
 
-def too_large(where: str, most: int) -> RequestError:
+def file_too_large(where: str, most: int) -> RequestError:
     """Tell that a file has more than `most` bytes."""
     return _refused(where, f"the file has more than {most} bytes, send a smaller one (STACKSPOT_UPLOAD_BYTES)")
 

@@ -41,14 +41,14 @@ class Parameters:
     """The parameters of one request.
 
     `max_tokens` counts tokens of the answer. `json_schema` is the JSON Schema of a wanted JSON answer, empty where any
-    object will do, None where text is wanted. `without_effect` names what was asked and cannot act.
+    object will do, None where text is wanted. `ignored` names what was asked and cannot act.
     """
 
     stop: tuple[str, ...] = ()
     max_tokens: int | None = None
     parallel_tool_calls: bool = True
     json_schema: Mapping[str, Any] | None = None
-    without_effect: tuple[str, ...] = ()
+    ignored: tuple[str, ...] = ()
 
     @classmethod
     def from_openai(cls, params: Mapping[str, Any]) -> Parameters:
@@ -61,7 +61,7 @@ class Parameters:
             max_tokens=_max_tokens(params),
             parallel_tool_calls=_parallel(params.get("parallel_tool_calls")),
             json_schema=_json_schema(params.get("response_format")),
-            without_effect=tuple(name for name in _WITHOUT_EFFECT if params.get(name) is not None),
+            ignored=tuple(name for name in _WITHOUT_EFFECT if params.get(name) is not None),
         )
 
 

@@ -20,11 +20,11 @@ from .agent import reply_to
 from .conversations import Conversation, Conversations, watched
 from .errors import InvalidRequestError, RefusedError, TokenRefusedError
 from .faults import TROUBLES
-from .http_messages import Call, Reply, check_chat, read_object
+from .http_messages import Request, Response, check_chat, read_object
 from .openai_api import OpenAIScore, read_completion, refuse_completion
 from .request_log import Record, Recorder, hide_secret
-from .responses import Question, Score, answer_plainly, is_plain, pause, perform, perform_plainly
-from .scripted import UNSET, Play, PlayQueue
+from .responses import Question, ResponseWriter, answer_plainly, is_plain, pause, perform, perform_plainly
+from .scripted import UNSET, ScriptedResponse, ScriptQueue
 from .steps import HTML, Step, answer_bytes, answer_json
 from .tokens import TokenIssuer, check_client, read_form, token_answer
 from .uploads import Uploads
@@ -47,12 +47,12 @@ A_MINUTE = 60
 DEFAULT_AGENT = "01K00000000000000000000000"
 
 
-class StandIn:
+class SimulatorApp:
     """Both hosts of one account; `clock` tells seconds since the epoch, as time.time does."""
 
     def __init__(self, settings: SimulatorSettings, clock: Callable[[], float]) -> None:
         self.settings = settings
-        self.plays = PlayQueue()
+        self.plays = ScriptQueue()
         self.recorder = Recorder()
         self.issuer = TokenIssuer(clock)
         self.uploads = Uploads()
@@ -60,19 +60,19 @@ class StandIn:
         self._clock = clock
         self._admitted: deque[float] = deque()
 
-    def token(self, call: Call) -> Reply:
+    def token(self, call: Request) -> Response:
         """Answer a token request."""
         self.recorder.counters.token_requests += 1
         record = self._remember("token", call)
         try:
             form = read_form(call.content_type, call.body)
         except TokenRefusedError as refused:
-            return Reply(answer_json(refused.status, refused.body), record)
+            return Response(answer_json(refused.status, refused.body), record)
         record.body = {name: value for name, value in form.items() if name != "client_secret"}
-        play = self.plays.take("token", form.get("client_id", "")) or Play(at="token")
-        return Reply(self._token_steps(call.params["realm"], form, play), record)
+        play = self.plays.take("token", form.get("client_id", "")) or ScriptedResponse(at="token")
+        return Response(self._token_steps(call.params["realm"], form, play), record)
 
-    def chat(self, call: Call) -> Reply:
+    def chat(self, call: Request) -> Response:
         """Answer a chat request."""
         self.recorder.counters.chat_requests += 1
         record = self._remember("chat", call)
@@ -82,66 +82,66 @@ class StandIn:
             body = self._read_chat(call, record)
             conversation = self._conversation(record.agent_id, body)
         except RefusedError as refused:
-            return Reply(_refuse(refused), record)
+            return Response(_refuse(refused), record)
         earlier = [(exchange.prompt, exchange.answer) for exchange in conversation.exchanges] if conversation else []
-        play = self.plays.take("chat", record.prompt) or Play(text=reply_to(record.prompt, earlier))
-        score = Score(play, self._question(record.prompt, body, conversation), self.settings)
+        play = self.plays.take("chat", record.prompt) or ScriptedResponse(text=reply_to(record.prompt, earlier))
+        score = ResponseWriter(play, self._question(record.prompt, body, conversation), self.settings)
         if conversation is None:
-            return Reply(perform(score), record)
-        return Reply(watched(perform(score), lambda: conversation.remember(record.prompt, score.text)), record)
+            return Response(perform(score), record)
+        return Response(watched(perform(score), lambda: conversation.remember(record.prompt, score.text)), record)
 
-    def completion(self, call: Call) -> Reply:
+    def completion(self, call: Request) -> Response:
         """Answer a chat completion as the agent would, but in OpenAI's words."""
         self.recorder.counters.chat_requests += 1
         record = self._remember("chat", call)
         try:
             completion = read_completion(read_object(call), new_ulid(self._clock()))
         except InvalidRequestError as error:
-            return Reply(refuse_completion(str(error)), record)
+            return Response(refuse_completion(str(error)), record)
         record.prompt = completion.prompt
-        play = self.plays.take("chat", record.prompt) or Play(text=reply_to(record.prompt))
-        return Reply(perform(OpenAIScore(play, completion, self.settings)), record)
+        play = self.plays.take("chat", record.prompt) or ScriptedResponse(text=reply_to(record.prompt))
+        return Response(perform(OpenAIScore(play, completion, self.settings)), record)
 
-    def upload_form(self, call: Call) -> Reply:
+    def upload_form(self, call: Request) -> Response:
         """Answer the request for the permission to upload a file."""
         record = self._remember("upload", call)
         try:
             self._authenticate(call)
             record.body = wanted = read_object(call)
             if (play := self.plays.take("upload", str(wanted.get("file_name")))) is not None:
-                return Reply(perform_plainly(play), record)
+                return Response(perform_plainly(play), record)
             permission = self.uploads.permit(wanted, new_ulid(self._clock()), call.origin)
         except InvalidRequestError as error:
-            return Reply(answer_json(400, error_body("INVALID_REQUEST", str(error), "DATA_INTEGRATION")), record)
+            return Response(answer_json(400, error_body("INVALID_REQUEST", str(error), "DATA_INTEGRATION")), record)
         except RefusedError as refused:
-            return Reply(_refuse(refused), record)
-        return Reply(answer_json(200, permission), record)
+            return Response(_refuse(refused), record)
+        return Response(answer_json(200, permission), record)
 
-    def upload(self, call: Call) -> Reply:
+    def upload(self, call: Request) -> Response:
         """Take a file, as the storage behind the upload form does."""
         record = self._remember("storage", call)
         if (play := self.plays.take("storage", call.path)) is not None:
-            return Reply(perform_plainly(play), record)
+            return Response(perform_plainly(play), record)
         try:
             self.uploads.store(call)
         except RefusedError as refused:
-            return Reply(_refuse(refused), record)
-        return Reply(answer_plainly(Play(status=204)), record)
+            return Response(_refuse(refused), record)
+        return Response(answer_plainly(ScriptedResponse(status=204)), record)
 
-    def agents(self, call: Call) -> Reply:
+    def agents(self, call: Request) -> Response:
         """List the account's agents."""
         try:
             self._authenticate(call)
         except RefusedError as refused:
-            return Reply(_refuse(refused))
+            return Response(_refuse(refused))
         known = self.settings.known_agents or (DEFAULT_AGENT,)
-        return Reply(answer_json(200, [_listed(agent, number) for number, agent in enumerate(known, 1)]))
+        return Response(answer_json(200, [_listed(agent, number) for number, agent in enumerate(known, 1)]))
 
     def forget_rate(self) -> None:
         """Start the account's minute anew."""
         self._admitted.clear()
 
-    def _remember(self, at: str, call: Call) -> Record:
+    def _remember(self, at: str, call: Request) -> Record:
         headers = dict(call.headers)
         if call.authorization:
             headers["authorization"] = hide_secret(call.authorization)
@@ -149,7 +149,7 @@ class StandIn:
         self.recorder.add(record)
         return record
 
-    def _token_steps(self, realm: str, form: dict[str, str], play: Play) -> Iterator[Step]:
+    def _token_steps(self, realm: str, form: dict[str, str], play: ScriptedResponse) -> Iterator[Step]:
         yield from pause(play.delay_headers + (play.delay_first or 0))
         if play.fault is not None:
             yield from TROUBLES[play.fault](play)
@@ -158,13 +158,13 @@ class StandIn:
             page = html_page(status, "Authorization Required")
             yield from answer_bytes(status, page.encode(), HTML, play.headers)
         elif play.empty:
-            yield from answer_plainly(Play(status=play.status or 401, headers=play.headers))
+            yield from answer_plainly(ScriptedResponse(status=play.status or 401, headers=play.headers))
         elif is_plain(play):
             yield from answer_plainly(play)
         else:
             yield from self._grant(realm, form, play)
 
-    def _grant(self, realm: str, form: dict[str, str], play: Play) -> Iterator[Step]:
+    def _grant(self, realm: str, form: dict[str, str], play: ScriptedResponse) -> Iterator[Step]:
         try:
             check_client(self.settings, realm, form)
         except TokenRefusedError as refused:
@@ -177,13 +177,13 @@ class StandIn:
             body["expires_in"] = play.expires_in
         return answer_json(play.status or 200, body, play.headers)
 
-    def _authenticate(self, call: Call) -> None:
+    def _authenticate(self, call: Request) -> None:
         if self.issuer.check(call.authorization) is None:
             self.recorder.counters.unauthorized += 1
             details = "Missing, invalid or expired token."
             raise RefusedError(401, error_body("UNAUTHORIZED", details, "AUTHENTICATION"))
 
-    def _admit(self, call: Call, agent: str) -> None:
+    def _admit(self, call: Request, agent: str) -> None:
         self._authenticate(call)
         self._take_slot()
         known = self.settings.known_agents
@@ -203,7 +203,7 @@ class StandIn:
             raise RefusedError(429, rate_limited())
         self._admitted.append(now)
 
-    def _read_chat(self, call: Call, record: Record) -> dict[str, Any]:
+    def _read_chat(self, call: Request, record: Record) -> dict[str, Any]:
         try:
             body = read_object(call)
             record.prompt = body["user_prompt"] if isinstance(body.get("user_prompt"), str) else ""
@@ -244,7 +244,7 @@ class StandIn:
 
 
 def _refuse(refused: RefusedError) -> Iterator[Step]:
-    return answer_plainly(Play(status=refused.status, body=UNSET if refused.body is None else refused.body))
+    return answer_plainly(ScriptedResponse(status=refused.status, body=UNSET if refused.body is None else refused.body))
 
 
 def _listed(agent: str, number: int) -> dict[str, Any]:

@@ -11,13 +11,13 @@ from .scripted import read_play
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from .app import StandIn
+    from .app import SimulatorApp
 
 
 class Control:
     """Scripts, records and settings of a stand-in, in JSON values; a wrong one raises InvalidRequestError."""
 
-    def __init__(self, stand_in: StandIn) -> None:
+    def __init__(self, stand_in: SimulatorApp) -> None:
         self._stand_in = stand_in
         self._first_settings = stand_in.settings
 

@@ -29,7 +29,7 @@ CHAT_FIELDS: Mapping[str, type | tuple[type, ...]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class Request:
     """A request read from the network: header names in lower case, `origin` the base URL it was sent to."""
 
     path: str
@@ -50,14 +50,14 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class Response:
     """The steps of an answer, and the record in which the server notes how they went."""
 
     steps: Iterator[Step]
     record: Record | None = None
 
 
-def read_object(call: Call) -> dict[str, Any]:
+def read_object(call: Request) -> dict[str, Any]:
     """The JSON object in the body; raises InvalidRequestError at anything else."""
     if call.content_type.partition(";")[0].strip().lower() != "application/json":
         raise InvalidRequestError("the content type must be application/json")

@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from .errors import InvalidRequestError
-from .responses import Question, Score
+from .responses import Question, ResponseWriter
 from .steps import answer_json
 from .wire import count_tokens
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from .scripted import Play
+    from .scripted import ScriptedResponse
     from .settings import SimulatorSettings
     from .steps import Step
 
@@ -54,10 +54,10 @@ def refuse_completion(why: str) -> Iterator[Step]:
     return answer_json(400, {"error": {"message": why, "type": "invalid_request_error", "param": None, "code": None}})
 
 
-class OpenAIScore(Score):
+class OpenAIScore(ResponseWriter):
     """One play read against one chat completion."""
 
-    def __init__(self, play: Play, completion: Completion, settings: SimulatorSettings) -> None:
+    def __init__(self, play: ScriptedResponse, completion: Completion, settings: SimulatorSettings) -> None:
         super().__init__(play, completion, settings)
         self._completion = completion
 

@@ -8,7 +8,7 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 
 from .faults import HARMLESS, TROUBLES, error_of
-from .scripted import BEFORE_ANSWER, UNSET, WITHIN_ANSWER, Play
+from .scripted import BEFORE_ANSWER, UNSET, WITHIN_ANSWER, ScriptedResponse
 from .steps import (
     EVENT_STREAM,
     HTML,
@@ -57,7 +57,7 @@ class Question:
     before: int = 0
 
 
-def perform(score: Score) -> Iterator[Step]:
+def perform(score: ResponseWriter) -> Iterator[Step]:
     """The steps of the answer that the score's play asks for; what it leaves open is taken from the settings."""
     play = score.play
     yield from pause(play.delay_headers)
@@ -75,12 +75,12 @@ def perform(score: Score) -> Iterator[Step]:
         yield from score.stream()
 
 
-def is_plain(play: Play) -> bool:
+def is_plain(play: ScriptedResponse) -> bool:
     """Whether `play` sets an HTTP answer of its own in place of an agent's."""
     return play.body is not UNSET or (play.status is not None and play.status >= 400)
 
 
-def answer_plainly(play: Play) -> Iterator[Step]:
+def answer_plainly(play: ScriptedResponse) -> Iterator[Step]:
     """The status, headers and body of `play`: a string as text or HTML, anything else as JSON."""
     status = play.status or 200
     if play.body is UNSET:
@@ -91,7 +91,7 @@ def answer_plainly(play: Play) -> Iterator[Step]:
     return answer_bytes(status, play.body.encode(errors="replace"), kind, play.headers)
 
 
-def perform_plainly(play: Play) -> Iterator[Step]:
+def perform_plainly(play: ScriptedResponse) -> Iterator[Step]:
     """The steps of a play at an endpoint that is no agent: a pause, then a trouble or an HTTP answer."""
     yield from pause(play.delay_headers)
     yield from answer_plainly(play) if play.fault is None else TROUBLES[play.fault](play)
@@ -103,10 +103,10 @@ def pause(seconds: float) -> Iterator[Step]:
         yield Pause(seconds)
 
 
-class Score:
+class ResponseWriter:
     """One play read against one question, in the words of the Agent API."""
 
-    def __init__(self, play: Play, question: Question, settings: SimulatorSettings) -> None:
+    def __init__(self, play: ScriptedResponse, question: Question, settings: SimulatorSettings) -> None:
         self.play = play
         self.question = question
         self._settings = settings
@@ -228,5 +228,5 @@ class Score:
         return self._settings.cadence * (1 + SPREAD * (2 * self._random.random() - 1))
 
 
-def _pieces_of(play: Play) -> tuple[str, ...]:
+def _pieces_of(play: ScriptedResponse) -> tuple[str, ...]:
     return tuple(split_words(play.text or "")) if play.pieces is None else play.pieces

@@ -1,6 +1,6 @@
 """Plays: what a test or a demo asks the simulator to do with coming requests.
 
-A play is a JSON object; `Play` names its fields and `FAULTS` the troubles it can ask for. Plays wait in the
+A play is a JSON object; `ScriptedResponse` names its fields and `FAULTS` the troubles it can ask for. Plays wait in the
 order they were given, and a request consumes the first that fits: it has the same `at`, and `match` is found
 in its prompt (at the token endpoint: in its client id; at "upload", the permission: in the file's name; at
 "storage": in the path). Where a file is uploaded a play is an HTTP answer, or a fault before one.
@@ -48,7 +48,7 @@ UNSET = Unset.UNSET
 
 
 @dataclass(frozen=True, slots=True)
-class Play:
+class ScriptedResponse:
     """One scripted answer; times are seconds, `after` counts the pieces sent before the fault strikes."""
 
     at: Literal["chat", "token", "upload", "storage"] = "chat"
@@ -87,30 +87,30 @@ class Play:
     empty: bool = False
 
 
-def read_play(value: object) -> Play:
+def read_play(value: object) -> ScriptedResponse:
     """The play of a JSON object; raises InvalidRequestError with what is wrong."""
     if not isinstance(value, dict):
         raise InvalidRequestError(f"a play must be an object, not {value!r}")
-    unknown = sorted(set(value) - {field.name for field in fields(Play)})
+    unknown = sorted(set(value) - {field.name for field in fields(ScriptedResponse)})
     if unknown:
         raise InvalidRequestError(f"a play has no fields {unknown}")
-    play = Play(**{name: _read_field(name, item) for name, item in value.items()})
+    play = ScriptedResponse(**{name: _read_field(name, item) for name, item in value.items()})
     faults = FAULTS if play.at == "chat" else BEFORE_ANSWER
     if play.fault is not None and play.fault not in faults:
         raise InvalidRequestError(f"unknown fault {play.fault!r} at {play.at}; known are {sorted(faults)}")
     return play
 
 
-class PlayQueue:
+class ScriptQueue:
     """The plays still to be performed, first come first served."""
 
     def __init__(self) -> None:
-        self._plays: list[Play] = []
+        self._plays: list[ScriptedResponse] = []
 
     def __len__(self) -> int:
         return len(self._plays)
 
-    def add(self, plays: list[Play]) -> None:
+    def add(self, plays: list[ScriptedResponse]) -> None:
         """Put `plays` at the end."""
         self._plays.extend(plays)
 
@@ -118,7 +118,7 @@ class PlayQueue:
         """Forget every play."""
         self._plays.clear()
 
-    def take(self, at: str, text: str) -> Play | None:
+    def take(self, at: str, text: str) -> ScriptedResponse | None:
         """The first play for a request at that endpoint with that text; one of its times is used up."""
         for index, play in enumerate(self._plays):
             if play.at == at and (play.match is None or play.match in text):
@@ -126,7 +126,7 @@ class PlayQueue:
                 return play
         return None
 
-    def _use(self, index: int, play: Play) -> None:
+    def _use(self, index: int, play: ScriptedResponse) -> None:
         if play.times == 1:
             del self._plays[index]
         elif play.times is not None:

@@ -25,10 +25,10 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from aiohttp import web
 
-from .app import StandIn
+from .app import SimulatorApp
 from .control import Control
 from .errors import InvalidRequestError
-from .http_messages import Call, Reply
+from .http_messages import Request, Response
 from .settings import SimulatorSettings
 from .steps import Break, Open, Pause, Write
 
@@ -56,7 +56,7 @@ class Simulator:
     def __init__(self, host: str = "127.0.0.1", port: int = 0, settings: SimulatorSettings | None = None) -> None:
         self.host = host
         self.port = port
-        self._stand_in = StandIn(settings or SimulatorSettings(), time.time)
+        self._stand_in = SimulatorApp(settings or SimulatorSettings(), time.time)
         self.control = Control(self._stand_in)
         self._runner: web.AppRunner | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -130,7 +130,7 @@ class Simulator:
             web.delete("/control", _controlling(lambda _: control.reset())),
         ]
 
-    def _answering(self, answer: Callable[[Call], Reply]) -> Handler:
+    def _answering(self, answer: Callable[[Request], Response]) -> Handler:
         async def handle(request: web.Request) -> web.StreamResponse:
             reply = answer(await _read_call(request))
             try:
@@ -214,10 +214,10 @@ class _Performance:
         await asyncio.Event().wait()
 
 
-async def _read_call(request: web.Request) -> Call:
+async def _read_call(request: web.Request) -> Request:
     body = await request.read()
     headers = {name.lower(): value for name, value in request.headers.items()}
-    return Call(request.path, request.match_info, headers, body, f"{request.scheme}://{request.host}")
+    return Request(request.path, request.match_info, headers, body, f"{request.scheme}://{request.host}")
 
 
 def _controlling(answer: Callable[[dict[str, Any]], Any]) -> Handler:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from email.message import MIMEPart
 
-    from .http_messages import Call
+    from .http_messages import Request
 
 LARGEST_FILE = 10 * 1024 * 1024
 
@@ -64,7 +64,7 @@ class Uploads:
         self._forms[upload_id] = form
         return {"id": upload_id, "url": f"{origin}/upload/{upload_id}", "form": form}
 
-    def store(self, call: Call) -> None:
+    def store(self, call: Request) -> None:
         """Take the file of a posted form; raises RefusedError as a storage with signed forms would."""
         upload_id = call.params["upload_id"]
         form = self._forms.get(upload_id)
@@ -96,7 +96,7 @@ class Uploads:
         self._forms.clear()
 
 
-def _read_parts(call: Call) -> list[MIMEPart]:
+def _read_parts(call: Request) -> list[MIMEPart]:
     head = f"Content-Type: {call.content_type}\r\n\r\n".encode("latin-1", errors="replace")
     message = BytesParser(policy=HTTP).parsebytes(head + call.body)
     return list(message.iter_parts()) if message.is_multipart() else []

@@ -1,8 +1,8 @@
 """What one call of the agent needs, step by step, as a generator: `client` carries the steps out.
 
-NeedToken ──▶ NeedSlot ──▶ Send ──▶ 200 ──▶ Read … Read ──▶ end of the answer
-                            │ 401, the first time: NeedToken with the refused token, and Send again
-                            │ 429: Throttled, and again from the beginning; NeedSlot waits until the pause is over
+AcquireToken ──▶ AcquireSlot ──▶ Send ──▶ 200 ──▶ Read … Read ──▶ end of the answer
+                            │ 401, the first time: AcquireToken with the refused token, and Send again
+                            │ 429: ReportRateLimit, and again from the beginning; AcquireSlot waits until the pause is over
                             │ 5xx, 408, no connection: Sleep, and again from the beginning, while there is time
                             └ any other status: StackspotError
 """
@@ -16,10 +16,10 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, TypeAlias, TypeVar
 
 from ..errors import AgentError, QueueFull, RateLimited
-from ..instrumentation import Retried, Tell, nobody
+from ..instrumentation import Hook, Retried, no_hook
 from ..settings import Settings
 from .deadline import Deadline
-from .frames import refusal, retry_after, used_up
+from .frames import error_from_response, rate_limited, retry_after
 from .tokens import Token
 
 BACKOFF = 0.5
@@ -29,7 +29,7 @@ Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
-class NeedToken:
+class AcquireToken:
     """Answered with a Token that is not the refused one; `patience` is how many seconds it may take, None: any number."""
 
     refused: Token | None = None
@@ -37,7 +37,7 @@ class NeedToken:
 
 
 @dataclass(frozen=True, slots=True)
-class NeedSlot:
+class AcquireSlot:
     """Answered with None once the call may be sent, or with QueueFull; `patience` is how many seconds it may wait.
 
     The place is kept until the exchange hangs up; needing a slot again keeps it, and spends another request of the minute.
@@ -47,7 +47,7 @@ class NeedSlot:
 
 
 @dataclass(frozen=True, slots=True)
-class Throttled:
+class ReportRateLimit:
     """Answered with None: the agent refused for too many requests, and named the seconds to wait, or None."""
 
     seconds: float | None
@@ -61,14 +61,14 @@ class Sleep:
 
 
 @dataclass(frozen=True, slots=True)
-class Recall:
+class TakeConversation:
     """Answered with the id of the conversation that was remembered by this fingerprint, which is forgotten then, or None."""
 
     fingerprint: str
 
 
 @dataclass(frozen=True, slots=True)
-class Remember:
+class SaveConversation:
     """Answered with None once the conversation is remembered by this fingerprint."""
 
     fingerprint: str
@@ -76,18 +76,18 @@ class Remember:
 
 
 @dataclass(frozen=True, slots=True)
-class Peer:
+class Host:
     """Who is asked, as errors call it, and what to check where it cannot be reached."""
 
     name: str
     check: str
 
 
-AGENT = Peer("agent", "STACKSPOT_INFERENCE_URL")
+AGENT = Host("agent", "STACKSPOT_INFERENCE_URL")
 
 
 @dataclass(frozen=True, slots=True)
-class Form:
+class MultipartForm:
     """A form with a file, which is its last field, named `file`."""
 
     fields: Mapping[str, str] = field(repr=False)
@@ -105,13 +105,13 @@ class Send:
 
     url: str
     headers: Mapping[str, str] = field(repr=False)
-    content: bytes | Form = field(repr=False)
+    content: bytes | MultipartForm = field(repr=False)
     timeout: float
-    peer: Peer = AGENT
+    peer: Host = AGENT
 
 
 @dataclass(frozen=True, slots=True)
-class Fetch:
+class FetchPublicFile:
     """Answered with the bytes at an https address of the public internet, or with RequestError, which names `where`.
 
     `most` is how many bytes there may be, `timeout` how many seconds it may take.
@@ -141,7 +141,7 @@ class Emit(Generic[Event]):
 
 
 @dataclass(frozen=True, slots=True)
-class Head:
+class ResponseHead:
     """How an HTTP answer begins; `body` is filled for a refusal only."""
 
     status: int
@@ -160,7 +160,18 @@ class AgentCall:
     upload_ids: tuple[str, ...] = ()
 
 
-Step: TypeAlias = NeedToken | NeedSlot | Throttled | Sleep | Recall | Remember | Fetch | Send | Read | Emit[Event]
+Step: TypeAlias = (
+    AcquireToken
+    | AcquireSlot
+    | ReportRateLimit
+    | Sleep
+    | TakeConversation
+    | SaveConversation
+    | FetchPublicFile
+    | Send
+    | Read
+    | Emit[Event]
+)
 Steps: TypeAlias = Generator[Step[Event], Any, None]
 
 
@@ -172,18 +183,18 @@ def advance(steps: Steps[Event], answer: object) -> Step[Event] | None:
         return None
 
 
-def open_answer(
-    call: AgentCall, settings: Settings, deadline: Deadline, tell: Tell = nobody
+def open_stream(
+    call: AgentCall, settings: Settings, deadline: Deadline, tell: Hook = no_hook
 ) -> Generator[Step[Any], Any, None]:
     """Go to the point where the answer can be read, in several attempts where that may help and there is time for it."""
-    yield from retried(lambda first: _attempt(call, settings, deadline, first=first), settings, deadline, tell)
+    yield from with_retries(lambda first: _attempt(call, settings, deadline, first=first), settings, deadline, tell)
 
 
-def retried(
+def with_retries(
     attempt: Callable[[bool], Generator[Step[Any], Any, Result]],
     settings: Settings,
     deadline: Deadline,
-    tell: Tell = nobody,
+    tell: Hook = no_hook,
     *,
     spoken: bool = False,
 ) -> Generator[Step[Any], Any, Result]:
@@ -211,7 +222,7 @@ def _longer(failure: AgentError | None, full: QueueFull) -> AgentError:
     if failure is None:
         return full
     if isinstance(failure, RateLimited) and (full.retry_after or 0.0) > (failure.retry_after or 0.0):
-        return used_up(full.retry_after)
+        return rate_limited(full.retry_after)
     return failure
 
 
@@ -227,25 +238,25 @@ def _attempt(
     call: AgentCall, settings: Settings, deadline: Deadline, *, first: bool
 ) -> Generator[Step[Any], Any, None]:
     """Make the call once, and once more with another token where the first one is refused."""
-    token = yield NeedToken(patience=deadline.patience(spoken=first))
+    token = yield AcquireToken(patience=deadline.patience(spoken=first))
     head = yield from _send(call, settings, deadline, token, first=first)
     if head.status == 401:
-        token = yield NeedToken(token, deadline.patience(spoken=False))
+        token = yield AcquireToken(token, deadline.patience(spoken=False))
         head = yield from _send(call, settings, deadline, token, first=False)
     if head.status != 200:
-        error = refusal(head.status, _decoded(head.body), head.headers, with_files=bool(call.upload_ids))
+        error = error_from_response(head.status, _decoded(head.body), head.headers, with_files=bool(call.upload_ids))
         if isinstance(error, RateLimited):
-            yield Throttled(retry_after(head.headers))
+            yield ReportRateLimit(retry_after(head.headers))
         raise error
 
 
 def _send(
     call: AgentCall, settings: Settings, deadline: Deadline, token: Token, *, first: bool
-) -> Generator[Step[Any], Any, Head]:
-    yield NeedSlot(max(0.0, min(settings.queue_timeout, deadline.left(spoken=first))))
+) -> Generator[Step[Any], Any, ResponseHead]:
+    yield AcquireSlot(max(0.0, min(settings.queue_timeout, deadline.left(spoken=first))))
     if first:
         deadline.begin()
-    head: Head = yield _request(call, settings, token, deadline.patience(spoken=False))
+    head: ResponseHead = yield _request(call, settings, token, deadline.patience(spoken=False))
     return head
 
 

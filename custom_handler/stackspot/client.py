@@ -16,34 +16,34 @@ from typing import Any, TypeAlias, TypeVar
 import httpx
 
 from ..errors import ConfigurationError, IdentityUnavailable, StackspotError
-from ..instrumentation import Tell, nobody
+from ..instrumentation import Hook, no_hook
 from ..settings import Settings
 from .agent_call import (
+    AcquireSlot,
+    AcquireToken,
     Emit,
-    Fetch,
-    Head,
-    NeedSlot,
-    NeedToken,
+    FetchPublicFile,
     Read,
-    Recall,
-    Remember,
+    ReportRateLimit,
+    ResponseHead,
+    SaveConversation,
     Send,
     Sleep,
     Step,
     Steps,
-    Throttled,
+    TakeConversation,
     advance,
 )
-from .http.aiohttp_client import Answer, AsyncHttp
+from .http.aiohttp_client import HttpClient, HttpResponse
 from .http.loop_thread import LoopThread
-from .http.multipart import encoded
-from .http.network_errors import FORESEEN, TIMEOUTS, reason, told
-from .http.public_fetch import PublicWeb
-from .limiter import Limiter, Place
-from .state.backend import kept_state, looked_up
+from .http.multipart import encode_body
+from .http.network_errors import NETWORK_ERRORS, TIMEOUTS, describe_network_error, translate_network_error
+from .http.public_fetch import PublicFileFetcher
+from .limiter import Limiter, Slot
+from .state.backend import looked_up, open_state
 from .state.conversations import Conversations
-from .tokens import Credentials, Token, TokenStore, read_token, token_form, token_url
-from .uploads import UploadMemory
+from .tokens import Token, TokenCache, TokenFetcher, read_token, token_form, token_url
+from .uploads import UploadCache
 
 if sys.version_info >= (3, 11):
     from asyncio import timeout as time_limit
@@ -57,25 +57,25 @@ REFUSAL_BYTES = 64 * 1024
 Event = TypeVar("Event")
 Promised = TypeVar("Promised")
 
-_Clients: TypeAlias = dict[asyncio.AbstractEventLoop, tuple[AsyncHttp, AsyncGenerator[None, None]]]
+_Clients: TypeAlias = dict[asyncio.AbstractEventLoop, tuple[HttpClient, AsyncGenerator[None, None]]]
 
 
-class Transport:
+class StackspotClient:
     """The connections to StackSpot, kept alive between calls: a pool for each event loop, and blocking calls share one loop."""
 
     def __init__(
         self,
         settings: Settings,
-        tell: Tell = nobody,
+        tell: Hook = no_hook,
         reread: Callable[[], Settings] | None = None,
-        web: PublicWeb | None = None,
+        web: PublicFileFetcher | None = None,
     ) -> None:
         self._tls = tls_context(settings.ca_bundle)  # reads all the certificates of the machine: once is enough
-        self.tokens = TokenStore(Credentials(settings, functools.partial(_ask_token, self._tls), reread).fetch, tell)
-        ledger, self._conversations = kept_state(settings)
+        self.tokens = TokenCache(TokenFetcher(settings, functools.partial(_ask_token, self._tls), reread).fetch, tell)
+        ledger, self._conversations = open_state(settings)
         self._limiter = Limiter(settings, ledger, tell)
-        self._web = web or PublicWeb(self._tls)
-        self.uploads = UploadMemory()
+        self._web = web or PublicFileFetcher(self._tls)
+        self.uploads = UploadCache()
         self._forget()
         _after_fork(self._forget_all)
 
@@ -98,7 +98,7 @@ class Transport:
 
     async def adrive(self, steps: Steps[Event]) -> AsyncGenerator[Sequence[Event], None]:
         """Carry out the steps on the running loop; yields the events that arrive together. Closing the iterator hangs up."""
-        line = _Line(await self._aclient(), self.tokens, Place(self._limiter), self._conversations, self._web)
+        line = _Line(await self._aclient(), self.tokens, Slot(self._limiter), self._conversations, self._web)
         events: list[Event] = []
         try:
             step = advance(steps, None)
@@ -121,11 +121,11 @@ class Transport:
         finally:
             await line.hang_up()
 
-    async def _aclient(self) -> AsyncHttp:
+    async def _aclient(self) -> HttpClient:
         """Return the running loop's client."""
         loop = asyncio.get_running_loop()
         if loop not in self._clients:
-            client = AsyncHttp(self._tls)
+            client = HttpClient(self._tls)
             self._clients[loop] = client, _kept_open(self._clients, loop, client)
             await anext(self._clients[loop][1])
         return self._clients[loop][0]
@@ -139,7 +139,7 @@ def _ask_token(tls: ssl.SSLContext, settings: Settings) -> Token:
         answer = asyncio.run(_answered(tls, url, token_form(settings)))  # its thread has no loop
     except (httpx.HTTPError, httpx.InvalidURL, *TIMEOUTS) as error:
         raise IdentityUnavailable(
-            f"The identity service cannot be reached: {reason(error, url)}. Check STACKSPOT_IDM_URL and the proxy."
+            f"The identity service cannot be reached: {describe_network_error(error, url)}. Check STACKSPOT_IDM_URL and the proxy."
         ) from error
     with contextlib.suppress(ValueError):
         return read_token(answer.status_code, answer.json(), settings)
@@ -153,7 +153,7 @@ async def _answered(tls: ssl.SSLContext, url: str, form: dict[str, str]) -> http
 
 
 async def _kept_open(
-    clients: _Clients, loop: asyncio.AbstractEventLoop, client: AsyncHttp
+    clients: _Clients, loop: asyncio.AbstractEventLoop, client: HttpClient
 ) -> AsyncGenerator[None, None]:
     """Close the client with its loop: a loop ends its asynchronous generators before it closes."""
     try:
@@ -200,33 +200,33 @@ class _Line:
     """The connection of one exchange on the running loop."""
 
     def __init__(
-        self, client: AsyncHttp, tokens: TokenStore, place: Place, conversations: Conversations, web: PublicWeb
+        self, client: HttpClient, tokens: TokenCache, place: Slot, conversations: Conversations, web: PublicFileFetcher
     ) -> None:
         self._client = client
         self._tokens = tokens
         self._place = place
         self._conversations = conversations
         self._web = web
-        self._answer: Answer | None = None
+        self._answer: HttpResponse | None = None
 
     async def perform(self, step: Step[Any]) -> object:
         """Return the step's answer, or the error it ended with."""
         try:
             match step:
-                case NeedToken(refused, patience):
+                case AcquireToken(refused, patience):
                     async with time_limit(patience):
                         return await _kept(self._tokens.request(refused))
-                case NeedSlot(patience):
+                case AcquireSlot(patience):
                     await _kept(self._place.request(patience))
-                case Throttled(seconds):
+                case ReportRateLimit(seconds):
                     self._place.throttle(seconds)
                 case Sleep(seconds):
                     await asyncio.sleep(seconds)
-                case Recall() | Remember() if self._conversations.instant:
+                case TakeConversation() | SaveConversation() if self._conversations.instant:
                     return looked_up(self._conversations, step)
-                case Recall() | Remember():
+                case TakeConversation() | SaveConversation():
                     return await asyncio.to_thread(looked_up, self._conversations, step)
-                case Fetch():
+                case FetchPublicFile():
                     async with time_limit(step.timeout):
                         return await asyncio.wrap_future(self._web.request(step))
                 case Send(timeout=timeout):
@@ -235,20 +235,20 @@ class _Line:
                 case Read(timeout):
                     async with time_limit(timeout):
                         return None if self._answer is None else await self._answer.read()
-        except FORESEEN as error:
-            return told(error, step)
+        except NETWORK_ERRORS as error:
+            return translate_network_error(error, step)
         return None
 
     def ended(self, step: Step[Any]) -> bool:
         """Tell whether the answer is at its end, and a step would find that, or note it, without waiting."""
-        if isinstance(step, Remember):
+        if isinstance(step, SaveConversation):
             return self._conversations.instant
         return isinstance(step, Read) and self._answer is not None and self._answer.ended
 
-    async def _send(self, step: Send) -> Head:
+    async def _send(self, step: Send) -> ResponseHead:
         await self._close()
-        self._answer = answer = await self._client.post(step.url, *encoded(step), _timeout(step))
-        return Head(answer.status, answer.headers, b"" if answer.status == 200 else await _whole(answer))
+        self._answer = answer = await self._client.post(step.url, *encode_body(step), _timeout(step))
+        return ResponseHead(answer.status, answer.headers, b"" if answer.status == 200 else await _whole(answer))
 
     async def _close(self) -> None:
         if self._answer is not None:
@@ -268,7 +268,7 @@ def _timeout(step: Send) -> httpx.Timeout:
     return httpx.Timeout(step.timeout, connect=min(CONNECT_TIMEOUT, step.timeout), pool=None)
 
 
-async def _whole(answer: Answer) -> bytes:
+async def _whole(answer: HttpResponse) -> bytes:
     body = b""
     while len(body) < REFUSAL_BYTES and (chunk := await answer.read()) is not None:
         body += chunk

@@ -43,7 +43,7 @@ _LIMITS = re.compile(r"limit of (\d+) tokens.*?resulted in (\d+) tokens", re.DOT
 logger = logging.getLogger(__name__)
 
 
-class ReplyDecoder:
+class StreamDecoder:
     """Turns the bytes of one answer into events.
 
     An answer is a stream of frames; an agent behind a gateway may send one JSON body instead, which is read like a frame.
@@ -186,13 +186,15 @@ def frame_error(frame: Mapping[str, Any]) -> StackspotError | None:
     """Tell the error that a frame of a 200 answer reports, if it reports one."""
     if error := frame.get("error"):
         details = error if isinstance(error, Mapping) else {"details": error}
-        return refusal(502, {**details, "details": details.get("details") or details.get("message")}, {})
+        return error_from_response(502, {**details, "details": details.get("details") or details.get("message")}, {})
     if "message" not in frame and "choices" not in frame and (frame.get("code") or frame.get("details")):
-        return refusal(502, frame, {})
+        return error_from_response(502, frame, {})
     return None
 
 
-def refusal(status: int, body: object, headers: Mapping[str, str], *, with_files: bool = False) -> StackspotError:
+def error_from_response(
+    status: int, body: object, headers: Mapping[str, str], *, with_files: bool = False
+) -> StackspotError:
     """Translate an answer that is no answer; `body` is decoded JSON or plain text, `headers` have lower-case names.
 
     `with_files` tells that the question had uploads; what an agent says of one that it does not know is not documented.
@@ -202,7 +204,7 @@ def refusal(status: int, body: object, headers: Mapping[str, str], *, with_files
     if "CREDIT LIMIT" in details.upper():
         return CreditExhausted("The StackSpot account has no credit left: its holder can add some in the portal.")
     if status == 429 or "RATE_LIMIT" in code:
-        return used_up(retry_after(headers), said)
+        return rate_limited(retry_after(headers), said)
     if (found := _LIMITS.search(details)) is not None:
         limit, actual = int(found[1]), int(found[2])
         return PromptTooLong(
@@ -215,7 +217,7 @@ def refusal(status: int, body: object, headers: Mapping[str, str], *, with_files
     return _by_status(status, said, retry_after(headers))
 
 
-def used_up(wait: float | None, said: str = "") -> RateLimited:
+def rate_limited(wait: float | None, said: str = "") -> RateLimited:
     """Tell that the account's requests are used up for `wait` seconds (None: the agent did not say)."""
     wait = wait or DEFAULT_RETRY_AFTER
     return RateLimited(

@@ -18,18 +18,18 @@ from collections.abc import Callable
 from concurrent.futures import Future
 
 from ..errors import QueueFull
-from ..instrumentation import QueueChanged, Queued, Tell, nobody
+from ..instrumentation import Hook, QueueChanged, Queued, no_hook
 from ..settings import Settings
-from .state.window import Ledger
+from .state.window import RequestWindow
 
 MINUTE = 60.0
 FIRST_PAUSE, LONGEST_PAUSE = 10, 60
-LINGER = 5.0
+IDLE_SECONDS = 5.0
 
 logger = logging.getLogger(__name__)
 
 
-class Ticket:
+class Waiter:
     """One call's place: in the queue, or among those that run."""
 
     def __init__(self, since: float, patience: float) -> None:
@@ -50,8 +50,8 @@ class Limiter:
     def __init__(
         self,
         settings: Settings,
-        ledger: Ledger,
-        tell: Tell = nobody,
+        ledger: RequestWindow,
+        tell: Hook = no_hook,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._settings = settings
@@ -66,13 +66,13 @@ class Limiter:
         self._lock = threading.Lock()
         self._wake = threading.Event()
         self._thread: threading.Thread | None = None
-        self._waiting: list[Ticket] = []
+        self._waiting: list[Waiter] = []
         self._running = 0
         self._refusals: list[float | None] = []
 
-    def enter(self, patience: float) -> Ticket:
+    def enter(self, patience: float) -> Waiter:
         """Take a place in the queue for that many seconds; raises QueueFull where there is none."""
-        ticket = Ticket(self._clock(), patience)
+        ticket = Waiter(self._clock(), patience)
         with self._lock:
             if not self._waiting and self._ledger.instant and self._free(ticket) and not self._delay():
                 self._admit(ticket)
@@ -89,7 +89,7 @@ class Limiter:
             self._begin()
         return ticket
 
-    def again(self, ticket: Ticket, patience: float) -> None:
+    def again(self, ticket: Waiter, patience: float) -> None:
         """Wait for another request of a call that runs; it keeps its place, and is the next one."""
         with self._lock:
             ticket.wait(self._clock(), patience)
@@ -97,7 +97,7 @@ class Limiter:
             self._changed()
             self._begin()
 
-    def leave(self, ticket: Ticket) -> None:
+    def leave(self, ticket: Waiter) -> None:
         """Free a place, wherever it is; once more does nothing."""
         with self._lock:
             if ticket in self._waiting:
@@ -122,10 +122,10 @@ class Limiter:
         free = 0 if self._ledger.instant else max(0, self._settings.max_concurrency - self._running)
         return self._settings.max_waiting + free
 
-    def _free(self, ticket: Ticket) -> bool:
+    def _free(self, ticket: Waiter) -> bool:
         return ticket.running or self._running < self._settings.max_concurrency
 
-    def _admit(self, ticket: Ticket) -> None:
+    def _admit(self, ticket: Waiter) -> None:
         if not ticket.running:
             ticket.running = True
             self._running += 1
@@ -136,7 +136,7 @@ class Limiter:
         self._changed()
         ticket.admitted.set_result(None)
 
-    def _dequeue(self, ticket: Ticket, *, admitted: bool) -> None:
+    def _dequeue(self, ticket: Waiter, *, admitted: bool) -> None:
         self._waiting.remove(ticket)
         self._tell(Queued(self._clock() - ticket.since, admitted=admitted))
 
@@ -183,7 +183,7 @@ class Limiter:
         while True:
             self._wake.clear()
             delay = self._step_safely()
-            woken = self._wake.wait(LINGER if delay is None else delay)
+            woken = self._wake.wait(IDLE_SECONDS if delay is None else delay)
             with self._lock:
                 if delay is None and not woken and not self._waiting and not self._refusals:
                     self._thread = None
@@ -204,7 +204,7 @@ class Limiter:
         with self._lock:
             refusals, self._refusals = self._refusals, []
             self._turn_away(self._clock())
-            idle = None if not self._waiting else self._until_next(LINGER)
+            idle = None if not self._waiting else self._until_next(IDLE_SECONDS)
             somebody = any(map(self._free, self._waiting))
         for asked in refusals:
             self._note_refusal(asked)
@@ -239,12 +239,12 @@ class Limiter:
         return max(0.0, min([delay, *(ticket.deadline - now for ticket in self._waiting)]))
 
 
-class Place:
+class Slot:
     """One exchange's place, taken when it is first asked for."""
 
     def __init__(self, limiter: Limiter) -> None:
         self._limiter = limiter
-        self._ticket: Ticket | None = None
+        self._ticket: Waiter | None = None
 
     def request(self, patience: float) -> Future[None]:
         """Promise that the next request may be sent; raises QueueFull, as the promise may."""

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..errors import ConfigurationError, CredentialsRefused, IdentityUnavailable, StackspotError
-from ..instrumentation import Tell, TokenCall, nobody
+from ..instrumentation import Hook, TokenCall, no_hook
 from ..settings import Settings
 
 RENEW_BEFORE_END = 300.0
@@ -91,7 +91,7 @@ def _lifetime(answer: Mapping[str, Any]) -> float:
     return UNKNOWN_LIFETIME if math.isnan(seconds) else min(max(0.0, seconds), LONGEST_LIFETIME)
 
 
-class Credentials:
+class TokenFetcher:
     """What tokens are asked with: the settings, and where these are refused, what their files hold by then.
 
     `ask` makes one token call and raises StackspotError; `reread` reads the files again.
@@ -129,7 +129,7 @@ class Credentials:
         return replace(self._settings, client_id=found.client_id, client_secret=found.client_secret, realm=found.realm)
 
 
-class TokenStore:
+class TokenCache:
     """The one token of a realm and client id.
 
     It is renewed from five minutes before its end, or a quarter of a shorter life, and serves meanwhile: only where there is
@@ -140,7 +140,7 @@ class TokenStore:
     """
 
     def __init__(
-        self, fetch: Callable[[], Token], tell: Tell = nobody, clock: Callable[[], float] = time.monotonic
+        self, fetch: Callable[[], Token], tell: Hook = no_hook, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._fetch = fetch
         self._tell = tell

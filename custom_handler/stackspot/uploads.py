@@ -21,10 +21,22 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..errors import AgentRejected, StackspotError, TokenRefused, UploadFailed, UploadForbidden, UploadUnknown
-from ..instrumentation import Tell, nobody
-from ..request.files import Enclosure, File, too_large, too_much
+from ..instrumentation import Hook, no_hook
+from ..request.files import File, FilePart, file_too_large, too_much
 from ..settings import Settings
-from .agent_call import AgentCall, Fetch, Form, Head, NeedToken, Peer, Read, Send, Step, open_answer, retried
+from .agent_call import (
+    AcquireToken,
+    AgentCall,
+    FetchPublicFile,
+    Host,
+    MultipartForm,
+    Read,
+    ResponseHead,
+    Send,
+    Step,
+    open_stream,
+    with_retries,
+)
 from .deadline import Deadline
 from .frames import retry_after
 from .tokens import Token
@@ -35,14 +47,14 @@ FETCHED_BYTES = 32 * 1024 * 1024  # in all, as a request may have itself: an add
 REMEMBERED_SHARE = 0.9  # of the expiration that was asked for
 LONGEST_PERMISSION = 64 * 1024
 
-_SERVICE = Peer("file service", "STACKSPOT_FILES_URL")
-_STORAGE = Peer("file storage", "whether its host is let through")
+_SERVICE = Host("file service", "STACKSPOT_FILES_URL")
+_STORAGE = Host("file storage", "whether its host is let through")
 _PASSING = frozenset({403, 408, 429})  # of a storage: a form is good for a while only
 
 logger = logging.getLogger(__name__)
 
 
-class UploadMemory:
+class UploadCache:
     """Which file is stored under which id, for accounts and for as long as it surely is; bounded to `most` files."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic, most: int = 10_000) -> None:
@@ -78,11 +90,11 @@ class UploadMemory:
 
 
 @dataclass(frozen=True, slots=True)
-class Attached:
+class TurnFiles:
     """The files of a turn, and the memory of those that are uploaded already."""
 
     files: Sequence[File]
-    memory: UploadMemory
+    memory: UploadCache
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,42 +107,44 @@ class _Permission:
 
 
 def fetched(
-    found: Sequence[Enclosure], settings: Settings, deadline: Deadline
-) -> Generator[Step[Any], Any, list[Enclosure]]:
+    found: Sequence[FilePart], settings: Settings, deadline: Deadline
+) -> Generator[Step[Any], Any, list[FilePart]]:
     """Fetch what is named by an address only, each address once; raises RequestError."""
     contents: dict[str, bytes] = {}
     room = most = max(FETCHED_BYTES, settings.upload_bytes)
     for enclosure in found:
         if enclosure.url and enclosure.url not in contents:
             patience = min(FETCH_TIMEOUT, deadline.patience(spoken=True))
-            contents[enclosure.url] = yield Fetch(enclosure.url, enclosure.where, settings.upload_bytes, patience)
+            contents[enclosure.url] = yield FetchPublicFile(
+                enclosure.url, enclosure.where, settings.upload_bytes, patience
+            )
             room -= len(contents[enclosure.url])
             if room < 0:
                 raise too_much(enclosure.where, most)
     return [replace(one, data=contents[one.url]) if one.url else one for one in found]
 
 
-def open_with_files(
-    call: AgentCall, attached: Attached, settings: Settings, deadline: Deadline, tell: Tell = nobody
+def open_stream_with_files(
+    call: AgentCall, attached: TurnFiles, settings: Settings, deadline: Deadline, tell: Hook = no_hook
 ) -> Generator[Step[Any], Any, None]:
-    """Go to the point where the answer can be read, as `open_answer` does, with these files attached to the question."""
+    """Go to the point where the answer can be read, as `open_stream` does, with these files attached to the question."""
     stored = yield from _stored(attached, settings, deadline, tell)
     try:
-        yield from open_answer(replace(call, upload_ids=stored), settings, deadline, tell)
+        yield from open_stream(replace(call, upload_ids=stored), settings, deadline, tell)
     except UploadUnknown:
         attached.memory.forget(stored)
         stored = yield from _stored(attached, settings, deadline, tell)
-        yield from open_answer(replace(call, upload_ids=stored), settings, deadline, tell)
+        yield from open_stream(replace(call, upload_ids=stored), settings, deadline, tell)
 
 
 def _stored(
-    attached: Attached, settings: Settings, deadline: Deadline, tell: Tell
+    attached: TurnFiles, settings: Settings, deadline: Deadline, tell: Hook
 ) -> Generator[Step[Any], Any, tuple[str, ...]]:
     """Return the ids of the files, in their order; those that nobody remembers are uploaded."""
     if not attached.files:
         return ()
     memory, identifiers = attached.memory, []
-    token: Token = yield NeedToken(patience=deadline.patience(spoken=True))
+    token: Token = yield AcquireToken(patience=deadline.patience(spoken=True))
     for file in {file.digest: file for file in attached.files}.values():
         if (identifier := memory.find(token.account, file)) is None:
             deadline.check(spoken=True)
@@ -140,16 +154,16 @@ def _stored(
     return tuple(identifiers)
 
 
-def _upload(file: File, settings: Settings, deadline: Deadline, tell: Tell) -> Generator[Step[Any], Any, str]:
+def _upload(file: File, settings: Settings, deadline: Deadline, tell: Hook) -> Generator[Step[Any], Any, str]:
     """Upload one file, in several attempts where that may help, and return its id."""
-    return retried(lambda _: _attempt(file, settings, deadline), settings, deadline, tell, spoken=True)
+    return with_retries(lambda _: _attempt(file, settings, deadline), settings, deadline, tell, spoken=True)
 
 
 def _attempt(file: File, settings: Settings, deadline: Deadline) -> Generator[Step[Any], Any, str]:
     started = deadline.elapsed()
     permission = yield from _permission(file, settings, deadline)
-    form = Form(permission.fields, file.name, file.content_type, file.data)
-    head: Head = yield Send(permission.url, {}, form, _patience(deadline), _STORAGE)
+    form = MultipartForm(permission.fields, file.name, file.content_type, file.data)
+    head: ResponseHead = yield Send(permission.url, {}, form, _patience(deadline), _STORAGE)
     if head.status not in {200, 201, 204}:
         raise _not_stored(head, file, settings)
     logger.info("Uploaded %s of %d bytes in %.3f s", file.content_type, len(file.data), deadline.elapsed() - started)
@@ -158,10 +172,10 @@ def _attempt(file: File, settings: Settings, deadline: Deadline) -> Generator[St
 
 def _permission(file: File, settings: Settings, deadline: Deadline) -> Generator[Step[Any], Any, _Permission]:
     """Ask where the file may be posted, once more with another token where the first one is refused."""
-    token = yield NeedToken(patience=deadline.patience(spoken=True))
-    head: Head = yield _wanted(file, settings, token, _patience(deadline))
+    token = yield AcquireToken(patience=deadline.patience(spoken=True))
+    head: ResponseHead = yield _wanted(file, settings, token, _patience(deadline))
     if head.status == 401:
-        token = yield NeedToken(token, deadline.patience(spoken=True))
+        token = yield AcquireToken(token, deadline.patience(spoken=True))
         head = yield _wanted(file, settings, token, _patience(deadline))
     if head.status not in {200, 201}:
         raise _not_permitted(head, file)
@@ -196,7 +210,7 @@ def _read_permission(body: bytes, *, secure: bool) -> _Permission:
     raise error
 
 
-def _not_permitted(head: Head, file: File) -> StackspotError:
+def _not_permitted(head: ResponseHead, file: File) -> StackspotError:
     if head.status == 401:
         return TokenRefused("The file service refuses a fresh token: the account may lack it, STACKSPOT_UPLOADS=false.")
     if head.status == 403:
@@ -209,13 +223,13 @@ def _not_permitted(head: Head, file: File) -> StackspotError:
     return _failed("file service", head, passes=True)
 
 
-def _not_stored(head: Head, file: File, settings: Settings) -> StackspotError:
+def _not_stored(head: ResponseHead, file: File, settings: Settings) -> StackspotError:
     if head.status == 413 or b"EntityTooLarge" in head.body:
-        return too_large(file.where, min(len(file.data) - 1, settings.upload_bytes))
+        return file_too_large(file.where, min(len(file.data) - 1, settings.upload_bytes))
     return _failed("file storage", head, passes=head.status >= 500 or head.status in _PASSING)
 
 
-def _failed(who: str, head: Head, *, passes: bool) -> UploadFailed:
+def _failed(who: str, head: ResponseHead, *, passes: bool) -> UploadFailed:
     status = 429 if head.status == 429 else 502
     said = "try again" if passes else "check STACKSPOT_FILES_URL"
     wait = retry_after(head.headers)

@@ -18,7 +18,7 @@ from urllib.parse import quote
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ..instrumentation import Measure, Repaired
+from ..instrumentation import Measurement, Repaired
 from ..provider.litellm_call import CORRELATION_HEADERS
 from ..proxy.asgi_transport import ASKED
 from ..proxy.middleware.request_id import HEADER as REQUEST_ID
@@ -80,7 +80,7 @@ class Calls:
         """Return the application with its calls logged."""
         return _Logged(app, self)
 
-    def __call__(self, measure: Measure) -> None:
+    def __call__(self, measure: Measurement) -> None:
         """Count the repair rounds of the call that is being served."""
         if isinstance(measure, Repaired) and (call := (served() or {}).get(_RECORD)) is not None:
             call.repairs += 1

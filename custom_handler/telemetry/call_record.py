@@ -17,7 +17,7 @@ from typing import Any
 
 from starlette.datastructures import Headers
 
-from ..provider.litellm_call import CORRELATION_HEADERS, headers_of
+from ..provider.litellm_call import CORRELATION_HEADERS, request_headers
 from ..proxy.asgi_transport import service_route
 from ..proxy.middleware.request_id import HEADER as REQUEST_ID
 from ..proxy.middleware.request_id import request_id, served
@@ -43,7 +43,7 @@ class Details:
     upstream: str | None = None
 
 
-class Interactions:
+class CallRecorder:
     """Turns LiteLLM's events into lines, one for each attempt of a call; `write` takes the line and must not block.
 
     LiteLLM tells of a failed call up to three times: as it fails, awaiting and blocking, and once more when its client is
@@ -186,7 +186,7 @@ def _tool_calls(response: object) -> int:
 def _ids(headers: Mapping[str, str], call_id: object) -> Line:
     """Name the call: by the request's own name where the proxy serves one, and by the caller's conversation.
 
-    Where the caller names none, the agent is told the call's id (`litellm_call.read_turn`), and so is this.
+    Where the caller names none, the agent is told the call's id (`litellm_call.turn_from_call`), and so is this.
     """
     given = next((headers[name] for name in CORRELATION_HEADERS if name in headers), None)
     return {
@@ -198,7 +198,7 @@ def _ids(headers: Mapping[str, str], call_id: object) -> Line:
 
 def _headers(kwargs: Mapping[str, Any]) -> dict[str, str]:
     """Find the caller's headers; those of the request that is being served win."""
-    return headers_of(kwargs) | (dict(Headers(scope=scope)) if (scope := served()) else {})
+    return request_headers(kwargs) | (dict(Headers(scope=scope)) if (scope := served()) else {})
 
 
 def _body(kwargs: Mapping[str, Any]) -> Mapping[str, Any]:

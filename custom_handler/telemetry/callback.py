@@ -11,24 +11,24 @@ from typing import Any
 from litellm.integrations.custom_logger import CustomLogger
 
 from ..proxy.config import Deployment
-from ..proxy.lifecycle import callbacks_told
+from ..proxy.lifecycle import wait_for_callbacks
 from ..settings import Settings
 from .call_log import Calls
-from .call_record import Interactions
-from .jsonl_writer import Journal
-from .run_folder import Run
+from .call_record import CallRecorder
+from .jsonl_writer import JsonLinesWriter
+from .run_folder import RunFolder
 
 
-class Observer(CustomLogger):  # type: ignore[misc]
+class TelemetryCallback(CustomLogger):  # type: ignore[misc]
     """A callback of LiteLLM's that writes a line about each call, unless `settings` say otherwise."""
 
     def __init__(self, settings: Settings) -> None:
         super().__init__()
         self._telemetry = settings.telemetry
         self.calls = Calls()
-        self._run = Run(Path(settings.runs_dir))
-        self._journal = Journal(self._run.interactions)
-        self._interactions = Interactions(self._write, content=settings.log_messages, note=self.calls.note)
+        self._run = RunFolder(Path(settings.runs_dir))
+        self._journal = JsonLinesWriter(self._run.interactions)
+        self._interactions = CallRecorder(self._write, content=settings.log_messages, note=self.calls.note)
         atexit.register(self._journal.flush)
 
     def begin(self, models: Iterable[Deployment]) -> None:
@@ -39,7 +39,7 @@ class Observer(CustomLogger):  # type: ignore[misc]
 
     async def aclose(self) -> None:
         """Write down what LiteLLM has yet to tell, and what is not on the disk yet."""
-        await callbacks_told()
+        await wait_for_callbacks()
         self.calls.flush()
         await asyncio.to_thread(self._journal.flush)
 

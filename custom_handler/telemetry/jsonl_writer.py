@@ -26,7 +26,7 @@ GATHER_SECONDS = 0.25  # a thread that wakes for each line costs the proxy's loo
 logger = logging.getLogger(__name__)
 
 
-class Journal:
+class JsonLinesWriter:
     """A file of JSON lines; `locate` names it when the writer starts, in its thread, and may make its folder.
 
     `limit` is the size in bytes beyond which a file is moved aside, `waiting` the number of lines that a disk can fall behind.

@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from ..instrumentation import (
     FirstText,
     KeptConversation,
-    Measure,
+    Measurement,
     QueueChanged,
     Queued,
     Repaired,
@@ -23,7 +23,7 @@ from ..instrumentation import (
     TokenCall,
     ToolCalled,
 )
-from ..proxy.asgi_transport import MARK
+from ..proxy.asgi_transport import INTERNAL_CALL
 
 METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 UNKNOWN = "unknown"
@@ -69,7 +69,7 @@ class _Counted:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request; one whose client left before an answer began has the status 499."""
-        if scope["type"] != "http" or MARK in scope:
+        if scope["type"] != "http" or INTERNAL_CALL in scope:
             await self._app(scope, receive, send)
             return
         if scope["path"] == METRICS:  # LiteLLM's mount would redirect, and scrapers are not asked to follow
@@ -117,7 +117,7 @@ class ProviderMetrics:
         self._repairs = counter("repairs", "Repair rounds", "fault", "outcome")
         self._kept = counter("kept_conversations", "Turns of conversations that the platform keeps", "outcome")
 
-    def __call__(self, measure: Measure) -> None:
+    def __call__(self, measure: Measurement) -> None:
         """Count one measure."""
         match measure:
             case TokenCall():

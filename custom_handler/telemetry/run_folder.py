@@ -23,7 +23,7 @@ MANIFEST = "manifest.json"
 INTERACTIONS = "interactions.jsonl"
 
 
-class Run:
+class RunFolder:
     """One run below `directory`; `models` are named in its manifest, as they are when that is written."""
 
     def __init__(self, directory: Path, models: Sequence[Mapping[str, str]] = ()) -> None:

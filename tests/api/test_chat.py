@@ -17,8 +17,8 @@ from starlette.testclient import TestClient, WebSocketDenialResponse
 
 from custom_handler.api import chat, playground, websocket
 from custom_handler.proxy.auth import require_key
-from custom_handler.proxy.client import PATH, Router
-from custom_handler.proxy.middleware.request_id import RequestId
+from custom_handler.proxy.client import PATH, ProxyClient
+from custom_handler.proxy.middleware.request_id import RequestIdMiddleware
 from custom_handler.proxy.middleware.wrap import wrap
 from custom_handler.settings import Settings
 
@@ -85,13 +85,13 @@ async def with_a_key(connection: HTTPConnection) -> None:
 def client(model: Model) -> Iterator[TestClient]:
     app, settings = FastAPI(), Settings(message_bytes=1000)
     app.add_api_route(PATH, model.answer, methods=["POST"])
-    router = Router.inside(app)
+    router = ProxyClient.inside(app)
     parts = chat.routes(router, settings), websocket.routes(router, settings, with_a_key), playground.routes()
     for part in parts:
         app.include_router(part)
     app.dependency_overrides[require_key] = lambda: None
     app.middleware_stack = app.build_middleware_stack()
-    wrap(app, RequestId)
+    wrap(app, RequestIdMiddleware)
     with TestClient(app, headers={"x-api-key": "k"}) as running:
         yield running
 

@@ -10,9 +10,9 @@ from httpx import ASGITransport, AsyncClient
 from pydantic import ValidationError
 
 from custom_handler.api.playground import policy
-from custom_handler.api.responses import Part, event
-from custom_handler.api.schemas import ChatRequest
-from custom_handler.proxy.client import Refused
+from custom_handler.api.responses import api_router, sse_event
+from custom_handler.api.schemas import ChatBody
+from custom_handler.proxy.client import ProxyResponseError
 
 HI = [{"role": "user", "content": "hi"}]
 
@@ -44,7 +44,7 @@ HI = [{"role": "user", "content": "hi"}]
     ids=["message", "prompt", "prompt and system", "messages", "params"],
 )
 def test_each_way_to_say_it_becomes_a_chat_completion(asked, body):
-    assert ChatRequest.model_validate(asked).body("default") == body
+    assert ChatBody.model_validate(asked).body("default") == body
 
 
 @pytest.mark.parametrize(
@@ -63,14 +63,14 @@ def test_each_way_to_say_it_becomes_a_chat_completion(asked, body):
 )
 def test_what_cannot_be_understood_is_refused(asked, said):
     with pytest.raises(ValidationError, match=said):
-        ChatRequest.model_validate(asked)
+        ChatBody.model_validate(asked)
 
 
-async def answer(body: Any = None, content: bytes | None = None, refused: Refused | None = None) -> Any:
-    app, part = FastAPI(), Part()
+async def answer(body: Any = None, content: bytes | None = None, refused: ProxyResponseError | None = None) -> Any:
+    app, part = FastAPI(), api_router()
 
     @part.post("/chat")
-    async def chat(asked: ChatRequest) -> None:
+    async def chat(asked: ChatBody) -> None:
         raise refused or AssertionError
 
     app.include_router(part)
@@ -94,7 +94,9 @@ async def test_a_body_that_is_no_json_is_named_as_such():
 
 async def test_a_refusal_of_the_proxys_is_passed_on():
     headers = {"retry-after": "7", "x-litellm-call-id": "c", "content-length": "1", "server": "x"}
-    told = await answer({"message": "a"}, refused=Refused(429, {"message": "slow down", "param": None}, headers))
+    told = await answer(
+        {"message": "a"}, refused=ProxyResponseError(429, {"message": "slow down", "param": None}, headers)
+    )
     assert told.status_code == 429
     assert told.json() == {"error": {"message": "slow down", "param": None, "type": None, "code": "429"}}
     assert (told.headers["retry-after"], told.headers["x-litellm-call-id"]) == ("7", "c")
@@ -110,7 +112,7 @@ async def test_a_refusal_of_the_proxys_is_passed_on():
     ],
 )
 def test_an_event_is_written_as_the_standard_says(data, name, written):
-    assert event(data, name) == written
+    assert sse_event(data, name) == written
 
 
 def test_the_pages_policy_names_its_own_script_and_style_by_their_hashes():

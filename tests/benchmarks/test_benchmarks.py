@@ -12,7 +12,7 @@ from benchmarks.bench import MODELS, QUICK, open_bench
 from benchmarks.figures import Figure, Goal
 from benchmarks.load import percentiles
 from benchmarks.profile import _owners
-from custom_handler.emulation.tool_calls.parser import ToolCallReader
+from custom_handler.emulation.tool_calls.parser import ToolCallParser
 from custom_handler.events import ToolCallStart
 
 TINY = dataclasses.replace(QUICK, rounds=1, requests=8, streams=4, largest=100_000)
@@ -109,5 +109,5 @@ def test_the_tools_have_the_size_of_a_coding_agents():
 
 
 def test_the_answer_that_is_read_holds_calls():
-    reader = ToolCallReader({"write_file": texts.TOOL})
+    reader = ToolCallParser({"write_file": texts.TOOL})
     assert sum(isinstance(event, ToolCallStart) for event in reader.feed(texts.answer(50_000))) > 5

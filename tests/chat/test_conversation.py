@@ -14,9 +14,9 @@ import pytest
 from custom_handler import StackspotLLM
 from custom_handler.errors import AgentForbidden, AgentNotFound, AgentRejected
 from custom_handler.instrumentation import KeptConversation
-from custom_handler.provider.litellm_call import read_turn
+from custom_handler.provider.litellm_call import turn_from_call
 from custom_handler.settings import Settings
-from custom_handler.stackspot.agent_call import Head
+from custom_handler.stackspot.agent_call import ResponseHead
 from custom_handler.stackspot.tokens import Token
 
 MODEL = "stackspot-chat"
@@ -368,9 +368,9 @@ def test_a_new_conversation_goes_by_the_id_that_the_platform_gives_it(talk, simu
 
 def test_a_conversation_is_remembered_before_its_client_hears_of_the_end():
     params = {"optional_params": {}, **call()}
-    steps = read_turn(MODEL, FIRST, params, Settings(agent_id="01ARZ3NDEKTSV4RRFFQ69G5FAV")).steps(Settings())
+    steps = turn_from_call(MODEL, FIRST, params, Settings(agent_id="01ARZ3NDEKTSV4RRFFQ69G5FAV")).steps(Settings())
     frame = {"message": "Oi.", "stop_reason": "stop", "conversation_id": "01K00000000000000000000009"}
-    answers = {"NeedToken": Token("t", 1200), "Send": Head(200, {})}
+    answers = {"AcquireToken": Token("t", 1200), "Send": ResponseHead(200, {})}
     reads = iter([b"data: " + json.dumps(frame).encode() + b"\n\n", None])
     done, given = [], None
     with contextlib.suppress(StopIteration):
@@ -380,7 +380,7 @@ def test_a_conversation_is_remembered_before_its_client_hears_of_the_end():
             kind = type(step).__name__
             given = next(reads) if kind == "Read" else answers.get(kind)
     assert [type(step).__name__ for step in done] == [
-        *("NeedToken", "NeedSlot", "Send", "Read", "Emit", "Read", "Remember", "Emit")
+        *("AcquireToken", "AcquireSlot", "Send", "Read", "Emit", "Read", "SaveConversation", "Emit")
     ]
     assert done[-2].conversation_id == "01K00000000000000000000009"
 

@@ -14,7 +14,7 @@ from custom_handler.errors import AgentFailed, AgentTimeout, StackspotError
 from custom_handler.events import Finish, ReplyEvent, Text, ToolCallArguments, ToolCallStart, Usage
 from custom_handler.request.chat_request import ChatRequest, Tool
 from custom_handler.settings import Settings
-from custom_handler.stackspot.agent_call import Emit, Head, NeedToken, Read, Send, advance
+from custom_handler.stackspot.agent_call import AcquireToken, Emit, Read, ResponseHead, Send, advance
 from custom_handler.stackspot.deadline import FIRST_TEXT_TIMEOUT
 from custom_handler.stackspot.tokens import Token
 
@@ -54,10 +54,10 @@ def run(
     while step is not None:
         given: Any = None
         match step:
-            case NeedToken():
+            case AcquireToken():
                 given = Token("t", 1200)
             case Send():
-                given = Head(200, {})
+                given = ResponseHead(200, {})
             case Read():
                 given = answer(reads)
                 reads += 1

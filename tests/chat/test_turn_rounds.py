@@ -26,7 +26,7 @@ from custom_handler.instrumentation import FirstText, Repaired, ToolCalled
 from custom_handler.request.chat_request import ChatRequest, Tool
 from custom_handler.request.parameters import Parameters
 from custom_handler.settings import Settings
-from custom_handler.stackspot.agent_call import Emit, Head, NeedSlot, NeedToken, Read, Send, advance
+from custom_handler.stackspot.agent_call import AcquireSlot, AcquireToken, Emit, Read, ResponseHead, Send, advance
 from custom_handler.stackspot.tokens import Token
 
 USER = {"role": "user", "content": "Olá"}
@@ -94,10 +94,10 @@ class Agent:
 
     def carry_out(self, step: Any) -> Any:
         match step:
-            case NeedToken():
+            case AcquireToken():
                 script = self.rounds[len(self.prompts)]
                 return script if isinstance(script, IdentityUnavailable) else Token("t", 1200)
-            case NeedSlot(patience):
+            case AcquireSlot(patience):
                 self.patience.append(patience)
                 return None
             case Send():
@@ -106,8 +106,8 @@ class Agent:
                 self.timeouts.append(step.timeout)
                 self.chunks = iter(script if isinstance(script, list) else ())
                 if isinstance(script, dict):
-                    return Head(400, {}, json.dumps(script).encode())
-                return script if isinstance(script, StackspotError) else Head(200, {})
+                    return ResponseHead(400, {}, json.dumps(script).encode())
+                return script if isinstance(script, StackspotError) else ResponseHead(200, {})
             case Read():
                 self.reads += 1
                 self.clock.now += self.seconds

@@ -15,13 +15,13 @@ from custom_handler import StackspotLLM
 from custom_handler.checks import probe
 from custom_handler.checks.models import (
     Finding,
-    StartUpFault,
+    StartupCheckError,
     check_at_start,
     check_configuration,
     check_models,
-    faults_of,
+    faults,
 )
-from custom_handler.checks.settings import inventory
+from custom_handler.checks.settings import list_settings
 from custom_handler.errors import ConfigurationError, CredentialsRefused
 from custom_handler.proxy.config import callbacks, deployments, read_config
 from custom_handler.settings import Settings
@@ -97,13 +97,13 @@ def test_a_provider_with_a_good_key_is_ready(api, monkeypatch):
         ("llama", "models listed"),
         ("qwen", "models listed"),
     ]
-    assert faults_of(found) == []
+    assert faults(found) == []
     assert sorted(api.asked) == ["/inference/v1/models", "/openai/v1/models"]
 
 
 def test_a_key_that_is_refused_is_named_and_not_shown(api, monkeypatch):
     monkeypatch.setenv("GROQ_API_KEY", f"{CANARY}-old")
-    assert faults_of(check(config(GROQ))) == ["llama: groq refuses GROQ_API_KEY (HTTP 401): set a valid key in .env."]
+    assert faults(check(config(GROQ))) == ["llama: groq refuses GROQ_API_KEY (HTTP 401): set a valid key in .env."]
 
 
 def test_a_model_without_its_key_is_disabled_and_its_provider_is_not_asked(api):
@@ -113,13 +113,13 @@ def test_a_model_without_its_key_is_disabled_and_its_provider_is_not_asked(api):
         ("disabled", "FIREWORKS_AI_API_KEY"),
         ("disabled", "A_MODEL"),
     ]
-    assert faults_of(found) == []
+    assert faults(found) == []
     assert not api.asked
 
 
 def test_one_key_is_tried_once_for_all_its_models(api, monkeypatch):
     monkeypatch.setenv("GROQ_API_KEY", CANARY)
-    assert faults_of(check(config(GROQ, {**GROQ, "model_name": "again"}))) == []
+    assert faults(check(config(GROQ, {**GROQ, "model_name": "again"}))) == []
     assert len(api.asked) == 1
 
 
@@ -128,7 +128,7 @@ def test_a_provider_in_trouble_is_a_fault_within_a_short_time(api, monkeypatch, 
     monkeypatch.setenv("GROQ_API_KEY", CANARY)
     monkeypatch.setattr(probe, "TIMEOUT", 0.2)
     api.status = status
-    (fault,) = faults_of(check(config(GROQ)))
+    (fault,) = faults(check(config(GROQ)))
     assert said in fault
     assert CANARY not in fault
 
@@ -137,14 +137,14 @@ def test_stackspots_own_words_are_the_fault():
     def refused(seconds: float) -> None:
         raise CredentialsRefused("StackSpot refuses CLIENT_ID and so on")
 
-    assert faults_of(check(config(STACKSPOT), refused)) == ["chat: StackSpot refuses CLIENT_ID and so on"]
+    assert faults(check(config(STACKSPOT), refused)) == ["chat: StackSpot refuses CLIENT_ID and so on"]
 
 
 def test_a_silent_identity_service_is_a_fault():
     def silent(seconds: float) -> None:
         raise TimeoutError
 
-    assert "did not answer within 5 s" in faults_of(check(config(STACKSPOT), silent))[0]
+    assert "did not answer within 5 s" in faults(check(config(STACKSPOT), silent))[0]
 
 
 def test_the_real_provider_gets_a_token_from_the_simulator(settings, simulator):
@@ -153,7 +153,7 @@ def test_the_real_provider_gets_a_token_from_the_simulator(settings, simulator):
     assert found == [Finding("chat", "stackspot", "a token was given")]
     simulator.script({"at": "token", "status": 401})
     refused = asyncio.run(check_models(config(STACKSPOT), settings, StackspotLLM(settings).authenticate))
-    assert "refuses CLIENT_ID and CLIENT_SECRET" in faults_of(refused)[0]
+    assert "refuses CLIENT_ID and CLIENT_SECRET" in faults(refused)[0]
 
 
 def test_a_token_is_waited_for_as_long_as_told(settings, simulator):
@@ -176,24 +176,24 @@ def test_a_token_is_waited_for_as_long_as_told(settings, simulator):
     ids=["empty", "no models", "no list", "no model", "no name", "no such provider", "not mapped"],
 )
 def test_a_fault_of_the_configuration_says_what_to_do(told, fault):
-    (found,) = faults_of(check(told))
+    (found,) = faults(check(told))
     assert fault in found
 
 
 def test_another_way_to_keep_conversations_than_those_known_is_a_fault():
     unknown = {**STACKSPOT, "model_info": {"conversation": "server"}}
-    [fault] = faults_of(asyncio.run(check_models(config(unknown), Settings(**ACCOUNT), lambda seconds: None)))
+    [fault] = faults(asyncio.run(check_models(config(unknown), Settings(**ACCOUNT), lambda seconds: None)))
     assert fault.startswith("chat: model_info.conversation is 'server' in config.yaml: say native")
 
 
 def test_a_model_without_an_agent_is_a_fault():
-    (fault,) = faults_of(
+    (fault,) = faults(
         asyncio.run(check_models(config(STACKSPOT), Settings(**{**ACCOUNT, "agent_id": ""}), lambda seconds: None))
     )
     assert fault.startswith("chat: No StackSpot agent is configured: set GENAI_AGENT_ID")
     with_agent = {**STACKSPOT, "model_info": {"agent_id": "an-agent"}}
     assert (
-        faults_of(
+        faults(
             asyncio.run(check_models(config(with_agent), Settings(**{**ACCOUNT, "agent_id": ""}), lambda seconds: None))
         )
         == []
@@ -218,7 +218,7 @@ def at_exit(monkeypatch):
 
 
 def test_a_strict_check_stops_the_start_with_a_line_for_each_fault(at_exit):
-    with pytest.raises(StartUpFault) as raised:
+    with pytest.raises(StartupCheckError) as raised:
         check_at_start("strict", BAD, Settings(**ACCOUNT), lambda seconds: None)
     first, second = str(raised.value).splitlines()[1:]
     assert (first.startswith("- a names a provider"), second.startswith("- A model of")) == (True, True)
@@ -226,7 +226,7 @@ def test_a_strict_check_stops_the_start_with_a_line_for_each_fault(at_exit):
 
 
 async def test_a_strict_check_works_where_a_loop_runs():
-    with pytest.raises(StartUpFault):
+    with pytest.raises(StartupCheckError):
         check_at_start("strict", BAD, Settings(**ACCOUNT), lambda seconds: None)
 
 
@@ -295,7 +295,7 @@ def test_the_inventory_tells_sources_and_masks_secrets():
         "AWS_REGION": "us-east-1",
         "STACKSPOT_IDM_URL": f"http://a:{CANARY}@idm",
     }
-    rows = {row.name: row for row in inventory(environ, dotenv, told)}
+    rows = {row.name: row for row in list_settings(environ, dotenv, told)}
     assert CANARY not in str(rows)
     assert (rows["CLIENT_SECRET"].source, rows["CLIENT_SECRET"].state) == ("environment", "set")
     assert (rows["CLIENT_ID"].source, rows["CLIENT_ID"].state) == (".env", "me")
@@ -308,6 +308,6 @@ def test_the_inventory_tells_sources_and_masks_secrets():
 
 
 def test_a_setting_that_cannot_be_read_is_a_fault():
-    rows = {row.name: row for row in inventory({"STARTUP_CHECK": "maybe", "STACKSPOT_TIMEOUT": "soon"}, {}, {})}
+    rows = {row.name: row for row in list_settings({"STARTUP_CHECK": "maybe", "STACKSPOT_TIMEOUT": "soon"}, {}, {})}
     assert rows["STARTUP_CHECK"].fault == "STARTUP_CHECK is 'maybe': say off, warn or strict."
     assert "STACKSPOT_TIMEOUT is 'soon'" in str(rows["STACKSPOT_TIMEOUT"].fault)

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from custom_handler.emulation.answer import INVALID, MISSING, UNREADABLE, Answer
+from custom_handler.emulation.answer import INVALID, MISSING, UNREADABLE, AnswerAssembler
 from custom_handler.emulation.json_output import JsonFormat
 from custom_handler.emulation.truncation import CHARACTERS_A_TOKEN
 from custom_handler.events import ReplyEvent, Text, ToolCallArguments, ToolCallStart
@@ -71,11 +71,11 @@ def request(*tools: Tool, choice: str = "auto", **parameters: Any) -> ChatReques
 
 def answered(
     text: str | list[str], asked: ChatRequest | None = None, *, limited: bool = False
-) -> tuple[Answer, list[Any]]:
+) -> tuple[AnswerAssembler, list[Any]]:
     """Read a text as a turn does, which hangs up when no further text matters; the answer, and what went out."""
     asked = asked or request()
     schema = asked.parameters.json_schema
-    answer = Answer(asked, None if schema is None else JsonFormat(schema))
+    answer = AnswerAssembler(asked, None if schema is None else JsonFormat(schema))
     events: list[ReplyEvent] = []
     for piece in [text] if isinstance(text, str) else text:
         if answer.closed:
@@ -108,13 +108,13 @@ def test_without_tools_a_block_is_text():
 
 
 def test_text_goes_out_as_it_comes():
-    answer = Answer(request())
+    answer = AnswerAssembler(request())
     assert answer.feed("Olá, ") == [Text("Olá, ")]
     assert answer.feed("mundo") == [Text("mundo")]
 
 
 def test_a_long_call_goes_out_as_it_comes():
-    answer = Answer(request())
+    answer = AnswerAssembler(request())
     events = answer.feed(f'FUNCTION_CALL_START\nget_weather\narguments: {{"a": "{LONG}')
     assert [type(event) for event in events] == [ToolCallStart, ToolCallArguments]
     assert answer.called

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from custom_handler.emulation.prompt.fingerprint import History
+from custom_handler.emulation.prompt.fingerprint import Fingerprint
 from custom_handler.events import Finish, ReplyEvent, Text, ToolCallArguments, ToolCallStart, Usage
 from custom_handler.request.chat_request import ChatRequest
 
@@ -30,9 +30,9 @@ REPLAYED = {"role": "assistant", "content": "Vou ver.\n", "tool_calls": [CALL]}
 RESULT = {"role": "tool", "tool_call_id": "call_1", "content": "28 °C"}
 
 
-def history(messages: list[Any], owner: str = "k c", answer_format: str = "", **params: Any) -> History:
+def history(messages: list[Any], owner: str = "k c", answer_format: str = "", **params: Any) -> Fingerprint:
     request = ChatRequest.from_openai(messages, {"tools": [WEATHER], **params})
-    return History(request, owner, answer_format)
+    return Fingerprint(request, owner, answer_format)
 
 
 def answered(*events: ReplyEvent, messages: list[Any] = FIRST) -> str | None:
@@ -107,7 +107,7 @@ CHANGED = {
 }
 
 
-def changed(change: Callable[[list[Any], dict[str, Any]], Any]) -> History:
+def changed(change: Callable[[list[Any], dict[str, Any]], Any]) -> Fingerprint:
     messages: list[Any] = [*FIRST, REPLAYED, RESULT]
     more: dict[str, Any] = {}
     change(messages, more)

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from custom_handler.emulation.json_output import InvalidAnswer, JsonFormat
+from custom_handler.emulation.json_output import InvalidJsonAnswer, JsonFormat
 from custom_handler.errors import RequestError
 from tests.growth import is_linear
 
@@ -101,13 +101,13 @@ WRONG = [
 
 @pytest.mark.parametrize("case", WRONG, ids=lambda case: case.id)
 def test_an_answer_that_is_wrong_is_refused_with_the_reason(case):
-    with pytest.raises(InvalidAnswer) as raised:
+    with pytest.raises(InvalidJsonAnswer) as raised:
         JsonFormat(case.schema).read(case.text)
     assert case.said in str(raised.value)
 
 
 def test_the_reason_is_short_however_long_the_answer_is():
-    with pytest.raises(InvalidAnswer) as raised:
+    with pytest.raises(InvalidJsonAnswer) as raised:
         JsonFormat(CITY).read(json.dumps({"city": ["x" * 100_000]}))
     assert len(str(raised.value)) <= 1000
 
@@ -187,7 +187,7 @@ def test_a_pattern_that_takes_for_ever_is_given_up(schema, value):
 
 def test_a_fence_full_of_space_costs_no_more_than_its_length():
     def read(count: int) -> None:
-        with pytest.raises(InvalidAnswer):
+        with pytest.raises(InvalidJsonAnswer):
             JsonFormat({}).read("```json\n" + " " * count + "x")
 
     assert is_linear(read, 400_000)
@@ -212,6 +212,6 @@ def test_whatever_object_an_agent_writes_comes_back_the_same(value, around, asci
 def test_what_is_read_is_strict_json_and_nothing_else_is_raised(text):
     try:
         read = JsonFormat({}).read(text)
-    except InvalidAnswer:
+    except InvalidJsonAnswer:
         return
     assert isinstance(json.loads(read, parse_constant=pytest.fail), dict)

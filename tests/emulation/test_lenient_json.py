@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from custom_handler.emulation.lenient_json import JsonFault, LenientObject
+from custom_handler.emulation.lenient_json import LenientJsonError, LenientJsonParser
 from tests.growth import is_linear
 
 TABLE = Path(__file__).parent.parent / "cases" / "lenient_json.jsonl"
@@ -53,11 +53,11 @@ def cut_at_random(text: str, seed: int) -> list[int]:
 
 
 def read(text: str, cuts: Iterable[int] | None = None, drop: frozenset[str] = frozenset()) -> Outcome:
-    reader, written, at = LenientObject(drop), [], 0
+    reader, written, at = LenientJsonParser(drop), [], 0
     for cut in [len(text)] if cuts is None else cuts:
         try:
             at = reader.feed(text, at, cut)
-        except JsonFault:
+        except LenientJsonError:
             return Outcome("".join(written) + reader.take(), reader.done, fault=True, read=0)
         written.append(reader.take())
         if reader.done:
@@ -110,7 +110,7 @@ def test_an_object_without_its_closing_brace_is_not_done(text: str):
 
 
 def test_a_string_leaves_before_it_is_closed_and_a_number_when_it_is_complete():
-    reader = LenientObject()
+    reader = LenientJsonParser()
     reader.feed('{"a": "some words')
     assert reader.take() == '{"a":"some words'
     reader.feed('", "b": 12')
@@ -120,7 +120,7 @@ def test_a_string_leaves_before_it_is_closed_and_a_number_when_it_is_complete():
 
 
 def test_a_quote_waits_for_what_follows_it():
-    reader = LenientObject()
+    reader = LenientJsonParser()
     reader.feed('{"a": "x" \n')
     assert reader.take() == '{"a":"x'
     reader.feed("y")
@@ -128,14 +128,14 @@ def test_a_quote_waits_for_what_follows_it():
 
 
 def test_what_was_written_before_a_fault_can_still_be_taken():
-    reader = LenientObject()
-    with pytest.raises(JsonFault, match="no string, number or literal"):
+    reader = LenientJsonParser()
+    with pytest.raises(LenientJsonError, match="no string, number or literal"):
         reader.feed('{"a": "x", "b": 01}')
     assert reader.take() == '{"a":"x","b":'
 
 
 def test_only_the_given_part_of_the_text_is_read():
-    reader = LenientObject()
+    reader = LenientJsonParser()
     assert reader.feed('call({"a": 1}, {"b": 2})', 5, 10) == 10
     assert reader.feed('call({"a": 1}, {"b": 2})', 10) == 13
     assert reader.done
@@ -143,7 +143,7 @@ def test_only_the_given_part_of_the_text_is_read():
 
 
 def test_an_object_that_is_done_reads_nothing_more():
-    reader = LenientObject()
+    reader = LenientJsonParser()
     reader.feed("{}")
     assert reader.feed("{}") == 0
     assert reader.take() == "{}"

@@ -16,7 +16,7 @@ from referencing import Registry
 from custom_handler.emulation import json_schema
 from custom_handler.emulation.json_output import JsonFormat
 from custom_handler.emulation.json_schema import schema_fault, value_fault
-from custom_handler.emulation.prompt.tool_example import MAX_PARTS, example, followed
+from custom_handler.emulation.prompt.tool_example import MAX_PARTS, example, resolve_reference
 from custom_handler.emulation.prompt.tools import tools_section
 from custom_handler.emulation.schema_budget import MAX_STEPS, Allowance, Budget, BudgetExceeded, bounded
 from custom_handler.request.chat_request import Tool
@@ -277,9 +277,9 @@ def test_an_example_of_multiplying_properties_stays_small():
 
 def test_a_long_chain_of_references_is_not_followed_to_its_end():
     root = {"$defs": {f"d{number}": {"$ref": f"#/$defs/d{number + 1}"} for number in range(10_000)}}
-    assert followed({"$ref": "#/$defs/d0"}, root) == {"$ref": "#/$defs/d20"}
+    assert resolve_reference({"$ref": "#/$defs/d0"}, root) == {"$ref": "#/$defs/d20"}
     long = {"$ref": "#/" + "a/" * 10_000}
-    assert followed(long, {}) == long
+    assert resolve_reference(long, {}) == long
 
 
 @pytest.mark.parametrize("name", DOUBLING)

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from custom_handler.emulation.tool_calls.parser import ToolCallReader, new_call_id
+from custom_handler.emulation.tool_calls.parser import ToolCallParser, new_call_id
 from custom_handler.events import ReadEvent, Text, ToolCallArguments, ToolCallStart, Unreadable
 from tests.growth import is_linear
 
@@ -48,9 +48,9 @@ class Reading:
     unreadable: tuple[str, ...] = ()
 
 
-def events_of(pieces: Sequence[str], tools: Sequence[str]) -> tuple[list[ReadEvent], ToolCallReader]:
+def events_of(pieces: Sequence[str], tools: Sequence[str]) -> tuple[list[ReadEvent], ToolCallParser]:
     ids = count()
-    reader = ToolCallReader({name: {} for name in tools}, lambda: f"call_{next(ids)}")
+    reader = ToolCallParser({name: {} for name in tools}, lambda: f"call_{next(ids)}")
     return [event for piece in pieces for event in reader.feed(piece)] + reader.flush(), reader
 
 
@@ -237,7 +237,7 @@ def test_text_without_a_marker_comes_back_unchanged(text: str) -> None:
 
 
 def test_prose_goes_out_as_it_comes_but_for_white_space_at_a_line_start() -> None:
-    reader = ToolCallReader({"write_file": {}})
+    reader = ToolCallParser({"write_file": {}})
     text = "Era uma vez um agente. FUNC não é marcador, 2 < 3.\nE fim."
     out = ""
     for at, character in enumerate(text):
@@ -247,7 +247,7 @@ def test_prose_goes_out_as_it_comes_but_for_white_space_at_a_line_start() -> Non
 
 
 def test_a_long_call_goes_out_while_it_is_written_and_a_short_one_when_it_is_complete() -> None:
-    reader = ToolCallReader({"write_file": {}})
+    reader = ToolCallParser({"write_file": {}})
     assert reader.feed(HEAD + "x" * 400) == []
     started = reader.feed("y" * 200)
     assert isinstance(started[0], ToolCallStart)
@@ -270,7 +270,7 @@ def test_a_short_call_that_cannot_be_read_stays_visible_as_text(rest: str) -> No
 
 
 def test_an_invented_result_closes_the_reader() -> None:
-    reader = ToolCallReader({"get_weather": {}})
+    reader = ToolCallParser({"get_weather": {}})
     reader.feed("FUNCTION_CALL_START\nget_weather\narguments: {}\nFUNCTION_CALL_END\nTool result: 25°C\n")
     assert reader.closed
     assert reader.feed("Segundo o resultado, 25°C.") == reader.flush() == []
@@ -278,7 +278,7 @@ def test_an_invented_result_closes_the_reader() -> None:
 
 def test_platform_arguments_leave_unless_the_schema_declares_them() -> None:
     text = 'FUNCTION_CALL_START\n{0}\narguments: {{"step_id": 1, "a": 2, "tool_execution_id": "x"}}\nFUNCTION_CALL_END'
-    reader = ToolCallReader({"plain": {}, "steps": {"properties": {"step_id": {}}}})
+    reader = ToolCallParser({"plain": {}, "steps": {"properties": {"step_id": {}}}})
     events = reader.feed(text.format("plain") + "\n" + text.format("steps")) + reader.flush()
     assert [event.arguments for event in events if isinstance(event, ToolCallArguments)] == [
         '{"a":2}',

@@ -7,31 +7,31 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from custom_handler.emulation.prompt.render import render
-from custom_handler.emulation.prompt.transcript import Entry
-from custom_handler.emulation.prompt.trim import SHORTEST_RESULT, fitted
+from custom_handler.emulation.prompt.transcript import TranscriptEntry
+from custom_handler.emulation.prompt.trim import SHORTEST_RESULT, trim
 from custom_handler.errors import PromptTooLong
 from custom_handler.request.chat_request import ChatRequest, Tool
 
 LONG = 10_000
 
 
-def user(text: str) -> Entry:
-    return Entry("user", "user", text)
+def user(text: str) -> TranscriptEntry:
+    return TranscriptEntry("user", "user", text)
 
 
-def assistant(text: str) -> Entry:
-    return Entry("assistant", "assistant", text)
+def assistant(text: str) -> TranscriptEntry:
+    return TranscriptEntry("assistant", "assistant", text)
 
 
-def result(text: str) -> Entry:
-    return Entry("result", "tool result id=1", text)
+def result(text: str) -> TranscriptEntry:
+    return TranscriptEntry("result", "tool result id=1", text)
 
 
-def length(entries: list[Entry]) -> int:
+def length(entries: list[TranscriptEntry]) -> int:
     return len("\n\n".join(map(str, entries)))
 
 
-def bodies(entries: list[Entry]) -> list[str]:
+def bodies(entries: list[TranscriptEntry]) -> list[str]:
     return [entry.body for entry in entries]
 
 
@@ -39,35 +39,35 @@ TALK = [user("a" * 500), assistant("b" * 500), user("c" * 500), assistant("d" * 
 
 
 def test_what_fits_stays_as_it_is():
-    assert fitted(TALK, 10_000) == TALK
+    assert trim(TALK, 10_000) == TALK
 
 
 def test_the_oldest_turns_go_first_and_a_note_says_how_many():
-    note, *kept = fitted(TALK, 1300)
+    note, *kept = trim(TALK, 1300)
     assert kept == TALK[3:] or kept == TALK[2:]
     assert (note.role, note.label) == ("note", "note")
     assert note.body.startswith(f"{len(TALK) - len(kept)} older messages are left out")
 
 
 def test_the_last_question_stays_when_all_else_goes():
-    note, question = fitted(TALK, 200)
+    note, question = trim(TALK, 200)
     assert (note.role, question) == ("note", TALK[-1])
 
 
 def test_no_more_goes_than_has_to():
-    kept = fitted([user(str(n) * 100) for n in range(10)], 900)
+    kept = trim([user(str(n) * 100) for n in range(10)], 900)
     assert 5 <= len(kept[1:]) <= 7
     assert length(kept) <= 900
 
 
 def test_a_result_goes_with_its_call():
     talk = [user("a"), assistant("call"), result("b" * 500), result("c" * 500), user("question")]
-    assert [entry.role for entry in fitted(talk, 600)] == ["note", "user"]
+    assert [entry.role for entry in trim(talk, 600)] == ["note", "user"]
 
 
 def test_the_largest_results_lose_their_middle_all_to_one_length():
     talk = [user("question"), assistant("calls"), result("A" * LONG + "Z"), result("B" * LONG * 2), result("c" * 3000)]
-    kept = fitted(talk, 14_000)
+    kept = trim(talk, 14_000)
     assert length(kept) <= 14_000
     _, _, first, second, third = bodies(kept)
     assert third == "c" * 3000
@@ -79,16 +79,16 @@ def test_the_largest_results_lose_their_middle_all_to_one_length():
 
 def test_no_result_is_cut_shorter_than_it_is_of_use():
     talk = [user("question"), assistant("call"), result("x" * LONG)]
-    assert SHORTEST_RESULT - 100 <= len(fitted(talk, 2056)[-1].body) <= SHORTEST_RESULT
+    assert SHORTEST_RESULT - 100 <= len(trim(talk, 2056)[-1].body) <= SHORTEST_RESULT
     with pytest.raises(PromptTooLong):
-        fitted(talk, 1500)
+        trim(talk, 1500)
 
 
 def test_in_a_long_task_the_steps_between_question_and_last_step_go():
     talk = [user("question")]
     for n in range(50):
         talk += [assistant(f"call {n}"), result(str(n) * 500)]
-    kept = fitted(talk, 5000)
+    kept = trim(talk, 5000)
     assert length(kept) <= 5000
     assert (kept[0], kept[1].role) == (talk[0], "note")
     assert kept[-2:] == talk[-2:]
@@ -97,17 +97,17 @@ def test_in_a_long_task_the_steps_between_question_and_last_step_go():
 
 def test_what_cannot_fit_is_an_error_that_says_by_how_much():
     with pytest.raises(PromptTooLong, match=r"exceed the limit by \d+ characters.*STACKSPOT_MAX_PROMPT_CHARS"):
-        fitted([user("x" * 1000)], 500)
+        trim([user("x" * 1000)], 500)
 
 
 def test_nothing_is_too_long_for_no_room_at_all():
     with pytest.raises(PromptTooLong):
-        fitted([], -1)
-    assert fitted([], 0) == []
+        trim([], -1)
+    assert trim([], 0) == []
 
 
 TURNS = st.builds(
-    lambda role, size: Entry(role, role, role[0] * size),
+    lambda role, size: TranscriptEntry(role, role, role[0] * size),
     st.sampled_from(["user", "assistant", "result", "result"]),
     st.integers(0, 4000) | st.integers(0, 40),
 )
@@ -117,7 +117,7 @@ TURNS = st.builds(
 def test_whatever_the_conversation_it_fits_or_is_refused(talk, room):
     question = next((entry for entry in reversed(talk) if entry.role == "user"), None)
     try:
-        kept = fitted(talk, room)
+        kept = trim(talk, room)
     except PromptTooLong:
         # Nothing is refused that is as short as it may become.
         least = sum(

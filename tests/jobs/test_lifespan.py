@@ -12,7 +12,7 @@ import pytest
 
 from custom_handler.jobs import lifespan
 from custom_handler.jobs.job import Outcome
-from custom_handler.jobs.lifespan import Jobs
+from custom_handler.jobs.lifespan import JobsLifespan
 
 pytestmark = [pytest.mark.usefixtures("salt"), pytest.mark.parametrize("settings", ["sqlite"], indirect=True)]
 
@@ -56,7 +56,7 @@ async def answer(job, number, item) -> Outcome:
 
 async def test_work_begins_when_the_proxy_has_started_and_ends_before_it_stops(proxy, settings, new_job, caplog):
     caplog.set_level("INFO", "custom_handler")
-    jobs = Jobs.of_this_proxy(Router(), settings)
+    jobs = JobsLifespan.of_this_proxy(Router(), settings)
     assert await proxy.initialize_shared_aiohttp_session() == "session"
     await happens(lambda: "2 jobs at once are worked on here" in caplog.text)
     await proxy.proxy_shutdown_event()
@@ -70,7 +70,7 @@ async def test_work_begins_when_the_proxy_has_started_and_ends_before_it_stops(p
 
 async def test_a_proxy_that_leaves_work_to_others_starts_none(proxy, settings, caplog):
     caplog.set_level("INFO", "custom_handler")
-    jobs = Jobs.of_this_proxy(Router(), dataclasses.replace(settings, jobs_work_here=False))
+    jobs = JobsLifespan.of_this_proxy(Router(), dataclasses.replace(settings, jobs_work_here=False))
     await proxy.initialize_shared_aiohttp_session()
     await asyncio.sleep(0.05)
     assert caplog.text == ""
@@ -87,7 +87,7 @@ def in_the_way(settings):
 
 async def test_work_begins_when_the_store_can_be_opened(settings, in_the_way, new_job, monkeypatch):
     monkeypatch.setattr(lifespan, "_PAUSE_SECONDS", 0.01)
-    jobs = Jobs(answer, settings)
+    jobs = JobsLifespan(answer, settings)
     jobs.start()
     await asyncio.sleep(0.1)
     await asyncio.to_thread(in_the_way.unlink)
@@ -101,7 +101,7 @@ async def test_work_begins_when_the_store_can_be_opened(settings, in_the_way, ne
 
 async def test_without_a_key_to_seal_with_nobody_works_and_the_log_says_why(settings, monkeypatch, caplog):
     monkeypatch.delenv("LITELLM_SALT_KEY")
-    jobs = Jobs(answer, settings)
+    jobs = JobsLifespan(answer, settings)
     jobs.start()
     await happens(lambda: "No jobs are worked on: Jobs keep their callers' keys encrypted" in caplog.text)
     await jobs.stop()

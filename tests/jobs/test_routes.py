@@ -14,9 +14,9 @@ from litellm.proxy._types import UserAPIKeyAuth
 from starlette.requests import Request
 
 from custom_handler.api.jobs import routes
-from custom_handler.jobs.credentials import seal, unseal
+from custom_handler.jobs.credentials import decrypt_headers, encrypt_headers
 from custom_handler.jobs.job import Outcome
-from custom_handler.jobs.lifespan import Jobs
+from custom_handler.jobs.lifespan import JobsLifespan
 from custom_handler.proxy.auth import require_key
 
 pytestmark = pytest.mark.usefixtures("salt")
@@ -38,7 +38,7 @@ class Client:
         async def nobody(*_: object) -> Outcome:
             raise AssertionError("nobody works here")
 
-        self.jobs = Jobs(nobody, settings)
+        self.jobs = JobsLifespan(nobody, settings)
         self.app = FastAPI()
         self.app.include_router(routes(self.jobs, settings))
         self.app.dependency_overrides[require_key] = self._caller
@@ -143,7 +143,7 @@ async def test_the_newest_jobs_come_first_and_no_more_than_asked_for(client):
 async def test_what_the_caller_said_of_itself_is_kept_sealed(client, settings):
     job_id = await taken(client, **{"correlation-id": "conversa-1", "x-litellm-tags": "t", "x-litellm-call-id": "c"})
     sealed = client.jobs.queue().store.find(job_id).caller
-    headers = unseal(job_id, sealed)
+    headers = decrypt_headers(job_id, sealed)
     assert (headers["authorization"], headers["correlation-id"], headers["x-litellm-tags"]) == (
         "ana",
         "conversa-1",
@@ -157,7 +157,7 @@ async def test_what_the_caller_said_of_itself_is_kept_sealed(client, settings):
 
 async def test_without_a_correlation_id_the_jobs_own_id_is_one(client):
     job_id = await taken(client)
-    assert unseal(job_id, client.jobs.queue().store.find(job_id).caller)["correlation-id"] == job_id
+    assert decrypt_headers(job_id, client.jobs.queue().store.find(job_id).caller)["correlation-id"] == job_id
 
 
 async def test_a_required_correlation_id_is_asked_for_at_once(settings):
@@ -167,12 +167,12 @@ async def test_a_required_correlation_id_is_asked_for_at_once(settings):
 
 
 def test_what_is_sealed_opens_for_its_job_and_with_its_key_alone(monkeypatch):
-    sealed = seal("a", {"authorization": "Bearer sk-secret"})
+    sealed = encrypt_headers("a", {"authorization": "Bearer sk-secret"})
     assert "secret" not in sealed
-    assert unseal("a", sealed) == {"authorization": "Bearer sk-secret"}
-    assert unseal("b", sealed) is None
+    assert decrypt_headers("a", sealed) == {"authorization": "Bearer sk-secret"}
+    assert decrypt_headers("b", sealed) is None
     monkeypatch.setenv("LITELLM_SALT_KEY", "sk-another-salt")
-    assert unseal("a", sealed) is None
+    assert decrypt_headers("a", sealed) is None
 
 
 REFUSED = {

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from custom_handler.errors import ConfigurationError, RequestError
-from custom_handler.provider.litellm_call import is_health_probe, read_turn
+from custom_handler.provider.litellm_call import is_health_probe, turn_from_call
 from custom_handler.settings import Settings
 
 ULID = "01K00000000000000000000000"
@@ -19,7 +19,7 @@ HELLO = [{"role": "user", "content": "Olá"}]
 
 
 def turn(model: str = "stackspot-chat", settings: Settings | None = None, **call: Any):
-    return read_turn(model, HELLO, call, settings or Settings(agent_id=DEFAULT))
+    return turn_from_call(model, HELLO, call, settings or Settings(agent_id=DEFAULT))
 
 
 @pytest.mark.parametrize(
@@ -147,7 +147,7 @@ def test_results_that_the_client_marked_as_errors_are_marked_again():
     ]
     bridged = [HELLO[0], *({"role": "tool", "tool_call_id": name, "content": "…"} for name in "abc")]
     call = claudes(messages=[{"role": "user", "content": "Olá"}, {"role": "user", "content": blocks}])
-    request = read_turn("stackspot-chat", bridged, call, Settings(agent_id=DEFAULT)).request
+    request = turn_from_call("stackspot-chat", bridged, call, Settings(agent_id=DEFAULT)).request
     assert [message.get("is_error") for message in request.messages] == [None, None, True, None]
     assert all("is_error" not in message for message in bridged)
 

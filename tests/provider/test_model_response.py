@@ -15,7 +15,14 @@ import pytest
 from custom_handler import errors
 from custom_handler.errors import AgentFailed, PromptTooLong, RateLimited, StackspotError
 from custom_handler.events import Finish, Text, ToolCallArguments, ToolCallStart, Usage
-from custom_handler.provider.model_response import Chunks, Form, canned, litellm_error, translated, whole
+from custom_handler.provider.model_response import (
+    ChunkBuilder,
+    ResponseOptions,
+    build_response,
+    fixed_response,
+    litellm_error,
+    litellm_errors,
+)
 
 FINISH = Finish("stop", Usage(42, 5))
 CALLS = [
@@ -108,7 +115,7 @@ def test_fallbacks_know_a_prompt_that_is_too_long():
 
 
 def test_an_unforeseen_error_is_logged_and_shows_no_detail(caplog):
-    with pytest.raises(litellm.InternalServerError) as raised, translated("m"):
+    with pytest.raises(litellm.InternalServerError) as raised, litellm_errors("m"):
         {}["canary"]
     assert "canary" not in str(raised.value)
     assert raised.value.__cause__ is None
@@ -123,13 +130,13 @@ def test_an_unforeseen_error_is_logged_and_shows_no_detail(caplog):
     ids=lambda error: type(error).__name__,
 )
 def test_what_is_no_failure_of_ours_passes_untouched(error):
-    with pytest.raises(type(error)) as raised, translated("m"):
+    with pytest.raises(type(error)) as raised, litellm_errors("m"):
         raise error
     assert raised.value is error
 
 
 def test_a_whole_answer_is_the_fold_of_the_events():
-    response = whole(CALLS, Form("stackspot-chat"))
+    response = build_response(CALLS, ResponseOptions("stackspot-chat"))
     message = response.choices[0].message
     assert (message.role, message.content) == ("assistant", "Um momento.")
     assert [(call.id, call.type, call.function.name, call.function.arguments) for call in message.tool_calls] == [
@@ -142,22 +149,22 @@ def test_a_whole_answer_is_the_fold_of_the_events():
 
 
 def test_without_text_the_content_of_a_call_is_null():
-    assert whole(CALLS[2:], Form("m")).choices[0].message.content is None
+    assert build_response(CALLS[2:], ResponseOptions("m")).choices[0].message.content is None
 
 
 def test_without_calls_an_empty_content_is_a_string():
-    message = whole([FINISH], Form("m")).choices[0].message
+    message = build_response([FINISH], ResponseOptions("m")).choices[0].message
     assert (message.content, message.tool_calls) == ("", None)
 
 
 def test_each_answer_has_an_id_of_its_own():
-    ids = {canned("ok", "m").id for _ in range(10)}
+    ids = {fixed_response("ok", "m").id for _ in range(10)}
     assert len(ids) == 10
     assert all(identifier.startswith("chatcmpl-") for identifier in ids)
 
 
 def deltas(*batches: Any) -> list[dict[str, Any]]:
-    made = Chunks(Form("m"))
+    made = ChunkBuilder(ResponseOptions("m"))
     return [
         chunk.choices[0].delta.model_dump(exclude_none=True, exclude_defaults=True)
         for batch in batches
@@ -187,22 +194,22 @@ def test_text_and_calls_keep_their_order():
 
 
 def test_a_finish_shares_the_chunk_of_the_text_or_call_that_it_comes_with():
-    *_, text = Chunks(Form("m")).of([Text("a"), FINISH])
-    *_, call = Chunks(Form("m")).of([*CALLS[2:5], FINISH])
+    *_, text = ChunkBuilder(ResponseOptions("m")).of([Text("a"), FINISH])
+    *_, call = ChunkBuilder(ResponseOptions("m")).of([*CALLS[2:5], FINISH])
     assert (text.choices[0].delta.content, text.choices[0].finish_reason, text.usage.total_tokens) == ("a", "stop", 47)
     assert (call.choices[0].finish_reason, call.usage.total_tokens) == ("stop", 47)
     assert call.choices[0].delta.tool_calls[0].function.arguments
 
 
 def test_a_legacy_call_has_its_finish_behind_it_for_litellm_would_lose_that():
-    *calls, usage, finish = Chunks(Form("m", legacy=True)).of([*CALLS[2:5], FINISH])
+    *calls, usage, finish = ChunkBuilder(ResponseOptions("m", legacy=True)).of([*CALLS[2:5], FINISH])
     assert all(chunk.choices[0].delta.function_call for chunk in calls)
     assert (usage.usage.total_tokens, usage.choices[0].finish_reason) == (47, None)
     assert (finish.choices[0].delta.function_call, finish.choices[0].finish_reason) == (None, "stop")
 
 
 def test_an_answer_without_text_has_a_role_all_the_same():
-    first, last = Chunks(Form("m")).of([FINISH])
+    first, last = ChunkBuilder(ResponseOptions("m")).of([FINISH])
     assert first.choices[0].delta.role == "assistant"
     assert (first.usage.total_tokens, first.choices[0].finish_reason) == (47, None)
     assert (last.choices[0].finish_reason, last.choices[0].delta.role) == ("stop", None)
@@ -210,14 +217,14 @@ def test_an_answer_without_text_has_a_role_all_the_same():
 
 
 def test_the_time_of_a_stream_is_that_of_its_first_chunk():
-    made = Chunks(Form("m"))
+    made = ChunkBuilder(ResponseOptions("m"))
     chunks = [chunk for event in CALLS for chunk in made.of([event])]
     assert len({(chunk.id, chunk.created, chunk.model) for chunk in chunks}) == 1
     assert isinstance(chunks[0].created, int)
 
 
 def test_a_stream_that_is_closed_before_it_begins_says_so_to_nobody():
-    from custom_handler.provider.model_response import ChunkStream
+    from custom_handler.provider.model_response import AsyncChunkStream
 
     closed: list[bool] = []
 
@@ -226,18 +233,18 @@ def test_a_stream_that_is_closed_before_it_begins_says_so_to_nobody():
             closed.append(True)
 
     async def leave() -> None:
-        async with contextlib.aclosing(ChunkStream(Batches(), Form("m"))):
+        async with contextlib.aclosing(AsyncChunkStream(Batches(), ResponseOptions("m"))):
             pass
 
     asyncio.run(leave())
     assert closed == [True]
 
 
-LEGACY = Form("m", legacy=True)
+LEGACY = ResponseOptions("m", legacy=True)
 
 
 def test_in_the_old_form_the_call_is_a_function_call():
-    choice = whole([*CALLS[2:5], Finish("tool_calls", Usage(42, 5))], LEGACY).choices[0]
+    choice = build_response([*CALLS[2:5], Finish("tool_calls", Usage(42, 5))], LEGACY).choices[0]
     assert (choice.message.function_call.name, choice.message.function_call.arguments) == (
         "get_weather",
         '{"city": "Recife"}',
@@ -246,13 +253,13 @@ def test_in_the_old_form_the_call_is_a_function_call():
 
 
 def test_in_the_old_form_an_answer_without_a_call_is_as_any_other():
-    choice = whole([Text("Oi"), FINISH], LEGACY).choices[0]
+    choice = build_response([Text("Oi"), FINISH], LEGACY).choices[0]
     assert (choice.message.content, choice.finish_reason) == ("Oi", "stop")
     assert choice.message.function_call is None
 
 
 def test_in_the_old_form_the_call_is_streamed_as_a_function_call():
-    made = Chunks(LEGACY)
+    made = ChunkBuilder(LEGACY)
     batches = [CALLS[:3], CALLS[3:4], CALLS[4:5], [Finish("tool_calls", Usage(42, 5))]]
     chunks = [chunk for batch in batches for chunk in made.of(batch)]
     called = [chunk.choices[0].delta.function_call for chunk in chunks]

@@ -12,9 +12,14 @@ from litellm.proxy._types import ProxyException
 from starlette.exceptions import HTTPException
 
 from custom_handler.proxy.middleware import request_id
-from custom_handler.proxy.middleware.body_limit import DEEPEST_LEVEL, LARGEST_BODY, BodyLimit, refuse_depth
-from custom_handler.proxy.middleware.error_bodies import MESSAGE, ErrorBodies, shaped
-from custom_handler.proxy.validation.reserved_fields import RESERVED, refuse_reserved, sent_body
+from custom_handler.proxy.middleware.body_limit import (
+    DEEPEST_LEVEL,
+    LARGEST_BODY,
+    BodyLimitMiddleware,
+    reject_deep_nesting,
+)
+from custom_handler.proxy.middleware.error_bodies import MESSAGE, ErrorBodiesMiddleware, as_error_object
+from custom_handler.proxy.validation.reserved_fields import RESERVED, reject_reserved_fields, sent_body
 
 SAID = [{"role": "user", "content": "Oi"}]
 
@@ -36,7 +41,7 @@ def test_the_parameters_of_the_openai_api_are_nobodys_but_the_callers():
 def test_a_field_of_the_operators_is_a_400_that_names_it(name):
     for fields in ({name: "x"}, {"fallbacks": [{"model": "b", name: "x"}]}):
         with pytest.raises(ProxyException) as raised:
-            refuse_reserved({"model": "a", "messages": SAID, **fields})
+            reject_reserved_fields({"model": "a", "messages": SAID, **fields})
         assert (raised.value.code, raised.value.param) == ("400", name)
         assert repr(name) in raised.value.message
 
@@ -56,7 +61,7 @@ def test_a_field_that_litellm_adds_is_no_field_of_the_client(scope):
     scope["parsed_body"][1].update(added)  # LiteLLM's routes may add to the very body that it has read
     sent = sent_body({**added, "proxy_server_request": {"body": added}})
     assert sent == {"model": "a", "contents": []}
-    refuse_reserved(sent)
+    reject_reserved_fields(sent)
 
 
 def test_the_body_that_a_client_sent_is_looked_at_and_no_copy(scope):
@@ -76,15 +81,17 @@ def test_a_body_names_no_other_model_than_the_path(scope, in_body, refused):
 
 def test_several_models_at_once_are_refused():
     with pytest.raises(ProxyException) as raised:
-        refuse_reserved({"model": "a,b", "messages": SAID})
+        reject_reserved_fields({"model": "a,b", "messages": SAID})
     assert (raised.value.code, raised.value.param) == ("400", "model")
 
 
 def test_a_tool_may_have_parameters_of_any_name_and_a_batch_its_provider():
     schema = {"type": "object", "properties": {"api_key": {"type": "string"}}}
-    refuse_reserved({"model": "a", "tools": [{"type": "function", "function": {"name": "f", "parameters": schema}}]})
-    refuse_reserved({"custom_llm_provider": "openai", "input_file_id": "f"})
-    refuse_reserved({"model": "a", "fallbacks": ["b", {"a": ["b"]}]})
+    reject_reserved_fields(
+        {"model": "a", "tools": [{"type": "function", "function": {"name": "f", "parameters": schema}}]}
+    )
+    reject_reserved_fields({"custom_llm_provider": "openai", "input_file_id": "f"})
+    reject_reserved_fields({"model": "a", "fallbacks": ["b", {"a": ["b"]}]})
 
 
 @pytest.mark.parametrize(("levels", "refused"), [(DEEPEST_LEVEL, False), (DEEPEST_LEVEL + 1, True), (100_000, True)])
@@ -98,7 +105,7 @@ def test_a_body_may_be_nested_to_a_bound(levels, refused, list_):
         if refused
         else contextlib.nullcontext()
     ):
-        refuse_depth(value)
+        reject_deep_nesting(value)
 
 
 class Exchange:
@@ -142,26 +149,29 @@ class Exchange:
 
 async def test_a_body_that_says_it_is_too_large_is_not_read():
     exchange = Exchange([b"x"], content_length=str(LARGEST_BODY + 1))
-    status, _, body = await exchange.through(BodyLimit)
+    status, _, body = await exchange.through(BodyLimitMiddleware)
     assert (status, json.loads(body)["error"]["code"], exchange.read) == (413, "413", 0)
 
 
 async def test_a_body_of_unknown_length_is_read_up_to_the_limit():
     exchange = Exchange([b"x" * (LARGEST_BODY // 4)] * 40)
-    status, _, body = await exchange.through(BodyLimit)
+    status, _, body = await exchange.through(BodyLimitMiddleware)
     assert (status, "32 MiB" in json.loads(body)["error"]["message"]) == (413, True)
     assert exchange.read <= LARGEST_BODY
 
 
 @pytest.mark.parametrize("headers", [{}, {"content_length": str(LARGEST_BODY)}, {"content_length": "x"}])
 async def test_a_body_within_the_limit_passes(headers):
-    assert (await Exchange([b"x" * (LARGEST_BODY // 2)] * 2, **headers).through(BodyLimit))[::2] == (200, b"ok")
+    assert (await Exchange([b"x" * (LARGEST_BODY // 2)] * 2, **headers).through(BodyLimitMiddleware))[::2] == (
+        200,
+        b"ok",
+    )
 
 
 @pytest.mark.parametrize("sent", ["[]", ' \n["a"]', '"a"', "-1", "7", "true", "false", "null"])
 @pytest.mark.parametrize("headers", [{}, {"content_type": "application/json; charset=utf-8"}])
 async def test_json_that_is_no_object_is_refused(sent, headers):
-    status, _, body = await Exchange([sent.encode()], **headers).through(BodyLimit)
+    status, _, body = await Exchange([sent.encode()], **headers).through(BodyLimitMiddleware)
     assert (status, json.loads(body)["error"]["message"]) == (400, "The request's body must be a JSON object.")
 
 
@@ -170,12 +180,12 @@ async def test_json_that_is_no_object_is_refused(sent, headers):
     [(' {"a": 1}', {}), ("", {}), ("[]", {"content_type": "text/plain"}), ("a=1", {"content_type": "application/x"})],
 )
 async def test_an_object_and_what_is_no_json_pass(sent, headers):
-    assert (await Exchange([sent.encode()], **headers).through(BodyLimit))[0] == 200
+    assert (await Exchange([sent.encode()], **headers).through(BodyLimitMiddleware))[0] == 200
 
 
 async def test_an_upload_has_no_limit_here():
     exchange = Exchange([b"x" * LARGEST_BODY] * 2, content_type="multipart/form-data; boundary=a")
-    assert (await exchange.through(BodyLimit))[0] == 200
+    assert (await exchange.through(BodyLimitMiddleware))[0] == 200
 
 
 TRACEBACK = 'no key\\nTraceback (most recent call last):\\n  File \\"/a/b.py\\", line 1'
@@ -196,7 +206,7 @@ TRACEBACK = 'no key\\nTraceback (most recent call last):\\n  File \\"/a/b.py\\",
 async def test_an_error_shows_no_traceback_and_no_path(sent, shown, packed):
     exchange = Exchange([], gzip.compress(sent.encode()) if packed else sent.encode(), 500)
     exchange.answer_headers = [(b"content-encoding", b"gzip")] * packed + [(b"content-length", b"1")]
-    status, headers, body = await exchange.through(ErrorBodies)
+    status, headers, body = await exchange.through(ErrorBodiesMiddleware)
     plain = gzip.decompress(body) if b"content-encoding" in headers else body
     assert (status, json.loads(plain)) == (500, shown)
     if MESSAGE in str(shown) or "Traceback" in sent:
@@ -205,28 +215,30 @@ async def test_an_error_shows_no_traceback_and_no_path(sent, shown, packed):
         assert headers == dict(exchange.answer_headers)
 
 
-@pytest.mark.parametrize(("status", "shaped"), [(401, True), (400, False)])
-async def test_a_refused_key_has_the_shape_of_all_errors_where_litellm_says_it_in_a_bare_text(status, shaped):
-    *_, body = await Exchange([], b'"Unauthorized access"', status).through(ErrorBodies)
+@pytest.mark.parametrize(("status", "is_shaped"), [(401, True), (400, False)])
+async def test_a_refused_key_has_the_shape_of_all_errors_where_litellm_says_it_in_a_bare_text(status, is_shaped):
+    *_, body = await Exchange([], b'"Unauthorized access"', status).through(ErrorBodiesMiddleware)
     error = {"message": "Unauthorized access", "type": "auth_error", "param": None, "code": "401"}
-    assert json.loads(body) == ({"error": error} if shaped else "Unauthorized access")
+    assert json.loads(body) == ({"error": error} if is_shaped else "Unauthorized access")
 
 
 @pytest.mark.parametrize("path", ["/v1/messages", "/anthropic/v1/messages", "/v1/messages/count_tokens"])
 def test_a_refused_key_has_anthropics_shape_on_its_routes(path):
     theirs = {"message": "no such key", "type": "auth_error", "param": "None", "code": "401"}
     ours = {"type": "error", "error": {"type": "authentication_error", "message": "no such key"}}
-    assert json.loads(shaped(401, json.dumps({"error": theirs}).encode(), path)) == ours
-    assert json.loads(shaped(401, json.dumps(ours).encode(), path)) == ours
-    assert json.loads(shaped(401, json.dumps({"error": theirs}).encode(), "/v1/chat/completions")) == {"error": theirs}
+    assert json.loads(as_error_object(401, json.dumps({"error": theirs}).encode(), path)) == ours
+    assert json.loads(as_error_object(401, json.dumps(ours).encode(), path)) == ours
+    assert json.loads(as_error_object(401, json.dumps({"error": theirs}).encode(), "/v1/chat/completions")) == {
+        "error": theirs
+    }
 
 
 async def test_an_error_that_is_no_json_is_replaced_only_where_it_shows_too_much():
-    assert (await Exchange([], b'File "/a/b.py"', 500).through(ErrorBodies))[2] == MESSAGE.encode()
-    assert (await Exchange([], b"<html>no</html>", 502).through(ErrorBodies))[2] == b"<html>no</html>"
+    assert (await Exchange([], b'File "/a/b.py"', 500).through(ErrorBodiesMiddleware))[2] == MESSAGE.encode()
+    assert (await Exchange([], b"<html>no</html>", 502).through(ErrorBodiesMiddleware))[2] == b"<html>no</html>"
 
 
 async def test_an_answer_may_speak_of_tracebacks():
     exchange = Exchange([], b"Traceback (most recent call last)")
-    assert (await exchange.through(ErrorBodies))[2] == b"Traceback (most recent call last)"
+    assert (await exchange.through(ErrorBodiesMiddleware))[2] == b"Traceback (most recent call last)"
     assert len(exchange.sent) == 3, "an answer is passed on as it comes"

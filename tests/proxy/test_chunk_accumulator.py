@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from custom_handler.proxy.chunk_accumulator import Fold
+from custom_handler.proxy.chunk_accumulator import ChunkAccumulator
 
 
 def chunk(finish: str | None = None, usage: Any = None, **delta: Any) -> dict[str, Any]:
@@ -16,7 +16,7 @@ def call(index: int, arguments: str, **more: Any) -> dict[str, Any]:
 
 
 def test_text_leaves_as_it_comes_and_is_whole_in_the_end():
-    fold = Fold()
+    fold = ChunkAccumulator()
     came = [
         fold.feed(piece) for piece in (chunk(role="assistant", content="a"), chunk(content=None), chunk(content="b"))
     ]
@@ -25,7 +25,7 @@ def test_text_leaves_as_it_comes_and_is_whole_in_the_end():
 
 
 def test_calls_are_put_together_by_their_index():
-    fold = Fold()
+    fold = ChunkAccumulator()
     fold.feed(
         chunk(tool_calls=[call(1, "", id="two", function={"name": "g"}), call(0, "", id="one", function={"name": "f"})])
     )
@@ -39,7 +39,7 @@ def test_calls_are_put_together_by_their_index():
 
 
 def test_the_usage_is_the_last_one_said_and_needs_no_choice():
-    fold = Fold()
+    fold = ChunkAccumulator()
     fold.feed(chunk("stop", content="a"))
     fold.feed({"choices": [], "usage": {"total_tokens": 3}})
     assert fold.told() == {"usage": {"total_tokens": 3}}

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from litellm.proxy._types import ProxyException
 
-from custom_handler.proxy.validation.field_types import check_types
+from custom_handler.proxy.validation.field_types import validate_field_types
 
 USER = {"role": "user", "content": "Oi"}
 RIGHT: list[dict[str, Any]] = [
@@ -46,12 +46,12 @@ WRONG: list[tuple[dict[str, Any], str]] = [
 
 @pytest.mark.parametrize("body", RIGHT, ids=str)
 def test_right_types_pass(body):
-    check_types(body)
+    validate_field_types(body)
 
 
 @pytest.mark.parametrize(("body", "says"), WRONG, ids=str)
 def test_a_wrong_type_is_named_with_its_field(body, says):
     with pytest.raises(ProxyException) as caught:
-        check_types(body)
+        validate_field_types(body)
     assert caught.value.message == says
     assert says.startswith(caught.value.param)

@@ -17,9 +17,9 @@ import contextvars, gc, sys
 from litellm._logging import session_id_var, trace_id_var
 from litellm.litellm_core_utils.litellm_logging import Logging
 from litellm.litellm_core_utils.streaming_handler import CustomStreamWrapper
-from custom_handler.proxy.garbage_collection import take_finalizers
+from custom_handler.proxy.garbage_collection import remove_stream_finalizers
 if sys.argv[1:] == ["guarded"]:
-    take_finalizers()
+    remove_stream_finalizers()
 call = Logging.__new__(Logging)
 call._own_trace_id, call._own_session_id, call._pre_call_trace_id, call._pre_call_session_id = "t", "s", "", ""
 variables = [contextvars.ContextVar(str(number)) for number in range(200)]
@@ -55,7 +55,7 @@ def test_no_stream_without_its_finalizer_crashes_the_interpreter():
 
 @pytest.mark.skipif(sys.version_info >= (3, 12), reason="from 3.12 on the garbage collector runs between instructions")
 def test_a_stream_of_litellm_still_has_the_finalizer_that_crashes_it():
-    """Once this fails, LiteLLM needs `take_finalizers` no more."""
+    """Once this fails, LiteLLM needs `remove_stream_finalizers` no more."""
     if script_ends(guarded=False) == 0:
         pytest.skip("this build of Python has the fault corrected")
     ended = run()

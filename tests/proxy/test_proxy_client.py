@@ -13,9 +13,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from custom_handler.proxy.asgi_transport import MARK
-from custom_handler.proxy.client import PATH, Refused, Router, caller_headers
-from custom_handler.proxy.middleware.request_id import RequestId
+from custom_handler.proxy.asgi_transport import INTERNAL_CALL
+from custom_handler.proxy.client import PATH, ProxyClient, ProxyResponseError, forwarded_headers
+from custom_handler.proxy.middleware.request_id import RequestIdMiddleware
 
 
 class Door:
@@ -56,34 +56,34 @@ def asked(**more: Any) -> dict[str, Any]:
 
 
 async def test_a_whole_answer_comes_with_its_headers(door):
-    answer = await Router.inside(door.app).ask(asked(seed=1, an_unknown_name=2), {"authorization": "Bearer k"})
+    answer = await ProxyClient.inside(door.app).ask(asked(seed=1, an_unknown_name=2), {"authorization": "Bearer k"})
     assert answer.completion == {"choices": []}
     assert answer.headers["x-litellm-model-id"] == "m"
     assert door.body == asked(seed=1, an_unknown_name=2, stream=False)
     assert (b"authorization", b"Bearer k") in door.scope["headers"]
-    assert door.scope[MARK] is True
+    assert door.scope[INTERNAL_CALL] is True
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), "\ud800"], ids=["NaN", "Infinity", "half a pair"])
 @pytest.mark.parametrize("streamed", [False, True])
 async def test_what_json_cannot_say_is_refused_before_it_is_sent(door, value, streamed):
-    router = Router.inside(door.app)
+    router = ProxyClient.inside(door.app)
     call = router.stream(asked(x=value), {}).__aenter__() if streamed else router.ask(asked(x=value), {})
-    with pytest.raises(Refused, match="NaN, Infinity or half a surrogate pair") as raised:
+    with pytest.raises(ProxyResponseError, match="NaN, Infinity or half a surrogate pair") as raised:
         await call
     assert (raised.value.status, door.scope) == (422, {})
 
 
 async def test_a_stream_comes_chunk_by_chunk_and_asks_for_its_usage(door):
     door.stream('{"n": 1}', '{"n": 2}', "[DONE]")
-    async with Router.inside(door.app).stream(asked(), {}) as answer:
+    async with ProxyClient.inside(door.app).stream(asked(), {}) as answer:
         assert [chunk["n"] async for chunk in answer.chunks] == [1, 2]
     assert door.body["stream_options"] == {"include_usage": True}
 
 
 async def test_to_leave_a_stream_ends_it_at_once(door):
     door.stream('{"n": 1}', endless=True)
-    async with Router.inside(door.app).stream(asked(), {}) as answer:
+    async with ProxyClient.inside(door.app).stream(asked(), {}) as answer:
         assert (await anext(answer.chunks))["n"] == 1
         assert not door.left.is_set()
     assert door.left.is_set()
@@ -100,7 +100,7 @@ async def test_to_cancel_a_call_that_has_no_answer_yet_ends_it(door):
         finally:
             ended.set()
 
-    call = asyncio.create_task(Router.inside(app).ask(asked(), {}))
+    call = asyncio.create_task(ProxyClient.inside(app).ask(asked(), {}))
     await begun.wait()
     call.cancel()
     await asyncio.wait({call})
@@ -119,7 +119,7 @@ async def test_who_leaves_is_gone_for_the_application_as_a_client_of_the_servers
             await send({"type": "http.response.start", "status": 200 + number, "headers": []})
         heard.append("ended by itself")
 
-    call = asyncio.create_task(Router.inside(app).ask(asked(), {}))
+    call = asyncio.create_task(ProxyClient.inside(app).ask(asked(), {}))
     await begun.wait()
     call.cancel()
     await asyncio.wait({call}, timeout=5)
@@ -133,7 +133,7 @@ async def test_what_follows_an_answer_is_not_cancelled(door):
         door.background.set()
 
     door.answer = JSONResponse({}, background=BackgroundTask(later))
-    await Router.inside(door.app).ask(asked(), {})
+    await ProxyClient.inside(door.app).ask(asked(), {})
     await asyncio.wait_for(door.background.wait(), 60)
 
 
@@ -150,9 +150,9 @@ async def test_what_follows_an_answer_is_not_cancelled(door):
 @pytest.mark.parametrize("streamed", [False, True])
 async def test_an_error_before_the_answer_keeps_its_status_and_headers(door, told, message, streamed):
     door.answer = JSONResponse(told, 429, headers={"retry-after": "7"})
-    router = Router.inside(door.app)
+    router = ProxyClient.inside(door.app)
     call = router.stream(asked(), {}).__aenter__() if streamed else router.ask(asked(), {})
-    with pytest.raises(Refused, match=message) as raised:
+    with pytest.raises(ProxyResponseError, match=message) as raised:
         await call
     assert (raised.value.status, raised.value.headers["retry-after"]) == (429, "7")
 
@@ -160,9 +160,9 @@ async def test_an_error_before_the_answer_keeps_its_status_and_headers(door, tol
 @pytest.mark.parametrize(("code", "status"), [("503", 503), (429, 429), ("context_length", 500), (None, 500)])
 async def test_an_error_within_the_stream_ends_it(door, code, status):
     door.stream('{"n": 1}', json.dumps({"error": {"message": "gone", "code": code}}))
-    async with Router.inside(door.app).stream(asked(), {}) as answer:
+    async with ProxyClient.inside(door.app).stream(asked(), {}) as answer:
         assert await anext(answer.chunks) == {"n": 1}
-        with pytest.raises(Refused, match="gone") as raised:
+        with pytest.raises(ProxyResponseError, match="gone") as raised:
             await anext(answer.chunks)
     assert raised.value.status == status
 
@@ -171,14 +171,14 @@ async def test_an_application_that_fails_before_its_answer_is_no_answer():
     async def app(scope, receive, send):
         raise ValueError
 
-    with pytest.raises(Refused, match="no answer") as raised:
-        await Router.inside(app).ask(asked(), {})
+    with pytest.raises(ProxyResponseError, match="no answer") as raised:
+        await ProxyClient.inside(app).ask(asked(), {})
     assert raised.value.status == 502
 
 
 async def test_a_call_inside_comes_from_the_client_that_is_served_and_is_admitted_with_it(door):
     async def outer(scope, receive, send):
-        await Router.inside(door.app).ask(asked(), caller_headers(Request(scope)))
+        await ProxyClient.inside(door.app).ask(asked(), forwarded_headers(Request(scope)))
 
     scope = {
         "type": "http",
@@ -194,7 +194,7 @@ async def test_a_call_inside_comes_from_the_client_that_is_served_and_is_admitte
             *((b"x-api-key", b"k"), (b"correlation-id", b"c"), (b"tenant", b"t")),
         ],
     }
-    await RequestId(outer)(scope, None, None)
+    await RequestIdMiddleware(outer)(scope, None, None)
     headers = dict(door.scope["headers"])
     assert door.scope["client"] == ("10.0.0.7", 5)
     assert door.scope["litellm.admission_lease"] == "lease"
@@ -205,7 +205,7 @@ async def test_a_call_inside_comes_from_the_client_that_is_served_and_is_admitte
 
 async def test_a_stream_that_breaks_off_is_told_from_one_that_ends(door):
     door.stream('{"n": 1}')
-    async with Router.inside(door.app).stream(asked(), {}) as answer:
+    async with ProxyClient.inside(door.app).stream(asked(), {}) as answer:
         assert await anext(answer.chunks) == {"n": 1}
-        with pytest.raises(Refused, match="broke off"):
+        with pytest.raises(ProxyResponseError, match="broke off"):
             await anext(answer.chunks)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from starlette.datastructures import Headers
 
-from custom_handler.proxy.middleware.request_id import RequestId, RequestIdFilter, request_id
+from custom_handler.proxy.middleware.request_id import RequestIdFilter, RequestIdMiddleware, request_id
 
 
 async def served(*headers: tuple[bytes, bytes], kind: str = "http", answer: str = "http.response.start") -> Any:
@@ -23,7 +23,7 @@ async def served(*headers: tuple[bytes, bytes], kind: str = "http", answer: str 
     async def send(message: Any) -> None:
         seen["answer"] = Headers(raw=message["headers"]).getlist("x-request-id")
 
-    await RequestId(app)({"type": kind, "headers": list(headers)}, None, send)
+    await RequestIdMiddleware(app)({"type": kind, "headers": list(headers)}, None, send)
     return seen
 
 
@@ -65,7 +65,7 @@ async def test_the_name_is_in_the_log_while_its_request_is_served():
     async def app(scope: Any, receive: Any, send: Any) -> None:
         RequestIdFilter().filter(record)
 
-    await RequestId(app)({"type": "http", "headers": [(b"x-request-id", b"mine")]}, None, None)
+    await RequestIdMiddleware(app)({"type": "http", "headers": [(b"x-request-id", b"mine")]}, None, None)
     assert record.request_id == "mine"
 
 
@@ -75,5 +75,5 @@ async def test_the_start_of_the_application_has_no_name():
     async def app(scope: Any, receive: Any, send: Any) -> None:
         seen.append(request_id())
 
-    await RequestId(app)({"type": "lifespan"}, None, None)
+    await RequestIdMiddleware(app)({"type": "lifespan"}, None, None)
     assert seen == [""]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from custom_handler.proxy.middleware.response_headers import ResponseHeaders, add_header
+from custom_handler.proxy.middleware.response_headers import ResponseHeadersMiddleware, add_header
 from custom_handler.proxy.middleware.wrap import wrap
 
 
@@ -40,7 +40,7 @@ async def answer_of(app: App, kind: str = "http") -> list[dict[str, Any]]:
 
 async def test_a_header_that_is_added_reaches_the_client():
     app = App(retry_after="7")
-    wrap(app, ResponseHeaders)
+    wrap(app, ResponseHeadersMiddleware)
     start, body = await answer_of(app)
     assert start["headers"] == [(b"retry-after", b"7")]
     assert body == {"type": "http.response.body", "body": b"no"}
@@ -48,7 +48,7 @@ async def test_a_header_that_is_added_reaches_the_client():
 
 async def test_a_header_of_the_answers_own_is_kept():
     app = App({"retry-after": "3"}, retry_after="7")
-    wrap(app, ResponseHeaders)
+    wrap(app, ResponseHeadersMiddleware)
     start, _ = await answer_of(app)
     assert start["headers"] == [(b"retry-after", b"3")]
 
@@ -56,15 +56,15 @@ async def test_a_header_of_the_answers_own_is_kept():
 async def test_the_headers_of_one_request_are_not_anothers():
     app = App(retry_after="7")
     plain = App()
-    wrap(app, ResponseHeaders)
-    wrap(plain, ResponseHeaders)
+    wrap(app, ResponseHeadersMiddleware)
+    wrap(plain, ResponseHeadersMiddleware)
     (start, _), (other, _) = await asyncio.gather(answer_of(app), answer_of(plain))
     assert (start["headers"], other["headers"]) == ([(b"retry-after", b"7")], [])
 
 
 async def test_a_socket_is_left_alone():
     app = App(retry_after="7")
-    wrap(app, ResponseHeaders)
+    wrap(app, ResponseHeadersMiddleware)
     start, _ = await answer_of(app, "websocket")
     assert start["headers"] == []
 
@@ -79,5 +79,5 @@ def test_an_application_that_does_not_run_yet_is_left_alone():
         middleware_stack = None
 
     app = NotRunning()
-    wrap(app, ResponseHeaders)
+    wrap(app, ResponseHeadersMiddleware)
     assert app.middleware_stack is None

@@ -7,7 +7,7 @@ from typing import Any
 import litellm
 import pytest
 
-from custom_handler.proxy.validation.bridges import require_history, with_choice, with_documents
+from custom_handler.proxy.validation.bridges import documents_as_text, keep_allowed_tools, require_known_response
 
 ASKED = {"role": "user", "content": "Oi"}
 ANSWERED = {"role": "assistant", "content": "Olá"}
@@ -29,7 +29,7 @@ def call(*messages: Any, **body: Any) -> dict[str, Any]:
 )
 def test_a_reference_to_what_nobody_keeps_is_a_400_that_names_it(body, param):
     with pytest.raises(litellm.BadRequestError, match=f"{param}: .*Send the whole conversation in input") as raised:
-        require_history(call(ASKED, **body))
+        require_known_response(call(ASKED, **body))
     assert raised.value.param == param
 
 
@@ -43,7 +43,7 @@ def test_a_reference_to_what_nobody_keeps_is_a_400_that_names_it(body, param):
     ids=["nothing to recall", "another protocol", "recalled from the database"],
 )
 def test_what_loses_nothing_passes(messages, body):
-    require_history(call(*messages, **body))
+    require_known_response(call(*messages, **body))
 
 
 FOUND = {
@@ -58,7 +58,7 @@ IMAGE = {"type": "image", "source": {"type": "url", "url": "https://a.example/1.
 
 
 def passed(*blocks: Any) -> list[Any]:
-    (message,) = with_documents({"messages": [{"role": "user", "content": list(blocks)}]})["messages"]
+    (message,) = documents_as_text({"messages": [{"role": "user", "content": list(blocks)}]})["messages"]
     return message["content"]
 
 
@@ -106,7 +106,7 @@ def test_documents_in_a_tools_result_become_text_too():
     "messages", [None, "text", [], [{"role": "user", "content": "a"}], ["no message", {"role": "user"}]]
 )
 def test_what_holds_no_documents_is_left_as_it_is(messages):
-    assert with_documents({"messages": messages, "model": "m"}) == {"messages": messages, "model": "m"}
+    assert documents_as_text({"messages": messages, "model": "m"}) == {"messages": messages, "model": "m"}
 
 
 def test_all_other_blocks_stay_as_they_are():
@@ -126,6 +126,6 @@ def test_allowed_tools_have_one_form(tools, named):
     flat = "name" in tools[0]
     choice = {"mode": "auto", "tools": tools}
     given = {"type": "allowed_tools", **(choice if flat else {"allowed_tools": choice})}
-    changed = with_choice({"tool_choice": given})["tool_choice"]["allowed_tools"]
+    changed = keep_allowed_tools({"tool_choice": given})["tool_choice"]["allowed_tools"]
     assert changed["mode"] == "auto"
     assert [tool["function"]["name"] for tool in changed["tools"]] == named

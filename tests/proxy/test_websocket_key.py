@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from custom_handler.proxy.middleware.websocket_key import QueryKey
+from custom_handler.proxy.middleware.websocket_key import WebSocketKeyMiddleware
 
 PATH = "/ws/chat/completions"
 
@@ -17,7 +17,7 @@ async def seen(query: bytes, *headers: tuple[bytes, bytes], kind: str = "websock
     async def app(inner: Any, receive: Any, send: Any) -> None:
         assert inner is scope  # the server's log reads this very object
 
-    await QueryKey(app, PATH)(scope, None, None)
+    await WebSocketKeyMiddleware(app, PATH)(scope, None, None)
     return scope["query_string"], scope["headers"]
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from custom_handler.errors import RequestError
-from custom_handler.request.files import enclosed, named, shown
+from custom_handler.request.files import find_files, name_files, with_placeholders
 from custom_handler.settings import Settings
 
 SETTINGS = Settings(uploads=True, upload_bytes=1000)
@@ -37,7 +37,7 @@ def user(*parts: Any, role: str = "user") -> dict[str, Any]:
 
 
 def files_of(*parts: Any, settings: Settings = SETTINGS) -> list[tuple[str, str]]:
-    return [(found.name, found.content_type) for found in named(enclosed([user(*parts)], settings), 9)]
+    return [(found.name, found.content_type) for found in name_files(find_files([user(*parts)], settings), 9)]
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ def test_equal_files_are_one_and_different_ones_have_different_names():
 
 def test_the_digest_is_that_of_name_type_and_bytes():
     digests = [
-        named(enclosed([user(part)], SETTINGS), 9)[0].digest
+        name_files(find_files([user(part)], SETTINGS), 9)[0].digest
         for part in (file(b"a", "a.txt"), file(b"a", "b.txt"), file(b"b", "a.txt"), file(b"a", "a.txt", "text/html"))
     ]
     assert len(set(digests)) == 4
@@ -105,8 +105,8 @@ def test_the_messages_name_each_file_where_it_was_and_nothing_else_changes():
         {"role": "assistant", "content": "Sim."},
         {"role": "tool", "tool_call_id": "c", "content": [image()]},
     ]
-    found = enclosed(messages, SETTINGS)
-    after = shown(messages, found, named(found, 9))
+    found = find_files(messages, SETTINGS)
+    after = with_placeholders(messages, found, name_files(found, 9))
     assert [part["text"] for part in after[1]["content"]] == [
         "Veja",
         "[image image-1.png: attached]",
@@ -147,7 +147,7 @@ def test_the_messages_name_each_file_where_it_was_and_nothing_else_changes():
 )
 def test_what_cannot_be_uploaded_names_the_part(part, says):
     with pytest.raises(RequestError, match=says) as raised:
-        named(enclosed([{"role": "system", "content": "a"}, user("text", part)], SETTINGS), 9)
+        name_files(find_files([{"role": "system", "content": "a"}, user("text", part)], SETTINGS), 9)
     assert raised.value.param == "messages[1].content[1]"
     assert raised.value.message.startswith("messages[1].content[1]: ")
 
@@ -156,28 +156,28 @@ def test_a_data_uri_without_an_end_of_its_head_is_not_searched_for_it():
     for endless in (";", "a/" + "a" * 1000, ";base64"):
         part = {"type": "image_url", "image_url": {"url": "data:" + endless * 1000 + ";base64," + encoded(PNG)}}
         with pytest.raises(RequestError, match="must be a data URI"):
-            enclosed([user(part)], Settings(uploads=True))
+            find_files([user(part)], Settings(uploads=True))
 
 
 def test_the_largest_file_is_taken_also_with_line_breaks_in_its_base64():
     lines = base64.encodebytes(b"a" * 1000).decode().replace("\n", "\r\n")
-    assert len(enclosed([user({"type": "file", "file": {"file_data": lines}})], SETTINGS)[0].data) == 1000
+    assert len(find_files([user({"type": "file", "file": {"file_data": lines}})], SETTINGS)[0].data) == 1000
 
 
 def test_more_files_than_allowed_are_refused_and_equal_ones_count_once():
-    found = enclosed([user(*(image(PNG + bytes([n])) for n in (1, 1, 2, 2)))], SETTINGS)
-    assert len(named(found, 2)) == 4
+    found = find_files([user(*(image(PNG + bytes([n])) for n in (1, 1, 2, 2)))], SETTINGS)
+    assert len(name_files(found, 2)) == 4
     with pytest.raises(RequestError, match="more than 1 files") as raised:
-        named(found, 1)
+        name_files(found, 1)
     assert raised.value.param == "messages[0].content[2]"
 
 
 def test_more_addresses_than_files_allowed_are_refused_before_one_is_fetched():
     few = Settings(uploads=True, upload_urls=True, upload_files=2)
     parts = [{"type": "image_url", "image_url": {"url": f"https://example.com/{n}.png"}} for n in (1, 1, 2, 2, 3)]
-    assert len(enclosed([user(*parts[:4])], few)) == 4
+    assert len(find_files([user(*parts[:4])], few)) == 4
     with pytest.raises(RequestError, match="more than 2 files") as raised:
-        enclosed([user(*parts)], few)
+        find_files([user(*parts)], few)
     assert raised.value.param == "messages[0].content[4]"
 
 
@@ -194,40 +194,40 @@ URL = "https://example.com/a.png"
     ],
 )
 def test_an_address_is_fetched_only_where_the_operator_allows_it(part):
-    assert enclosed([user(part)], SETTINGS) == ()
-    (found,) = enclosed([user(part)], WITH_URLS)
+    assert find_files([user(part)], SETTINGS) == ()
+    (found,) = find_files([user(part)], WITH_URLS)
     assert (found.url, found.where) == (URL, "messages[0].content[0]")
 
 
 def test_an_office_file_is_known_by_the_end_of_its_address():
-    (found,) = enclosed([user({"type": "input_file", "file_url": "https://a.example/b/Carta.DOCX?v=1#x"})], WITH_URLS)
-    (named_file,) = named([replace(found, data=ZIP)], 9)
+    (found,) = find_files([user({"type": "input_file", "file_url": "https://a.example/b/Carta.DOCX?v=1#x"})], WITH_URLS)
+    (named_file,) = name_files([replace(found, data=ZIP)], 9)
     assert (named_file.name, named_file.content_type) == ("file-1.docx", DOCX)
 
 
 def test_an_address_without_tls_is_refused_where_addresses_are_fetched():
     part = {"type": "image_url", "image_url": {"url": "http://example.com/a.png"}}
-    assert enclosed([user(part)], SETTINGS) == ()
+    assert find_files([user(part)], SETTINGS) == ()
     with pytest.raises(RequestError, match="only https addresses"):
-        enclosed([user(part)], WITH_URLS)
+        find_files([user(part)], WITH_URLS)
 
 
 @pytest.mark.parametrize("role", ["system", "developer", "assistant"])
 def test_only_users_and_tools_bring_files(role):
-    assert enclosed([user(image(), role=role)], SETTINGS) == ()
+    assert find_files([user(image(), role=role)], SETTINGS) == ()
 
 
 def test_with_uploads_off_nothing_is_looked_at():
-    assert enclosed([user(image(b"MZ"), {"type": "file"})], Settings()) == ()
+    assert find_files([user(image(b"MZ"), {"type": "file"})], Settings()) == ()
 
 
 def test_other_parts_are_left_alone():
     audio = {"type": "input_audio", "input_audio": {"data": "AAAA", "format": "wav"}}
-    assert enclosed([user("a", 7, None, audio, {"type": "text", "text": "a"})], SETTINGS) == ()
+    assert find_files([user("a", 7, None, audio, {"type": "text", "text": "a"})], SETTINGS) == ()
 
 
 def test_neither_names_nor_bytes_are_in_the_text_of_an_object():
-    found = enclosed([user(file(b"segredo", "nome.txt"))], SETTINGS)
-    told = repr((found, named(found, 9)))
+    found = find_files([user(file(b"segredo", "nome.txt"))], SETTINGS)
+    told = repr((found, name_files(found, 9)))
     assert "segredo" not in told
     assert "nome" not in told

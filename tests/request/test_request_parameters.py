@@ -69,15 +69,15 @@ WITHOUT_EFFECT = {
 
 @pytest.mark.parametrize("name", WITHOUT_EFFECT)
 def test_what_cannot_act_is_accepted_and_named(name):
-    assert read(**{name: WITHOUT_EFFECT[name]}).without_effect == (name,)
+    assert read(**{name: WITHOUT_EFFECT[name]}).ignored == (name,)
 
 
 def test_all_that_cannot_act_is_named():
-    assert set(read(stop="a", **WITHOUT_EFFECT).without_effect) == set(WITHOUT_EFFECT)
+    assert set(read(stop="a", **WITHOUT_EFFECT).ignored) == set(WITHOUT_EFFECT)
 
 
 def test_an_effort_may_be_an_object_as_the_responses_api_has_it():
-    assert read(reasoning_effort={"effort": "low", "summary": "auto"}).without_effect == ("reasoning_effort",)
+    assert read(reasoning_effort={"effort": "low", "summary": "auto"}).ignored == ("reasoning_effort",)
 
 
 WRONG: list[tuple[str, Any]] = [

@@ -21,15 +21,15 @@ from custom_handler.errors import (
 from custom_handler.instrumentation import Retried
 from custom_handler.settings import Settings
 from custom_handler.stackspot.agent_call import (
+    AcquireSlot,
+    AcquireToken,
     AgentCall,
-    Head,
-    NeedSlot,
-    NeedToken,
+    ReportRateLimit,
+    ResponseHead,
     Send,
     Sleep,
-    Throttled,
     advance,
-    open_answer,
+    open_stream,
 )
 from custom_handler.stackspot.deadline import Deadline
 from custom_handler.stackspot.tokens import Token
@@ -63,7 +63,7 @@ class Opening:
         self.error: StackspotError | None = None
         self._answers, self._slots = iter(answers), iter(slots)
         self._tokens = iter((TOKEN, FRESH, *(Token(f"token-{number}", 1200) for number in range(9))))
-        steps = open_answer(CALL, settings, Deadline(timeout, self.clock), self.told.append)
+        steps = open_stream(CALL, settings, Deadline(timeout, self.clock), self.told.append)
         try:
             step = advance(steps, None)
             while step is not None:
@@ -74,9 +74,9 @@ class Opening:
 
     def _answer(self, step: Any) -> Any:
         match step:
-            case NeedToken():
+            case AcquireToken():
                 return next(self._tokens)
-            case NeedSlot():
+            case AcquireSlot():
                 return next(self._slots, None)
             case Sleep(seconds):
                 self.clock.now += seconds
@@ -93,16 +93,16 @@ class Opening:
         return self.of(Send)
 
 
-GOOD = Head(200, {})
+GOOD = ResponseHead(200, {})
 
 
-def refused(status: int, body: bytes = b"", **headers: str) -> Head:
-    return Head(status, {name.replace("_", "-"): value for name, value in headers.items()}, body)
+def refused(status: int, body: bytes = b"", **headers: str) -> ResponseHead:
+    return ResponseHead(status, {name.replace("_", "-"): value for name, value in headers.items()}, body)
 
 
 def test_a_good_call_needs_a_token_a_slot_and_one_request():
     opening = Opening(GOOD)
-    assert [type(step) for step in opening.asked] == [NeedToken, NeedSlot, Send]
+    assert [type(step) for step in opening.asked] == [AcquireToken, AcquireSlot, Send]
     assert (opening.error, opening.told) == (None, [])
 
 
@@ -133,20 +133,20 @@ def test_a_request_waits_for_the_first_text_as_long_as_the_deadline_allows(timeo
 
 
 def test_a_slot_is_waited_for_as_long_as_the_queue_allows_but_not_beyond_the_deadline():
-    assert Opening(GOOD).of(NeedSlot) == [NeedSlot(60)]
-    assert Opening(GOOD, timeout=20).of(NeedSlot) == [NeedSlot(20)]
+    assert Opening(GOOD).of(AcquireSlot) == [AcquireSlot(60)]
+    assert Opening(GOOD, timeout=20).of(AcquireSlot) == [AcquireSlot(20)]
 
 
 def test_a_refused_token_is_renewed_once_and_the_call_made_once_more():
     opening = Opening(refused(401), GOOD)
     assert opening.error is None
-    assert opening.of(NeedToken) == [NeedToken(patience=60), NeedToken(refused=TOKEN, patience=120)]
+    assert opening.of(AcquireToken) == [AcquireToken(patience=60), AcquireToken(refused=TOKEN, patience=120)]
     assert [request.headers["authorization"] for request in opening.sent] == [
         "Bearer the-token",
         "Bearer fresh-token",
     ]
     assert opening.sent[0].content == opening.sent[1].content
-    assert len(opening.of(NeedSlot)) == 2
+    assert len(opening.of(AcquireSlot)) == 2
 
 
 def test_a_fresh_token_that_is_refused_ends_the_call():
@@ -210,8 +210,8 @@ def test_attempts_share_one_deadline():
 @pytest.mark.parametrize(("headers", "asked"), [({"retry_after": "7"}, 7), ({}, None), ({"retry_after": "soon"}, None)])
 def test_a_429_pauses_the_queue_and_waits_there(headers, asked):
     opening = Opening(refused(429, **headers), refused(429, **headers), GOOD)
-    assert opening.of(Throttled) == [Throttled(asked)] * 2
-    assert (opening.of(Sleep), len(opening.of(NeedSlot)), opening.error) == ([], 3, None)
+    assert opening.of(ReportRateLimit) == [ReportRateLimit(asked)] * 2
+    assert (opening.of(Sleep), len(opening.of(AcquireSlot)), opening.error) == ([], 3, None)
 
 
 def test_a_429_that_the_queue_cannot_wait_out_is_told_as_the_agents():
@@ -232,7 +232,7 @@ def test_a_queue_without_a_place_is_told_as_such():
 
 def test_an_account_without_credit_pauses_nobody():
     opening = Opening(refused(429, b"Credit Limit Reached"))
-    assert (opening.error.status_code, opening.of(Throttled), len(opening.sent)) == (402, [], 1)
+    assert (opening.error.status_code, opening.of(ReportRateLimit), len(opening.sent)) == (402, [], 1)
 
 
 @pytest.mark.parametrize(
@@ -252,7 +252,7 @@ def test_a_refusal_is_read_whatever_its_body(body, said):
 
 
 def test_half_a_character_in_the_prompt_does_not_stop_the_call():
-    steps = open_answer(AgentCall("a", "x\ud83d", "c"), SETTINGS, Deadline(1, Clock()))
+    steps = open_stream(AgentCall("a", "x\ud83d", "c"), SETTINGS, Deadline(1, Clock()))
     next(steps)
     steps.send(TOKEN)
     assert json.loads(steps.send(None).content)["user_prompt"] == "x?"

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import httpx
 import pytest
 
-from custom_handler.stackspot.http.aiohttp_client import BUFFER, Answer, AsyncHttp
+from custom_handler.stackspot.http.aiohttp_client import BUFFER, HttpClient, HttpResponse
 
 HEAD = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nSet-Cookie: a=b\r\nX-Name: Value\r\n\r\n"
 TIMEOUT = httpx.Timeout(5)
@@ -21,18 +21,18 @@ def chunk(data: bytes) -> bytes:
 
 
 @pytest.fixture
-async def http() -> AsyncIterator[AsyncHttp]:
-    made = AsyncHttp(ssl.create_default_context())
+async def http() -> AsyncIterator[HttpClient]:
+    made = HttpClient(ssl.create_default_context())
     yield made
     await made.aclose()
 
 
 @pytest.fixture
-async def asked(http) -> AsyncIterator[Callable[[Serve], Awaitable[Answer]]]:
+async def asked(http) -> AsyncIterator[Callable[[Serve], Awaitable[HttpResponse]]]:
     """Asks a server that reads the request's head and goes on as it is told."""
     servers: list[asyncio.Server] = []
 
-    async def ask(serve: Serve) -> Answer:
+    async def ask(serve: Serve) -> HttpResponse:
         async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             try:
                 await reader.readuntil(b"\r\n\r\n")

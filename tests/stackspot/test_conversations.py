@@ -14,7 +14,7 @@ import pytest
 import redis
 
 from custom_handler.settings import Settings
-from custom_handler.stackspot.state.backend import kept_state
+from custom_handler.stackspot.state.backend import open_state
 from custom_handler.stackspot.state.conversations import Conversations, LocalConversations, new_conversation_id
 from custom_handler.stackspot.state.redis_client import ASK_AGAIN
 from custom_handler.stackspot.state.redis_conversations import SharedConversations
@@ -145,7 +145,7 @@ def test_without_redis_conversations_begin_anew_with_one_warning(shared, server,
 
 @pytest.mark.parametrize(("address", "kind"), [("", LocalConversations), ("redis://127.0.0.1:1", SharedConversations)])
 def test_the_settings_say_where_conversations_are_kept(address, kind):
-    assert isinstance(kept_state(Settings(redis_url=address))[1], kind)
+    assert isinstance(open_state(Settings(redis_url=address))[1], kind)
 
 
 def test_an_id_is_a_ulid_and_no_two_are_the_same():

@@ -25,7 +25,7 @@ from cryptography.x509.oid import NameOID
 from custom_handler import StackspotLLM
 from custom_handler.errors import ConfigurationError, IdentityUnavailable
 from custom_handler.settings import Settings
-from custom_handler.stackspot.client import Transport
+from custom_handler.stackspot.client import StackspotClient
 
 AT_ONCE = 500
 HOST = "idm.stackspot.test"
@@ -252,12 +252,12 @@ def reached_at(settings: Settings, url: str, **more: Any) -> Settings:
 def test_an_authority_of_the_operators_is_trusted_besides_the_others(settings, authority, behind_tls, hello):
     url = f"https://localhost:{behind_tls.port}"
     with pytest.raises(IdentityUnavailable, match="STACKSPOT_CA_BUNDLE"):
-        Transport(reached_at(settings, url)).tokens.request().result(10)
+        StackspotClient(reached_at(settings, url)).tokens.request().result(10)
     assert ask_both_ways(reached_at(settings, url, ca_bundle=str(authority.file)), hello) == ["stop", "stop"]
 
 
 def test_ca_bundle_adds_to_the_authorities_that_are_known(settings, authority):
-    plain, with_ours = (Transport(replace(settings, ca_bundle=file))._tls for file in ("", str(authority.file)))
+    plain, with_ours = (StackspotClient(replace(settings, ca_bundle=file))._tls for file in ("", str(authority.file)))
     known = {certificate["serialNumber"] for certificate in plain.get_ca_certs()}
     assert known < {certificate["serialNumber"] for certificate in with_ours.get_ca_certs()}
     assert with_ours.verify_mode is ssl.CERT_REQUIRED
@@ -275,7 +275,7 @@ def test_a_ca_bundle_that_is_none_is_an_error_that_names_it(settings, tmp_path, 
     if content is not None:
         file.write_text(content)
     with pytest.raises(ConfigurationError, match="STACKSPOT_CA_BUNDLE"):
-        Transport(replace(settings, ca_bundle=str(file)))
+        StackspotClient(replace(settings, ca_bundle=str(file)))
 
 
 @pytest.mark.parametrize("variable", ["HTTPS_PROXY", "ALL_PROXY"])

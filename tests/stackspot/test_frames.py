@@ -23,7 +23,7 @@ from custom_handler.errors import (
     TokenRefused,
 )
 from custom_handler.events import AgentEnd, Text, Usage
-from custom_handler.stackspot.frames import DEFAULT_RETRY_AFTER, ReplyDecoder, refusal
+from custom_handler.stackspot.frames import DEFAULT_RETRY_AFTER, StreamDecoder, error_from_response
 
 FAT = {
     "message": "",
@@ -183,7 +183,7 @@ def pieces_of(raw: bytes, seed: int) -> list[bytes]:
 
 def read(raw: bytes, seed: int) -> tuple[str, AgentEnd, StackspotError | None]:
     """The text, the end and the error that the bytes come to."""
-    decoder, text, end = ReplyDecoder(), "", AgentEnd()
+    decoder, text, end = StreamDecoder(), "", AgentEnd()
 
     def take(events: list[Any]) -> None:
         nonlocal text, end
@@ -221,14 +221,14 @@ def test_an_error_within_an_answer_is_raised_however_it_is_cut(case):
 
 
 def test_text_goes_out_with_its_frame():
-    decoder = ReplyDecoder()
+    decoder = StreamDecoder()
     assert decoder.feed(sse(*thin("a", "b"))) == [Text("ab")]
     assert decoder.feed(sse(*thin("c"))[:-1]) == []
     assert decoder.feed(b"\n") == [Text("c")]
 
 
 def test_text_that_arrived_with_an_error_comes_before_it():
-    decoder = ReplyDecoder()
+    decoder = StreamDecoder()
     assert decoder.feed(sse(*thin("a"), {"error": "no"}, *thin("b"))) == [Text("a")]
     for raising in (decoder.check, decoder.flush, lambda: decoder.feed(b"")):
         with pytest.raises(AgentFailed):
@@ -299,7 +299,7 @@ REFUSALS = [
 
 @pytest.mark.parametrize("case", REFUSALS, ids=lambda case: case.id)
 def test_a_refusal_becomes_the_error_of_its_row(case):
-    error = refusal(case.status, case.body, case.headers)
+    error = error_from_response(case.status, case.body, case.headers)
     assert (type(error), error.status_code) == (case.error, case.status_code)
     assert case.said in error.message
     assert "<html" not in error.message
@@ -307,7 +307,7 @@ def test_a_refusal_becomes_the_error_of_its_row(case):
 
 
 def test_the_numbers_of_a_prompt_too_long_are_kept():
-    error = refusal(400, {"details": TOO_LONG}, {})
+    error = error_from_response(400, {"details": TOO_LONG}, {})
     assert isinstance(error, PromptTooLong)
     assert (error.limit, error.actual) == (272_000, 340_000)
 
@@ -327,15 +327,15 @@ def test_the_numbers_of_a_prompt_too_long_are_kept():
     ],
 )
 def test_a_limit_says_when_to_try_again(header, seconds):
-    error = refusal(429, LIMIT, {} if header is None else {"retry-after": header})
+    error = error_from_response(429, LIMIT, {} if header is None else {"retry-after": header})
     assert error.retry_after == seconds
 
 
 @pytest.mark.parametrize("code", ["see https://evil", "a secret", 7, None, ["X"], "X" * 100])
 def test_a_code_that_does_not_look_like_one_is_not_shown(code):
-    assert str(code) not in refusal(500, {"code": code}, {}).message
+    assert str(code) not in error_from_response(500, {"code": code}, {}).message
 
 
 @pytest.mark.parametrize(("status", "retryable"), [(429, True), (500, True), (408, True), (403, False), (404, False)])
 def test_an_error_knows_whether_trying_again_may_help(status, retryable):
-    assert refusal(status, None, {}).retryable is retryable
+    assert error_from_response(status, None, {}).retryable is retryable

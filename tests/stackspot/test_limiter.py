@@ -15,8 +15,8 @@ from custom_handler import StackspotLLM
 from custom_handler.errors import QueueFull
 from custom_handler.instrumentation import QueueChanged, Queued
 from custom_handler.settings import Settings
-from custom_handler.stackspot.limiter import Limiter, Ticket
-from custom_handler.stackspot.state.window import LocalLedger
+from custom_handler.stackspot.limiter import Limiter, Waiter
+from custom_handler.stackspot.state.window import LocalRequestWindow
 
 LONG = 20.0
 
@@ -36,9 +36,9 @@ class Line:
 
     def __init__(self, clock: Any = time.monotonic, window: float = 61, **settings: Any) -> None:
         self.told: list[Any] = []
-        self.limiter = Limiter(Settings(**settings), LocalLedger(clock, window), self.told.append, clock)
+        self.limiter = Limiter(Settings(**settings), LocalRequestWindow(clock, window), self.told.append, clock)
 
-    def enter(self, patience: float = LONG) -> Ticket:
+    def enter(self, patience: float = LONG) -> Waiter:
         return self.limiter.enter(patience)
 
     @property
@@ -61,7 +61,7 @@ class Line:
         return 1000
 
 
-def admitted(ticket: Ticket) -> bool:
+def admitted(ticket: Waiter) -> bool:
     return ticket.admitted.done() and ticket.admitted.exception() is None
 
 
@@ -239,7 +239,7 @@ def test_tasks_of_several_loops_and_threads_share_one_line():
 
 
 def test_the_queues_thread_ends_when_nobody_waits(monkeypatch, eventually):
-    monkeypatch.setattr("custom_handler.stackspot.limiter.LINGER", 0.01)
+    monkeypatch.setattr("custom_handler.stackspot.limiter.IDLE_SECONDS", 0.01)
     line = Line(max_concurrency=1)
     first, second = line.enter(), line.enter()
     assert line.limiter._thread is not None
@@ -319,7 +319,7 @@ def test_a_health_probe_and_a_token_take_no_place_and_spend_nothing(settings, si
 
 def test_calls_queue_until_the_minute_has_room_again(settings, simulator, hello):
     provider = StackspotLLM(replace(settings, requests_per_minute=2, queue_timeout=20))
-    provider._transport._limiter._ledger = LocalLedger(time.monotonic, 0.4)
+    provider._transport._limiter._ledger = LocalRequestWindow(time.monotonic, 0.4)
     started = time.monotonic()
     for _ in range(5):
         assert provider.completion("stackspot-chat", hello).choices[0].finish_reason == "stop"

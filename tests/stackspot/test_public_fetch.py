@@ -17,9 +17,9 @@ import httpx
 import pytest
 
 from custom_handler.errors import RequestError
-from custom_handler.stackspot.agent_call import Emit, Fetch, Steps
-from custom_handler.stackspot.client import Transport
-from custom_handler.stackspot.http.public_fetch import PublicWeb, is_public, resolve
+from custom_handler.stackspot.agent_call import Emit, FetchPublicFile, Steps
+from custom_handler.stackspot.client import StackspotClient
+from custom_handler.stackspot.http.public_fetch import PublicFileFetcher, is_public, resolve
 
 PRIVATE = [
     "0.0.0.0",
@@ -176,19 +176,21 @@ def trusting(certificate: Path) -> ssl.SSLContext:
 
 
 @pytest.fixture
-def web(trusting: ssl.SSLContext, port: int) -> PublicWeb:
+def web(trusting: ssl.SSLContext, port: int) -> PublicFileFetcher:
     """An internet whose only host is on this machine."""
     Pages.asked.clear()
-    return PublicWeb(trusting, Names(["127.0.0.1"]), lambda address: address == "127.0.0.1", port)
+    return PublicFileFetcher(trusting, Names(["127.0.0.1"]), lambda address: address == "127.0.0.1", port)
 
 
-def fetch(web: PublicWeb, url: str, most: int = 10_000, timeout: float = 5.0) -> bytes:
-    return web.request(Fetch(url, "messages[0].content[1]", most, timeout)).result(20)
+def fetch(web: PublicFileFetcher, url: str, most: int = 10_000, timeout: float = 5.0) -> bytes:
+    return web.request(FetchPublicFile(url, "messages[0].content[1]", most, timeout)).result(20)
 
 
-def test_a_file_is_fetched_from_the_address_that_was_checked_by_its_own_name(web: PublicWeb, trusting: Any, port: int):
+def test_a_file_is_fetched_from_the_address_that_was_checked_by_its_own_name(
+    web: PublicFileFetcher, trusting: Any, port: int
+):
     names = Names(["127.0.0.1"], ["169.254.169.254"])
-    once = PublicWeb(trusting, names, lambda address: address == "127.0.0.1", port)
+    once = PublicFileFetcher(trusting, names, lambda address: address == "127.0.0.1", port)
     assert fetch(once, "https://images.example/a.png?size=1") == b"\x89PNG\r\n\x1a\n"
     assert names.asked == ["images.example"]
     assert Pages.asked == [("images.example", "/a.png?size=1")]
@@ -207,21 +209,21 @@ def test_a_file_is_fetched_from_the_address_that_was_checked_by_its_own_name(web
         ("https://[::1/a", "no address"),
     ],
 )
-def test_what_is_not_fetched_says_why_and_names_the_part(web: PublicWeb, url: str, says: str):
+def test_what_is_not_fetched_says_why_and_names_the_part(web: PublicFileFetcher, url: str, says: str):
     with pytest.raises(RequestError, match=says) as raised:
         fetch(web, url)
     assert raised.value.param == "messages[0].content[1]"
     assert "secret" not in raised.value.message
 
 
-def test_no_address_is_logged(web: PublicWeb, caplog: pytest.LogCaptureFixture):
+def test_no_address_is_logged(web: PublicFileFetcher, caplog: pytest.LogCaptureFixture):
     with caplog.at_level("INFO"):
         fetch(web, "https://images.example/a.png?signature=secret")
     assert "secret" not in caplog.text
 
 
 @pytest.mark.parametrize("path", ["slow", "slow-head"])
-def test_a_host_that_drips_is_given_up(web: PublicWeb, path: str):
+def test_a_host_that_drips_is_given_up(web: PublicFileFetcher, path: str):
     with pytest.raises(RequestError, match=r"takes longer than 0\.3 s"):
         fetch(web, f"https://images.example/{path}", timeout=0.3)
 
@@ -236,7 +238,7 @@ def test_a_name_that_leads_into_a_private_network_is_not_connected_to(
 ):
     monkeypatch.setattr(httpx, "AsyncHTTPTransport", lambda *_, **__: pytest.fail("it connected"))
     with pytest.raises(RequestError, match="no address in the public internet"):
-        fetch(PublicWeb(trusting, Names(addresses)), "https://images.example/a.png")
+        fetch(PublicFileFetcher(trusting, Names(addresses)), "https://images.example/a.png")
 
 
 @pytest.mark.parametrize(
@@ -253,14 +255,14 @@ def test_an_address_that_is_private_itself_is_not_connected_to(
 
     monkeypatch.setattr(httpx, "AsyncHTTPTransport", lambda *_, **__: pytest.fail("it connected"))
     with pytest.raises(RequestError, match="no address in the public internet"):
-        fetch(PublicWeb(trusting, known), f"https://{host}/latest/meta-data")
+        fetch(PublicFileFetcher(trusting, known), f"https://{host}/latest/meta-data")
 
 
-def drive(transport: Transport, steps: Any) -> list[Any]:
+def drive(transport: StackspotClient, steps: Any) -> list[Any]:
     return [event for events in transport.drive(steps) for event in events]
 
 
-def adrive(transport: Transport, steps: Any) -> list[Any]:
+def adrive(transport: StackspotClient, steps: Any) -> list[Any]:
     async def gather() -> list[Any]:
         return [event async for events in transport.adrive(steps) for event in events]
 
@@ -269,15 +271,15 @@ def adrive(transport: Transport, steps: Any) -> list[Any]:
 
 def fetching(url: str, timeout: float = 5.0) -> Steps[Any]:
     try:
-        found = yield Fetch(url, "messages[0].content[1]", 10_000, timeout)
+        found = yield FetchPublicFile(url, "messages[0].content[1]", 10_000, timeout)
     except RequestError as error:
         found = error.message
     yield Emit([found])
 
 
 @pytest.mark.parametrize("carry_out", [drive, adrive], ids=["blocking", "awaiting"])
-def test_a_step_fetches_or_fails_however_it_is_carried_out(carry_out: Any, settings: Any, web: PublicWeb):
-    transport = Transport(settings, web=web)
+def test_a_step_fetches_or_fails_however_it_is_carried_out(carry_out: Any, settings: Any, web: PublicFileFetcher):
+    transport = StackspotClient(settings, web=web)
     assert carry_out(transport, fetching("https://images.example/a.png")) == [b"\x89PNG\r\n\x1a\n"]
     (refused,) = carry_out(transport, fetching("https://images.example/redirect"))
     assert "redirects are not followed" in refused
@@ -294,12 +296,13 @@ def test_a_name_that_nobody_resolves_in_time_is_given_up(carry_out: Any, setting
         return []
 
     (late,) = carry_out(
-        Transport(settings, web=PublicWeb(trusting, slow)), fetching("https://images.example/a.png", timeout=0.2)
+        StackspotClient(settings, web=PublicFileFetcher(trusting, slow)),
+        fetching("https://images.example/a.png", timeout=0.2),
     )
     answered.set()
     assert "takes longer than 0.2 s" in late
 
 
-def test_no_proxy_of_the_environment_is_asked(web: PublicWeb, monkeypatch: pytest.MonkeyPatch):
+def test_no_proxy_of_the_environment_is_asked(web: PublicFileFetcher, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
     assert fetch(web, "https://images.example/a.png")

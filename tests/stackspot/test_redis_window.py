@@ -16,7 +16,7 @@ from custom_handler.errors import ConfigurationError, QueueFull
 from custom_handler.settings import Settings
 from custom_handler.stackspot.limiter import Limiter
 from custom_handler.stackspot.state.redis_client import ASK_AGAIN
-from custom_handler.stackspot.state.redis_window import SharedLedger
+from custom_handler.stackspot.state.redis_window import RedisRequestWindow
 
 PROCESSES, EACH, BUDGET, WINDOW = 4, 6, 8, 2
 
@@ -24,9 +24,9 @@ CALLER = f"""
 import sys, time
 from custom_handler.settings import Settings
 from custom_handler.stackspot.limiter import Limiter
-from custom_handler.stackspot.state.redis_window import SharedLedger
+from custom_handler.stackspot.state.redis_window import RedisRequestWindow
 settings = Settings(redis_url=sys.argv[1], requests_per_minute={BUDGET}, realm="r", client_id="c")
-limiter = Limiter(settings, SharedLedger(settings, time.monotonic, {WINDOW}))
+limiter = Limiter(settings, RedisRequestWindow(settings, time.monotonic, {WINDOW}))
 tickets = [limiter.enter(30) for _ in range({EACH})]
 for ticket in tickets:
     ticket.admitted.add_done_callback(lambda _: print(time.time(), flush=True))
@@ -44,12 +44,12 @@ class Clock:
 
 
 @pytest.fixture
-def ledgers(server: Any) -> Iterator[Callable[..., SharedLedger]]:
-    made: list[SharedLedger] = []
+def ledgers(server: Any) -> Iterator[Callable[..., RedisRequestWindow]]:
+    made: list[RedisRequestWindow] = []
 
-    def make(clock: Any = time.monotonic, window: int = 61, **settings: Any) -> SharedLedger:
+    def make(clock: Any = time.monotonic, window: int = 61, **settings: Any) -> RedisRequestWindow:
         given = {"redis_url": server.url, "realm": "r", "client_id": "c", **settings}
-        made.append(SharedLedger(Settings(**given), clock, window))
+        made.append(RedisRequestWindow(Settings(**given), clock, window))
         return made[-1]
 
     yield make
@@ -145,7 +145,7 @@ def test_a_user_and_a_database_do_as_well(server, ledgers):
 
 
 def test_tls_is_a_setting():
-    ledger = SharedLedger(Settings(redis_host="127.0.0.1", redis_ssl=True), time.monotonic)
+    ledger = RedisRequestWindow(Settings(redis_host="127.0.0.1", redis_ssl=True), time.monotonic)
     assert ledger._link.redis.connection_pool.connection_class is redis.SSLConnection
 
 
@@ -158,4 +158,4 @@ def test_a_wrong_password_is_called_so(server, ledgers, caplog):
 
 def test_an_address_that_is_none_is_an_error_that_names_it():
     with pytest.raises(ConfigurationError, match="REDIS_URL"):
-        SharedLedger(Settings(redis_url="localhost:6379"), time.monotonic)
+        RedisRequestWindow(Settings(redis_url="localhost:6379"), time.monotonic)

@@ -24,19 +24,19 @@ from custom_handler.errors import (
     IdentityUnavailable,
     StackspotError,
 )
-from custom_handler.provider.started_stream import OpenedAnswer, closing_abandoned
-from custom_handler.stackspot.agent_call import Emit, Head, NeedToken, Read, Send, Steps
-from custom_handler.stackspot.client import REFUSAL_BYTES, Transport
+from custom_handler.provider.started_stream import StartedStream, close_abandoned_streams
+from custom_handler.stackspot.agent_call import AcquireToken, Emit, Read, ResponseHead, Send, Steps
+from custom_handler.stackspot.client import REFUSAL_BYTES, StackspotClient
 
 AGENT = "01ARZ3NDEKTSV4RRFFQ69G5FAV"
-Drive = Callable[[Transport, Steps[Any]], list[Any]]
+Drive = Callable[[StackspotClient, Steps[Any]], list[Any]]
 
 
-def drive(transport: Transport, steps: Steps[Any]) -> list[Any]:
+def drive(transport: StackspotClient, steps: Steps[Any]) -> list[Any]:
     return [event for events in transport.drive(steps) for event in events]
 
 
-def adrive(transport: Transport, steps: Steps[Any]) -> list[Any]:
+def adrive(transport: StackspotClient, steps: Steps[Any]) -> list[Any]:
     async def gather() -> list[Any]:
         return [event async for events in transport.adrive(steps) for event in events]
 
@@ -49,8 +49,8 @@ def carry_out(request: pytest.FixtureRequest) -> Drive:
 
 
 @pytest.fixture
-def transport(settings: Any) -> Transport:
-    return Transport(settings)
+def transport(settings: Any) -> StackspotClient:
+    return StackspotClient(settings)
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ def send(url: str, token: str, timeout: float = 10) -> Send:
 
 def asking(url: str, timeout: float = 10) -> Steps[Any]:
     """Ask, and emit the head and every piece of the answer."""
-    token = yield NeedToken()
+    token = yield AcquireToken()
     head = yield send(url, token.value, timeout)
     yield Emit([head])
     while (chunk := (yield Read(60.0))) is not None:
@@ -85,7 +85,7 @@ def test_an_answer_arrives_in_its_pieces(carry_out, transport, simulator):
 def test_a_refusal_arrives_with_its_body(carry_out, transport, simulator):
     simulator.script({"status": 429, "body": {"code": "LIMIT"}, "headers": {"Retry-After": "7"}})
     (head,) = carry_out(transport, asking(simulator.url))
-    assert head == Head(429, head.headers, b'{"code":"LIMIT"}')
+    assert head == ResponseHead(429, head.headers, b'{"code":"LIMIT"}')
     assert head.headers["retry-after"] == "7"
 
 
@@ -97,7 +97,7 @@ def test_of_a_huge_refusal_only_the_beginning_is_read(carry_out, transport, simu
 
 def test_a_call_can_be_made_again_after_a_refusal(carry_out, transport, simulator):
     def twice() -> Steps[Any]:
-        token = yield NeedToken()
+        token = yield AcquireToken()
         head = yield send(simulator.url, "wrong")
         yield Emit([head.status])
         head = yield send(simulator.url, token.value)
@@ -111,9 +111,9 @@ def test_a_call_can_be_made_again_after_a_refusal(carry_out, transport, simulato
 
 def test_a_refused_token_is_replaced(carry_out, transport, simulator):
     def renewing() -> Steps[Any]:
-        first = yield NeedToken()
-        again = yield NeedToken()
-        other = yield NeedToken(refused=first)
+        first = yield AcquireToken()
+        again = yield AcquireToken()
+        other = yield AcquireToken(refused=first)
         yield Emit([again is first, other is first])
 
     assert carry_out(transport, renewing()) == [True, False]
@@ -234,7 +234,7 @@ def test_an_agent_that_drips_before_its_answer_is_given_up(carry_out, transport,
 
 def test_a_read_may_take_less_time_than_its_request(carry_out, transport, simulator):
     def reading() -> Steps[Any]:
-        token = yield NeedToken()
+        token = yield AcquireToken()
         yield send(simulator.url, token.value, 60)
         while (yield Read(0.2)) is not None:
             pass
@@ -245,7 +245,7 @@ def test_a_read_may_take_less_time_than_its_request(carry_out, transport, simula
     assert "sent nothing for 0.2 s" in error.message
 
 
-async def batches_until_error(transport: Transport, steps: Steps[Any]) -> list[Any]:
+async def batches_until_error(transport: StackspotClient, steps: Steps[Any]) -> list[Any]:
     batches: list[Any] = []
     try:
         async for events in transport.adrive(steps):
@@ -257,7 +257,7 @@ async def batches_until_error(transport: Transport, steps: Steps[Any]) -> list[A
 
 def ending(url: str, end: StackspotError | None) -> Steps[Any]:
     """Emit the pieces of an answer, and behind its end another event, or an error."""
-    token = yield NeedToken()
+    token = yield AcquireToken()
     yield send(url, token.value)
     while (chunk := (yield Read(60.0))) is not None:
         yield Emit([chunk])
@@ -311,14 +311,14 @@ DRIPS = [(b"HTTP/1.1 200 OK\r\nx: ", b"x"), (b"HTTP/1.1 200 OK\r\ncontent-length
 @pytest.mark.parametrize(("said", "drip"), DRIPS, ids=["headers", "body"])
 def test_an_identity_service_that_drips_is_given_up(settings, served, monkeypatch, said, drip):
     monkeypatch.setattr("custom_handler.stackspot.client.TOKEN_TIMEOUT", 0.4)
-    transport = Transport(replace(settings, idm_url=f"http://{served(said, drip).address}"))
+    transport = StackspotClient(replace(settings, idm_url=f"http://{served(said, drip).address}"))
     with pytest.raises(IdentityUnavailable, match="cannot be reached"):
         transport.tokens.request().result(5)
 
 
 def test_who_waits_for_a_token_waits_no_longer_than_the_turn_may_take(carry_out, transport, simulator):
     def waiting() -> Steps[Any]:
-        yield NeedToken(patience=0.2)
+        yield AcquireToken(patience=0.2)
 
     simulator.script({"at": "token", "fault": "hang_headers"})
     (error,) = carry_out(transport, failing(waiting()))
@@ -329,19 +329,19 @@ def test_who_waits_for_a_token_waits_no_longer_than_the_turn_may_take(carry_out,
 @pytest.mark.parametrize("url", ["http://[", "idm.example", "http://host:port"])
 def test_an_identity_service_at_no_address_is_unavailable(settings, url):
     with pytest.raises(IdentityUnavailable, match="cannot be reached"):
-        Transport(replace(settings, idm_url=url)).tokens.request().result(10)
+        StackspotClient(replace(settings, idm_url=url)).tokens.request().result(10)
 
 
 def test_no_token_is_asked_for_without_credentials(settings, simulator):
     with pytest.raises(ConfigurationError, match="CLIENT_SECRET"):
-        Transport(replace(settings, client_secret="")).tokens.request().result(10)
+        StackspotClient(replace(settings, client_secret="")).tokens.request().result(10)
     assert simulator.state()["token_requests"] == 0
 
 
 def test_a_secret_with_special_characters_arrives_as_it_is(settings, simulator):
     secret = "a&b=c+d%20 é/?#"
     simulator.configure(client_secret=secret)
-    token = Transport(replace(settings, client_secret=secret)).tokens.request().result(10)
+    token = StackspotClient(replace(settings, client_secret=secret)).tokens.request().result(10)
     assert token.value.count(".") == 2
 
 
@@ -419,13 +419,13 @@ async def batches_of(*batches: Any, closed: list[bool] | None = None) -> AsyncGe
             closed.append(True)
 
 
-async def rest_of(answer: OpenedAnswer[Any]) -> list[Any]:
+async def rest_of(answer: StartedStream[Any]) -> list[Any]:
     return [batch async for batch in answer]
 
 
 async def test_an_answer_that_has_begun_loses_nothing():
     go_on = asyncio.Event()
-    answer = OpenedAnswer(batches_of([1], go_on, [2], [3]))
+    answer = StartedStream(batches_of([1], go_on, [2], [3]))
     await answer.wait(10)
     assert await anext(answer) == [1]
     go_on.set()
@@ -433,13 +433,13 @@ async def test_an_answer_that_has_begun_loses_nothing():
 
 
 async def test_what_arrives_before_the_first_reader_leaves_together():
-    answer = OpenedAnswer(batches_of([1], [2], [3]))
+    answer = StartedStream(batches_of([1], [2], [3]))
     await answer.wait(10)
     assert await rest_of(answer) == [[1, 2, 3]]
 
 
 async def test_an_error_that_arrives_before_the_first_reader_comes_behind_what_came_before_it():
-    answer = OpenedAnswer(batches_of([1], [2], AgentFailed("no")))
+    answer = StartedStream(batches_of([1], [2], AgentFailed("no")))
     await answer.wait(10)
     assert await anext(answer) == [1, 2]
     with pytest.raises(AgentFailed):
@@ -447,26 +447,26 @@ async def test_an_error_that_arrives_before_the_first_reader_comes_behind_what_c
 
 
 async def test_without_a_reader_only_so_much_is_read():
-    answer = OpenedAnswer(batches_of(*([number] for number in range(100))))
+    answer = StartedStream(batches_of(*([number] for number in range(100))))
     await answer.wait(10)
     await asyncio.sleep(0.01)
     first, *rest = await rest_of(answer)
-    assert (len(first), len(rest)) == (OpenedAnswer.AHEAD, 100 - OpenedAnswer.AHEAD)
+    assert (len(first), len(rest)) == (StartedStream.AHEAD, 100 - StartedStream.AHEAD)
 
 
 async def test_an_answer_need_not_be_waited_for():
-    assert await rest_of(OpenedAnswer(batches_of([1], [2]))) == [[1], [2]]
+    assert await rest_of(StartedStream(batches_of([1], [2]))) == [[1], [2]]
 
 
 async def test_what_fails_before_the_beginning_is_raised_by_the_wait():
-    answer = OpenedAnswer(batches_of(AgentFailed("no")))
+    answer = StartedStream(batches_of(AgentFailed("no")))
     with pytest.raises(AgentFailed):
         await answer.wait(10)
 
 
 async def test_a_slow_beginning_counts_as_opened_and_comes_later():
     begin = asyncio.Event()
-    answer = OpenedAnswer(batches_of(begin, [1], [2]))
+    answer = StartedStream(batches_of(begin, [1], [2]))
     await answer.wait(0.01)
     begin.set()
     assert await rest_of(answer) == [[1], [2]]
@@ -474,7 +474,7 @@ async def test_a_slow_beginning_counts_as_opened_and_comes_later():
 
 async def test_an_error_after_a_slow_beginning_is_raised_by_the_reading():
     begin = asyncio.Event()
-    answer = OpenedAnswer(batches_of(begin, AgentFailed("no")))
+    answer = StartedStream(batches_of(begin, AgentFailed("no")))
     await answer.wait(0.01)
     begin.set()
     with pytest.raises(AgentFailed):
@@ -483,7 +483,7 @@ async def test_an_error_after_a_slow_beginning_is_raised_by_the_reading():
 
 async def test_who_leaves_while_waiting_hangs_up():
     closed: list[bool] = []
-    answer = OpenedAnswer(batches_of(asyncio.Event(), closed=closed))
+    answer = StartedStream(batches_of(asyncio.Event(), closed=closed))
     waiting = asyncio.create_task(answer.wait(10))
     await asyncio.sleep(0)
     await asyncio.sleep(0)
@@ -495,7 +495,7 @@ async def test_who_leaves_while_waiting_hangs_up():
 
 async def test_who_leaves_before_the_first_events_hangs_up():
     closed: list[bool] = []
-    answer = OpenedAnswer(batches_of(asyncio.Event(), closed=closed))
+    answer = StartedStream(batches_of(asyncio.Event(), closed=closed))
     await answer.wait(0.01)
     await answer.aclose()
     assert closed == [True]
@@ -503,7 +503,7 @@ async def test_who_leaves_before_the_first_events_hangs_up():
 
 async def test_who_leaves_between_the_events_hangs_up():
     closed: list[bool] = []
-    answer = OpenedAnswer(batches_of([1], asyncio.Event(), closed=closed))
+    answer = StartedStream(batches_of([1], asyncio.Event(), closed=closed))
     await answer.wait(10)
     assert await anext(answer) == [1]
     await answer.aclose()
@@ -514,7 +514,7 @@ async def test_who_leaves_without_hearing_of_an_error_leaves_no_complaint_behind
     complaints: list[Any] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
     begin = asyncio.Event()
-    answer = OpenedAnswer(batches_of(begin, AgentFailed("no")))
+    answer = StartedStream(batches_of(begin, AgentFailed("no")))
     await answer.wait(0.01)
     begin.set()
     await asyncio.sleep(0.01)
@@ -526,7 +526,7 @@ async def test_who_leaves_without_hearing_of_an_error_leaves_no_complaint_behind
 
 async def test_who_is_cancelled_again_and_again_leaves_no_connection_behind(transport, simulator, eventually):
     simulator.script({"text": "um dois", "fault": "stall"})
-    answer = OpenedAnswer(transport.adrive(asking(simulator.url)))
+    answer = StartedStream(transport.adrive(asking(simulator.url)))
 
     async def read() -> None:
         async for _ in answer:
@@ -545,10 +545,10 @@ async def test_who_is_cancelled_again_and_again_leaves_no_connection_behind(tran
 
 async def test_what_is_still_open_at_the_end_of_a_request_is_hung_up():
     closed: list[bool] = []
-    with closing_abandoned():
-        finished = OpenedAnswer(batches_of([1]))
+    with close_abandoned_streams():
+        finished = StartedStream(batches_of([1]))
         assert await rest_of(finished) == [[1]]
-        abandoned = OpenedAnswer(batches_of([1], asyncio.Event(), closed=closed))
+        abandoned = StartedStream(batches_of([1], asyncio.Event(), closed=closed))
         await abandoned.wait(10)
     assert closed == []  # what follows is the loop's
     await asyncio.sleep(0.01)
@@ -557,8 +557,8 @@ async def test_what_is_still_open_at_the_end_of_a_request_is_hung_up():
 
 async def test_what_somebody_still_reads_at_the_end_of_a_request_is_left_to_him():
     begin = asyncio.Event()
-    with closing_abandoned():
-        answer = OpenedAnswer(batches_of([1], begin, [2]))
+    with close_abandoned_streams():
+        answer = StartedStream(batches_of([1], begin, [2]))
         await answer.wait(10)
         reading = asyncio.create_task(rest_of(answer))
         await asyncio.sleep(0.01)

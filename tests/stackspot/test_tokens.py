@@ -15,9 +15,9 @@ from custom_handler.errors import ConfigurationError, CredentialsRefused, Identi
 from custom_handler.settings import Settings
 from custom_handler.stackspot.tokens import (
     UNKNOWN_LIFETIME,
-    Credentials,
     Token,
-    TokenStore,
+    TokenCache,
+    TokenFetcher,
     read_token,
     token_form,
     token_url,
@@ -52,7 +52,7 @@ class Identity:
         self.open.set()
         self._lifetime = lifetime
         self._seconds = seconds
-        self.store = TokenStore(self, clock=self.clock)
+        self.store = TokenCache(self, clock=self.clock)
 
     def __call__(self) -> Token:
         self.calls += 1
@@ -327,7 +327,7 @@ class Portal:
         self.good = good
         self.found = found
         self.asked: list[str] = []
-        self.credentials = Credentials(replace(SETTINGS, client_secret="first"), self.ask, self.reread)
+        self.credentials = TokenFetcher(replace(SETTINGS, client_secret="first"), self.ask, self.reread)
 
     def ask(self, settings: Settings) -> Token:
         self.asked += [settings.client_secret]
@@ -374,5 +374,5 @@ def test_the_call_is_made_away_from_the_callers_thread():
         names.append(threading.current_thread().name)
         return Token("a", 1200)
 
-    TokenStore(fetch).request().result(10)
+    TokenCache(fetch).request().result(10)
     assert names == ["stackspot-token"]

@@ -9,18 +9,28 @@ from typing import Any
 import pytest
 
 from custom_handler.errors import AgentRejected, AgentTimeout, RequestError, StackspotError, UploadFailed, UploadUnknown
-from custom_handler.request.files import Enclosure, File, named
+from custom_handler.request.files import File, FilePart, name_files
 from custom_handler.settings import Settings
-from custom_handler.stackspot.agent_call import AgentCall, Fetch, Head, NeedSlot, NeedToken, Read, Send, Sleep, advance
+from custom_handler.stackspot.agent_call import (
+    AcquireSlot,
+    AcquireToken,
+    AgentCall,
+    FetchPublicFile,
+    Read,
+    ResponseHead,
+    Send,
+    Sleep,
+    advance,
+)
 from custom_handler.stackspot.deadline import Deadline
 from custom_handler.stackspot.tokens import Token
 from custom_handler.stackspot.uploads import (
     FETCHED_BYTES,
     UPLOAD_TIMEOUT,
-    Attached,
-    UploadMemory,
+    TurnFiles,
+    UploadCache,
     fetched,
-    open_with_files,
+    open_stream_with_files,
 )
 
 SETTINGS = Settings(
@@ -39,24 +49,24 @@ class Clock:
 
 
 def file(data: bytes = b"text", name: str = "a.txt") -> File:
-    return named([Enclosure(0, 0, name, data=data)], 9)[0]
+    return name_files([FilePart(0, 0, name, data=data)], 9)[0]
 
 
 class Opening:
     """What was asked for until an answer could be read; each request is answered by its place: form, bucket or chat."""
 
-    def __init__(self, *files: File, memory: UploadMemory | None = None, **given: Any):
+    def __init__(self, *files: File, memory: UploadCache | None = None, **given: Any):
         self.clock: Clock = given.get("clock") or Clock()
         self.asked: list[Any] = []
         self.error: StackspotError | None = None
-        self.memory = memory or UploadMemory(self.clock)
+        self.memory = memory or UploadCache(self.clock)
         self._account = given.get("account", "acme/me")
         self._answers = {name: iter(given.get(name, ())) for name in ("form", "bucket", "chat")}
         self._ids = iter(f"U{number}" for number in range(1, 99))
         self._seconds = given.get("seconds", 0.0)
         settings = given.get("settings", SETTINGS)
         deadline = Deadline(given.get("timeout", 600), self.clock)
-        self._run(open_with_files(CALL, Attached(files, self.memory), settings, deadline))
+        self._run(open_stream_with_files(CALL, TurnFiles(files, self.memory), settings, deadline))
 
     def _run(self, steps: Any) -> None:
         try:
@@ -69,7 +79,7 @@ class Opening:
 
     def _answer(self, step: Any) -> Any:
         match step:
-            case NeedToken():
+            case AcquireToken():
                 return Token("t", 1200, self._account)
             case Sleep(seconds):
                 self.clock.now += seconds
@@ -79,7 +89,7 @@ class Opening:
                 self.clock.now += self._seconds
                 name = url.rpartition("/")[2]
                 self._body = [json.dumps(PERMISSION | {"id": next(self._ids)}).encode()] if name == "form" else []
-                return next(self._answers[name], Head(204 if name == "bucket" else 200, {}))
+                return next(self._answers[name], ResponseHead(204 if name == "bucket" else 200, {}))
         return None
 
     def sent(self, name: str) -> list[Send]:
@@ -92,14 +102,14 @@ class Opening:
 
 def test_without_files_there_is_nothing_to_upload():
     opening = Opening()
-    assert [type(step) for step in opening.asked] == [NeedToken, NeedSlot, Send]
+    assert [type(step) for step in opening.asked] == [AcquireToken, AcquireSlot, Send]
     assert opening.ids == [None]
 
 
 def test_a_file_is_permitted_and_posted_before_a_place_is_needed():
     opening = Opening(file())
     kinds = [type(step) for step in opening.asked]
-    assert kinds == [NeedToken, NeedToken, Send, Read, Read, Send, NeedToken, NeedSlot, Send]
+    assert kinds == [AcquireToken, AcquireToken, Send, Read, Read, Send, AcquireToken, AcquireSlot, Send]
     (permission,), (posted,) = opening.sent("form"), opening.sent("bucket")
     assert json.loads(permission.content) == {"file_name": "a.txt", "target_type": "CONTEXT", "expiration": 100}
     assert permission.headers["authorization"] == "Bearer t"
@@ -110,7 +120,7 @@ def test_a_file_is_permitted_and_posted_before_a_place_is_needed():
 
 
 def test_a_permission_may_be_a_201():
-    head = Head(201, {}, json.dumps(PERMISSION).encode())
+    head = ResponseHead(201, {}, json.dumps(PERMISSION).encode())
     assert Opening(file(), form=[head]).ids == [["U1"]]
 
 
@@ -121,20 +131,20 @@ def test_files_keep_their_order_and_equal_ones_are_one():
 
 def test_an_upload_is_remembered_for_nine_tenths_of_its_expiration():
     clock = Clock()
-    memory = UploadMemory(clock)
+    memory = UploadCache(clock)
     for now, uploads in ((0.0, 1), (89.9, 0), (90.1, 1)):
         clock.now = now
         assert len(Opening(file(), memory=memory, clock=clock).sent("form")) == uploads
 
 
 def test_another_account_has_not_uploaded_it():
-    memory = UploadMemory(Clock())
+    memory = UploadCache(Clock())
     Opening(file(), memory=memory)
     assert len(Opening(file(), memory=memory, account="other/me").sent("form")) == 1
 
 
 def test_the_memory_is_bounded_and_forgets_the_oldest():
-    memory = UploadMemory(Clock(), most=2)
+    memory = UploadCache(Clock(), most=2)
     files = [file(bytes([65 + number])) for number in range(3)]
     for number, one in enumerate(files):
         memory.keep("acme/me", one, f"U{number}", 60)
@@ -142,15 +152,15 @@ def test_the_memory_is_bounded_and_forgets_the_oldest():
 
 
 def test_a_refused_token_is_renewed_once():
-    opening = Opening(file(), form=[Head(401, {})])
+    opening = Opening(file(), form=[ResponseHead(401, {})])
     assert opening.error is None
-    refused = [step.refused for step in opening.asked if isinstance(step, NeedToken)]
+    refused = [step.refused for step in opening.asked if isinstance(step, AcquireToken)]
     assert refused == [None, None, Token("t", 1200, "acme/me"), None]
     assert len(opening.sent("form")) == 2
 
 
 def test_a_lock_of_the_memory_that_was_held_at_a_fork_stops_nobody_in_the_child():
-    memory = UploadMemory(Clock())
+    memory = UploadCache(Clock())
     memory._lock.acquire()
     memory.renew()
     memory.keep("acme/me", file(), "U1", 60)
@@ -158,7 +168,7 @@ def test_a_lock_of_the_memory_that_was_held_at_a_fork_stops_nobody_in_the_child(
 
 
 def test_an_upload_that_the_agent_does_not_know_is_made_again_once():
-    unknown = Head(404, {}, b'{"code": "NOT_FOUND", "details": "Upload U1 not found"}')
+    unknown = ResponseHead(404, {}, b'{"code": "NOT_FOUND", "details": "Upload U1 not found"}')
     opening = Opening(file(), chat=[unknown])
     assert (opening.error, opening.ids) == (None, [["U1"], ["U2"]])
     opening = Opening(file(), chat=[unknown, unknown])
@@ -167,13 +177,13 @@ def test_an_upload_that_the_agent_does_not_know_is_made_again_once():
 
 
 def test_a_question_without_files_is_not_asked_again_whatever_is_said_of_uploads():
-    opening = Opening(chat=[Head(400, {}, b'{"details": "uploads are disabled"}')])
+    opening = Opening(chat=[ResponseHead(400, {}, b'{"details": "uploads are disabled"}')])
     assert isinstance(opening.error, AgentRejected)
     assert len(opening.ids) == 1
 
 
 def test_all_attempts_share_the_deadline_of_the_call():
-    opening = Opening(file(), bucket=[Head(500, {})] * 9, timeout=25, seconds=10)
+    opening = Opening(file(), bucket=[ResponseHead(500, {})] * 9, timeout=25, seconds=10)
     assert isinstance(opening.error, UploadFailed)
     assert opening.sent("form")[0].timeout == 25
     assert len(opening.sent("bucket")) < 3
@@ -194,27 +204,27 @@ def test_an_upload_has_two_minutes_and_costs_the_agent_none_of_its_own():
 @pytest.mark.parametrize("url", ["http://storage.example/bucket", "file:///etc/passwd", "bucket"])
 def test_a_storage_is_asked_by_https_where_the_service_is(url):
     body = json.dumps(PERMISSION | {"url": url}).encode()
-    opening = Opening(file(), form=[Head(201, {}, body)])
+    opening = Opening(file(), form=[ResponseHead(201, {}, body)])
     assert isinstance(opening.error, UploadFailed)
     assert opening.sent("bucket") == []
 
 
 def test_hidden_attempts_are_as_few_as_the_call_allows():
-    opening = Opening(file(), bucket=[Head(500, {})] * 9, settings=replace(SETTINGS, max_retries=0))
+    opening = Opening(file(), bucket=[ResponseHead(500, {})] * 9, settings=replace(SETTINGS, max_retries=0))
     assert len(opening.sent("bucket")) == 1
 
 
 def test_each_address_is_fetched_once():
-    found = [Enclosure(0, part, "", url=url) for part, url in enumerate(["https://a.example/1", "https://a.example/1"])]
-    steps = fetched([*found, Enclosure(0, 2, "", data=b"c")], SETTINGS, Deadline(600, Clock()))
-    assert next(steps) == Fetch("https://a.example/1", "messages[0].content[0]", SETTINGS.upload_bytes, 30)
+    found = [FilePart(0, part, "", url=url) for part, url in enumerate(["https://a.example/1", "https://a.example/1"])]
+    steps = fetched([*found, FilePart(0, 2, "", data=b"c")], SETTINGS, Deadline(600, Clock()))
+    assert next(steps) == FetchPublicFile("https://a.example/1", "messages[0].content[0]", SETTINGS.upload_bytes, 30)
     with pytest.raises(StopIteration) as ended:
         steps.send(b"bytes")
     assert [one.data for one in ended.value.value] == [b"bytes", b"bytes", b"c"]
 
 
 def test_addresses_bring_no_more_in_all_than_a_request_may_itself():
-    found = [Enclosure(0, part, "", url=f"https://a.example/{part}") for part in range(5)]
+    found = [FilePart(0, part, "", url=f"https://a.example/{part}") for part in range(5)]
     steps = fetched(found, SETTINGS, Deadline(600, Clock()))
     given = [None, *[bytes(SETTINGS.upload_bytes)] * 3]
     assert [steps.send(data).url[-1] for data in given] == ["0", "1", "2", "3"]
@@ -225,7 +235,7 @@ def test_addresses_bring_no_more_in_all_than_a_request_may_itself():
 
 def test_one_file_may_be_as_large_as_the_operator_says():
     large = replace(SETTINGS, upload_bytes=FETCHED_BYTES + 1)
-    steps = fetched([Enclosure(0, 0, "", url="https://a.example/1")], large, Deadline(600, Clock()))
+    steps = fetched([FilePart(0, 0, "", url="https://a.example/1")], large, Deadline(600, Clock()))
     next(steps)
     with pytest.raises(StopIteration):
         steps.send(bytes(FETCHED_BYTES + 1))

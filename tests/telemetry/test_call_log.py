@@ -14,10 +14,10 @@ from test_call_record import CANARY, event, failed, payload
 from custom_handler.instrumentation import Repaired
 from custom_handler.proxy.logs import ExpectedErrors
 from custom_handler.proxy.middleware.error_bodies import reported
-from custom_handler.proxy.middleware.request_id import RequestId, RequestIdFilter
+from custom_handler.proxy.middleware.request_id import RequestIdFilter, RequestIdMiddleware
 from custom_handler.telemetry import call_log
 from custom_handler.telemetry.call_log import Calls
-from custom_handler.telemetry.call_record import MASTER, Interactions
+from custom_handler.telemetry.call_record import MASTER, CallRecorder
 
 OK = payload(stream=True, model_id="m-1")
 
@@ -34,7 +34,7 @@ def serve(calls: Calls, app: Any, path: str = "/v1/chat/completions", *, left: b
         pass
 
     async def run() -> None:
-        await RequestId(calls.around(app))(scope, receive, send)
+        await RequestIdMiddleware(calls.around(app))(scope, receive, send)
         calls.flush()
 
     asyncio.run(run())
@@ -67,8 +67,8 @@ def fields(log: Any) -> dict[str, str]:
     return dict(word.split("=") for word in words)
 
 
-def reporting(calls: Calls) -> Interactions:
-    return Interactions(lambda line: None, note=calls.note)
+def reporting(calls: Calls) -> CallRecorder:
+    return CallRecorder(lambda line: None, note=calls.note)
 
 
 def test_a_call_that_succeeds_is_one_line(log):
@@ -138,7 +138,7 @@ def test_a_report_after_the_answer_is_waited_for(log):
         async def send(message: Any) -> None:
             pass
 
-        await RequestId(calls.around(app))(scope, receive, send)
+        await RequestIdMiddleware(calls.around(app))(scope, receive, send)
         await asyncio.wait_for(noted.wait(), 30)
 
     asyncio.run(run())

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from custom_handler.proxy.asgi_transport import service_route
-from custom_handler.proxy.middleware.request_id import RequestId
-from custom_handler.telemetry.call_record import Interactions
+from custom_handler.proxy.middleware.request_id import RequestIdMiddleware
+from custom_handler.telemetry.call_record import CallRecorder
 
 CANARY = "canary-7f3a"
 
@@ -51,7 +51,7 @@ def event(told: dict[str, Any], **headers: str) -> dict[str, Any]:
 
 def written(*events: dict[str, Any], **options: Any) -> list[dict[str, Any]]:
     lines: list[dict[str, Any]] = []
-    interactions = Interactions(lines.append, **options)
+    interactions = CallRecorder(lines.append, **options)
     for told in events:
         interactions.ended(told)
     return lines
@@ -124,7 +124,7 @@ def test_content_holds_no_files_in_base64():
 
 def test_one_failure_told_three_times_is_one_line():
     lines: list[dict[str, Any]] = []
-    interactions = Interactions(lines.append)
+    interactions = CallRecorder(lines.append)
     told = failed()
     interactions.ended(event(told))
     interactions.ended_blocking(event(told))
@@ -139,7 +139,7 @@ def test_attempts_of_one_call_are_lines_of_their_own():
 @pytest.mark.parametrize(("call_type", "lines"), [("completion", 1), ("responses", 1), ("acompletion", 0), ("", 0)])
 def test_an_event_told_in_a_thread_counts_for_calls_that_nobody_awaits(call_type, lines):
     written_down: list[dict[str, Any]] = []
-    Interactions(written_down.append).ended_blocking(event(payload(call_type=call_type)))
+    CallRecorder(written_down.append).ended_blocking(event(payload(call_type=call_type)))
     assert len(written_down) == lines
 
 
@@ -167,7 +167,7 @@ def test_a_request_that_never_became_a_call_is_written():
 
     lines: list[dict[str, Any]] = []
     request = {"model": "chat", "litellm_call_id": "call-2", "metadata": {"headers": {"x-request-id": "r-2"}}}
-    Interactions(lines.append).refused(request, Refusal(CANARY), "/v1/responses")
+    CallRecorder(lines.append).refused(request, Refusal(CANARY), "/v1/responses")
     line = lines[0]
     assert (line["status"], line["error_class"], line["model"]) == (422, "Refusal", "chat")
     assert (line["request_id"], line["call_id"], line["route"]) == ("r-2", "call-2", "/v1/responses")
@@ -177,7 +177,7 @@ def test_a_request_that_never_became_a_call_is_written():
 @pytest.mark.parametrize(("admitted", "status"), [({}, 401), ({"proxy_server_request": {"body": {}}}, 500)])
 def test_a_plain_error_is_a_401_until_the_caller_is_let_in(admitted, status):
     lines: list[dict[str, Any]] = []
-    Interactions(lines.append).refused({"model": "chat", **admitted}, ValueError(CANARY), "/v1/messages")
+    CallRecorder(lines.append).refused({"model": "chat", **admitted}, ValueError(CANARY), "/v1/messages")
     assert lines[0]["status"] == status
 
 
@@ -195,7 +195,7 @@ def test_a_services_call_is_told_by_the_services_route():
 
 def test_a_request_for_no_model_is_not_written():
     lines: list[dict[str, Any]] = []
-    Interactions(lines.append).refused({}, ValueError(), "/key/info")
+    CallRecorder(lines.append).refused({}, ValueError(), "/key/info")
     assert lines == []
 
 
@@ -203,10 +203,10 @@ async def test_the_request_that_is_being_served_names_its_call():
     lines: list[dict[str, Any]] = []
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
-        Interactions(lines.append).ended({"standard_logging_object": failed()})
+        CallRecorder(lines.append).ended({"standard_logging_object": failed()})
 
     headers = [(b"x-request-id", b"r-3"), (b"x-correlation-id", b"c-3")]
-    await RequestId(app)({"type": "http", "headers": headers}, None, None)
+    await RequestIdMiddleware(app)({"type": "http", "headers": headers}, None, None)
     assert (lines[0]["request_id"], lines[0]["correlation_id"]) == ("r-3", "c-3")
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from custom_handler.telemetry import jsonl_writer as module
-from custom_handler.telemetry.jsonl_writer import Journal
+from custom_handler.telemetry.jsonl_writer import JsonLinesWriter
 
 PACKAGE = "custom_handler.telemetry.jsonl_writer"
 
@@ -26,7 +26,7 @@ def lines_of(*files: Path) -> list[dict[str, Any]]:
 
 
 def test_lines_are_written_in_the_order_in_which_they_came(tmp_path):
-    journal = Journal(lambda: tmp_path / "lines.jsonl")
+    journal = JsonLinesWriter(lambda: tmp_path / "lines.jsonl")
     for number in range(500):
         journal.write({"number": number, "text": "é\n"})
     assert journal.flush()
@@ -35,7 +35,7 @@ def test_lines_are_written_in_the_order_in_which_they_came(tmp_path):
 
 def test_nothing_is_located_before_there_is_a_line(tmp_path):
     located = []
-    journal = Journal(lambda: located.append(1) or tmp_path / "lines.jsonl")
+    journal = JsonLinesWriter(lambda: located.append(1) or tmp_path / "lines.jsonl")
     assert journal.flush()
     assert not located
     journal.write({})
@@ -50,7 +50,7 @@ def test_a_call_does_not_wait_for_a_disk_that_hangs(tmp_path):
         free.wait(10)
         return tmp_path / "lines.jsonl"
 
-    journal = Journal(locate, waiting=10)
+    journal = JsonLinesWriter(locate, waiting=10)
     for number in range(100):  # in this thread, which would hang here
         journal.write({"number": number})
     assert not journal.flush(timeout=0.01)
@@ -60,7 +60,7 @@ def test_a_call_does_not_wait_for_a_disk_that_hangs(tmp_path):
 
 
 def test_a_large_file_is_moved_aside_and_no_line_is_lost(tmp_path):
-    journal = Journal(lambda: tmp_path / "lines.jsonl", limit=1000)
+    journal = JsonLinesWriter(lambda: tmp_path / "lines.jsonl", limit=1000)
     for number in range(200):
         journal.write({"number": number})
     assert journal.flush()
@@ -90,7 +90,7 @@ class Disk:
 
 
 def test_a_full_disk_is_told_once_and_the_lines_wait_for_it(tmp_path, monkeypatch, caplog, eventually):
-    disk, journal = Disk(monkeypatch), Journal(lambda: tmp_path / "lines.jsonl")
+    disk, journal = Disk(monkeypatch), JsonLinesWriter(lambda: tmp_path / "lines.jsonl")
     disk.full = True
     for number in range(20):
         journal.write({"number": number, "secret": "canary"})
@@ -106,7 +106,7 @@ def test_a_full_disk_is_told_once_and_the_lines_wait_for_it(tmp_path, monkeypatc
 
 
 def test_a_line_that_a_full_disk_cut_spoils_no_other(tmp_path, monkeypatch, caplog, eventually):
-    disk, journal = Disk(monkeypatch), Journal(lambda: tmp_path / "lines.jsonl")
+    disk, journal = Disk(monkeypatch), JsonLinesWriter(lambda: tmp_path / "lines.jsonl")
     journal.write({"number": 1})
     assert journal.flush()
     disk.room = 5
@@ -120,7 +120,7 @@ def test_a_line_that_a_full_disk_cut_spoils_no_other(tmp_path, monkeypatch, capl
 
 
 def test_a_disk_that_stays_full_does_not_fill_the_memory(tmp_path, monkeypatch, caplog, eventually):
-    disk, journal = Disk(monkeypatch), Journal(lambda: tmp_path / "lines.jsonl", waiting=5)
+    disk, journal = Disk(monkeypatch), JsonLinesWriter(lambda: tmp_path / "lines.jsonl", waiting=5)
     disk.full = True
     for number in range(20):
         journal.write({"number": number})
@@ -141,7 +141,7 @@ def test_a_file_system_that_is_really_full_is_survived(tmp_path, monkeypatch, ca
     try:
         monkeypatch.setattr(module, "RETRY_SECONDS", 0.01)
         (disk / "ballast").write_bytes(bytes(60 * 1024))
-        journal = Journal(lambda: disk / "lines.jsonl")
+        journal = JsonLinesWriter(lambda: disk / "lines.jsonl")
         for number in range(200):
             journal.write({"number": number, "padding": "x" * 100})
         eventually(lambda: "cannot be written" in caplog.text)
@@ -160,8 +160,8 @@ def test_a_file_system_that_is_really_full_is_survived(tmp_path, monkeypatch, ca
 WRITER = """
 import sys
 from pathlib import Path
-from custom_handler.telemetry.jsonl_writer import Journal
-journal = Journal(lambda: Path(sys.argv[1]), limit=20_000)
+from custom_handler.telemetry.jsonl_writer import JsonLinesWriter
+journal = JsonLinesWriter(lambda: Path(sys.argv[1]), limit=20_000)
 for number in range(1000):
     journal.write({"who": sys.argv[2], "number": number})
 assert journal.flush()
@@ -177,7 +177,7 @@ def test_workers_share_a_file_without_spoiling_a_line(tmp_path):
 
 
 def test_a_forked_process_writes_for_itself(tmp_path):
-    journal = Journal(lambda: tmp_path / "lines.jsonl")
+    journal = JsonLinesWriter(lambda: tmp_path / "lines.jsonl")
     journal.write({"who": "parent"})
     assert journal.flush()
     if not (child := os.fork()):

@@ -10,8 +10,8 @@ from prometheus_client import CollectorRegistry
 
 from custom_handler.instrumentation import (
     FirstText,
+    Hooks,
     KeptConversation,
-    Listeners,
     QueueChanged,
     Queued,
     Repaired,
@@ -19,7 +19,7 @@ from custom_handler.instrumentation import (
     TokenCall,
     ToolCalled,
 )
-from custom_handler.proxy.asgi_transport import MARK
+from custom_handler.proxy.asgi_transport import INTERNAL_CALL
 from custom_handler.telemetry.prometheus import HttpMetrics, ProviderMetrics
 
 
@@ -86,7 +86,7 @@ async def test_a_failure_of_the_application_is_a_500(registry):
     assert requests(registry) == [("GET", "/chat", "500", 1.0)]
 
 
-@pytest.mark.parametrize("scope", [{"type": "websocket"}, {"type": "lifespan"}, {MARK: True}])
+@pytest.mark.parametrize("scope", [{"type": "websocket"}, {"type": "lifespan"}, {INTERNAL_CALL: True}])
 async def test_what_is_no_request_of_a_client_is_not_counted(registry, scope):
     await serve(registry, **scope)
     assert requests(registry) == []
@@ -115,7 +115,7 @@ async def test_metrics_are_found_without_a_redirection(registry):
     ],
 )
 def test_each_measure_is_counted(registry, measure, sample, labels, value):
-    listeners = Listeners()
+    listeners = Hooks()
     listeners.add(ProviderMetrics(registry))
     listeners(measure)
     assert registry.get_sample_value(f"stackspot_{sample}", labels) == value

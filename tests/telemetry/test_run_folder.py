@@ -8,14 +8,14 @@ import platform
 
 import pytest
 
-from custom_handler.telemetry.run_folder import Run
+from custom_handler.telemetry.run_folder import RunFolder
 
 MODELS = [{"name": "chat", "provider": "stackspot", "model": "chat"}]
 
 
 def test_a_manifest_says_what_ran(tmp_path, monkeypatch):
     monkeypatch.setenv("GIT_SHA", "0123abc")
-    folder = Run(tmp_path / "runs", MODELS).interactions().parent
+    folder = RunFolder(tmp_path / "runs", MODELS).interactions().parent
     manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
     assert manifest["run_id"] == folder.name
     assert manifest["git_sha"] == "0123abc"
@@ -29,7 +29,7 @@ def test_without_a_repository_there_is_no_commit(tmp_path, monkeypatch):
     monkeypatch.delenv("GIT_SHA", raising=False)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     monkeypatch.chdir(tmp_path)
-    folder = Run(tmp_path).interactions().parent
+    folder = RunFolder(tmp_path).interactions().parent
     assert json.loads((folder / "manifest.json").read_text(encoding="utf-8"))["git_sha"] is None
 
 
@@ -41,7 +41,7 @@ def test_the_commit_is_that_of_the_working_directory(tmp_path, monkeypatch):
     who = ["-c", "user.name=a", "-c", "user.email=a@example.com"]
     for command in (["init", "-q"], [*who, "commit", "-q", "--allow-empty", "-m", "one"]):
         subprocess.run(["git", *command], check=True)
-    folder = Run(tmp_path / "runs").interactions().parent
+    folder = RunFolder(tmp_path / "runs").interactions().parent
     sha = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))["git_sha"]
     assert (
         sha == subprocess.run(["git", "rev-parse", "HEAD"], check=True, capture_output=True, text=True).stdout.strip()
@@ -49,7 +49,7 @@ def test_the_commit_is_that_of_the_working_directory(tmp_path, monkeypatch):
 
 
 def _locate(directory, results):
-    results.put(str(Run(directory).interactions()))
+    results.put(str(RunFolder(directory).interactions()))
 
 
 def test_all_workers_of_one_proxy_write_into_one_run(tmp_path):
@@ -62,10 +62,10 @@ def test_all_workers_of_one_proxy_write_into_one_run(tmp_path):
     for worker in workers:
         worker.join(60)
     assert len(found) == 1
-    assert found == {str(Run(tmp_path).interactions())}
+    assert found == {str(RunFolder(tmp_path).interactions())}
 
 
 def test_a_folder_that_cannot_be_made_is_an_error_of_the_system(tmp_path):
     (tmp_path / "file").write_text("", encoding="utf-8")
     with pytest.raises(OSError, match="file"):
-        Run(tmp_path / "file" / "runs").interactions()
+        RunFolder(tmp_path / "file" / "runs").interactions()

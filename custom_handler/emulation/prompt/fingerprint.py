@@ -19,11 +19,11 @@ from typing import Any
 from ...events import ReplyEvent, Text, ToolCallArguments, ToolCallStart
 from ...request.chat_request import ChatRequest, Message
 from ..answer import signature
-from .render import above, conversation_of
+from .render import above, conversation_messages
 from .transcript import calls_of, text_of, transcript
 
 
-class History:
+class Fingerprint:
     """One request's conversation, and the answer to it, which `hear` is told.
 
     `owner` is whatever else two conversations must share to be one. `turns_seen` is the number of turns that an agent has seen
@@ -31,7 +31,7 @@ class History:
     """
 
     def __init__(self, request: ChatRequest, owner: str, answer_format: str = "") -> None:
-        turns = conversation_of(request)
+        turns = conversation_messages(request)
         last = max((at for at, turn in enumerate(turns) if turn["role"] == "assistant"), default=-1)
         self.open = last < len(turns) - 1
         self.turns_seen = last + 1 if self.open else 0

@@ -16,13 +16,13 @@ from collections.abc import Iterable, Sequence
 from ...errors import PromptTooLong
 from ...request.chat_request import ChatRequest, Message
 from .tools import tools_section
-from .transcript import Entry, text_of, transcript
-from .trim import fitted
+from .transcript import TranscriptEntry, text_of, transcript
+from .trim import trim
 
 _SYSTEM_ROLES = frozenset({"system", "developer"})
 
 
-def conversation_of(request: ChatRequest) -> list[Message]:
+def conversation_messages(request: ChatRequest) -> list[Message]:
     """Return the request's messages but for its system texts."""
     return [message for message in request.messages if message["role"] not in _SYSTEM_ROLES]
 
@@ -44,19 +44,19 @@ def render(request: ChatRequest, *, answer_format: str = "", limit: int | None =
     `answer_format` says what the answer has to look like where it is not free. `since` leaves out so many turns, and what
     stands above them: an agent that keeps the conversation has them.
     """
-    turns = conversation_of(request)
+    turns = conversation_messages(request)
     parts = [] if since else above(request, answer_format)
     if not (since or parts) and len(turns) == 1 and turns[0]["role"] == "user":
         return _checked(text_of(turns[0].get("content")), limit)
     reminder = f"[reminder]\n{_reminder(request, turns, bool(answer_format))}"
-    entries: Sequence[Entry] = list(transcript(turns))[since:]
+    entries: Sequence[TranscriptEntry] = list(transcript(turns))[since:]
     if limit is not None:
-        entries = fitted(entries, limit - sum(len(part) + 2 for part in parts) - len(reminder) - 20)
+        entries = trim(entries, limit - sum(len(part) + 2 for part in parts) - len(reminder) - 20)
     parts.append("# Conversation\n" + "\n\n".join(map(str, entries)))
     return "\n\n".join([*parts, reminder])
 
 
-def corrected(prompt: str, answer: str, correction: str) -> str:
+def repair_prompt(prompt: str, answer: str, correction: str) -> str:
     """Return the prompt of a repair round: what was asked, what the agent wrote, and what is to be mended."""
     return f"{prompt}\n\n[assistant]\n{answer}\n\n[correction]\n{correction}"
 

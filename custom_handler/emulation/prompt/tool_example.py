@@ -26,7 +26,7 @@ class _Example:
     def of(self, schema: Mapping[str, Any], depth: int) -> Any:
         """Return a value that fits the schema, which is a part of the root."""
         self._left -= 1
-        schema = followed(schema, self._root)
+        schema = resolve_reference(schema, self._root)
         for key in ("const", "default"):
             if key in schema:
                 return schema[key]
@@ -59,7 +59,7 @@ class _Example:
         return filled
 
 
-def followed(schema: Mapping[str, Any], root: Mapping[str, Any]) -> Mapping[str, Any]:
+def resolve_reference(schema: Mapping[str, Any], root: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return what a reference such as `#/$defs/City` stands for.
 
     One that leads nowhere, or to too many others, is left as it is.

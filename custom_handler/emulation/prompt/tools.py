@@ -9,7 +9,7 @@ from typing import Any
 
 from ...errors import RequestError
 from ...request.chat_request import Tool
-from .tool_example import example, followed
+from .tool_example import example, resolve_reference
 
 _CALLING = """\
 To call a tool, write a block like this one, with the tool's exact name and its arguments as one JSON object:
@@ -91,7 +91,10 @@ class _Lean:
         if self._places > _PLACES:
             raise _TooManyPlaces
         reference = schema.get("$ref")
-        if isinstance(reference, str) and (target := followed({"$ref": reference}, self._root)).get("$ref") is None:
+        if (
+            isinstance(reference, str)
+            and (target := resolve_reference({"$ref": reference}, self._root)).get("$ref") is None
+        ):
             return self._resolved(reference, {**target, **{k: v for k, v in schema.items() if k != "$ref"}})
         return {key: self._value(key, value) for key, value in schema.items() if not _says_nothing(key, value)}
 

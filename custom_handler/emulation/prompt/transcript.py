@@ -20,7 +20,7 @@ _LABEL = regex.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class TranscriptEntry:
     """One turn; `role` is "user", "assistant" or "result"."""
 
     role: str
@@ -31,7 +31,7 @@ class Entry:
         return f"[{self.label}]\n{self.body}"
 
 
-def transcript(messages: Iterable[Message]) -> Iterator[Entry]:
+def transcript(messages: Iterable[Message]) -> Iterator[TranscriptEntry]:
     """Yield the turns of a conversation without its system texts."""
     names: dict[str, str] = {}
     for message in messages:
@@ -42,11 +42,11 @@ def transcript(messages: Iterable[Message]) -> Iterator[Entry]:
             calls = list(calls_of(message))
             names |= {identifier: name for identifier, name, _ in calls}
             blocks = (block(name, arguments) for _, name, arguments in calls)
-            yield Entry(
+            yield TranscriptEntry(
                 "assistant", "assistant", "\n".join([*filter(None, [text_of(message.get("content"))]), *blocks])
             )
         else:
-            yield Entry("user", "user", _unlabelled(text_of(message.get("content"))))
+            yield TranscriptEntry("user", "user", _unlabelled(text_of(message.get("content"))))
 
 
 def block(name: str, arguments: str) -> str:
@@ -68,14 +68,14 @@ def _arguments(function: Mapping[str, Any]) -> str:
     return given if isinstance(given, str) else compact(given)
 
 
-def _result(message: Message, names: Mapping[str, str]) -> Entry:
+def _result(message: Message, names: Mapping[str, str]) -> TranscriptEntry:
     """Label a tool's result; its text can neither forge a call nor begin another turn."""
     written = str(message.get("tool_call_id") or "")
     identifier, name = _word(written), _word(str(message.get("name") or names.get(written, "")))
     failed = message.get("is_error") is True or message.get("status") == "error"
     parts = ["tool result", identifier and f"id={identifier}", name and f"name={name}", "error" if failed else ""]
     body = _unlabelled(text_of(message.get("content")))
-    return Entry("result", " ".join(filter(None, parts)), body)
+    return TranscriptEntry("result", " ".join(filter(None, parts)), body)
 
 
 def text_of(content: object) -> str:

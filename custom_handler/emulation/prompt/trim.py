@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from ...errors import PromptTooLong
-from .transcript import Entry
+from .transcript import TranscriptEntry
 
 BETWEEN = 2  # the characters between two turns
 SHORTEST_RESULT = 2_000
@@ -19,7 +19,7 @@ _CUT = "\n[… {} characters left out …]\n"
 _NOTE_ROOM = 100
 
 
-def fitted(entries: Sequence[Entry], room: int) -> list[Entry]:
+def trim(entries: Sequence[TranscriptEntry], room: int) -> list[TranscriptEntry]:
     """Return turns of at most `room` characters; raises PromptTooLong where what has to stay is longer."""
     kept = list(entries)
     question = max((at for at, entry in enumerate(kept) if entry.role == "user"), default=0)
@@ -38,16 +38,16 @@ def fitted(entries: Sequence[Entry], room: int) -> list[Entry]:
     return kept
 
 
-def _length(entries: Sequence[Entry]) -> int:
+def _length(entries: Sequence[TranscriptEntry]) -> int:
     return sum(len(entry.label) + len(entry.body) + 3 + BETWEEN for entry in entries)
 
 
-def _groups(entries: Sequence[Entry]) -> list[int]:
+def _groups(entries: Sequence[TranscriptEntry]) -> list[int]:
     """Tell where turns begin that stand by themselves: a result belongs to the call before it."""
     return [at for at, entry in enumerate(entries) if at == 0 or entry.role != "result"]
 
 
-def _without_oldest(entries: list[Entry], start: int, end: int, room: int) -> list[Entry]:
+def _without_oldest(entries: list[TranscriptEntry], start: int, end: int, room: int) -> list[TranscriptEntry]:
     """Leave out the oldest turns between start and end, as many as needed, and note it."""
     bounds = [at for at in _groups(entries) if start <= at <= end]
     excess = _length(entries) - room + _NOTE_ROOM
@@ -59,11 +59,11 @@ def _without_oldest(entries: list[Entry], start: int, end: int, room: int) -> li
         at = after
     if at == start:
         return entries
-    note = Entry("note", "note", _LEFT_OUT.format(at - start))
+    note = TranscriptEntry("note", "note", _LEFT_OUT.format(at - start))
     return [*entries[:start], note, *entries[at:]]
 
 
-def _cut_results(entries: list[Entry], room: int) -> list[Entry]:
+def _cut_results(entries: list[TranscriptEntry], room: int) -> list[TranscriptEntry]:
     """Cut the middle out of the largest results, all to one length: the greatest with which the conversation fits."""
     lengths = sorted((len(entry.body) for entry in entries if entry.role == "result"), reverse=True)
     excess = _length(entries) - room
@@ -77,7 +77,7 @@ def _cut_results(entries: list[Entry], room: int) -> list[Entry]:
     return [_shortened(entry, cap) if entry.role == "result" else entry for entry in entries]
 
 
-def _shortened(entry: Entry, length: int) -> Entry:
+def _shortened(entry: TranscriptEntry, length: int) -> TranscriptEntry:
     if len(entry.body) <= length:
         return entry
     note = _CUT.format(len(entry.body) - length)

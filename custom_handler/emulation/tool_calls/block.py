@@ -19,7 +19,7 @@ from collections.abc import Callable
 import regex
 
 from ...events import CallEvent, ToolCallArguments, ToolCallStart
-from ..lenient_json import JsonFault, LenientObject
+from ..lenient_json import LenientJsonError, LenientJsonParser
 from . import syntax
 
 WINDOW = 512
@@ -31,7 +31,7 @@ _SPACE = regex.compile(r"\s*+")
 _BEHIND = (syntax.END, syntax.MARKER, syntax.GROUP)
 
 
-class ToolBlock:
+class BlockParser:
     """Reads a block; `index` is that of its next call, and a `progressive` one may let a long call go out as it comes.
 
     One that `failed` was `meant` as a call if its arguments are what cannot be read.
@@ -102,7 +102,7 @@ class ToolBlock:
 
     def _begin(self, name: str) -> None:
         self._name = name
-        self._object = LenientObject(self._tools.extras(name))
+        self._object = LenientJsonParser(self._tools.extras(name))
         self._room = WINDOW
         self._committed = False
         self._pieces: list[str] = []
@@ -151,7 +151,7 @@ class ToolBlock:
             self._room = WINDOW
         try:
             end = self._object.feed(self._text, self._at, min(len(self._text), self._at + self._room))
-        except JsonFault:
+        except LenientJsonError:
             return False
         self._window.append(self._text[self._at : end])
         self._room -= end - self._at
@@ -185,7 +185,7 @@ class ToolBlock:
             return self._at < len(self._text)
         try:
             written, arguments = syntax.unwrap(self._object.take())
-        except JsonFault:
+        except LenientJsonError:
             return self._fault()
         if (name := self._tools.resolve(written)) is None:
             return self._fault()
@@ -195,7 +195,7 @@ class ToolBlock:
     def _complete_text(self, arguments: Callable[[], str]) -> bool:
         try:
             return self._complete(syntax.strict_arguments(arguments(), self._tools.extras(self._name)))
-        except JsonFault:
+        except LenientJsonError:
             return self._fault()
 
     def _complete(self, arguments: str) -> bool:
@@ -219,7 +219,7 @@ class ToolBlock:
         here = space.end() if space is not None else self._at
         if here == len(self._text):
             return False
-        litter = syntax.LITTER if here == self._at else syntax.LOOSE_LITTER
+        litter = syntax.TRAILING_NOISE if here == self._at else syntax.LOOSE_LITTER
         found, undecided = syntax.first((*_BEHIND, litter), self._text, here, limit, ended=self._ended)
         if found is not None:
             return self._follow(found, here)

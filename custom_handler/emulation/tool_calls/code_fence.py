@@ -13,13 +13,13 @@ import regex
 
 from ...events import CallEvent
 from . import syntax
-from .block import ToolBlock
+from .block import BlockParser
 
 _SPACE = regex.compile(r"[\s\ufeff]*+")
 _FENCE_END = regex.compile(r"```")
 
 
-class FencedCalls:
+class CodeFenceParser:
     """Reads on from behind the first marker; `opening` is the text up to there. Nothing goes out before it is `over`.
 
     Then either there are `events`, or what was read is text: `said` for certain, and `again` to be read again. It is
@@ -52,7 +52,7 @@ class FencedCalls:
 
     def _open_block(self) -> None:
         self.closed = False
-        self._block = ToolBlock(self._tools, self._new_id, self.index, progressive=False)
+        self._block = BlockParser(self._tools, self._new_id, self.index, progressive=False)
         self._state: Callable[[], bool] = self._in_block
 
     def _in_block(self) -> bool:

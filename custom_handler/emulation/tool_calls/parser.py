@@ -25,9 +25,9 @@ import regex
 
 from ...events import ReadEvent, Text, Unreadable
 from . import syntax
-from .block import ToolBlock
-from .code_fence import FencedCalls
-from .unreadable import SpoiledBlock, SpoiledFence
+from .block import BlockParser
+from .code_fence import CodeFenceParser
+from .unreadable import UnreadableBlock, UnreadableCodeFence
 
 SLICE = 4096  # a longer piece is read slice by slice, and so no text is copied again and again
 
@@ -43,7 +43,7 @@ _STOP_BEHIND_CALLS = regex.compile(rf"{_LINE_OF}*_`~\[<(\#>\-]|(?i:fu|to|re|ou|o
 _INFO_END = regex.compile(r"[\n`]")
 _OPENINGS = frozenset("FfTt*_`~[<(#")
 _BEFORE_CALLS = (syntax.FENCED_MARKER, syntax.MARKER, syntax.CODE_FENCE, syntax.THINK)
-_BEHIND_CALLS = (*_BEFORE_CALLS, syntax.INVENTED)
+_BEHIND_CALLS = (*_BEFORE_CALLS, syntax.FABRICATED_RESULT)
 _IN_CODE = (syntax.CODE_FENCE,)
 
 
@@ -52,7 +52,7 @@ def new_call_id() -> str:
     return f"call_{uuid.uuid4().hex[:24]}"
 
 
-class ToolCallReader:
+class ToolCallParser:
     """Splits an agent's text into content and tool calls.
 
     `schemas` maps the declared tools' names to their parameters. `calls` counts the calls so far; `cut` has the indexes
@@ -78,15 +78,15 @@ class ToolCallReader:
         self._code = ""  # the fence that opened the code
         self._quotation = False
         self._marker = ""
-        self._block: ToolBlock
-        self._fence: FencedCalls
-        self._spoiled: SpoiledBlock | SpoiledFence
+        self._block: BlockParser
+        self._fence: CodeFenceParser
+        self._spoiled: UnreadableBlock | UnreadableCodeFence
         self._acts: dict[regex.Pattern[str], Callable[[regex.Match[str]], None]] = {
             syntax.FENCED_MARKER: self._open_fence,
             syntax.MARKER: self._open_block,
             syntax.CODE_FENCE: self._open_code,
             syntax.THINK: self._open_thought,
-            syntax.INVENTED: self._close,
+            syntax.FABRICATED_RESULT: self._close,
         }
 
     def feed(self, piece: str) -> list[ReadEvent]:
@@ -231,7 +231,7 @@ class ToolCallReader:
     def _open_block(self, found: regex.Match[str]) -> None:
         self._marker = self._unread[self._at : found.end()]
         self._at = found.end()
-        self._block = ToolBlock(self._tools, self._new_id, self.calls, progressive=True)
+        self._block = BlockParser(self._tools, self._new_id, self.calls, progressive=True)
         self._state = self._in_block
 
     def _in_block(self) -> bool:
@@ -252,7 +252,7 @@ class ToolCallReader:
             alone = marker and not said + again and syntax.REST_OF_MARKER_LINE.match(self._unread, self._at)
             self._meant |= block.meant
             if block.meant or alone:
-                self._spoil(SpoiledBlock(marker + said, sure=block.meant), again)
+                self._spoil(UnreadableBlock(marker + said, sure=block.meant), again)
             else:
                 self._give_back(marker + said, again)
                 self._quotation = False
@@ -268,7 +268,7 @@ class ToolCallReader:
         self._at = 0
         self._speak_to(len(said))
 
-    def _spoil(self, spoiled: SpoiledBlock | SpoiledFence, again: str) -> None:
+    def _spoil(self, spoiled: UnreadableBlock | UnreadableCodeFence, again: str) -> None:
         """Keep back what was meant as a call and cannot be read, the last part of it after it was read again."""
         self._unread = again + self._unread[self._at :]
         self._at = 0
@@ -305,7 +305,7 @@ class ToolCallReader:
         return True
 
     def _open_fence(self, found: regex.Match[str]) -> None:
-        self._fence = FencedCalls(self._tools, self._new_id, self.calls, found[0])
+        self._fence = CodeFenceParser(self._tools, self._new_id, self.calls, found[0])
         self._at = found.end()
         self._state = self._in_fence
 
@@ -321,7 +321,7 @@ class ToolCallReader:
             self.calls = fence.index
             return True
         if fence.spoiled:
-            self._spoil(SpoiledFence(fence.said), fence.again)
+            self._spoil(UnreadableCodeFence(fence.said), fence.again)
             return True
         self._give_back(fence.said, fence.again)
         self._code = "" if fence.closed else "```"

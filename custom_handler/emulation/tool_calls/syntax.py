@@ -18,7 +18,7 @@ from typing import Any
 
 import regex
 
-from ..lenient_json import JsonFault, LenientObject
+from ..lenient_json import LenientJsonError, LenientJsonParser
 
 HEAD_LIMIT = 600
 
@@ -68,7 +68,7 @@ GROUP = regex.compile(
     _FLAGS,
 )
 # What an agent leaves behind the object: right behind it, and behind white space, where it could also be text.
-LITTER = regex.compile(r"[}\]),;'\"]++|[*`]{1,3}+(?=[^*`])|<\|[^|>\n]{0,40}+\|>")
+TRAILING_NOISE = regex.compile(r"[}\]),;'\"]++|[*`]{1,3}+(?=[^*`])|<\|[^|>\n]{0,40}+\|>")
 LOOSE_LITTER = regex.compile(r"[}\]),;]++|```(?=\s)|<\|[^|>\n]{0,40}+\|>")
 
 # Agents go on after a call as if it had been answered; what such a label opens is invented. "Observação:" is not among
@@ -77,7 +77,7 @@ _TAIL = (
     r"(?:[ \t]++(?:of|from|for|by|d[aeo]s?|para|id|name)\b[^\n:\]]{0,120}+"
     r"|[ \t]*+\#?+\d{1,3}+|[ \t]*+\([^\n)]{0,80}+\))?+[*_`]{0,3}+[ \t]*+"
 )
-INVENTED = regex.compile(
+FABRICATED_RESULT = regex.compile(
     r"[*_\#>\-\[ ]{0,6}+(?:"
     rf"(?:tool|function)[ _](?:call[ _])?(?:results?|outputs?|responses?)\b{_TAIL}[:\]\n]"
     rf"|(?:results?|outputs?|responses?|observations?|resultados?|sa[ií]da|retorno)\b{_TAIL}[:\]]"
@@ -155,41 +155,41 @@ def _folded(name: str) -> str:
 
 
 def strict_arguments(text: str, drop: Iterable[str]) -> str:
-    """Return the one JSON object that `text` is, an empty one for no text, as strict JSON; raises JsonFault."""
+    """Return the one JSON object that `text` is, an empty one for no text, as strict JSON; raises LenientJsonError."""
     stripped = text.strip()
     if not stripped:
         return "{}"
-    reader = LenientObject(frozenset(drop))
+    reader = LenientJsonParser(frozenset(drop))
     end = reader.feed(stripped)
     if not reader.done or stripped[end:]:
-        raise JsonFault("not exactly one object")
+        raise LenientJsonError("not exactly one object")
     return reader.take()
 
 
 def unquote(text: str) -> str:
-    """Return what a JSON string stands for; raises JsonFault where it is none."""
+    """Return what a JSON string stands for; raises LenientJsonError where it is none."""
     try:
         value = json.loads(text, strict=False)
     except ValueError as error:
-        raise JsonFault("no string") from error
+        raise LenientJsonError("no string") from error
     return str(value)
 
 
 def unwrap(strict: str) -> tuple[str, str]:
-    """Return the name and the arguments that a JSON object of a whole call names; raises JsonFault if it does not."""
+    """Return the name and the arguments that a JSON object of a whole call names; raises LenientJsonError if it does not."""
     try:
         members = _members(strict)
         function = members.get("function")
         if function is not None and isinstance(function[0], dict):  # {"type": "function", "function": {"name": …, …}}
             members = _members(function[1])
     except RecursionError as error:
-        raise JsonFault("nested too deep for the name of a call") from error
+        raise LenientJsonError("nested too deep for the name of a call") from error
     name = next((members[key][0] for key in _NAME_KEYS if key in members), None)
     value, raw = next((members[key] for key in _ARGUMENT_KEYS if key in members), (None, "{}"))
     if not isinstance(name, str) or not (value is None or isinstance(value, str | dict)):
-        raise JsonFault("no call")
+        raise LenientJsonError("no call")
     if raw == "{}" and not members.keys() <= _CALL_KEYS:
-        raise JsonFault("members that are neither of the call nor of its arguments")
+        raise LenientJsonError("members that are neither of the call nor of its arguments")
     return name, value if isinstance(value, str) else "{}" if value is None else raw
 
 

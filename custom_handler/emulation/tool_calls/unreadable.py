@@ -14,7 +14,7 @@ _END_LINE = regex.compile(rf"^[ \t]*+{syntax.END_AHEAD.pattern}", regex.IGNORECA
 _FENCE_END = regex.compile(r"```")
 
 
-class SpoiledBlock:
+class UnreadableBlock:
     """Reads up to behind the end marker, or up to the next start marker, or to the end of the reply.
 
     `said` is the block so far. When it is `over`, it is `unreadable`, or just `text`. One whose head was read is `sure` to
@@ -52,7 +52,7 @@ class SpoiledBlock:
         return end
 
 
-class SpoiledFence:
+class UnreadableCodeFence:
     """Reads on in a code fence that holds such a block: it is `unreadable` only if no prose follows the fence."""
 
     def __init__(self, said: str) -> None:

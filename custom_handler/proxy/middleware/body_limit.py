@@ -22,7 +22,7 @@ _NO_OBJECT = "The request's body must be a JSON object."
 _OTHER_JSON = tuple(begin.encode() for begin in '["-0123456789tfn')
 
 
-class BodyLimit:
+class BodyLimitMiddleware:
     """ASGI middleware that answers 413 to a body above the limit, and 400 to JSON that is no object.
 
     The proxy would stumble at such JSON while it looks for the caller's key. Uploads, which go to disk, are let through.
@@ -81,7 +81,7 @@ async def _refuse(send: Send, status: int, message: str) -> None:
     await send({"type": "http.response.body", "body": body})
 
 
-def refuse_depth(body: Any) -> None:
+def reject_deep_nesting(body: Any) -> None:
     """Raise the proxy's error (400) for a body that is nested too deep to be written out again."""
     level = [body]
     for _ in range(DEEPEST_LEVEL + 1):

@@ -25,7 +25,7 @@ _HEALTH = ("/health/", "/health")
 _INTERNAL = re.compile(r"File \\?\"|site-packages|/[\w.-]+\.py\b|validation errors? for \w+|input_value=")
 
 
-def cleaned(body: bytes) -> bytes:
+def remove_internals(body: bytes) -> bytes:
     """Return an error's JSON body without what only the log should have; any other body as it is."""
     if not (_TRACEBACK.search(text := body.decode("utf-8", errors="replace")) or _INTERNAL.search(text)):
         return body
@@ -35,7 +35,7 @@ def cleaned(body: bytes) -> bytes:
         return MESSAGE.encode()
 
 
-def shaped(status: int, body: bytes, path: str = "") -> bytes:
+def as_error_object(status: int, body: bytes, path: str = "") -> bytes:
     """Return the protocol's error object for the errors of LiteLLM's that have another shape; any other body as it is.
 
     They are a refused key on `/metrics`, which is a bare string, a model that `GET /v1/models/{id}` does not find, and what
@@ -87,7 +87,7 @@ def _without_places(value: Any) -> Any:
     return _PATH.sub("(path left out)", shown).strip()[:_LONGEST_REPORT]
 
 
-class ErrorBodies:
+class ErrorBodiesMiddleware:
     """ASGI middleware that sends an error's body (status 400 and above) only when it is whole and clean."""
 
     def __init__(self, app: ASGIApp) -> None:
@@ -133,4 +133,4 @@ class _Cleaning:
     def _cleaned(self, status: int, body: bytes) -> bytes:
         if status < 400:
             return reported(body)
-        return cleaned(shaped(status, body, self._path))
+        return remove_internals(as_error_object(status, body, self._path))

@@ -31,7 +31,7 @@ def request_id() -> str:
     return "" if scope is None else Headers(scope=scope).get(HEADER, "")
 
 
-class RequestId:
+class RequestIdMiddleware:
     """ASGI middleware that names each request, and says so in its answer."""
 
     def __init__(self, app: ASGIApp) -> None:

@@ -7,7 +7,7 @@ from contextvars import ContextVar
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ...provider.started_stream import closing_abandoned
+from ...provider.started_stream import close_abandoned_streams
 
 _headers: ContextVar[dict[str, str]] = ContextVar("stackspot_response_headers")
 
@@ -17,8 +17,8 @@ def add_header(name: str, value: str) -> None:
     _headers.get({})[name] = value
 
 
-class ResponseHeaders:
-    """ASGI middleware that carries out `add_header`, and `closing_abandoned`; the dictionary is shared by all tasks of a request."""
+class ResponseHeadersMiddleware:
+    """ASGI middleware that carries out `add_header`, and `close_abandoned_streams`; the dictionary is shared by all tasks of a request."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -36,7 +36,7 @@ class ResponseHeaders:
 
         reset = _headers.set(headers)
         try:
-            with closing_abandoned():
+            with close_abandoned_streams():
                 await self._app(scope, receive, send_with_headers if scope["type"] == "http" else send)
         finally:
             _headers.reset(reset)

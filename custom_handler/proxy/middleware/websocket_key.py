@@ -15,7 +15,7 @@ NAME = "api_key"
 HEADER = "x-litellm-api-key"
 
 
-class QueryKey:
+class WebSocketKeyMiddleware:
     """ASGI middleware for the sockets below a path; a key in a header goes before one in the address."""
 
     def __init__(self, app: ASGIApp, path: str) -> None:

@@ -9,7 +9,7 @@ from ...errors import RequestError
 from ...provider.model_response import litellm_error
 
 
-def with_choice(kwargs: dict[str, Any]) -> dict[str, Any]:
+def keep_allowed_tools(kwargs: dict[str, Any]) -> dict[str, Any]:
     """Have `allowed_tools` pass LiteLLM, which refuses a `tool_choice` without a function; `request` reads it.
 
     /v1/responses has it in a form without nested objects, which LiteLLM's bridge hands on as it is.
@@ -28,7 +28,7 @@ def _with_function(tool: Any) -> Any:
     return {"type": "function", "function": {"name": tool["name"]}} if named else tool
 
 
-def with_documents(kwargs: dict[str, Any]) -> dict[str, Any]:
+def documents_as_text(kwargs: dict[str, Any]) -> dict[str, Any]:
     """Have a call's documents and search results pass the bridge of /v1/messages as text; it would drop them.
 
     It keeps what comes as base64 or by an address, without its title: that becomes a text before it.
@@ -82,7 +82,7 @@ def _text(*paragraphs: str) -> dict[str, str]:
     return {"type": "text", "text": "\n".join(paragraphs)}
 
 
-def require_history(kwargs: Mapping[str, Any]) -> None:
+def require_known_response(kwargs: Mapping[str, Any]) -> None:
     """Refuse a call of /v1/responses that builds on an earlier one which the proxy cannot recall.
 
     Its bridge looks the earlier turns up in the database, and goes on without them where it has none.

@@ -60,7 +60,7 @@ _ITEMS: Mapping[str, Mapping[str, _Kinds]] = {
 }
 
 
-def check_types(body: Mapping[str, Any]) -> None:
+def validate_field_types(body: Mapping[str, Any]) -> None:
     """Raise the proxy's error (400) for the first field whose type is wrong; null is as good as left out."""
     _check(body, _BODY)
     if body.get("messages") == []:

@@ -71,7 +71,7 @@ def sent_body(data: Mapping[str, Any]) -> dict[str, Any]:
     return {**(request.get("body") or data), **dict.fromkeys(request.get("credential_fields") or ()), **called}
 
 
-def refuse_reserved(body: Mapping[str, Any]) -> None:
+def reject_reserved_fields(body: Mapping[str, Any]) -> None:
     """Raise the proxy's error (400) for a request body, or a fallback named in it, that sets a reserved field."""
     if "model" not in body:  # the routes of files and batches name their provider instead of a model
         return

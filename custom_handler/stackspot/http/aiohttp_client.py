@@ -31,7 +31,7 @@ _ERRORS: tuple[tuple[type[Exception], type[httpx.RequestError]], ...] = (  # the
 )
 
 
-class AsyncHttp:
+class HttpClient:
     """The connections of one event loop, kept alive between calls."""
 
     def __init__(self, tls: ssl.SSLContext) -> None:
@@ -41,7 +41,7 @@ class AsyncHttp:
         self._session = aiohttp.ClientSession(connector=connector, cookie_jar=cookies, read_bufsize=BUFFER)
         self._proxy = functools.lru_cache(maxsize=100)(_environment_proxy)
 
-    async def post(self, url: str, headers: Mapping[str, str], content: bytes, timeout: httpx.Timeout) -> Answer:
+    async def post(self, url: str, headers: Mapping[str, str], content: bytes, timeout: httpx.Timeout) -> HttpResponse:
         """Send a request, and return its answer once the head is there; raises httpx's errors."""
         try:
             limits = aiohttp.ClientTimeout(total=None, sock_connect=timeout.connect, sock_read=timeout.read)
@@ -51,14 +51,14 @@ class AsyncHttp:
             )
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise _as_httpx(error, url, timeout) from error
-        return Answer(answer, url, timeout)
+        return HttpResponse(answer, url, timeout)
 
     async def aclose(self) -> None:
         """Close all connections."""
         await self._session.close()
 
 
-class Answer:
+class HttpResponse:
     """An answer whose head has come and whose body is coming."""
 
     def __init__(self, answer: aiohttp.ClientResponse, url: str, timeout: httpx.Timeout) -> None:

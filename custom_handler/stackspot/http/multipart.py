@@ -6,13 +6,13 @@ from collections.abc import Mapping
 
 import httpx
 
-from ..agent_call import Form, Send
+from ..agent_call import MultipartForm, Send
 
 
-def encoded(step: Send) -> tuple[Mapping[str, str], bytes]:
+def encode_body(step: Send) -> tuple[Mapping[str, str], bytes]:
     """Return the headers and the body of a request; a form is encoded as browsers do, its file last."""
     form = step.content
-    if not isinstance(form, Form):
+    if not isinstance(form, MultipartForm):
         return step.headers, form
     file = form.file_name, form.data, form.content_type
     request = httpx.Request("POST", step.url, data=dict(form.fields), files={"file": file})

@@ -10,22 +10,22 @@ from typing import Any
 import httpx
 
 from ...errors import AgentFailed, AgentTimeout, AgentUnreachable, IdentityUnavailable, StackspotError
-from ..agent_call import AGENT, Fetch, NeedToken, Peer, Read, Send, Step
-from .public_fetch import late
+from ..agent_call import AGENT, AcquireToken, FetchPublicFile, Host, Read, Send, Step
+from .public_fetch import fetch_timeout_error
 
 # One class since Python 3.11.
 TIMEOUTS = (TimeoutError, asyncio.TimeoutError, concurrent.futures.TimeoutError)
-FORESEEN = (httpx.HTTPError, httpx.InvalidURL, StackspotError, *TIMEOUTS)
+NETWORK_ERRORS = (httpx.HTTPError, httpx.InvalidURL, StackspotError, *TIMEOUTS)
 
 
-def told(error: Exception, step: Step[Any]) -> StackspotError:
+def translate_network_error(error: Exception, step: Step[Any]) -> StackspotError:
     """Translate what the network did into an error that a client can be shown."""
     if isinstance(error, StackspotError):
         return error
-    if isinstance(step, NeedToken):
+    if isinstance(step, AcquireToken):
         return IdentityUnavailable(f"The identity service gave no token within {step.patience:.1f} s: try again.")
-    if isinstance(step, Fetch):
-        return late(step)
+    if isinstance(step, FetchPublicFile):
+        return fetch_timeout_error(step)
     peer = step.peer if isinstance(step, Send) else AGENT
     if isinstance(step, Read | Send) and isinstance(error, TIMEOUTS):
         return _silent(step.timeout, peer)
@@ -33,20 +33,20 @@ def told(error: Exception, step: Step[Any]) -> StackspotError:
         return _silent(error.request.extensions["timeout"]["read"], peer)
     if isinstance(step, Send):
         unreachable = AgentUnreachable(
-            f"The {peer.name} cannot be reached: {reason(error, step.url)}. Check {peer.check} and the proxy."
+            f"The {peer.name} cannot be reached: {describe_network_error(error, step.url)}. Check {peer.check} and the proxy."
         )
         unreachable.retryable = not _refused_by_proxy(error)
         return unreachable
     return AgentFailed(f"The connection to the agent broke within its answer ({type(error).__name__}): try again.")
 
 
-def _silent(seconds: float, peer: Peer) -> AgentTimeout:
+def _silent(seconds: float, peer: Host) -> AgentTimeout:
     return AgentTimeout(
         f"The {peer.name} sent nothing for {max(0.1, round(seconds, 1)):g} s: try again, or ask for less at once."
     )
 
 
-def reason(error: Exception, url: str) -> str:
+def describe_network_error(error: Exception, url: str) -> str:
     """Say which host could not be reached and why, with the cure where there is a usual one; never a password."""
     with contextlib.suppress(httpx.InvalidURL):
         url = httpx.URL(url).host or url

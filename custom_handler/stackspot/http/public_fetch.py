@@ -20,7 +20,7 @@ from concurrent.futures import Future
 import httpx
 
 from ...errors import RequestError
-from ..agent_call import Fetch
+from ..agent_call import FetchPublicFile
 
 HTTPS = 443
 
@@ -53,7 +53,7 @@ def resolve(host: str) -> Sequence[str]:
     return list(dict.fromkeys(str(address[0]) for *_, address in found))
 
 
-class PublicWeb:
+class PublicFileFetcher:
     """The public internet, over https; `addresses` resolves, `allowed` judges an address."""
 
     def __init__(
@@ -68,20 +68,20 @@ class PublicWeb:
         self._allowed = allowed
         self._port = port
 
-    def request(self, wanted: Fetch) -> Future[bytes]:
+    def request(self, wanted: FetchPublicFile) -> Future[bytes]:
         """Promise the bytes, or RequestError; a thread of its own fetches them, for resolving a name blocks."""
         promise: Future[bytes] = Future()
         promise.set_running_or_notify_cancel()
         threading.Thread(target=self._keep, args=(promise, wanted), name="stackspot-fetch", daemon=True).start()
         return promise
 
-    def _keep(self, promise: Future[bytes], wanted: Fetch) -> None:
+    def _keep(self, promise: Future[bytes], wanted: FetchPublicFile) -> None:
         try:
             promise.set_result(self._fetched(wanted))
         except BaseException as error:  # noqa: BLE001  whoever waits must hear of it
             promise.set_exception(error)
 
-    def _fetched(self, wanted: Fetch) -> bytes:
+    def _fetched(self, wanted: FetchPublicFile) -> bytes:
         try:
             url = httpx.URL(wanted.url)
             host = url.raw_host.decode("ascii")
@@ -94,11 +94,11 @@ class PublicWeb:
         try:  # on a loop, only because a blocking client has no limit for the whole: a byte now and then could hold the thread
             return asyncio.run(asyncio.wait_for(self._read(url, host, wanted), until - time.monotonic()))
         except asyncio.TimeoutError:
-            raise late(wanted) from None
+            raise fetch_timeout_error(wanted) from None
         except httpx.HTTPError as error:
             raise _failure(wanted, f"it cannot be fetched ({type(error).__name__})") from None
 
-    def _address(self, host: str, wanted: Fetch) -> str:
+    def _address(self, host: str, wanted: FetchPublicFile) -> str:
         """Resolve a name; one text for all that is wrong, or it would tell strangers which private names exist."""
         try:
             found = self._addresses(host.strip("[]"))
@@ -109,7 +109,7 @@ class PublicWeb:
             raise _failure(wanted, "its host has no address in the public internet")
         return found[0]
 
-    async def _read(self, url: httpx.URL, host: str, wanted: Fetch) -> bytes:
+    async def _read(self, url: httpx.URL, host: str, wanted: FetchPublicFile) -> bytes:
         """Read what is there, without a client: that would log the address, in which there may be a signature."""
         headers = {"host": host, "accept-encoding": "identity"}  # what is packed could unpack to any size
         request = httpx.Request("GET", url, headers=headers, extensions={"sni_hostname": host})
@@ -127,12 +127,12 @@ class PublicWeb:
             return bytes(body)
 
 
-def late(wanted: Fetch) -> RequestError:
+def fetch_timeout_error(wanted: FetchPublicFile) -> RequestError:
     """Tell that an address did not answer in time."""
     return _failure(wanted, f"it takes longer than {wanted.timeout:g} s")
 
 
-def _failure(wanted: Fetch, what: str) -> RequestError:
+def _failure(wanted: FetchPublicFile, what: str) -> RequestError:
     """Tell which field names what cannot be fetched."""
     message = f"{wanted.where}: the address is not fetched, because {what}. Send the file as a data URI."
     return RequestError(message, param=wanted.where)

@@ -5,24 +5,24 @@ from __future__ import annotations
 import time
 
 from ...settings import Settings
-from ..agent_call import Recall, Remember
+from ..agent_call import SaveConversation, TakeConversation
 from .conversations import Conversations, LocalConversations
-from .window import Ledger, LocalLedger
+from .window import LocalRequestWindow, RequestWindow
 
 
-def kept_state(settings: Settings) -> tuple[Ledger, Conversations]:
+def open_state(settings: Settings) -> tuple[RequestWindow, Conversations]:
     """Return the quota that is spent, and the conversations that the platform keeps."""
     if not settings.redis_url and not settings.redis_host:
-        return LocalLedger(time.monotonic), LocalConversations(settings.conversation_keep, time.monotonic)
+        return LocalRequestWindow(time.monotonic), LocalConversations(settings.conversation_keep, time.monotonic)
     from .redis_conversations import SharedConversations  # noqa: PLC0415  only who shares something needs Redis
-    from .redis_window import SharedLedger  # noqa: PLC0415
+    from .redis_window import RedisRequestWindow  # noqa: PLC0415
 
-    return SharedLedger(settings, time.monotonic), SharedConversations(settings, time.monotonic)
+    return RedisRequestWindow(settings, time.monotonic), SharedConversations(settings, time.monotonic)
 
 
-def looked_up(conversations: Conversations, step: Recall | Remember) -> str | None:
+def looked_up(conversations: Conversations, step: TakeConversation | SaveConversation) -> str | None:
     """Carry out a step that asks for a conversation, or has one remembered."""
-    if isinstance(step, Recall):
+    if isinstance(step, TakeConversation):
         return conversations.take(step.fingerprint)
     conversations.keep(step.fingerprint, step.conversation_id)
     return None

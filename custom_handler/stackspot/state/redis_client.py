@@ -25,7 +25,7 @@ Answer = TypeVar("Answer")
 logger = logging.getLogger(__name__)
 
 
-class RedisLink:
+class RedisClient:
     """The Redis of the settings, with names of the account's own; `away` and `back` tell the log what follows from either."""
 
     def __init__(self, settings: Settings, clock: Callable[[], float], away: str, back: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ...settings import Settings
-from .redis_client import RedisLink
+from .redis_client import RedisClient
 
 
 class SharedConversations:
@@ -15,7 +15,7 @@ class SharedConversations:
 
     def __init__(self, settings: Settings, clock: Callable[[], float]) -> None:
         self._milliseconds = max(1, round(settings.conversation_keep * 1000))
-        self._link = RedisLink(settings, clock, "conversations begin anew", "conversations go on")
+        self._link = RedisClient(settings, clock, "conversations begin anew", "conversations go on")
 
     def take(self, fingerprint: str) -> str | None:
         """See Conversations."""

@@ -6,11 +6,11 @@ import time
 from collections.abc import Callable
 
 from ...settings import Settings
-from .redis_client import RedisLink
-from .window import WINDOW, LocalLedger
+from .redis_client import RedisClient
+from .window import WINDOW, LocalRequestWindow
 
 
-class SharedLedger:
+class RedisRequestWindow:
     """A Ledger that blocks for as long as Redis takes.
 
     Where Redis is away, the process's own ledger stands in, with the whole budget; it knows what this process has spent. The
@@ -21,8 +21,8 @@ class SharedLedger:
 
     def __init__(self, settings: Settings, clock: Callable[[], float], window: int = WINDOW) -> None:
         self._window = window
-        self._local = LocalLedger(clock, window)
-        self._link = RedisLink(settings, clock, "the quota is this process's own", "the quota is shared again")
+        self._local = LocalRequestWindow(clock, window)
+        self._link = RedisClient(settings, clock, "the quota is this process's own", "the quota is shared again")
 
     def spend(self, budget: int) -> float:
         """See Ledger."""

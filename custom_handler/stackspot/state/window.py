@@ -14,7 +14,7 @@ from typing import Protocol
 WINDOW = 61
 
 
-class Ledger(Protocol):
+class RequestWindow(Protocol):
     """A moving window of requests, and marks that fade; `instant` tells that no network is asked."""
 
     instant: bool
@@ -32,7 +32,7 @@ class Ledger(Protocol):
         """Begin anew in a fork's child: a lock that another thread of the parent held would never open."""
 
 
-class LocalLedger:
+class LocalRequestWindow:
     """The ledger of one process; any thread may use it.
 
     The `limits` library has such a window too, but by the wall clock, which can jump, and with a thread for each request.

@@ -1,43 +1,42 @@
-"""The errors of this package, each with the HTTP status a client is given for it.
+"""The exceptions of this package, each with the HTTP status that the client receives.
 
 StackspotError
-├── RequestError                400  request   what the caller sent cannot be served
-├── PromptTooLong               400  agent     the conversation does not fit into the agent's model
-├── ConfigurationError          503  identity  a setting is missing or unusable
-├── JobStoreUnavailable         503  queue     jobs can be neither read nor written right now
+├── RequestError                400  the request is malformed, or asks for something unsupported
+├── PromptTooLong               400  the conversation exceeds the context of the agent's model
+├── ConfigurationError          503  a setting is missing or invalid
+├── JobStoreUnavailable         503  the job store can be neither read nor written
 ├── IdentityError
-│   ├── CredentialsRefused      502  identity  StackSpot refuses the gateway's own credentials
-│   └── IdentityUnavailable     503  identity  no token can be had right now
+│   ├── CredentialsRefused      502  StackSpot rejects the gateway's credentials
+│   └── IdentityUnavailable     503  the identity service returns no token
 └── AgentError
-    ├── TokenRefused            502  agent     the agent refuses a token that is fresh
-    ├── AgentForbidden          403  agent     the agent is not shared with this account
-    ├── AgentNotFound           404  agent     there is no such agent
-    ├── RateLimited             429  agent     the account's requests of this minute are used up
-    │   └── QueueFull           429  queue     the gateway keeps to the account's limits, and there is no place in time
-    ├── CreditExhausted         402  agent     the account has no credit left
-    ├── AgentUnreachable        503  agent     no connection, or it broke before an answer
-    ├── AgentTimeout            504  agent     the agent stayed silent for too long
-    ├── ConversationLost        502  agent     the agent goes on in another conversation; a client never sees it
-    ├── AgentRejected           400  agent     the agent refuses the request for another reason
-    ├── UploadForbidden         403  agent     the account may not upload files
-    ├── UploadFailed            502  agent     a file could not be uploaded
-    │   └── UploadUnknown       502  agent     the agent does not know a file that was uploaded
-    └── AgentFailed             502  agent     the agent's side failed, before or within the answer
+    ├── TokenRefused            502  the agent rejects a token that was just issued
+    ├── AgentForbidden          403  the agent is not shared with this account
+    ├── AgentNotFound           404  the agent does not exist
+    ├── RateLimited             429  the account's requests of this minute are used up
+    │   └── QueueFull           429  the gateway's own queue has no slot in time
+    ├── CreditExhausted         402  the account has no credit left
+    ├── AgentUnreachable        503  no connection, or it broke before a response
+    ├── AgentTimeout            504  the agent sent nothing for too long
+    ├── ConversationLost        502  the agent used another conversation; clients never receive it
+    ├── AgentRejected           400  the agent rejects the request for another reason
+    ├── UploadForbidden         403  the account may not upload files
+    ├── UploadFailed            502  a file could not be uploaded
+    │   └── UploadUnknown       502  the agent does not know a file that was uploaded
+    └── AgentFailed             502  the agent failed, before or within the response
 """
 
 from __future__ import annotations
 
 
 class StackspotError(Exception):
-    """Something that a client is told about.
+    """An error that is sent to the client.
 
-    `message` says what happened and what to do, and never holds a secret, a token or a prompt. `retryable` tells whether
-    the same call may succeed later, `retry_after` in how many seconds at the earliest (None: unknown).
+    `message` states what failed and what to do; it contains no secret, token or prompt. `retryable`
+    is True where the same call may succeed later, after `retry_after` seconds (None: unknown).
     """
 
     status_code = 500
     retryable = False
-    where = "agent"
 
     def __init__(self, message: str, *, status_code: int | None = None, retry_after: float | None = None) -> None:
         super().__init__(message)
@@ -48,10 +47,9 @@ class StackspotError(Exception):
 
 
 class RequestError(StackspotError):
-    """The caller's request is malformed or asks for what this provider cannot do."""
+    """The request is malformed or asks for something unsupported; `param` names the field."""
 
     status_code = 400
-    where = "request"
 
     def __init__(self, message: str, *, param: str | None = None) -> None:
         super().__init__(message)
@@ -59,7 +57,7 @@ class RequestError(StackspotError):
 
 
 class PromptTooLong(StackspotError):
-    """The agent's model cannot take so long a prompt; `limit` and `actual` are its own figures, in tokens."""
+    """The prompt exceeds the model's context; `limit` and `actual` are the agent's token counts."""
 
     status_code = 400
 
@@ -70,45 +68,45 @@ class PromptTooLong(StackspotError):
 
 
 class ConfigurationError(StackspotError):
-    """A setting is missing or unusable; the message names it and where to put it."""
+    """A setting is missing or invalid; the message names it and where to set it."""
 
     status_code = 503
-    where = "identity"
 
 
 class JobStoreUnavailable(StackspotError):
-    """The job store cannot be used: its disk is full, or Redis does not answer."""
+    """The job store is unusable: its disk is full, or Redis does not respond."""
 
     status_code = 503
     retryable = True
-    where = "queue"
 
 
 class IdentityError(StackspotError):
-    """No token could be had from the identity service."""
+    """The identity service returned no token."""
 
     status_code = 503
-    where = "identity"
 
 
 class CredentialsRefused(IdentityError):
-    """The gateway's own StackSpot credentials are wrong: never a 401, which a client reads as its own key being wrong."""
+    """The gateway's StackSpot credentials are wrong.
+
+    Not a 401: a client would take that for an error of its own API key.
+    """
 
     status_code = 502
 
 
 class IdentityUnavailable(IdentityError):
-    """The identity service cannot be reached, or does not give a token."""
+    """The identity service is unreachable, or returns no token."""
 
     retryable = True
 
 
 class AgentError(StackspotError):
-    """The agent, or the way to it, failed."""
+    """The agent failed, or the connection to it."""
 
 
 class TokenRefused(AgentError):
-    """HTTP 401 of the agent for a fresh token: never a 401, see CredentialsRefused."""
+    """HTTP 401 of the agent for a new token; not a 401 here, see CredentialsRefused."""
 
     status_code = 502
 
@@ -133,45 +131,43 @@ class RateLimited(AgentError):
 
 
 class QueueFull(RateLimited):
-    """The gateway's own queue has no place, or none in time; the agent was not asked."""
-
-    where = "queue"
+    """The gateway's own queue is full, or has no slot in time; the agent received no request."""
 
 
 class CreditExhausted(AgentError):
-    """HTTP 429 of the agent with the word credit: trying again is useless."""
+    """HTTP 429 of the agent whose details name the credit limit; a retry cannot help."""
 
     status_code = 402
 
 
 class AgentUnreachable(AgentError):
-    """There was no connection to the agent, or it broke before an answer."""
+    """The connection to the agent failed, or broke before a response."""
 
     status_code = 503
     retryable = True
 
 
 class AgentTimeout(AgentError):
-    """The agent stayed silent for too long."""
+    """The agent sent nothing, or did not finish, within the time limit."""
 
     status_code = 504
     retryable = True
 
 
 class ConversationLost(AgentError):
-    """The agent answers in another conversation than it was asked in: it does not know what was said before."""
+    """The agent used another conversation than requested, so it lacks the earlier turns."""
 
     status_code = 502
 
 
 class AgentRejected(AgentError):
-    """A 4xx of the agent that has no name of its own."""
+    """A 4xx of the agent that has no class of its own."""
 
     status_code = 400
 
 
 class UploadForbidden(AgentError):
-    """HTTP 403 of the file service: files are for enterprise accounts."""
+    """HTTP 403 of the file service: only enterprise accounts may upload files."""
 
     status_code = 403
 
@@ -184,13 +180,13 @@ class UploadFailed(AgentError):
 
 
 class UploadUnknown(UploadFailed):
-    """The agent does not know an upload: it has expired, or belongs to another account."""
+    """The agent does not know an upload: it expired, or belongs to another account."""
 
     retryable = False
 
 
 class AgentFailed(AgentError):
-    """A 5xx of the agent, an error inside its answer, or an answer that cannot be read."""
+    """A 5xx of the agent, an error inside its response, or an unreadable response."""
 
     status_code = 502
     retryable = True

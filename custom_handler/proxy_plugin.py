@@ -65,7 +65,7 @@ class Plugin(TelemetryCallback):
         key = (config.get("general_settings") or {}).get("master_key")
         before_master_key(proxy, lambda general_settings: ensure_master_key(general_settings, folder, key))
         before_router(proxy, self._models.prepare)
-        _extend(proxy, settings, provider.listeners, self.calls)  # the metrics listen from the first token on
+        _extend(proxy, settings, provider.hooks, self.calls)  # the metrics listen from the first token on
         check_at_start(settings.startup_check, config, settings, provider.authenticate)
         remove_stream_finalizers()
         at_startup(proxy, freeze_startup_objects)

@@ -146,7 +146,7 @@ def test_a_host_that_nobody_listens_on_is_asked_four_times(ask, settings, hello)
         unused.bind(("127.0.0.1", 0))
         nowhere = f"http://127.0.0.1:{unused.getsockname()[1]}"
     provider, told = StackspotLLM(replace(settings, inference_url=nowhere, max_retries=3)), []
-    provider.listeners.add(lambda measure: told.append(type(measure).__name__))
+    provider.hooks.add(lambda measure: told.append(type(measure).__name__))
     with pytest.raises(AWAY, match="cannot be reached"):
         ask(provider, hello)
     assert told.count("Retried") == 3

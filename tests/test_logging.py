@@ -54,7 +54,7 @@ def test_an_answer_without_calls_speaks_of_none(ask, provider, hello, log):
 def test_frames_that_are_skipped_are_one_warning(ask, provider, simulator, hello, log):
     simulator.script({"text": "um dois", "fault": "bad_frame"})
     ask(provider, hello, **HEADERS)
-    assert lines(log, logging.WARNING) == ["[talk-7] Skipped a frame of 16 characters that is no JSON object"]
+    assert lines(log, logging.WARNING) == ["[talk-7] Skipped a frame of 16 characters that is not a JSON object"]
 
 
 @pytest.mark.parametrize(

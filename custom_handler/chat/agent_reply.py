@@ -58,17 +58,17 @@ class Round:
         """
         self._decoder.check()
         try:
-            chunk = yield Read(self._deadline.patience(spoken=self.spoken))
+            chunk = yield Read(self._deadline.silence_timeout(text_received=self.spoken))
         except StackspotError:
             if self.stop_reason is None:
-                self._deadline.check(spoken=self.spoken)
+                self._deadline.check(text_received=self.spoken)
                 raise
             chunk = None
         if chunk is None:
             return None
         self.chunks += 1
         text = self._take(self._decoder.feed(chunk))
-        self._deadline.check(spoken=self.spoken)
+        self._deadline.check(text_received=self.spoken)
         return text
 
     def last(self) -> str:

@@ -27,7 +27,7 @@ from ..request.files import File, FilePart, name_files, with_placeholders
 from ..settings import Settings
 from ..stackspot.agent_call import AgentCall, Emit, Steps
 from ..stackspot.deadline import Deadline
-from ..stackspot.uploads import TurnFiles, UploadCache, fetched, open_stream_with_files
+from ..stackspot.uploads import TurnFiles, UploadCache, fetch_files, open_stream_with_files
 from .agent_reply import FINISH_REASONS, Round
 from .conversation import LOST, UNASKED, NativeConversation
 
@@ -94,7 +94,7 @@ class Turn:
         """Return the turn with messages that name the files going along, and these."""
         if not self.files:
             return self, ()
-        found = yield from fetched(self.files, settings, deadline)
+        found = yield from fetch_files(self.files, settings, deadline)
         files = name_files(found, settings.upload_files)
         messages = with_placeholders(self.request.messages, found, files)
         return replace(self, request=replace(self.request, messages=messages), files=()), files
@@ -137,7 +137,11 @@ class _Talk:
     def steps(self, whole: bool) -> Steps[ReplyEvent]:
         """Yield the steps of the turn."""
         answer, rest = yield from self._first(whole)
-        if self._settings.repair and (fault := answer.fault()) and self._deadline.left(spoken=True) > LEAST_REPAIR_TIME:
+        if (
+            self._settings.repair
+            and (fault := answer.fault())
+            and self._deadline.left(text_received=True) > LEAST_REPAIR_TIME
+        ):
             if rest:
                 yield Emit(rest)
             rest = []
@@ -212,7 +216,7 @@ class _Talk:
 
         A hidden question is one call, which waits for its turn for a few seconds only: there is an answer already.
         """
-        self._deadline.check(spoken=True)
+        self._deadline.check(text_received=True)
         heard = Round(prompt, self._deadline, self._log)
         self._rounds.append(heard)
         turn, conversation = self._turn, None if hidden else self._conversation

@@ -1,4 +1,4 @@
-"""The provider that LiteLLM calls: its four methods over one turn."""
+"""The LiteLLM provider: its four completion methods run one `Turn`."""
 
 from __future__ import annotations
 
@@ -26,123 +26,131 @@ START_TIMEOUT = 10.0
 
 logger = logging.getLogger(__name__)
 
-_OPENS_FIRST = "stackspot_opens_first"
+_AWAITS_START = "stackspot_awaits_start"
 
 
 class StackspotLLM(CustomLLM):  # type: ignore[misc]
-    """StackSpot AI agents as a LiteLLM provider; `settings` default to those of the environment and of `.env`."""
+    """StackSpot AI agents as a LiteLLM provider.
+
+    `settings` default to those of the environment and of `.env`; only these are read again when the
+    credentials are rejected. `hooks` receive the measurements.
+
+    >>> provider = StackspotLLM(settings)
+    >>> response = provider.completion("stackspot-chat", [{"role": "user", "content": "Hello"}])
+    >>> response.choices[0].finish_reason
+    'stop'
+    """
 
     def __init__(self, settings: Settings | None = None) -> None:
         super().__init__()
         self.settings = settings or Settings.load()
-        self.listeners = Hooks()
+        self.hooks = Hooks()
         self._ignored = IgnoredParameters()
-        # Settings that somebody gave stand in no file that could have changed.
-        self._transport = StackspotClient(self.settings, self.listeners, None if settings else Settings.reloader())
+        self._client = StackspotClient(self.settings, self.hooks, None if settings else Settings.reloader())
 
     def completion(self, model: str, messages: list[Any], **call: Any) -> ModelResponse:
-        """Ask the agent, and return its whole answer."""
+        """Return the whole answer; raises LiteLLM's errors, as all methods do."""
         with model_response.litellm_errors(model):
             if is_health_probe(call):
-                return self._probed(model)
-            steps, form = self._begin(model, messages, call, whole=True)
-            return self._transport.blocking.run(
-                lambda: model_response.abuild_response(self._transport.adrive(steps), form)
+                return self._probe_response(model)
+            steps, options = self._steps(model, messages, call, whole=True)
+            return self._client.loop_thread.run(
+                lambda: model_response.abuild_response(self._client.arun(steps), options)
             )
 
     def streaming(self, model: str, messages: list[Any], **call: Any) -> Iterator[ModelResponseStream]:
-        """Ask the agent, and yield its answer as it comes."""
+        """Yield the chunks of the answer as they arrive."""
         with model_response.litellm_errors(model):
-            steps, form = self._begin(model, messages, call)
-            return model_response.stream_chunks(self._transport.drive(steps), form)
+            steps, options = self._steps(model, messages, call)
+            return model_response.stream_chunks(self._client.run(steps), options)
 
     async def acompletion(self, model: str, messages: list[Any], **call: Any) -> ModelResponse | CustomStreamWrapper:
-        """Ask the agent, and return its whole answer, or its stream once that has begun (see `await_stream_start`)."""
+        """Return the whole answer, or after `await_stream_start` its stream, once started."""
         with model_response.litellm_errors(model):
             if is_health_probe(call):
-                return await asyncio.to_thread(self._probed, model)
-            whole = not _opens_first(call)
-            steps, form = self._begin(model, messages, call, whole=whole)
-            answer = StartedStream(self._transport.adrive(steps))
+                return await asyncio.to_thread(self._probe_response, model)
+            whole = not _awaits_start(call)
+            steps, options = self._steps(model, messages, call, whole=whole)
+            stream = StartedStream(self._client.arun(steps))
             if whole:
-                return await model_response.abuild_response(answer, form)
-            await answer.wait(START_TIMEOUT)
+                return await model_response.abuild_response(stream, options)
+            await stream.wait(START_TIMEOUT)
             return CustomStreamWrapper(
-                completion_stream=model_response.AsyncChunkStream(answer, form),
+                completion_stream=model_response.AsyncChunkStream(stream, options),
                 model=model,
                 custom_llm_provider=model_response.PROVIDER,
                 logging_obj=call["logging_obj"],
             )
 
     def astreaming(self, model: str, messages: list[Any], **call: Any) -> model_response.AsyncChunkStream:
-        """Ask the agent, and yield its answer as it comes; what is wrong with the request is raised at once."""
+        """Return an async iterator of the chunks; an invalid request raises its error here."""
         with model_response.litellm_errors(model):
-            steps, form = self._begin(model, messages, call)
-            return model_response.AsyncChunkStream(StartedStream(self._transport.adrive(steps)), form)
+            steps, options = self._steps(model, messages, call)
+            return model_response.AsyncChunkStream(StartedStream(self._client.arun(steps)), options)
 
     def embedding(self, model: str, *_: Any, **__: Any) -> NoReturn:
-        """Refuse: an agent makes no embeddings."""
+        """Raise BadRequestError: agents return no embeddings."""
         error = RequestError("A StackSpot agent makes no embeddings: ask a model of another provider for them.")
         raise model_response.litellm_error(error, model)
 
     async def aembedding(self, model: str, *_: Any, **__: Any) -> NoReturn:
-        """Refuse: an agent makes no embeddings."""
+        """Raise BadRequestError: agents return no embeddings."""
         self.embedding(model)
 
     def authenticate(self, timeout: float | None = None) -> None:
-        """Get a token, or make sure that there is one; raises StackspotError, whose message says what to set.
+        """Make sure that there is a valid token.
 
-        Raises TimeoutError where that takes more than `timeout` seconds.
+        Raises StackspotError, and TimeoutError after `timeout` seconds.
         """
         try:
-            self._transport.tokens.request().result(timeout)
+            self._client.tokens.request().result(timeout)
         except concurrent.futures.TimeoutError:  # another class than TimeoutError up to Python 3.10
             raise TimeoutError(f"The identity service did not answer within {timeout} s.") from None
 
-    def _probed(self, model: str) -> ModelResponse:
-        """Answer a health probe without spending a call of the agent: a valid token is the proof."""
+    def _probe_response(self, model: str) -> ModelResponse:
+        """Answer a health probe by a valid token, which uses no quota of the agent."""
         self.authenticate()
         return model_response.fixed_response("ok", model)
 
-    def _begin(
+    def _steps(
         self, model: str, messages: object, call: Mapping[str, Any], *, whole: bool = False
     ) -> tuple[Steps[ReplyEvent], model_response.ResponseOptions]:
         turn = turn_from_call(model, messages, call, self.settings)
         if ignored := turn.request.parameters.ignored:
-            self._ignored.note(client_name(call), ignored)
+            self._ignored.log(client_name(call), ignored)
         if (log := call.get("logging_obj")) is not None:  # LiteLLM's latency metrics start here
             log.pre_call(input=messages, api_key="", additional_args={"complete_input_dict": {}})
-        steps = turn.steps(self.settings, self.listeners, uploads=self._transport.uploads, whole=whole)
+        steps = turn.steps(self.settings, self.hooks, uploads=self._client.uploads, whole=whole)
         return steps, model_response.ResponseOptions(model, turn.request.legacy)
 
 
 class IgnoredParameters:
-    """Tells the log, once a client, which of the parameters that it sends have no effect."""
+    """Log each ignored parameter once for each client."""
 
-    CLIENTS = 1000  # remembered; with more, the one first seen may be told again
+    MAX_CLIENTS = 1000  # beyond it the oldest is dropped, and may be logged again
 
     def __init__(self) -> None:
-        self._told: dict[str, set[str]] = {}
+        self._logged: dict[str, set[str]] = {}
 
-    def note(self, client: str, names: tuple[str, ...]) -> None:
-        """Tell of a client's parameters that it was not told of before."""
-        new = [name for name in names if name not in self._told.get(client, ())]
+    def log(self, client: str, names: tuple[str, ...]) -> None:
+        """Log those parameters of a client that were not logged before."""
+        new = [name for name in names if name not in self._logged.get(client, ())]
         if new:
-            self._told.setdefault(client, set()).update(new)
-            if len(self._told) > self.CLIENTS:
-                del self._told[next(iter(self._told))]
+            self._logged.setdefault(client, set()).update(new)
+            if len(self._logged) > self.MAX_CLIENTS:
+                del self._logged[next(iter(self._logged))]
             logger.info("Parameters without effect from %s: %s", client, ", ".join(new))
 
 
 def await_stream_start(kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    """Change an async streaming call so that its stream is opened before LiteLLM takes it for one.
+    """Return the arguments of an async streaming call, changed so that LiteLLM awaits its start.
 
-    LiteLLM begins to read a custom provider's stream when retries and fallbacks are past, and a client may have been told
-    200. A call that a deployment hook turned into a whole one is awaited first, and may return a stream all the same.
+    LiteLLM first reads a custom provider's stream after retries and fallbacks, and possibly after
+    the client received a 200. A call without `stream` is awaited before, and may return one too.
     """
-    setattr(kwargs["litellm_logging_obj"], _OPENS_FIRST, True)
+    setattr(kwargs["litellm_logging_obj"], _AWAITS_START, True)
     return {**kwargs, "stream": False}
 
 
-def _opens_first(call: Mapping[str, Any]) -> bool:
-    return getattr(call.get("logging_obj"), _OPENS_FIRST, False) is True
+def _awaits_start(call: Mapping[str, Any]) -> bool:
+    return getattr(call.get("logging_obj"), _AWAITS_START, False) is True

@@ -1,4 +1,4 @@
-"""Reads what LiteLLM hands a provider: which agent is asked, by whom, for how long, and whether anybody asks at all."""
+"""Reads the arguments that LiteLLM passes to a provider: agent, caller, timeout, health probes."""
 
 from __future__ import annotations
 
@@ -25,39 +25,39 @@ _HEALTH_PROBE = "litellm-internal-health-check"
 
 
 def turn_from_call(model: str, messages: object, call: Mapping[str, Any], settings: Settings) -> Turn:
-    """Return the turn that a call of LiteLLM's asks for; raises RequestError and ConfigurationError."""
+    """Return the Turn of a call by LiteLLM; raises RequestError and ConfigurationError."""
     params = call.get("litellm_params") or {}
     body = (params.get("proxy_server_request") or {}).get("body") or {}
     given = _given_correlation_id(call, required=settings.require_correlation_id)
     request = ChatRequest.from_openai(
-        _marked(messages, body), {**(call.get("optional_params") or {}), **_lost_parameters(body)}
+        _with_tool_errors(messages, body), {**(call.get("optional_params") or {}), **_lost_parameters(body)}
     )
     return Turn(
         request=request,
         files=find_files(request.messages, settings),
         agent_id=agent_id(model, params, settings),
-        correlation_id=given or _made_correlation_id(call),
+        correlation_id=given or _default_correlation_id(call),
         timeout=_timeout(call.get("timeout"), settings.timeout),
         owner=_owner(params, given),
     )
 
 
 def is_health_probe(call: Mapping[str, Any]) -> bool:
-    """Tell a health check of the proxy, which comes without a client's request."""
+    """Return whether the call is a health check of the proxy, which has no client request."""
     params = call.get("litellm_params") or {}
     metadata = params.get("metadata") or {}
     return metadata.get("user_api_key") == _HEALTH_PROBE and not params.get("proxy_server_request")
 
 
 def client_name(call: Mapping[str, Any]) -> str:
-    """Name the client program for the log: what it says of itself, short and printable."""
+    """Return the caller's user agent for the log, printable and at most 60 characters."""
     headers = request_headers(call)
-    said = "".join(filter(str.isprintable, headers.get("user-agent", "")))
-    return repr(said[:60]) if said else "a client"
+    name = "".join(filter(str.isprintable, headers.get("user-agent", "")))
+    return repr(name[:60]) if name else "a client"
 
 
-def _marked(messages: object, body: Mapping[str, Any]) -> object:
-    """Mark the results of tools that failed; the proxy's bridge of /v1/messages leaves `is_error` out."""
+def _with_tool_errors(messages: object, body: Mapping[str, Any]) -> object:
+    """Restore `is_error` on tool results, which LiteLLM's bridge of /v1/messages drops."""
     failed = {
         block.get("tool_use_id")
         for message in body.get("messages") or ()
@@ -71,7 +71,7 @@ def _marked(messages: object, body: Mapping[str, Any]) -> object:
 
 
 def _lost_parameters(body: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return what the proxy's bridges leave out: /v1/messages the first, /v1/responses the second where there are no tools."""
+    """Return what LiteLLM's bridges drop, of /v1/messages and (without tools) /v1/responses."""
     choice = body.get("tool_choice")
     if isinstance(choice, Mapping) and choice.get("disable_parallel_tool_use") is True:
         return {"parallel_tool_calls": False}
@@ -79,7 +79,10 @@ def _lost_parameters(body: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def agent_id(model: str, params: Mapping[str, Any], settings: Settings) -> str:
-    """Choose the agent by what the operator configured, or raise ConfigurationError; a request body reaches none of these places."""
+    """Return the agent's id from the operator's configuration, never from a request body.
+
+    Raises ConfigurationError.
+    """
     configured = (params.get("model_info") or {}).get("agent_id")
     chosen = str(configured or (model if _ULID.fullmatch(model) else settings.agent_id))
     if chosen and not _AGENT_ID.fullmatch(chosen):
@@ -93,7 +96,7 @@ def agent_id(model: str, params: Mapping[str, Any], settings: Settings) -> str:
 
 
 def malformed_agent(agent: str) -> str:
-    """Say that an agent's id has the wrong form."""
+    """Return the error message for a malformed agent id."""
     return (
         f"The agent id {agent[:80]!r} is malformed: an id has 26 characters, such as 01ARZ3NDEKTSV4RRFFQ69G5FAV. "
         "Copy it from the end of the agent's address in the portal to GENAI_AGENT_ID, or to model_info.agent_id."
@@ -101,12 +104,16 @@ def malformed_agent(agent: str) -> str:
 
 
 def is_agent_id(agent: str) -> bool:
-    """Tell whether an agent's id has the form of the platform's, a ULID."""
+    """Return whether an agent id is a ULID, as the platform's are.
+
+    >>> is_agent_id("01ARZ3NDEKTSV4RRFFQ69G5FAV"), is_agent_id("my-agent")
+    (True, False)
+    """
     return _ULID.fullmatch(agent) is not None
 
 
 def request_headers(call: Mapping[str, Any]) -> dict[str, str]:
-    """Return the caller's headers, from the places where LiteLLM has them, by their names in lower case."""
+    """Return the caller's headers, with lower-case names, from all places of LiteLLM's."""
     params = call.get("litellm_params") or {}
     metadata, request = params.get("metadata") or {}, params.get("proxy_server_request") or {}
     found: dict[str, str] = {}
@@ -116,7 +123,7 @@ def request_headers(call: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _given_correlation_id(call: Mapping[str, Any], *, required: bool) -> str | None:
-    """Take the correlation id from the caller's headers."""
+    """Return the correlation id of the caller's headers, or None; raises RequestError."""
     found = request_headers(call)
     given = next((found[name] for name in CORRELATION_HEADERS if name in found), None)
     if given is None and required:
@@ -126,25 +133,25 @@ def _given_correlation_id(call: Mapping[str, Any], *, required: bool) -> str | N
     return given
 
 
-def _made_correlation_id(call: Mapping[str, Any]) -> str:
-    """Let LiteLLM's name of the call, which the telemetry knows too, stand in for an id that nobody gave."""
-    made = str(getattr(call.get("logging_obj"), "litellm_call_id", ""))
-    return made if _CORRELATION_ID.fullmatch(made) else str(uuid.uuid4())
+def _default_correlation_id(call: Mapping[str, Any]) -> str:
+    """Return LiteLLM's id of the call, which the telemetry records too, or a new UUID."""
+    call_id = str(getattr(call.get("logging_obj"), "litellm_call_id", ""))
+    return call_id if _CORRELATION_ID.fullmatch(call_id) else str(uuid.uuid4())
 
 
 def uses_native_conversation(model_info: Mapping[str, Any]) -> bool:
-    """Tell whether the platform is to keep a model's conversations; raises ConfigurationError."""
-    kept = model_info.get("conversation")
-    if kept not in (None, "prompt", "native"):
+    """Return whether StackSpot keeps the model's conversations; raises ConfigurationError."""
+    mode = model_info.get("conversation")
+    if mode not in (None, "prompt", "native"):
         raise ConfigurationError(
-            f"model_info.conversation is {kept!r} in config.yaml: say native, for conversations that the platform keeps, "
+            f"model_info.conversation is {mode!r} in config.yaml: say native, for conversations that the platform keeps, "
             "or prompt, for the whole conversation in each prompt."
         )
-    return kept == "native"
+    return mode == "native"
 
 
 def _owner(params: Mapping[str, Any], correlation_id: str | None) -> str | None:
-    """Name whose conversation it is that the platform is to keep: the key and the correlation id of its caller."""
+    """Return the owner of a native conversation (API key and correlation id), or None."""
     native = uses_native_conversation(params.get("model_info") or {})
     if not native or correlation_id is None:
         return None
@@ -152,7 +159,7 @@ def _owner(params: Mapping[str, Any], correlation_id: str | None) -> str | None:
     return json.dumps([str(key or ""), correlation_id])
 
 
-def _timeout(asked: object, ceiling: float) -> float:
-    """Take the call's own timeout, in seconds, where it is shorter than the configured one."""
-    seconds = asked.read if isinstance(asked, httpx.Timeout) else asked
-    return min(ceiling, float(seconds)) if isinstance(seconds, int | float) and seconds > 0 else ceiling
+def _timeout(requested: object, maximum: float) -> float:
+    """Return the call's own timeout, limited to the configured one, both in seconds."""
+    seconds = requested.read if isinstance(requested, httpx.Timeout) else requested
+    return min(maximum, float(seconds)) if isinstance(seconds, int | float) and seconds > 0 else maximum

@@ -1,4 +1,4 @@
-"""What a client is given, in LiteLLM's types: events become an answer or its chunks, our errors LiteLLM's."""
+"""Converts events into LiteLLM's responses and chunks, and errors into LiteLLM's errors."""
 
 from __future__ import annotations
 
@@ -39,18 +39,18 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class ResponseOptions:
-    """How an answer is given: under the model's name, and with its call as `function_call` where it is `legacy`."""
+    """The model's name in a response; where `legacy`, a call is sent as `function_call`."""
 
     model: str
     legacy: bool = False
 
     def finish_reason(self, reason: str) -> str:
-        """Return the reason as the caller knows it."""
+        """Return the finish reason in the form that the request used."""
         return "function_call" if self.legacy and reason == "tool_calls" else reason
 
 
 class EventStream(Protocol):
-    """Events as they arrive, and a way to hang up."""
+    """An async iterator of event batches that can be closed."""
 
     def __aiter__(self) -> AsyncIterator[Sequence[ReplyEvent]]:
         """Return itself."""
@@ -62,14 +62,19 @@ class EventStream(Protocol):
         """Close the connection."""
 
 
-async def abuild_response(batches: EventStream, form: ResponseOptions) -> ModelResponse:
-    """Fold the events into the whole answer, as they come."""
+async def abuild_response(batches: EventStream, options: ResponseOptions) -> ModelResponse:
+    """Read a stream to its end, close it, and return the whole response."""
     async with contextlib.aclosing(batches):
-        return build_response([event async for events in batches for event in events], form)
+        return build_response([event async for events in batches for event in events], options)
 
 
-def build_response(events: Iterable[ReplyEvent], form: ResponseOptions) -> ModelResponse:
-    """Fold the events into the whole answer."""
+def build_response(events: Iterable[ReplyEvent], options: ResponseOptions) -> ModelResponse:
+    """Return the whole response of these events.
+
+    >>> events = [Text("Hel"), Text("lo"), Finish("stop", Usage(3, 1))]
+    >>> build_response(events, ResponseOptions("stackspot-chat")).choices[0].message.content
+    'Hello'
+    """
     calls: dict[int, ChatCompletionMessageToolCall] = {}
     arguments: dict[int, list[str]] = {}
     text: list[str] = []
@@ -90,111 +95,111 @@ def build_response(events: Iterable[ReplyEvent], form: ResponseOptions) -> Model
     for index, call in calls.items():
         call.function.arguments = "".join(arguments[index])
     content = "".join(text)
-    made: dict[str, Any] = {"tool_calls": list(calls.values()) or None}
-    if form.legacy and calls:
-        made = {"function_call": calls[0].function.model_dump()}
-    message = Message(role="assistant", content=content or None if calls else content, **made)
+    fields: dict[str, Any] = {"tool_calls": list(calls.values()) or None}
+    if options.legacy and calls:
+        fields = {"function_call": calls[0].function.model_dump()}
+    message = Message(role="assistant", content=content or None if calls else content, **fields)
     return ModelResponse(
         id=_new_id(),
         created=int(time.time()),
-        model=form.model,
+        model=options.model,
         object="chat.completion",
-        choices=[Choices(index=0, message=message, finish_reason=form.finish_reason(finish.reason))],
+        choices=[Choices(index=0, message=message, finish_reason=options.finish_reason(finish.reason))],
         usage=_usage(finish.usage),
     )
 
 
 class ChunkBuilder:
-    """Makes the chunks of one stream: one id, model and time for all, the role on the first, the finish on the last.
+    """Build the chunks of one stream, with the role on the first and usage and finish on the last.
 
-    The proxy passes chunks of this type on as they are, but takes the usage away from a finish chunk without content.
+    LiteLLM forwards chunks of this type, but drops the usage of a finish chunk without content.
     """
 
-    def __init__(self, form: ResponseOptions) -> None:
+    def __init__(self, options: ResponseOptions) -> None:
         self._id = _new_id()
-        self._form = form
+        self._options = options
         self._created: int | None = None
 
-    def of(self, events: Iterable[ReplyEvent]) -> Sequence[ModelResponseStream]:
-        """Return the chunks of events that arrived together, each with one delta of text or of one call."""
-        made: list[ModelResponseStream] = []
-        for event in _joined(events):
+    def build(self, events: Iterable[ReplyEvent]) -> Sequence[ModelResponseStream]:
+        """Return the chunks of events that arrived together, each of text or of one call."""
+        chunks: list[ModelResponseStream] = []
+        for event in _merge(events):
             match event:
                 case Text():
-                    made.append(self._chunk(Delta(content=event.text)))
+                    chunks.append(self._chunk(Delta(content=event.text)))
                 case ToolCallStart():
-                    made.append(self._chunk(self._call_delta(event.index, event.id, name=event.name, arguments="")))
+                    chunks.append(self._chunk(self._call_delta(event.index, event.id, name=event.name, arguments="")))
                 case ToolCallArguments():
-                    made.append(self._chunk(self._call_delta(event.index, arguments=event.arguments)))
+                    chunks.append(self._chunk(self._call_delta(event.index, arguments=event.arguments)))
                 case Finish():
-                    self._finish(made, event)
-        return made
+                    self._finish(chunks, event)
+        return chunks
 
-    def _finish(self, made: list[ModelResponseStream], finish: Finish) -> None:
-        """Put usage and finish on the last chunk where it has content, else on two of their own: each costs the proxy much."""
-        if not made or self._form.legacy:
-            made += self._chunk(Delta()), self._chunk(Delta())
-            made[-2].usage = _usage(finish.usage)
+    def _finish(self, chunks: list[ModelResponseStream], finish: Finish) -> None:
+        """Set usage and finish on the last chunk if it has content, else on two new ones."""
+        if not chunks or self._options.legacy:
+            chunks += self._chunk(Delta()), self._chunk(Delta())
+            chunks[-2].usage = _usage(finish.usage)
         else:
-            made[-1].usage = _usage(finish.usage)
-        made[-1].choices[0].finish_reason = self._form.finish_reason(finish.reason)
+            chunks[-1].usage = _usage(finish.usage)
+        chunks[-1].choices[0].finish_reason = self._options.finish_reason(finish.reason)
 
     def _chunk(self, delta: Delta) -> ModelResponseStream:
         if self._created is None:
             self._created = int(time.time())
             delta.role = "assistant"
         choice = StreamingChoices(index=0, delta=delta, finish_reason=None)
-        return ModelResponseStream(id=self._id, created=self._created, model=self._form.model, choices=[choice])
+        return ModelResponseStream(id=self._id, created=self._created, model=self._options.model, choices=[choice])
 
     def _call_delta(self, index: int, identifier: str | None = None, **function: str) -> Delta:
-        if self._form.legacy:
+        if self._options.legacy:
             return Delta(function_call=FunctionCall(**function))
         call = ChatCompletionDeltaToolCall(index=index, id=identifier, type="function", function=Function(**function))
         return Delta(tool_calls=[call])
 
 
-def _joined(events: Iterable[ReplyEvent]) -> Iterator[ReplyEvent]:
-    """Yield the events, those joined to one that only continue each other: the proxy's work is by the chunk."""
-    for continues, group in itertools.groupby(events, key=_continued):
-        if continues is None:
+def _merge(events: Iterable[ReplyEvent]) -> Iterator[ReplyEvent]:
+    """Yield the events, consecutive texts or arguments joined: each chunk costs the proxy time."""
+    for index, group in itertools.groupby(events, key=_merge_key):
+        if index is None:
             yield from group
-        elif continues < 0:
+        elif index < 0:
             yield Text("".join(event.text for event in group if isinstance(event, Text)))
         else:
             pieces = (event.arguments for event in group if isinstance(event, ToolCallArguments))
-            yield ToolCallArguments(continues, "".join(pieces))
+            yield ToolCallArguments(index, "".join(pieces))
 
 
-def _continued(event: ReplyEvent) -> int | None:
-    """Tell what an event continues: -1 the text, n the arguments of call n, None nothing."""
+def _merge_key(event: ReplyEvent) -> int | None:
+    """Return -1 for text, n for arguments of call n, and None for an event that stays single."""
     return -1 if isinstance(event, Text) else event.index if isinstance(event, ToolCallArguments) else None
 
 
 def stream_chunks(
-    batches: Generator[Sequence[ReplyEvent], None, None], form: ResponseOptions
+    batches: Generator[Sequence[ReplyEvent], None, None], options: ResponseOptions
 ) -> Iterator[ModelResponseStream]:
-    """Yield the answer's chunks as it comes; raises LiteLLM's errors."""
-    made = ChunkBuilder(form)
+    """Yield the chunks as their events arrive; raises LiteLLM's errors."""
+    builder = ChunkBuilder(options)
     with contextlib.closing(batches):
         while True:
-            # Not around a yield: a stream that is still open when the interpreter exits finds no classes of errors there.
-            with litellm_errors(form.model):
+            # Not around the yield: a stream closed at interpreter exit finds no error classes.
+            with litellm_errors(options.model):
                 if (events := next(batches, None)) is None:
                     return
-                ready = made.of(events)
-            yield from ready
+                chunks = builder.build(events)
+            yield from chunks
 
 
 class AsyncChunkStream:
-    """The answer's chunks as it comes; the async twin of `stream_chunks`.
+    """The async counterpart of `stream_chunks`.
 
-    Not a generator: closing one that was never begun would leave a connection open that is.
+    Not a generator: closing one before its first step would leave the connection open.
     """
 
-    def __init__(self, batches: EventStream, form: ResponseOptions) -> None:
+    def __init__(self, batches: EventStream, options: ResponseOptions) -> None:
         self._batches = batches
-        self._model = form.model
-        self._made = ChunkBuilder(form)
+        self._model = options.model
+        self._builder = ChunkBuilder(options)
         self._ready: deque[ModelResponseStream] = deque()
 
     def __aiter__(self) -> AsyncChunkStream:
@@ -203,11 +208,11 @@ class AsyncChunkStream:
     async def __anext__(self) -> ModelResponseStream:
         with litellm_errors(self._model):
             while not self._ready:
-                self._ready.extend(self._made.of(await anext(self._batches)))
+                self._ready.extend(self._builder.build(await anext(self._batches)))
         return self._ready.popleft()
 
     async def aclose(self) -> None:
-        """Hang up, wherever the answer is."""
+        """Close the connection."""
         await self._batches.aclose()
 
 
@@ -221,13 +226,16 @@ def _usage(usage: Usage) -> LiteLLMUsage:
 
 
 def fixed_response(text: str, model: str) -> ModelResponse:
-    """Make an answer that no agent gave."""
+    """Return a response with this text, without an agent."""
     return build_response([Text(text), Finish("stop", Usage(0, 0))], ResponseOptions(model))
 
 
 @contextlib.contextmanager
 def litellm_errors(model: str) -> Iterator[None]:
-    """Raise LiteLLM's errors for ours; what nobody foresaw is logged, and a client is told only that it happened."""
+    """Raise LiteLLM's errors for ours.
+
+    Any other error is logged, and replaced by an InternalServerError without its details.
+    """
     try:
         yield
     except StackspotError as error:
@@ -235,17 +243,17 @@ def litellm_errors(model: str) -> Iterator[None]:
     except (StopAsyncIteration, openai.OpenAIError):
         raise
     except Exception:
-        logger.exception("Unforeseen error")
+        logger.exception("Unexpected error")
         message = "The gateway failed in a way it should not: its log has the details."
         raise litellm.InternalServerError(message=message, model=model, llm_provider=PROVIDER) from None
 
 
 def litellm_error(error: StackspotError, model: str) -> Exception:
-    """Translate an error of ours into the one of LiteLLM's that gives a client the same status and message.
+    """Return LiteLLM's error with the same status and message.
 
-    LiteLLM's router decides about retries and fallbacks by these classes; `headers` on one of them reach the client.
+    LiteLLM's router retries and falls back by these classes; their `headers` reach the client.
     """
-    known: Mapping[int, Any] = {
+    classes: Mapping[int, Any] = {
         400: litellm.BadRequestError,
         402: litellm.exceptions.PaymentRequiredError,
         403: litellm.PermissionDeniedError,
@@ -256,14 +264,14 @@ def litellm_error(error: StackspotError, model: str) -> Exception:
         503: litellm.ServiceUnavailableError,
         504: litellm.Timeout,
     }
-    made: Any = litellm.ContextWindowExceededError if isinstance(error, PromptTooLong) else known[error.status_code]
-    more: dict[str, Any] = {}
+    kind: Any = litellm.ContextWindowExceededError if isinstance(error, PromptTooLong) else classes[error.status_code]
+    arguments: dict[str, Any] = {}
     if error.status_code == 403:
-        more["response"] = httpx.Response(403, request=httpx.Request("POST", "https://stackspot.invalid"))
+        arguments["response"] = httpx.Response(403, request=httpx.Request("POST", "https://stackspot.invalid"))
     if error.status_code == 504:
-        more["exception_status_code"] = 504
-    translated: Any = made(message=error.message, model=model, llm_provider=PROVIDER, **more)
-    translated.num_retries = 0  # the router's: whatever could help was tried again before
+        arguments["exception_status_code"] = 504
+    translated: Any = kind(message=error.message, model=model, llm_provider=PROVIDER, **arguments)
+    translated.num_retries = 0  # of the router: the provider has retried already
     if isinstance(error, RequestError):
         translated.param = error.param
     if error.retry_after is not None:

@@ -1,4 +1,4 @@
-"""An answer that is waited for until it begins, and that ends with its request at the latest."""
+"""A stream that is awaited until its first events, and closed with its HTTP request."""
 
 from __future__ import annotations
 
@@ -10,69 +10,72 @@ from typing import Any, TypeVar
 
 Event = TypeVar("Event")
 
-_opened: ContextVar[set[StartedStream[Any]] | None] = ContextVar("stackspot_opened_answers", default=None)
+_open_streams: ContextVar[set[StartedStream[Any]] | None] = ContextVar("stackspot_open_streams", default=None)
 
 
 @contextlib.contextmanager
 def close_abandoned_streams() -> Iterator[None]:
-    """Hang up, at the end of a request, whatever was opened for it and is still open.
+    """Close, at the end of an HTTP request, the streams that were opened for it and are still open.
 
-    A client may leave at a moment when the proxy does not wait for the answer; on /v1/responses it then drops it unclosed.
+    A client can disconnect while the proxy does not await the stream; on /v1/responses the proxy
+    then drops the stream without closing it.
     """
-    opened: set[StartedStream[Any]] = set()
-    before = _opened.set(opened)
+    streams: set[StartedStream[Any]] = set()
+    token = _open_streams.set(streams)
     try:
         yield
     finally:
-        _opened.reset(before)
-        for answer in list(opened):
-            answer.leave()
+        _open_streams.reset(token)
+        for stream in list(streams):
+            stream.abandon()
 
 
 class StartedStream(AsyncIterator[Sequence[Event]]):
-    """An answer whose failures before its beginning are raised by `wait`, before a client is told 200.
+    """A stream whose early errors are raised by `wait`, before the client receives a 200.
 
-    An agent may take longer to begin than a client can be left without a sign: after `patience` seconds the answer counts as
-    opened, and its first events, or its error, come when it is read. What arrives between its beginning and its first reader
-    leaves together.
+    Batches that arrive between the first events and the first reader are joined to one.
     """
 
-    AHEAD = 8  # batches that are read before there is a reader, each of at most what the connection keeps
+    AHEAD = 8  # batches read before there is a reader; the connection bounds the size of each
 
     def __init__(self, batches: AsyncGenerator[Sequence[Event], None]) -> None:
         self._batches = batches
         self._early: list[Event] = []
         self._ahead: asyncio.Task[None] | None = None
-        self._wanted = False
-        self._leaving: asyncio.Future[None] | None = None
-        self._siblings = _opened.get()
-        if self._siblings is not None:
-            self._siblings.add(self)
+        self._has_reader = False
+        self._closing: asyncio.Future[None] | None = None
+        self._registry = _open_streams.get()
+        if self._registry is not None:
+            self._registry.add(self)
 
-    async def wait(self, patience: float) -> None:
-        """Wait for the first events; raises StackspotError."""
-        begun: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._ahead = ahead = asyncio.ensure_future(self._read_ahead(begun))
+    async def wait(self, timeout: float) -> None:
+        """Wait for the first events, `timeout` seconds at most; raises StackspotError.
+
+        After the timeout the stream counts as started: a client should not wait longer for its
+        headers. The reader then receives the first events, or the error.
+        """
+        started: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._ahead = ahead = asyncio.ensure_future(self._read_ahead(started))
         try:
-            await asyncio.wait({ahead, begun}, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({ahead, started}, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
         except asyncio.CancelledError:
             await self.aclose()
             raise
         if not self._early and ahead.done() and (error := ahead.exception()) is not None:
             raise error
 
-    async def _read_ahead(self, begun: asyncio.Future[None]) -> None:
+    async def _read_ahead(self, started: asyncio.Future[None]) -> None:
         for _ in range(self.AHEAD):
             events = await anext(self._batches)
             self._early += events
-            if not begun.done():
-                begun.set_result(None)
-            if self._wanted:
+            if not started.done():
+                started.set_result(None)
+            if self._has_reader:
                 return
 
     async def __anext__(self) -> Sequence[Event]:
         """Return the events that arrived together."""
-        self._wanted = True
+        self._has_reader = True
         try:
             if not self._early and (ahead := self._ahead) is not None:
                 self._ahead = None
@@ -82,23 +85,23 @@ class StartedStream(AsyncIterator[Sequence[Event]]):
                 return events
             return await anext(self._batches)
         except BaseException:
-            self._forget()
+            self._unregister()
             raise
 
     async def aclose(self) -> None:
-        """Hang up."""
-        self._forget()
+        """Close the connection."""
+        self._unregister()
         if (ahead := self._ahead) is not None:
             self._ahead = None
             ahead.cancel()
             await asyncio.wait({ahead})
         await self._batches.aclose()
 
-    def leave(self) -> None:
-        """Begin to hang up, unless somebody reads on."""
+    def abandon(self) -> None:
+        """Start to close the stream, unless a reader is awaiting it."""
         if self._ahead is not None or not getattr(self._batches, "ag_running", False):
-            self._leaving = asyncio.ensure_future(self.aclose())
+            self._closing = asyncio.ensure_future(self.aclose())
 
-    def _forget(self) -> None:
-        if self._siblings is not None:
-            self._siblings.discard(self)
+    def _unregister(self) -> None:
+        if self._registry is not None:
+            self._registry.discard(self)

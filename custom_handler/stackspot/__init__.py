@@ -1,1 +1,1 @@
-"""The StackSpot Agent API: tokens, requests and the answer's frames; only `client` touches the network."""
+"""The StackSpot Agent API: tokens, uploads, requests and streams as steps that `client` performs."""

@@ -1,10 +1,10 @@
-"""What one call of the agent needs, step by step, as a generator: `client` carries the steps out.
+"""One call of the agent as a generator of steps; `client` performs them.
 
 AcquireToken ──▶ AcquireSlot ──▶ Send ──▶ 200 ──▶ Read … Read ──▶ end of the answer
-                            │ 401, the first time: AcquireToken with the refused token, and Send again
-                            │ 429: ReportRateLimit, and again from the beginning; AcquireSlot waits until the pause is over
-                            │ 5xx, 408, no connection: Sleep, and again from the beginning, while there is time
-                            └ any other status: StackspotError
+                                   │ 401, the first time: AcquireToken(rejected), and Send again
+                                   │ 429: ReportRateLimit, and restart; AcquireSlot then pauses
+                                   │ 5xx, 408, no connection: Sleep, and restart
+                                   └ any other status: StackspotError
 """
 
 from __future__ import annotations
@@ -30,46 +30,46 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, slots=True)
 class AcquireToken:
-    """Answered with a Token that is not the refused one; `patience` is how many seconds it may take, None: any number."""
+    """Result: a Token other than `rejected`; takes at most `timeout` seconds (None: unlimited)."""
 
-    refused: Token | None = None
-    patience: float | None = None
+    rejected: Token | None = None
+    timeout: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class AcquireSlot:
-    """Answered with None once the call may be sent, or with QueueFull; `patience` is how many seconds it may wait.
+    """Result: None once a request may be sent, or QueueFull after at most `timeout` seconds.
 
-    The place is kept until the exchange hangs up; needing a slot again keeps it, and spends another request of the minute.
+    The slot is held until the generator ends; another AcquireSlot counts another request.
     """
 
-    patience: float
+    timeout: float
 
 
 @dataclass(frozen=True, slots=True)
 class ReportRateLimit:
-    """Answered with None: the agent refused for too many requests, and named the seconds to wait, or None."""
+    """The agent responded with a 429, and with `seconds` to wait if it named them. Result: None."""
 
     seconds: float | None
 
 
 @dataclass(frozen=True, slots=True)
 class Sleep:
-    """Answered with None after so many seconds."""
+    """Result: None after `seconds`."""
 
     seconds: float
 
 
 @dataclass(frozen=True, slots=True)
 class TakeConversation:
-    """Answered with the id of the conversation that was remembered by this fingerprint, which is forgotten then, or None."""
+    """Result: the id of the conversation saved with this fingerprint, which is removed, or None."""
 
     fingerprint: str
 
 
 @dataclass(frozen=True, slots=True)
 class SaveConversation:
-    """Answered with None once the conversation is remembered by this fingerprint."""
+    """Result: None once the conversation is saved with this fingerprint."""
 
     fingerprint: str
     conversation_id: str
@@ -77,7 +77,7 @@ class SaveConversation:
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """Who is asked, as errors call it, and what to check where it cannot be reached."""
+    """A host's name in error messages, and what to check where it is unreachable."""
 
     name: str
     check: str
@@ -88,7 +88,7 @@ AGENT = Host("agent", "STACKSPOT_INFERENCE_URL")
 
 @dataclass(frozen=True, slots=True)
 class MultipartForm:
-    """A form with a file, which is its last field, named `file`."""
+    """Form fields, followed by a file in the field `file`."""
 
     fields: Mapping[str, str] = field(repr=False)
     file_name: str = field(repr=False)
@@ -98,51 +98,48 @@ class MultipartForm:
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """Answered with a Head; the answer's body, if it is a good one, is then read by Read.
+    """POST a request. Result: a ResponseHead; the body of a 200 follows by Read.
 
-    `timeout` is the number of seconds without a sign of life after which `peer` is given up.
+    `timeout` limits the seconds until the headers arrive.
     """
 
     url: str
     headers: Mapping[str, str] = field(repr=False)
     content: bytes | MultipartForm = field(repr=False)
     timeout: float
-    peer: Host = AGENT
+    host: Host = AGENT
 
 
 @dataclass(frozen=True, slots=True)
 class FetchPublicFile:
-    """Answered with the bytes at an https address of the public internet, or with RequestError, which names `where`.
+    """Result: the bytes at a public https URL, or RequestError for the field `param`.
 
-    `most` is how many bytes there may be, `timeout` how many seconds it may take.
+    Takes at most `timeout` seconds.
     """
 
     url: str = field(repr=False)
-    where: str
-    most: int
+    param: str
+    max_bytes: int
     timeout: float
 
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """Answered with the next bytes of the answer, or with None at its end.
-
-    `timeout` is the number of seconds without a byte after which the agent is given up.
-    """
+    """Result: the next bytes of the response, or None at its end, within `timeout` seconds."""
 
     timeout: float
 
 
 @dataclass(frozen=True, slots=True)
 class Emit(Generic[Event]):
-    """Answered with None; the caller takes the events, all of which arrived together, before the next step is waited for."""
+    """Deliver events that arrived together, before the next step that waits. Result: None."""
 
     events: Sequence[Event]
 
 
 @dataclass(frozen=True, slots=True)
 class ResponseHead:
-    """How an HTTP answer begins; `body` is filled for a refusal only."""
+    """Status and headers (lower-case names) of a response; `body` is empty for a 200."""
 
     status: int
     headers: Mapping[str, str]
@@ -151,7 +148,7 @@ class ResponseHead:
 
 @dataclass(frozen=True, slots=True)
 class AgentCall:
-    """One question to one agent; `conversation_id` is that of the conversation in which the platform is to keep it."""
+    """One request to an agent; `conversation_id` has StackSpot keep it in that conversation."""
 
     agent_id: str
     prompt: str = field(repr=False)
@@ -175,50 +172,62 @@ Step: TypeAlias = (
 Steps: TypeAlias = Generator[Step[Event], Any, None]
 
 
-def advance(steps: Steps[Event], answer: object) -> Step[Event] | None:
-    """Hand the answer of the last step in, an error as an exception, and return the next step, or None after the last one."""
+def advance(steps: Steps[Event], result: object) -> Step[Event] | None:
+    """Send or throw the last step's result, and return the next step, or None at the end.
+
+    >>> def steps():
+    ...     chunk = yield Read(timeout=60)
+    ...     yield Emit([chunk.decode()])
+    >>> generator = steps()
+    >>> advance(generator, None), advance(generator, b"Hello"), advance(generator, None)
+    (Read(timeout=60), Emit(events=['Hello']), None)
+    """
     try:
-        return steps.throw(answer) if isinstance(answer, BaseException) else steps.send(answer)
+        return steps.throw(result) if isinstance(result, BaseException) else steps.send(result)
     except StopIteration:
         return None
 
 
 def open_stream(
-    call: AgentCall, settings: Settings, deadline: Deadline, tell: Hook = no_hook
+    call: AgentCall, settings: Settings, deadline: Deadline, hook: Hook = no_hook
 ) -> Generator[Step[Any], Any, None]:
-    """Go to the point where the answer can be read, in several attempts where that may help and there is time for it."""
-    yield from with_retries(lambda first: _attempt(call, settings, deadline, first=first), settings, deadline, tell)
+    """Send the call with retries, up to the point where Read can follow; raises StackspotError."""
+    yield from with_retries(lambda first: _attempt(call, settings, deadline, first=first), settings, deadline, hook)
 
 
 def with_retries(
     attempt: Callable[[bool], Generator[Step[Any], Any, Result]],
     settings: Settings,
     deadline: Deadline,
-    tell: Hook = no_hook,
+    hook: Hook = no_hook,
     *,
-    spoken: bool = False,
+    text_received: bool = False,
 ) -> Generator[Step[Any], Any, Result]:
-    """Make attempts, told whether they are the first, until one succeeds or another would not help or come in time."""
+    """Repeat `attempt(is_first)` until it succeeds, fails for good, or no retry or time is left."""
     failure: AgentError | None = None
     number = 0
     while True:
         try:
             return (yield from attempt(not number))
         except QueueFull as full:
-            raise _longer(failure, full) from None
+            raise _combined(failure, full) from None
         except AgentError as error:
             failure = error
         delay = _delay(failure, number)
-        if not failure.retryable or number >= settings.max_retries or delay >= deadline.left(spoken=spoken):
+        if (
+            not failure.retryable
+            or number >= settings.max_retries
+            or delay >= deadline.left(text_received=text_received)
+        ):
             raise failure
-        tell(Retried(type(failure).__name__))
+        hook(Retried(type(failure).__name__))
         if delay:
             yield Sleep(delay)
         number += 1
 
 
-def _longer(failure: AgentError | None, full: QueueFull) -> AgentError:
-    """Tell the agent's refusal rather than the queue's, which it caused, but with the longer wait of both."""
+def _combined(failure: AgentError | None, full: QueueFull) -> AgentError:
+    """Return the agent's 429, which caused QueueFull, with the longer wait of both."""
     if failure is None:
         return full
     if isinstance(failure, RateLimited) and (full.retry_after or 0.0) > (failure.retry_after or 0.0):
@@ -227,7 +236,7 @@ def _longer(failure: AgentError | None, full: QueueFull) -> AgentError:
 
 
 def _delay(error: AgentError, attempt: int) -> float:
-    """Wait longer each time, and not all callers equally long; the pause after a 429 is the queue's."""
+    """Return an exponential backoff with jitter; after a 429 it is 0, because the queue pauses."""
     if isinstance(error, RateLimited):
         return 0.0
     backoff: float = BACKOFF * 2**attempt * random.uniform(0.5, 1)  # noqa: S311
@@ -237,11 +246,11 @@ def _delay(error: AgentError, attempt: int) -> float:
 def _attempt(
     call: AgentCall, settings: Settings, deadline: Deadline, *, first: bool
 ) -> Generator[Step[Any], Any, None]:
-    """Make the call once, and once more with another token where the first one is refused."""
-    token = yield AcquireToken(patience=deadline.patience(spoken=first))
+    """Make the call, and after a 401 again with another token."""
+    token = yield AcquireToken(timeout=deadline.silence_timeout(text_received=first))
     head = yield from _send(call, settings, deadline, token, first=first)
     if head.status == 401:
-        token = yield AcquireToken(token, deadline.patience(spoken=False))
+        token = yield AcquireToken(token, deadline.silence_timeout(text_received=False))
         head = yield from _send(call, settings, deadline, token, first=False)
     if head.status != 200:
         error = error_from_response(head.status, _decoded(head.body), head.headers, with_files=bool(call.upload_ids))
@@ -253,17 +262,17 @@ def _attempt(
 def _send(
     call: AgentCall, settings: Settings, deadline: Deadline, token: Token, *, first: bool
 ) -> Generator[Step[Any], Any, ResponseHead]:
-    yield AcquireSlot(max(0.0, min(settings.queue_timeout, deadline.left(spoken=first))))
+    yield AcquireSlot(max(0.0, min(settings.queue_timeout, deadline.left(text_received=first))))
     if first:
-        deadline.begin()
-    head: ResponseHead = yield _request(call, settings, token, deadline.patience(spoken=False))
+        deadline.mark_sent()
+    head: ResponseHead = yield _request(call, settings, token, deadline.silence_timeout(text_received=False))
     return head
 
 
 def _request(call: AgentCall, settings: Settings, token: Token, timeout: float) -> Send:
-    """Build the request with the four fields of every call, and one for files (contract, section 2).
+    """Return the request with the fields of the contract, section 2.
 
-    It always asks for a stream: the platform's gateway drops a call that does not at 120 seconds.
+    `streaming` is always true: the platform drops other calls after 120 seconds.
     """
     body: dict[str, Any] = {
         "streaming": True,

@@ -1,4 +1,4 @@
-"""Carries the steps of an exchange out over HTTP, on the running loop or on that of blocking calls."""
+"""Performs the steps of a generator over HTTP, for asynchronous and blocking callers."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ from .http.multipart import encode_body
 from .http.network_errors import NETWORK_ERRORS, TIMEOUTS, describe_network_error, translate_network_error
 from .http.public_fetch import PublicFileFetcher
 from .limiter import Limiter, Slot
-from .state.backend import looked_up, open_state
-from .state.conversations import Conversations
+from .state.backend import open_state, perform_on
+from .state.conversations import ConversationStore
 from .tokens import Token, TokenCache, TokenFetcher, read_token, token_form, token_url
 from .uploads import UploadCache
 
@@ -52,53 +52,69 @@ else:
 
 CONNECT_TIMEOUT = 10.0
 TOKEN_TIMEOUT = 30.0
-REFUSAL_BYTES = 64 * 1024
+MAX_ERROR_BODY = 64 * 1024
 
 Event = TypeVar("Event")
-Promised = TypeVar("Promised")
+Result = TypeVar("Result")
 
 _Clients: TypeAlias = dict[asyncio.AbstractEventLoop, tuple[HttpClient, AsyncGenerator[None, None]]]
 
 
 class StackspotClient:
-    """The connections to StackSpot, kept alive between calls: a pool for each event loop, and blocking calls share one loop."""
+    """Connections to StackSpot: one pool for each event loop, and one for all blocking callers.
+
+    `reload` reads credentials again that were rejected.
+
+    >>> from .agent_call import Emit
+    >>> def hello():
+    ...     yield Emit(["Hello,"])
+    ...     yield Emit(["world"])
+    >>> list(StackspotClient(Settings()).run(hello()))
+    [['Hello,', 'world']]
+    """
 
     def __init__(
         self,
         settings: Settings,
-        tell: Hook = no_hook,
-        reread: Callable[[], Settings] | None = None,
-        web: PublicFileFetcher | None = None,
+        hook: Hook = no_hook,
+        reload: Callable[[], Settings] | None = None,
+        fetcher: PublicFileFetcher | None = None,
     ) -> None:
-        self._tls = tls_context(settings.ca_bundle)  # reads all the certificates of the machine: once is enough
-        self.tokens = TokenCache(TokenFetcher(settings, functools.partial(_ask_token, self._tls), reread).fetch, tell)
-        ledger, self._conversations = open_state(settings)
-        self._limiter = Limiter(settings, ledger, tell)
-        self._web = web or PublicFileFetcher(self._tls)
+        self._tls = tls_context(settings.ca_bundle)  # only once, for it reads all certificates of the machine
+        request_token = functools.partial(_request_token, self._tls)
+        self.tokens = TokenCache(TokenFetcher(settings, request_token, reload).fetch, hook)
+        window, self._conversations = open_state(settings)
+        self._limiter = Limiter(settings, window, hook)
+        self._fetcher = fetcher or PublicFileFetcher(self._tls)
         self.uploads = UploadCache()
-        self._forget()
-        _after_fork(self._forget_all)
+        self._reset_connections()
+        _call_after_fork(self._reset_after_fork)
 
-    def _forget(self) -> None:
+    def _reset_connections(self) -> None:
         self._clients: _Clients = {}
-        self.blocking = LoopThread(self._clients)
+        self.loop_thread = LoopThread(self._clients)
 
-    def _forget_all(self) -> None:
-        """Begin anew in a fork's child: two processes cannot speak over one connection."""
-        self.blocking.abandon()
-        self._forget()
-        self.tokens.forget()
-        self._limiter.forget()
-        self._conversations.forget()
-        self.uploads.renew()
+    def _reset_after_fork(self) -> None:
+        """Drop connections and state in a child process, which cannot share them."""
+        self.loop_thread.abandon()
+        self._reset_connections()
+        self.tokens.reset_after_fork()
+        self._limiter.reset_after_fork()
+        self._conversations.reset_after_fork()
+        self.uploads.reset_after_fork()
 
-    def drive(self, steps: Steps[Event]) -> Generator[Sequence[Event], None, None]:
-        """Carry out the steps, blocking; yields the events that arrive together. Closing the iterator hangs up."""
-        return self.blocking.iterate(self.adrive(steps))
+    def run(self, steps: Steps[Event]) -> Generator[Sequence[Event], None, None]:
+        """Do what `arun` does for a blocking caller."""
+        return self.loop_thread.iterate(self.arun(steps))
 
-    async def adrive(self, steps: Steps[Event]) -> AsyncGenerator[Sequence[Event], None]:
-        """Carry out the steps on the running loop; yields the events that arrive together. Closing the iterator hangs up."""
-        line = _Line(await self._aclient(), self.tokens, Slot(self._limiter), self._conversations, self._web)
+    async def arun(self, steps: Steps[Event]) -> AsyncGenerator[Sequence[Event], None]:
+        """Perform the steps, and yield in one batch the events that arrived together.
+
+        Closing the iterator closes the connection. Raises StackspotError.
+        """
+        connection = _Connection(
+            await self._client(), self.tokens, Slot(self._limiter), self._conversations, self._fetcher
+        )
         events: list[Event] = []
         try:
             step = advance(steps, None)
@@ -107,10 +123,10 @@ class StackspotClient:
                     events += step.events
                     step = advance(steps, None)
                     continue
-                if events and not line.ended(step):  # the end that is known leaves with the text before it
+                if events and not connection.finishes_at_once(step):  # an end that arrived joins the last batch
                     yield events
                     events = []
-                step = advance(steps, await line.perform(step))
+                step = advance(steps, await connection.perform(step))
         except StackspotError:
             if events:
                 yield events
@@ -119,43 +135,43 @@ class StackspotClient:
             if events:
                 yield events
         finally:
-            await line.hang_up()
+            await connection.close()
 
-    async def _aclient(self) -> HttpClient:
+    async def _client(self) -> HttpClient:
         """Return the running loop's client."""
         loop = asyncio.get_running_loop()
         if loop not in self._clients:
             client = HttpClient(self._tls)
-            self._clients[loop] = client, _kept_open(self._clients, loop, client)
+            self._clients[loop] = client, _close_with_loop(self._clients, loop, client)
             await anext(self._clients[loop][1])
         return self._clients[loop][0]
 
 
-def _ask_token(tls: ssl.SSLContext, settings: Settings) -> Token:
-    """Make the token call; raises IdentityError, or ConfigurationError where a credential is missing."""
+def _request_token(tls: ssl.SSLContext, settings: Settings) -> Token:
+    """Make a token request; raises IdentityError and ConfigurationError."""
     settings.require_credentials()
     url = token_url(settings)
     try:
-        answer = asyncio.run(_answered(tls, url, token_form(settings)))  # its thread has no loop
+        response = asyncio.run(_post_form(tls, url, token_form(settings)))  # its thread has no loop
     except (httpx.HTTPError, httpx.InvalidURL, *TIMEOUTS) as error:
         raise IdentityUnavailable(
             f"The identity service cannot be reached: {describe_network_error(error, url)}. Check STACKSPOT_IDM_URL and the proxy."
         ) from error
     with contextlib.suppress(ValueError):
-        return read_token(answer.status_code, answer.json(), settings)
-    return read_token(answer.status_code, None, settings)
+        return read_token(response.status_code, response.json(), settings)
+    return read_token(response.status_code, None, settings)
 
 
-async def _answered(tls: ssl.SSLContext, url: str, form: dict[str, str]) -> httpx.Response:
-    """Post a form; only on a loop can the whole be limited, where httpx limits each of its parts."""
+async def _post_form(tls: ssl.SSLContext, url: str, form: dict[str, str]) -> httpx.Response:
+    """Post a form, on a loop because httpx's own timeouts limit only single reads and writes."""
     async with time_limit(TOKEN_TIMEOUT), httpx.AsyncClient(verify=tls, timeout=TOKEN_TIMEOUT) as client:
         return await client.post(url, data=form)
 
 
-async def _kept_open(
+async def _close_with_loop(
     clients: _Clients, loop: asyncio.AbstractEventLoop, client: HttpClient
 ) -> AsyncGenerator[None, None]:
-    """Close the client with its loop: a loop ends its asynchronous generators before it closes."""
+    """Close the client with its loop, which closes its asynchronous generators before itself."""
     try:
         yield
     finally:
@@ -164,112 +180,116 @@ async def _kept_open(
 
 
 def tls_context(ca_bundle: str) -> ssl.SSLContext:
-    """Trust the authorities of certifi (or of SSL_CERT_FILE), of the system, and of a file of the operator's.
+    """Return a context that trusts certifi (or SSL_CERT_FILE), the system, and `ca_bundle`.
 
-    Raises ConfigurationError for a file that is missing or holds no certificate.
+    Raises ConfigurationError for a file that is missing or contains no certificate.
     """
     try:
         context = httpx.create_ssl_context()
     except OSError as error:
-        raise _no_certificates("SSL_CERT_FILE", os.environ.get("SSL_CERT_FILE", ""), error) from None
+        raise _certificate_file_error("SSL_CERT_FILE", os.environ.get("SSL_CERT_FILE", ""), error) from None
     context.load_default_certs()
     if ca_bundle:
         try:
             context.load_verify_locations(cafile=ca_bundle)
         except (OSError, ValueError) as error:
-            raise _no_certificates("STACKSPOT_CA_BUNDLE", ca_bundle, error) from None
+            raise _certificate_file_error("STACKSPOT_CA_BUNDLE", ca_bundle, error) from None
     return context
 
 
-def _no_certificates(name: str, file: str, error: Exception) -> ConfigurationError:
-    said = getattr(error, "strerror", None) if not isinstance(error, ssl.SSLError) else "it holds no certificate"
+def _certificate_file_error(name: str, file: str, error: Exception) -> ConfigurationError:
+    reason = getattr(error, "strerror", None) if not isinstance(error, ssl.SSLError) else "it holds no certificate"
     return ConfigurationError(
-        f"{name} is {file!r}: it is no file of PEM certificates ({said or type(error).__name__}). "
+        f"{name} is {file!r}: it is no file of PEM certificates ({reason or type(error).__name__}). "
         "Name a file that holds at least one."
     )
 
 
-def _after_fork(begin_anew: Callable[[], None]) -> None:
-    """Have a method called in the child of every fork, for as long as its object lives."""
+def _call_after_fork(method: Callable[[], None]) -> None:
+    """Call a method in the child of every fork while its object exists."""
     if sys.platform != "win32":
-        method = weakref.WeakMethod(begin_anew)
-        os.register_at_fork(after_in_child=lambda: (known := method()) and known())
+        reference = weakref.WeakMethod(method)
+        os.register_at_fork(after_in_child=lambda: (bound := reference()) and bound())
 
 
-class _Line:
-    """The connection of one exchange on the running loop."""
+class _Connection:
+    """The resources of one call: its slot and its current response."""
 
     def __init__(
-        self, client: HttpClient, tokens: TokenCache, place: Slot, conversations: Conversations, web: PublicFileFetcher
+        self,
+        client: HttpClient,
+        tokens: TokenCache,
+        slot: Slot,
+        conversations: ConversationStore,
+        fetcher: PublicFileFetcher,
     ) -> None:
         self._client = client
         self._tokens = tokens
-        self._place = place
+        self._slot = slot
         self._conversations = conversations
-        self._web = web
-        self._answer: HttpResponse | None = None
+        self._fetcher = fetcher
+        self._response: HttpResponse | None = None
 
     async def perform(self, step: Step[Any]) -> object:
-        """Return the step's answer, or the error it ended with."""
+        """Return the result of the step, or the error that it failed with."""
         try:
             match step:
-                case AcquireToken(refused, patience):
-                    async with time_limit(patience):
-                        return await _kept(self._tokens.request(refused))
-                case AcquireSlot(patience):
-                    await _kept(self._place.request(patience))
+                case AcquireToken(rejected, timeout):
+                    async with time_limit(timeout):
+                        return await _result_of(self._tokens.request(rejected))
+                case AcquireSlot(timeout):
+                    await _result_of(self._slot.request(timeout))
                 case ReportRateLimit(seconds):
-                    self._place.throttle(seconds)
+                    self._slot.throttle(seconds)
                 case Sleep(seconds):
                     await asyncio.sleep(seconds)
-                case TakeConversation() | SaveConversation() if self._conversations.instant:
-                    return looked_up(self._conversations, step)
+                case TakeConversation() | SaveConversation() if self._conversations.is_local:
+                    return perform_on(self._conversations, step)
                 case TakeConversation() | SaveConversation():
-                    return await asyncio.to_thread(looked_up, self._conversations, step)
+                    return await asyncio.to_thread(perform_on, self._conversations, step)
                 case FetchPublicFile():
                     async with time_limit(step.timeout):
-                        return await asyncio.wrap_future(self._web.request(step))
+                        return await asyncio.wrap_future(self._fetcher.request(step))
                 case Send(timeout=timeout):
-                    async with time_limit(timeout):  # any byte starts the client's own limit again
+                    async with time_limit(timeout):  # each received byte restarts the client's own timeout
                         return await self._send(step)
                 case Read(timeout):
                     async with time_limit(timeout):
-                        return None if self._answer is None else await self._answer.read()
+                        return None if self._response is None else await self._response.read()
         except NETWORK_ERRORS as error:
             return translate_network_error(error, step)
         return None
 
-    def ended(self, step: Step[Any]) -> bool:
-        """Tell whether the answer is at its end, and a step would find that, or note it, without waiting."""
+    def finishes_at_once(self, step: Step[Any]) -> bool:
+        """Return whether the step ends the answer, by a read or a save, without waiting."""
         if isinstance(step, SaveConversation):
-            return self._conversations.instant
-        return isinstance(step, Read) and self._answer is not None and self._answer.ended
+            return self._conversations.is_local
+        return isinstance(step, Read) and self._response is not None and self._response.ended
 
     async def _send(self, step: Send) -> ResponseHead:
-        await self._close()
-        self._answer = answer = await self._client.post(step.url, *encode_body(step), _timeout(step))
-        return ResponseHead(answer.status, answer.headers, b"" if answer.status == 200 else await _whole(answer))
+        await self._close_response()
+        timeout = httpx.Timeout(step.timeout, connect=min(CONNECT_TIMEOUT, step.timeout), pool=None)
+        self._response = response = await self._client.post(step.url, *encode_body(step), timeout)
+        body = b"" if response.status == 200 else await _read_error_body(response)
+        return ResponseHead(response.status, response.headers, body)
 
-    async def _close(self) -> None:
-        if self._answer is not None:
-            await self._answer.aclose()
+    async def _close_response(self) -> None:
+        if self._response is not None:
+            await self._response.aclose()
 
-    async def hang_up(self) -> None:
-        self._place.leave()
-        await self._close()
-
-
-async def _kept(promise: concurrent.futures.Future[Promised]) -> Promised:
-    """Return what was promised; to be told of a promise that is kept already would take a round of the loop."""
-    return promise.result() if promise.done() else await asyncio.wrap_future(promise)
+    async def close(self) -> None:
+        """Free the slot, and close the connection."""
+        self._slot.release()
+        await self._close_response()
 
 
-def _timeout(step: Send) -> httpx.Timeout:
-    return httpx.Timeout(step.timeout, connect=min(CONNECT_TIMEOUT, step.timeout), pool=None)
+async def _result_of(future: concurrent.futures.Future[Result]) -> Result:
+    """Await a future; one that is done costs no iteration of the loop."""
+    return future.result() if future.done() else await asyncio.wrap_future(future)
 
 
-async def _whole(answer: HttpResponse) -> bytes:
+async def _read_error_body(response: HttpResponse) -> bytes:
     body = b""
-    while len(body) < REFUSAL_BYTES and (chunk := await answer.read()) is not None:
+    while len(body) < MAX_ERROR_BODY and (chunk := await response.read()) is not None:
         body += chunk
     return body

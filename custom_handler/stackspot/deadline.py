@@ -1,4 +1,4 @@
-"""The time that a turn may take: to its end, to the agent's first text, and between two signs of life."""
+"""Timeouts of a turn: in total, until the agent's first text, and between two reads."""
 
 from __future__ import annotations
 
@@ -12,36 +12,43 @@ SILENCE_TIMEOUT = 60.0
 
 
 class Deadline:
-    """Counts from its making; what the agent has for its first text counts from `begin`, so a queue costs it nothing."""
+    """The time limits of one turn, in seconds by `clock`.
+
+    `timeout` counts from the construction; FIRST_TEXT_TIMEOUT counts from `mark_sent`, so that time
+    in the queue does not reduce it.
+    """
 
     def __init__(self, timeout: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._timeout = timeout
-        self._started = self._begun = clock()
+        self._started = self._sent = clock()
 
     def elapsed(self) -> float:
-        """Return the seconds since the turn began."""
+        """Return the seconds since the start of the turn."""
         return self._clock() - self._started
 
-    def begin(self) -> None:
-        """Start the time to the first text: the agent is asked now."""
-        self._begun = self._clock()
+    def mark_sent(self) -> None:
+        """Restart FIRST_TEXT_TIMEOUT: the request is being sent now."""
+        self._sent = self._clock()
 
-    def left(self, *, spoken: bool = False) -> float:
-        """Return the seconds left, to the end of the answer if the agent has spoken, else to its first text."""
+    def left(self, *, text_received: bool = False) -> float:
+        """Return the seconds left: to the end of the answer after the first text, else to that."""
         to_end = self._timeout - self.elapsed()
-        return to_end if spoken else min(to_end, FIRST_TEXT_TIMEOUT - (self._clock() - self._begun))
+        return to_end if text_received else min(to_end, FIRST_TEXT_TIMEOUT - (self._clock() - self._sent))
 
-    def patience(self, *, spoken: bool) -> float:
-        """Return the seconds for which the agent may be silent now; never quite zero, which would mean no limit."""
-        left = self.left(spoken=spoken)
-        return max(0.001, min(left, SILENCE_TIMEOUT) if spoken else left)
+    def silence_timeout(self, *, text_received: bool) -> float:
+        """Return how many seconds the next read may take; never 0, which would mean no limit."""
+        left = self.left(text_received=text_received)
+        return max(0.001, min(left, SILENCE_TIMEOUT) if text_received else left)
 
-    def check(self, *, spoken: bool) -> None:
-        """Raise AgentTimeout where the time is over; empty frames are signs of life, but no answer."""
-        if self.left(spoken=spoken) < 0:
+    def check(self, *, text_received: bool) -> None:
+        """Raise AgentTimeout where no time is left.
+
+        Empty frames satisfy the timeout of a read; this limits an agent that sends only these.
+        """
+        if self.left(text_received=text_received) < 0:
             what, limit = "did not finish", self._timeout
-            if not spoken:
+            if not text_received:
                 what, limit = "said nothing", min(self._timeout, FIRST_TEXT_TIMEOUT)
             raise AgentTimeout(
                 f"The agent {what} within {limit:g} s: ask for less at once, or raise STACKSPOT_TIMEOUT."

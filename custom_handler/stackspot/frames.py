@@ -1,4 +1,4 @@
-"""The agent's answer, frame by frame, and its refusals, told in the words of `events` and `errors` (contract, sections 3 to 5)."""
+"""Decodes the agent's stream and its error responses (contract, sections 3 to 5)."""
 
 from __future__ import annotations
 
@@ -31,22 +31,30 @@ from .sse import SseDecoder
 DEFAULT_RETRY_AFTER = 10.0
 
 _BY_STATUS: Mapping[int, tuple[type[StackspotError], str]] = {
-    401: (TokenRefused, "The agent refuses a fresh token{said}: check that CLIENT_ID may use this agent."),
-    403: (AgentForbidden, "The agent is not shared with this account{said}: check its id, and share it in the portal."),
-    404: (AgentNotFound, "There is no such agent{said}: check GENAI_AGENT_ID or the model's agent id."),
-    408: (AgentTimeout, "The platform's gateway gave the agent up{said}: try again, or ask for less at once."),
-    413: (PromptTooLong, "The conversation is too long for the agent{said}. Shorten it."),
+    401: (TokenRefused, "The agent refuses a fresh token{suffix}: check that CLIENT_ID may use this agent."),
+    403: (
+        AgentForbidden,
+        "The agent is not shared with this account{suffix}: check its id, and share it in the portal.",
+    ),
+    404: (AgentNotFound, "There is no such agent{suffix}: check GENAI_AGENT_ID or the model's agent id."),
+    408: (AgentTimeout, "The platform's gateway gave the agent up{suffix}: try again, or ask for less at once."),
+    413: (PromptTooLong, "The conversation is too long for the agent{suffix}. Shorten it."),
 }
 _UPLOAD = re.compile(r"\bupload", re.IGNORECASE)
-_LIMITS = re.compile(r"limit of (\d+) tokens.*?resulted in (\d+) tokens", re.DOTALL)
+_TOKEN_LIMIT = re.compile(r"limit of (\d+) tokens.*?resulted in (\d+) tokens", re.DOTALL)
 
 logger = logging.getLogger(__name__)
 
 
 class StreamDecoder:
-    """Turns the bytes of one answer into events.
+    r"""Decode the bytes of one response into events.
 
-    An answer is a stream of frames; an agent behind a gateway may send one JSON body instead, which is read like a frame.
+    The body is a stream of SSE frames; an agent behind a gateway may send one JSON object instead,
+    which is read like a frame.
+
+    >>> decoder = StreamDecoder()
+    >>> decoder.feed(b'data: {"message": "Hel"}\n\ndata: {"message": "lo"}\n\ndata: {"mess')
+    [Text(text='Hello')]
     """
 
     def __init__(self, log: logging.Logger | logging.LoggerAdapter[logging.Logger] = logger) -> None:
@@ -55,14 +63,15 @@ class StreamDecoder:
         self._body: list[bytes] | None = None
         self._started = False
         self._frames = 0
-        self._half = ""
+        self._high_surrogate = ""
         self._failure: StackspotError | None = None
         self._warned = False
 
     def feed(self, chunk: bytes) -> list[AgentEvent]:
-        """Return the events that the bytes complete, their texts as one; raises StackspotError where the agent reports one.
+        """Return the events that these bytes complete, their texts joined.
 
-        What it said before in the same bytes comes first: then `check` and the next call raise the error.
+        Raises StackspotError for an error that the agent reports. Text before it in the same bytes
+        is returned first; then `check` and the next call raise the error.
         """
         if not self._started and (head := chunk.lstrip(b"\xef\xbb\xbf \t\r\n")):
             self._started = True
@@ -73,17 +82,17 @@ class StreamDecoder:
         return self._read(self._sse.feed(chunk))
 
     def flush(self) -> list[AgentEvent]:
-        """Return the rest at the end of the stream; raises AgentFailed for an answer in which nothing could be read."""
+        """Return the rest at the end of the stream; raises AgentFailed where no frame arrived."""
         if self._body is not None:
             events = self._read([b"".join(self._body).decode("utf-8-sig", errors="replace")])
         else:
             events = self._read(self._sse.flush())
         if not self._frames:
             raise AgentFailed("The agent's answer holds no frame that can be read: check STACKSPOT_INFERENCE_URL.")
-        return [*events, Text("\ufffd")] if self._half else events
+        return [*events, Text("\ufffd")] if self._high_surrogate else events
 
     def check(self) -> None:
-        """Raise the error that the agent reported behind the events of the last call."""
+        """Raise the error that followed the events of the last call, if there was one."""
         if self._failure is not None:
             raise self._failure
 
@@ -98,7 +107,7 @@ class StreamDecoder:
             self._failure = failure
         if not events:
             self.check()
-        return self._joined(events)
+        return self._join_texts(events)
 
     def _frame(self, data: str) -> list[AgentEvent]:
         frame = _decoded(data)
@@ -110,25 +119,27 @@ class StreamDecoder:
             raise failure
         return read_frame(frame)
 
-    def _joined(self, events: list[AgentEvent]) -> list[AgentEvent]:
+    def _join_texts(self, events: list[AgentEvent]) -> list[AgentEvent]:
         text = "".join([event.text for event in events if isinstance(event, Text)])
         ends: list[AgentEvent] = [event for event in events if isinstance(event, AgentEnd)]
-        return [self._mended(text), *ends] if text else ends
+        return [self._as_text(text), *ends] if text else ends
 
-    def _mended(self, said: str) -> Text:
-        """Join a surrogate pair that two frames share, and replace what is half a character for good."""
-        text = self._half + said
-        self._half = text[-1] if "\ud800" <= text[-1] <= "\udbff" else ""
-        return Text(text.removesuffix(self._half).encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
+    def _as_text(self, text: str) -> Text:
+        """Join a surrogate pair that two frames share, and replace lone surrogates by U+FFFD."""
+        text = self._high_surrogate + text
+        self._high_surrogate = text[-1] if "\ud800" <= text[-1] <= "\udbff" else ""
+        return Text(
+            text.removesuffix(self._high_surrogate).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        )
 
     def _skip(self, size: int) -> None:
         if not self._warned:
-            self._log.warning("Skipped a frame of %d characters that is no JSON object", size)
+            self._log.warning("Skipped a frame of %d characters that is not a JSON object", size)
         self._warned = True
 
 
 def _decoded(data: str) -> object:
-    """Decode a frame, None where it is no JSON; `orjson` is several times faster, and refuses half a surrogate pair."""
+    """Decode a frame, None for invalid JSON; orjson is faster, but rejects lone surrogates."""
     try:
         return orjson.loads(data)
     except ValueError:
@@ -138,10 +149,10 @@ def _decoded(data: str) -> object:
 
 
 def read_frame(frame: Mapping[str, Any]) -> list[AgentEvent]:
-    """Read one good frame: its increment of text, and the end when it carries a stop reason or token counts."""
-    message = _increment(frame)
-    events: list[AgentEvent] = [Text(message)] if message else []
-    if events and len(frame) == 1:  # as nearly every one is
+    """Return a frame's text, and AgentEnd where it has a stop reason, token counts or an id."""
+    text = _delta(frame)
+    events: list[AgentEvent] = [Text(text)] if text else []
+    if events and len(frame) == 1:  # the usual case
         return events
     end = AgentEnd(
         stop_reason=_string(frame.get("stop_reason")),
@@ -152,7 +163,7 @@ def read_frame(frame: Mapping[str, Any]) -> list[AgentEvent]:
     return [*events, end] if end != AgentEnd() else events
 
 
-def _increment(frame: Mapping[str, Any]) -> str:
+def _delta(frame: Mapping[str, Any]) -> str:
     message = frame.get("message")
     if message is None and isinstance(choices := frame.get("choices"), list) and choices:
         try:
@@ -167,7 +178,10 @@ def _string(value: object) -> str | None:
 
 
 def _usage(tokens: object) -> Usage | None:
-    """Read either shape of the counts: input and output, or user, enrichment and output; nulls and numeric strings occur."""
+    """Return the counts of `input` and `output`, or of `user`, `enrichment` and `output`.
+
+    Nulls and numeric strings occur.
+    """
     if not isinstance(tokens, Mapping):
         return None
     prompt = _count(tokens.get("input")) or _count(tokens.get("user")) + _count(tokens.get("enrichment"))
@@ -183,7 +197,7 @@ def _count(value: object) -> int:
 
 
 def frame_error(frame: Mapping[str, Any]) -> StackspotError | None:
-    """Tell the error that a frame of a 200 answer reports, if it reports one."""
+    """Return the error that a frame of a 200 reports, else None."""
     if error := frame.get("error"):
         details = error if isinstance(error, Mapping) else {"details": error}
         return error_from_response(502, {**details, "details": details.get("details") or details.get("message")}, {})
@@ -195,17 +209,17 @@ def frame_error(frame: Mapping[str, Any]) -> StackspotError | None:
 def error_from_response(
     status: int, body: object, headers: Mapping[str, str], *, with_files: bool = False
 ) -> StackspotError:
-    """Translate an answer that is no answer; `body` is decoded JSON or plain text, `headers` have lower-case names.
+    """Return the error for a response; `body` is JSON or text, `headers` have lower-case names.
 
-    `with_files` tells that the question had uploads; what an agent says of one that it does not know is not documented.
+    `with_files`: the request had uploads; the error for an unknown one is not documented.
     """
     code, details = _code_and_details(body)
-    said = f" ({code})" if code else ""
+    suffix = f" ({code})" if code else ""
     if "CREDIT LIMIT" in details.upper():
         return CreditExhausted("The StackSpot account has no credit left: its holder can add some in the portal.")
     if status == 429 or "RATE_LIMIT" in code:
-        return rate_limited(retry_after(headers), said)
-    if (found := _LIMITS.search(details)) is not None:
+        return rate_limited(retry_after(headers), suffix)
+    if (found := _TOKEN_LIMIT.search(details)) is not None:
         limit, actual = int(found[1]), int(found[2])
         return PromptTooLong(
             f"The conversation is too long for the agent's model: {actual} tokens, the limit is {limit}. Shorten it.",
@@ -213,27 +227,29 @@ def error_from_response(
             actual=actual,
         )
     if with_files and status in {400, 404, 410, 422} and _UPLOAD.search(details):
-        return UploadUnknown(f"The agent does not know a file that was uploaded for it{said}: send the request again.")
-    return _by_status(status, said, retry_after(headers))
+        return UploadUnknown(
+            f"The agent does not know a file that was uploaded for it{suffix}: send the request again."
+        )
+    return _by_status(status, suffix, retry_after(headers))
 
 
-def rate_limited(wait: float | None, said: str = "") -> RateLimited:
-    """Tell that the account's requests are used up for `wait` seconds (None: the agent did not say)."""
+def rate_limited(wait: float | None, suffix: str = "") -> RateLimited:
+    """Return the error of a 429 with `Retry-After: wait` (None: without it)."""
     wait = wait or DEFAULT_RETRY_AFTER
     return RateLimited(
-        f"The StackSpot account's requests are used up{said}: try again in {math.ceil(wait)} s.", retry_after=wait
+        f"The StackSpot account's requests are used up{suffix}: try again in {math.ceil(wait)} s.", retry_after=wait
     )
 
 
-def _by_status(status: int, said: str, wait: float | None) -> StackspotError:
+def _by_status(status: int, suffix: str, wait: float | None) -> StackspotError:
     if status in _BY_STATUS:
         kind, message = _BY_STATUS[status]
-        return kind(message.format(said=said))
+        return kind(message.format(suffix=suffix))
     if status < 500:
-        return AgentRejected(f"The agent refuses the request with HTTP {status}{said}.")
-    kept = status if status in {500, 502, 503, 504} else 502
+        return AgentRejected(f"The agent refuses the request with HTTP {status}{suffix}.")
+    forwarded = status if status in {500, 502, 503, 504} else 502
     return AgentFailed(
-        f"The agent's side failed with HTTP {status}{said}: try again.", status_code=kept, retry_after=wait
+        f"The agent's side failed with HTTP {status}{suffix}: try again.", status_code=forwarded, retry_after=wait
     )
 
 
@@ -241,13 +257,13 @@ def _code_and_details(body: object) -> tuple[str, str]:
     if not isinstance(body, Mapping):
         return "", str(body or "")
     code = body.get("code") or body.get("type") or ""
-    # A code is shown to clients; only what looks like one is.
-    shown = code if isinstance(code, str) and re.fullmatch(r"[A-Z0-9_]{3,80}", code) else ""
-    return shown, str(body.get("details") or "")
+    # Clients see the code, so any other text is dropped.
+    code = code if isinstance(code, str) and re.fullmatch(r"[A-Z0-9_]{3,80}", code) else ""
+    return code, str(body.get("details") or "")
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Return the seconds that an answer asks to wait; None where it does not say, or names a date."""
+    """Return the seconds of the header Retry-After; None where it is missing or a date."""
     try:
         return min(max(1.0, float(headers.get("retry-after", ""))), 3600.0)
     except ValueError:

@@ -1,12 +1,13 @@
-"""The queue before the agent: how many calls run at once, how many a minute, and the pause after a refusal.
+"""The queue before the agent: limits concurrent calls and requests a minute, pauses after a 429.
 
-enter ──▶ waits ──▶ admitted ──▶ leave            a place is held from the admission until `leave`
-  │         ├ again: another request of the same call keeps its place, and goes first
-  │         └ QueueFull: its patience is over, or certainly will be before there is a place
-  └ QueueFull: too many wait
+acquire ──▶ waits ──▶ admitted ──▶ release        a slot is held from admission until `release`
+  │           ├ reacquire: another request of the same call keeps its slot and goes first
+  │           └ QueueFull: the timeout passed, or will pass before a slot can be free
+  └ QueueFull: too many calls wait
 
-Callers are tasks of any event loop, and threads: each waits for a `concurrent.futures.Future`. Where a call cannot be admitted
-at once, a thread that lives while somebody waits admits one after the other, so that nobody is bound to another's loop.
+Callers are tasks of any event loop, and threads: each waits for a `concurrent.futures.Future`. A
+thread, which runs only while calls wait, admits what cannot be admitted at once, so no caller
+depends on the event loop of another.
 """
 
 from __future__ import annotations
@@ -30,149 +31,159 @@ logger = logging.getLogger(__name__)
 
 
 class Waiter:
-    """One call's place: in the queue, or among those that run."""
+    """One call in the queue, or among those that hold a slot (`running`)."""
 
-    def __init__(self, since: float, patience: float) -> None:
+    def __init__(self, since: float, timeout: float) -> None:
         self.running = False
-        self.wait(since, patience)
+        self.wait(since, timeout)
 
-    def wait(self, since: float, patience: float) -> None:
-        """Begin to wait, for the first or another time."""
+    def wait(self, since: float, timeout: float) -> None:
+        """Start to wait, for the first or another time."""
         self.since = since
-        self.deadline = since + patience
+        self.deadline = since + timeout
         self.admitted: Future[None] = Future()
-        self.admitted.set_running_or_notify_cancel()  # who leaves says so by `leave`
+        self.admitted.set_running_or_notify_cancel()  # a caller that gives up calls `release` instead
 
 
 class Limiter:
-    """Admits the calls of one account; `clock` counts seconds."""
+    """Admit the calls of one account; `clock` counts seconds.
+
+    >>> from .state.window import LocalRequestWindow
+    >>> limiter = Limiter(Settings(max_concurrency=1), LocalRequestWindow(time.monotonic))
+    >>> first, second = limiter.acquire(timeout=10), limiter.acquire(timeout=10)
+    >>> first.admitted.done(), second.admitted.done()
+    (True, False)
+    >>> limiter.release(first)
+    >>> second.admitted.result(timeout=10)
+    >>> limiter.release(second)
+    """
 
     def __init__(
         self,
         settings: Settings,
-        ledger: RequestWindow,
-        tell: Hook = no_hook,
+        window: RequestWindow,
+        hook: Hook = no_hook,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._settings = settings
-        self._ledger = ledger
-        self._tell = tell
+        self._window = window
+        self._hook = hook
         self._clock = clock
-        self.forget()
+        self.reset_after_fork()
 
-    def forget(self) -> None:
-        """Begin anew, as a fork's child must."""
-        self._ledger.forget()
+    def reset_after_fork(self) -> None:
+        """Drop all waiters: a child process has no threads and no calls of its parent."""
+        self._window.reset_after_fork()
         self._lock = threading.Lock()
         self._wake = threading.Event()
         self._thread: threading.Thread | None = None
         self._waiting: list[Waiter] = []
         self._running = 0
-        self._refusals: list[float | None] = []
+        self._rate_limits: list[float | None] = []  # reported, and not yet recorded in the window
 
-    def enter(self, patience: float) -> Waiter:
-        """Take a place in the queue for that many seconds; raises QueueFull where there is none."""
-        ticket = Waiter(self._clock(), patience)
+    def acquire(self, timeout: float) -> Waiter:
+        """Join the queue for `timeout` seconds; raises QueueFull where too many calls wait."""
+        waiter = Waiter(self._clock(), timeout)
         with self._lock:
-            if not self._waiting and self._ledger.instant and self._free(ticket) and not self._delay():
-                self._admit(ticket)
-                return ticket
-            if len(self._waiting) >= self._room():
-                self._tell(Queued(0.0, admitted=False))
-                wait = self._drained_in()
+            if not self._waiting and self._window.is_local and self._has_slot(waiter) and not self._delay():
+                self._admit(waiter)
+                return waiter
+            if len(self._waiting) >= self._max_waiting():
+                self._hook(Queued(0.0, admitted=False))
+                wait = self._estimated_wait()
                 raise QueueFull(
                     f"{len(self._waiting)} calls wait for the StackSpot account already: try again in {wait:.0f} s.",
                     retry_after=wait,
                 )
-            self._waiting.append(ticket)
-            self._changed()
-            self._begin()
-        return ticket
+            self._waiting.append(waiter)
+            self._report_change()
+            self._wake_thread()
+        return waiter
 
-    def again(self, ticket: Waiter, patience: float) -> None:
-        """Wait for another request of a call that runs; it keeps its place, and is the next one."""
+    def reacquire(self, waiter: Waiter, timeout: float) -> None:
+        """Wait for another request of a running call: it keeps its slot, and is the next one."""
         with self._lock:
-            ticket.wait(self._clock(), patience)
-            self._waiting.insert(0, ticket)
-            self._changed()
-            self._begin()
+            waiter.wait(self._clock(), timeout)
+            self._waiting.insert(0, waiter)
+            self._report_change()
+            self._wake_thread()
 
-    def leave(self, ticket: Waiter) -> None:
-        """Free a place, wherever it is; once more does nothing."""
+    def release(self, waiter: Waiter) -> None:
+        """Remove a call from the queue and free its slot; a second call has no effect."""
         with self._lock:
-            if ticket in self._waiting:
-                self._dequeue(ticket, admitted=False)
-            if ticket.running:
-                ticket.running = False
+            if waiter in self._waiting:
+                self._dequeue(waiter, admitted=False)
+            if waiter.running:
+                waiter.running = False
                 self._running -= 1
-            self._changed()
+            self._report_change()
             self._wake.set()
 
     def throttle(self, seconds: float | None) -> None:
-        """Pause after a 429, for as long as it says, or as long as it is wise; and ask for less for a while."""
+        """Pause after a 429, for `seconds` or a default time, and lower the budget for a while."""
         with self._lock:
-            if self._ledger.instant:
-                self._note_refusal(seconds)
+            if self._window.is_local:
+                self._record_rate_limit(seconds)
             else:
-                self._refusals.append(seconds)
-                self._begin()
+                self._rate_limits.append(seconds)
+                self._wake_thread()
 
-    def _room(self) -> int:
-        """Tell how many may stand in the queue; where the ledger takes time, those stand there too who soon have a place."""
-        free = 0 if self._ledger.instant else max(0, self._settings.max_concurrency - self._running)
+    def _max_waiting(self) -> int:
+        """Return the limit of the queue; with a shared window, calls with a free slot wait too."""
+        free = 0 if self._window.is_local else max(0, self._settings.max_concurrency - self._running)
         return self._settings.max_waiting + free
 
-    def _free(self, ticket: Waiter) -> bool:
-        return ticket.running or self._running < self._settings.max_concurrency
+    def _has_slot(self, waiter: Waiter) -> bool:
+        return waiter.running or self._running < self._settings.max_concurrency
 
-    def _admit(self, ticket: Waiter) -> None:
-        if not ticket.running:
-            ticket.running = True
+    def _admit(self, waiter: Waiter) -> None:
+        if not waiter.running:
+            waiter.running = True
             self._running += 1
-        if ticket in self._waiting:
-            self._dequeue(ticket, admitted=True)
+        if waiter in self._waiting:
+            self._dequeue(waiter, admitted=True)
         else:
-            self._tell(Queued(0.0, admitted=True))
-        self._changed()
-        ticket.admitted.set_result(None)
+            self._hook(Queued(0.0, admitted=True))
+        self._report_change()
+        waiter.admitted.set_result(None)
 
-    def _dequeue(self, ticket: Waiter, *, admitted: bool) -> None:
-        self._waiting.remove(ticket)
-        self._tell(Queued(self._clock() - ticket.since, admitted=admitted))
+    def _dequeue(self, waiter: Waiter, *, admitted: bool) -> None:
+        self._waiting.remove(waiter)
+        self._hook(Queued(self._clock() - waiter.since, admitted=admitted))
 
-    def _changed(self) -> None:
-        self._tell(QueueChanged(len(self._waiting), self._running))
+    def _report_change(self) -> None:
+        self._hook(QueueChanged(len(self._waiting), self._running))
 
-    def _drained_in(self) -> float:
-        """Guess when the queue will have room."""
+    def _estimated_wait(self) -> float:
+        """Estimate the seconds until the queue accepts another call."""
         rate = self._settings.requests_per_minute
         return min(max(1.0, len(self._waiting) / rate * MINUTE), MINUTE) if rate else 1.0
 
     def _delay(self) -> float:
-        """Spend a request of the minute; return 0, or the seconds until there may be one."""
-        _, pause = self._ledger.standing("pause")
+        """Count a request in the window and return 0, or the seconds until one is allowed."""
+        _, pause = self._window.get_mark("pause")
         if pause or not self._settings.requests_per_minute:
             return pause
-        return self._ledger.spend(self._budget())
+        return self._window.acquire(self._budget())
 
     def _budget(self) -> int:
-        """Return the requests a minute: after a refusal fewer, and one more with every minute that has passed since."""
-        _, seconds = self._ledger.standing("deficit")
+        """Return the requests a minute: fewer after a 429, then one more with each minute."""
+        _, seconds = self._window.get_mark("deficit")
         return max(1, self._settings.requests_per_minute - int(-(-seconds // MINUTE)))
 
-    def _note_refusal(self, asked: float | None) -> None:
-        """Note in the ledger what a refusal asks for; of those that come together only the first one counts."""
-        last, _ = self._ledger.standing("episode")
+    def _record_rate_limit(self, retry_after: float | None) -> None:
+        """Set the marks of a 429 in the window; of several at once only the first counts."""
+        last, _ = self._window.get_mark("episode")
         default = min(max(FIRST_PAUSE, 2 * last), LONGEST_PAUSE)
-        seconds = default if asked is None else asked
-        if self._ledger.put("pause", 1, seconds, only_new=True):
+        seconds = default if retry_after is None else retry_after
+        if self._window.set_mark("pause", 1, seconds, only_new=True):
             budget = self._budget()
             if not last and budget > 1:
                 deficit = self._settings.requests_per_minute - budget // 2
-                self._ledger.put("deficit", 1, deficit * MINUTE)
-            self._ledger.put("episode", default, seconds + MINUTE)
+                self._window.set_mark("deficit", 1, deficit * MINUTE)
+            self._window.set_mark("episode", default, seconds + MINUTE)
 
-    def _begin(self) -> None:
+    def _wake_thread(self) -> None:
         self._wake.set()
         if self._thread is None:
             thread = threading.Thread(target=self._serve, name="stackspot-queue", daemon=True)
@@ -185,7 +196,7 @@ class Limiter:
             delay = self._step_safely()
             woken = self._wake.wait(IDLE_SECONDS if delay is None else delay)
             with self._lock:
-                if delay is None and not woken and not self._waiting and not self._refusals:
+                if delay is None and not woken and not self._waiting and not self._rate_limits:
                     self._thread = None
                     return
 
@@ -193,40 +204,40 @@ class Limiter:
         try:
             return self._step()
         except Exception:
-            logger.exception("The queue failed in a way it should not")
+            logger.exception("Internal error in the queue")
             return 1.0
 
     def _step(self) -> float | None:
-        """Admit one call; return how long there is nothing to do, None where nobody waits.
+        """Admit one call; return the seconds until the next step, None where no call waits.
 
-        The ledger may be slow, and is asked without the lock.
+        A shared window may be slow, so it is called without the lock.
         """
         with self._lock:
-            refusals, self._refusals = self._refusals, []
-            self._turn_away(self._clock())
+            rate_limits, self._rate_limits = self._rate_limits, []
+            self._reject_overdue(self._clock())
             idle = None if not self._waiting else self._until_next(IDLE_SECONDS)
-            somebody = any(map(self._free, self._waiting))
-        for asked in refusals:
-            self._note_refusal(asked)
-        if not somebody:
+            admissible = any(map(self._has_slot, self._waiting))
+        for retry_after in rate_limits:
+            self._record_rate_limit(retry_after)
+        if not admissible:
             return idle
         delay = self._delay()
         with self._lock:
             if delay:
-                self._turn_away(self._clock() + delay)
+                self._reject_overdue(self._clock() + delay)
                 return self._until_next(delay)
-            if (ticket := next(filter(self._free, self._waiting), None)) is not None:
-                self._admit(ticket)
+            if (waiter := next(filter(self._has_slot, self._waiting), None)) is not None:
+                self._admit(waiter)
         return 0.0
 
-    def _turn_away(self, earliest: float) -> None:
-        """Reject those whose patience ends before the earliest moment at which they could be admitted."""
+    def _reject_overdue(self, earliest: float) -> None:
+        """Reject the calls whose deadline is not after `earliest`, the next possible admission."""
         now = self._clock()
-        for ticket in [ticket for ticket in self._waiting if ticket.deadline <= earliest]:
-            self._dequeue(ticket, admitted=False)
-            self._changed()
+        for waiter in [waiter for waiter in self._waiting if waiter.deadline <= earliest]:
+            self._dequeue(waiter, admitted=False)
+            self._report_change()
             wait = max(1.0, earliest - now)
-            ticket.admitted.set_exception(
+            waiter.admitted.set_exception(
                 QueueFull(
                     f"The gateway keeps to the StackSpot account's limits, and no place came free in time: "
                     f"try again in {wait:.0f} s.",
@@ -236,29 +247,32 @@ class Limiter:
 
     def _until_next(self, delay: float) -> float:
         now = self._clock()
-        return max(0.0, min([delay, *(ticket.deadline - now for ticket in self._waiting)]))
+        return max(0.0, min([delay, *(waiter.deadline - now for waiter in self._waiting)]))
 
 
 class Slot:
-    """One exchange's place, taken when it is first asked for."""
+    """The slot of one agent call, acquired with its first request."""
 
     def __init__(self, limiter: Limiter) -> None:
         self._limiter = limiter
-        self._ticket: Waiter | None = None
+        self._waiter: Waiter | None = None
 
-    def request(self, patience: float) -> Future[None]:
-        """Promise that the next request may be sent; raises QueueFull, as the promise may."""
-        if self._ticket is None:
-            self._ticket = self._limiter.enter(patience)
+    def request(self, timeout: float) -> Future[None]:
+        """Return a future that is done once the next request may be sent.
+
+        Raises QueueFull, which the future may raise too.
+        """
+        if self._waiter is None:
+            self._waiter = self._limiter.acquire(timeout)
         else:
-            self._limiter.again(self._ticket, patience)
-        return self._ticket.admitted
+            self._limiter.reacquire(self._waiter, timeout)
+        return self._waiter.admitted
 
     def throttle(self, seconds: float | None) -> None:
-        """Tell that the agent refused this call for too many requests."""
+        """Report that the agent responded with a 429 to this call."""
         self._limiter.throttle(seconds)
 
-    def leave(self) -> None:
-        """Free the place."""
-        if self._ticket is not None:
-            self._limiter.leave(self._ticket)
+    def release(self) -> None:
+        """Free the slot."""
+        if self._waiter is not None:
+            self._limiter.release(self._waiter)

@@ -1,8 +1,8 @@
-"""Tokens of the identity service: how one is asked for, how long it lives, and one request for any number of callers.
+"""Bearer tokens of the identity service: the request, the lifetime, and a cache for all callers.
 
-A token call happens once in some twenty minutes, whoever waits for it: tasks of any event loop and threads alike. So it is
-always made on a short-lived thread of its own, and callers wait for one shared `concurrent.futures.Future`. Nobody's
-cancellation can then abort it for the others, and no loop or lock is bound to it.
+A token request, about every twenty minutes, serves tasks of any event loop and threads. It runs on
+its own short-lived thread, and callers wait for one shared `concurrent.futures.Future`: cancelling
+one caller does not cancel it, and it is bound to no loop.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ from ..settings import Settings
 
 RENEW_BEFORE_END = 300.0
 UNKNOWN_LIFETIME = 300.0
-LONGEST_LIFETIME = 86_400.0
-REMEMBER_FAILURE = 5.0
+MAX_LIFETIME = 86_400.0
+FAILURE_TTL = 5.0
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A bearer token, the number of seconds that it lives from the moment it was given, and whose it is."""
+    """A bearer token, its lifetime in seconds since it was issued, and its account."""
 
     value: str = field(repr=False)
     lifetime: float
@@ -39,12 +39,12 @@ class Token:
 
 
 def token_url(settings: Settings) -> str:
-    """Where the account's realm gives its tokens (contract, section 1)."""
+    """Return the URL of the realm's token endpoint (contract, section 1)."""
     return f"{settings.idm_url}/{settings.realm}/oidc/oauth/token"
 
 
 def token_form(settings: Settings) -> dict[str, str]:
-    """Build the form of the client credentials grant, these three fields and nothing else (contract, section 1)."""
+    """Return the form of the client credentials grant, no other fields (contract, section 1)."""
     return {
         "grant_type": "client_credentials",
         "client_id": settings.client_id,
@@ -52,10 +52,10 @@ def token_form(settings: Settings) -> dict[str, str]:
     }
 
 
-def read_token(status: int, answer: object, settings: Settings) -> Token:
-    """Read the identity service's answer; `answer` is its decoded JSON, or None where it sent something else.
+def read_token(status: int, body: object, settings: Settings) -> Token:
+    """Return the token of a response; `body` is its decoded JSON, None for any other body.
 
-    Raises CredentialsRefused for a wrong id, secret or realm, and IdentityUnavailable for all else that is no token.
+    Raises CredentialsRefused for a wrong id, secret or realm, else IdentityUnavailable.
     """
     if status in {400, 401, 403}:
         raise CredentialsRefused(
@@ -66,61 +66,61 @@ def read_token(status: int, answer: object, settings: Settings) -> Token:
         raise CredentialsRefused(
             f"StackSpot knows no realm {settings.realm!r} (HTTP 404): set REALM to the account's slug."
         )
-    if status != 200 or not isinstance(answer, Mapping) or not isinstance(answer.get("access_token"), str):
+    if status != 200 or not isinstance(body, Mapping) or not isinstance(body.get("access_token"), str):
         raise IdentityUnavailable(
             f"The identity service gave no token (HTTP {status}): try again, and check STACKSPOT_IDM_URL if it stays so."
         )
-    return Token(answer["access_token"], _lifetime(answer), f"{settings.realm}/{settings.client_id}")
+    return Token(body["access_token"], _lifetime(body), f"{settings.realm}/{settings.client_id}")
 
 
-def _lifetime(answer: Mapping[str, Any]) -> float:
-    """Tell how long the token lives: by its own claims, else by `expires_in`, which can be missing, null or a string.
+def _lifetime(body: Mapping[str, Any]) -> float:
+    """Return the lifetime in seconds, by the claims or `expires_in` (may be missing, null, text).
 
-    Only the difference of the claims counts: the local clock may be hours off the issuer's.
+    The difference of two claims is independent of the local clock, which may be hours off.
     """
-    import jwt  # noqa: PLC0415  it brings all of cryptography, and is needed once in some twenty minutes
+    import jwt  # noqa: PLC0415  loads cryptography, needed only with a new token
 
     try:
-        claims = jwt.decode(answer["access_token"], options={"verify_signature": False})
+        claims = jwt.decode(body["access_token"], options={"verify_signature": False})
         seconds = float(claims["exp"]) - float(claims["iat"])
     except (jwt.PyJWTError, KeyError, TypeError, ValueError, OverflowError):
         try:
-            seconds = float(answer["expires_in"])
+            seconds = float(body["expires_in"])
         except (KeyError, TypeError, ValueError, OverflowError):
             return UNKNOWN_LIFETIME
-    return UNKNOWN_LIFETIME if math.isnan(seconds) else min(max(0.0, seconds), LONGEST_LIFETIME)
+    return UNKNOWN_LIFETIME if math.isnan(seconds) else min(max(0.0, seconds), MAX_LIFETIME)
 
 
 class TokenFetcher:
-    """What tokens are asked with: the settings, and where these are refused, what their files hold by then.
+    """Request tokens with the credentials of the settings, or with newer ones of their files.
 
-    `ask` makes one token call and raises StackspotError; `reread` reads the files again.
+    `request` makes one token request and raises StackspotError; `reload` reads the files again.
     """
 
     def __init__(
-        self, settings: Settings, ask: Callable[[Settings], Token], reread: Callable[[], Settings] | None = None
+        self, settings: Settings, request: Callable[[Settings], Token], reload: Callable[[], Settings] | None = None
     ) -> None:
         self._settings = settings
-        self._ask = ask
-        self._reread = reread
+        self._request = request
+        self._reload = reload
 
     def fetch(self) -> Token:
-        """Get a token; a new client key ends the old one at once, so a refusal may mean that there is one."""
+        """Return a token; reload rejected credentials, for a new client key revokes the old one."""
         try:
-            return self._ask(self._settings)
+            return self._request(self._settings)
         except CredentialsRefused:
-            renewed = self._renewed()
-            if renewed == self._settings:
+            reloaded = self._reloaded()
+            if reloaded == self._settings:
                 raise
-        token = self._ask(renewed)
-        logger.info("The credentials were read again: the new ones are good")
-        self._settings = renewed
+        token = self._request(reloaded)
+        logger.info("The credentials were read again: the new ones were accepted")
+        self._settings = reloaded
         return token
 
-    def _renewed(self) -> Settings:
-        """Read the credentials again; what cannot be read has not changed."""
+    def _reloaded(self) -> Settings:
+        """Return the settings with the credentials of the files, unchanged if unreadable."""
         try:
-            found = self._reread() if self._reread else self._settings
+            found = self._reload() if self._reload else self._settings
         except ConfigurationError as error:
             logger.warning("The credentials cannot be read again: %s", error)
             return self._settings
@@ -130,90 +130,95 @@ class TokenFetcher:
 
 
 class TokenCache:
-    """The one token of a realm and client id.
+    """Keep one token and renew it before it expires.
 
-    It is renewed from five minutes before its end, or a quarter of a shorter life, and serves meanwhile: only where there is
-    no living token do callers wait. A token that the agent refused is dead. A call that failed is not made again for
-    `REMEMBER_FAILURE` seconds; who cannot do without a token is given its error.
+    Renewal starts 300 s before the end, or at 3/4 of a shorter lifetime; the old token is used
+    until it expires, so callers wait only without a valid token. A token that the agent rejected
+    counts as expired. After a failure, callers without a token receive its error for FAILURE_TTL
+    seconds.
 
-    `fetch` makes the token call, blocking, and raises StackspotError; `clock` counts seconds.
+    `fetch` makes the token request, blocking, and raises StackspotError; `clock` counts seconds.
+
+    >>> cache = TokenCache(lambda: Token("secret", lifetime=1200))
+    >>> cache.request().result(timeout=10).value
+    'secret'
     """
 
     def __init__(
-        self, fetch: Callable[[], Token], tell: Hook = no_hook, clock: Callable[[], float] = time.monotonic
+        self, fetch: Callable[[], Token], hook: Hook = no_hook, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._fetch = fetch
-        self._tell = tell
+        self._hook = hook
         self._clock = clock
-        self.forget()
+        self.reset_after_fork()
 
-    def forget(self) -> None:
-        """Begin anew, as a fork's child must: it has neither the thread of its parent nor a lock that is sure to open."""
+    def reset_after_fork(self) -> None:
+        """Drop all state: a child process has no thread of its parent, which may hold the lock."""
         self._lock = threading.Lock()
         self._token: Token | None = None
-        self._renew_at = self._dies_at = self._retry_at = -math.inf
+        self._renew_at = self._expires_at = self._retry_at = -math.inf
         self._failure = StackspotError("There was no token call.")
         self._pending: Future[Token] | None = None
 
-    def request(self, refused: Token | None = None) -> Future[Token]:
-        """Promise a valid token; `refused` is one that the agent has just turned down, and which is not given again."""
+    def request(self, rejected: Token | None = None) -> Future[Token]:
+        """Return a future of a valid token other than `rejected`, one that the agent refused."""
         with self._lock:
             now = self._clock()
-            if self._token is not None and (self._token is refused or now >= self._dies_at):
+            if self._token is not None and (self._token is rejected or now >= self._expires_at):
                 self._token = None
             if self._pending is None and now >= self._retry_at and (self._token is None or now >= self._renew_at):
-                self._begin()
+                self._start_renewal()
             if self._token is not None:
-                return _kept(self._token)
+                return _completed(self._token)
             return self._pending or _failed(self._failure)
 
-    def _begin(self) -> None:
-        promise: Future[Token] = Future()
-        promise.set_running_or_notify_cancel()
-        threading.Thread(target=self._renew, args=(promise,), name="stackspot-token", daemon=True).start()
-        self._pending = promise
+    def _start_renewal(self) -> None:
+        future: Future[Token] = Future()
+        future.set_running_or_notify_cancel()
+        threading.Thread(target=self._renew, args=(future,), name="stackspot-token", daemon=True).start()
+        self._pending = future
 
-    def _renew(self, promise: Future[Token]) -> None:
+    def _renew(self, future: Future[Token]) -> None:
         started = self._clock()
         try:
             token = self._fetch()
-        except BaseException as error:  # noqa: BLE001  every waiting caller must hear of it
-            self._note_failure(error, self._clock() - started)
-            promise.set_exception(error)
+        except BaseException as error:  # noqa: BLE001  the waiting callers receive it
+            self._record_failure(error, self._clock() - started)
+            future.set_exception(error)
             return
         seconds = self._clock() - started
         logger.info("Authentication succeeded in %.3f s, the token lives %.0f s", seconds, token.lifetime)
         with self._lock:
             self._token, self._pending = token, None
-            self._dies_at = started + token.lifetime
-            self._renew_at = self._dies_at - min(RENEW_BEFORE_END, token.lifetime / 4)
-        promise.set_result(token)
-        self._tell(TokenCall(seconds, succeeded=True))
+            self._expires_at = started + token.lifetime
+            self._renew_at = self._expires_at - min(RENEW_BEFORE_END, token.lifetime / 4)
+        future.set_result(token)
+        self._hook(TokenCall(seconds, succeeded=True))
 
-    def _note_failure(self, error: BaseException, seconds: float) -> None:
+    def _record_failure(self, error: BaseException, seconds: float) -> None:
         logger.error("Authentication failed: %s", error if isinstance(error, StackspotError) else type(error).__name__)
         if isinstance(error, IdentityUnavailable):
-            error.retry_after = REMEMBER_FAILURE
+            error.retry_after = FAILURE_TTL
         with self._lock:
-            self._pending, self._failure = None, _to_remember(error)
-            self._retry_at = self._clock() + REMEMBER_FAILURE
-        self._tell(TokenCall(seconds, succeeded=False))
+            self._pending, self._failure = None, _as_stackspot_error(error)
+            self._retry_at = self._clock() + FAILURE_TTL
+        self._hook(TokenCall(seconds, succeeded=False))
 
 
-def _kept(token: Token) -> Future[Token]:
-    promise: Future[Token] = Future()
-    promise.set_result(token)
-    return promise
+def _completed(token: Token) -> Future[Token]:
+    future: Future[Token] = Future()
+    future.set_result(token)
+    return future
 
 
-def _to_remember(error: BaseException) -> StackspotError:
+def _as_stackspot_error(error: BaseException) -> StackspotError:
     if isinstance(error, StackspotError):
         return error
     return IdentityUnavailable(f"The token call failed ({type(error).__name__}): the gateway's log says how.")
 
 
 def _failed(error: StackspotError) -> Future[Token]:
-    """Give the remembered error to one more caller: a copy, for one that is raised many times would keep all their frames."""
-    promise: Future[Token] = Future()
-    promise.set_exception(copy.copy(error))
-    return promise
+    """Return a future of the error; a copy, because each raise of one object adds frames to it."""
+    future: Future[Token] = Future()
+    future.set_exception(copy.copy(error))
+    return future

@@ -1,12 +1,12 @@
-"""Files for an agent: each is uploaded once, and named by its id in the question.
+"""Uploads files for an agent, each once; the agent request names them by id.
 
-    remembered? ──no──▶ permission (with the token) ──▶ form posted to the storage (without) ──▶ id, remembered
-         │ yes                │ 401, the first time: another token
-         ▼                    └ what may pass, at either: from the permission on again, while there is time
-     the question with its upload_ids ──▶ the agent knows one of them no more: all uploaded once more, asked once more
+    cached? ──no──▶ upload form (with the token) ──▶ POST to the storage (without) ──▶ id, cached
+       │ yes             │ 401, the first time: another token
+       ▼                 └ a temporary failure of either: again from the form, while there is time
+     the request with its upload_ids ──▶ UploadUnknown: upload all again, and repeat the request
 
-A client sends the whole conversation with every question, and so every file again and again. Uploads take no place in the
-queue: the platform counts questions (contract, sections 5 and 6).
+A client sends the whole conversation, with its files, in every request. Uploads need no slot of the
+queue: the platform limits requests to agents only (contract, sections 5 and 6).
 """
 
 from __future__ import annotations
@@ -43,166 +43,167 @@ from .tokens import Token
 
 UPLOAD_TIMEOUT = 120.0
 FETCH_TIMEOUT = 30.0
-FETCHED_BYTES = 32 * 1024 * 1024  # in all, as a request may have itself: an address is short, and what it names is held
-REMEMBERED_SHARE = 0.9  # of the expiration that was asked for
-LONGEST_PERMISSION = 64 * 1024
+MAX_FETCHED_BYTES = 32 * 1024 * 1024  # of all URLs together, as a request body may have
+CACHED_SHARE = 0.9  # of the requested expiration
+MAX_FORM_BYTES = 64 * 1024
 
 _SERVICE = Host("file service", "STACKSPOT_FILES_URL")
 _STORAGE = Host("file storage", "whether its host is let through")
-_PASSING = frozenset({403, 408, 429})  # of a storage: a form is good for a while only
+_TEMPORARY = frozenset({403, 408, 429})  # of the storage: 403 where a form has expired
 
 logger = logging.getLogger(__name__)
 
 
 class UploadCache:
-    """Which file is stored under which id, for accounts and for as long as it surely is; bounded to `most` files."""
+    """Upload ids by account and file, at most `max_size`; thread-safe."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic, most: int = 10_000) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic, max_size: int = 10_000) -> None:
         self._clock = clock
-        self._most = most
-        self.renew()
+        self._max_size = max_size
+        self.reset_after_fork()
 
-    def renew(self) -> None:
-        """Begin anew, as a fork's child must: its parent's lock may never open."""
+    def reset_after_fork(self) -> None:
+        """Drop all uploads in a child process: a thread of the parent may hold the lock."""
         self._lock = threading.Lock()
-        self._known: OrderedDict[tuple[str, str], tuple[str, float]] = OrderedDict()
+        self._uploads: OrderedDict[tuple[str, str], tuple[str, float]] = OrderedDict()
 
-    def find(self, account: str, file: File) -> str | None:
-        """Return the id under which the file is stored, if it is."""
+    def get(self, account: str, file: File) -> str | None:
+        """Return the id of an uploaded file that has not expired, else None."""
         with self._lock:
-            identifier, until = self._known.get((account, file.digest), (None, 0.0))
-            return identifier if self._clock() < until else None
+            upload_id, expires = self._uploads.get((account, file.digest), (None, 0.0))
+            return upload_id if self._clock() < expires else None
 
-    def keep(self, account: str, file: File, identifier: str, seconds: float) -> None:
-        """Remember an upload for so many seconds."""
+    def put(self, account: str, file: File, upload_id: str, seconds: float) -> None:
+        """Store an upload for `seconds`."""
         with self._lock:
-            self._known.pop((account, file.digest), None)
-            self._known[account, file.digest] = identifier, self._clock() + seconds
-            while len(self._known) > self._most:
-                self._known.popitem(last=False)
+            self._uploads.pop((account, file.digest), None)
+            self._uploads[account, file.digest] = upload_id, self._clock() + seconds
+            while len(self._uploads) > self._max_size:
+                self._uploads.popitem(last=False)
 
-    def forget(self, identifiers: Iterable[str]) -> None:
-        """Forget uploads that the agent does not know."""
-        gone = set(identifiers)
+    def discard(self, upload_ids: Iterable[str]) -> None:
+        """Drop uploads that the agent does not know."""
+        unknown = set(upload_ids)
         with self._lock:
-            for key in [key for key, (identifier, _) in self._known.items() if identifier in gone]:
-                del self._known[key]
+            for key in [key for key, (upload_id, _) in self._uploads.items() if upload_id in unknown]:
+                del self._uploads[key]
 
 
 @dataclass(frozen=True, slots=True)
 class TurnFiles:
-    """The files of a turn, and the memory of those that are uploaded already."""
+    """The files of a turn, and the cache of uploads."""
 
     files: Sequence[File]
-    memory: UploadCache
+    cache: UploadCache
 
 
 @dataclass(frozen=True, slots=True)
-class _Permission:
-    """Where a file may be posted, with which fields, and its id then."""
+class _UploadForm:
+    """The form of one upload: the storage's URL, the fields to send, and the id of the upload."""
 
-    identifier: str
+    upload_id: str
     url: str
     fields: dict[str, str] = field(repr=False)
 
 
-def fetched(
-    found: Sequence[FilePart], settings: Settings, deadline: Deadline
+def fetch_files(
+    parts: Sequence[FilePart], settings: Settings, deadline: Deadline
 ) -> Generator[Step[Any], Any, list[FilePart]]:
-    """Fetch what is named by an address only, each address once; raises RequestError."""
+    """Return the parts with the data of those that have a URL, each URL fetched once.
+
+    Raises RequestError.
+    """
     contents: dict[str, bytes] = {}
-    room = most = max(FETCHED_BYTES, settings.upload_bytes)
-    for enclosure in found:
-        if enclosure.url and enclosure.url not in contents:
-            patience = min(FETCH_TIMEOUT, deadline.patience(spoken=True))
-            contents[enclosure.url] = yield FetchPublicFile(
-                enclosure.url, enclosure.where, settings.upload_bytes, patience
-            )
-            room -= len(contents[enclosure.url])
-            if room < 0:
-                raise too_much(enclosure.where, most)
-    return [replace(one, data=contents[one.url]) if one.url else one for one in found]
+    left = limit = max(MAX_FETCHED_BYTES, settings.upload_bytes)
+    for part in parts:
+        if part.url and part.url not in contents:
+            timeout = min(FETCH_TIMEOUT, deadline.silence_timeout(text_received=True))
+            contents[part.url] = yield FetchPublicFile(part.url, part.where, settings.upload_bytes, timeout)
+            left -= len(contents[part.url])
+            if left < 0:
+                raise too_much(part.where, limit)
+    return [replace(part, data=contents[part.url]) if part.url else part for part in parts]
 
 
 def open_stream_with_files(
-    call: AgentCall, attached: TurnFiles, settings: Settings, deadline: Deadline, tell: Hook = no_hook
+    call: AgentCall, attached: TurnFiles, settings: Settings, deadline: Deadline, hook: Hook = no_hook
 ) -> Generator[Step[Any], Any, None]:
-    """Go to the point where the answer can be read, as `open_stream` does, with these files attached to the question."""
-    stored = yield from _stored(attached, settings, deadline, tell)
+    """Send the call with these files attached, see `open_stream`."""
+    upload_ids = yield from _upload_all(attached, settings, deadline, hook)
     try:
-        yield from open_stream(replace(call, upload_ids=stored), settings, deadline, tell)
+        yield from open_stream(replace(call, upload_ids=upload_ids), settings, deadline, hook)
     except UploadUnknown:
-        attached.memory.forget(stored)
-        stored = yield from _stored(attached, settings, deadline, tell)
-        yield from open_stream(replace(call, upload_ids=stored), settings, deadline, tell)
+        attached.cache.discard(upload_ids)
+        upload_ids = yield from _upload_all(attached, settings, deadline, hook)
+        yield from open_stream(replace(call, upload_ids=upload_ids), settings, deadline, hook)
 
 
-def _stored(
-    attached: TurnFiles, settings: Settings, deadline: Deadline, tell: Hook
+def _upload_all(
+    attached: TurnFiles, settings: Settings, deadline: Deadline, hook: Hook
 ) -> Generator[Step[Any], Any, tuple[str, ...]]:
-    """Return the ids of the files, in their order; those that nobody remembers are uploaded."""
+    """Return the upload ids of the files, in their order; upload those that are not cached."""
     if not attached.files:
         return ()
-    memory, identifiers = attached.memory, []
-    token: Token = yield AcquireToken(patience=deadline.patience(spoken=True))
+    cache, upload_ids = attached.cache, []
+    token: Token = yield AcquireToken(timeout=deadline.silence_timeout(text_received=True))
     for file in {file.digest: file for file in attached.files}.values():
-        if (identifier := memory.find(token.account, file)) is None:
-            deadline.check(spoken=True)
-            identifier = yield from _upload(file, settings, deadline, tell)
-            memory.keep(token.account, file, identifier, REMEMBERED_SHARE * settings.upload_expiration)
-        identifiers.append(identifier)
-    return tuple(identifiers)
+        if (upload_id := cache.get(token.account, file)) is None:
+            deadline.check(text_received=True)
+            upload_id = yield from _upload(file, settings, deadline, hook)
+            cache.put(token.account, file, upload_id, CACHED_SHARE * settings.upload_expiration)
+        upload_ids.append(upload_id)
+    return tuple(upload_ids)
 
 
-def _upload(file: File, settings: Settings, deadline: Deadline, tell: Hook) -> Generator[Step[Any], Any, str]:
-    """Upload one file, in several attempts where that may help, and return its id."""
-    return with_retries(lambda _: _attempt(file, settings, deadline), settings, deadline, tell, spoken=True)
+def _upload(file: File, settings: Settings, deadline: Deadline, hook: Hook) -> Generator[Step[Any], Any, str]:
+    """Upload one file with retries, and return its upload id."""
+    return with_retries(lambda _: _attempt(file, settings, deadline), settings, deadline, hook, text_received=True)
 
 
 def _attempt(file: File, settings: Settings, deadline: Deadline) -> Generator[Step[Any], Any, str]:
     started = deadline.elapsed()
-    permission = yield from _permission(file, settings, deadline)
-    form = MultipartForm(permission.fields, file.name, file.content_type, file.data)
-    head: ResponseHead = yield Send(permission.url, {}, form, _patience(deadline), _STORAGE)
+    upload_form = yield from _request_form(file, settings, deadline)
+    form = MultipartForm(upload_form.fields, file.name, file.content_type, file.data)
+    head: ResponseHead = yield Send(upload_form.url, {}, form, _timeout(deadline), _STORAGE)
     if head.status not in {200, 201, 204}:
-        raise _not_stored(head, file, settings)
+        raise _storage_error(head, file, settings)
     logger.info("Uploaded %s of %d bytes in %.3f s", file.content_type, len(file.data), deadline.elapsed() - started)
-    return permission.identifier
+    return upload_form.upload_id
 
 
-def _permission(file: File, settings: Settings, deadline: Deadline) -> Generator[Step[Any], Any, _Permission]:
-    """Ask where the file may be posted, once more with another token where the first one is refused."""
-    token = yield AcquireToken(patience=deadline.patience(spoken=True))
-    head: ResponseHead = yield _wanted(file, settings, token, _patience(deadline))
+def _request_form(file: File, settings: Settings, deadline: Deadline) -> Generator[Step[Any], Any, _UploadForm]:
+    """Request the upload form of a file; a 401 is retried once with another token."""
+    token = yield AcquireToken(timeout=deadline.silence_timeout(text_received=True))
+    head: ResponseHead = yield _form_request(file, settings, token, _timeout(deadline))
     if head.status == 401:
-        token = yield AcquireToken(token, deadline.patience(spoken=True))
-        head = yield _wanted(file, settings, token, _patience(deadline))
+        token = yield AcquireToken(token, deadline.silence_timeout(text_received=True))
+        head = yield _form_request(file, settings, token, _timeout(deadline))
     if head.status not in {200, 201}:
-        raise _not_permitted(head, file)
+        raise _form_error(head, file)
     body = head.body
-    while head.status == 200 and len(body) < LONGEST_PERMISSION and (chunk := (yield Read(_patience(deadline)))):
+    while head.status == 200 and len(body) < MAX_FORM_BYTES and (chunk := (yield Read(_timeout(deadline)))):
         body += chunk
-    return _read_permission(body, secure=settings.files_url.startswith("https://"))
+    return _read_form(body, secure=settings.files_url.startswith("https://"))
 
 
-def _wanted(file: File, settings: Settings, token: Token, timeout: float) -> Send:
-    wanted = {"file_name": file.name, "target_type": "CONTEXT", "expiration": settings.upload_expiration}
+def _form_request(file: File, settings: Settings, token: Token, timeout: float) -> Send:
+    fields = {"file_name": file.name, "target_type": "CONTEXT", "expiration": settings.upload_expiration}
     headers = {"authorization": f"Bearer {token.value}", "content-type": "application/json"}
-    content = json.dumps(wanted, ensure_ascii=False).encode("utf-8", errors="replace")
+    content = json.dumps(fields, ensure_ascii=False).encode("utf-8", errors="replace")
     return Send(f"{settings.files_url}/v2/file-upload/form", headers, content, timeout, _SERVICE)
 
 
-def _patience(deadline: Deadline) -> float:
-    return max(0.001, min(UPLOAD_TIMEOUT, deadline.left(spoken=True)))
+def _timeout(deadline: Deadline) -> float:
+    return max(0.001, min(UPLOAD_TIMEOUT, deadline.left(text_received=True)))
 
 
-def _read_permission(body: bytes, *, secure: bool) -> _Permission:
-    """Read a permission; raises UploadFailed for what is none, and for a storage that is not asked by https."""
+def _read_form(body: bytes, *, secure: bool) -> _UploadForm:
+    """Read an upload form; raises UploadFailed, if `secure` also for a URL without https."""
     schemes = ("https://",) if secure else ("https://", "http://")
     try:
         match json.loads(body):
-            case {"id": str(identifier), "url": str(url), "form": dict(form)} if url.startswith(schemes):
-                return _Permission(identifier, url, {str(name): str(value) for name, value in form.items()})
+            case {"id": str(upload_id), "url": str(url), "form": dict(form)} if url.startswith(schemes):
+                return _UploadForm(upload_id, url, {str(name): str(value) for name, value in form.items()})
     except ValueError:
         pass
     error = UploadFailed("The file service gave no permission that can be read: check STACKSPOT_FILES_URL.")
@@ -210,7 +211,7 @@ def _read_permission(body: bytes, *, secure: bool) -> _Permission:
     raise error
 
 
-def _not_permitted(head: ResponseHead, file: File) -> StackspotError:
+def _form_error(head: ResponseHead, file: File) -> StackspotError:
     if head.status == 401:
         return TokenRefused("The file service refuses a fresh token: the account may lack it, STACKSPOT_UPLOADS=false.")
     if head.status == 403:
@@ -220,19 +221,19 @@ def _not_permitted(head: ResponseHead, file: File) -> StackspotError:
         )
     if head.status < 500 and head.status not in {408, 429}:
         return AgentRejected(f"{file.where}: the file service refuses this file with HTTP {head.status}.")
-    return _failed("file service", head, passes=True)
+    return _upload_failed("file service", head, retryable=True)
 
 
-def _not_stored(head: ResponseHead, file: File, settings: Settings) -> StackspotError:
+def _storage_error(head: ResponseHead, file: File, settings: Settings) -> StackspotError:
     if head.status == 413 or b"EntityTooLarge" in head.body:
         return file_too_large(file.where, min(len(file.data) - 1, settings.upload_bytes))
-    return _failed("file storage", head, passes=head.status >= 500 or head.status in _PASSING)
+    return _upload_failed("file storage", head, retryable=head.status >= 500 or head.status in _TEMPORARY)
 
 
-def _failed(who: str, head: ResponseHead, *, passes: bool) -> UploadFailed:
+def _upload_failed(host: str, head: ResponseHead, *, retryable: bool) -> UploadFailed:
     status = 429 if head.status == 429 else 502
-    said = "try again" if passes else "check STACKSPOT_FILES_URL"
-    wait = retry_after(head.headers)
-    error = UploadFailed(f"The {who} failed with HTTP {head.status}: {said}.", status_code=status, retry_after=wait)
-    error.retryable = passes
+    action = "try again" if retryable else "check STACKSPOT_FILES_URL"
+    message = f"The {host} failed with HTTP {head.status}: {action}."
+    error = UploadFailed(message, status_code=status, retry_after=retry_after(head.headers))
+    error.retryable = retryable
     return error

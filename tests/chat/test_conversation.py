@@ -407,7 +407,7 @@ def test_a_refusal_that_stays_is_told_as_it_is(talk, simulator, error):
 
 def test_what_becomes_of_conversations_is_told(provider, talk, simulator):
     told: list[Any] = []
-    provider.listeners.add(told.append)
+    provider.hooks.add(told.append)
     simulator.configure(lost_conversation="refused")
     messages = list(FIRST)
     for number in range(3):

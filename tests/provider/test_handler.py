@@ -556,13 +556,13 @@ def test_of_a_client_that_sends_more_only_what_is_new_is_told(caplog):
     caplog.set_level("INFO", "custom_handler")
     ignored = IgnoredParameters()
     for names in (("seed",), ("seed", "user"), ("user",), (), ("seed", "user")):
-        ignored.note("a", names)
+        ignored.log("a", names)
     assert told_of(caplog) == ["a: seed", "a: user"]
 
 
 def test_the_clients_that_are_remembered_are_bounded(caplog):
     caplog.set_level("INFO", "custom_handler")
     ignored = IgnoredParameters()
-    for number in (*range(IgnoredParameters.CLIENTS + 1), 0, IgnoredParameters.CLIENTS):
-        ignored.note(f"client {number}", ("seed",))
-    assert len(told_of(caplog)) == IgnoredParameters.CLIENTS + 2
+    for number in (*range(IgnoredParameters.MAX_CLIENTS + 1), 0, IgnoredParameters.MAX_CLIENTS):
+        ignored.log(f"client {number}", ("seed",))
+    assert len(told_of(caplog)) == IgnoredParameters.MAX_CLIENTS + 2

@@ -168,7 +168,7 @@ def deltas(*batches: Any) -> list[dict[str, Any]]:
     return [
         chunk.choices[0].delta.model_dump(exclude_none=True, exclude_defaults=True)
         for batch in batches
-        for chunk in made.of(batch)
+        for chunk in made.build(batch)
     ]
 
 
@@ -194,22 +194,22 @@ def test_text_and_calls_keep_their_order():
 
 
 def test_a_finish_shares_the_chunk_of_the_text_or_call_that_it_comes_with():
-    *_, text = ChunkBuilder(ResponseOptions("m")).of([Text("a"), FINISH])
-    *_, call = ChunkBuilder(ResponseOptions("m")).of([*CALLS[2:5], FINISH])
+    *_, text = ChunkBuilder(ResponseOptions("m")).build([Text("a"), FINISH])
+    *_, call = ChunkBuilder(ResponseOptions("m")).build([*CALLS[2:5], FINISH])
     assert (text.choices[0].delta.content, text.choices[0].finish_reason, text.usage.total_tokens) == ("a", "stop", 47)
     assert (call.choices[0].finish_reason, call.usage.total_tokens) == ("stop", 47)
     assert call.choices[0].delta.tool_calls[0].function.arguments
 
 
 def test_a_legacy_call_has_its_finish_behind_it_for_litellm_would_lose_that():
-    *calls, usage, finish = ChunkBuilder(ResponseOptions("m", legacy=True)).of([*CALLS[2:5], FINISH])
+    *calls, usage, finish = ChunkBuilder(ResponseOptions("m", legacy=True)).build([*CALLS[2:5], FINISH])
     assert all(chunk.choices[0].delta.function_call for chunk in calls)
     assert (usage.usage.total_tokens, usage.choices[0].finish_reason) == (47, None)
     assert (finish.choices[0].delta.function_call, finish.choices[0].finish_reason) == (None, "stop")
 
 
 def test_an_answer_without_text_has_a_role_all_the_same():
-    first, last = ChunkBuilder(ResponseOptions("m")).of([FINISH])
+    first, last = ChunkBuilder(ResponseOptions("m")).build([FINISH])
     assert first.choices[0].delta.role == "assistant"
     assert (first.usage.total_tokens, first.choices[0].finish_reason) == (47, None)
     assert (last.choices[0].finish_reason, last.choices[0].delta.role) == ("stop", None)
@@ -218,7 +218,7 @@ def test_an_answer_without_text_has_a_role_all_the_same():
 
 def test_the_time_of_a_stream_is_that_of_its_first_chunk():
     made = ChunkBuilder(ResponseOptions("m"))
-    chunks = [chunk for event in CALLS for chunk in made.of([event])]
+    chunks = [chunk for event in CALLS for chunk in made.build([event])]
     assert len({(chunk.id, chunk.created, chunk.model) for chunk in chunks}) == 1
     assert isinstance(chunks[0].created, int)
 
@@ -261,7 +261,7 @@ def test_in_the_old_form_an_answer_without_a_call_is_as_any_other():
 def test_in_the_old_form_the_call_is_streamed_as_a_function_call():
     made = ChunkBuilder(LEGACY)
     batches = [CALLS[:3], CALLS[3:4], CALLS[4:5], [Finish("tool_calls", Usage(42, 5))]]
-    chunks = [chunk for batch in batches for chunk in made.of(batch)]
+    chunks = [chunk for batch in batches for chunk in made.build(batch)]
     called = [chunk.choices[0].delta.function_call for chunk in chunks]
     assert [(call.name, call.arguments) for call in called if call] == [
         ("get_weather", ""),

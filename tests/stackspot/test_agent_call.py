@@ -51,7 +51,7 @@ class Clock:
 
 
 class Opening:
-    """What was asked for until an answer could be read, and told, while these answers were given to the requests.
+    """What was asked for until an answer could be read, and measured, while these answers were given to the requests.
 
     An answer is a head, or an error that the network met with; `slots` are the answers to the slots that are needed.
     """
@@ -59,11 +59,11 @@ class Opening:
     def __init__(self, *answers: Any, slots: Sequence[Any] = (), timeout: float = 600, settings: Settings = SETTINGS):
         self.clock = Clock()
         self.asked: list[Any] = []
-        self.told: list[Any] = []
+        self.measured: list[Any] = []
         self.error: StackspotError | None = None
         self._answers, self._slots = iter(answers), iter(slots)
         self._tokens = iter((TOKEN, FRESH, *(Token(f"token-{number}", 1200) for number in range(9))))
-        steps = open_stream(CALL, settings, Deadline(timeout, self.clock), self.told.append)
+        steps = open_stream(CALL, settings, Deadline(timeout, self.clock), self.measured.append)
         try:
             step = advance(steps, None)
             while step is not None:
@@ -103,7 +103,7 @@ def refused(status: int, body: bytes = b"", **headers: str) -> ResponseHead:
 def test_a_good_call_needs_a_token_a_slot_and_one_request():
     opening = Opening(GOOD)
     assert [type(step) for step in opening.asked] == [AcquireToken, AcquireSlot, Send]
-    assert (opening.error, opening.told) == (None, [])
+    assert (opening.error, opening.measured) == (None, [])
 
 
 def test_the_request_has_exactly_the_four_fields_of_the_contract():
@@ -127,9 +127,9 @@ def test_the_request_carries_token_types_and_correlation_id():
     }
 
 
-@pytest.mark.parametrize(("timeout", "patience"), [(30, 30), (600, 120)])
-def test_a_request_waits_for_the_first_text_as_long_as_the_deadline_allows(timeout, patience):
-    assert Opening(GOOD, timeout=timeout).sent[0].timeout == patience
+@pytest.mark.parametrize(("timeout", "wait"), [(30, 30), (600, 120)])
+def test_a_request_waits_for_the_first_text_as_long_as_the_deadline_allows(timeout, wait):
+    assert Opening(GOOD, timeout=timeout).sent[0].timeout == wait
 
 
 def test_a_slot_is_waited_for_as_long_as_the_queue_allows_but_not_beyond_the_deadline():
@@ -140,7 +140,7 @@ def test_a_slot_is_waited_for_as_long_as_the_queue_allows_but_not_beyond_the_dea
 def test_a_refused_token_is_renewed_once_and_the_call_made_once_more():
     opening = Opening(refused(401), GOOD)
     assert opening.error is None
-    assert opening.of(AcquireToken) == [AcquireToken(patience=60), AcquireToken(refused=TOKEN, patience=120)]
+    assert opening.of(AcquireToken) == [AcquireToken(timeout=60), AcquireToken(rejected=TOKEN, timeout=120)]
     assert [request.headers["authorization"] for request in opening.sent] == [
         "Bearer the-token",
         "Bearer fresh-token",
@@ -153,7 +153,7 @@ def test_a_fresh_token_that_is_refused_ends_the_call():
     opening = Opening(refused(401), refused(401, b'{"code": "UNAUTHORIZED"}'))
     assert isinstance(opening.error, TokenRefused)
     assert (opening.error.status_code, "UNAUTHORIZED" in opening.error.message) == (502, True)
-    assert opening.told == []
+    assert opening.measured == []
 
 
 PASSING = {
@@ -173,8 +173,8 @@ def test_a_failure_that_may_pass_is_tried_again_after_a_growing_while(failure):
     assert len(opening.sent) == 4
     waits = [step.seconds for step in opening.of(Sleep)]
     assert [low <= wait <= 2 * low for low, wait in zip((0.25, 0.5, 1), waits, strict=True)] == [True] * 3
-    assert len(opening.told) == 3
-    assert {type(measure) for measure in opening.told} == {Retried}
+    assert len(opening.measured) == 3
+    assert {type(measure) for measure in opening.measured} == {Retried}
 
 
 def test_after_four_requests_the_failure_is_told():
@@ -227,7 +227,7 @@ def test_a_429_is_told_with_the_wait_of_the_queue_where_that_is_longer():
 
 def test_a_queue_without_a_place_is_told_as_such():
     opening = Opening(slots=(QueueFull("no", retry_after=5),))
-    assert (type(opening.error), opening.error.where, opening.sent) == (QueueFull, "queue", [])
+    assert (type(opening.error), opening.sent) == (QueueFull, [])
 
 
 def test_an_account_without_credit_pauses_nobody():
@@ -236,7 +236,7 @@ def test_an_account_without_credit_pauses_nobody():
 
 
 @pytest.mark.parametrize(
-    ("body", "said"),
+    ("body", "text"),
     [
         (b'{"code": "AGENT_NOT_FOUND", "details": "x"}', "AGENT_NOT_FOUND"),
         (b"<html>", "no such agent"),
@@ -245,10 +245,10 @@ def test_an_account_without_credit_pauses_nobody():
     ],
     ids=["json", "page", "no text", "empty"],
 )
-def test_a_refusal_is_read_whatever_its_body(body, said):
+def test_a_refusal_is_read_whatever_its_body(body, text):
     error = Opening(refused(404, body)).error
     assert isinstance(error, AgentNotFound)
-    assert said in error.message
+    assert text in error.message
 
 
 def test_half_a_character_in_the_prompt_does_not_stop_the_call():

@@ -15,9 +15,9 @@ import redis
 
 from custom_handler.settings import Settings
 from custom_handler.stackspot.state.backend import open_state
-from custom_handler.stackspot.state.conversations import Conversations, LocalConversations, new_conversation_id
-from custom_handler.stackspot.state.redis_client import ASK_AGAIN
-from custom_handler.stackspot.state.redis_conversations import SharedConversations
+from custom_handler.stackspot.state.conversations import ConversationStore, LocalConversationStore, new_conversation_id
+from custom_handler.stackspot.state.redis_client import RETRY_SECONDS
+from custom_handler.stackspot.state.redis_conversations import RedisConversationStore
 
 
 class Clock:
@@ -29,46 +29,46 @@ class Clock:
 
 
 @pytest.fixture
-def shared(server: Any) -> Iterator[Callable[..., SharedConversations]]:
-    made: list[SharedConversations] = []
+def shared(server: Any) -> Iterator[Callable[..., RedisConversationStore]]:
+    made: list[RedisConversationStore] = []
 
-    def make(clock: Any = time.monotonic, **settings: Any) -> SharedConversations:
+    def make(clock: Any = time.monotonic, **settings: Any) -> RedisConversationStore:
         given = {"redis_url": server.url, "realm": "r", "client_id": "c", **settings}
-        made.append(SharedConversations(Settings(**given), clock))
+        made.append(RedisConversationStore(Settings(**given), clock))
         return made[-1]
 
     yield make
     for conversations in made:
-        conversations._link.redis.close()
+        conversations._client.redis.close()
 
 
 @pytest.fixture(params=["local", "shared"])
-def known(request: pytest.FixtureRequest) -> Conversations:
+def known(request: pytest.FixtureRequest) -> ConversationStore:
     """The conversations of one process, and those in Redis."""
     if request.param == "local":
-        return LocalConversations(30, time.monotonic)
-    made: Conversations = request.getfixturevalue("shared")()
+        return LocalConversationStore(30, time.monotonic)
+    made: ConversationStore = request.getfixturevalue("shared")()
     return made
 
 
 def test_a_conversation_is_found_once(known):
-    known.keep("print", "01A")
+    known.put("print", "01A")
     assert [known.take("print"), known.take("print")] == ["01A", None]
 
 
 def test_one_that_nobody_kept_is_not_known(known):
-    known.keep("print", "01A")
+    known.put("print", "01A")
     assert known.take("other") is None
 
 
 def test_the_last_one_kept_counts(known):
-    known.keep("print", "01A")
-    known.keep("print", "01B")
+    known.put("print", "01A")
+    known.put("print", "01B")
     assert known.take("print") == "01B"
 
 
 def test_of_many_that_want_it_at_once_one_has_it(known):
-    known.keep("print", "01A")
+    known.put("print", "01A")
     together = threading.Barrier(8)
 
     def take(_: int) -> str | None:
@@ -82,9 +82,9 @@ def test_of_many_that_want_it_at_once_one_has_it(known):
 
 def test_a_conversation_fades():
     clock = Clock()
-    known = LocalConversations(30, clock)
-    known.keep("print", "01A")
-    known.keep("other", "01B")
+    known = LocalConversationStore(30, clock)
+    known.put("print", "01A")
+    known.put("other", "01B")
     clock.now = 29.9
     assert known.take("print") == "01A"
     clock.now = 30.0
@@ -92,31 +92,31 @@ def test_a_conversation_fades():
 
 
 def test_of_too_many_the_oldest_go():
-    known = LocalConversations(30, Clock(), most=3)
+    known = LocalConversationStore(30, Clock(), max_size=3)
     for number in range(5):
-        known.keep(str(number), f"01{number}")
+        known.put(str(number), f"01{number}")
     assert [known.take(str(number)) for number in range(5)] == [None, None, "012", "013", "014"]
 
 
 def test_a_forks_child_knows_none():
-    known = LocalConversations(30, Clock())
-    known.keep("print", "01A")
-    known.forget()
+    known = LocalConversationStore(30, Clock())
+    known.put("print", "01A")
+    known.reset_after_fork()
     assert known.take("print") is None
 
 
 def test_what_one_process_keeps_another_finds(shared):
-    shared().keep("print", "01A")
+    shared().put("print", "01A")
     assert shared().take("print") == "01A"
 
 
 def test_accounts_do_not_share(shared):
-    shared(realm="a").keep("print", "01A")
+    shared(realm="a").put("print", "01A")
     assert shared(realm="b").take("print") is None
 
 
 def test_redis_forgets_by_itself_and_holds_nothing_but_fingerprint_and_id(shared, server):
-    shared(conversation_keep=90.0).keep("print", "01A")
+    shared(conversation_keep=90.0).put("print", "01A")
     with redis.Redis(port=server.port) as client:
         [key] = client.scan_iter()
         assert re.fullmatch(rb"stackspot:[0-9a-f]{16}:conversation:print", key)
@@ -127,23 +127,28 @@ def test_redis_forgets_by_itself_and_holds_nothing_but_fingerprint_and_id(shared
 def test_without_redis_conversations_begin_anew_with_one_warning(shared, server, caplog):
     clock = Clock()
     known = shared(clock)
-    known.keep("print", "01A")
+    known.put("print", "01A")
     with caplog.at_level(logging.INFO, "custom_handler"):
         server.stop()
         assert known.take("print") is None
-        known.keep("print", "01B")
-        clock.now += ASK_AGAIN + 1
+        known.put("print", "01B")
+        clock.now += RETRY_SECONDS + 1
         assert known.take("print") is None
         server.start()
-        clock.now += ASK_AGAIN + 1
-        known.keep("print", "01C")
+        clock.now += RETRY_SECONDS + 1
+        known.put("print", "01C")
         assert known.take("print") == "01C"
     told = [record.getMessage() for record in caplog.records]
-    assert [text.partition(" (")[0] for text in told] == ["Redis is away", "Redis is back: conversations go on"]
-    assert "conversations begin anew" in told[0]
+    assert [text.partition(" (")[0] for text in told] == [
+        "Redis is unavailable",
+        "Redis is available again: conversations continue",
+    ]
+    assert "each turn starts a new conversation" in told[0]
 
 
-@pytest.mark.parametrize(("address", "kind"), [("", LocalConversations), ("redis://127.0.0.1:1", SharedConversations)])
+@pytest.mark.parametrize(
+    ("address", "kind"), [("", LocalConversationStore), ("redis://127.0.0.1:1", RedisConversationStore)]
+)
 def test_the_settings_say_where_conversations_are_kept(address, kind):
     assert isinstance(open_state(Settings(redis_url=address))[1], kind)
 

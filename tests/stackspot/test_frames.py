@@ -240,7 +240,7 @@ def test_frames_that_cannot_be_read_cost_one_warning(caplog):
         read(sse("canary", "[1]", *thin("a"), "7"), 0)
     (record,) = caplog.records
     assert (record.levelname, record.name) == ("WARNING", "custom_handler.stackspot.frames")
-    assert record.getMessage() == "Skipped a frame of 6 characters that is no JSON object"
+    assert record.getMessage() == "Skipped a frame of 6 characters that is not a JSON object"
 
 
 @dataclass(frozen=True, slots=True)

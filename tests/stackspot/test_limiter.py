@@ -1,4 +1,4 @@
-"""The queue before the agent, with a ledger of one process: how many at once, how many a minute, and who waits."""
+"""The queue before the agent, with a window of one process: how many at once, how many a minute, and who waits."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ class Line:
         self.told: list[Any] = []
         self.limiter = Limiter(Settings(**settings), LocalRequestWindow(clock, window), self.told.append, clock)
 
-    def enter(self, patience: float = LONG) -> Waiter:
-        return self.limiter.enter(patience)
+    def acquire(self, timeout: float = LONG) -> Waiter:
+        return self.limiter.acquire(timeout)
 
     @property
     def waiting(self) -> int:
@@ -53,28 +53,28 @@ class Line:
         """Count how many calls are admitted now."""
         for admitted in range(1000):
             try:
-                ticket = self.enter(0)
-                ticket.admitted.result(10)
+                waiter = self.acquire(0)
+                waiter.admitted.result(10)
             except QueueFull:
                 return admitted
-            self.limiter.leave(ticket)
+            self.limiter.release(waiter)
         return 1000
 
 
-def admitted(ticket: Waiter) -> bool:
-    return ticket.admitted.done() and ticket.admitted.exception() is None
+def admitted(waiter: Waiter) -> bool:
+    return waiter.admitted.done() and waiter.admitted.exception() is None
 
 
 def test_as_many_run_at_once_as_may_and_the_others_come_in_their_order():
     line = Line(max_concurrency=2)
-    first, second, third, fourth = (line.enter() for _ in range(4))
-    assert [admitted(ticket) for ticket in (first, second, third, fourth)] == [True, True, False, False]
+    first, second, third, fourth = (line.acquire() for _ in range(4))
+    assert [admitted(waiter) for waiter in (first, second, third, fourth)] == [True, True, False, False]
     assert (line.waiting, line.running) == (2, 2)
-    line.limiter.leave(second)
+    line.limiter.release(second)
     third.admitted.result(10)
     assert not admitted(fourth)
-    line.limiter.leave(third)
-    line.limiter.leave(third)
+    line.limiter.release(third)
+    line.limiter.release(third)
     fourth.admitted.result(10)
     assert (line.waiting, line.running) == (0, 2)
 
@@ -84,7 +84,7 @@ def test_no_window_ever_holds_more_requests_than_the_budget():
     with ThreadPoolExecutor(17) as pool:
 
         def call(_: int) -> float:
-            line.enter().admitted.result(LONG)
+            line.acquire().admitted.result(LONG)
             return time.monotonic()
 
         times = sorted(pool.map(call, range(17)))
@@ -94,25 +94,25 @@ def test_no_window_ever_holds_more_requests_than_the_budget():
 
 def test_without_a_budget_only_the_number_at_once_counts():
     line = Line(requests_per_minute=0, max_concurrency=300)
-    assert [admitted(line.enter()) for _ in range(300)] == [True] * 300
+    assert [admitted(line.acquire()) for _ in range(300)] == [True] * 300
 
 
 def test_a_full_queue_turns_a_call_away_at_once_and_says_when_to_come_back():
     line = Line(max_concurrency=1, max_waiting=2)
     for _ in range(3):
-        line.enter()
+        line.acquire()
     with pytest.raises(QueueFull) as raised:
-        line.enter()
-    assert (raised.value.status_code, raised.value.where) == (429, "queue")
+        line.acquire()
+    assert (raised.value.status_code, type(raised.value)) == (429, QueueFull)
     assert 1 <= raised.value.retry_after <= 60
     assert line.told[-1] == Queued(0.0, admitted=False)
 
 
 def test_who_waited_long_enough_is_turned_away():
     line = Line(max_concurrency=1)
-    line.enter()
+    line.acquire()
     started = time.monotonic()
-    error = line.enter(0.1).admitted.exception(10)
+    error = line.acquire(0.1).admitted.exception(10)
     assert isinstance(error, QueueFull)
     assert time.monotonic() - started > 0.05
     assert line.waiting == 0
@@ -124,26 +124,26 @@ def test_who_cannot_be_admitted_in_time_is_told_at_once(reason):
     if reason == "pause":
         line.limiter.throttle(40)
     else:
-        line.enter()
-    error = line.enter(30).admitted.exception(20)  # before the 30 s are over
+        line.acquire()
+    error = line.acquire(30).admitted.exception(20)  # before the 30 s are over
     assert isinstance(error, QueueFull)
     assert 30 < error.retry_after <= 61
 
 
 def test_who_leaves_frees_a_place_at_once_waiting_or_running():
     line = Line(max_concurrency=1)
-    running, leaving, next_one = line.enter(), line.enter(), line.enter()
-    line.limiter.leave(leaving)
+    running, leaving, next_one = line.acquire(), line.acquire(), line.acquire()
+    line.limiter.release(leaving)
     assert line.waiting == 1
-    line.limiter.leave(running)
+    line.limiter.release(running)
     next_one.admitted.result(10)
     assert (line.waiting, line.running) == (0, 1)
 
 
 def test_another_request_of_a_call_keeps_its_place_and_goes_first():
     line = Line(window=0.2, requests_per_minute=1, max_concurrency=2)
-    again, other = line.enter(), line.enter()
-    line.limiter.again(again, LONG)
+    again, other = line.acquire(), line.acquire()
+    line.limiter.reacquire(again, LONG)
     again.admitted.result(10)
     assert not admitted(other)
     assert (line.waiting, line.running) == (1, 1)
@@ -166,12 +166,12 @@ def test_refusals_without_a_hint_pause_for_longer_each_time():
     for _ in range(5):
         line.limiter.throttle(None)
         line.limiter.throttle(None)  # one that was under way already
-        pauses += [line.limiter._ledger.standing("pause")[1]]
+        pauses += [line.limiter._window.get_mark("pause")[1]]
         clock.now += pauses[-1] + 1
     assert pauses == [10, 20, 40, 60, 60]
     clock.now += 120
     line.limiter.throttle(None)
-    assert line.limiter._ledger.standing("pause")[1] == 10
+    assert line.limiter._window.get_mark("pause")[1] == 10
 
 
 def test_an_episode_halves_the_budget_once_and_it_recovers_by_one_a_minute():
@@ -211,20 +211,20 @@ def test_tasks_of_several_loops_and_threads_share_one_line():
             most[0] = max(most[0], running[0])
 
     def blocking() -> None:
-        ticket = line.enter()
-        ticket.admitted.result(LONG)
+        waiter = line.acquire()
+        waiter.admitted.result(LONG)
         count(1)
         time.sleep(0.01)
         count(-1)
-        line.limiter.leave(ticket)
+        line.limiter.release(waiter)
 
     async def awaiting() -> None:
-        ticket = line.enter()
-        await asyncio.wrap_future(ticket.admitted)
+        waiter = line.acquire()
+        await asyncio.wrap_future(waiter.admitted)
         count(1)
         await asyncio.sleep(0.01)
         count(-1)
-        line.limiter.leave(ticket)
+        line.limiter.release(waiter)
 
     async def many() -> None:
         await asyncio.gather(*(awaiting() for _ in range(10)))
@@ -241,13 +241,13 @@ def test_tasks_of_several_loops_and_threads_share_one_line():
 def test_the_queues_thread_ends_when_nobody_waits(monkeypatch, eventually):
     monkeypatch.setattr("custom_handler.stackspot.limiter.IDLE_SECONDS", 0.01)
     line = Line(max_concurrency=1)
-    first, second = line.enter(), line.enter()
+    first, second = line.acquire(), line.acquire()
     assert line.limiter._thread is not None
-    line.limiter.leave(first)
+    line.limiter.release(first)
     second.admitted.result(10)
     assert eventually(lambda: line.limiter._thread is None)
-    third = line.enter()
-    line.limiter.leave(second)
+    third = line.acquire()
+    line.limiter.release(second)
     third.admitted.result(10)
 
 
@@ -255,7 +255,7 @@ def test_the_queues_thread_ends_when_nobody_waits(monkeypatch, eventually):
 def narrow(settings: Settings) -> tuple[StackspotLLM, list[Any]]:
     """A provider with one place, and what it told."""
     provider, told = StackspotLLM(replace(settings, max_concurrency=1)), []
-    provider.listeners.add(told.append)
+    provider.hooks.add(told.append)
     return provider, told
 
 
@@ -308,7 +308,7 @@ def test_an_iterator_that_is_closed_frees_the_place(narrow, simulator, hello):
 
 def test_a_health_probe_and_a_token_take_no_place_and_spend_nothing(settings, simulator):
     provider, told = StackspotLLM(replace(settings, requests_per_minute=1)), []
-    provider.listeners.add(lambda measure: told.append(type(measure).__name__))
+    provider.hooks.add(lambda measure: told.append(type(measure).__name__))
     for _ in range(3):
         provider.authenticate()
         provider.completion(
@@ -319,7 +319,7 @@ def test_a_health_probe_and_a_token_take_no_place_and_spend_nothing(settings, si
 
 def test_calls_queue_until_the_minute_has_room_again(settings, simulator, hello):
     provider = StackspotLLM(replace(settings, requests_per_minute=2, queue_timeout=20))
-    provider._transport._limiter._ledger = LocalRequestWindow(time.monotonic, 0.4)
+    provider._client._limiter._window = LocalRequestWindow(time.monotonic, 0.4)
     started = time.monotonic()
     for _ in range(5):
         assert provider.completion("stackspot-chat", hello).choices[0].finish_reason == "stop"
@@ -328,7 +328,7 @@ def test_calls_queue_until_the_minute_has_room_again(settings, simulator, hello)
 
 def test_a_lock_of_the_ledger_that_was_held_at_a_fork_stops_nobody_in_the_child():
     line = Line()
-    line.limiter._ledger._lock.acquire()
-    line.limiter.forget()
-    assert not line.limiter._ledger._lock.locked()
-    line.limiter.enter(1).admitted.result(1)
+    line.limiter._window._lock.acquire()
+    line.limiter.reset_after_fork()
+    assert not line.limiter._window._lock.locked()
+    line.limiter.acquire(1).admitted.result(1)

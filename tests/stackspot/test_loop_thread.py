@@ -119,8 +119,8 @@ def test_a_provider_that_is_dropped_ends_its_thread_and_closes_its_connections(s
     provider = StackspotLLM(settings)
     ask(provider)
     [thread] = threads() - before
-    gone = weakref.ref(provider._transport)
-    sessions = [client._session for client, _ in provider._transport._clients.values()]
+    gone = weakref.ref(provider._client)
+    sessions = [client._session for client, _ in provider._client._clients.values()]
     assert [session.closed for session in sessions] == [False]
     del provider
     gc.collect()
@@ -132,8 +132,8 @@ def test_a_provider_that_is_dropped_ends_its_thread_and_closes_its_connections(s
 def test_a_provider_that_the_collector_frees_closes_its_sessions(settings):
     provider = StackspotLLM(settings)
     ask(provider)
-    session = next(iter(provider._transport._clients.values()))[0]._session
-    provider._transport.cycle = provider  # as a program may do: no reference that goes frees it
+    session = next(iter(provider._client._clients.values()))[0]._session
+    provider._client.cycle = provider  # as a program may do: no reference that goes frees it
     del provider
     assert not session.closed
     gc.collect()

@@ -176,18 +176,18 @@ def trusting(certificate: Path) -> ssl.SSLContext:
 
 
 @pytest.fixture
-def web(trusting: ssl.SSLContext, port: int) -> PublicFileFetcher:
+def fetcher(trusting: ssl.SSLContext, port: int) -> PublicFileFetcher:
     """An internet whose only host is on this machine."""
     Pages.asked.clear()
     return PublicFileFetcher(trusting, Names(["127.0.0.1"]), lambda address: address == "127.0.0.1", port)
 
 
-def fetch(web: PublicFileFetcher, url: str, most: int = 10_000, timeout: float = 5.0) -> bytes:
-    return web.request(FetchPublicFile(url, "messages[0].content[1]", most, timeout)).result(20)
+def fetch(fetcher: PublicFileFetcher, url: str, most: int = 10_000, timeout: float = 5.0) -> bytes:
+    return fetcher.request(FetchPublicFile(url, "messages[0].content[1]", most, timeout)).result(20)
 
 
 def test_a_file_is_fetched_from_the_address_that_was_checked_by_its_own_name(
-    web: PublicFileFetcher, trusting: Any, port: int
+    fetcher: PublicFileFetcher, trusting: Any, port: int
 ):
     names = Names(["127.0.0.1"], ["169.254.169.254"])
     once = PublicFileFetcher(trusting, names, lambda address: address == "127.0.0.1", port)
@@ -209,23 +209,23 @@ def test_a_file_is_fetched_from_the_address_that_was_checked_by_its_own_name(
         ("https://[::1/a", "no address"),
     ],
 )
-def test_what_is_not_fetched_says_why_and_names_the_part(web: PublicFileFetcher, url: str, says: str):
+def test_what_is_not_fetched_says_why_and_names_the_part(fetcher: PublicFileFetcher, url: str, says: str):
     with pytest.raises(RequestError, match=says) as raised:
-        fetch(web, url)
+        fetch(fetcher, url)
     assert raised.value.param == "messages[0].content[1]"
     assert "secret" not in raised.value.message
 
 
-def test_no_address_is_logged(web: PublicFileFetcher, caplog: pytest.LogCaptureFixture):
+def test_no_address_is_logged(fetcher: PublicFileFetcher, caplog: pytest.LogCaptureFixture):
     with caplog.at_level("INFO"):
-        fetch(web, "https://images.example/a.png?signature=secret")
+        fetch(fetcher, "https://images.example/a.png?signature=secret")
     assert "secret" not in caplog.text
 
 
 @pytest.mark.parametrize("path", ["slow", "slow-head"])
-def test_a_host_that_drips_is_given_up(web: PublicFileFetcher, path: str):
+def test_a_host_that_drips_is_given_up(fetcher: PublicFileFetcher, path: str):
     with pytest.raises(RequestError, match=r"takes longer than 0\.3 s"):
-        fetch(web, f"https://images.example/{path}", timeout=0.3)
+        fetch(fetcher, f"https://images.example/{path}", timeout=0.3)
 
 
 @pytest.mark.parametrize(
@@ -258,13 +258,13 @@ def test_an_address_that_is_private_itself_is_not_connected_to(
         fetch(PublicFileFetcher(trusting, known), f"https://{host}/latest/meta-data")
 
 
-def drive(transport: StackspotClient, steps: Any) -> list[Any]:
-    return [event for events in transport.drive(steps) for event in events]
+def run(transport: StackspotClient, steps: Any) -> list[Any]:
+    return [event for events in transport.run(steps) for event in events]
 
 
-def adrive(transport: StackspotClient, steps: Any) -> list[Any]:
+def arun(transport: StackspotClient, steps: Any) -> list[Any]:
     async def gather() -> list[Any]:
-        return [event async for events in transport.adrive(steps) for event in events]
+        return [event async for events in transport.arun(steps) for event in events]
 
     return asyncio.run(gather())
 
@@ -277,32 +277,32 @@ def fetching(url: str, timeout: float = 5.0) -> Steps[Any]:
     yield Emit([found])
 
 
-@pytest.mark.parametrize("carry_out", [drive, adrive], ids=["blocking", "awaiting"])
-def test_a_step_fetches_or_fails_however_it_is_carried_out(carry_out: Any, settings: Any, web: PublicFileFetcher):
-    transport = StackspotClient(settings, web=web)
-    assert carry_out(transport, fetching("https://images.example/a.png")) == [b"\x89PNG\r\n\x1a\n"]
-    (refused,) = carry_out(transport, fetching("https://images.example/redirect"))
+@pytest.mark.parametrize("perform", [run, arun], ids=["blocking", "awaiting"])
+def test_a_step_fetches_or_fails_however_it_is_carried_out(perform: Any, settings: Any, fetcher: PublicFileFetcher):
+    transport = StackspotClient(settings, fetcher=fetcher)
+    assert perform(transport, fetching("https://images.example/a.png")) == [b"\x89PNG\r\n\x1a\n"]
+    (refused,) = perform(transport, fetching("https://images.example/redirect"))
     assert "redirects are not followed" in refused
-    (late,) = carry_out(transport, fetching("https://images.example/slow", timeout=0.2))
+    (late,) = perform(transport, fetching("https://images.example/slow", timeout=0.2))
     assert "takes longer than 0.2 s" in late
 
 
-@pytest.mark.parametrize("carry_out", [drive, adrive], ids=["blocking", "awaiting"])
-def test_a_name_that_nobody_resolves_in_time_is_given_up(carry_out: Any, settings: Any, trusting: Any):
+@pytest.mark.parametrize("perform", [run, arun], ids=["blocking", "awaiting"])
+def test_a_name_that_nobody_resolves_in_time_is_given_up(perform: Any, settings: Any, trusting: Any):
     answered = threading.Event()
 
     def slow(_: str) -> Sequence[str]:
         answered.wait(10)
         return []
 
-    (late,) = carry_out(
-        StackspotClient(settings, web=PublicFileFetcher(trusting, slow)),
+    (late,) = perform(
+        StackspotClient(settings, fetcher=PublicFileFetcher(trusting, slow)),
         fetching("https://images.example/a.png", timeout=0.2),
     )
     answered.set()
     assert "takes longer than 0.2 s" in late
 
 
-def test_no_proxy_of_the_environment_is_asked(web: PublicFileFetcher, monkeypatch: pytest.MonkeyPatch):
+def test_no_proxy_of_the_environment_is_asked(fetcher: PublicFileFetcher, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
-    assert fetch(web, "https://images.example/a.png")
+    assert fetch(fetcher, "https://images.example/a.png")

@@ -15,7 +15,7 @@ import redis
 from custom_handler.errors import ConfigurationError, QueueFull
 from custom_handler.settings import Settings
 from custom_handler.stackspot.limiter import Limiter
-from custom_handler.stackspot.state.redis_client import ASK_AGAIN
+from custom_handler.stackspot.state.redis_client import RETRY_SECONDS
 from custom_handler.stackspot.state.redis_window import RedisRequestWindow
 
 PROCESSES, EACH, BUDGET, WINDOW = 4, 6, 8, 2
@@ -27,11 +27,11 @@ from custom_handler.stackspot.limiter import Limiter
 from custom_handler.stackspot.state.redis_window import RedisRequestWindow
 settings = Settings(redis_url=sys.argv[1], requests_per_minute={BUDGET}, realm="r", client_id="c")
 limiter = Limiter(settings, RedisRequestWindow(settings, time.monotonic, {WINDOW}))
-tickets = [limiter.enter(30) for _ in range({EACH})]
-for ticket in tickets:
-    ticket.admitted.add_done_callback(lambda _: print(time.time(), flush=True))
-for ticket in tickets:
-    ticket.admitted.result(30)
+waiters = [limiter.acquire(30) for _ in range({EACH})]
+for waiter in waiters:
+    waiter.admitted.add_done_callback(lambda _: print(time.time(), flush=True))
+for waiter in waiters:
+    waiter.admitted.result(30)
 """
 
 
@@ -44,7 +44,7 @@ class Clock:
 
 
 @pytest.fixture
-def ledgers(server: Any) -> Iterator[Callable[..., RedisRequestWindow]]:
+def windows(server: Any) -> Iterator[Callable[..., RedisRequestWindow]]:
     made: list[RedisRequestWindow] = []
 
     def make(clock: Any = time.monotonic, window: int = 61, **settings: Any) -> RedisRequestWindow:
@@ -53,8 +53,8 @@ def ledgers(server: Any) -> Iterator[Callable[..., RedisRequestWindow]]:
         return made[-1]
 
     yield make
-    for ledger in made:
-        ledger._link.redis.close()
+    for window in made:
+        window._client.redis.close()
 
 
 def test_four_processes_never_exceed_the_budget_together(server):
@@ -70,90 +70,90 @@ def test_four_processes_never_exceed_the_budget_together(server):
     assert times[-1] - times[0] < 3 * WINDOW + 1  # and nothing was held back without need
 
 
-def test_what_one_process_spends_another_has_not(ledgers):
-    one, other = ledgers(), ledgers()
-    assert [one.spend(3), other.spend(3), one.spend(3)] == [0, 0, 0]
-    assert 55 < other.spend(3) <= 61
+def test_what_one_process_spends_another_has_not(windows):
+    one, other = windows(), windows()
+    assert [one.acquire(3), other.acquire(3), one.acquire(3)] == [0, 0, 0]
+    assert 55 < other.acquire(3) <= 61
 
 
-def test_accounts_do_not_share(ledgers):
-    assert [ledgers(realm=realm).spend(1) for realm in ("a", "b")] == [0, 0]
+def test_accounts_do_not_share(windows):
+    assert [windows(realm=realm).acquire(1) for realm in ("a", "b")] == [0, 0]
 
 
-def test_marks_are_shared_and_fade(ledgers):
-    one, other = ledgers(), ledgers()
-    assert other.standing("pause") == (0, 0.0)
-    assert one.put("pause", 7, 3000, only_new=True)
-    assert not other.put("pause", 8, 6000, only_new=True)
-    value, seconds = other.standing("pause")
+def test_marks_are_shared_and_fade(windows):
+    one, other = windows(), windows()
+    assert other.get_mark("pause") == (0, 0.0)
+    assert one.set_mark("pause", 7, 3000, only_new=True)
+    assert not other.set_mark("pause", 8, 6000, only_new=True)
+    value, seconds = other.get_mark("pause")
     assert (value, 1000 < seconds <= 3000) == (7, True)
-    assert one.put("pause", 9, 0.05)
+    assert one.set_mark("pause", 9, 0.05)
     time.sleep(0.1)
-    assert other.standing("pause") == (0, 0.0)
+    assert other.get_mark("pause") == (0, 0.0)
 
 
-def test_a_refusal_of_one_process_pauses_the_others_and_halves_the_budget_of_all(ledgers):
+def test_a_refusal_of_one_process_pauses_the_others_and_halves_the_budget_of_all(windows):
     settings = Settings(requests_per_minute=8)
-    one, other = Limiter(settings, ledgers()), Limiter(settings, ledgers())
+    one, other = Limiter(settings, windows()), Limiter(settings, windows())
     one.throttle(30)
     deadline = time.monotonic() + 10
-    while not ledgers().standing("episode")[1]:
+    while not windows().get_mark("episode")[1]:
         assert time.monotonic() < deadline
-    error = other.enter(5).admitted.exception(10)
+    error = other.acquire(5).admitted.exception(10)
     assert isinstance(error, QueueFull)
     assert 25 < error.retry_after <= 30
     assert (one._budget(), other._budget()) == (4, 4)
 
 
-def test_calls_go_on_with_a_budget_of_their_own_while_redis_is_away(server, ledgers, caplog):
+def test_calls_go_on_with_a_budget_of_their_own_while_redis_is_away(server, windows, caplog):
     clock = Clock()
-    ledger = ledgers(clock)
+    window = windows(clock)
     with caplog.at_level(logging.INFO, "custom_handler"):
-        assert ledger.spend(3) == 0
+        assert window.acquire(3) == 0
         server.stop()
-        assert [ledger.spend(3) == 0 for _ in range(4)] == [True, True, False, False]  # it knows of the first one
-        assert ledger.put("pause", 1, 30)
-        assert ledger.standing("pause")[1] == 30
-        clock.now += ASK_AGAIN + 1
-        assert ledger.standing("pause")[1] == 30 - ASK_AGAIN - 1
+        assert [window.acquire(3) == 0 for _ in range(4)] == [True, True, False, False]  # it knows of the first one
+        assert window.set_mark("pause", 1, 30)
+        assert window.get_mark("pause")[1] == 30
+        clock.now += RETRY_SECONDS + 1
+        assert window.get_mark("pause")[1] == 30 - RETRY_SECONDS - 1
         server.start()
-        assert ledger.standing("pause")[1]  # not asked again yet
-        clock.now += ASK_AGAIN + 1
-        assert ledger.standing("pause") == (0, 0.0)
+        assert window.get_mark("pause")[1]  # not asked again yet
+        clock.now += RETRY_SECONDS + 1
+        assert window.get_mark("pause") == (0, 0.0)
     assert [record.getMessage().partition(" (")[0] for record in caplog.records] == [
-        "Redis is away",
-        "Redis is back: the quota is shared again",
+        "Redis is unavailable",
+        "Redis is available again: the quota is shared again",
     ]
-    assert ledgers().spend(1) == 0
-    assert ledger.spend(1) > 0
+    assert windows().acquire(1) == 0
+    assert window.acquire(1) > 0
 
 
-def test_host_port_and_password_do_as_well(server, ledgers):
+def test_host_port_and_password_do_as_well(server, windows):
     with redis.Redis(port=server.port) as client:
         client.config_set("requirepass", "p@ss word/")
-        ledger = ledgers(redis_url="", redis_host="127.0.0.1", redis_port=server.port, redis_password="p@ss word/")
-        assert ledger.put("pause", 1, 30)
+        window = windows(redis_url="", redis_host="127.0.0.1", redis_port=server.port, redis_password="p@ss word/")
+        assert window.set_mark("pause", 1, 30)
         assert [key.rpartition(b":")[2] for key in client.scan_iter()] == [b"pause"]
 
 
-def test_a_user_and_a_database_do_as_well(server, ledgers):
+def test_a_user_and_a_database_do_as_well(server, windows):
     with redis.Redis(port=server.port, db=3) as client:
         client.acl_setuser("gateway", enabled=True, passwords=["+secret"], keys=["*"], categories=["+@all"])
         told = {"redis_username": "gateway", "redis_password": "secret", "redis_db": 3}
-        assert ledgers(redis_url="", redis_host="127.0.0.1", redis_port=server.port, **told).put("pause", 1, 30)
+        assert windows(redis_url="", redis_host="127.0.0.1", redis_port=server.port, **told).set_mark("pause", 1, 30)
         assert [key.rpartition(b":")[2] for key in client.scan_iter()] == [b"pause"]
 
 
 def test_tls_is_a_setting():
-    ledger = RedisRequestWindow(Settings(redis_host="127.0.0.1", redis_ssl=True), time.monotonic)
-    assert ledger._link.redis.connection_pool.connection_class is redis.SSLConnection
+    window = RedisRequestWindow(Settings(redis_host="127.0.0.1", redis_ssl=True), time.monotonic)
+    assert window._client.redis.connection_pool.connection_class is redis.SSLConnection
 
 
-def test_a_wrong_password_is_called_so(server, ledgers, caplog):
+def test_a_wrong_password_is_called_so(server, windows, caplog):
     told = {"redis_username": "nobody", "redis_password": "wrong"}
-    ledger = ledgers(redis_url="", redis_host="127.0.0.1", redis_port=server.port, **told)
-    assert ledger.spend(1) == 0
-    assert [record.getMessage().partition(" (")[0] for record in caplog.records] == ["Redis refuses the credentials"]
+    window = windows(redis_url="", redis_host="127.0.0.1", redis_port=server.port, **told)
+    assert window.acquire(1) == 0
+    assert [record.getMessage().partition(" (")[0] for record in caplog.records] == ["Redis rejects the credentials"]
 
 
 def test_an_address_that_is_none_is_an_error_that_names_it():

@@ -26,25 +26,25 @@ from custom_handler.errors import (
 )
 from custom_handler.provider.started_stream import StartedStream, close_abandoned_streams
 from custom_handler.stackspot.agent_call import AcquireToken, Emit, Read, ResponseHead, Send, Steps
-from custom_handler.stackspot.client import REFUSAL_BYTES, StackspotClient
+from custom_handler.stackspot.client import MAX_ERROR_BODY, StackspotClient
 
 AGENT = "01ARZ3NDEKTSV4RRFFQ69G5FAV"
 Drive = Callable[[StackspotClient, Steps[Any]], list[Any]]
 
 
-def drive(transport: StackspotClient, steps: Steps[Any]) -> list[Any]:
-    return [event for events in transport.drive(steps) for event in events]
+def run(transport: StackspotClient, steps: Steps[Any]) -> list[Any]:
+    return [event for events in transport.run(steps) for event in events]
 
 
-def adrive(transport: StackspotClient, steps: Steps[Any]) -> list[Any]:
+def arun(transport: StackspotClient, steps: Steps[Any]) -> list[Any]:
     async def gather() -> list[Any]:
-        return [event async for events in transport.adrive(steps) for event in events]
+        return [event async for events in transport.arun(steps) for event in events]
 
     return asyncio.run(gather())
 
 
-@pytest.fixture(params=[drive, adrive], ids=["blocking", "awaiting"])
-def carry_out(request: pytest.FixtureRequest) -> Drive:
+@pytest.fixture(params=[run, arun], ids=["blocking", "awaiting"])
+def perform(request: pytest.FixtureRequest) -> Drive:
     return request.param
 
 
@@ -75,27 +75,27 @@ def asking(url: str, timeout: float = 10) -> Steps[Any]:
         yield Emit([chunk])
 
 
-def test_an_answer_arrives_in_its_pieces(carry_out, transport, simulator):
+def test_an_answer_arrives_in_its_pieces(perform, transport, simulator):
     simulator.script({"text": "um dois"})
-    head, *chunks = carry_out(transport, asking(simulator.url))
+    head, *chunks = perform(transport, asking(simulator.url))
     assert (head.status, head.headers["content-type"]) == (200, "text/event-stream; charset=utf-8")
     assert b'data: {"message":" dois"}\n\n' in b"".join(chunks)
 
 
-def test_a_refusal_arrives_with_its_body(carry_out, transport, simulator):
+def test_a_refusal_arrives_with_its_body(perform, transport, simulator):
     simulator.script({"status": 429, "body": {"code": "LIMIT"}, "headers": {"Retry-After": "7"}})
-    (head,) = carry_out(transport, asking(simulator.url))
+    (head,) = perform(transport, asking(simulator.url))
     assert head == ResponseHead(429, head.headers, b'{"code":"LIMIT"}')
     assert head.headers["retry-after"] == "7"
 
 
-def test_of_a_huge_refusal_only_the_beginning_is_read(carry_out, transport, simulator):
+def test_of_a_huge_refusal_only_the_beginning_is_read(perform, transport, simulator):
     simulator.script({"status": 500, "body": "x" * 5_000_000})
-    head, *_ = carry_out(transport, asking(simulator.url))
-    assert REFUSAL_BYTES <= len(head.body) < 5_000_000
+    head, *_ = perform(transport, asking(simulator.url))
+    assert MAX_ERROR_BODY <= len(head.body) < 5_000_000
 
 
-def test_a_call_can_be_made_again_after_a_refusal(carry_out, transport, simulator):
+def test_a_call_can_be_made_again_after_a_refusal(perform, transport, simulator):
     def twice() -> Steps[Any]:
         token = yield AcquireToken()
         head = yield send(simulator.url, "wrong")
@@ -105,18 +105,18 @@ def test_a_call_can_be_made_again_after_a_refusal(carry_out, transport, simulato
         while (yield Read(60.0)) is not None:
             pass
 
-    assert carry_out(transport, twice()) == [401, 200]
+    assert perform(transport, twice()) == [401, 200]
     assert [record["status"] for record in simulator.requests("chat")] == [401, 200]
 
 
-def test_a_refused_token_is_replaced(carry_out, transport, simulator):
+def test_a_refused_token_is_replaced(perform, transport, simulator):
     def renewing() -> Steps[Any]:
         first = yield AcquireToken()
         again = yield AcquireToken()
-        other = yield AcquireToken(refused=first)
+        other = yield AcquireToken(rejected=first)
         yield Emit([again is first, other is first])
 
-    assert carry_out(transport, renewing()) == [True, False]
+    assert perform(transport, renewing()) == [True, False]
     assert simulator.state()["token_requests"] == 2
 
 
@@ -140,22 +140,22 @@ def failing(steps: Steps[Any]) -> Steps[Any]:
     ],
     ids=["reset before", "close before", "reset within", "close within", "silence", "silence within"],
 )
-def test_what_the_network_does_becomes_an_error_of_ours(carry_out, transport, simulator, play, kind, said):
+def test_what_the_network_does_becomes_an_error_of_ours(perform, transport, simulator, play, kind, said):
     simulator.script(play)
-    *_, error = carry_out(transport, failing(asking(simulator.url, timeout=1)))
+    *_, error = perform(transport, failing(asking(simulator.url, timeout=1)))
     assert type(error) is kind
     assert said in error.message
 
 
-def test_a_host_that_nobody_listens_on_is_unreachable(carry_out, transport, closed_port):
-    (error,) = carry_out(transport, failing(asking(f"http://127.0.0.1:{closed_port}")))
+def test_a_host_that_nobody_listens_on_is_unreachable(perform, transport, closed_port):
+    (error,) = perform(transport, failing(asking(f"http://127.0.0.1:{closed_port}")))
     assert type(error) is AgentUnreachable
     assert "127.0.0.1" in error.message
 
 
 @pytest.mark.parametrize("url", ["http://[", "genai.example", "http://host:port", "ftp://host", "http://a\x00b"])
-def test_an_address_that_is_none_is_unreachable(carry_out, transport, url):
-    (error,) = carry_out(transport, failing(asking(url)))
+def test_an_address_that_is_none_is_unreachable(perform, transport, url):
+    (error,) = perform(transport, failing(asking(url)))
     assert type(error) is AgentUnreachable
     assert "STACKSPOT_INFERENCE_URL" in error.message
 
@@ -201,7 +201,7 @@ def served():
 
 
 def test_a_corporate_proxy_that_refuses_its_credentials_is_told_without_them_and_for_good(
-    carry_out, transport, served, monkeypatch
+    perform, transport, served, monkeypatch
 ):
     def sending() -> Steps[Any]:
         yield send("https://agent.invalid", "token")
@@ -209,7 +209,7 @@ def test_a_corporate_proxy_that_refuses_its_credentials_is_told_without_them_and
     proxy = served(b"HTTP/1.1 407 Proxy Authentication Required\r\ncontent-length: 0\r\n\r\n")
     monkeypatch.setenv("https_proxy", f"http://operator:proxy-password@{proxy.address}")
     monkeypatch.setenv("no_proxy", "")
-    (error,) = carry_out(transport, failing(sending()))
+    (error,) = perform(transport, failing(sending()))
     assert (type(error), error.retryable) == (AgentUnreachable, False)
     assert "407" in error.message
     assert "HTTPS_PROXY" in error.message
@@ -221,18 +221,18 @@ DRIPPING_REFUSAL = b"HTTP/1.1 500 Error\r\ncontent-length: 9999\r\n\r\n"
 
 
 @pytest.mark.parametrize("said", [DRIPPING_HEADERS, DRIPPING_REFUSAL], ids=["headers", "a refusal"])
-def test_an_agent_that_drips_before_its_answer_is_given_up(carry_out, transport, served, said):
+def test_an_agent_that_drips_before_its_answer_is_given_up(perform, transport, served, said):
     agent = served(said, b"x")
 
     def sending() -> Steps[Any]:
         yield send(f"http://{agent.address}", "token", 0.5)
 
-    (error,) = carry_out(transport, failing(sending()))
+    (error,) = perform(transport, failing(sending()))
     assert type(error) is AgentTimeout
     assert "sent nothing for 0.5 s" in error.message
 
 
-def test_a_read_may_take_less_time_than_its_request(carry_out, transport, simulator):
+def test_a_read_may_take_less_time_than_its_request(perform, transport, simulator):
     def reading() -> Steps[Any]:
         token = yield AcquireToken()
         yield send(simulator.url, token.value, 60)
@@ -240,7 +240,7 @@ def test_a_read_may_take_less_time_than_its_request(carry_out, transport, simula
             pass
 
     simulator.script({"text": "um dois", "fault": "stall"})
-    (error,) = carry_out(transport, failing(reading()))
+    (error,) = perform(transport, failing(reading()))
     assert type(error) is AgentTimeout
     assert "sent nothing for 0.2 s" in error.message
 
@@ -248,7 +248,7 @@ def test_a_read_may_take_less_time_than_its_request(carry_out, transport, simula
 async def batches_until_error(transport: StackspotClient, steps: Steps[Any]) -> list[Any]:
     batches: list[Any] = []
     try:
-        async for events in transport.adrive(steps):
+        async for events in transport.arun(steps):
             batches.append(list(events))  # noqa: PERF401  those before an error count
     except StackspotError as error:
         batches.append(error)
@@ -278,9 +278,9 @@ async def test_an_error_at_the_end_comes_behind_the_text_before_it(transport, si
     assert (json.loads(chunk)["message"], error) == ("Olá", failure)
 
 
-def test_an_error_that_the_steps_do_not_handle_ends_the_drive(carry_out, transport, closed_port):
+def test_an_error_that_the_steps_do_not_handle_ends_the_drive(perform, transport, closed_port):
     with pytest.raises(AgentUnreachable):
-        carry_out(transport, asking(f"http://127.0.0.1:{closed_port}"))
+        perform(transport, asking(f"http://127.0.0.1:{closed_port}"))
 
 
 @pytest.mark.parametrize(
@@ -296,9 +296,9 @@ def test_an_error_that_the_steps_do_not_handle_ends_the_drive(carry_out, transpo
     ],
     ids=["refused", "refused with a page", "no such realm", "a page", "down", "reset", "closed"],
 )
-def test_what_the_identity_service_does_becomes_an_error_of_ours(carry_out, transport, simulator, play, kind, said):
+def test_what_the_identity_service_does_becomes_an_error_of_ours(perform, transport, simulator, play, kind, said):
     simulator.script({"at": "token", **play})
-    (error,) = carry_out(transport, failing(asking(simulator.url)))
+    (error,) = perform(transport, failing(asking(simulator.url)))
     assert type(error) is kind
     assert said in error.message
     assert "simulator-secret" not in error.message
@@ -316,12 +316,12 @@ def test_an_identity_service_that_drips_is_given_up(settings, served, monkeypatc
         transport.tokens.request().result(5)
 
 
-def test_who_waits_for_a_token_waits_no_longer_than_the_turn_may_take(carry_out, transport, simulator):
+def test_who_waits_for_a_token_waits_no_longer_than_the_turn_may_take(perform, transport, simulator):
     def waiting() -> Steps[Any]:
-        yield AcquireToken(patience=0.2)
+        yield AcquireToken(timeout=0.2)
 
     simulator.script({"at": "token", "fault": "hang_headers"})
-    (error,) = carry_out(transport, failing(waiting()))
+    (error,) = perform(transport, failing(waiting()))
     assert type(error) is IdentityUnavailable
     assert "no token within 0.2 s" in error.message
 
@@ -351,7 +351,7 @@ def disconnected(simulator: Any) -> bool:
 
 def test_closing_the_iterator_hangs_up(transport, simulator, eventually):
     simulator.script({"text": "um dois", "fault": "stall"})
-    batches = transport.drive(asking(simulator.url))
+    batches = transport.run(asking(simulator.url))
     assert next(batches)[0].status == 200
     assert not disconnected(simulator)
     batches.close()
@@ -360,7 +360,7 @@ def test_closing_the_iterator_hangs_up(transport, simulator, eventually):
 
 async def test_closing_the_async_iterator_hangs_up(transport, simulator, eventually):
     simulator.script({"text": "um dois", "fault": "stall"})
-    batches = transport.adrive(asking(simulator.url))
+    batches = transport.arun(asking(simulator.url))
     assert (await anext(batches))[0].status == 200
     await batches.aclose()
     assert eventually(lambda: disconnected(simulator))
@@ -371,7 +371,7 @@ async def test_cancelling_the_task_hangs_up(transport, simulator, eventually, fa
     simulator.script({"text": "um dois", "fault": fault})
 
     async def read() -> None:
-        async for _ in transport.adrive(asking(simulator.url)):
+        async for _ in transport.arun(asking(simulator.url)):
             pass
 
     reading = asyncio.create_task(read())
@@ -387,7 +387,7 @@ def test_a_loop_that_ends_takes_its_connections_with_it(transport, simulator):
 
     async def ask() -> None:
         loops.append(weakref.ref(asyncio.get_running_loop()))
-        async for _ in transport.adrive(asking(simulator.url)):
+        async for _ in transport.arun(asking(simulator.url)):
             pass
 
     for _ in range(3):
@@ -398,7 +398,7 @@ def test_a_loop_that_ends_takes_its_connections_with_it(transport, simulator):
 
 async def test_calls_of_one_loop_share_their_connections(transport, simulator):
     async def ask() -> int:
-        head, *_ = [event async for events in transport.adrive(asking(simulator.url)) for event in events]
+        head, *_ = [event async for events in transport.arun(asking(simulator.url)) for event in events]
         return head.status
 
     assert await asyncio.gather(*(ask() for _ in range(20))) == [200] * 20
@@ -526,7 +526,7 @@ async def test_who_leaves_without_hearing_of_an_error_leaves_no_complaint_behind
 
 async def test_who_is_cancelled_again_and_again_leaves_no_connection_behind(transport, simulator, eventually):
     simulator.script({"text": "um dois", "fault": "stall"})
-    answer = StartedStream(transport.adrive(asking(simulator.url)))
+    answer = StartedStream(transport.arun(asking(simulator.url)))
 
     async def read() -> None:
         async for _ in answer:

@@ -327,7 +327,7 @@ class Portal:
         self.good = good
         self.found = found
         self.asked: list[str] = []
-        self.credentials = TokenFetcher(replace(SETTINGS, client_secret="first"), self.ask, self.reread)
+        self.credentials = TokenFetcher(replace(SETTINGS, client_secret="first"), self.ask, self.reload)
 
     def ask(self, settings: Settings) -> Token:
         self.asked += [settings.client_secret]
@@ -335,7 +335,7 @@ class Portal:
             raise CredentialsRefused("no")
         return Token(settings.client_secret, 1200)
 
-    def reread(self) -> Settings:
+    def reload(self) -> Settings:
         if isinstance(self.found, Exception):
             raise self.found
         return Settings(client_id="an-id", client_secret=self.found, realm="acme")

@@ -25,11 +25,11 @@ from custom_handler.stackspot.agent_call import (
 from custom_handler.stackspot.deadline import Deadline
 from custom_handler.stackspot.tokens import Token
 from custom_handler.stackspot.uploads import (
-    FETCHED_BYTES,
+    MAX_FETCHED_BYTES,
     UPLOAD_TIMEOUT,
     TurnFiles,
     UploadCache,
-    fetched,
+    fetch_files,
     open_stream_with_files,
 )
 
@@ -55,18 +55,18 @@ def file(data: bytes = b"text", name: str = "a.txt") -> File:
 class Opening:
     """What was asked for until an answer could be read; each request is answered by its place: form, bucket or chat."""
 
-    def __init__(self, *files: File, memory: UploadCache | None = None, **given: Any):
+    def __init__(self, *files: File, cache: UploadCache | None = None, **given: Any):
         self.clock: Clock = given.get("clock") or Clock()
         self.asked: list[Any] = []
         self.error: StackspotError | None = None
-        self.memory = memory or UploadCache(self.clock)
+        self.cache = cache or UploadCache(self.clock)
         self._account = given.get("account", "acme/me")
         self._answers = {name: iter(given.get(name, ())) for name in ("form", "bucket", "chat")}
         self._ids = iter(f"U{number}" for number in range(1, 99))
         self._seconds = given.get("seconds", 0.0)
         settings = given.get("settings", SETTINGS)
         deadline = Deadline(given.get("timeout", 600), self.clock)
-        self._run(open_stream_with_files(CALL, TurnFiles(files, self.memory), settings, deadline))
+        self._run(open_stream_with_files(CALL, TurnFiles(files, self.cache), settings, deadline))
 
     def _run(self, steps: Any) -> None:
         try:
@@ -131,40 +131,40 @@ def test_files_keep_their_order_and_equal_ones_are_one():
 
 def test_an_upload_is_remembered_for_nine_tenths_of_its_expiration():
     clock = Clock()
-    memory = UploadCache(clock)
+    cache = UploadCache(clock)
     for now, uploads in ((0.0, 1), (89.9, 0), (90.1, 1)):
         clock.now = now
-        assert len(Opening(file(), memory=memory, clock=clock).sent("form")) == uploads
+        assert len(Opening(file(), cache=cache, clock=clock).sent("form")) == uploads
 
 
 def test_another_account_has_not_uploaded_it():
-    memory = UploadCache(Clock())
-    Opening(file(), memory=memory)
-    assert len(Opening(file(), memory=memory, account="other/me").sent("form")) == 1
+    cache = UploadCache(Clock())
+    Opening(file(), cache=cache)
+    assert len(Opening(file(), cache=cache, account="other/me").sent("form")) == 1
 
 
 def test_the_memory_is_bounded_and_forgets_the_oldest():
-    memory = UploadCache(Clock(), most=2)
+    cache = UploadCache(Clock(), max_size=2)
     files = [file(bytes([65 + number])) for number in range(3)]
     for number, one in enumerate(files):
-        memory.keep("acme/me", one, f"U{number}", 60)
-    assert [memory.find("acme/me", one) for one in files] == [None, "U1", "U2"]
+        cache.put("acme/me", one, f"U{number}", 60)
+    assert [cache.get("acme/me", one) for one in files] == [None, "U1", "U2"]
 
 
 def test_a_refused_token_is_renewed_once():
     opening = Opening(file(), form=[ResponseHead(401, {})])
     assert opening.error is None
-    refused = [step.refused for step in opening.asked if isinstance(step, AcquireToken)]
+    refused = [step.rejected for step in opening.asked if isinstance(step, AcquireToken)]
     assert refused == [None, None, Token("t", 1200, "acme/me"), None]
     assert len(opening.sent("form")) == 2
 
 
 def test_a_lock_of_the_memory_that_was_held_at_a_fork_stops_nobody_in_the_child():
-    memory = UploadCache(Clock())
-    memory._lock.acquire()
-    memory.renew()
-    memory.keep("acme/me", file(), "U1", 60)
-    assert memory.find("acme/me", file()) == "U1"
+    cache = UploadCache(Clock())
+    cache._lock.acquire()
+    cache.reset_after_fork()
+    cache.put("acme/me", file(), "U1", 60)
+    assert cache.get("acme/me", file()) == "U1"
 
 
 def test_an_upload_that_the_agent_does_not_know_is_made_again_once():
@@ -173,7 +173,7 @@ def test_an_upload_that_the_agent_does_not_know_is_made_again_once():
     assert (opening.error, opening.ids) == (None, [["U1"], ["U2"]])
     opening = Opening(file(), chat=[unknown, unknown])
     assert isinstance(opening.error, UploadUnknown)
-    assert opening.memory.find("acme/me", file()) == "U2"
+    assert opening.cache.get("acme/me", file()) == "U2"
 
 
 def test_a_question_without_files_is_not_asked_again_whatever_is_said_of_uploads():
@@ -216,7 +216,7 @@ def test_hidden_attempts_are_as_few_as_the_call_allows():
 
 def test_each_address_is_fetched_once():
     found = [FilePart(0, part, "", url=url) for part, url in enumerate(["https://a.example/1", "https://a.example/1"])]
-    steps = fetched([*found, FilePart(0, 2, "", data=b"c")], SETTINGS, Deadline(600, Clock()))
+    steps = fetch_files([*found, FilePart(0, 2, "", data=b"c")], SETTINGS, Deadline(600, Clock()))
     assert next(steps) == FetchPublicFile("https://a.example/1", "messages[0].content[0]", SETTINGS.upload_bytes, 30)
     with pytest.raises(StopIteration) as ended:
         steps.send(b"bytes")
@@ -225,7 +225,7 @@ def test_each_address_is_fetched_once():
 
 def test_addresses_bring_no_more_in_all_than_a_request_may_itself():
     found = [FilePart(0, part, "", url=f"https://a.example/{part}") for part in range(5)]
-    steps = fetched(found, SETTINGS, Deadline(600, Clock()))
+    steps = fetch_files(found, SETTINGS, Deadline(600, Clock()))
     given = [None, *[bytes(SETTINGS.upload_bytes)] * 3]
     assert [steps.send(data).url[-1] for data in given] == ["0", "1", "2", "3"]
     with pytest.raises(RequestError, match="more than 33554432 bytes together") as raised:
@@ -234,8 +234,8 @@ def test_addresses_bring_no_more_in_all_than_a_request_may_itself():
 
 
 def test_one_file_may_be_as_large_as_the_operator_says():
-    large = replace(SETTINGS, upload_bytes=FETCHED_BYTES + 1)
-    steps = fetched([FilePart(0, 0, "", url="https://a.example/1")], large, Deadline(600, Clock()))
+    large = replace(SETTINGS, upload_bytes=MAX_FETCHED_BYTES + 1)
+    steps = fetch_files([FilePart(0, 0, "", url="https://a.example/1")], large, Deadline(600, Clock()))
     next(steps)
     with pytest.raises(StopIteration):
-        steps.send(bytes(FETCHED_BYTES + 1))
+        steps.send(bytes(MAX_FETCHED_BYTES + 1))

@@ -1,8 +1,8 @@
-"""HTTP on an event loop, over aiohttp: what has arrived is taken together, and nothing waits for more.
+"""HTTP on an event loop, over aiohttp.
 
-aiohttp parses in C as the bytes come in, and keeps what nobody has taken. A lone piece is there to be taken at once; the longer its taker
-is busy, the more is taken together, and so the work for an answer falls as the load rises. The connection is not read on
-while 128 kB wait: a slow client slows its agent. Errors are httpx's.
+aiohttp parses in C as bytes arrive, and buffers what is not yet read. `read` returns all of it: a
+lone piece at once, more the longer the reader is busy, so the work per answer falls under load.
+Beyond 128 kB the socket is not read: a slow client slows its agent. Errors are httpx's.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from collections.abc import Mapping
 import aiohttp
 import httpx
 
-BUFFER = 64 * 1024  # aiohttp stops reading at the double of it
-WHOLE = 1024 * 1024
-KEEPALIVE = 30.0  # gateways commonly close a connection that was idle for 60 s
+BUFFER = 64 * 1024  # aiohttp stops reading at twice this size
+MAX_WRITE = 1024 * 1024  # aiohttp warns of a larger body in one write
+KEEPALIVE = 30.0  # gateways commonly close a connection after 60 idle seconds
 
-_ERRORS: tuple[tuple[type[Exception], type[httpx.RequestError]], ...] = (  # the first that fits
+_ERRORS: tuple[tuple[type[Exception], type[httpx.RequestError]], ...] = (  # the first match counts
     (aiohttp.ConnectionTimeoutError, httpx.ConnectTimeout),
     (aiohttp.ServerTimeoutError, httpx.ReadTimeout),
     (aiohttp.ClientConnectorError, httpx.ConnectError),
@@ -32,26 +32,25 @@ _ERRORS: tuple[tuple[type[Exception], type[httpx.RequestError]], ...] = (  # the
 
 
 class HttpClient:
-    """The connections of one event loop, kept alive between calls."""
+    """The connection pool of one event loop."""
 
     def __init__(self, tls: ssl.SSLContext) -> None:
         connector = aiohttp.TCPConnector(ssl=tls, limit=0, keepalive_timeout=KEEPALIVE, resolver=_Resolver())
-        # One caller's cookies are nobody else's.
-        cookies = aiohttp.DummyCookieJar()
+        cookies = aiohttp.DummyCookieJar()  # callers must not share cookies
         self._session = aiohttp.ClientSession(connector=connector, cookie_jar=cookies, read_bufsize=BUFFER)
         self._proxy = functools.lru_cache(maxsize=100)(_environment_proxy)
 
     async def post(self, url: str, headers: Mapping[str, str], content: bytes, timeout: httpx.Timeout) -> HttpResponse:
-        """Send a request, and return its answer once the head is there; raises httpx's errors."""
+        """Send a request, and return its response after the headers; raises httpx's errors."""
         try:
             limits = aiohttp.ClientTimeout(total=None, sock_connect=timeout.connect, sock_read=timeout.read)
-            body = io.BytesIO(content) if len(content) > WHOLE else content  # aiohttp warns of more in one write
-            answer = await self._session.post(
+            body = io.BytesIO(content) if len(content) > MAX_WRITE else content
+            response = await self._session.post(
                 url, data=body, headers=headers, timeout=limits, proxy=self._proxy(url), allow_redirects=False
             )
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise _as_httpx(error, url, timeout) from error
-        return HttpResponse(answer, url, timeout)
+        return HttpResponse(response, url, timeout)
 
     async def aclose(self) -> None:
         """Close all connections."""
@@ -59,35 +58,35 @@ class HttpClient:
 
 
 class HttpResponse:
-    """An answer whose head has come and whose body is coming."""
+    """A response whose headers arrived, and whose body is read in pieces."""
 
-    def __init__(self, answer: aiohttp.ClientResponse, url: str, timeout: httpx.Timeout) -> None:
-        self._answer = answer
+    def __init__(self, response: aiohttp.ClientResponse, url: str, timeout: httpx.Timeout) -> None:
+        self._response = response
         self._url = url
         self._timeout = timeout
-        self.status = answer.status
-        self.headers: Mapping[str, str] = {name.lower(): value for name, value in answer.headers.items()}
+        self.status = response.status
+        self.headers: Mapping[str, str] = {name.lower(): value for name, value in response.headers.items()}
 
     @property
     def ended(self) -> bool:
         """Whether the body has been read to its end."""
-        return self._answer.content.at_eof()
+        return self._response.content.at_eof()
 
     async def read(self) -> bytes | None:
-        """Return all of the body that has arrived, or None at its end; raises httpx's errors."""
+        """Return the bytes that arrived, or None at the end of the body; raises httpx's errors."""
         try:
-            return await self._answer.content.readany() or None
+            return await self._response.content.readany() or None
         except (aiohttp.ClientError, OSError) as error:
             raise _as_httpx(error, self._url, self._timeout) from error
 
     async def aclose(self) -> None:
-        """Hang up, unless the body has been read to its end."""
-        self._answer.close()
-        await asyncio.sleep(0)  # the loop closes the socket in its next round
+        """Close the connection, unless the body has been read to its end."""
+        self._response.close()
+        await asyncio.sleep(0)  # the loop closes the socket in its next iteration
 
 
 class _Resolver(aiohttp.ThreadedResolver):
-    """Resolve names also for a thread that outlives the main one, when executors take no more work."""
+    """Resolve names even while the interpreter exits, when executors accept no work."""
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
@@ -105,8 +104,8 @@ class _Resolver(aiohttp.ThreadedResolver):
 
 
 def _environment_proxy(url: str) -> str | None:
-    """Return the proxy that the environment names for an address."""
-    # aiohttp would look it up for every request, on a thread, and look for a .netrc besides.
+    """Return the proxy that the environment sets for a URL."""
+    # aiohttp would look it up on a thread for every request, and read .netrc.
     parts = httpx.URL(url)
     if not parts.host or urllib.request.proxy_bypass(parts.host):
         return None
@@ -115,9 +114,9 @@ def _environment_proxy(url: str) -> str | None:
 
 
 def _as_httpx(error: Exception, url: str, timeout: httpx.Timeout) -> httpx.RequestError:
-    if isinstance(error, ValueError):  # an address that is none; its text may hold that of the proxy, with a password
+    if isinstance(error, ValueError):  # a malformed URL; its text may contain the proxy's URL, with a password
         return httpx.UnsupportedProtocol("no address of HTTP, here or of the proxy")
-    # aiohttp's own text of this error holds the proxy's address, with its password.
-    said = f"{error.status} {error.message}" if isinstance(error, aiohttp.ClientResponseError) else str(error)
+    # aiohttp's own text of this error contains the proxy's URL, with its password.
+    message = f"{error.status} {error.message}" if isinstance(error, aiohttp.ClientResponseError) else str(error)
     kind = next((kind for known, kind in _ERRORS if isinstance(error, known)), httpx.ConnectError)
-    return kind(said, request=httpx.Request("POST", url, extensions={"timeout": timeout.as_dict()}))
+    return kind(message, request=httpx.Request("POST", url, extensions={"timeout": timeout.as_dict()}))

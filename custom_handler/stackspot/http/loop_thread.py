@@ -1,4 +1,4 @@
-"""An event loop on a thread of its own, for callers that block: their calls take the same path as those that await."""
+"""An event loop on its own thread, which runs the asynchronous code path for blocking callers."""
 
 from __future__ import annotations
 
@@ -18,67 +18,70 @@ Result = TypeVar("Result")
 
 
 class LoopThread:
-    """Run coroutines for callers that block; the first call starts the thread.
+    """Run coroutines for blocking callers; the first call starts the thread.
 
-    The loop ends when this object is collected or the interpreter exits: then all that is open on it is closed.
-    `kept` is an object that lives until the loop has ended.
+    The loop ends when this object is collected or the interpreter exits, and closes what is open on
+    it. It keeps a reference to `resource` until then.
+
+    >>> LoopThread().run(lambda: asyncio.sleep(0, result="done"))
+    'done'
     """
 
-    def __init__(self, kept: object = None) -> None:
-        self._kept = kept
+    def __init__(self, resource: object = None) -> None:
+        self._resource = resource
         self._lock = threading.Lock()
         self._loop: _Loop | None = None
 
     def run(self, work: Callable[[], Awaitable[Result]]) -> Result:
-        """Run what `work` returns, and return its result; an interrupt of the caller cancels it."""
-        return self._started().run(work)
+        """Return the result of the awaitable that `work` returns; KeyboardInterrupt cancels it."""
+        return self._running_loop().run(work)
 
     def iterate(self, batches: AsyncGenerator[Result, None]) -> Generator[Result, None, None]:
-        """Yield what an asynchronous generator yields; closing the iterator closes it."""
-        loop = self._started()
+        """Yield the items of an asynchronous generator; closing the iterator closes it."""
+        loop = self._running_loop()
         try:
             while (batch := loop.run(lambda: anext(batches, None))) is not None:
                 yield batch
         finally:
-            loop.finish(batches)
+            loop.close_generator(batches)
 
     def abandon(self) -> None:
-        """Give the loop up without closing it, as a fork's child must: the parent uses the same selector and sockets."""
+        """Drop the loop unclosed, in a child process: the parent uses its selector and sockets."""
         if self._loop is not None:
             self._loop.inherited = True
-        _never_free((self._loop, self._kept))
+        _leak((self._loop, self._resource))
 
-    def _started(self) -> _Loop:
+    def _running_loop(self) -> _Loop:
         with self._lock:
             if self._loop is None or not self._loop.alive:
                 self._loop = loop = _Loop()
-                weakref.finalize(self, loop.stop, self._kept)
+                weakref.finalize(self, loop.stop, self._resource)
             return self._loop
 
 
 class _Loop:
-    """One loop with its thread; it does not refer to LoopThread, which can so be collected."""
+    """One loop and its thread; without a reference to LoopThread, so that this can be collected."""
 
     def __init__(self) -> None:
         self.inherited = False
         self._calls: set[_Call[Any]] = set()
-        begun: Future[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = Future()
-        self._thread = threading.Thread(target=_serve, args=(begun, self._calls), name="stackspot-loop", daemon=True)
+        started: Future[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = Future()
+        self._thread = threading.Thread(target=_serve, args=(started, self._calls), name="stackspot-loop", daemon=True)
         self._thread.start()
-        self._loop, self._ended = begun.result()
+        self._loop, self._stopping = started.result()
 
     @property
     def alive(self) -> bool:
-        """Whether it takes calls."""
+        """Whether it accepts calls."""
         return self._thread.is_alive() and not self.inherited
 
     def run(self, work: Callable[[], Awaitable[Result]]) -> Result:
         if threading.current_thread() is self._thread:
             raise RuntimeError("A blocking call was made on the loop of blocking calls: await the asynchronous method.")
-        call = _Call(work, self._ended)
+        call = _Call(work, self._stopping)
         self._calls.add(call)
         try:
-            self._submit(call.begin)
+            self._submit(call.start)
             return call.outcome.result()
         except BaseException:
             if not call.outcome.done():  # the caller was interrupted
@@ -87,24 +90,27 @@ class _Loop:
             raise
         finally:
             self._calls.discard(call)
-            del call  # its outcome may hold an error whose traceback holds this frame
+            del call  # avoids a reference cycle: an error in its outcome refers to this frame
 
-    def finish(self, batches: AsyncGenerator[Any, None]) -> None:
-        """Close a generator; the collector may do that at any moment, and on this thread, so it waits for a while only."""
+    def close_generator(self, batches: AsyncGenerator[Any, None]) -> None:
+        """Close a generator, and wait for that CLOSE_TIMEOUT seconds at most.
+
+        The garbage collector can call this at any time, and on the thread of the loop.
+        """
         if self.inherited:
-            _never_free(batches)
-        elif self.alive and threading.current_thread() is not self._thread:  # else its loop closes it
-            call = _Call(batches.aclose, self._ended)
+            _leak(batches)
+        elif self.alive and threading.current_thread() is not self._thread:  # else the loop closes it
+            call = _Call(batches.aclose, self._stopping)
             self._calls.add(call)
             with contextlib.suppress(SystemExit):
-                self._submit(call.begin)
+                self._submit(call.start)
                 concurrent.futures.wait([call.outcome], CLOSE_TIMEOUT)
             self._calls.discard(call)
 
-    def stop(self, _kept: object) -> None:
-        """End the loop: its tasks are cancelled, and its generators closed, which close the connections."""
+    def stop(self, _resource: object) -> None:
+        """End the loop: cancel its tasks, and close its generators, which close the connections."""
         if self.alive:
-            self._loop.call_soon_threadsafe(self._ended.set)
+            self._loop.call_soon_threadsafe(self._stopping.set)
             if threading.current_thread() is not self._thread:
                 self._thread.join(CLOSE_TIMEOUT)
 
@@ -116,24 +122,24 @@ class _Loop:
 
 
 class _Call(Generic[Result]):
-    """A call as the loop sees it; `begin` and `cancel` are called on it.
+    """One call of `run`; the loop calls its methods.
 
-    The end of the loop ends a call with SystemExit: only daemon threads make calls when the interpreter exits.
+    The end of the loop ends a call with SystemExit: at exit only daemon threads still make calls.
     """
 
-    def __init__(self, work: Callable[[], Awaitable[Result]], ended: asyncio.Event) -> None:
+    def __init__(self, work: Callable[[], Awaitable[Result]], stopping: asyncio.Event) -> None:
         self.outcome: Future[Result] = Future()
         self._work = work
-        self._ended = ended
+        self._stopping = stopping
         self._task: asyncio.Task[Result] | None = None
 
-    def begin(self) -> None:
-        if self._ended.is_set():
-            return  # `end` follows
-        self._task = asyncio.ensure_future(self._worked())
-        self._task.add_done_callback(self._note)
+    def start(self) -> None:
+        if self._stopping.is_set():
+            return  # `_serve` calls `abort`
+        self._task = asyncio.ensure_future(self._run())
+        self._task.add_done_callback(self._set_outcome)
 
-    async def _worked(self) -> Result:
+    async def _run(self) -> Result:
         return await self._work()
 
     def cancel(self) -> None:
@@ -142,30 +148,30 @@ class _Call(Generic[Result]):
         else:
             self._task.cancel()
 
-    def end(self) -> None:
+    def abort(self) -> None:
         if not self.outcome.done():
             self.outcome.set_exception(SystemExit())
 
-    def _note(self, task: asyncio.Task[Result]) -> None:
+    def _set_outcome(self, task: asyncio.Task[Result]) -> None:
         if task.cancelled():
-            self.end()
+            self.abort()
         elif (error := task.exception()) is not None:
             self.outcome.set_exception(error)
         else:
             self.outcome.set_result(task.result())
 
 
-def _serve(begun: Future[tuple[asyncio.AbstractEventLoop, asyncio.Event]], calls: set[_Call[Any]]) -> None:
-    async def until_ended() -> None:
-        ended = asyncio.Event()
-        begun.set_result((asyncio.get_running_loop(), ended))
-        await ended.wait()
+def _serve(started: Future[tuple[asyncio.AbstractEventLoop, asyncio.Event]], calls: set[_Call[Any]]) -> None:
+    async def wait_for_stop() -> None:
+        stopping = asyncio.Event()
+        started.set_result((asyncio.get_running_loop(), stopping))
+        await stopping.wait()
 
-    asyncio.run(until_ended())  # it cancels the tasks, and closes the generators, before it closes the loop
+    asyncio.run(wait_for_stop())  # cancels the tasks and closes the generators before it closes the loop
     for call in list(calls):
-        call.end()  # the loop closed before it took the call
+        call.abort()  # submitted too late for the loop
 
 
-def _never_free(inherited: object) -> None:
-    """Keep an object of a fork's parent for ever: to free a connection's would take it from the selector of both."""
+def _leak(inherited: object) -> None:
+    """Never free an object of a fork's parent: that would change the selector they share."""
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(inherited))

@@ -1,4 +1,4 @@
-"""The body of a request: bytes as they are, and a form with a file as browsers encode it."""
+"""Encodes the body of a request."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..agent_call import MultipartForm, Send
 
 
 def encode_body(step: Send) -> tuple[Mapping[str, str], bytes]:
-    """Return the headers and the body of a request; a form is encoded as browsers do, its file last."""
+    """Return the headers and the body of a request; a form becomes multipart/form-data."""
     form = step.content
     if not isinstance(form, MultipartForm):
         return step.headers, form

@@ -1,4 +1,4 @@
-"""What the network did, told as errors that a client can be shown."""
+"""Translates errors of the network into errors that a client can receive."""
 
 from __future__ import annotations
 
@@ -19,44 +19,44 @@ NETWORK_ERRORS = (httpx.HTTPError, httpx.InvalidURL, StackspotError, *TIMEOUTS)
 
 
 def translate_network_error(error: Exception, step: Step[Any]) -> StackspotError:
-    """Translate what the network did into an error that a client can be shown."""
+    """Return the error of this package for one of NETWORK_ERRORS that `step` failed with."""
     if isinstance(error, StackspotError):
         return error
     if isinstance(step, AcquireToken):
-        return IdentityUnavailable(f"The identity service gave no token within {step.patience:.1f} s: try again.")
+        return IdentityUnavailable(f"The identity service gave no token within {step.timeout:.1f} s: try again.")
     if isinstance(step, FetchPublicFile):
         return fetch_timeout_error(step)
-    peer = step.peer if isinstance(step, Send) else AGENT
+    host = step.host if isinstance(step, Send) else AGENT
     if isinstance(step, Read | Send) and isinstance(error, TIMEOUTS):
-        return _silent(step.timeout, peer)
+        return _silence_error(step.timeout, host)
     if isinstance(error, httpx.TimeoutException) and not isinstance(error, httpx.ConnectTimeout):
-        return _silent(error.request.extensions["timeout"]["read"], peer)
+        return _silence_error(error.request.extensions["timeout"]["read"], host)
     if isinstance(step, Send):
         unreachable = AgentUnreachable(
-            f"The {peer.name} cannot be reached: {describe_network_error(error, step.url)}. Check {peer.check} and the proxy."
+            f"The {host.name} cannot be reached: {describe_network_error(error, step.url)}. Check {host.check} and the proxy."
         )
-        unreachable.retryable = not _refused_by_proxy(error)
+        unreachable.retryable = not _is_proxy_auth_error(error)
         return unreachable
     return AgentFailed(f"The connection to the agent broke within its answer ({type(error).__name__}): try again.")
 
 
-def _silent(seconds: float, peer: Host) -> AgentTimeout:
+def _silence_error(seconds: float, host: Host) -> AgentTimeout:
     return AgentTimeout(
-        f"The {peer.name} sent nothing for {max(0.1, round(seconds, 1)):g} s: try again, or ask for less at once."
+        f"The {host.name} sent nothing for {max(0.1, round(seconds, 1)):g} s: try again, or ask for less at once."
     )
 
 
 def describe_network_error(error: Exception, url: str) -> str:
-    """Say which host could not be reached and why, with the cure where there is a usual one; never a password."""
+    """Return the unreachable host and the reason, with the usual remedy; never a password."""
     with contextlib.suppress(httpx.InvalidURL):
         url = httpx.URL(url).host or url
-    said = str(error) or type(error).__name__
-    if "CERTIFICATE_VERIFY_FAILED" in said:
-        said += " Name the file of your organisation's certificate authority in STACKSPOT_CA_BUNDLE"
-    if _refused_by_proxy(error):
-        said += ", the corporate proxy refuses its credentials: correct those in HTTPS_PROXY"
-    return f"{url}: {said}"
+    reason = str(error) or type(error).__name__
+    if "CERTIFICATE_VERIFY_FAILED" in reason:
+        reason += " Name the file of your organisation's certificate authority in STACKSPOT_CA_BUNDLE"
+    if _is_proxy_auth_error(error):
+        reason += ", the corporate proxy refuses its credentials: correct those in HTTPS_PROXY"
+    return f"{url}: {reason}"
 
 
-def _refused_by_proxy(error: Exception) -> bool:
+def _is_proxy_auth_error(error: Exception) -> bool:
     return isinstance(error, httpx.ProxyError) and str(error).startswith("407")

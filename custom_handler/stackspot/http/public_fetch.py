@@ -1,8 +1,8 @@
-"""Fetches files from the public internet for whoever names them, and from nowhere else.
+"""Fetches files that a request names by URL, from public hosts only (SSRF protection).
 
-A name is resolved once, all of its addresses have to be public, and the connection is made to one of these: a second
-resolution could answer otherwise. No redirect is followed. No proxy is asked, for it would resolve the name itself: where
-only a proxy leads out, nothing can be fetched, and files have to come as data URIs.
+A name is resolved once, all its addresses must be public, and the connection goes to one of them: a
+second resolution could return another address. Redirects are not followed. No proxy is used, as it
+would resolve the name itself; without a direct way out, files must be sent as data URIs.
 """
 
 from __future__ import annotations
@@ -24,12 +24,16 @@ from ..agent_call import FetchPublicFile
 
 HTTPS = 443
 
-# NAT64 holds an IPv4 address, any; the others are special, which Python knows in its newest releases only.
+# NAT64 can contain any IPv4 address; only the newest Pythons know that the others are special.
 _SPECIAL = tuple(map(ipaddress.ip_network, ("64:ff9b::/96", "64:ff9b:1::/48", "192.0.0.0/24", "3fff::/20")))
 
 
 def is_public(text: str) -> bool:
-    """Tell whether an address is one of the public internet, in no notation one of a private network."""
+    """Return whether an address is public, in every notation.
+
+    >>> is_public("8.8.8.8"), is_public("10.0.0.1"), is_public("::ffff:10.0.0.1")
+    (True, False, False)
+    """
     address = ipaddress.ip_address(text)
     if isinstance(address, ipaddress.IPv6Address):
         if address.ipv4_mapped is not None:
@@ -54,7 +58,7 @@ def resolve(host: str) -> Sequence[str]:
 
 
 class PublicFileFetcher:
-    """The public internet, over https; `addresses` resolves, `allowed` judges an address."""
+    """Fetch files over https; `addresses` resolves a host, `allowed` accepts an address."""
 
     def __init__(
         self,
@@ -68,71 +72,73 @@ class PublicFileFetcher:
         self._allowed = allowed
         self._port = port
 
-    def request(self, wanted: FetchPublicFile) -> Future[bytes]:
-        """Promise the bytes, or RequestError; a thread of its own fetches them, for resolving a name blocks."""
-        promise: Future[bytes] = Future()
-        promise.set_running_or_notify_cancel()
-        threading.Thread(target=self._keep, args=(promise, wanted), name="stackspot-fetch", daemon=True).start()
-        return promise
+    def request(self, step: FetchPublicFile) -> Future[bytes]:
+        """Return a future of the file's bytes, or of RequestError.
 
-    def _keep(self, promise: Future[bytes], wanted: FetchPublicFile) -> None:
-        try:
-            promise.set_result(self._fetched(wanted))
-        except BaseException as error:  # noqa: BLE001  whoever waits must hear of it
-            promise.set_exception(error)
+        Each fetch has its own thread, because resolving a name blocks.
+        """
+        future: Future[bytes] = Future()
+        future.set_running_or_notify_cancel()
+        threading.Thread(target=self._fetch_into, args=(future, step), name="stackspot-fetch", daemon=True).start()
+        return future
 
-    def _fetched(self, wanted: FetchPublicFile) -> bytes:
+    def _fetch_into(self, future: Future[bytes], step: FetchPublicFile) -> None:
         try:
-            url = httpx.URL(wanted.url)
+            future.set_result(self._fetch(step))
+        except BaseException as error:  # noqa: BLE001  the waiting caller receives it
+            future.set_exception(error)
+
+    def _fetch(self, step: FetchPublicFile) -> bytes:
+        try:
+            url = httpx.URL(step.url)
             host = url.raw_host.decode("ascii")
         except httpx.InvalidURL:
-            raise _failure(wanted, "it is no address") from None
+            raise _fetch_error(step, "it is no address") from None
         if url.scheme != "https" or url.userinfo or url.port is not None or not host:
-            raise _failure(wanted, "only https addresses without port and password are fetched")
-        until = time.monotonic() + wanted.timeout
-        url = url.copy_with(host=self._address(host, wanted), port=self._port)
-        try:  # on a loop, only because a blocking client has no limit for the whole: a byte now and then could hold the thread
-            return asyncio.run(asyncio.wait_for(self._read(url, host, wanted), until - time.monotonic()))
+            raise _fetch_error(step, "only https addresses without port and password are fetched")
+        end = time.monotonic() + step.timeout
+        url = url.copy_with(host=self._public_address(host, step), port=self._port)
+        try:  # on a loop, because httpx's blocking client has no timeout for the whole transfer
+            return asyncio.run(asyncio.wait_for(self._read(url, host, step), end - time.monotonic()))
         except asyncio.TimeoutError:
-            raise fetch_timeout_error(wanted) from None
+            raise fetch_timeout_error(step) from None
         except httpx.HTTPError as error:
-            raise _failure(wanted, f"it cannot be fetched ({type(error).__name__})") from None
+            raise _fetch_error(step, f"it cannot be fetched ({type(error).__name__})") from None
 
-    def _address(self, host: str, wanted: FetchPublicFile) -> str:
-        """Resolve a name; one text for all that is wrong, or it would tell strangers which private names exist."""
+    def _public_address(self, host: str, step: FetchPublicFile) -> str:
+        """Resolve a name; all failures have one text, which reveals no private name."""
         try:
             found = self._addresses(host.strip("[]"))
             public = bool(found) and all(map(self._allowed, found))
         except (OSError, ValueError):
             public = False
         if not public:
-            raise _failure(wanted, "its host has no address in the public internet")
+            raise _fetch_error(step, "its host has no address in the public internet")
         return found[0]
 
-    async def _read(self, url: httpx.URL, host: str, wanted: FetchPublicFile) -> bytes:
-        """Read what is there, without a client: that would log the address, in which there may be a signature."""
-        headers = {"host": host, "accept-encoding": "identity"}  # what is packed could unpack to any size
+    async def _read(self, url: httpx.URL, host: str, step: FetchPublicFile) -> bytes:
+        """Return the body; a transport, unlike a client, does not log the (signed) URL."""
+        headers = {"host": host, "accept-encoding": "identity"}  # a packed body could unpack to any size
         request = httpx.Request("GET", url, headers=headers, extensions={"sni_hostname": host})
         async with (
-            httpx.AsyncHTTPTransport(verify=self._tls, trust_env=False) as direct,
-            contextlib.aclosing(await direct.handle_async_request(request)) as answer,
+            httpx.AsyncHTTPTransport(verify=self._tls, trust_env=False) as transport,
+            contextlib.aclosing(await transport.handle_async_request(request)) as response,
         ):
-            if answer.status_code != 200:
-                raise _failure(wanted, f"it answers HTTP {answer.status_code}, and redirects are not followed")
+            if response.status_code != 200:
+                raise _fetch_error(step, f"it answers HTTP {response.status_code}, and redirects are not followed")
             body = bytearray()
-            async for chunk in answer.aiter_raw():
+            async for chunk in response.aiter_raw():
                 body += chunk
-                if len(body) > wanted.most:
-                    raise _failure(wanted, f"it has more than {wanted.most} bytes (STACKSPOT_UPLOAD_BYTES)")
+                if len(body) > step.max_bytes:
+                    raise _fetch_error(step, f"it has more than {step.max_bytes} bytes (STACKSPOT_UPLOAD_BYTES)")
             return bytes(body)
 
 
-def fetch_timeout_error(wanted: FetchPublicFile) -> RequestError:
-    """Tell that an address did not answer in time."""
-    return _failure(wanted, f"it takes longer than {wanted.timeout:g} s")
+def fetch_timeout_error(step: FetchPublicFile) -> RequestError:
+    """Return the error for a URL that did not respond in time."""
+    return _fetch_error(step, f"it takes longer than {step.timeout:g} s")
 
 
-def _failure(wanted: FetchPublicFile, what: str) -> RequestError:
-    """Tell which field names what cannot be fetched."""
-    message = f"{wanted.where}: the address is not fetched, because {what}. Send the file as a data URI."
-    return RequestError(message, param=wanted.where)
+def _fetch_error(step: FetchPublicFile, what: str) -> RequestError:
+    message = f"{step.param}: the address is not fetched, because {what}. Send the file as a data URI."
+    return RequestError(message, param=step.param)

@@ -1,1 +1,1 @@
-"""State that calls share: in this process, or in Redis for several processes."""
+"""State that calls share, in this process or, for several processes, in Redis."""

@@ -1,4 +1,4 @@
-"""Where what an account's calls share is kept: in this process, or for many of them in Redis."""
+"""Chooses where the calls of an account keep the state that they share."""
 
 from __future__ import annotations
 
@@ -6,23 +6,23 @@ import time
 
 from ...settings import Settings
 from ..agent_call import SaveConversation, TakeConversation
-from .conversations import Conversations, LocalConversations
+from .conversations import ConversationStore, LocalConversationStore
 from .window import LocalRequestWindow, RequestWindow
 
 
-def open_state(settings: Settings) -> tuple[RequestWindow, Conversations]:
-    """Return the quota that is spent, and the conversations that the platform keeps."""
+def open_state(settings: Settings) -> tuple[RequestWindow, ConversationStore]:
+    """Return the request window and the conversation store, in Redis where that is configured."""
     if not settings.redis_url and not settings.redis_host:
-        return LocalRequestWindow(time.monotonic), LocalConversations(settings.conversation_keep, time.monotonic)
-    from .redis_conversations import SharedConversations  # noqa: PLC0415  only who shares something needs Redis
+        return LocalRequestWindow(time.monotonic), LocalConversationStore(settings.conversation_keep, time.monotonic)
+    from .redis_conversations import RedisConversationStore  # noqa: PLC0415  loads redis only where it is used
     from .redis_window import RedisRequestWindow  # noqa: PLC0415
 
-    return RedisRequestWindow(settings, time.monotonic), SharedConversations(settings, time.monotonic)
+    return RedisRequestWindow(settings, time.monotonic), RedisConversationStore(settings, time.monotonic)
 
 
-def looked_up(conversations: Conversations, step: TakeConversation | SaveConversation) -> str | None:
-    """Carry out a step that asks for a conversation, or has one remembered."""
+def perform_on(store: ConversationStore, step: TakeConversation | SaveConversation) -> str | None:
+    """Perform a step on the conversation store, and return its result."""
     if isinstance(step, TakeConversation):
-        return conversations.take(step.fingerprint)
-    conversations.keep(step.fingerprint, step.conversation_id)
+        return store.take(step.fingerprint)
+    store.put(step.fingerprint, step.conversation_id)
     return None

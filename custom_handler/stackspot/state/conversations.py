@@ -1,6 +1,6 @@
-"""Which conversations the platform keeps for us: fingerprints of what was said, each with the conversation's id; those of one process.
+"""Ids of the conversations that StackSpot keeps, by fingerprint of their turns, in this process.
 
-`redis_conversations` keeps the same for many processes.
+`redis_conversations` has the same for several processes.
 """
 
 from __future__ import annotations
@@ -12,58 +12,58 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Protocol
 
-MOST = 10_000
+MAX_CONVERSATIONS = 10_000
 
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
 
-class Conversations(Protocol):
-    """Known conversations by fingerprint; `instant` tells that no network is asked."""
+class ConversationStore(Protocol):
+    """Conversation ids by fingerprint; where `is_local`, the methods make no network call."""
 
-    instant: bool
+    is_local: bool
 
     def take(self, fingerprint: str) -> str | None:
-        """Return the id of a conversation, and forget it: of two calls that would continue it, one can."""
+        """Remove and return the id of a conversation: only one of two calls can continue it."""
 
-    def keep(self, fingerprint: str, conversation_id: str) -> None:
-        """Remember a conversation for as long as the settings say."""
+    def put(self, fingerprint: str, conversation_id: str) -> None:
+        """Store a conversation for STACKSPOT_CONVERSATION_KEEP seconds."""
 
-    def forget(self) -> None:
-        """Begin anew in a fork's child: its parent goes on with the conversations that it knows."""
+    def reset_after_fork(self) -> None:
+        """Drop local conversations in a child process: the parent continues them."""
 
 
-class LocalConversations:
-    """The conversations of one process, `most` of them, for so many `seconds` each; any thread may use it."""
+class LocalConversationStore:
+    """A thread-safe store of at most `max_size` conversations, each valid for `seconds`."""
 
-    instant = True
+    is_local = True
 
-    def __init__(self, seconds: float, clock: Callable[[], float], most: int = MOST) -> None:
+    def __init__(self, seconds: float, clock: Callable[[], float], max_size: int = MAX_CONVERSATIONS) -> None:
         self._seconds = seconds
         self._clock = clock
-        self._most = most
-        self.forget()
+        self._max_size = max_size
+        self.reset_after_fork()
 
     def take(self, fingerprint: str) -> str | None:
-        """See Conversations."""
+        """See ConversationStore."""
         with self._lock:
-            conversation_id, until = self._known.pop(fingerprint, (None, 0.0))
-            return conversation_id if until > self._clock() else None
+            conversation_id, expires = self._known.pop(fingerprint, (None, 0.0))
+            return conversation_id if expires > self._clock() else None
 
-    def keep(self, fingerprint: str, conversation_id: str) -> None:
-        """See Conversations; of too many, the one that was heard of least recently goes."""
+    def put(self, fingerprint: str, conversation_id: str) -> None:
+        """See ConversationStore; beyond `max_size` the least recently stored one is dropped."""
         with self._lock:
             self._known[fingerprint] = conversation_id, self._clock() + self._seconds
             self._known.move_to_end(fingerprint)
-            if len(self._known) > self._most:
+            if len(self._known) > self._max_size:
                 self._known.popitem(last=False)
 
-    def forget(self) -> None:
-        """See Conversations."""
+    def reset_after_fork(self) -> None:
+        """See ConversationStore."""
         self._lock = threading.Lock()
         self._known: OrderedDict[str, tuple[str | None, float]] = OrderedDict()
 
 
 def new_conversation_id() -> str:
-    """Make a ULID: the agent takes no other id (contract, section 2)."""
+    """Return a new ULID, the only form of id that the agent accepts (contract, section 2)."""
     number = int(time.time() * 1000) << 80 | secrets.randbits(80)
     return "".join(_CROCKFORD[number >> shift & 31] for shift in range(125, -1, -5))

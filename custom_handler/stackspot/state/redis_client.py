@@ -1,4 +1,4 @@
-"""The way to Redis that whatever processes share takes: asked again after a while when it is away, and never an error."""
+"""A Redis client that falls back to local state while Redis is unavailable, and raises no error."""
 
 from __future__ import annotations
 
@@ -15,34 +15,37 @@ from redis.retry import Retry
 from ...errors import ConfigurationError
 from ...settings import Settings
 
-ANSWER_TIMEOUT = 1.0
-ASK_AGAIN = 5.0
+RESPONSE_TIMEOUT = 1.0
+RETRY_SECONDS = 5.0
 
-_REFUSALS = (redis.exceptions.AuthenticationError, redis.exceptions.NoPermissionError)
+_AUTH_ERRORS = (redis.exceptions.AuthenticationError, redis.exceptions.NoPermissionError)
 
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 
 logger = logging.getLogger(__name__)
 
 
 class RedisClient:
-    """The Redis of the settings, with names of the account's own; `away` and `back` tell the log what follows from either."""
+    """The Redis of the settings, with a key prefix for each account.
 
-    def __init__(self, settings: Settings, clock: Callable[[], float], away: str, back: str) -> None:
+    `on_loss` and `on_return` complete the log lines about losing Redis and finding it again.
+    """
+
+    def __init__(self, settings: Settings, clock: Callable[[], float], on_loss: str, on_return: str) -> None:
         account = hashlib.sha256(f"{settings.realm}/{settings.client_id}".encode()).hexdigest()[:16]
-        self._key = f"stackspot:{account}"
+        self._prefix = f"stackspot:{account}"
         self._clock = clock
-        self._away_means, self._back_means = away, back
-        self._ask_again = 0.0
-        self._away = False
-        names = {"username": settings.redis_username, "password": settings.redis_password}
-        credentials: dict[str, Any] = {name: value for name, value in names.items() if value}
+        self._on_loss, self._on_return = on_loss, on_return
+        self._retry_at = 0.0
+        self._lost = False
+        login = {"username": settings.redis_username, "password": settings.redis_password}
+        credentials: dict[str, Any] = {name: value for name, value in login.items() if value}
         try:
             self.storage = RedisStorage(
-                settings.redis_url or _address(settings),
-                key_prefix=self._key,
-                socket_timeout=ANSWER_TIMEOUT,
-                socket_connect_timeout=ANSWER_TIMEOUT,
+                settings.redis_url or _url(settings),
+                key_prefix=self._prefix,
+                socket_timeout=RESPONSE_TIMEOUT,
+                socket_connect_timeout=RESPONSE_TIMEOUT,
                 retry=Retry(NoBackoff(), 1),  # type: ignore[arg-type]
                 **credentials,
             )
@@ -52,28 +55,28 @@ class RedisClient:
             ) from None
         self.redis: redis.Redis = self.storage.get_connection()  # type: ignore[assignment]
 
-    def name(self, what: str) -> str:
-        """Return a key of the account's."""
-        return f"{self._key}:{what}"
+    def key(self, name: str) -> str:
+        """Return the account's key for a name."""
+        return f"{self._prefix}:{name}"
 
-    def ask(self, ask: Callable[[], Answer], instead: Callable[[], Answer]) -> Answer:
-        """Ask Redis, but not for a while after it gave no answer."""
-        if self._clock() < self._ask_again:
-            return instead()
+    def call(self, command: Callable[[], Result], fallback: Callable[[], Result]) -> Result:
+        """Return the result of `command`; of `fallback` for RETRY_SECONDS after Redis failed."""
+        if self._clock() < self._retry_at:
+            return fallback()
         try:
-            answer = ask()
+            result = command()
         except redis.RedisError as error:
-            if not self._away:
-                what = "refuses the credentials" if isinstance(error, _REFUSALS) else "is away"
-                logger.warning("Redis %s (%s): %s until it answers", what, type(error).__name__, self._away_means)
-            self._away, self._ask_again = True, self._clock() + ASK_AGAIN
-            return instead()
-        if self._away:
-            logger.info("Redis is back: %s", self._back_means)
-            self._away = False
-        return answer
+            if not self._lost:
+                problem = "rejects the credentials" if isinstance(error, _AUTH_ERRORS) else "is unavailable"
+                logger.warning("Redis %s (%s): %s until it responds", problem, type(error).__name__, self._on_loss)
+            self._lost, self._retry_at = True, self._clock() + RETRY_SECONDS
+            return fallback()
+        if self._lost:
+            logger.info("Redis is available again: %s", self._on_return)
+            self._lost = False
+        return result
 
 
-def _address(settings: Settings) -> str:
+def _url(settings: Settings) -> str:
     scheme = "rediss" if settings.redis_ssl else "redis"
     return f"{scheme}://{settings.redis_host}:{settings.redis_port}/{settings.redis_db}"

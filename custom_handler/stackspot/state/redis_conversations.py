@@ -1,4 +1,4 @@
-"""The conversations that all processes of an account share, in the Redis that LiteLLM uses too."""
+"""The conversation store that the processes of an account share, in the Redis of LiteLLM."""
 
 from __future__ import annotations
 
@@ -8,37 +8,37 @@ from ...settings import Settings
 from .redis_client import RedisClient
 
 
-class SharedConversations:
-    """Conversations that block for as long as Redis takes; where it is away, none is known."""
+class RedisConversationStore:
+    """A ConversationStore whose methods block on Redis; without Redis it finds no conversation."""
 
-    instant = False
+    is_local = False
 
     def __init__(self, settings: Settings, clock: Callable[[], float]) -> None:
         self._milliseconds = max(1, round(settings.conversation_keep * 1000))
-        self._link = RedisClient(settings, clock, "conversations begin anew", "conversations go on")
+        self._client = RedisClient(settings, clock, "each turn starts a new conversation", "conversations continue")
 
     def take(self, fingerprint: str) -> str | None:
-        """See Conversations."""
+        """See ConversationStore."""
 
-        def ask() -> str | None:
-            with self._link.redis.pipeline() as pipeline:  # GETDEL came with Redis 6.2
-                pipeline.get(self._name(fingerprint))
-                pipeline.delete(self._name(fingerprint))
+        def command() -> str | None:
+            with self._client.redis.pipeline() as pipeline:  # GETDEL needs Redis 6.2
+                pipeline.get(self._key(fingerprint))
+                pipeline.delete(self._key(fingerprint))
                 value, _ = pipeline.execute()
             return None if value is None else bytes(value).decode()
 
-        return self._link.ask(ask, lambda: None)
+        return self._client.call(command, fallback=lambda: None)
 
-    def keep(self, fingerprint: str, conversation_id: str) -> None:
-        """See Conversations."""
+    def put(self, fingerprint: str, conversation_id: str) -> None:
+        """See ConversationStore."""
 
-        def ask() -> None:
-            self._link.redis.set(self._name(fingerprint), conversation_id, px=self._milliseconds)
+        def command() -> None:
+            self._client.redis.set(self._key(fingerprint), conversation_id, px=self._milliseconds)
 
-        self._link.ask(ask, lambda: None)
+        self._client.call(command, fallback=lambda: None)
 
-    def forget(self) -> None:
-        """See Conversations; each can be taken once, whoever shares it, and the client of Redis sees to itself."""
+    def reset_after_fork(self) -> None:
+        """See ConversationStore; there is no local state, and redis-py handles forks itself."""
 
-    def _name(self, fingerprint: str) -> str:
-        return self._link.name(f"conversation:{fingerprint}")
+    def _key(self, fingerprint: str) -> str:
+        return self._client.key(f"conversation:{fingerprint}")

@@ -1,4 +1,4 @@
-"""The ledger that all processes of an account share, in the Redis that LiteLLM uses too."""
+"""The request window that the processes of an account share, in the Redis of LiteLLM."""
 
 from __future__ import annotations
 
@@ -11,53 +11,54 @@ from .window import WINDOW, LocalRequestWindow
 
 
 class RedisRequestWindow:
-    """A Ledger that blocks for as long as Redis takes.
+    """A RequestWindow whose methods block on Redis.
 
-    Where Redis is away, the process's own ledger stands in, with the whole budget; it knows what this process has spent. The
-    window goes by the clocks of the machines: they must agree to about a second, as any time service sees to.
+    Without Redis, a local window with the whole budget replaces it, which counts the requests of
+    this process at all times. The clocks of the machines must agree to a second.
     """
 
-    instant = False
+    is_local = False
 
     def __init__(self, settings: Settings, clock: Callable[[], float], window: int = WINDOW) -> None:
         self._window = window
         self._local = LocalRequestWindow(clock, window)
-        self._link = RedisClient(settings, clock, "the quota is this process's own", "the quota is shared again")
+        self._client = RedisClient(settings, clock, "each process counts its own quota", "the quota is shared again")
 
-    def spend(self, budget: int) -> float:
-        """See Ledger."""
+    def acquire(self, budget: int) -> float:
+        """See RequestWindow."""
 
-        def ask() -> float:
-            if self._link.storage.acquire_entry("minute", budget, self._window):
-                self._local.spend(budget)
+        def command() -> float:
+            if self._client.storage.acquire_entry("minute", budget, self._window):
+                self._local.acquire(budget)
                 return 0.0
-            start, _ = self._link.storage.get_moving_window("minute", budget, self._window)
+            start, _ = self._client.storage.get_moving_window("minute", budget, self._window)
             return max(0.01, start + self._window - time.time())
 
-        return self._link.ask(ask, lambda: self._local.spend(budget))
+        return self._client.call(command, fallback=lambda: self._local.acquire(budget))
 
-    def standing(self, mark: str) -> tuple[int, float]:
-        """See Ledger."""
+    def get_mark(self, mark: str) -> tuple[int, float]:
+        """See RequestWindow."""
 
-        def ask() -> tuple[int, float]:
-            with self._link.redis.pipeline(transaction=False) as pipeline:
-                pipeline.get(self._link.name(mark))
-                pipeline.pttl(self._link.name(mark))
+        def command() -> tuple[int, float]:
+            with self._client.redis.pipeline(transaction=False) as pipeline:
+                pipeline.get(self._client.key(mark))
+                pipeline.pttl(self._client.key(mark))
                 value, milliseconds = pipeline.execute()
             return (int(value), milliseconds / 1000) if value is not None and milliseconds > 0 else (0, 0.0)
 
-        return self._link.ask(ask, lambda: self._local.standing(mark))
+        return self._client.call(command, fallback=lambda: self._local.get_mark(mark))
 
-    def put(self, mark: str, value: int, seconds: float, *, only_new: bool = False) -> bool:
-        """See Ledger."""
+    def set_mark(self, mark: str, value: int, seconds: float, *, only_new: bool = False) -> bool:
+        """See RequestWindow."""
 
-        def ask() -> bool:
-            return bool(
-                self._link.redis.set(self._link.name(mark), value, px=max(1, round(seconds * 1000)), nx=only_new)
-            )
+        def command() -> bool:
+            milliseconds = max(1, round(seconds * 1000))
+            return bool(self._client.redis.set(self._client.key(mark), value, px=milliseconds, nx=only_new))
 
-        return self._link.ask(ask, lambda: self._local.put(mark, value, seconds, only_new=only_new))
+        return self._client.call(
+            command, fallback=lambda: self._local.set_mark(mark, value, seconds, only_new=only_new)
+        )
 
-    def forget(self) -> None:
-        """See Ledger; the client of Redis sees to itself."""
-        self._local.forget()
+    def reset_after_fork(self) -> None:
+        """See RequestWindow; redis-py handles forks itself."""
+        self._local.reset_after_fork()

@@ -1,6 +1,6 @@
-"""What the account's calls have spent of its minute, and the marks that a refusal leaves for a while: those of one process.
+"""The requests of an account in the last minute, and temporary marks, in this process.
 
-`redis_window` keeps the same for many processes.
+`redis_window` has the same for several processes.
 """
 
 from __future__ import annotations
@@ -10,72 +10,76 @@ from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
-# The agent counts a minute by the arrival of requests, which are not all equally long on their way.
+# The agent counts a minute by arrival, and requests do not all take equally long to arrive.
 WINDOW = 61
 
 
 class RequestWindow(Protocol):
-    """A moving window of requests, and marks that fade; `instant` tells that no network is asked."""
+    """A moving window of requests, and marks that expire; `is_local`: without network calls."""
 
-    instant: bool
+    is_local: bool
 
-    def spend(self, budget: int) -> float:
-        """Spend one request of a window that holds `budget`; return 0, or the seconds until there may be another."""
+    def acquire(self, budget: int) -> float:
+        """Count a request and return 0, or with `budget` used up the seconds to the next."""
 
-    def standing(self, mark: str) -> tuple[int, float]:
-        """Return a mark's value and the seconds that it still stands; both are 0 where there is none."""
+    def get_mark(self, mark: str) -> tuple[int, float]:
+        """Return a mark's value and the seconds until it expires; both are 0 for an unset mark."""
 
-    def put(self, mark: str, value: int, seconds: float, *, only_new: bool = False) -> bool:
-        """Set a mark for some seconds; with `only_new` unless it stands already. Tell whether it was set."""
+    def set_mark(self, mark: str, value: int, seconds: float, *, only_new: bool = False) -> bool:
+        """Set a mark for some seconds (with `only_new`: unless set); return whether it was set."""
 
-    def forget(self) -> None:
-        """Begin anew in a fork's child: a lock that another thread of the parent held would never open."""
+    def reset_after_fork(self) -> None:
+        """Replace locks in a child process: a thread of the parent may hold them."""
 
 
 class LocalRequestWindow:
-    """The ledger of one process; any thread may use it.
+    """The RequestWindow of one process; thread-safe.
 
-    The `limits` library has such a window too, but by the wall clock, which can jump, and with a thread for each request.
+    Not the one of `limits`, which uses the wall clock, which can jump, and a thread a request.
+
+    >>> window = LocalRequestWindow(clock=lambda: 0.0)
+    >>> window.acquire(budget=1), window.acquire(budget=1)
+    (0.0, 61.0)
     """
 
-    instant = True
+    is_local = True
 
     def __init__(self, clock: Callable[[], float], window: float = WINDOW) -> None:
         self._clock = clock
         self._window = window
-        self._spent: deque[float] = deque()
+        self._requests: deque[float] = deque()
         self._marks: dict[str, tuple[int, float]] = {}
-        self.forget()
+        self.reset_after_fork()
 
-    def forget(self) -> None:
-        """See Ledger; what is spent stays so."""
+    def reset_after_fork(self) -> None:
+        """See RequestWindow; counted requests stay."""
         self._lock = threading.Lock()
 
-    def spend(self, budget: int) -> float:
-        """See Ledger."""
+    def acquire(self, budget: int) -> float:
+        """See RequestWindow."""
         with self._lock:
             now = self._clock()
-            while self._spent and self._spent[0] <= now - self._window:
-                self._spent.popleft()
-            if len(self._spent) >= budget:
-                return self._spent[-budget] + self._window - now
-            self._spent.append(now)
+            while self._requests and self._requests[0] <= now - self._window:
+                self._requests.popleft()
+            if len(self._requests) >= budget:
+                return self._requests[-budget] + self._window - now
+            self._requests.append(now)
             return 0.0
 
-    def standing(self, mark: str) -> tuple[int, float]:
-        """See Ledger."""
+    def get_mark(self, mark: str) -> tuple[int, float]:
+        """See RequestWindow."""
         with self._lock:
-            return self._standing(mark)
+            return self._get_mark(mark)
 
-    def put(self, mark: str, value: int, seconds: float, *, only_new: bool = False) -> bool:
-        """See Ledger."""
+    def set_mark(self, mark: str, value: int, seconds: float, *, only_new: bool = False) -> bool:
+        """See RequestWindow."""
         with self._lock:
-            if only_new and self._standing(mark)[1]:
+            if only_new and self._get_mark(mark)[1]:
                 return False
             self._marks[mark] = value, self._clock() + seconds
             return True
 
-    def _standing(self, mark: str) -> tuple[int, float]:
-        value, until = self._marks.get(mark, (0, 0.0))
-        left = until - self._clock()
+    def _get_mark(self, mark: str) -> tuple[int, float]:
+        value, expires = self._marks.get(mark, (0, 0.0))
+        left = expires - self._clock()
         return (value, left) if left > 0 else (0, 0.0)

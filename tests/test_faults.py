@@ -103,7 +103,7 @@ def outcome(ask: Callable[..., Any], provider: Any, prompt: str, call: dict[str,
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.id)
-def test_what_a_fault_gives_is_the_same_however_one_asks(fault, entries, settings, simulator):
+def test_a_fault_has_the_same_outcome_in_all_four_methods(fault, entries, settings, simulator):
     patient = replace(settings, max_retries=3)
     for name in entries:
         simulator.script(*({**play, "match": f"by {name}."} for play in fault.plays))
@@ -129,7 +129,7 @@ async def read(stream: Any, heard: list[str]) -> None:
 
 
 @pytest.mark.parametrize("fault", [fault for fault in FAULTS if fault.text_before], ids=lambda fault: fault.id)
-async def test_text_that_went_out_before_a_fault_stays_and_the_error_follows(fault, settings, simulator, hello):
+async def test_text_before_a_fault_is_sent_and_the_error_follows(fault, settings, simulator, hello):
     call = {"timeout": fault.timeout} if fault.timeout else {}
     simulator.script(*fault.plays, *fault.plays)
     blocking, awaiting = [], []
@@ -141,7 +141,7 @@ async def test_text_that_went_out_before_a_fault_stays_and_the_error_follows(fau
     assert ("".join(blocking), "".join(awaiting)) == (fault.text_before, fault.text_before)
 
 
-def test_a_host_that_nobody_listens_on_is_asked_four_times(ask, settings, hello):
+def test_an_unreachable_host_is_tried_four_times(ask, settings, hello):
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         nowhere = f"http://127.0.0.1:{unused.getsockname()[1]}"
@@ -152,7 +152,7 @@ def test_a_host_that_nobody_listens_on_is_asked_four_times(ask, settings, hello)
     assert told.count("Retried") == 3
 
 
-def test_the_gateway_never_ends_an_answer_for_being_whole(ask, provider, simulator, hello):
+def test_every_request_to_the_agent_streams(ask, provider, simulator, hello):
     simulator.configure(gateway_timeout=0.2)
     simulator.script({**WORDS, "delay_first": 0.4})
     assert ask(provider, hello).content == "um dois"

@@ -67,7 +67,7 @@ def count(simulator: Any, at: str) -> int:
     return len(simulator.requests(at))
 
 
-def test_an_image_and_a_file_arrive_byte_for_byte_and_the_question_names_them(
+def test_an_image_and_a_file_arrive_and_the_prompt_names_them(
     ask: Callable[..., Any], uploader: StackspotLLM, simulator: Any
 ):
     simulator.script({"text": "Um gato."})
@@ -81,7 +81,7 @@ def test_an_image_and_a_file_arrive_byte_for_byte_and_the_question_names_them(
     assert chat["prompt"] == "O que é isto?\n[image image-1.png: attached]\n[file relatório.pdf: attached]"
 
 
-def test_the_permission_is_asked_with_the_token_and_the_storage_without(uploader: StackspotLLM, simulator: Any):
+def test_only_the_file_service_receives_the_token(uploader: StackspotLLM, simulator: Any):
     uploader.completion("stackspot-chat", [user(image())])
     (permission,), (storage,) = simulator.requests("upload"), simulator.requests("storage")
     assert permission["headers"]["authorization"].startswith("Bearer ")
@@ -90,7 +90,7 @@ def test_the_permission_is_asked_with_the_token_and_the_storage_without(uploader
     assert simulator.state()["chat_requests"] == 1
 
 
-def test_the_same_file_is_uploaded_once_for_all_turns_of_a_conversation(
+def test_a_file_is_uploaded_once_for_all_turns_of_a_conversation(
     ask: Callable[..., Any], uploader: StackspotLLM, simulator: Any
 ):
     history = [*QUESTION, {"role": "assistant", "content": "Um gato."}, user(text("De que cor?"))]
@@ -106,13 +106,13 @@ def test_the_same_file_is_uploaded_once_for_all_turns_of_a_conversation(
     assert simulator.requests("chat")[2]["prompt"].count("[image image-1.png: attached]") == 2
 
 
-def test_a_file_that_has_changed_is_another_file(uploader: StackspotLLM, simulator: Any):
+def test_a_changed_file_is_uploaded_again(uploader: StackspotLLM, simulator: Any):
     for data in (PDF, PDF + b"2"):
         uploader.completion("stackspot-chat", [user(pdf(data))])
     assert [file["sha256"] for file in simulator.uploads()] == [sha(PDF), sha(PDF + b"2")]
 
 
-def test_with_uploads_off_the_agent_is_told_the_names_only(ask: Callable[..., Any], provider: Any, simulator: Any):
+def test_without_uploads_the_prompt_has_a_placeholder(ask: Callable[..., Any], provider: Any, simulator: Any):
     ask(provider, QUESTION)
     (chat,) = simulator.requests("chat")
     assert chat["prompt"].endswith(
@@ -122,7 +122,7 @@ def test_with_uploads_off_the_agent_is_told_the_names_only(ask: Callable[..., An
     assert count(simulator, "upload") == 0
 
 
-def test_a_result_of_a_tool_may_hold_an_image(uploader: StackspotLLM, simulator: Any):
+def test_a_tool_result_may_contain_an_image(uploader: StackspotLLM, simulator: Any):
     call = {"id": "c1", "type": "function", "function": {"name": "screenshot", "arguments": "{}"}}
     messages = [
         user(text("Mostre")),
@@ -146,7 +146,7 @@ def test_a_repair_round_has_the_same_files(
     assert count(simulator, "upload") == 2
 
 
-def test_a_prompt_that_was_too_long_is_asked_again_with_the_same_files(uploader: StackspotLLM, simulator: Any):
+def test_a_shortened_prompt_has_the_same_files(uploader: StackspotLLM, simulator: Any):
     details = "Input tokens exceed the configured limit of 1000 tokens. Your messages resulted in 1100 tokens."
     simulator.script({"status": 400, "body": {"details": details}}, {"text": "Sim."})
     history = [user(text("a" * 3000)), {"role": "assistant", "content": "b"}, *QUESTION]
@@ -157,7 +157,7 @@ def test_a_prompt_that_was_too_long_is_asked_again_with_the_same_files(uploader:
     assert count(simulator, "upload") == 2
 
 
-def test_uploads_that_the_agent_has_lost_are_made_once_more(
+def test_uploads_unknown_to_the_agent_are_repeated_once(
     ask: Callable[..., Any], uploader: StackspotLLM, simulator: Any
 ):
     ask(uploader, QUESTION)
@@ -167,9 +167,7 @@ def test_uploads_that_the_agent_has_lost_are_made_once_more(
     assert [file["sha256"] for file in simulator.uploads()] == [sha(PNG), sha(PDF)]
 
 
-def test_an_agent_that_knows_no_upload_at_all_is_asked_twice(
-    ask: Callable[..., Any], uploader: StackspotLLM, simulator: Any
-):
+def test_an_agent_that_knows_no_upload_is_called_twice(ask: Callable[..., Any], uploader: StackspotLLM, simulator: Any):
     simulator.script({"times": 2, "status": 404, "body": {"code": "X_NOT_FOUND", "details": "Upload 1 not found"}})
     with pytest.raises(Exception, match="does not know a file that was uploaded for it") as raised:
         ask(uploader, QUESTION)
@@ -231,7 +229,7 @@ FAULTS: list[tuple[str, list[dict[str, Any]], tuple[int, int], str]] = [
     ("plays", "outcome", "says"), [fault[1:] for fault in FAULTS], ids=[fault[0] for fault in FAULTS]
 )
 @pytest.mark.parametrize("name", ["completion", "acompletion"])
-def test_a_fault_of_the_file_service_is_survived_or_told(
+def test_a_fault_of_the_file_service_is_retried_or_raised(
     plays: Any, outcome: tuple[int, int], says: str, name: str, entries: Any, uploader: StackspotLLM, simulator: Any
 ):
     simulator.script(*plays)
@@ -246,9 +244,7 @@ def test_a_fault_of_the_file_service_is_survived_or_told(
 
 
 @pytest.mark.usefixtures("stopped_deadlines")
-def test_a_storage_that_is_slow_ends_with_the_calls_own_deadline(
-    ask: Callable[..., Any], uploader: Any, simulator: Any
-):
+def test_a_slow_storage_ends_with_the_calls_deadline(ask: Callable[..., Any], uploader: Any, simulator: Any):
     uploader.authenticate()  # which takes nothing of the timeout then
     simulator.script({"at": "storage", "fault": "hang_headers", "times": 3})
     with pytest.raises(Exception, match=r"The file storage sent nothing for 0\.5 s") as raised:
@@ -257,13 +253,13 @@ def test_a_storage_that_is_slow_ends_with_the_calls_own_deadline(
     assert count(simulator, "chat") == 0
 
 
-def test_uploads_take_nothing_of_the_minutes_budget(generous: Any, simulator: Any):
+def test_uploads_do_not_count_in_the_request_window(generous: Any, simulator: Any):
     uploader = StackspotLLM(replace(generous, requests_per_minute=1, queue_timeout=0.1))
     uploader.completion("stackspot-chat", [user(image(), pdf())])
     assert (count(simulator, "storage"), count(simulator, "chat")) == (2, 1)
 
 
-def test_neither_a_name_nor_a_byte_of_a_file_is_logged(
+def test_neither_name_nor_content_of_a_file_is_logged(
     ask: Callable[..., Any], uploader: StackspotLLM, simulator: Any, caplog: pytest.LogCaptureFixture
 ):
     caplog.set_level("DEBUG")
@@ -279,7 +275,7 @@ def test_neither_a_name_nor_a_byte_of_a_file_is_logged(
         assert secret not in ours
 
 
-def test_a_question_that_is_refused_uploads_nothing(uploader: StackspotLLM, simulator: Any):
+def test_a_rejected_request_uploads_nothing(uploader: StackspotLLM, simulator: Any):
     with pytest.raises(Exception, match="of no type that can be uploaded"):
         uploader.completion("stackspot-chat", [user(image(), image(b"MZ\x90\x00", "image/png"))])
     assert count(simulator, "upload") == 0
@@ -296,14 +292,14 @@ def test_an_address_in_a_private_network_is_a_400(ask: Callable[..., Any], gener
     assert count(simulator, "chat") == count(simulator, "upload") == 0
 
 
-def test_an_address_is_a_placeholder_where_addresses_are_not_fetched(uploader: StackspotLLM, simulator: Any):
+def test_a_url_is_a_placeholder_without_upload_urls(uploader: StackspotLLM, simulator: Any):
     uploader.completion(
         "stackspot-chat", [user({"type": "image_url", "image_url": {"url": "https://a.example/b.png"}})]
     )
     assert simulator.requests("chat")[0]["prompt"] == "[image: not shown, this model reads text only]"
 
 
-def test_callers_who_send_one_file_at_the_same_time_all_get_their_answer(uploader: StackspotLLM, simulator: Any):
+def test_concurrent_uploads_of_one_file_all_succeed(uploader: StackspotLLM, simulator: Any):
     with ThreadPoolExecutor(6) as pool:
         list(pool.map(lambda _: uploader.completion("stackspot-chat", QUESTION), range(6)))
     known = {file["id"]: file["sha256"] for file in simulator.uploads()}
@@ -319,8 +315,8 @@ def test_a_large_file_is_sent_without_a_warning_and_arrives_whole(
     assert stored(simulator) == [("relatório.pdf", "application/pdf", sha(large))]
 
 
-def test_a_forks_child_uploads_for_itself(settings: Any):
+def test_a_child_process_uploads_for_itself(settings: Any):
     transport = StackspotClient(settings)
     transport.uploads._lock.acquire()
-    transport._forget_all()
+    transport._reset_after_fork()
     assert not transport.uploads._lock.locked()

@@ -65,7 +65,6 @@ class StackspotClient:
 
     `reload` reads credentials again that were rejected.
 
-    >>> from .agent_call import Emit
     >>> def hello():
     ...     yield Emit(["Hello,"])
     ...     yield Emit(["world"])

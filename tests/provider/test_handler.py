@@ -87,7 +87,7 @@ CASES = [
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
-def test_the_four_methods_tell_the_same(case, provider, simulator, entries, hello, weather):
+def test_the_four_methods_return_the_same(case, provider, simulator, entries, hello, weather):
     simulator.script({**case.play, "times": 4})
     call = weather if case.tools else {}
     told = {name: ask(provider, hello, **call).told() for name, ask in entries.items()}
@@ -105,7 +105,7 @@ def test_the_agents_own_counts_are_the_usage(ask, provider, simulator, hello):
     assert ask(provider, hello).usage == (1234, 567)
 
 
-def test_the_default_agent_of_the_simulator_calls_a_tool_and_uses_its_result(ask, provider, simulator, weather):
+def test_the_simulators_agent_calls_a_tool_and_uses_its_result(ask, provider, simulator, weather):
     question = {"role": "user", "content": "Qual o tempo em São Paulo?"}
     answer = ask(provider, [question], **weather)
     assert [(name, json.loads(arguments)) for name, arguments in answer.calls] == [WEATHER_CALL]
@@ -117,7 +117,7 @@ def test_the_default_agent_of_the_simulator_calls_a_tool_and_uses_its_result(ask
     assert (told.calls, told.finish) == ((), "stop")
 
 
-def test_the_wire_carries_the_four_fields_of_the_contract_and_always_streams(ask, provider, simulator, hello, weather):
+def test_a_request_has_the_contracts_four_fields_and_streams(ask, provider, simulator, hello, weather):
     params = weather["optional_params"] | {"temperature": 0.1, "stream": False, "max_tokens": 5, "stop": ["a"]}
     ask(provider, hello, optional_params=params)
     (record,) = simulator.requests("chat")
@@ -135,7 +135,7 @@ def test_the_correlation_id_goes_to_the_agent(ask, provider, simulator, hello):
     assert len(second) == 36
 
 
-def test_without_a_required_correlation_id_nobody_is_asked(ask, settings, simulator, hello):
+def test_without_a_required_correlation_id_no_request_is_sent(ask, settings, simulator, hello):
     strict = StackspotLLM(replace(settings, require_correlation_id=True))
     with pytest.raises(litellm.BadRequestError, match="correlation-id"):
         ask(strict, hello)
@@ -153,7 +153,7 @@ def test_without_a_required_correlation_id_nobody_is_asked(ask, settings, simula
     ],
     ids=["default", "by model", "by model_info", "a request body chooses none"],
 )
-def test_the_agent_that_is_asked_is_the_operators_choice(provider, simulator, hello, model, call, agent):
+def test_the_operator_chooses_the_agent(provider, simulator, hello, model, call, agent):
     provider.completion(model, hello, **call)
     (record,) = simulator.requests("chat")
     assert record["agent_id"] == agent
@@ -232,7 +232,7 @@ def test_a_failure_has_its_class_status_message_and_headers(case, ask, settings,
     assert simulator.state()["plays_waiting"] == (0 if case.play else 1)
 
 
-def test_a_token_that_is_refused_once_is_renewed_once_and_the_call_made_again(ask, provider, simulator, hello):
+def test_one_401_renews_the_token_and_repeats_the_call(ask, provider, simulator, hello):
     assert ask(provider, hello).finish == "stop"
     simulator.revoke()
     assert ask(provider, hello).finish == "stop"
@@ -240,7 +240,7 @@ def test_a_token_that_is_refused_once_is_renewed_once_and_the_call_made_again(as
     assert (state["token_requests"], state["chat_requests"], state["unauthorized"]) == (2, 3, 1)
 
 
-def test_a_token_that_is_refused_for_ever_is_not_asked_for_again_and_again(ask, provider, simulator, hello):
+def test_repeated_401s_do_not_request_tokens_repeatedly(ask, provider, simulator, hello):
     simulator.script({"status": 401, "times": "always"})
     with pytest.raises(litellm.BadGatewayError):
         ask(provider, hello)
@@ -289,14 +289,14 @@ def test_threads_share_one_provider(provider, simulator, hello):
 
 @pytest.mark.parametrize("fault", ["hang_headers", "stall"])
 @pytest.mark.usefixtures("stopped_deadlines")
-def test_a_silent_agent_is_given_up_after_the_calls_own_timeout(ask, provider, simulator, hello, fault):
+def test_a_silent_agent_times_out_after_the_calls_timeout(ask, provider, simulator, hello, fault):
     ask(provider, hello)  # now it has a token, and a connection
     simulator.script({"text": "um dois", "fault": fault})
     with pytest.raises(litellm.Timeout, match=r"sent nothing for 0\.5 s"):
         ask(provider, hello, timeout=httpx.Timeout(0.5))
 
 
-def test_an_agent_that_sends_nothing_but_empty_frames_is_given_up(ask, provider, simulator, hello):
+def test_an_agent_that_sends_only_empty_frames_times_out(ask, provider, simulator, hello):
     simulator.script({"fault": "endless_empty"})
     with pytest.raises(litellm.Timeout, match=r"said nothing within 0\.\d s"):
         ask(provider, hello, timeout=0.3)
@@ -304,7 +304,7 @@ def test_an_agent_that_sends_nothing_but_empty_frames_is_given_up(ask, provider,
 
 @pytest.mark.parametrize("name", ["streaming", "astreaming"])
 @pytest.mark.parametrize("wrong", ["no messages", "no correlation id"])
-def test_what_is_wrong_with_a_request_is_raised_before_its_stream_is_read(settings, hello, name, wrong):
+def test_an_invalid_request_is_rejected_before_its_stream_is_read(settings, hello, name, wrong):
     strict = StackspotLLM(replace(settings, require_correlation_id=True))
     with pytest.raises(litellm.BadRequestError):
         getattr(strict, name)(MODEL, hello if wrong == "no correlation id" else [])
@@ -316,7 +316,7 @@ def chunks_of(request, entries):
     return lambda *given, **call: entries[request.param](*given, **call).chunks
 
 
-def test_all_chunks_of_a_stream_carry_one_id_time_and_model(chunks_of, provider, simulator, hello, weather):
+def test_all_chunks_of_a_stream_have_one_id_time_and_model(chunks_of, provider, simulator, hello, weather):
     simulator.script({"text": f"Um momento.\n{CALL}"})
     chunks = chunks_of(provider, hello, **weather)
     ((identifier, created, model),) = {(chunk.id, chunk.created, chunk.model) for chunk in chunks}
@@ -330,7 +330,7 @@ def test_only_the_first_chunk_has_a_role(chunks_of, provider, simulator, hello, 
     assert (first, set(others)) == ("assistant", {None})
 
 
-def test_a_stream_has_one_usage_and_one_finish_which_is_its_last(chunks_of, provider, simulator, hello):
+def test_a_stream_has_one_usage_and_ends_with_one_finish(chunks_of, provider, simulator, hello):
     simulator.script({"text": "um dois", "tokens": {"input": 42, "output": 5}})
     chunks = chunks_of(provider, hello)
     assert [chunk.choices[0].finish_reason for chunk in chunks] == [None] * (len(chunks) - 1) + ["stop"]
@@ -339,9 +339,7 @@ def test_a_stream_has_one_usage_and_one_finish_which_is_its_last(chunks_of, prov
     assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks) == "um dois"
 
 
-def test_a_call_begins_with_its_id_and_name_and_goes_on_with_its_arguments(
-    chunks_of, provider, simulator, hello, weather
-):
+def test_a_call_starts_with_id_and_name_before_its_arguments(chunks_of, provider, simulator, hello, weather):
     simulator.script({"text": f"{CALL}\n{CALL}"})
     pieces = [
         call for chunk in chunks_of(provider, hello, **weather) for call in chunk.choices[0].delta.tool_calls or ()
@@ -355,13 +353,13 @@ def test_a_call_begins_with_its_id_and_name_and_goes_on_with_its_arguments(
     assert all(call.function.name is None and call.function.arguments for call in pieces if not call.id)
 
 
-def test_the_ids_of_calls_are_never_used_again(provider, simulator, hello, weather):
+def test_ids_of_tool_calls_are_unique(provider, simulator, hello, weather):
     simulator.script({"text": CALL, "times": 2})
     answers = [provider.completion(MODEL, hello, **weather) for _ in range(2)]
     assert len({answer.choices[0].message.tool_calls[0].id for answer in answers}) == 2
 
 
-def test_text_is_passed_on_while_the_agent_still_writes(provider, simulator, hello):
+def test_text_is_forwarded_while_the_agent_still_streams(provider, simulator, hello):
     simulator.script({"text": "um dois", "fault": "stall"})
     stream = provider.streaming(MODEL, hello)
     assert next(stream).choices[0].delta.content == "um"
@@ -372,7 +370,7 @@ def left(simulator: Any) -> bool:
     return [record["disconnected"] for record in simulator.requests("chat")] == [True]
 
 
-def test_closing_a_stream_hangs_up(provider, simulator, hello, eventually):
+def test_closing_a_stream_closes_the_connection(provider, simulator, hello, eventually):
     simulator.script({"text": "um dois", "fault": "stall"})
     stream = provider.streaming(MODEL, hello)
     next(stream)
@@ -381,13 +379,13 @@ def test_closing_a_stream_hangs_up(provider, simulator, hello, eventually):
     assert eventually(lambda: left(simulator))
 
 
-def test_closing_a_stream_that_was_never_read_asks_nobody(provider, simulator, hello):
+def test_closing_an_unread_stream_sends_no_request(provider, simulator, hello):
     provider.streaming(MODEL, hello).close()
     asyncio.run(provider.astreaming(MODEL, hello).aclose())
     assert simulator.state()["chat_requests"] == 0
 
 
-async def test_closing_an_async_stream_hangs_up(provider, simulator, hello, eventually):
+async def test_closing_an_async_stream_closes_the_connection(provider, simulator, hello, eventually):
     simulator.script({"text": "um dois", "fault": "stall"})
     stream = provider.astreaming(MODEL, hello)
     await anext(stream)
@@ -397,7 +395,7 @@ async def test_closing_an_async_stream_hangs_up(provider, simulator, hello, even
 
 @pytest.mark.parametrize("fault", ["stall", "hang_headers"])
 @pytest.mark.parametrize("name", ["acompletion", "astreaming"])
-async def test_cancelling_the_call_hangs_up(provider, simulator, hello, eventually, name, fault):
+async def test_cancelling_the_call_closes_the_connection(provider, simulator, hello, eventually, name, fault):
     simulator.script({"text": "um dois", "fault": fault})
 
     async def ask() -> None:
@@ -415,7 +413,7 @@ async def test_cancelling_the_call_hangs_up(provider, simulator, hello, eventual
     assert await asyncio.to_thread(eventually, lambda: left(simulator))
 
 
-async def test_one_callers_cancellation_leaves_the_others_their_token(provider, simulator, hello, eventually):
+async def test_cancelling_one_caller_does_not_cancel_the_token_request(provider, simulator, hello, eventually):
     simulator.script({"at": "token", "delay_first": 0.2})
     first, second = (asyncio.create_task(provider.acompletion(MODEL, hello)) for _ in range(2))
     await asyncio.to_thread(eventually, lambda: simulator.state()["token_requests"])
@@ -446,7 +444,7 @@ class Trap(Mapping[str, Any]):
 
 
 @pytest.mark.parametrize("reads", [0, 1], ids=["while the request is read", "while the answer is made"])
-def test_an_unforeseen_error_shows_no_detail(ask, provider, simulator, reads):
+def test_an_unexpected_error_reveals_no_detail(ask, provider, simulator, reads):
     with pytest.raises(litellm.InternalServerError) as raised:
         ask(provider, [Trap(reads)])
     assert "canary" not in str(raised.value)
@@ -460,7 +458,7 @@ def probe() -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("name", ["completion", "acompletion"])
-def test_a_health_probe_spends_no_call_of_the_agent(entries, settings, simulator, hello, probe, name):
+def test_a_health_probe_does_not_call_the_agent(entries, settings, simulator, hello, probe, name):
     strict = StackspotLLM(replace(settings, require_correlation_id=True, agent_id=""))
     assert entries[name](strict, hello, **probe).content == "ok"
     state = simulator.state()
@@ -484,14 +482,14 @@ class Logging:
         self.calls.append(call)
 
 
-def test_litellms_clock_is_started_before_the_agent_is_asked(ask, provider, simulator, hello):
+def test_litellms_clock_starts_before_the_agent_is_called(ask, provider, simulator, hello):
     log = Logging()
     ask(provider, hello, logging_obj=log)
     (call,) = log.calls
     assert (call["input"], call["api_key"]) == (hello, "")
 
 
-def test_authenticate_gets_a_token_and_keeps_it(provider, simulator):
+def test_authenticate_requests_a_token_and_caches_it(provider, simulator):
     assert provider.authenticate() is None
     provider.authenticate()
     state = simulator.state()
@@ -501,7 +499,7 @@ def test_authenticate_gets_a_token_and_keeps_it(provider, simulator):
 OLD_FORM = {"optional_params": {"functions": [{"name": "get_weather"}], "function_call": "auto"}}
 
 
-def test_the_old_form_of_tools_is_answered_in_the_old_form(provider, simulator, hello):
+def test_legacy_functions_return_a_function_call(provider, simulator, hello):
     simulator.script({"text": f"Um momento.\n{CALL}\n{CALL}", "times": 2})
     choice = provider.completion(MODEL, hello, **OLD_FORM).choices[0]
     assert (choice.message.content.strip(), choice.finish_reason) == ("Um momento.", "function_call")
@@ -513,7 +511,7 @@ def test_the_old_form_of_tools_is_answered_in_the_old_form(provider, simulator, 
     assert chunks[-1].choices[0].finish_reason == "function_call"
 
 
-def test_embeddings_are_refused_with_what_cannot_be_done(provider, simulator):
+def test_embeddings_are_rejected(provider, simulator):
     with pytest.raises(litellm.BadRequestError, match="makes no embeddings"):
         provider.embedding(MODEL, ["a"], optional_params={})
     with pytest.raises(litellm.BadRequestError, match="makes no embeddings"):
@@ -526,7 +524,7 @@ def test_embeddings_are_refused_with_what_cannot_be_done(provider, simulator):
     [{"n": 2}, {"logprobs": True}, {"audio": {"voice": "a"}}, {"stop": 3}, {"response_format": {"type": "x"}}],
     ids=str,
 )
-def test_what_cannot_be_done_is_a_400_before_anybody_is_asked(ask, provider, simulator, hello, params):
+def test_unsupported_parameters_return_400_before_any_request(ask, provider, simulator, hello, params):
     (name,) = params
     with pytest.raises(litellm.BadRequestError, match=name):
         ask(provider, hello, optional_params=params)
@@ -539,7 +537,7 @@ def told_of(caplog: pytest.LogCaptureFixture) -> list[str]:
     ]
 
 
-def test_what_has_no_effect_is_told_once_a_client(provider, simulator, hello, caplog):
+def test_ignored_parameters_are_logged_once_a_client(provider, simulator, hello, caplog):
     caplog.set_level("INFO", "custom_handler")
     for agent in ("openai/1", "openai/1", "anthropic/2", "openai/1"):
         provider.completion(
@@ -552,7 +550,7 @@ def test_what_has_no_effect_is_told_once_a_client(provider, simulator, hello, ca
     assert "canary" not in caplog.text
 
 
-def test_of_a_client_that_sends_more_only_what_is_new_is_told(caplog):
+def test_only_new_ignored_parameters_of_a_client_are_logged(caplog):
     caplog.set_level("INFO", "custom_handler")
     ignored = IgnoredParameters()
     for names in (("seed",), ("seed", "user"), ("user",), (), ("seed", "user")):
@@ -560,7 +558,7 @@ def test_of_a_client_that_sends_more_only_what_is_new_is_told(caplog):
     assert told_of(caplog) == ["a: seed", "a: user"]
 
 
-def test_the_clients_that_are_remembered_are_bounded(caplog):
+def test_the_number_of_remembered_clients_is_bounded(caplog):
     caplog.set_level("INFO", "custom_handler")
     ignored = IgnoredParameters()
     for number in (*range(IgnoredParameters.MAX_CLIENTS + 1), 0, IgnoredParameters.MAX_CLIENTS):

@@ -41,12 +41,12 @@ def test_the_agent_is_the_one_that_the_operator_configured(model, params, agent)
 
 
 @pytest.mark.parametrize("key", ["agent_id", "realm", "model_info", "idm_url", "inference_url", "STACKSPOT_REALM"])
-def test_a_request_body_reaches_no_setting(key):
+def test_a_request_body_cannot_change_a_setting(key):
     assert turn(optional_params={key: {"agent_id": ULID}}).agent_id == DEFAULT
 
 
 @pytest.mark.parametrize("agent", ["", "../v1", "a b", "a/b", "x" * 65, "ágent", "a\n"])
-def test_an_agent_that_cannot_be_one_is_a_missing_setting(agent):
+def test_a_malformed_agent_id_is_a_configuration_error(agent):
     with pytest.raises(ConfigurationError, match=r"GENAI_AGENT_ID.*model_info"):
         turn(settings=Settings(agent_id=agent))
 
@@ -67,7 +67,7 @@ def test_an_agent_that_cannot_be_one_is_a_missing_setting(agent):
     ids=["metadata", "request", "with x", "both names", "sdk, in capitals", "the client's before the sdk's"],
 )
 @pytest.mark.parametrize("required", [False, True], ids=["optional", "required"])
-def test_the_correlation_id_is_the_callers(call, required):
+def test_the_callers_correlation_id_is_used(call, required):
     settings = Settings(agent_id=DEFAULT, require_correlation_id=required)
     assert turn(settings=settings, **call).correlation_id == "talk-7"
 
@@ -77,24 +77,24 @@ def test_the_correlation_id_is_the_callers(call, required):
     [{}, {"litellm_params": None}, {"headers": None, "litellm_params": {"metadata": None}}, {"headers": {"a": "b"}}],
     ids=["nothing", "no parameters", "nulls", "other headers"],
 )
-def test_without_a_correlation_id_one_is_made(call):
+def test_without_a_correlation_id_one_is_generated(call):
     made = turn(**call).correlation_id
     assert str(uuid.UUID(made)) == made
     assert turn(**call).correlation_id != made
 
 
-def test_without_a_correlation_id_litellms_name_of_the_call_is_one():
+def test_without_a_correlation_id_litellms_call_id_is_used():
     assert turn(logging_obj=SimpleNamespace(litellm_call_id="call-1")).correlation_id == "call-1"
     assert turn(logging_obj=SimpleNamespace(litellm_call_id="två\n")).correlation_id != "två\n"
 
 
-def test_a_correlation_id_that_is_required_is_named_where_it_is_missing():
+def test_a_missing_required_correlation_id_is_an_error():
     with pytest.raises(RequestError, match="header correlation-id is missing"):
         turn(settings=Settings(agent_id=DEFAULT, require_correlation_id=True))
 
 
 @pytest.mark.parametrize("given", ["", " a", "a ", "a\nb", "a\r\nx: y", "á", "x" * 129])
-def test_a_correlation_id_that_no_header_can_carry_is_refused(given):
+def test_an_invalid_correlation_id_is_an_error(given):
     with pytest.raises(RequestError, match="correlation-id must have"):
         turn(headers={"correlation-id": given})
 
@@ -119,14 +119,14 @@ def test_a_correlation_id_may_be_any_printable_text(given):
         (httpx.Timeout(5, read=9), 9),
     ],
 )
-def test_the_shorter_patience_counts(asked, seconds):
+def test_the_shorter_timeout_counts(asked, seconds):
     assert turn(settings=Settings(agent_id=DEFAULT, timeout=60), timeout=asked).timeout == seconds
 
 
 PROBE = {"metadata": {"user_api_key": "litellm-internal-health-check"}}
 
 
-def test_a_health_probe_is_told_from_a_client():
+def test_a_health_probe_is_distinguished_from_a_client():
     assert is_health_probe({"litellm_params": PROBE})
     assert not is_health_probe({"litellm_params": {**PROBE, "proxy_server_request": {"body": {}}}})
     assert not is_health_probe({"litellm_params": {"metadata": {"user_api_key": "a-hash"}}})
@@ -139,7 +139,7 @@ def claudes(**body: Any) -> dict[str, Any]:
     return {"litellm_params": {"proxy_server_request": {"body": body}}}
 
 
-def test_results_that_the_client_marked_as_errors_are_marked_again():
+def test_tool_errors_that_the_bridge_drops_are_restored():
     blocks = [
         {"type": "tool_result", "tool_use_id": "a", "content": "1"},
         {"type": "tool_result", "tool_use_id": "b", "content": "2", "is_error": True},
@@ -161,7 +161,7 @@ def test_results_that_the_client_marked_as_errors_are_marked_again():
         (None, True),
     ],
 )
-def test_one_call_at_a_time_is_asked_for_in_anthropics_words_too(choice, parallel):
+def test_anthropics_disable_parallel_tool_use_is_respected(choice, parallel):
     assert turn(**claudes(tool_choice=choice)).request.parameters.parallel_tool_calls is parallel
 
 
@@ -172,18 +172,18 @@ def native(
     return {"headers": {"correlation-id": correlation} if correlation else {}, "litellm_params": params}
 
 
-def test_a_conversation_that_the_platform_keeps_is_its_callers():
+def test_a_native_conversation_belongs_to_its_caller():
     owners = [turn(**native(key=key, correlation=name)).owner for key in ("k-1", "k-2", None) for name in ("a", "b")]
     assert None not in owners
     assert len(set(owners)) == 6
 
 
 @pytest.mark.parametrize("call", [native("prompt"), native(None), native(correlation=None), {}])
-def test_without_the_wish_and_a_name_of_the_callers_nobody_keeps_it(call):
+def test_a_native_conversation_needs_the_setting_and_an_id(call):
     assert turn(**call).owner is None
 
 
 @pytest.mark.parametrize("conversation", ["on", True, 1, ["native"]])
-def test_another_way_to_keep_conversations_is_unknown(conversation):
+def test_any_other_conversation_mode_is_an_error(conversation):
     with pytest.raises(ConfigurationError, match="say native"):
         turn(**native(conversation))

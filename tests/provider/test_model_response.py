@@ -89,7 +89,7 @@ def test_the_table_has_every_error_of_the_tree():
 
 
 @pytest.mark.parametrize("case", TRANSLATED, ids=lambda case: f"{type(case.error).__name__} {case.status}")
-def test_an_error_of_ours_becomes_litellms_with_the_same_status_and_message(case):
+def test_an_error_keeps_its_status_and_message_in_litellms_class(case):
     made: Any = litellm_error(case.error, "stackspot-chat")
     assert (type(made), made.status_code) == (case.kind, case.status)
     assert (made.model, made.llm_provider) == ("stackspot-chat", "stackspot")
@@ -99,22 +99,22 @@ def test_an_error_of_ours_becomes_litellms_with_the_same_status_and_message(case
 
 
 @pytest.mark.parametrize(("seconds", "header"), [(7, "7"), (0.2, "1"), (9.6, "10"), (0, "1")])
-def test_the_time_to_wait_goes_into_the_header(seconds, header):
+def test_retry_after_is_a_header(seconds, header):
     made: Any = litellm_error(RateLimited("m", retry_after=seconds), "m")
     assert made.headers == {"retry-after": header}
 
 
-def test_without_a_time_to_wait_there_is_no_header():
+def test_without_retry_after_there_is_no_header():
     assert not getattr(litellm_error(AgentFailed("m"), "m"), "headers", None)
 
 
-def test_fallbacks_know_a_prompt_that_is_too_long():
+def test_a_prompt_too_long_is_a_context_window_error():
     made: Any = litellm_error(PromptTooLong("too long", limit=1, actual=2), "m")
     assert isinstance(made, litellm.BadRequestError)
     assert "too long" in made.message
 
 
-def test_an_unforeseen_error_is_logged_and_shows_no_detail(caplog):
+def test_an_unexpected_error_is_logged_and_reveals_no_detail(caplog):
     with pytest.raises(litellm.InternalServerError) as raised, litellm_errors("m"):
         {}["canary"]
     assert "canary" not in str(raised.value)
@@ -129,7 +129,7 @@ def test_an_unforeseen_error_is_logged_and_shows_no_detail(caplog):
     [StopAsyncIteration(), litellm.RateLimitError("m", "p", "m"), GeneratorExit(), asyncio.CancelledError()],
     ids=lambda error: type(error).__name__,
 )
-def test_what_is_no_failure_of_ours_passes_untouched(error):
+def test_errors_of_openai_and_iteration_pass_unchanged(error):
     with pytest.raises(type(error)) as raised, litellm_errors("m"):
         raise error
     assert raised.value is error
@@ -157,7 +157,7 @@ def test_without_calls_an_empty_content_is_a_string():
     assert (message.content, message.tool_calls) == ("", None)
 
 
-def test_each_answer_has_an_id_of_its_own():
+def test_each_answer_has_its_own_id():
     ids = {fixed_response("ok", "m").id for _ in range(10)}
     assert len(ids) == 10
     assert all(identifier.startswith("chatcmpl-") for identifier in ids)
@@ -193,7 +193,7 @@ def test_text_and_calls_keep_their_order():
     assert shape == ["content", "tool_calls", "content", "tool_calls"]
 
 
-def test_a_finish_shares_the_chunk_of_the_text_or_call_that_it_comes_with():
+def test_a_finish_joins_the_chunk_of_its_text_or_call():
     *_, text = ChunkBuilder(ResponseOptions("m")).build([Text("a"), FINISH])
     *_, call = ChunkBuilder(ResponseOptions("m")).build([*CALLS[2:5], FINISH])
     assert (text.choices[0].delta.content, text.choices[0].finish_reason, text.usage.total_tokens) == ("a", "stop", 47)
@@ -201,14 +201,14 @@ def test_a_finish_shares_the_chunk_of_the_text_or_call_that_it_comes_with():
     assert call.choices[0].delta.tool_calls[0].function.arguments
 
 
-def test_a_legacy_call_has_its_finish_behind_it_for_litellm_would_lose_that():
+def test_a_legacy_call_has_its_finish_in_another_chunk():
     *calls, usage, finish = ChunkBuilder(ResponseOptions("m", legacy=True)).build([*CALLS[2:5], FINISH])
     assert all(chunk.choices[0].delta.function_call for chunk in calls)
     assert (usage.usage.total_tokens, usage.choices[0].finish_reason) == (47, None)
     assert (finish.choices[0].delta.function_call, finish.choices[0].finish_reason) == (None, "stop")
 
 
-def test_an_answer_without_text_has_a_role_all_the_same():
+def test_an_answer_without_text_has_a_role():
     first, last = ChunkBuilder(ResponseOptions("m")).build([FINISH])
     assert first.choices[0].delta.role == "assistant"
     assert (first.usage.total_tokens, first.choices[0].finish_reason) == (47, None)
@@ -223,7 +223,7 @@ def test_the_time_of_a_stream_is_that_of_its_first_chunk():
     assert isinstance(chunks[0].created, int)
 
 
-def test_a_stream_that_is_closed_before_it_begins_says_so_to_nobody():
+def test_closing_an_unstarted_stream_logs_nothing():
     from custom_handler.provider.model_response import AsyncChunkStream
 
     closed: list[bool] = []
@@ -243,7 +243,7 @@ def test_a_stream_that_is_closed_before_it_begins_says_so_to_nobody():
 LEGACY = ResponseOptions("m", legacy=True)
 
 
-def test_in_the_old_form_the_call_is_a_function_call():
+def test_legacy_returns_a_function_call():
     choice = build_response([*CALLS[2:5], Finish("tool_calls", Usage(42, 5))], LEGACY).choices[0]
     assert (choice.message.function_call.name, choice.message.function_call.arguments) == (
         "get_weather",
@@ -252,13 +252,13 @@ def test_in_the_old_form_the_call_is_a_function_call():
     assert (choice.message.tool_calls, choice.message.content, choice.finish_reason) == (None, None, "function_call")
 
 
-def test_in_the_old_form_an_answer_without_a_call_is_as_any_other():
+def test_legacy_without_a_call_is_unchanged():
     choice = build_response([Text("Oi"), FINISH], LEGACY).choices[0]
     assert (choice.message.content, choice.finish_reason) == ("Oi", "stop")
     assert choice.message.function_call is None
 
 
-def test_in_the_old_form_the_call_is_streamed_as_a_function_call():
+def test_legacy_streams_a_function_call():
     made = ChunkBuilder(LEGACY)
     batches = [CALLS[:3], CALLS[3:4], CALLS[4:5], [Finish("tool_calls", Usage(42, 5))]]
     chunks = [chunk for batch in batches for chunk in made.build(batch)]

@@ -128,16 +128,16 @@ def test_the_request_carries_token_types_and_correlation_id():
 
 
 @pytest.mark.parametrize(("timeout", "wait"), [(30, 30), (600, 120)])
-def test_a_request_waits_for_the_first_text_as_long_as_the_deadline_allows(timeout, wait):
+def test_a_request_waits_for_the_first_text_until_the_deadline(timeout, wait):
     assert Opening(GOOD, timeout=timeout).sent[0].timeout == wait
 
 
-def test_a_slot_is_waited_for_as_long_as_the_queue_allows_but_not_beyond_the_deadline():
+def test_a_slot_waits_for_queue_timeout_but_not_past_the_deadline():
     assert Opening(GOOD).of(AcquireSlot) == [AcquireSlot(60)]
     assert Opening(GOOD, timeout=20).of(AcquireSlot) == [AcquireSlot(20)]
 
 
-def test_a_refused_token_is_renewed_once_and_the_call_made_once_more():
+def test_a_rejected_token_is_renewed_and_the_call_repeated_once():
     opening = Opening(refused(401), GOOD)
     assert opening.error is None
     assert opening.of(AcquireToken) == [AcquireToken(timeout=60), AcquireToken(rejected=TOKEN, timeout=120)]
@@ -149,7 +149,7 @@ def test_a_refused_token_is_renewed_once_and_the_call_made_once_more():
     assert len(opening.of(AcquireSlot)) == 2
 
 
-def test_a_fresh_token_that_is_refused_ends_the_call():
+def test_a_second_401_ends_the_call():
     opening = Opening(refused(401), refused(401, b'{"code": "UNAUTHORIZED"}'))
     assert isinstance(opening.error, TokenRefused)
     assert (opening.error.status_code, "UNAUTHORIZED" in opening.error.message) == (502, True)
@@ -167,7 +167,7 @@ PASSING = {
 
 
 @pytest.mark.parametrize("failure", PASSING.values(), ids=PASSING)
-def test_a_failure_that_may_pass_is_tried_again_after_a_growing_while(failure):
+def test_a_temporary_failure_is_retried_with_growing_delays(failure):
     opening = Opening(failure, failure, failure, GOOD)
     assert opening.error is None
     assert len(opening.sent) == 4
@@ -177,26 +177,26 @@ def test_a_failure_that_may_pass_is_tried_again_after_a_growing_while(failure):
     assert {type(measure) for measure in opening.measured} == {Retried}
 
 
-def test_after_four_requests_the_failure_is_told():
+def test_the_failure_is_raised_after_four_requests():
     opening = Opening(*[refused(503)] * 4)
     assert (type(opening.error), len(opening.sent)) == (AgentFailed, 4)
 
 
-def test_how_often_is_a_setting():
+def test_max_retries_is_a_setting():
     assert len(Opening(refused(503), settings=replace(SETTINGS, max_retries=0)).sent) == 1
 
 
 @pytest.mark.parametrize("status", [400, 403, 404, 413, 422])
-def test_a_refusal_that_stays_is_told_at_once(status):
+def test_a_permanent_failure_is_raised_at_once(status):
     assert len(Opening(refused(status)).sent) == 1
 
 
-def test_an_agent_that_says_when_to_try_again_is_heard():
+def test_a_retry_waits_for_the_agents_retry_after():
     assert [step.seconds for step in Opening(refused(503, retry_after="7"), GOOD).of(Sleep)] == [7]
 
 
 @pytest.mark.parametrize(("wait", "timeout"), [("30", 29), ("120", 600)], ids=["the end", "the first text"])
-def test_nobody_waits_beyond_the_deadline(wait, timeout):
+def test_no_retry_waits_past_the_deadline(wait, timeout):
     opening = Opening(refused(503, retry_after=wait), timeout=timeout)
     assert (opening.of(Sleep), opening.error.retry_after) == ([], float(wait))
 
@@ -214,23 +214,23 @@ def test_a_429_pauses_the_queue_and_waits_there(headers, asked):
     assert (opening.of(Sleep), len(opening.of(AcquireSlot)), opening.error) == ([], 3, None)
 
 
-def test_a_429_that_the_queue_cannot_wait_out_is_told_as_the_agents():
+def test_a_429_is_raised_where_the_queue_cannot_wait_for_its_end():
     opening = Opening(refused(429, retry_after="900"), slots=(None, QueueFull("no", retry_after=900)))
     assert (type(opening.error), opening.error.retry_after) == (RateLimited, 900)
 
 
-def test_a_429_is_told_with_the_wait_of_the_queue_where_that_is_longer():
+def test_a_429_is_raised_with_the_queues_wait_if_that_is_longer():
     error = Opening(refused(429, retry_after="1"), slots=(None, QueueFull("no", retry_after=37.2))).error
     assert (type(error), error.retry_after) == (RateLimited, 37.2)
     assert "try again in 38 s" in error.message
 
 
-def test_a_queue_without_a_place_is_told_as_such():
+def test_a_full_queue_raises_queue_full():
     opening = Opening(slots=(QueueFull("no", retry_after=5),))
     assert (type(opening.error), opening.sent) == (QueueFull, [])
 
 
-def test_an_account_without_credit_pauses_nobody():
+def test_an_account_without_credit_does_not_pause_the_queue():
     opening = Opening(refused(429, b"Credit Limit Reached"))
     assert (opening.error.status_code, opening.of(ReportRateLimit), len(opening.sent)) == (402, [], 1)
 
@@ -245,20 +245,20 @@ def test_an_account_without_credit_pauses_nobody():
     ],
     ids=["json", "page", "no text", "empty"],
 )
-def test_a_refusal_is_read_whatever_its_body(body, text):
+def test_an_error_response_is_read_with_any_body(body, text):
     error = Opening(refused(404, body)).error
     assert isinstance(error, AgentNotFound)
     assert text in error.message
 
 
-def test_half_a_character_in_the_prompt_does_not_stop_the_call():
+def test_a_lone_surrogate_in_the_prompt_does_not_stop_the_call():
     steps = open_stream(AgentCall("a", "x\ud83d", "c"), SETTINGS, Deadline(1, Clock()))
     next(steps)
     steps.send(TOKEN)
     assert json.loads(steps.send(None).content)["user_prompt"] == "x?"
 
 
-def test_neither_prompt_nor_token_shows_in_the_representations():
+def test_no_repr_contains_the_prompt_or_the_token():
     shown = repr(Opening(GOOD).asked) + repr(CALL)
     assert "mundo" not in shown
     assert "the-token" not in shown

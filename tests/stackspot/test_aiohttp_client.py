@@ -51,7 +51,7 @@ async def asked(http) -> AsyncIterator[Callable[[Serve], Awaitable[HttpResponse]
         server.close()
 
 
-async def test_what_arrived_in_the_meantime_is_taken_together(asked):
+async def test_a_read_returns_everything_that_arrived(asked):
     written = asyncio.Event()
 
     async def serve(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -66,7 +66,7 @@ async def test_what_arrived_in_the_meantime_is_taken_together(asked):
     assert await answer.read() is None
 
 
-async def test_a_lone_piece_is_taken_at_once(asked):
+async def test_a_read_returns_a_lone_piece_at_once(asked):
     taken = asyncio.Event()
 
     async def serve(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -82,7 +82,7 @@ async def test_a_lone_piece_is_taken_at_once(asked):
     await answer.aclose()
 
 
-async def test_an_agent_is_not_read_on_while_nobody_takes_its_answer(asked):
+async def test_the_socket_is_not_read_while_the_buffer_is_full(asked):
     sent = 0
     blocked = asyncio.Event()
 
@@ -110,7 +110,7 @@ async def test_an_agent_is_not_read_on_while_nobody_takes_its_answer(asked):
     assert read == 100_000_000
 
 
-async def test_hanging_up_closes_the_connection(asked):
+async def test_closing_the_response_closes_the_connection(asked):
     closed = asyncio.Event()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -123,7 +123,7 @@ async def test_hanging_up_closes_the_connection(asked):
     await asyncio.wait_for(closed.wait(), 60)
 
 
-async def test_no_cookie_of_one_call_comes_with_the_next(http):
+async def test_no_cookie_is_sent_with_the_next_call(http):
     seen: list[bytes] = []
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -138,7 +138,7 @@ async def test_no_cookie_of_one_call_comes_with_the_next(http):
     assert [b"cookie" in head.lower() for head in seen] == [False, False]
 
 
-async def test_the_environments_proxy_is_asked_for_the_agent(http, monkeypatch):
+async def test_the_agent_is_called_through_the_environments_proxy(http, monkeypatch):
     seen: list[bytes] = []
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -56,18 +56,18 @@ def test_a_conversation_is_found_once(known):
     assert [known.take("print"), known.take("print")] == ["01A", None]
 
 
-def test_one_that_nobody_kept_is_not_known(known):
+def test_an_unknown_fingerprint_finds_none(known):
     known.put("print", "01A")
     assert known.take("other") is None
 
 
-def test_the_last_one_kept_counts(known):
+def test_the_last_one_stored_counts(known):
     known.put("print", "01A")
     known.put("print", "01B")
     assert known.take("print") == "01B"
 
 
-def test_of_many_that_want_it_at_once_one_has_it(known):
+def test_one_of_many_concurrent_callers_takes_it(known):
     known.put("print", "01A")
     together = threading.Barrier(8)
 
@@ -80,7 +80,7 @@ def test_of_many_that_want_it_at_once_one_has_it(known):
     assert sorted(found, key=str) == ["01A"] + [None] * 7
 
 
-def test_a_conversation_fades():
+def test_a_conversation_expires():
     clock = Clock()
     known = LocalConversationStore(30, clock)
     known.put("print", "01A")
@@ -91,21 +91,21 @@ def test_a_conversation_fades():
     assert known.take("other") is None
 
 
-def test_of_too_many_the_oldest_go():
+def test_beyond_the_limit_the_oldest_are_dropped():
     known = LocalConversationStore(30, Clock(), max_size=3)
     for number in range(5):
         known.put(str(number), f"01{number}")
     assert [known.take(str(number)) for number in range(5)] == [None, None, "012", "013", "014"]
 
 
-def test_a_forks_child_knows_none():
+def test_a_child_process_has_none():
     known = LocalConversationStore(30, Clock())
     known.put("print", "01A")
     known.reset_after_fork()
     assert known.take("print") is None
 
 
-def test_what_one_process_keeps_another_finds(shared):
+def test_one_process_finds_what_another_stored(shared):
     shared().put("print", "01A")
     assert shared().take("print") == "01A"
 
@@ -115,7 +115,7 @@ def test_accounts_do_not_share(shared):
     assert shared(realm="b").take("print") is None
 
 
-def test_redis_forgets_by_itself_and_holds_nothing_but_fingerprint_and_id(shared, server):
+def test_redis_stores_only_fingerprint_and_id_and_expires_them(shared, server):
     shared(conversation_keep=90.0).put("print", "01A")
     with redis.Redis(port=server.port) as client:
         [key] = client.scan_iter()
@@ -124,7 +124,7 @@ def test_redis_forgets_by_itself_and_holds_nothing_but_fingerprint_and_id(shared
         assert 85_000 < client.pttl(key) <= 90_000
 
 
-def test_without_redis_conversations_begin_anew_with_one_warning(shared, server, caplog):
+def test_without_redis_none_is_found_and_one_warning_logged(shared, server, caplog):
     clock = Clock()
     known = shared(clock)
     known.put("print", "01A")
@@ -149,11 +149,11 @@ def test_without_redis_conversations_begin_anew_with_one_warning(shared, server,
 @pytest.mark.parametrize(
     ("address", "kind"), [("", LocalConversationStore), ("redis://127.0.0.1:1", RedisConversationStore)]
 )
-def test_the_settings_say_where_conversations_are_kept(address, kind):
+def test_the_settings_choose_the_store(address, kind):
     assert isinstance(open_state(Settings(redis_url=address))[1], kind)
 
 
-def test_an_id_is_a_ulid_and_no_two_are_the_same():
+def test_each_id_is_a_new_ulid():
     made = {new_conversation_id() for _ in range(1000)}
     assert len(made) == 1000
     assert all(re.fullmatch(r"[0-7][0-9A-HJKMNP-TV-Z]{25}", identifier) for identifier in made)

@@ -102,13 +102,13 @@ def test_a_new_client_key_is_found_without_a_restart(rotating, place, monkeypatc
     assert simulator.state()["token_requests"] == 3  # the first, the refused, and the new one
 
 
-def test_settings_that_a_program_gave_are_not_mixed_with_those_of_a_file(rotating, settings, simulator):
+def test_settings_of_a_program_are_not_mixed_with_a_file(rotating, settings, simulator):
     (rotating / ".env").write_text("CLIENT_SECRET=simulator-secret\n")
     with pytest.raises(Exception, match="refuses CLIENT_ID and CLIENT_SECRET"):
         StackspotLLM(replace(settings, client_secret="wrong")).authenticate()
 
 
-def test_one_token_serves_loops_that_come_and_go_and_threads(provider, simulator, hello):
+def test_one_token_serves_several_loops_and_threads(provider, simulator, hello):
     for _ in range(2):
         asyncio.run(provider.acompletion("stackspot-chat", hello))
     with ThreadPoolExecutor(8) as pool:
@@ -119,7 +119,7 @@ def test_one_token_serves_loops_that_come_and_go_and_threads(provider, simulator
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
-def test_a_fork_begins_anew_and_leaves_the_parents_connections_alone(provider, simulator, hello):
+def test_a_child_process_leaves_the_parents_connections_alone(provider, simulator, hello):
     provider.completion("stackspot-chat", hello)
     child = os.fork()
     if child == 0:
@@ -249,14 +249,14 @@ def reached_at(settings: Settings, url: str, **more: Any) -> Settings:
     return replace(settings, idm_url=url, inference_url=url, **more)
 
 
-def test_an_authority_of_the_operators_is_trusted_besides_the_others(settings, authority, behind_tls, hello):
+def test_an_authority_of_ca_bundle_is_trusted(settings, authority, behind_tls, hello):
     url = f"https://localhost:{behind_tls.port}"
     with pytest.raises(IdentityUnavailable, match="STACKSPOT_CA_BUNDLE"):
         StackspotClient(reached_at(settings, url)).tokens.request().result(10)
     assert ask_both_ways(reached_at(settings, url, ca_bundle=str(authority.file)), hello) == ["stop", "stop"]
 
 
-def test_ca_bundle_adds_to_the_authorities_that_are_known(settings, authority):
+def test_ca_bundle_adds_to_the_default_authorities(settings, authority):
     plain, with_ours = (StackspotClient(replace(settings, ca_bundle=file))._tls for file in ("", str(authority.file)))
     known = {certificate["serialNumber"] for certificate in plain.get_ca_certs()}
     assert known < {certificate["serialNumber"] for certificate in with_ours.get_ca_certs()}
@@ -264,13 +264,13 @@ def test_ca_bundle_adds_to_the_authorities_that_are_known(settings, authority):
     assert with_ours.check_hostname
 
 
-def test_ssl_cert_file_is_heard(settings, authority, behind_tls, hello, monkeypatch):
+def test_ssl_cert_file_is_respected(settings, authority, behind_tls, hello, monkeypatch):
     monkeypatch.setenv("SSL_CERT_FILE", str(authority.file))
     assert ask_both_ways(reached_at(settings, f"https://localhost:{behind_tls.port}"), hello) == ["stop", "stop"]
 
 
 @pytest.mark.parametrize("content", [None, "no certificate"], ids=["missing", "not PEM"])
-def test_a_ca_bundle_that_is_none_is_an_error_that_names_it(settings, tmp_path, content):
+def test_an_invalid_ca_bundle_raises_an_error_that_names_it(settings, tmp_path, content):
     file = tmp_path / "ca.pem"
     if content is not None:
         file.write_text(content)
@@ -279,16 +279,14 @@ def test_a_ca_bundle_that_is_none_is_an_error_that_names_it(settings, tmp_path, 
 
 
 @pytest.mark.parametrize("variable", ["HTTPS_PROXY", "ALL_PROXY"])
-def test_a_proxy_carries_the_token_call_and_the_agents(
-    settings, authority, corporate_proxy, hello, monkeypatch, variable
-):
+def test_token_and_agent_calls_use_the_proxy(settings, authority, corporate_proxy, hello, monkeypatch, variable):
     monkeypatch.setenv(variable, f"http://127.0.0.1:{corporate_proxy.port}")
     there = reached_at(settings, f"https://{HOST}", ca_bundle=str(authority.file))
     assert ask_both_ways(there, hello) == ["stop", "stop"]
     assert corporate_proxy.connected == [f"{HOST}:443"] * 4
 
 
-def test_no_proxy_goes_around_it(settings, authority, corporate_proxy, behind_tls, hello, monkeypatch):
+def test_no_proxy_bypasses_it(settings, authority, corporate_proxy, behind_tls, hello, monkeypatch):
     monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{corporate_proxy.port}")
     monkeypatch.setenv("NO_PROXY", "localhost")
     there = reached_at(settings, f"https://localhost:{behind_tls.port}", ca_bundle=str(authority.file))

@@ -220,7 +220,7 @@ def test_an_error_within_an_answer_is_raised_however_it_is_cut(case):
         assert text == case.text, f"cut {seed}"
 
 
-def test_text_goes_out_with_its_frame():
+def test_text_is_returned_with_its_frame():
     decoder = StreamDecoder()
     assert decoder.feed(sse(*thin("a", "b"))) == [Text("ab")]
     assert decoder.feed(sse(*thin("c"))[:-1]) == []
@@ -235,7 +235,7 @@ def test_text_that_arrived_with_an_error_comes_before_it():
             raising()
 
 
-def test_frames_that_cannot_be_read_cost_one_warning(caplog):
+def test_unreadable_frames_log_one_warning(caplog):
     with caplog.at_level(logging.DEBUG):
         read(sse("canary", "[1]", *thin("a"), "7"), 0)
     (record,) = caplog.records
@@ -298,7 +298,7 @@ REFUSALS = [
 
 
 @pytest.mark.parametrize("case", REFUSALS, ids=lambda case: case.id)
-def test_a_refusal_becomes_the_error_of_its_row(case):
+def test_an_error_response_becomes_the_error_of_its_row(case):
     error = error_from_response(case.status, case.body, case.headers)
     assert (type(error), error.status_code) == (case.error, case.status_code)
     assert case.said in error.message
@@ -306,7 +306,7 @@ def test_a_refusal_becomes_the_error_of_its_row(case):
     assert "canary" not in error.message
 
 
-def test_the_numbers_of_a_prompt_too_long_are_kept():
+def test_prompt_too_long_has_the_numbers_of_the_response():
     error = error_from_response(400, {"details": TOO_LONG}, {})
     assert isinstance(error, PromptTooLong)
     assert (error.limit, error.actual) == (272_000, 340_000)
@@ -326,7 +326,7 @@ def test_the_numbers_of_a_prompt_too_long_are_kept():
         ("inf", 3600),
     ],
 )
-def test_a_limit_says_when_to_try_again(header, seconds):
+def test_a_429_has_the_seconds_of_retry_after(header, seconds):
     error = error_from_response(429, LIMIT, {} if header is None else {"retry-after": header})
     assert error.retry_after == seconds
 
@@ -337,5 +337,5 @@ def test_a_code_that_does_not_look_like_one_is_not_shown(code):
 
 
 @pytest.mark.parametrize(("status", "retryable"), [(429, True), (500, True), (408, True), (403, False), (404, False)])
-def test_an_error_knows_whether_trying_again_may_help(status, retryable):
+def test_an_error_has_retryable(status, retryable):
     assert error_from_response(status, None, {}).retryable is retryable

@@ -65,7 +65,7 @@ def admitted(waiter: Waiter) -> bool:
     return waiter.admitted.done() and waiter.admitted.exception() is None
 
 
-def test_as_many_run_at_once_as_may_and_the_others_come_in_their_order():
+def test_max_concurrency_calls_run_and_others_wait_in_order():
     line = Line(max_concurrency=2)
     first, second, third, fourth = (line.acquire() for _ in range(4))
     assert [admitted(waiter) for waiter in (first, second, third, fourth)] == [True, True, False, False]
@@ -92,12 +92,12 @@ def test_no_window_ever_holds_more_requests_than_the_budget():
     assert all(later - earlier >= 0.25 for earlier, later in zip(times, times[5:], strict=False))
 
 
-def test_without_a_budget_only_the_number_at_once_counts():
+def test_without_a_budget_only_concurrency_is_limited():
     line = Line(requests_per_minute=0, max_concurrency=300)
     assert [admitted(line.acquire()) for _ in range(300)] == [True] * 300
 
 
-def test_a_full_queue_turns_a_call_away_at_once_and_says_when_to_come_back():
+def test_a_full_queue_rejects_a_call_with_retry_after():
     line = Line(max_concurrency=1, max_waiting=2)
     for _ in range(3):
         line.acquire()
@@ -108,7 +108,7 @@ def test_a_full_queue_turns_a_call_away_at_once_and_says_when_to_come_back():
     assert line.told[-1] == Queued(0.0, admitted=False)
 
 
-def test_who_waited_long_enough_is_turned_away():
+def test_a_call_is_rejected_after_its_timeout():
     line = Line(max_concurrency=1)
     line.acquire()
     started = time.monotonic()
@@ -119,7 +119,7 @@ def test_who_waited_long_enough_is_turned_away():
 
 
 @pytest.mark.parametrize("reason", ["pause", "budget"])
-def test_who_cannot_be_admitted_in_time_is_told_at_once(reason):
+def test_a_call_that_cannot_be_admitted_in_time_is_rejected_at_once(reason):
     line = Line(requests_per_minute=1, max_concurrency=9)
     if reason == "pause":
         line.limiter.throttle(40)
@@ -130,7 +130,7 @@ def test_who_cannot_be_admitted_in_time_is_told_at_once(reason):
     assert 30 < error.retry_after <= 61
 
 
-def test_who_leaves_frees_a_place_at_once_waiting_or_running():
+def test_release_frees_a_slot_of_waiting_and_running_calls():
     line = Line(max_concurrency=1)
     running, leaving, next_one = line.acquire(), line.acquire(), line.acquire()
     line.limiter.release(leaving)
@@ -140,7 +140,7 @@ def test_who_leaves_frees_a_place_at_once_waiting_or_running():
     assert (line.waiting, line.running) == (0, 1)
 
 
-def test_another_request_of_a_call_keeps_its_place_and_goes_first():
+def test_reacquire_keeps_the_slot_and_goes_first():
     line = Line(window=0.2, requests_per_minute=1, max_concurrency=2)
     again, other = line.acquire(), line.acquire()
     line.limiter.reacquire(again, LONG)
@@ -150,7 +150,7 @@ def test_another_request_of_a_call_keeps_its_place_and_goes_first():
     other.admitted.result(10)
 
 
-def test_a_refusal_pauses_all_new_calls_for_as_long_as_it_says():
+def test_a_429_pauses_new_calls_for_retry_after():
     clock = Clock()
     line = Line(clock)
     line.limiter.throttle(7)
@@ -160,7 +160,7 @@ def test_a_refusal_pauses_all_new_calls_for_as_long_as_it_says():
     assert line.at_once() > 0
 
 
-def test_refusals_without_a_hint_pause_for_longer_each_time():
+def test_each_429_without_retry_after_pauses_longer():
     clock, pauses = Clock(), []
     line = Line(clock)
     for _ in range(5):
@@ -174,7 +174,7 @@ def test_refusals_without_a_hint_pause_for_longer_each_time():
     assert line.limiter._window.get_mark("pause")[1] == 10
 
 
-def test_an_episode_halves_the_budget_once_and_it_recovers_by_one_a_minute():
+def test_several_429s_halve_the_budget_once_and_it_recovers():
     clock = Clock()
     line = Line(clock, requests_per_minute=90, max_concurrency=99)
     assert line.at_once() == 90
@@ -202,7 +202,7 @@ def test_a_small_budget_never_becomes_none():
     assert line.at_once() == 1
 
 
-def test_tasks_of_several_loops_and_threads_share_one_line():
+def test_tasks_of_several_loops_and_threads_share_one_queue():
     line, most, running, lock = Line(requests_per_minute=0, max_concurrency=3), [0], [0], threading.Lock()
 
     def count(change: int) -> None:
@@ -238,7 +238,7 @@ def test_tasks_of_several_loops_and_threads_share_one_line():
     assert (len(queued), {told.admitted for told in queued}) == (30, {True})
 
 
-def test_the_queues_thread_ends_when_nobody_waits(monkeypatch, eventually):
+def test_the_queues_thread_ends_when_no_call_waits(monkeypatch, eventually):
     monkeypatch.setattr("custom_handler.stackspot.limiter.IDLE_SECONDS", 0.01)
     line = Line(max_concurrency=1)
     first, second = line.acquire(), line.acquire()
@@ -265,9 +265,7 @@ def queue_of(told: list[Any]) -> tuple[int, int]:
 
 
 @pytest.mark.parametrize("streamed", [False, True], ids=["whole", "streamed"])
-async def test_a_client_that_leaves_the_queue_or_its_answer_frees_the_place(
-    narrow, simulator, hello, eventually, streamed
-):
+async def test_a_disconnected_client_frees_its_slot(narrow, simulator, hello, eventually, streamed):
     provider, told = narrow
     simulator.script({"text": "um dois", "fault": "stall"})
 
@@ -296,7 +294,7 @@ async def test_a_client_that_leaves_the_queue_or_its_answer_frees_the_place(
     await ask()
 
 
-def test_an_iterator_that_is_closed_frees_the_place(narrow, simulator, hello):
+def test_a_closed_iterator_frees_its_slot(narrow, simulator, hello):
     provider, told = narrow
     simulator.script({"text": "um dois", "fault": "stall"})
     stream = provider.streaming("stackspot-chat", hello)
@@ -306,7 +304,7 @@ def test_an_iterator_that_is_closed_frees_the_place(narrow, simulator, hello):
     assert queue_of(told) == (0, 0)
 
 
-def test_a_health_probe_and_a_token_take_no_place_and_spend_nothing(settings, simulator):
+def test_a_health_probe_needs_no_slot_and_no_request(settings, simulator):
     provider, told = StackspotLLM(replace(settings, requests_per_minute=1)), []
     provider.hooks.add(lambda measure: told.append(type(measure).__name__))
     for _ in range(3):
@@ -317,7 +315,7 @@ def test_a_health_probe_and_a_token_take_no_place_and_spend_nothing(settings, si
     assert told == ["TokenCall"]
 
 
-def test_calls_queue_until_the_minute_has_room_again(settings, simulator, hello):
+def test_calls_wait_until_the_window_allows_another(settings, simulator, hello):
     provider = StackspotLLM(replace(settings, requests_per_minute=2, queue_timeout=20))
     provider._client._limiter._window = LocalRequestWindow(time.monotonic, 0.4)
     started = time.monotonic()
@@ -326,7 +324,7 @@ def test_calls_queue_until_the_minute_has_room_again(settings, simulator, hello)
     assert time.monotonic() - started > 0.75
 
 
-def test_a_lock_of_the_ledger_that_was_held_at_a_fork_stops_nobody_in_the_child():
+def test_a_window_lock_held_at_a_fork_is_replaced_in_the_child():
     line = Line()
     line.limiter._window._lock.acquire()
     line.limiter.reset_after_fork()

@@ -54,7 +54,7 @@ def test_only_a_blocking_call_starts_the_thread(provider, hello):
 
 @pytest.mark.parametrize("method", [ask, lambda provider: list(streamed(provider))], ids=["whole", "streamed"])
 @pytest.mark.parametrize("play", [STALL, {"fault": "hang_headers"}], ids=["within the answer", "before it"])
-def test_an_interrupt_hangs_up_and_the_next_call_works(provider, simulator, eventually, method, play):
+def test_an_interrupt_closes_the_connection_and_the_next_call_works(provider, simulator, eventually, method, play):
     simulator.script(play, {"text": "depois"})
 
     def interrupt() -> None:
@@ -70,12 +70,12 @@ def test_an_interrupt_hangs_up_and_the_next_call_works(provider, simulator, even
     assert ask(provider) == "depois"
 
 
-def test_an_interrupted_call_frees_its_place(settings, simulator, eventually):
+def test_an_interrupted_call_frees_its_slot(settings, simulator, eventually):
     provider = StackspotLLM(replace(settings, max_concurrency=1))
-    test_an_interrupt_hangs_up_and_the_next_call_works(provider, simulator, eventually, ask, STALL)
+    test_an_interrupt_closes_the_connection_and_the_next_call_works(provider, simulator, eventually, ask, STALL)
 
 
-def test_a_stream_that_is_closed_early_hangs_up(provider, simulator, eventually):
+def test_a_stream_closed_early_closes_its_connection(provider, simulator, eventually):
     simulator.script(STALL)
     stream = streamed(provider)
     next(stream)
@@ -85,19 +85,19 @@ def test_a_stream_that_is_closed_early_hangs_up(provider, simulator, eventually)
     assert simulator.state()["open_streams"] == 0
 
 
-def test_a_stream_that_is_dropped_hangs_up(provider, simulator, eventually):
+def test_a_dropped_stream_closes_its_connection(provider, simulator, eventually):
     simulator.script(STALL)
     next(streamed(provider))
     gc.collect()
     assert eventually(lambda: hung_up(simulator))
 
 
-def test_a_stream_that_is_never_read_asks_nothing(provider, simulator):
+def test_a_stream_that_is_never_read_sends_no_request(provider, simulator):
     streamed(provider).close()
     assert simulator.requests("chat") == []
 
 
-def test_many_threads_share_one_loop_and_get_each_its_own_answer(provider, simulator):
+def test_many_threads_share_one_loop_and_get_their_own_answers(provider, simulator):
     numbers = range(60)
     simulator.script(*({"match": f"number {n}.", "text": f"answer {n}"} for n in numbers))
     before = threads()
@@ -114,7 +114,7 @@ def test_many_threads_share_one_loop_and_get_each_its_own_answer(provider, simul
     assert simulator.state()["token_requests"] == 1
 
 
-def test_a_provider_that_is_dropped_ends_its_thread_and_closes_its_connections(settings, simulator):
+def test_a_dropped_provider_ends_its_thread_and_connections(settings, simulator):
     before = threads()
     provider = StackspotLLM(settings)
     ask(provider)
@@ -129,7 +129,7 @@ def test_a_provider_that_is_dropped_ends_its_thread_and_closes_its_connections(s
     assert not thread.is_alive()
 
 
-def test_a_provider_that_the_collector_frees_closes_its_sessions(settings):
+def test_a_garbage_collected_provider_closes_its_sessions(settings):
     provider = StackspotLLM(settings)
     ask(provider)
     session = next(iter(provider._client._clients.values()))[0]._session
@@ -180,7 +180,7 @@ def test_an_iterator_freed_on_the_loop_itself_does_not_wait_for_it(eventually):
     assert eventually(closed.is_set)
 
 
-def test_the_callers_context_is_that_of_the_call(settings):
+def test_a_call_has_the_context_variables_of_its_caller(settings):
     from contextvars import ContextVar
 
     variable: ContextVar[str] = ContextVar("variable", default="")
@@ -196,7 +196,7 @@ def test_the_callers_context_is_that_of_the_call(settings):
 
 @FORKS
 @THREADED_FORK
-def test_a_forks_child_leaves_the_parents_stream_and_loop_alone(provider, simulator):
+def test_a_child_process_leaves_the_parents_stream_and_loop_alone(provider, simulator):
     simulator.script({"text": "um dois tres", "cadence": 0.05}, {"text": "filho"}, {"text": "depois"})
     stream = streamed(provider)
     said = next(stream).choices[0].delta.content
@@ -220,7 +220,7 @@ async def counting() -> AsyncGenerator[int, None]:
         yield number
 
 
-def test_a_loop_that_ends_at_any_moment_ends_the_threads_that_wait_for_it_quietly():
+def test_the_end_of_the_loop_ends_waiting_threads_quietly():
     for _ in range(100):  # what a thread does when the loop ends differs from one to the next
         loop, begun, ends = LoopThread(), threading.Event(), []
 
@@ -281,14 +281,14 @@ def run(simulator: Any, body: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize("body", EXITS.values(), ids=EXITS.keys())
-def test_an_exit_hangs_up_without_a_traceback(settings, simulator, eventually, body):
+def test_an_exit_closes_the_connection_without_a_traceback(settings, simulator, eventually, body):
     simulator.script(STALL)
     done = run(simulator, body)
     assert (done.returncode, done.stdout.strip(), done.stderr) == (0, "um", "")
     assert eventually(lambda: hung_up(simulator))
 
 
-def test_a_thread_that_outlives_the_main_one_can_still_ask(settings, simulator):
+def test_a_thread_that_outlives_the_main_one_can_call(settings, simulator):
     body = """
 import dataclasses
 url = provider.settings.inference_url.replace('127.0.0.1', 'localhost')
@@ -319,7 +319,7 @@ print('um')
 
 
 @FORKS
-def test_a_forks_child_that_exits_leaves_the_parents_kept_connections_alone(settings, simulator):
+def test_an_exiting_child_leaves_the_parents_idle_connections_alone(settings, simulator):
     simulator.script(*[{"text": "um"}] * 4)
     done = run(simulator, FORKING_PROGRAM)
     assert (done.returncode, done.stdout.strip(), done.stderr) == (0, "um", "")

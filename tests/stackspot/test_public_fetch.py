@@ -186,9 +186,7 @@ def fetch(fetcher: PublicFileFetcher, url: str, most: int = 10_000, timeout: flo
     return fetcher.request(FetchPublicFile(url, "messages[0].content[1]", most, timeout)).result(20)
 
 
-def test_a_file_is_fetched_from_the_address_that_was_checked_by_its_own_name(
-    fetcher: PublicFileFetcher, trusting: Any, port: int
-):
+def test_a_file_is_fetched_by_name_from_the_checked_address(fetcher: PublicFileFetcher, trusting: Any, port: int):
     names = Names(["127.0.0.1"], ["169.254.169.254"])
     once = PublicFileFetcher(trusting, names, lambda address: address == "127.0.0.1", port)
     assert fetch(once, "https://images.example/a.png?size=1") == b"\x89PNG\r\n\x1a\n"
@@ -209,21 +207,21 @@ def test_a_file_is_fetched_from_the_address_that_was_checked_by_its_own_name(
         ("https://[::1/a", "no address"),
     ],
 )
-def test_what_is_not_fetched_says_why_and_names_the_part(fetcher: PublicFileFetcher, url: str, says: str):
+def test_an_error_names_the_reason_and_the_part(fetcher: PublicFileFetcher, url: str, says: str):
     with pytest.raises(RequestError, match=says) as raised:
         fetch(fetcher, url)
     assert raised.value.param == "messages[0].content[1]"
     assert "secret" not in raised.value.message
 
 
-def test_no_address_is_logged(fetcher: PublicFileFetcher, caplog: pytest.LogCaptureFixture):
+def test_no_url_is_logged(fetcher: PublicFileFetcher, caplog: pytest.LogCaptureFixture):
     with caplog.at_level("INFO"):
         fetch(fetcher, "https://images.example/a.png?signature=secret")
     assert "secret" not in caplog.text
 
 
 @pytest.mark.parametrize("path", ["slow", "slow-head"])
-def test_a_host_that_drips_is_given_up(fetcher: PublicFileFetcher, path: str):
+def test_a_slow_host_times_out(fetcher: PublicFileFetcher, path: str):
     with pytest.raises(RequestError, match=r"takes longer than 0\.3 s"):
         fetch(fetcher, f"https://images.example/{path}", timeout=0.3)
 
@@ -233,7 +231,7 @@ def test_a_host_that_drips_is_given_up(fetcher: PublicFileFetcher, path: str):
     [["10.0.0.1"], ["8.8.8.8", "10.0.0.1"], ["169.254.169.254"], ["::1"], ["::ffff:127.0.0.1"], []],
     ids=str,
 )
-def test_a_name_that_leads_into_a_private_network_is_not_connected_to(
+def test_a_name_with_a_private_address_is_not_connected_to(
     trusting: Any, addresses: list[str], monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(httpx, "AsyncHTTPTransport", lambda *_, **__: pytest.fail("it connected"))
@@ -244,9 +242,7 @@ def test_a_name_that_leads_into_a_private_network_is_not_connected_to(
 @pytest.mark.parametrize(
     "host", ["127.0.0.1", "[::1]", "169.254.169.254", "2130706433", "localhost", "nowhere.invalid"]
 )
-def test_an_address_that_is_private_itself_is_not_connected_to(
-    trusting: Any, host: str, monkeypatch: pytest.MonkeyPatch
-):
+def test_a_private_address_is_not_connected_to(trusting: Any, host: str, monkeypatch: pytest.MonkeyPatch):
     def known(name: str) -> Sequence[str]:
         ipaddress.ip_address(name) if ":" in name else None
         if name.endswith(".invalid"):
@@ -278,7 +274,7 @@ def fetching(url: str, timeout: float = 5.0) -> Steps[Any]:
 
 
 @pytest.mark.parametrize("perform", [run, arun], ids=["blocking", "awaiting"])
-def test_a_step_fetches_or_fails_however_it_is_carried_out(perform: Any, settings: Any, fetcher: PublicFileFetcher):
+def test_a_step_fetches_or_fails_in_both_ways_to_run(perform: Any, settings: Any, fetcher: PublicFileFetcher):
     transport = StackspotClient(settings, fetcher=fetcher)
     assert perform(transport, fetching("https://images.example/a.png")) == [b"\x89PNG\r\n\x1a\n"]
     (refused,) = perform(transport, fetching("https://images.example/redirect"))
@@ -288,7 +284,7 @@ def test_a_step_fetches_or_fails_however_it_is_carried_out(perform: Any, setting
 
 
 @pytest.mark.parametrize("perform", [run, arun], ids=["blocking", "awaiting"])
-def test_a_name_that_nobody_resolves_in_time_is_given_up(perform: Any, settings: Any, trusting: Any):
+def test_a_name_that_is_not_resolved_in_time_fails(perform: Any, settings: Any, trusting: Any):
     answered = threading.Event()
 
     def slow(_: str) -> Sequence[str]:
@@ -303,6 +299,6 @@ def test_a_name_that_nobody_resolves_in_time_is_given_up(perform: Any, settings:
     assert "takes longer than 0.2 s" in late
 
 
-def test_no_proxy_of_the_environment_is_asked(fetcher: PublicFileFetcher, monkeypatch: pytest.MonkeyPatch):
+def test_no_proxy_of_the_environment_is_used(fetcher: PublicFileFetcher, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
     assert fetch(fetcher, "https://images.example/a.png")

@@ -70,7 +70,7 @@ def test_four_processes_never_exceed_the_budget_together(server):
     assert times[-1] - times[0] < 3 * WINDOW + 1  # and nothing was held back without need
 
 
-def test_what_one_process_spends_another_has_not(windows):
+def test_one_budget_counts_the_requests_of_all_processes(windows):
     one, other = windows(), windows()
     assert [one.acquire(3), other.acquire(3), one.acquire(3)] == [0, 0, 0]
     assert 55 < other.acquire(3) <= 61
@@ -80,7 +80,7 @@ def test_accounts_do_not_share(windows):
     assert [windows(realm=realm).acquire(1) for realm in ("a", "b")] == [0, 0]
 
 
-def test_marks_are_shared_and_fade(windows):
+def test_marks_are_shared_and_expire(windows):
     one, other = windows(), windows()
     assert other.get_mark("pause") == (0, 0.0)
     assert one.set_mark("pause", 7, 3000, only_new=True)
@@ -92,7 +92,7 @@ def test_marks_are_shared_and_fade(windows):
     assert other.get_mark("pause") == (0, 0.0)
 
 
-def test_a_refusal_of_one_process_pauses_the_others_and_halves_the_budget_of_all(windows):
+def test_a_429_in_one_process_pauses_all_and_halves_the_budget(windows):
     settings = Settings(requests_per_minute=8)
     one, other = Limiter(settings, windows()), Limiter(settings, windows())
     one.throttle(30)
@@ -105,7 +105,7 @@ def test_a_refusal_of_one_process_pauses_the_others_and_halves_the_budget_of_all
     assert (one._budget(), other._budget()) == (4, 4)
 
 
-def test_calls_go_on_with_a_budget_of_their_own_while_redis_is_away(server, windows, caplog):
+def test_without_redis_each_process_has_its_own_budget(server, windows, caplog):
     clock = Clock()
     window = windows(clock)
     with caplog.at_level(logging.INFO, "custom_handler"):
@@ -128,7 +128,7 @@ def test_calls_go_on_with_a_budget_of_their_own_while_redis_is_away(server, wind
     assert window.acquire(1) > 0
 
 
-def test_host_port_and_password_do_as_well(server, windows):
+def test_host_port_and_password_are_settings(server, windows):
     with redis.Redis(port=server.port) as client:
         client.config_set("requirepass", "p@ss word/")
         window = windows(redis_url="", redis_host="127.0.0.1", redis_port=server.port, redis_password="p@ss word/")
@@ -136,7 +136,7 @@ def test_host_port_and_password_do_as_well(server, windows):
         assert [key.rpartition(b":")[2] for key in client.scan_iter()] == [b"pause"]
 
 
-def test_a_user_and_a_database_do_as_well(server, windows):
+def test_user_and_database_are_settings(server, windows):
     with redis.Redis(port=server.port, db=3) as client:
         client.acl_setuser("gateway", enabled=True, passwords=["+secret"], keys=["*"], categories=["+@all"])
         told = {"redis_username": "gateway", "redis_password": "secret", "redis_db": 3}
@@ -149,13 +149,13 @@ def test_tls_is_a_setting():
     assert window._client.redis.connection_pool.connection_class is redis.SSLConnection
 
 
-def test_a_wrong_password_is_called_so(server, windows, caplog):
+def test_a_wrong_password_is_logged_as_such(server, windows, caplog):
     told = {"redis_username": "nobody", "redis_password": "wrong"}
     window = windows(redis_url="", redis_host="127.0.0.1", redis_port=server.port, **told)
     assert window.acquire(1) == 0
     assert [record.getMessage().partition(" (")[0] for record in caplog.records] == ["Redis rejects the credentials"]
 
 
-def test_an_address_that_is_none_is_an_error_that_names_it():
+def test_an_invalid_redis_url_raises_an_error_that_names_it():
     with pytest.raises(ConfigurationError, match="REDIS_URL"):
         RedisRequestWindow(Settings(redis_url="localhost:6379"), time.monotonic)

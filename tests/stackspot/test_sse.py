@@ -74,14 +74,14 @@ def test_a_stream_is_decoded_wherever_it_is_cut(stream):
     assert {decode(cut_somewhere(stream.raw, seed)) for seed in range(50)} == {stream.data}
 
 
-def test_an_event_goes_out_with_its_blank_line():
+def test_an_event_is_returned_with_its_blank_line():
     decoder = SseDecoder()
     assert decoder.feed(b"data: a\n") == []
     assert decoder.feed(b"\n") == ["a"]
     assert decoder.flush() == []
 
 
-def test_a_long_line_in_many_pieces_is_decoded_in_reasonable_time():
+def test_a_long_line_in_many_pieces_is_decoded_quickly():
     decoder = SseDecoder()
     pieces = [b"data: ", *[b"a" * 1000] * 9000, b"\n\n"]
     assert [len(data) for piece in pieces for data in decoder.feed(piece)] == [9_000_000]

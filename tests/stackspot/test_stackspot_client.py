@@ -75,27 +75,27 @@ def asking(url: str, timeout: float = 10) -> Steps[Any]:
         yield Emit([chunk])
 
 
-def test_an_answer_arrives_in_its_pieces(perform, transport, simulator):
+def test_a_response_arrives_in_its_pieces(perform, transport, simulator):
     simulator.script({"text": "um dois"})
     head, *chunks = perform(transport, asking(simulator.url))
     assert (head.status, head.headers["content-type"]) == (200, "text/event-stream; charset=utf-8")
     assert b'data: {"message":" dois"}\n\n' in b"".join(chunks)
 
 
-def test_a_refusal_arrives_with_its_body(perform, transport, simulator):
+def test_an_error_response_arrives_with_its_body(perform, transport, simulator):
     simulator.script({"status": 429, "body": {"code": "LIMIT"}, "headers": {"Retry-After": "7"}})
     (head,) = perform(transport, asking(simulator.url))
     assert head == ResponseHead(429, head.headers, b'{"code":"LIMIT"}')
     assert head.headers["retry-after"] == "7"
 
 
-def test_of_a_huge_refusal_only_the_beginning_is_read(perform, transport, simulator):
+def test_only_the_start_of_a_huge_error_response_is_read(perform, transport, simulator):
     simulator.script({"status": 500, "body": "x" * 5_000_000})
     head, *_ = perform(transport, asking(simulator.url))
     assert MAX_ERROR_BODY <= len(head.body) < 5_000_000
 
 
-def test_a_call_can_be_made_again_after_a_refusal(perform, transport, simulator):
+def test_a_call_can_be_repeated_after_an_error_response(perform, transport, simulator):
     def twice() -> Steps[Any]:
         token = yield AcquireToken()
         head = yield send(simulator.url, "wrong")
@@ -109,7 +109,7 @@ def test_a_call_can_be_made_again_after_a_refusal(perform, transport, simulator)
     assert [record["status"] for record in simulator.requests("chat")] == [401, 200]
 
 
-def test_a_refused_token_is_replaced(perform, transport, simulator):
+def test_a_rejected_token_is_replaced(perform, transport, simulator):
     def renewing() -> Steps[Any]:
         first = yield AcquireToken()
         again = yield AcquireToken()
@@ -140,21 +140,21 @@ def failing(steps: Steps[Any]) -> Steps[Any]:
     ],
     ids=["reset before", "close before", "reset within", "close within", "silence", "silence within"],
 )
-def test_what_the_network_does_becomes_an_error_of_ours(perform, transport, simulator, play, kind, said):
+def test_network_errors_are_translated(perform, transport, simulator, play, kind, said):
     simulator.script(play)
     *_, error = perform(transport, failing(asking(simulator.url, timeout=1)))
     assert type(error) is kind
     assert said in error.message
 
 
-def test_a_host_that_nobody_listens_on_is_unreachable(perform, transport, closed_port):
+def test_a_port_without_a_server_is_unreachable(perform, transport, closed_port):
     (error,) = perform(transport, failing(asking(f"http://127.0.0.1:{closed_port}")))
     assert type(error) is AgentUnreachable
     assert "127.0.0.1" in error.message
 
 
 @pytest.mark.parametrize("url", ["http://[", "genai.example", "http://host:port", "ftp://host", "http://a\x00b"])
-def test_an_address_that_is_none_is_unreachable(perform, transport, url):
+def test_a_malformed_url_is_unreachable(perform, transport, url):
     (error,) = perform(transport, failing(asking(url)))
     assert type(error) is AgentUnreachable
     assert "STACKSPOT_INFERENCE_URL" in error.message
@@ -200,9 +200,7 @@ def served():
         server.close()
 
 
-def test_a_corporate_proxy_that_refuses_its_credentials_is_told_without_them_and_for_good(
-    perform, transport, served, monkeypatch
-):
+def test_a_proxy_that_rejects_its_credentials_is_not_retried(perform, transport, served, monkeypatch):
     def sending() -> Steps[Any]:
         yield send("https://agent.invalid", "token")
 
@@ -221,7 +219,7 @@ DRIPPING_REFUSAL = b"HTTP/1.1 500 Error\r\ncontent-length: 9999\r\n\r\n"
 
 
 @pytest.mark.parametrize("said", [DRIPPING_HEADERS, DRIPPING_REFUSAL], ids=["headers", "a refusal"])
-def test_an_agent_that_drips_before_its_answer_is_given_up(perform, transport, served, said):
+def test_an_agent_with_slow_headers_times_out(perform, transport, served, said):
     agent = served(said, b"x")
 
     def sending() -> Steps[Any]:
@@ -266,19 +264,19 @@ def ending(url: str, end: StackspotError | None) -> Steps[Any]:
     yield Emit(["end"])
 
 
-async def test_an_end_that_is_known_leaves_with_the_text_before_it(transport, simulator):
+async def test_an_end_that_arrived_joins_the_text_before_it(transport, simulator):
     simulator.script({"status": 200, "body": {"message": "Olá"}})
     [[chunk, end]] = await batches_until_error(transport, ending(simulator.url, None))
     assert (json.loads(chunk)["message"], end) == ("Olá", "end")
 
 
-async def test_an_error_at_the_end_comes_behind_the_text_before_it(transport, simulator):
+async def test_an_error_at_the_end_follows_the_text_before_it(transport, simulator):
     simulator.script({"status": 200, "body": {"message": "Olá"}})
     [[chunk], error] = await batches_until_error(transport, ending(simulator.url, failure := AgentFailed("no")))
     assert (json.loads(chunk)["message"], error) == ("Olá", failure)
 
 
-def test_an_error_that_the_steps_do_not_handle_ends_the_drive(perform, transport, closed_port):
+def test_an_error_that_the_steps_do_not_handle_is_raised(perform, transport, closed_port):
     with pytest.raises(AgentUnreachable):
         perform(transport, asking(f"http://127.0.0.1:{closed_port}"))
 
@@ -296,7 +294,7 @@ def test_an_error_that_the_steps_do_not_handle_ends_the_drive(perform, transport
     ],
     ids=["refused", "refused with a page", "no such realm", "a page", "down", "reset", "closed"],
 )
-def test_what_the_identity_service_does_becomes_an_error_of_ours(perform, transport, simulator, play, kind, said):
+def test_errors_of_the_identity_service_are_translated(perform, transport, simulator, play, kind, said):
     simulator.script({"at": "token", **play})
     (error,) = perform(transport, failing(asking(simulator.url)))
     assert type(error) is kind
@@ -309,14 +307,14 @@ DRIPS = [(b"HTTP/1.1 200 OK\r\nx: ", b"x"), (b"HTTP/1.1 200 OK\r\ncontent-length
 
 
 @pytest.mark.parametrize(("said", "drip"), DRIPS, ids=["headers", "body"])
-def test_an_identity_service_that_drips_is_given_up(settings, served, monkeypatch, said, drip):
+def test_a_slow_identity_service_times_out(settings, served, monkeypatch, said, drip):
     monkeypatch.setattr("custom_handler.stackspot.client.TOKEN_TIMEOUT", 0.4)
     transport = StackspotClient(replace(settings, idm_url=f"http://{served(said, drip).address}"))
     with pytest.raises(IdentityUnavailable, match="cannot be reached"):
         transport.tokens.request().result(5)
 
 
-def test_who_waits_for_a_token_waits_no_longer_than_the_turn_may_take(perform, transport, simulator):
+def test_waiting_for_a_token_ends_with_the_deadline(perform, transport, simulator):
     def waiting() -> Steps[Any]:
         yield AcquireToken(timeout=0.2)
 
@@ -327,18 +325,18 @@ def test_who_waits_for_a_token_waits_no_longer_than_the_turn_may_take(perform, t
 
 
 @pytest.mark.parametrize("url", ["http://[", "idm.example", "http://host:port"])
-def test_an_identity_service_at_no_address_is_unavailable(settings, url):
+def test_a_malformed_identity_url_is_unavailable(settings, url):
     with pytest.raises(IdentityUnavailable, match="cannot be reached"):
         StackspotClient(replace(settings, idm_url=url)).tokens.request().result(10)
 
 
-def test_no_token_is_asked_for_without_credentials(settings, simulator):
+def test_no_token_is_requested_without_credentials(settings, simulator):
     with pytest.raises(ConfigurationError, match="CLIENT_SECRET"):
         StackspotClient(replace(settings, client_secret="")).tokens.request().result(10)
     assert simulator.state()["token_requests"] == 0
 
 
-def test_a_secret_with_special_characters_arrives_as_it_is(settings, simulator):
+def test_a_secret_with_special_characters_arrives_unchanged(settings, simulator):
     secret = "a&b=c+d%20 é/?#"
     simulator.configure(client_secret=secret)
     token = StackspotClient(replace(settings, client_secret=secret)).tokens.request().result(10)
@@ -349,7 +347,7 @@ def disconnected(simulator: Any) -> bool:
     return all(record["disconnected"] for record in simulator.requests("chat"))
 
 
-def test_closing_the_iterator_hangs_up(transport, simulator, eventually):
+def test_closing_the_iterator_closes_the_connection(transport, simulator, eventually):
     simulator.script({"text": "um dois", "fault": "stall"})
     batches = transport.run(asking(simulator.url))
     assert next(batches)[0].status == 200
@@ -358,7 +356,7 @@ def test_closing_the_iterator_hangs_up(transport, simulator, eventually):
     assert eventually(lambda: disconnected(simulator))
 
 
-async def test_closing_the_async_iterator_hangs_up(transport, simulator, eventually):
+async def test_closing_the_async_iterator_closes_the_connection(transport, simulator, eventually):
     simulator.script({"text": "um dois", "fault": "stall"})
     batches = transport.arun(asking(simulator.url))
     assert (await anext(batches))[0].status == 200
@@ -367,7 +365,7 @@ async def test_closing_the_async_iterator_hangs_up(transport, simulator, eventua
 
 
 @pytest.mark.parametrize("fault", ["stall", "hang_headers"])
-async def test_cancelling_the_task_hangs_up(transport, simulator, eventually, fault):
+async def test_cancelling_the_task_closes_the_connection(transport, simulator, eventually, fault):
     simulator.script({"text": "um dois", "fault": fault})
 
     async def read() -> None:
@@ -382,7 +380,7 @@ async def test_cancelling_the_task_hangs_up(transport, simulator, eventually, fa
     assert eventually(lambda: disconnected(simulator))
 
 
-def test_a_loop_that_ends_takes_its_connections_with_it(transport, simulator):
+def test_a_loop_closes_its_connections_at_its_end(transport, simulator):
     loops: list[weakref.ref[Any]] = []
 
     async def ask() -> None:
@@ -423,7 +421,7 @@ async def rest_of(answer: StartedStream[Any]) -> list[Any]:
     return [batch async for batch in answer]
 
 
-async def test_an_answer_that_has_begun_loses_nothing():
+async def test_a_started_stream_loses_nothing():
     go_on = asyncio.Event()
     answer = StartedStream(batches_of([1], go_on, [2], [3]))
     await answer.wait(10)
@@ -432,13 +430,13 @@ async def test_an_answer_that_has_begun_loses_nothing():
     assert await rest_of(answer) == [[2], [3]]
 
 
-async def test_what_arrives_before_the_first_reader_leaves_together():
+async def test_events_before_the_first_reader_are_one_batch():
     answer = StartedStream(batches_of([1], [2], [3]))
     await answer.wait(10)
     assert await rest_of(answer) == [[1, 2, 3]]
 
 
-async def test_an_error_that_arrives_before_the_first_reader_comes_behind_what_came_before_it():
+async def test_an_error_before_the_first_reader_follows_the_events():
     answer = StartedStream(batches_of([1], [2], AgentFailed("no")))
     await answer.wait(10)
     assert await anext(answer) == [1, 2]
@@ -446,7 +444,7 @@ async def test_an_error_that_arrives_before_the_first_reader_comes_behind_what_c
         await anext(answer)
 
 
-async def test_without_a_reader_only_so_much_is_read():
+async def test_without_a_reader_a_limited_number_is_read():
     answer = StartedStream(batches_of(*([number] for number in range(100))))
     await answer.wait(10)
     await asyncio.sleep(0.01)
@@ -454,17 +452,17 @@ async def test_without_a_reader_only_so_much_is_read():
     assert (len(first), len(rest)) == (StartedStream.AHEAD, 100 - StartedStream.AHEAD)
 
 
-async def test_an_answer_need_not_be_waited_for():
+async def test_wait_is_optional():
     assert await rest_of(StartedStream(batches_of([1], [2]))) == [[1], [2]]
 
 
-async def test_what_fails_before_the_beginning_is_raised_by_the_wait():
+async def test_an_error_before_the_first_events_is_raised_by_wait():
     answer = StartedStream(batches_of(AgentFailed("no")))
     with pytest.raises(AgentFailed):
         await answer.wait(10)
 
 
-async def test_a_slow_beginning_counts_as_opened_and_comes_later():
+async def test_a_slow_start_counts_as_started():
     begin = asyncio.Event()
     answer = StartedStream(batches_of(begin, [1], [2]))
     await answer.wait(0.01)
@@ -472,7 +470,7 @@ async def test_a_slow_beginning_counts_as_opened_and_comes_later():
     assert await rest_of(answer) == [[1], [2]]
 
 
-async def test_an_error_after_a_slow_beginning_is_raised_by_the_reading():
+async def test_an_error_after_a_slow_start_is_raised_to_the_reader():
     begin = asyncio.Event()
     answer = StartedStream(batches_of(begin, AgentFailed("no")))
     await answer.wait(0.01)
@@ -481,7 +479,7 @@ async def test_an_error_after_a_slow_beginning_is_raised_by_the_reading():
         await anext(answer)
 
 
-async def test_who_leaves_while_waiting_hangs_up():
+async def test_a_cancelled_wait_closes_the_connection():
     closed: list[bool] = []
     answer = StartedStream(batches_of(asyncio.Event(), closed=closed))
     waiting = asyncio.create_task(answer.wait(10))
@@ -493,7 +491,7 @@ async def test_who_leaves_while_waiting_hangs_up():
     assert closed == [True]
 
 
-async def test_who_leaves_before_the_first_events_hangs_up():
+async def test_closing_before_the_first_events_closes_the_connection():
     closed: list[bool] = []
     answer = StartedStream(batches_of(asyncio.Event(), closed=closed))
     await answer.wait(0.01)
@@ -501,7 +499,7 @@ async def test_who_leaves_before_the_first_events_hangs_up():
     assert closed == [True]
 
 
-async def test_who_leaves_between_the_events_hangs_up():
+async def test_closing_between_events_closes_the_connection():
     closed: list[bool] = []
     answer = StartedStream(batches_of([1], asyncio.Event(), closed=closed))
     await answer.wait(10)
@@ -510,7 +508,7 @@ async def test_who_leaves_between_the_events_hangs_up():
     assert closed == [True]
 
 
-async def test_who_leaves_without_hearing_of_an_error_leaves_no_complaint_behind():
+async def test_an_error_that_is_never_read_logs_nothing():
     complaints: list[Any] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
     begin = asyncio.Event()
@@ -524,7 +522,7 @@ async def test_who_leaves_without_hearing_of_an_error_leaves_no_complaint_behind
     assert complaints == []
 
 
-async def test_who_is_cancelled_again_and_again_leaves_no_connection_behind(transport, simulator, eventually):
+async def test_repeated_cancellation_leaves_no_connection_open(transport, simulator, eventually):
     simulator.script({"text": "um dois", "fault": "stall"})
     answer = StartedStream(transport.arun(asking(simulator.url)))
 
@@ -543,7 +541,7 @@ async def test_who_is_cancelled_again_and_again_leaves_no_connection_behind(tran
     assert await asyncio.to_thread(eventually, lambda: disconnected(simulator))
 
 
-async def test_what_is_still_open_at_the_end_of_a_request_is_hung_up():
+async def test_a_stream_open_at_the_end_of_a_request_is_closed():
     closed: list[bool] = []
     with close_abandoned_streams():
         finished = StartedStream(batches_of([1]))
@@ -555,7 +553,7 @@ async def test_what_is_still_open_at_the_end_of_a_request_is_hung_up():
     assert closed == [True]
 
 
-async def test_what_somebody_still_reads_at_the_end_of_a_request_is_left_to_him():
+async def test_a_stream_with_a_reader_is_not_closed_at_the_end_of_a_request():
     begin = asyncio.Event()
     with close_abandoned_streams():
         answer = StartedStream(batches_of([1], begin, [2]))

@@ -102,7 +102,7 @@ GRANTED = [
 
 
 @pytest.mark.parametrize("case", GRANTED, ids=lambda case: case.id)
-def test_a_tokens_life_is_read_from_whatever_tells_it(case):
+def test_a_tokens_lifetime_is_read_from_claims_or_expires_in(case):
     value = "opaque" if case.claims is None else signed(**case.claims)
     token = read_token(200, {"access_token": value, "token_type": "Bearer", **(case.fields or {})}, SETTINGS)
     assert (token.value, token.lifetime) == (value, case.lifetime)
@@ -135,7 +135,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize("case", REFUSED, ids=lambda case: case.id)
-def test_an_answer_that_is_no_token_says_which_setting_to_look_at(case):
+def test_a_response_without_a_token_names_the_setting_to_check(case):
     with pytest.raises(case.error) as raised:
         read_token(case.status, case.answer, SETTINGS)
     assert [name for name in case.named if name not in raised.value.message] == []
@@ -143,7 +143,7 @@ def test_an_answer_that_is_no_token_says_which_setting_to_look_at(case):
     assert raised.value.status_code in {502, 503}
 
 
-def test_the_token_call_is_the_grant_of_the_contract():
+def test_the_token_request_is_the_grant_of_the_contract():
     assert token_url(SETTINGS) == "https://idm.example/acme/oidc/oauth/token"
     assert token_form(SETTINGS) == {
         "grant_type": "client_credentials",
@@ -152,7 +152,7 @@ def test_the_token_call_is_the_grant_of_the_contract():
     }
 
 
-def test_a_token_does_not_show_in_its_representation():
+def test_the_repr_of_a_token_does_not_contain_it():
     assert "canary" not in repr(Token("canary", 1))
 
 
@@ -192,7 +192,7 @@ async def test_one_token_call_serves_tasks_and_threads_together():
     assert identity.calls == 1
 
 
-async def test_a_task_that_is_cancelled_takes_the_token_from_nobody():
+async def test_cancelling_one_task_does_not_cancel_the_token_request():
     identity = Identity()
     identity.open.clear()
     leaving, staying = (asyncio.ensure_future(asyncio.wrap_future(identity.store.request())) for _ in range(2))
@@ -218,7 +218,7 @@ def test_two_runs_of_asyncio_share_the_token():
     [(1200, 900, 1200), (2400, 2100, 2400), (120, 90, 120), (4, 3, 4)],
     ids=["five minutes before the end", "of a long life too", "a quarter of two minutes", "a quarter of a short life"],
 )
-def test_a_token_is_renewed_in_the_background_while_it_serves(lifetime, renewed, dead, eventually):
+def test_a_token_is_used_while_it_is_renewed(lifetime, renewed, dead, eventually):
     identity = Identity(lifetime)
     identity.token()
     start = identity.clock.now
@@ -238,7 +238,7 @@ def test_a_token_is_renewed_in_the_background_while_it_serves(lifetime, renewed,
     assert identity.calls == 2
 
 
-def test_the_time_of_the_token_call_counts_against_the_tokens_life():
+def test_the_lifetime_starts_before_the_token_request():
     identity = Identity(lifetime=1200, seconds=40)
     identity.token()
     identity.clock.now += 1159
@@ -249,12 +249,12 @@ def test_the_time_of_the_token_call_counts_against_the_tokens_life():
     identity.open.set()
 
 
-def test_a_token_without_a_life_is_not_kept():
+def test_a_token_without_a_lifetime_is_not_cached():
     identity = Identity(lifetime=0)
     assert [identity.token().value for _ in range(3)] == ["token-1", "token-2", "token-3"]
 
 
-def test_a_refused_token_is_renewed_once_for_all_that_were_refused():
+def test_a_rejected_token_is_renewed_once_for_all_callers():
     identity = Identity()
     refused = identity.token()
     identity.open.clear()
@@ -265,7 +265,7 @@ def test_a_refused_token_is_renewed_once_for_all_that_were_refused():
     assert identity.calls == 2
 
 
-def test_a_refused_token_is_not_given_to_others_either():
+def test_a_rejected_token_is_not_returned_to_other_callers():
     identity = Identity()
     refused = identity.token()
     assert identity.token(refused).value == "token-2"
@@ -273,7 +273,7 @@ def test_a_refused_token_is_not_given_to_others_either():
 
 
 @pytest.mark.parametrize("failure", [IdentityUnavailable("no"), RuntimeError("boom"), SystemExit()])
-def test_a_failure_reaches_all_who_wait_and_is_remembered_for_five_seconds(failure):
+def test_a_failure_reaches_all_waiters_and_is_cached_for_5_s(failure):
     identity = Identity()
     identity.open.clear()
     identity.failure = failure
@@ -290,13 +290,13 @@ def test_a_failure_reaches_all_who_wait_and_is_remembered_for_five_seconds(failu
     assert (identity.token().value, identity.calls) == ("token-2", 2)
 
 
-def test_an_identity_service_that_is_away_says_when_to_try_again():
+def test_an_unavailable_identity_service_has_retry_after():
     identity = Identity()
     identity.failure = IdentityUnavailable("no")
     assert identity.store.request().exception(10).retry_after == 5
 
 
-def test_a_renewal_that_fails_in_the_background_disturbs_nobody_and_is_tried_again(eventually):
+def test_a_failed_background_renewal_is_retried(eventually):
     identity = Identity(lifetime=1200)
     token = identity.token()
     identity.failure = IdentityUnavailable("no")
@@ -310,7 +310,7 @@ def test_a_renewal_that_fails_in_the_background_disturbs_nobody_and_is_tried_aga
     assert eventually(lambda: identity.token().value) == "token-3" or identity.calls == 3
 
 
-def test_a_refused_token_serves_nobody_even_if_there_is_no_other():
+def test_a_rejected_token_is_not_used_even_without_another():
     identity = Identity()
     token = identity.token()
     identity.failure = IdentityUnavailable("no")
@@ -341,7 +341,7 @@ class Portal:
         return Settings(client_id="an-id", client_secret=self.found, realm="acme")
 
 
-def test_a_refusal_has_the_credentials_read_again_and_the_new_ones_are_kept():
+def test_rejected_credentials_are_read_again_and_replaced():
     portal = Portal(good="second", found="second")
     assert portal.credentials.fetch().value == "second"
     portal.found = "third"
@@ -357,7 +357,7 @@ def test_credentials_that_have_not_changed_are_not_tried_twice(found):
     assert portal.asked == ["first"]
 
 
-def test_new_credentials_that_are_refused_too_do_not_take_the_place_of_the_old():
+def test_rejected_new_credentials_do_not_replace_the_old():
     portal = Portal(good="none", found="second")
     for _ in range(2):
         with pytest.raises(CredentialsRefused):
@@ -367,7 +367,7 @@ def test_new_credentials_that_are_refused_too_do_not_take_the_place_of_the_old()
     assert portal.asked == ["first", "second", "first", "second", "first"]
 
 
-def test_the_call_is_made_away_from_the_callers_thread():
+def test_the_token_request_runs_on_another_thread():
     names: list[str] = []
 
     def fetch() -> Token:

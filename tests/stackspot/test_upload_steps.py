@@ -106,7 +106,7 @@ def test_without_files_there_is_nothing_to_upload():
     assert opening.ids == [None]
 
 
-def test_a_file_is_permitted_and_posted_before_a_place_is_needed():
+def test_a_file_is_uploaded_before_a_slot_is_acquired():
     opening = Opening(file())
     kinds = [type(step) for step in opening.asked]
     assert kinds == [AcquireToken, AcquireToken, Send, Read, Read, Send, AcquireToken, AcquireSlot, Send]
@@ -119,7 +119,7 @@ def test_a_file_is_permitted_and_posted_before_a_place_is_needed():
     assert opening.ids == [["U1"]]
 
 
-def test_a_permission_may_be_a_201():
+def test_an_upload_form_may_have_status_201():
     head = ResponseHead(201, {}, json.dumps(PERMISSION).encode())
     assert Opening(file(), form=[head]).ids == [["U1"]]
 
@@ -129,7 +129,7 @@ def test_files_keep_their_order_and_equal_ones_are_one():
     assert Opening(two, one, two).ids == [["U1", "U2"]]
 
 
-def test_an_upload_is_remembered_for_nine_tenths_of_its_expiration():
+def test_an_upload_is_cached_for_90_percent_of_its_expiration():
     clock = Clock()
     cache = UploadCache(clock)
     for now, uploads in ((0.0, 1), (89.9, 0), (90.1, 1)):
@@ -137,13 +137,13 @@ def test_an_upload_is_remembered_for_nine_tenths_of_its_expiration():
         assert len(Opening(file(), cache=cache, clock=clock).sent("form")) == uploads
 
 
-def test_another_account_has_not_uploaded_it():
+def test_an_upload_is_cached_for_one_account():
     cache = UploadCache(Clock())
     Opening(file(), cache=cache)
     assert len(Opening(file(), cache=cache, account="other/me").sent("form")) == 1
 
 
-def test_the_memory_is_bounded_and_forgets_the_oldest():
+def test_the_cache_is_bounded_and_drops_the_oldest():
     cache = UploadCache(Clock(), max_size=2)
     files = [file(bytes([65 + number])) for number in range(3)]
     for number, one in enumerate(files):
@@ -151,7 +151,7 @@ def test_the_memory_is_bounded_and_forgets_the_oldest():
     assert [cache.get("acme/me", one) for one in files] == [None, "U1", "U2"]
 
 
-def test_a_refused_token_is_renewed_once():
+def test_a_rejected_token_is_renewed_once():
     opening = Opening(file(), form=[ResponseHead(401, {})])
     assert opening.error is None
     refused = [step.rejected for step in opening.asked if isinstance(step, AcquireToken)]
@@ -159,7 +159,7 @@ def test_a_refused_token_is_renewed_once():
     assert len(opening.sent("form")) == 2
 
 
-def test_a_lock_of_the_memory_that_was_held_at_a_fork_stops_nobody_in_the_child():
+def test_a_cache_lock_held_at_a_fork_is_replaced_in_the_child():
     cache = UploadCache(Clock())
     cache._lock.acquire()
     cache.reset_after_fork()
@@ -167,7 +167,7 @@ def test_a_lock_of_the_memory_that_was_held_at_a_fork_stops_nobody_in_the_child(
     assert cache.get("acme/me", file()) == "U1"
 
 
-def test_an_upload_that_the_agent_does_not_know_is_made_again_once():
+def test_an_upload_unknown_to_the_agent_is_repeated_once():
     unknown = ResponseHead(404, {}, b'{"code": "NOT_FOUND", "details": "Upload U1 not found"}')
     opening = Opening(file(), chat=[unknown])
     assert (opening.error, opening.ids) == (None, [["U1"], ["U2"]])
@@ -176,7 +176,7 @@ def test_an_upload_that_the_agent_does_not_know_is_made_again_once():
     assert opening.cache.get("acme/me", file()) == "U2"
 
 
-def test_a_question_without_files_is_not_asked_again_whatever_is_said_of_uploads():
+def test_a_request_without_files_is_not_repeated_for_unknown_uploads():
     opening = Opening(chat=[ResponseHead(400, {}, b'{"details": "uploads are disabled"}')])
     assert isinstance(opening.error, AgentRejected)
     assert len(opening.ids) == 1
@@ -189,27 +189,27 @@ def test_all_attempts_share_the_deadline_of_the_call():
     assert len(opening.sent("bucket")) < 3
 
 
-def test_a_second_file_is_not_begun_when_the_time_is_over():
+def test_a_second_file_is_not_uploaded_after_the_deadline():
     opening = Opening(file(b"1"), file(b"2"), timeout=15, seconds=10)
     assert isinstance(opening.error, AgentTimeout)
     assert len(opening.sent("form")) == 1
 
 
-def test_an_upload_has_two_minutes_and_costs_the_agent_none_of_its_own():
+def test_an_upload_may_take_two_minutes_beside_the_agents_time():
     opening = Opening(file(), seconds=60)
     assert [step.timeout for step in opening.sent("form")] == [UPLOAD_TIMEOUT]
     assert [step.timeout for step in opening.sent("chat")] == [120]
 
 
 @pytest.mark.parametrize("url", ["http://storage.example/bucket", "file:///etc/passwd", "bucket"])
-def test_a_storage_is_asked_by_https_where_the_service_is(url):
+def test_the_storage_needs_https_where_the_file_service_has_it(url):
     body = json.dumps(PERMISSION | {"url": url}).encode()
     opening = Opening(file(), form=[ResponseHead(201, {}, body)])
     assert isinstance(opening.error, UploadFailed)
     assert opening.sent("bucket") == []
 
 
-def test_hidden_attempts_are_as_few_as_the_call_allows():
+def test_uploads_respect_max_retries():
     opening = Opening(file(), bucket=[ResponseHead(500, {})] * 9, settings=replace(SETTINGS, max_retries=0))
     assert len(opening.sent("bucket")) == 1
 
@@ -223,7 +223,7 @@ def test_each_address_is_fetched_once():
     assert [one.data for one in ended.value.value] == [b"bytes", b"bytes", b"c"]
 
 
-def test_addresses_bring_no_more_in_all_than_a_request_may_itself():
+def test_fetched_files_have_a_total_size_limit():
     found = [FilePart(0, part, "", url=f"https://a.example/{part}") for part in range(5)]
     steps = fetch_files(found, SETTINGS, Deadline(600, Clock()))
     given = [None, *[bytes(SETTINGS.upload_bytes)] * 3]

@@ -8,9 +8,9 @@ import logging
 import time
 import uuid
 from collections import deque
-from collections.abc import AsyncIterator, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, TypeAlias
 
 import httpx
 import litellm
@@ -31,8 +31,11 @@ from litellm.types.utils import Usage as LiteLLMUsage
 
 from ..errors import PromptTooLong, RequestError, StackspotError
 from ..events import Finish, ReplyEvent, Text, ToolCallArguments, ToolCallStart, Usage
+from .started_stream import StartedStream
 
 PROVIDER = "stackspot"
+
+EventStream: TypeAlias = AsyncGenerator[Sequence[ReplyEvent], None] | StartedStream[ReplyEvent]
 
 logger = logging.getLogger(__name__)
 
@@ -47,19 +50,6 @@ class ResponseOptions:
     def finish_reason(self, reason: str) -> str:
         """Return the finish reason in the form that the request used."""
         return "function_call" if self.legacy and reason == "tool_calls" else reason
-
-
-class EventStream(Protocol):
-    """An async iterator of event batches that can be closed."""
-
-    def __aiter__(self) -> AsyncIterator[Sequence[ReplyEvent]]:
-        """Return itself."""
-
-    async def __anext__(self) -> Sequence[ReplyEvent]:
-        """Return the events that arrived together."""
-
-    async def aclose(self) -> None:
-        """Close the connection."""
 
 
 async def abuild_response(batches: EventStream, options: ResponseOptions) -> ModelResponse:

@@ -40,7 +40,7 @@ from .http.multipart import encode_body
 from .http.network_errors import NETWORK_ERRORS, TIMEOUTS, describe_network_error, translate_network_error
 from .http.public_fetch import PublicFileFetcher
 from .limiter import Limiter, Slot
-from .state.backend import open_state, perform_on
+from .state.backend import open_state
 from .state.conversations import ConversationStore
 from .tokens import Token, TokenCache, TokenFetcher, read_token, token_form, token_url
 from .uploads import UploadCache
@@ -242,10 +242,10 @@ class _Connection:
                     self._slot.throttle(seconds)
                 case Sleep(seconds):
                     await asyncio.sleep(seconds)
-                case TakeConversation() | SaveConversation() if self._conversations.is_local:
-                    return perform_on(self._conversations, step)
-                case TakeConversation() | SaveConversation():
-                    return await asyncio.to_thread(perform_on, self._conversations, step)
+                case TakeConversation(fingerprint):
+                    return await self._call_store(self._conversations.take, fingerprint)
+                case SaveConversation(fingerprint, conversation_id):
+                    await self._call_store(self._conversations.put, fingerprint, conversation_id)
                 case FetchPublicFile():
                     async with time_limit(step.timeout):
                         return await asyncio.wrap_future(self._fetcher.request(step))
@@ -264,6 +264,9 @@ class _Connection:
         if isinstance(step, SaveConversation):
             return self._conversations.is_local
         return isinstance(step, Read) and self._response is not None and self._response.ended
+
+    async def _call_store(self, method: Callable[..., Result], *arguments: str) -> Result:
+        return method(*arguments) if self._conversations.is_local else await asyncio.to_thread(method, *arguments)
 
     async def _send(self, step: Send) -> ResponseHead:
         await self._close_response()

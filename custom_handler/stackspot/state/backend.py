@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 
 from ...settings import Settings
-from ..agent_call import SaveConversation, TakeConversation
 from .conversations import ConversationStore, LocalConversationStore
 from .window import LocalRequestWindow, RequestWindow
 
@@ -18,11 +17,3 @@ def open_state(settings: Settings) -> tuple[RequestWindow, ConversationStore]:
     from .redis_window import RedisRequestWindow  # noqa: PLC0415
 
     return RedisRequestWindow(settings, time.monotonic), RedisConversationStore(settings, time.monotonic)
-
-
-def perform_on(store: ConversationStore, step: TakeConversation | SaveConversation) -> str | None:
-    """Perform a step on the conversation store, and return its result."""
-    if isinstance(step, TakeConversation):
-        return store.take(step.fingerprint)
-    store.put(step.fingerprint, step.conversation_id)
-    return None

@@ -31,11 +31,10 @@ class RedisConversationStore:
 
     def put(self, fingerprint: str, conversation_id: str) -> None:
         """See ConversationStore."""
-
-        def command() -> None:
-            self._client.redis.set(self._key(fingerprint), conversation_id, px=self._milliseconds)
-
-        self._client.call(command, fallback=lambda: None)
+        self._client.call(
+            lambda: self._client.redis.set(self._key(fingerprint), conversation_id, px=self._milliseconds),
+            fallback=lambda: None,
+        )
 
     def reset_after_fork(self) -> None:
         """See ConversationStore; there is no local state, and redis-py handles forks itself."""

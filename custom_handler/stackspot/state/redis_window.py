@@ -50,13 +50,10 @@ class RedisRequestWindow:
 
     def set_mark(self, mark: str, value: int, seconds: float, *, only_new: bool = False) -> bool:
         """See RequestWindow."""
-
-        def command() -> bool:
-            milliseconds = max(1, round(seconds * 1000))
-            return bool(self._client.redis.set(self._client.key(mark), value, px=milliseconds, nx=only_new))
-
+        milliseconds = max(1, round(seconds * 1000))
         return self._client.call(
-            command, fallback=lambda: self._local.set_mark(mark, value, seconds, only_new=only_new)
+            lambda: bool(self._client.redis.set(self._client.key(mark), value, px=milliseconds, nx=only_new)),
+            fallback=lambda: self._local.set_mark(mark, value, seconds, only_new=only_new),
         )
 
     def reset_after_fork(self) -> None:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import litellm
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -254,6 +255,12 @@ def test_an_authority_of_ca_bundle_is_trusted(settings, authority, behind_tls, h
     with pytest.raises(IdentityUnavailable, match="STACKSPOT_CA_BUNDLE"):
         StackspotClient(reached_at(settings, url)).tokens.request().result(10)
     assert ask_both_ways(reached_at(settings, url, ca_bundle=str(authority.file)), hello) == ["stop", "stop"]
+
+
+def test_an_unknown_authority_of_the_agent_is_named_as_the_reason(settings, behind_tls, hello):
+    there = replace(settings, inference_url=f"https://localhost:{behind_tls.port}", max_retries=0)
+    with pytest.raises(litellm.ServiceUnavailableError, match="STACKSPOT_CA_BUNDLE"):
+        StackspotLLM(there).completion("stackspot-chat", hello)
 
 
 def test_ca_bundle_adds_to_the_default_authorities(settings, authority):

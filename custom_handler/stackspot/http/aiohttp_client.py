@@ -114,7 +114,8 @@ def _environment_proxy(url: str) -> str | None:
 
 
 def _as_httpx(error: Exception, url: str, timeout: httpx.Timeout) -> httpx.RequestError:
-    if isinstance(error, ValueError):  # a malformed URL; its text may contain the proxy's URL, with a password
+    # A malformed URL; the text may contain the proxy's, with a password. An SSLError is a ValueError too.
+    if isinstance(error, ValueError) and not isinstance(error, ssl.SSLError):
         return httpx.UnsupportedProtocol("no address of HTTP, here or of the proxy")
     # aiohttp's own text of this error contains the proxy's URL, with its password.
     message = f"{error.status} {error.message}" if isinstance(error, aiohttp.ClientResponseError) else str(error)

@@ -1,1 +1,1 @@
-"""The StackSpot Agent API: tokens, uploads, requests and streams as steps that `client` performs."""
+"""The StackSpot Agent API: tokens, uploads, requests and streams, as steps for `client`."""

@@ -11,6 +11,7 @@ import ssl
 import sys
 import weakref
 from collections.abc import AsyncGenerator, Callable, Generator, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar
 
 import httpx
@@ -211,23 +212,16 @@ def _call_after_fork(method: Callable[[], None]) -> None:
         os.register_at_fork(after_in_child=lambda: (bound := reference()) and bound())
 
 
+@dataclass(slots=True)
 class _Connection:
-    """The resources of one call: its slot and its current response."""
+    """The resources of one call: its slot, its current response, and what all calls share."""
 
-    def __init__(
-        self,
-        client: HttpClient,
-        tokens: TokenCache,
-        slot: Slot,
-        conversations: ConversationStore,
-        fetcher: PublicFileFetcher,
-    ) -> None:
-        self._client = client
-        self._tokens = tokens
-        self._slot = slot
-        self._conversations = conversations
-        self._fetcher = fetcher
-        self._response: HttpResponse | None = None
+    client: HttpClient
+    tokens: TokenCache
+    slot: Slot
+    conversations: ConversationStore
+    fetcher: PublicFileFetcher
+    response: HttpResponse | None = None
 
     async def perform(self, step: Step[Any]) -> object:
         """Return the result of the step, or the error that it failed with."""
@@ -235,26 +229,26 @@ class _Connection:
             match step:
                 case AcquireToken(rejected, timeout):
                     async with time_limit(timeout):
-                        return await _result_of(self._tokens.request(rejected))
+                        return await _result_of(self.tokens.request(rejected))
                 case AcquireSlot(timeout):
-                    await _result_of(self._slot.request(timeout))
+                    await _result_of(self.slot.request(timeout))
                 case ReportRateLimit(seconds):
-                    self._slot.throttle(seconds)
+                    self.slot.throttle(seconds)
                 case Sleep(seconds):
                     await asyncio.sleep(seconds)
                 case TakeConversation(fingerprint):
-                    return await self._call_store(self._conversations.take, fingerprint)
+                    return await self._call_store(self.conversations.take, fingerprint)
                 case SaveConversation(fingerprint, conversation_id):
-                    await self._call_store(self._conversations.put, fingerprint, conversation_id)
+                    await self._call_store(self.conversations.put, fingerprint, conversation_id)
                 case FetchPublicFile():
                     async with time_limit(step.timeout):
-                        return await asyncio.wrap_future(self._fetcher.request(step))
+                        return await asyncio.wrap_future(self.fetcher.request(step))
                 case Send(timeout=timeout):
                     async with time_limit(timeout):  # each received byte restarts the client's own timeout
                         return await self._send(step)
                 case Read(timeout):
                     async with time_limit(timeout):
-                        return None if self._response is None else await self._response.read()
+                        return None if self.response is None else await self.response.read()
         except NETWORK_ERRORS as error:
             return translate_network_error(error, step)
         return None
@@ -262,26 +256,26 @@ class _Connection:
     def finishes_at_once(self, step: Step[Any]) -> bool:
         """Return whether the step ends the answer, by a read or a save, without waiting."""
         if isinstance(step, SaveConversation):
-            return self._conversations.is_local
-        return isinstance(step, Read) and self._response is not None and self._response.ended
+            return self.conversations.is_local
+        return isinstance(step, Read) and self.response is not None and self.response.ended
 
     async def _call_store(self, method: Callable[..., Result], *arguments: str) -> Result:
-        return method(*arguments) if self._conversations.is_local else await asyncio.to_thread(method, *arguments)
+        return method(*arguments) if self.conversations.is_local else await asyncio.to_thread(method, *arguments)
 
     async def _send(self, step: Send) -> ResponseHead:
         await self._close_response()
         timeout = httpx.Timeout(step.timeout, connect=min(CONNECT_TIMEOUT, step.timeout), pool=None)
-        self._response = response = await self._client.post(step.url, *encode_body(step), timeout)
+        self.response = response = await self.client.post(step.url, *encode_body(step), timeout)
         body = b"" if response.status == 200 else await _read_error_body(response)
         return ResponseHead(response.status, response.headers, body)
 
     async def _close_response(self) -> None:
-        if self._response is not None:
-            await self._response.aclose()
+        if self.response is not None:
+            await self.response.aclose()
 
     async def close(self) -> None:
         """Free the slot, and close the connection."""
-        self._slot.release()
+        self.slot.release()
         await self._close_response()
 
 

@@ -114,7 +114,7 @@ def _environment_proxy(url: str) -> str | None:
 
 
 def _as_httpx(error: Exception, url: str, timeout: httpx.Timeout) -> httpx.RequestError:
-    # A malformed URL; the text may contain the proxy's, with a password. An SSLError is a ValueError too.
+    # A malformed URL; its text may contain the proxy's password. SSLErrors are ValueErrors too.
     if isinstance(error, ValueError) and not isinstance(error, ssl.SSLError):
         return httpx.UnsupportedProtocol("no address of HTTP, here or of the proxy")
     # aiohttp's own text of this error contains the proxy's URL, with its password.

@@ -84,6 +84,10 @@ class Worker:
         """Claim a job and run it to its end, on a thread of huey's."""
         if job_id in self._running:
             return  # its lease expired during an outage of the store; it is renewed after the outage
+        if self._stopping.is_set():  # to claim it now could count an attempt that is never made
+            with contextlib.suppress(JobStoreUnavailable):
+                self._queue.notify(job_id)  # leave the message to other workers
+            return
         try:
             job = self._store.find(job_id)
             claimed = job is not None and self._store.claim(job_id, self._name, self._settings.jobs_lease)

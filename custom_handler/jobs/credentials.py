@@ -24,14 +24,10 @@ def encryption_key() -> str:
 
 def encrypt_headers(job_id: str, headers: Mapping[str, str]) -> str:
     """Encrypt headers so that they can be decrypted for this job only."""
-    return str(encrypt_bearer_token(json.dumps(dict(headers)), prefix=_prefix(job_id)))
+    return str(encrypt_bearer_token(json.dumps(dict(headers)), prefix=f"job.{job_id}."))
 
 
 def decrypt_headers(job_id: str, encrypted: str) -> dict[str, str] | None:
     """Return the headers, or None if they were encrypted for another job or with another key."""
-    decrypted = decrypt_bearer_token(encrypted, prefix=_prefix(job_id))
+    decrypted = decrypt_bearer_token(encrypted, prefix=f"job.{job_id}.")
     return None if decrypted is None else dict(json.loads(decrypted))
-
-
-def _prefix(job_id: str) -> str:
-    return f"job.{job_id}."

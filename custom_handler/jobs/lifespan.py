@@ -43,10 +43,7 @@ class JobsLifespan:
         return jobs
 
     def queue(self) -> JobQueue:
-        """Return the queue, opened on first use (blocks).
-
-        Raises JobStoreUnavailable and ConfigurationError.
-        """
+        """Return the queue, opened on first use. Raises JobStoreUnavailable, ConfigurationError."""
         with self._lock:
             if self._queue is None:
                 self._queue = JobQueue.open(self._settings, encryption_key())

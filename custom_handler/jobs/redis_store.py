@@ -67,101 +67,93 @@ _END = (
 class RedisJobStore:
     """A JobStore for workers on several machines."""
 
-    def __init__(self, redis: Any, prefix: str = "stackspot:jobs") -> None:
+    def __init__(self, redis: Any) -> None:
         self._redis = redis
-        self._prefix = prefix
 
     def add(self, job: Job, items: list[Any]) -> None:
-        fields = {
-            "owner": job.owner,
-            "call": json.dumps(job.call),
-            "caller": job.caller or "",
-            "created": job.created,
-            "total": job.total,
-            "status": QUEUED,
-            "lease": 0,
-        }
+        fields = {"owner": job.owner, "call": json.dumps(job.call), "caller": job.caller or "", "status": QUEUED}
+        numbers = {"created": job.created, "total": job.total, "lease": 0}
         with _redis_errors(), self._redis.pipeline(transaction=True) as pipe:
-            pipe.hset(self._key("job", job.id), mapping=fields)
-            pipe.hset(self._key("items", job.id), mapping={n: json.dumps(item) for n, item in enumerate(items)})
-            pipe.sadd(self._key("open"), job.id)
-            for index in (self._key("all"), self._key("owner", job.owner)):
+            pipe.hset(_key("job", job.id), mapping=fields | numbers)
+            pipe.hset(_key("items", job.id), mapping={n: json.dumps(item) for n, item in enumerate(items)})
+            pipe.sadd(_key("open"), job.id)
+            for index in (_key("all"), _key("owner", job.owner)):
                 pipe.zadd(index, {job.id: job.created})
             pipe.execute()
 
     def find(self, job_id: str) -> Job | None:
         with _redis_errors():
-            return _job(job_id, self._redis.hgetall(self._key("job", job_id)))
+            return _job(job_id, self._redis.hgetall(_key("job", job_id)))
 
     def newest(self, owner: str | None, limit: int) -> list[Job]:
         with _redis_errors():
-            index = self._key("all") if owner is None else self._key("owner", owner)
+            index = _key("all") if owner is None else _key("owner", owner)
             ids = [name.decode() for name in self._redis.zrevrange(index, 0, limit - 1)]
             with self._redis.pipeline(transaction=False) as pipe:
                 for job_id in ids:
-                    pipe.hgetall(self._key("job", job_id))
+                    pipe.hgetall(_key("job", job_id))
                 found = map(_job, ids, pipe.execute())
             return [job for job in found if job is not None]
 
     def outcomes(self, job_id: str) -> dict[int, Outcome]:
         with _redis_errors():
-            found = self._redis.hgetall(self._key("outcomes", job_id))
+            found = self._redis.hgetall(_key("outcomes", job_id))
         return {int(number): Outcome(**json.loads(found[number])) for number in sorted(found, key=int)}
 
     def open_items(self, job_id: str) -> list[OpenItem]:
         with _redis_errors(), self._redis.pipeline(transaction=True) as pipe:
-            pipe.hgetall(self._key("items", job_id)).hkeys(self._key("outcomes", job_id))
-            items, done, attempts = pipe.hgetall(self._key("attempts", job_id)).execute()
+            pipe.hgetall(_key("items", job_id)).hkeys(_key("outcomes", job_id))
+            items, done, attempts = pipe.hgetall(_key("attempts", job_id)).execute()
         return [
             OpenItem(int(number), json.loads(items[number]), int(attempts.get(number, 0)))
             for number in sorted(items.keys() - set(done), key=int)
         ]
 
     def start(self, job_id: str, worker: str, number: int) -> bool:
-        return self._run(_START, [self._key("job", job_id), self._key("attempts", job_id)], worker, number)
+        return self._run(_START, [_key("job", job_id), _key("attempts", job_id)], worker, number)
 
     def claim(self, job_id: str, worker: str, seconds: float) -> bool:
-        return self._run(_CLAIM, [self._key("job", job_id)], worker, seconds)
+        return self._run(_CLAIM, [_key("job", job_id)], worker, seconds)
 
     def renew(self, job_id: str, worker: str, seconds: float) -> bool:
-        return self._run(_RENEW, [self._key("job", job_id)], worker, seconds)
+        return self._run(_RENEW, [_key("job", job_id)], worker, seconds)
 
     def record(self, job_id: str, worker: str, number: int, outcome: Outcome) -> bool:
         text = json.dumps({"answer": outcome.answer, "ok": outcome.ok})
-        keys = [self._key("job", job_id), self._key("outcomes", job_id)]
+        keys = [_key("job", job_id), _key("outcomes", job_id)]
         return self._run(_RECORD, keys, worker, number, text, int(not outcome.ok))
 
     def release(self, job_id: str, worker: str, started: Collection[int] = ()) -> bool:
-        keys = [self._key(part, job_id) for part in ("job", "attempts", "outcomes")]
+        keys = [_key(part, job_id) for part in ("job", "attempts", "outcomes")]
         return self._run(_RELEASE, keys, worker, *started)
 
     def end(self, job_id: str, status: str, error: str | None = None, worker: str | None = None) -> bool:
-        keys = [self._key("job", job_id), self._key("open"), self._key("ended")]
+        keys = [_key("job", job_id), _key("open"), _key("ended")]
         return self._run(_END, keys, worker or "", status, error or "", job_id)
 
     def claimable(self) -> list[str]:
         with _redis_errors():
-            now = _seconds(self._redis.time())
-            ids = [name.decode() for name in self._redis.smembers(self._key("open"))]
+            now = self._now()
+            ids = [name.decode() for name in self._redis.smembers(_key("open"))]
             with self._redis.pipeline(transaction=False) as pipe:
                 for job_id in ids:
-                    pipe.hmget(self._key("job", job_id), "lease", "created")
+                    pipe.hmget(_key("job", job_id), "lease", "created")
                 known = [(job_id, *map(float, found)) for job_id, found in zip(ids, pipe.execute(), strict=True)]
         return [job_id for _, job_id in sorted((created, job_id) for job_id, lease, created in known if lease < now)]
 
     def purge(self, seconds: float) -> int:
         with _redis_errors():
-            before = _seconds(self._redis.time()) - seconds
-            ids = [name.decode() for name in self._redis.zrangebyscore(self._key("ended"), 0, before)]
+            before = self._now() - seconds
+            ids = [name.decode() for name in self._redis.zrangebyscore(_key("ended"), 0, before)]
             for job_id in ids:
                 self._delete(job_id)
         return len(ids)
 
     def _delete(self, job_id: str) -> None:
-        owner = (self._redis.hget(self._key("job", job_id), "owner") or b"").decode()
+        owner = (self._redis.hget(_key("job", job_id), "owner") or b"").decode()
         with self._redis.pipeline(transaction=True) as pipe:
-            pipe.unlink(*(self._key(part, job_id) for part in ("job", "items", "outcomes", "attempts")))
-            for index in (self._key("ended"), self._key("all"), self._key("owner", owner)):
+            pipe.unlink(*(_key(part, job_id) for part in ("job", "items", "outcomes", "attempts")))
+            for index in (_key("ended"), _key("all"), _key("owner", owner)):
                 pipe.zrem(index, job_id)
             pipe.execute()
 
@@ -169,12 +161,13 @@ class RedisJobStore:
         with _redis_errors():
             return bool(self._redis.register_script(script)(keys, values))
 
-    def _key(self, *parts: str) -> str:
-        return ":".join((self._prefix, *parts))
+    def _now(self) -> float:
+        seconds, microseconds = self._redis.time()
+        return float(seconds + microseconds / 1e6)
 
 
-def _seconds(time: tuple[int, int]) -> float:
-    return time[0] + time[1] / 1e6
+def _key(*parts: str) -> str:
+    return ":".join(("stackspot:jobs", *parts))
 
 
 def _job(job_id: str, found: dict[bytes, bytes]) -> Job | None:

@@ -7,7 +7,7 @@ import json
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -56,9 +56,8 @@ class JobStorage(SqliteStorage):  # type: ignore[misc]  # huey has no types
 class SqliteJobStore:
     """A JobStore for the processes of one machine, on the connection of the queue."""
 
-    def __init__(self, storage: JobStorage, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, storage: JobStorage) -> None:
         self._storage = storage
-        self._clock = clock
 
     def add(self, job: Job, items: list[Any]) -> None:
         with self._transaction() as cursor:
@@ -96,13 +95,13 @@ class SqliteJobStore:
         return self._write(query, job_id, number, job_id, worker)
 
     def claim(self, job_id: str, worker: str, seconds: float) -> bool:
-        now = self._clock()
+        now = time.time()
         query = "update job set status = ?, worker = ?, lease = ? where id = ? and ended is null and lease < ?"
         return self._write(query, RUNNING, worker, now + seconds, job_id, now)
 
     def renew(self, job_id: str, worker: str, seconds: float) -> bool:
         query = "update job set lease = ? where id = ? and worker = ? and ended is null"
-        return self._write(query, self._clock() + seconds, job_id, worker)
+        return self._write(query, time.time() + seconds, job_id, worker)
 
     def record(self, job_id: str, worker: str, number: int, outcome: Outcome) -> bool:
         with self._transaction() as cursor:
@@ -130,15 +129,15 @@ class SqliteJobStore:
             "update job set status = ?, error = ?, ended = ?, worker = null, caller = null "
             "where id = ? and ended is null and worker is coalesce(?, worker)"
         )
-        return self._write(query, status, error, self._clock(), job_id, worker)
+        return self._write(query, status, error, time.time(), job_id, worker)
 
     def claimable(self) -> list[str]:
         query = "select id from job where ended is null and lease < ? order by created"
-        return [job_id for (job_id,) in self._read(query, self._clock())]
+        return [job_id for (job_id,) in self._read(query, time.time())]
 
     def purge(self, seconds: float) -> int:
         with self._transaction() as cursor:
-            cursor.execute("delete from job where ended < ?", (self._clock() - seconds,))
+            cursor.execute("delete from job where ended < ?", (time.time() - seconds,))
             return int(cursor.rowcount)
 
     def _read(self, query: str, *values: Any) -> list[tuple[Any, ...]]:

@@ -43,10 +43,7 @@ class _Consumer(Consumer):  # type: ignore[misc]  # huey has no types
 
 
 class Worker:
-    """Runs the jobs of a queue between `start` and `stop`.
-
-    `settings.jobs_workers` bounds the jobs at a time, `jobs_concurrency` the items of each job.
-    """
+    """Runs jobs of a queue between `start` and `stop`, several at a time."""
 
     def __init__(self, queue: JobQueue, run_item: RunItem, settings: Settings, loop: asyncio.AbstractEventLoop) -> None:
         self._queue, self._store = queue, queue.store
@@ -151,7 +148,9 @@ class Worker:
     async def _run_all(self, job: Job, items: Iterator[OpenItem], started: set[int], concurrency: int) -> None:
         async def run_next() -> None:
             for item in items:
-                await self._record(job, item.number, await self._outcome(job, item, started))
+                outcome = await self._outcome(job, item, started)
+                # This waits while the store is unavailable, since the call is paid for.
+                await asyncio.to_thread(self._retry, self._store.record, job.id, self._name, item.number, outcome)
 
         tasks = [asyncio.create_task(run_next()) for _ in range(concurrency)]
         try:
@@ -171,10 +170,6 @@ class Worker:
     def _start(self, job: Job, number: int, started: set[int]) -> None:
         if self._retry(self._store.start, job.id, self._name, number):
             started.add(number)
-
-    async def _record(self, job: Job, number: int, outcome: Outcome) -> None:
-        """Store an outcome; wait while the store is unavailable, since the call is paid for."""
-        await asyncio.to_thread(self._retry, self._store.record, job.id, self._name, number, outcome)
 
     def _retry(self, call: Callable[..., _T], *args: Any) -> _T | None:
         """Call the store until it responds; return None if it does not before this worker stops."""

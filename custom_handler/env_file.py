@@ -1,4 +1,4 @@
-"""Finds the `.env` files of this process, and writes single values into one without touching the rest of it."""
+"""Find and load the `.env` files of this process; set one value and leave the rest unchanged."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from filelock import FileLock
 
 
 def dotenv_files() -> tuple[Path, ...]:
-    """Return the `.env` of the working directory and, in a proxy that starts, the one beside its config.yaml; the first wins."""
+    """Return the `.env` of the working directory, then the one beside the proxy's config.yaml."""
     proxy = sys.modules.get("litellm.proxy.proxy_server")
     config = getattr(proxy, "user_config_file_path", None)
     folders = [Path.cwd(), *([Path(config).absolute().parent] if config else [])]
@@ -24,7 +24,7 @@ def dotenv_files() -> tuple[Path, ...]:
 
 
 def load(file: Path) -> None:
-    """Put what a `.env` file has into the environment, which wins, but not by a blank, as compose.yaml passes for what is not set."""
+    """Load a `.env` file; set variables win, unless they are blank, as compose.yaml makes them."""
     for name, value in dotenv_values(file).items():
         if value and name in os.environ and not os.environ[name].strip():
             del os.environ[name]
@@ -37,24 +37,28 @@ def new_master_key() -> str:
 
 
 def ensure_value(path: Path, name: str, make: Callable[[], str]) -> tuple[str, bool]:
-    """Return the value of `name` in the file, and whether it was missing there and has been written.
+    """Return the value of `name` in the file, and whether it was missing and has been written.
 
-    An empty assignment is filled, otherwise a line is appended; a missing file is created. Only the owner can read the file
-    afterwards. Processes that start at the same time agree on one value. Raises OSError where the file cannot be written.
+    Fill an empty assignment, else append a line; create a missing file. Only the owner can read a
+    written file. A lock makes processes that start together agree on one value. Raises OSError.
     """
-    path = path.resolve()  # a link stays a link
+    path = path.resolve()  # replace the target of a link, not the link
     lock = hashlib.sha256(os.fsencode(path)).hexdigest()[:16]
     with FileLock(Path(tempfile.gettempdir()) / f"stackspot-litellm-{lock}.lock", timeout=10):
         text = path.read_bytes().decode() if path.exists() else ""
-        if known := (dotenv_values(path).get(name) or "").strip():
-            return known, False
+        if existing := (dotenv_values(path).get(name) or "").strip():
+            return existing, False
         value = make()
         write(path, with_value(text, name, value))
         return value, True
 
 
 def with_value(text: str, name: str, value: str) -> str:
-    """Return the file's text with `name` set: in its first empty assignment, or in a new last line."""
+    """Return the text with `name` set: in its first empty assignment, or in a new last line.
+
+    >>> with_value("A=\\nB=2\\n", "A", "1")
+    'A=1\\nB=2\\n'
+    """
     filled, found = re.subn(
         rf"^([ \t]*(?:export[ \t]+)?{name}[ \t]*=)[ \t]*(?:\"\"|'')?[ \t]*(?=\r?$)",
         rf"\g<1>{value}",
@@ -69,7 +73,7 @@ def with_value(text: str, name: str, value: str) -> str:
 
 
 def write(path: Path, text: str) -> None:
-    """Write a file that only its owner can read; a reader sees the old text or the new one."""
+    """Replace a file atomically; only its owner can read it."""
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".env.")  # created with mode 600
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:

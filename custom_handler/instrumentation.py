@@ -1,4 +1,4 @@
-"""What can be measured while the provider works, told to whoever listens: metrics and telemetry live upstairs."""
+"""Measurements of the provider's work, and the hooks that receive them, such as the metrics."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class TokenCall:
-    """A call of the identity service ended."""
+    """A token request ended after `seconds`."""
 
     seconds: float
     succeeded: bool
@@ -20,7 +20,7 @@ class TokenCall:
 
 @dataclass(frozen=True, slots=True)
 class QueueChanged:
-    """The number of calls that wait for a place, and that hold one, is now another."""
+    """The number of calls that wait for a slot, or that hold one, changed."""
 
     waiting: int
     running: int
@@ -28,7 +28,7 @@ class QueueChanged:
 
 @dataclass(frozen=True, slots=True)
 class Queued:
-    """A call left the queue; `admitted` is False where it gave up or was turned away."""
+    """A call left the queue after `seconds`, with a slot if `admitted`."""
 
     seconds: float
     admitted: bool
@@ -36,64 +36,70 @@ class Queued:
 
 @dataclass(frozen=True, slots=True)
 class Retried:
-    """A call is made again; `reason` is the name of the error class."""
+    """A retry is scheduled; `reason` is the name of the error class."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class FirstText:
-    """The agent's first text came, counted from the beginning of the turn."""
+    """The agent's first text arrived, `seconds` after the start of the turn."""
 
     seconds: float
 
 
 @dataclass(frozen=True, slots=True)
 class ToolCalled:
-    """The agent called a tool of the client's."""
+    """The agent called one of the client's tools."""
 
     name: str
 
 
 @dataclass(frozen=True, slots=True)
 class Repaired:
-    """A repair round ended; `fault` says what it was for."""
+    """A repair round ended; `fault` is the reason for it."""
 
     fault: str
     succeeded: bool
 
 
 @dataclass(frozen=True, slots=True)
-class KeptConversation:
-    """A turn of a conversation that the platform keeps is one that was begun or continued; or one was found to be lost."""
+class ConversationOutcome:
+    """A native conversation was begun, continued or lost."""
 
     outcome: str
 
 
 Measurement: TypeAlias = (
-    TokenCall | QueueChanged | Queued | Retried | FirstText | ToolCalled | Repaired | KeptConversation
+    TokenCall | QueueChanged | Queued | Retried | FirstText | ToolCalled | Repaired | ConversationOutcome
 )
 Hook: TypeAlias = Callable[[Measurement], None]
 
 
 class Hooks:
-    """Tells each measure to all listeners, in the thread where it arises: a listener must not block."""
+    """Call every hook with each measurement, in the thread that measured: hooks must not block.
+
+    >>> hooks = Hooks()
+    >>> hooks.add(print)
+    >>> hooks(Retried("RateLimited"))
+    Retried(reason='RateLimited')
+    """
 
     def __init__(self) -> None:
-        self._listeners: list[Hook] = []
+        self._hooks: list[Hook] = []
 
-    def add(self, listener: Hook) -> None:
-        """Tell this one too, from now on."""
-        self._listeners.append(listener)
+    def add(self, hook: Hook) -> None:
+        """Call this hook, too, from now on."""
+        self._hooks.append(hook)
 
-    def __call__(self, measure: Measurement) -> None:
-        """Tell all; one that fails spoils no call."""
-        for listener in self._listeners:
+    def __call__(self, measurement: Measurement) -> None:
+        """Call the hooks; log the exceptions that they raise."""
+        for hook in self._hooks:
             try:
-                listener(measure)
-            except Exception:  # noqa: PERF203  one bad listener, not all
-                logger.exception("A listener failed on %s", type(measure).__name__)
+                hook(measurement)
+            except Exception:  # noqa: PERF203  a failing hook must not stop the others
+                logger.exception("A hook failed on %s", type(measurement).__name__)
 
 
-def no_hook(measure: Measurement) -> None:
-    """Listen to nothing."""
+def no_hook(measurement: Measurement) -> None:
+    """Ignore the measurement."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI
+from litellm.constants import LITELLM_PROXY_MASTER_KEY_ALIAS
 from litellm.types.utils import CallTypes
 
 from .api import models
@@ -35,8 +36,7 @@ from .proxy.validation.field_types import validate_field_types
 from .proxy.validation.reserved_fields import reject_reserved_fields, sent_body
 from .settings import Settings
 from .telemetry import TelemetryCallback
-from .telemetry.call_log import Calls
-from .telemetry.call_record import MASTER
+from .telemetry.call_log import CallLog
 
 _CHATS = frozenset({"acompletion", "anthropic_messages", "aresponses", "agenerate_content", "agenerate_content_stream"})
 _GEMINI = frozenset({CallTypes.agenerate_content, CallTypes.agenerate_content_stream})
@@ -65,13 +65,13 @@ class Plugin(TelemetryCallback):
         key = (config.get("general_settings") or {}).get("master_key")
         before_master_key(proxy, lambda general_settings: ensure_master_key(general_settings, folder, key))
         before_router(proxy, self._models.prepare)
-        _extend(proxy, settings, provider.hooks, self.calls)  # the metrics listen from the first token on
+        _extend(proxy, settings, provider.hooks, self.call_log)  # the metrics listen from the first token on
         check_at_start(settings.startup_check, config, settings, provider.authenticate)
         remove_stream_finalizers()
         at_startup(proxy, freeze_startup_objects)
         at_startup(proxy, lambda: threading.Thread(target=_warm_up, name="warm-up", daemon=True).start())
         at_shutdown(proxy, self.aclose)
-        self.begin(models)
+        self.start_run(models)
 
     async def async_pre_call_hook(
         self,
@@ -125,13 +125,15 @@ class Plugin(TelemetryCallback):
         What failed before it became a call is written down here.
         """
         caller = user_api_key_dict
-        key = getattr(caller, "key_alias", None) or ("master" if getattr(caller, "api_key", None) == MASTER else None)
-        self.refused(request_data, original_exception, getattr(caller, "request_route", None), key)
+        key = getattr(caller, "key_alias", None) or (
+            "master" if getattr(caller, "api_key", None) == LITELLM_PROXY_MASTER_KEY_ALIAS else None
+        )
+        self.recorder.record_rejected(request_data, original_exception, getattr(caller, "request_route", None), key)
         if wait := (getattr(original_exception, "headers", None) or {}).get("retry-after"):
             add_header("retry-after", wait)
 
 
-def _extend(proxy: Any, settings: Settings, listeners: Hooks, calls: Calls) -> None:
+def _extend(proxy: Any, settings: Settings, listeners: Hooks, call_log: CallLog) -> None:
     app: FastAPI = proxy.app
     for middleware in (
         ErrorBodiesMiddleware,
@@ -143,11 +145,11 @@ def _extend(proxy: Any, settings: Settings, listeners: Hooks, calls: Calls) -> N
         from .telemetry.prometheus import HttpMetrics, ProviderMetrics  # noqa: PLC0415  it registers what it counts
 
         listeners.add(ProviderMetrics())
-        wrap(app, HttpMetrics().around)
+        wrap(app, HttpMetrics().wrap)
     app.router.routes[:0] = models.routes(proxy).routes
     app.router.routes.insert(0, ProgramRoot())  # before LiteLLM's own page
-    listeners.add(calls)
-    wrap(app, calls.around)
+    listeners.add(call_log)
+    wrap(app, call_log.wrap)
     wrap(app, RequestIdMiddleware)
     if settings.services:
         from .api.install import install  # noqa: PLC0415  what it imports is there in a proxy only

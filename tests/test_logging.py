@@ -1,4 +1,4 @@
-"""What the log says, under which names and levels, and what it never says."""
+"""Log messages: their loggers, levels, correlation ids, and no content."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ QUESTION = [{"role": "system", "content": "canary-system"}, {"role": "user", "co
 
 @pytest.fixture
 def log(caplog):
-    """Everything that anybody says."""
+    """All log records."""
     caplog.set_level(logging.DEBUG)
     caplog.set_level(logging.DEBUG, logger="custom_handler")
     return caplog
 
 
 def lines(log: Any, level: int) -> list[str]:
-    """What the package said at that level."""
+    """Return the messages of the package at that level."""
     ours = [record for record in log.records if record.name.split(".")[0] == "custom_handler"]
     return [record.getMessage() for record in ours if record.levelno == level]
 
 
-def found(pattern: str, said: list[str]) -> bool:
-    return len([line for line in said if re.fullmatch(pattern, line)]) == 1
+def found(pattern: str, messages: list[str]) -> bool:
+    return len([line for line in messages if re.fullmatch(pattern, line)]) == 1
 
 
-def test_a_call_leaves_the_lines_of_its_stations(ask, provider, simulator, weather, log):
+def test_a_call_logs_each_of_its_stages(ask, provider, simulator, weather, log):
     simulator.script({"text": f"Um momento.\n{CALL}\n{CALL.replace('weather', 'time')}"})
     ask(provider, QUESTION, **weather, **HEADERS)
     info, debug = lines(log, logging.INFO), lines(log, logging.DEBUG)
@@ -46,7 +46,7 @@ def test_a_call_leaves_the_lines_of_its_stations(ask, provider, simulator, weath
     assert lines(log, logging.WARNING) + lines(log, logging.ERROR) == []
 
 
-def test_an_answer_without_calls_speaks_of_none(ask, provider, hello, log):
+def test_an_answer_without_tool_calls_logs_none(ask, provider, hello, log):
     ask(provider, hello, **HEADERS)
     assert not any("Tool calls" in line for line in lines(log, logging.INFO))
 
@@ -83,12 +83,12 @@ def test_every_line_of_a_call_carries_its_correlation_id(ask, provider, simulato
     for _ in range(2):
         with pytest.raises(openai.OpenAIError):
             ask(provider, hello, **HEADERS)
-    said = [line for level in (10, 20, 30, 40) for line in lines(log, level)]
-    assert len(said) >= 6
-    assert [line for line in said if not line.startswith("[talk-7] ")] == []
+    logged = [line for level in (10, 20, 30, 40) for line in lines(log, level)]
+    assert len(logged) >= 6
+    assert [line for line in logged if not line.startswith("[talk-7] ")] == []
 
 
-def test_the_packages_name_governs_all_its_lines(ask, provider, simulator, hello, log):
+def test_the_packages_logger_controls_all_its_messages(ask, provider, simulator, hello, log):
     logging.getLogger("custom_handler").setLevel(logging.ERROR)
     simulator.script({"text": "um dois", "fault": "bad_frame"})
     ask(provider, hello)
@@ -109,7 +109,7 @@ PLAYS: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("play", PLAYS.values(), ids=PLAYS)
-def test_nothing_that_anybody_said_stands_in_the_log(ask, settings, simulator, weather, log, play):
+def test_the_log_contains_no_content_and_no_secrets(ask, settings, simulator, weather, log, play):
     simulator.configure(client_secret="canary-secret")
     simulator.script(play)
     provider = StackspotLLM(replace(settings, client_secret="canary-secret"))
@@ -118,7 +118,7 @@ def test_nothing_that_anybody_said_stands_in_the_log(ask, settings, simulator, w
         ask(provider, QUESTION, **weather, **HEADERS)
     except openai.OpenAIError as error:
         failure = str(error)
-    told = "\n".join([failure, *(f"{record.getMessage()} {record.__dict__}" for record in log.records)])
+    text = "\n".join([failure, *(f"{record.getMessage()} {record.__dict__}" for record in log.records)])
     assert len(log.records) > 3
-    assert "canary" not in told
-    assert "eyJ" not in told  # how every JWT begins
+    assert "canary" not in text
+    assert "eyJ" not in text  # how every JWT begins

@@ -30,5 +30,5 @@ def install(proxy: Any, settings: Settings) -> None:
         from ..jobs.lifespan import JobsLifespan  # noqa: PLC0415
         from . import jobs  # noqa: PLC0415  10 MiB, most of it what huey imports
 
-        app.include_router(jobs.routes(JobsLifespan.of_this_proxy(router, settings), settings))
+        app.include_router(jobs.routes(JobsLifespan.of_running_proxy(router, settings), settings))
     wrap(app, functools.partial(WebSocketKeyMiddleware, path=websocket.PATH))

@@ -28,7 +28,7 @@ from ..errors import (
     TokenRefused,
 )
 from ..events import ReplyEvent
-from ..instrumentation import Hook, KeptConversation, Measurement, Retried
+from ..instrumentation import ConversationOutcome, Hook, Measurement, Retried
 from ..stackspot.agent_call import SaveConversation, Steps, TakeConversation
 from ..stackspot.state.conversations import new_conversation_id
 
@@ -61,7 +61,7 @@ class NativeConversation:
         if known is not None:
             self.id, self.seen = known, self._history.turns_seen
             self._log.debug("The agent has seen %d turns of the conversation", self.seen)
-        self._tell(KeptConversation("continued" if self.seen else "begun"))
+        self._tell(ConversationOutcome("continued" if self.seen else "begun"))
 
     def restore(self) -> Steps[ReplyEvent]:
         """Have the next turn go on where this one could not."""
@@ -70,7 +70,7 @@ class NativeConversation:
 
     def lost(self, error: StackspotError) -> None:
         """Note that the agent refused to go on with it, or did not."""
-        self._tell(KeptConversation("lost"))
+        self._tell(ConversationOutcome("lost"))
         self._log.warning("Conversation lost (%s): the agent is told everything", type(error).__name__)
 
     def check(self, answered_in: str | None) -> None:
@@ -90,7 +90,7 @@ class NativeConversation:
     def remember(self, answered_in: str | None) -> Steps[ReplyEvent]:
         """Remember it with its answer; a new one by the id that the platform gave it."""
         if self.seen and answered_in not in (None, self.id):
-            self._tell(KeptConversation("lost"))
+            self._tell(ConversationOutcome("lost"))
             self._log.warning(
                 "The agent no longer had the conversation, and answered without it; the next turn tells it everything. "
                 "Where this repeats, STACKSPOT_CONVERSATION_KEEP is longer than the platform keeps conversations"

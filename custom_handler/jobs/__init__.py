@@ -1,1 +1,1 @@
-"""Jobs: long lists of questions that are answered in the background, by whatever worker is free, and survive a restart."""
+"""Background jobs: lists of questions, stored, answered by workers, and resumed after a crash."""

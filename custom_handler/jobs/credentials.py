@@ -1,8 +1,8 @@
-"""Keeps what a caller said of itself, its key above all, in a job store that others may read.
+"""Encrypt the caller's headers, API key included, before a job store keeps them.
 
-A job is run with its caller's own key, checked anew for each item: a key that was revoked, or whose budget is used up, is refused
-as it is everywhere. Sealed is sealed with the proxy's own key for what it keeps (LITELLM_SALT_KEY, or else the master key), for
-one job alone; a worker elsewhere needs that key too.
+Each item is sent with its caller's own key, so the proxy checks that key again for every item: a
+revoked key or an exhausted budget is rejected as usual. The encryption key is LITELLM_SALT_KEY,
+else the master key; workers on other machines need the same one.
 """
 
 from __future__ import annotations
@@ -15,23 +15,19 @@ from litellm.proxy.common_utils.encrypt_decrypt_utils import decrypt_bearer_toke
 from ..errors import ConfigurationError
 
 
-def secret() -> str:
-    """Return the key that everything is sealed with; raises ConfigurationError."""
+def encryption_key() -> str:
+    """Return the proxy's encryption key; raise ConfigurationError if there is none."""
     if key := get_salt_key():
         return str(key)
     raise ConfigurationError("Jobs keep their callers' keys encrypted: set LITELLM_MASTER_KEY, or LITELLM_SALT_KEY.")
 
 
 def encrypt_headers(job_id: str, headers: Mapping[str, str]) -> str:
-    """Encrypt headers for a job."""
-    return str(encrypt_bearer_token(json.dumps(dict(headers)), prefix=_prefix(job_id)))
+    """Encrypt headers so that they can be decrypted for this job only."""
+    return str(encrypt_bearer_token(json.dumps(dict(headers)), prefix=f"job.{job_id}."))
 
 
-def decrypt_headers(job_id: str, sealed: str) -> dict[str, str] | None:
-    """Return the headers, or None where they were sealed for another job or with another key."""
-    opened = decrypt_bearer_token(sealed, prefix=_prefix(job_id))
-    return None if opened is None else dict(json.loads(opened))
-
-
-def _prefix(job_id: str) -> str:
-    return f"job.{job_id}."
+def decrypt_headers(job_id: str, encrypted: str) -> dict[str, str] | None:
+    """Return the headers, or None if they were encrypted for another job or with another key."""
+    decrypted = decrypt_bearer_token(encrypted, prefix=f"job.{job_id}.")
+    return None if decrypted is None else dict(json.loads(decrypted))

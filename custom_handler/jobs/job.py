@@ -1,4 +1,4 @@
-"""A job and its items, as every part of this package knows them.
+"""A job, its items, and the interface of the job stores.
 
 queued ──claim──> running ──end──> completed | failed
    │  <──release──   │
@@ -23,24 +23,24 @@ _RETRY_SECONDS = 5.0
 
 
 @contextmanager
-def unavailable(*errors: type[Exception], reason: str = "") -> Iterator[None]:
-    """Turn the errors of a back end into JobStoreUnavailable; `reason` stands in place of their own text."""
+def store_errors(*errors: type[Exception], reason: str = "") -> Iterator[None]:
+    """Raise JobStoreUnavailable for these errors of a back end; `reason` replaces their text."""
     try:
         yield
     except errors as error:
-        logger.warning("The job store fails: %s", error)
-        told = reason or getattr(error, "strerror", None) or error
-        message = f"The job store cannot be used right now: {told}. Try again later."
+        logger.warning("The job store failed: %s", error)
+        cause = reason or getattr(error, "strerror", None) or error
+        message = f"The job store cannot be used right now: {cause}. Try again later."
         raise JobStoreUnavailable(message, retry_after=_RETRY_SECONDS) from error
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What a store knows of a job, but for its items; times are seconds since the epoch.
+    """A job without its items; times are seconds since the epoch.
 
-    `owner` is a hash of who may see it. `call` is what all items share; `caller` is what the caller said of itself, its key
-    among it, encrypted, until the job ends. `done` counts the items that have an outcome, `failed` those of them that are
-    errors.
+    `owner` is a hash of the API key that may see the job. `call` holds the request fields that all
+    items share. `caller` holds the caller's encrypted headers, and is erased when the job ends.
+    `done` counts the items with an outcome, `failed` those among them whose outcome is an error.
     """
 
     id: str
@@ -58,7 +58,7 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one item: `answer` as a client is shown it, or an error in its place."""
+    """The result of one item: `answer` is the response for the client, or an error if not `ok`."""
 
     answer: dict[str, Any]
     ok: bool = True
@@ -66,55 +66,55 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class OpenItem:
-    """An item without an outcome; `attempts` counts those that ended with the death of the process that made them."""
+    """An item without an outcome; `attempts` counts those during which the process crashed."""
 
     number: int
-    item: Any
+    payload: Any
     attempts: int = 0
 
 
 class JobStore(Protocol):
-    """Where jobs are kept. Its methods block, may be called by any thread, and raise JobStoreUnavailable.
+    """Storage of jobs. Methods block, are thread-safe, and raise JobStoreUnavailable.
 
-    A worker that has claimed a job holds a lease; what it does without one has no effect, so a job ends once, and an item
-    has one outcome.
+    A worker claims a job for the duration of a lease. Calls by a worker without the lease have no
+    effect and return False, so that a job ends once and an item has one outcome.
     """
 
     def add(self, job: Job, items: list[Any]) -> None:
-        """Keep a new job, all of it or nothing."""
+        """Store a new job and all its items in one transaction."""
 
     def find(self, job_id: str) -> Job | None:
-        """Return a job, or None where there is none of that id."""
+        """Return a job, or None if the id is unknown."""
 
     def newest(self, owner: str | None, limit: int) -> list[Job]:
-        """Return an owner's jobs, or everybody's for None, the newest first."""
+        """Return an owner's jobs (all owners' for None), the newest first."""
 
     def outcomes(self, job_id: str) -> dict[int, Outcome]:
-        """Return the outcomes that a job has, by the number of the item."""
+        """Return the outcomes of a job so far, by item number."""
 
     def open_items(self, job_id: str) -> list[OpenItem]:
-        """Return the items that have no outcome, in order."""
+        """Return the items without an outcome, in order."""
 
     def start(self, job_id: str, worker: str, number: int) -> bool:
-        """Count an attempt at an item, before it is made; False where the job is not the worker's."""
+        """Count an attempt at an item; call this before the attempt."""
 
     def claim(self, job_id: str, worker: str, seconds: float) -> bool:
-        """Take a job for so long, unless it has ended or another worker holds it."""
+        """Lease a job; return False if it has ended or another worker holds it."""
 
     def renew(self, job_id: str, worker: str, seconds: float) -> bool:
-        """Hold a job for so long from now; False where it is lost: it has ended, or another worker took it."""
+        """Extend the lease to `seconds` from now; False if the job ended or was taken over."""
 
     def record(self, job_id: str, worker: str, number: int, outcome: Outcome) -> bool:
-        """Keep the outcome of an item; False where the job is not the worker's, or the item has one."""
+        """Store the outcome of an item; return False if it already has one."""
 
     def release(self, job_id: str, worker: str, started: Collection[int] = ()) -> bool:
-        """Give a job back to the queue; the attempts at the items that were `started` and have no outcome do not count."""
+        """Return a job to the queue; uncount the attempts at the `started` items still open."""
 
     def end(self, job_id: str, status: str, error: str | None = None, worker: str | None = None) -> bool:
-        """End a job, forget the caller's key; False where it has ended, or is not the worker's."""
+        """End a job and erase `caller`; without `worker`, whether or not a worker holds it."""
 
-    def stranded(self) -> list[str]:
-        """Name the jobs that have not ended and that nobody holds: they wait in the queue, or their worker died."""
+    def claimable(self) -> list[str]:
+        """Return the ids of the jobs that have not ended and have no valid lease, oldest first."""
 
     def purge(self, seconds: float) -> int:
-        """Forget the jobs that ended longer ago than that; return how many."""
+        """Delete the jobs that ended more than `seconds` ago; return their number."""

@@ -1,4 +1,4 @@
-"""The jobs of one process of the proxy: the queue, opened when it is needed, and the worker, if there is one here."""
+"""Open the job queue and run the worker during the lifespan of one proxy process."""
 
 from __future__ import annotations
 
@@ -12,52 +12,52 @@ from ..errors import ConfigurationError, JobStoreUnavailable
 from ..proxy.client import ProxyClient
 from ..proxy.lifecycle import at_shutdown, at_startup
 from ..settings import Settings
-from .credentials import secret
+from .credentials import encryption_key
 from .queue import JobQueue
 from .run_item import ItemRunner
-from .worker import Ask, Worker
+from .worker import RunItem, Worker
 
 logger = logging.getLogger(__name__)
 
-_PAUSE_SECONDS = 5.0
+_RETRY_SECONDS = 5.0
 
 
 class JobsLifespan:
-    """Opens the queue and starts the worker in a proxy that has started, and stops it when that stops."""
+    """Start the worker when the proxy has started, and stop it when the proxy stops."""
 
-    def __init__(self, ask: Ask, settings: Settings) -> None:
-        self._ask = ask
+    def __init__(self, run_item: RunItem, settings: Settings) -> None:
+        self._run_item = run_item
         self._settings = settings
-        self._opening = threading.Lock()
+        self._lock = threading.Lock()
         self._queue: JobQueue | None = None
         self._worker: Worker | None = None
-        self._starting: asyncio.Task[None] | None = None
+        self._start_task: asyncio.Task[None] | None = None
 
     @classmethod
-    def of_this_proxy(cls, router: ProxyClient, settings: Settings) -> JobsLifespan:
-        """Make the jobs of the proxy that runs in this process; they start and stop with it."""
-        jobs = cls(ItemRunner(router), settings)
+    def of_running_proxy(cls, client: ProxyClient, settings: Settings) -> JobsLifespan:
+        """Create the jobs of this process's proxy, and hook them into its startup and shutdown."""
+        jobs = cls(ItemRunner(client), settings)
         proxy = sys.modules["litellm.proxy.proxy_server"]
         at_startup(proxy, jobs.start)
         at_shutdown(proxy, jobs.stop)
         return jobs
 
     def queue(self) -> JobQueue:
-        """Return the queue; blocks while it is opened; raises JobStoreUnavailable and ConfigurationError."""
-        with self._opening:
+        """Return the queue, opened on first use. Raises JobStoreUnavailable, ConfigurationError."""
+        with self._lock:
             if self._queue is None:
-                self._queue = JobQueue.open(self._settings, secret())
+                self._queue = JobQueue.open(self._settings, encryption_key())
             return self._queue
 
     def start(self) -> None:
-        """Start the worker as soon as the store can be opened; must be called on the event loop."""
+        """Start the worker once the store can be opened; call this on the event loop."""
         if self._settings.jobs_work_here:
-            self._starting = asyncio.create_task(self._start())
+            self._start_task = asyncio.create_task(self._start())
 
     async def stop(self) -> None:
-        """Give back what runs here."""
-        if self._starting is not None:
-            self._starting.cancel()
+        """Stop the worker, which releases its running jobs, and close the queue."""
+        if self._start_task is not None:
+            self._start_task.cancel()
         if self._worker is not None:
             await asyncio.to_thread(self._worker.stop)
         if self._queue is not None:
@@ -65,15 +65,15 @@ class JobsLifespan:
 
     async def _start(self) -> None:
         try:
-            queue = await self._opened()
+            queue = await self._wait_for_queue()
         except ConfigurationError as error:
-            logger.error("No jobs are worked on: %s", error)
+            logger.error("The job worker does not start: %s", error)
         else:
-            self._worker = Worker(queue, self._ask, self._settings, asyncio.get_running_loop())
+            self._worker = Worker(queue, self._run_item, self._settings, asyncio.get_running_loop())
             await asyncio.to_thread(self._worker.start)
 
-    async def _opened(self) -> JobQueue:
+    async def _wait_for_queue(self) -> JobQueue:
         while True:
             with contextlib.suppress(JobStoreUnavailable):
                 return await asyncio.to_thread(self.queue)
-            await asyncio.sleep(_PAUSE_SECONDS)
+            await asyncio.sleep(_RETRY_SECONDS)

@@ -1,7 +1,7 @@
-"""The queue of jobs: huey on SQLite, or on Redis where there is one, beside the store on the same back end.
+"""Notify workers of new jobs through huey, on SQLite or Redis, beside the job store.
 
-The store is the truth, and the queue only a bell: it says that a job is there to be taken. A bell that rings twice, or for
-a job that has ended, does nothing; for one that was lost with its worker, `recover` rings again.
+The store decides who runs a job; a queued message only says that one may be claimable. Duplicate
+and outdated messages have no effect. `recover` replaces messages lost with a crashed worker.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from redis.retry import Retry
 
 from ..errors import JobStoreUnavailable
 from ..settings import Settings
-from .job import Job, JobStore, unavailable
+from .job import Job, JobStore, store_errors
 from .redis_store import RedisJobStore
 from .sqlite_store import JobStorage, SqliteJobStore
 
@@ -32,45 +32,52 @@ _FILE = "jobs.db"
 
 
 class JobQueue:
-    """Takes jobs in, and rings for whoever works here; its methods block and raise JobStoreUnavailable."""
+    """A job store and its message queue. Methods block and raise JobStoreUnavailable.
+
+    The worker of this process sets `on_job`, which huey's threads call with the id of a job.
+    """
+
+    on_job: Callable[[str], None]
 
     def __init__(self, huey: Huey, store: JobStore) -> None:
         self.huey = huey
         self.store = store
-        self.work: Callable[[str], None] = self._decline
-        self._ring = huey.task(name="job")(self._answer)
+        self._task = huey.task(name="job")(self._on_message)
 
     @classmethod
     def open(cls, settings: Settings, secret: str) -> JobQueue:
-        """Open the back end that the settings name; `secret` signs what is queued, for to read it is to run code."""
+        """Open the back end of the settings.
+
+        `secret` signs the messages, because huey unpickles them: a forged one could run any code.
+        """
         options = {"results": False, "serializer": SignedSerializer(secret)}
         if settings.redis_url:
             huey = RedisHuey(NAME, connection_pool=_pool(settings.redis_url), **options)
             return cls(huey, RedisJobStore(huey.storage.conn))
-        with unavailable(sqlite3.Error, OSError):
+        with store_errors(sqlite3.Error, OSError):
             huey = Huey(NAME, storage_class=JobStorage, filename=Path(settings.jobs_dir) / _FILE, **options)
         return cls(huey, SqliteJobStore(huey.storage))
 
     def add(self, job: Job, items: list[Any]) -> None:
-        """Keep a job and queue it; once it is kept, it will be run."""
+        """Store a job and notify the workers; a stored job runs even if the message is lost."""
         self.store.add(job, items)
         with contextlib.suppress(JobStoreUnavailable):
-            self.ring(job.id)
+            self.notify(job.id)
 
-    def ring(self, job_id: str) -> None:
-        """Queue a job that is in the store."""
-        with unavailable(sqlite3.Error, OSError, RedisError):
-            self.huey.enqueue(self._ring.s(job_id, id=job_id))
+    def notify(self, job_id: str) -> None:
+        """Queue a message that a stored job may be claimable."""
+        with store_errors(sqlite3.Error, OSError, RedisError):
+            self.huey.enqueue(self._task.s(job_id, id=job_id))
 
     def recover(self) -> None:
-        """Queue the jobs whose worker died, or whose message did."""
-        stranded = self.store.stranded()
-        with unavailable(sqlite3.Error, OSError, RedisError):
-            waiting = {task.id for task in self.huey.pending()}
-        for job_id in stranded:
-            if job_id not in waiting:
+        """Notify the workers of claimable jobs that have no message in the queue."""
+        claimable = self.store.claimable()
+        with store_errors(sqlite3.Error, OSError, RedisError):
+            pending = {task.id for task in self.huey.pending()}
+        for job_id in claimable:
+            if job_id not in pending:
                 logger.info("Job %s is queued again", job_id)
-                self.ring(job_id)
+                self.notify(job_id)
 
     def close(self) -> None:
         """Close the connections to the back end."""
@@ -78,15 +85,12 @@ class JobQueue:
         if isinstance(self.huey, RedisHuey):
             self.huey.storage.pool.disconnect()
 
-    def _answer(self, job_id: str) -> None:
-        self.work(job_id)
-
-    def _decline(self, job_id: str) -> None:
-        raise RuntimeError(f"Nobody works here; job {job_id} stays in the store.")
+    def _on_message(self, job_id: str) -> None:
+        self.on_job(job_id)
 
 
 def _pool(url: str) -> ConnectionPool:
-    """Connect to Redis; a request is told quickly that Redis is away, a worker asks again by itself."""
+    """Connect to Redis with few quick retries: HTTP requests fail fast, and workers retry later."""
     retry = Retry(ExponentialBackoff(cap=0.5, base=0.05), 3)
     return ConnectionPool.from_url(
         url, socket_timeout=5, socket_connect_timeout=2, health_check_interval=30, retry=retry

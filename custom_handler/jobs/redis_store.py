@@ -1,36 +1,40 @@
-"""Jobs in Redis: for each job a hash, a hash of its items and one of their outcomes; and sets by which jobs are found.
+"""Store jobs in Redis: hashes of each job, its items, outcomes and attempts, and sets as indexes.
 
-What must happen as one is a script, which Redis runs alone; its clock is the one that all machines share.
+Conditional updates are Lua scripts, which Redis runs atomically. Leases use the clock of Redis, so
+that all machines share one.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Collection
+from functools import partial
 from typing import Any
 
 from redis import RedisError
 
-from .job import QUEUED, Job, OpenItem, Outcome, unavailable
+from .job import QUEUED, Job, OpenItem, Outcome, store_errors
+
+_redis_errors = partial(store_errors, RedisError, OSError, reason="Redis does not answer")
 
 _NOW = "local time = redis.call('TIME') local now = time[1] + time[2] / 1e6 "
 _FROM_NOW = "string.format('%.6f', now + ARGV[2])"
-_UNLESS_OPEN = (
+_REQUIRE_OPEN = (
     "if redis.call('EXISTS', KEYS[1]) == 0 or redis.call('HEXISTS', KEYS[1], 'ended') == 1 then return 0 end "
 )
-_UNLESS_HELD = _UNLESS_OPEN + "if redis.call('HGET', KEYS[1], 'worker') ~= ARGV[1] then return 0 end "
+_REQUIRE_LEASE = _REQUIRE_OPEN + "if redis.call('HGET', KEYS[1], 'worker') ~= ARGV[1] then return 0 end "
 
-# KEYS[1] is the job's hash and ARGV[1] the worker; each script returns 1 where it did something.
+# KEYS[1] is the job's hash and ARGV[1] the worker. Each script returns 1 if it changed the job.
 _CLAIM = (
     _NOW
-    + _UNLESS_OPEN
+    + _REQUIRE_OPEN
     + "if tonumber(redis.call('HGET', KEYS[1], 'lease')) >= now then return 0 end "
     + f"redis.call('HSET', KEYS[1], 'status', 'running', 'worker', ARGV[1], 'lease', {_FROM_NOW}) return 1"
 )
-_RENEW = _NOW + _UNLESS_HELD + f"redis.call('HSET', KEYS[1], 'lease', {_FROM_NOW}) return 1"
-_START = _UNLESS_HELD + "redis.call('HINCRBY', KEYS[2], ARGV[2], 1) return 1"
+_RENEW = _NOW + _REQUIRE_LEASE + f"redis.call('HSET', KEYS[1], 'lease', {_FROM_NOW}) return 1"
+_START = _REQUIRE_LEASE + "redis.call('HINCRBY', KEYS[2], ARGV[2], 1) return 1"
 _RELEASE = (
-    _UNLESS_HELD
+    _REQUIRE_LEASE
     + """
     for index = 2, #ARGV do
         if redis.call('HEXISTS', KEYS[3], ARGV[index]) == 0 then redis.call('HINCRBY', KEYS[2], ARGV[index], -1) end
@@ -39,7 +43,7 @@ _RELEASE = (
     return 1"""
 )
 _RECORD = (
-    _UNLESS_HELD
+    _REQUIRE_LEASE
     + """
     if redis.call('HSETNX', KEYS[2], ARGV[2], ARGV[3]) == 0 then return 0 end
     redis.call('HINCRBY', KEYS[1], 'done', 1)
@@ -48,7 +52,7 @@ _RECORD = (
 )
 _END = (
     _NOW
-    + _UNLESS_OPEN
+    + _REQUIRE_OPEN
     + """
     if ARGV[1] ~= '' and redis.call('HGET', KEYS[1], 'worker') ~= ARGV[1] then return 0 end
     local ended = string.format('%.6f', now)
@@ -61,132 +65,125 @@ _END = (
 
 
 class RedisJobStore:
-    """A JobStore that workers on several machines may share."""
+    """A JobStore for workers on several machines."""
 
-    def __init__(self, redis: Any, prefix: str = "stackspot:jobs") -> None:
+    def __init__(self, redis: Any) -> None:
         self._redis = redis
-        self._prefix = prefix
 
     def add(self, job: Job, items: list[Any]) -> None:
-        about = {"owner": job.owner, "call": json.dumps(job.call), "created": job.created, "total": job.total}
-        numbered = {number: json.dumps(item) for number, item in enumerate(items)}
-        with _unavailable(), self._redis.pipeline(transaction=True) as pipe:
-            pipe.hset(
-                self._key("job", job.id), mapping=about | {"caller": job.caller or "", "status": QUEUED, "lease": 0}
-            )
-            pipe.hset(self._key("items", job.id), mapping=numbered)
-            pipe.sadd(self._key("open"), job.id)
-            for index in (self._key("all"), self._key("owner", job.owner)):
+        fields = {"owner": job.owner, "call": json.dumps(job.call), "caller": job.caller or "", "status": QUEUED}
+        numbers = {"created": job.created, "total": job.total, "lease": 0}
+        with _redis_errors(), self._redis.pipeline(transaction=True) as pipe:
+            pipe.hset(_key("job", job.id), mapping=fields | numbers)
+            pipe.hset(_key("items", job.id), mapping={n: json.dumps(item) for n, item in enumerate(items)})
+            pipe.sadd(_key("open"), job.id)
+            for index in (_key("all"), _key("owner", job.owner)):
                 pipe.zadd(index, {job.id: job.created})
             pipe.execute()
 
     def find(self, job_id: str) -> Job | None:
-        with _unavailable():
-            return _job(job_id, self._redis.hgetall(self._key("job", job_id)))
+        with _redis_errors():
+            return _job(job_id, self._redis.hgetall(_key("job", job_id)))
 
     def newest(self, owner: str | None, limit: int) -> list[Job]:
-        with _unavailable():
-            index = self._key("all") if owner is None else self._key("owner", owner)
+        with _redis_errors():
+            index = _key("all") if owner is None else _key("owner", owner)
             ids = [name.decode() for name in self._redis.zrevrange(index, 0, limit - 1)]
             with self._redis.pipeline(transaction=False) as pipe:
                 for job_id in ids:
-                    pipe.hgetall(self._key("job", job_id))
+                    pipe.hgetall(_key("job", job_id))
                 found = map(_job, ids, pipe.execute())
             return [job for job in found if job is not None]
 
     def outcomes(self, job_id: str) -> dict[int, Outcome]:
-        with _unavailable():
-            found = self._redis.hgetall(self._key("outcomes", job_id))
+        with _redis_errors():
+            found = self._redis.hgetall(_key("outcomes", job_id))
         return {int(number): Outcome(**json.loads(found[number])) for number in sorted(found, key=int)}
 
     def open_items(self, job_id: str) -> list[OpenItem]:
-        with _unavailable(), self._redis.pipeline(transaction=True) as pipe:
-            pipe.hgetall(self._key("items", job_id)).hkeys(self._key("outcomes", job_id))
-            items, done, attempts = pipe.hgetall(self._key("attempts", job_id)).execute()
+        with _redis_errors(), self._redis.pipeline(transaction=True) as pipe:
+            pipe.hgetall(_key("items", job_id)).hkeys(_key("outcomes", job_id))
+            items, done, attempts = pipe.hgetall(_key("attempts", job_id)).execute()
         return [
             OpenItem(int(number), json.loads(items[number]), int(attempts.get(number, 0)))
             for number in sorted(items.keys() - set(done), key=int)
         ]
 
     def start(self, job_id: str, worker: str, number: int) -> bool:
-        return self._run(_START, [self._key("job", job_id), self._key("attempts", job_id)], worker, number)
+        return self._run(_START, [_key("job", job_id), _key("attempts", job_id)], worker, number)
 
     def claim(self, job_id: str, worker: str, seconds: float) -> bool:
-        return self._run(_CLAIM, [self._key("job", job_id)], worker, seconds)
+        return self._run(_CLAIM, [_key("job", job_id)], worker, seconds)
 
     def renew(self, job_id: str, worker: str, seconds: float) -> bool:
-        return self._run(_RENEW, [self._key("job", job_id)], worker, seconds)
+        return self._run(_RENEW, [_key("job", job_id)], worker, seconds)
 
     def record(self, job_id: str, worker: str, number: int, outcome: Outcome) -> bool:
-        kept = json.dumps({"answer": outcome.answer, "ok": outcome.ok})
-        keys = [self._key("job", job_id), self._key("outcomes", job_id)]
-        return self._run(_RECORD, keys, worker, number, kept, int(not outcome.ok))
+        text = json.dumps({"answer": outcome.answer, "ok": outcome.ok})
+        keys = [_key("job", job_id), _key("outcomes", job_id)]
+        return self._run(_RECORD, keys, worker, number, text, int(not outcome.ok))
 
     def release(self, job_id: str, worker: str, started: Collection[int] = ()) -> bool:
-        keys = [self._key(part, job_id) for part in ("job", "attempts", "outcomes")]
+        keys = [_key(part, job_id) for part in ("job", "attempts", "outcomes")]
         return self._run(_RELEASE, keys, worker, *started)
 
     def end(self, job_id: str, status: str, error: str | None = None, worker: str | None = None) -> bool:
-        keys = [self._key("job", job_id), self._key("open"), self._key("ended")]
+        keys = [_key("job", job_id), _key("open"), _key("ended")]
         return self._run(_END, keys, worker or "", status, error or "", job_id)
 
-    def stranded(self) -> list[str]:
-        with _unavailable():
-            now = _seconds(self._redis.time())
-            ids = [name.decode() for name in self._redis.smembers(self._key("open"))]
+    def claimable(self) -> list[str]:
+        with _redis_errors():
+            now = self._now()
+            ids = [name.decode() for name in self._redis.smembers(_key("open"))]
             with self._redis.pipeline(transaction=False) as pipe:
                 for job_id in ids:
-                    pipe.hmget(self._key("job", job_id), "lease", "created")
+                    pipe.hmget(_key("job", job_id), "lease", "created")
                 known = [(job_id, *map(float, found)) for job_id, found in zip(ids, pipe.execute(), strict=True)]
-        free = sorted((created, job_id) for job_id, lease, created in known if lease < now)
-        return [job_id for _, job_id in free]
+        return [job_id for _, job_id in sorted((created, job_id) for job_id, lease, created in known if lease < now)]
 
     def purge(self, seconds: float) -> int:
-        with _unavailable():
-            before = _seconds(self._redis.time()) - seconds
-            ids = [name.decode() for name in self._redis.zrangebyscore(self._key("ended"), 0, before)]
+        with _redis_errors():
+            before = self._now() - seconds
+            ids = [name.decode() for name in self._redis.zrangebyscore(_key("ended"), 0, before)]
             for job_id in ids:
-                self._forget(job_id)
+                self._delete(job_id)
         return len(ids)
 
-    def _forget(self, job_id: str) -> None:
-        owner = (self._redis.hget(self._key("job", job_id), "owner") or b"").decode()
+    def _delete(self, job_id: str) -> None:
+        owner = (self._redis.hget(_key("job", job_id), "owner") or b"").decode()
         with self._redis.pipeline(transaction=True) as pipe:
-            pipe.unlink(*(self._key(part, job_id) for part in ("job", "items", "outcomes", "attempts")))
-            for index in (self._key("ended"), self._key("all"), self._key("owner", owner)):
+            pipe.unlink(*(_key(part, job_id) for part in ("job", "items", "outcomes", "attempts")))
+            for index in (_key("ended"), _key("all"), _key("owner", owner)):
                 pipe.zrem(index, job_id)
             pipe.execute()
 
     def _run(self, script: str, keys: list[str], *values: Any) -> bool:
-        with _unavailable():
+        with _redis_errors():
             return bool(self._redis.register_script(script)(keys, values))
 
-    def _key(self, *parts: str) -> str:
-        return ":".join((self._prefix, *parts))
+    def _now(self) -> float:
+        seconds, microseconds = self._redis.time()
+        return float(seconds + microseconds / 1e6)
 
 
-def _unavailable() -> Any:
-    return unavailable(RedisError, OSError, reason="Redis does not answer")
-
-
-def _seconds(time: tuple[int, int]) -> float:
-    return time[0] + time[1] / 1e6
+def _key(*parts: str) -> str:
+    return ":".join(("stackspot:jobs", *parts))
 
 
 def _job(job_id: str, found: dict[bytes, bytes]) -> Job | None:
-    known = {name.decode(): value.decode() for name, value in found.items()}
-    if not known:
+    fields = {name.decode(): value.decode() for name, value in found.items()}
+    if not fields:
         return None
     return Job(
         id=job_id,
-        owner=known["owner"],
-        call=json.loads(known["call"]),
-        caller=known.get("caller") or None,
-        created=float(known["created"]),
-        total=int(known["total"]),
-        status=known["status"],
-        done=int(known.get("done", 0)),
-        failed=int(known.get("failed", 0)),
-        ended=float(known["ended"]) if "ended" in known else None,
-        error=known.get("error") or None,
+        owner=fields["owner"],
+        call=json.loads(fields["call"]),
+        caller=fields.get("caller") or None,
+        created=float(fields["created"]),
+        total=int(fields["total"]),
+        status=fields["status"],
+        done=int(fields.get("done", 0)),
+        failed=int(fields.get("failed", 0)),
+        ended=float(fields["ended"]) if "ended" in fields else None,
+        error=fields.get("error") or None,
     )

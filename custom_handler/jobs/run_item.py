@@ -1,4 +1,4 @@
-"""Asks the model about one item of a job, in its caller's name, as any client would."""
+"""Send one item of a job to its model, through the proxy and with the caller's headers."""
 
 from __future__ import annotations
 
@@ -16,50 +16,50 @@ from .job import Job, Outcome
 
 logger = logging.getLogger(__name__)
 
-_TRIES = 5
-_MOST_SECONDS = 120.0
+_MAX_ATTEMPTS = 5
+_MAX_WAIT_SECONDS = 120.0
 
 
 class ItemRunner:
-    """Asks through a router. Told to come later, it comes later: a job has time, and no other client to do that for it."""
+    """Run items through a ProxyClient; retry 429 and 503 responses that have `retry-after`."""
 
-    def __init__(self, router: ProxyClient) -> None:
-        self._router = router
+    def __init__(self, client: ProxyClient) -> None:
+        self._client = client
 
     async def __call__(self, job: Job, number: int, item: dict[str, Any]) -> Outcome:
-        """Return what became of an item; raises nothing but CancelledError."""
-        name = {"request_id": f"{job.id}-{number}"} | ({"id": item["id"]} if "id" in item else {})
+        """Return the outcome of an item; raise nothing but CancelledError."""
+        ids = {"request_id": f"{job.id}-{number}"} | ({"id": item["id"]} if "id" in item else {})
         headers = decrypt_headers(job.id, job.caller or "")
         if headers is None:
             message = "The key of this job can no longer be read: the proxy's own key has changed. Send the job again."
-            return Outcome({"message": message, "type": "auth_error", "code": "401"} | name, ok=False)
+            return Outcome({"message": message, "type": "auth_error", "code": "401"} | ids, ok=False)
         body = {**job.call, "messages": item["messages"]}
         service_route.set("/ingest")
         try:
-            return await self._ask(body, headers | {REQUEST_ID: name["request_id"]}, name)
-        except ProxyResponseError as refused:
-            return Outcome(refused.body() | name, ok=False)
-        except Exception as error:  # noqa: BLE001  whatever it is, it is this item's
+            return await self._ask(body, headers | {REQUEST_ID: ids["request_id"]}, ids)
+        except ProxyResponseError as error:
+            return Outcome(error.body() | ids, ok=False)
+        except Exception as error:  # noqa: BLE001  one item must not end the job
             logger.error("Item %d of job %s failed: %s", number, job.id, type(error).__name__)
             return Outcome(
-                {"message": "The proxy failed.", "type": type(error).__name__, "code": "500"} | name, ok=False
+                {"message": "The proxy failed.", "type": type(error).__name__, "code": "500"} | ids, ok=False
             )
 
-    async def _ask(self, body: dict[str, Any], headers: dict[str, str], name: dict[str, str]) -> Outcome:
-        for left in reversed(range(_TRIES)):
-            began = time.perf_counter()
+    async def _ask(self, body: dict[str, Any], headers: dict[str, str], ids: dict[str, str]) -> Outcome:
+        for attempts_left in reversed(range(_MAX_ATTEMPTS)):
+            started = time.perf_counter()
             try:
-                answer = await self._router.ask(body, headers)
-                return Outcome(reply_body(answer, time.perf_counter() - began) | name)
-            except ProxyResponseError as refused:
-                wait = _wait(refused)
-                if not left or wait is None:
+                completion = await self._client.ask(body, headers)
+                return Outcome(reply_body(completion, time.perf_counter() - started) | ids)
+            except ProxyResponseError as error:
+                delay = _retry_delay(error)
+                if not attempts_left or delay is None:
                     raise
-                await asyncio.sleep(wait)
+                await asyncio.sleep(delay)
         raise AssertionError("unreachable")
 
 
-def _wait(refused: ProxyResponseError) -> float | None:
-    """Return the seconds after which a refused call may be made again, where it may."""
-    told = refused.headers.get("retry-after", "")
-    return min(float(told), _MOST_SECONDS) if refused.status in {429, 503} and told.isdecimal() else None
+def _retry_delay(error: ProxyResponseError) -> float | None:
+    """Return the seconds until a retry, or None if the response does not allow one."""
+    value = error.headers.get("retry-after", "")
+    return min(float(value), _MAX_WAIT_SECONDS) if error.status in {429, 503} and value.isdecimal() else None

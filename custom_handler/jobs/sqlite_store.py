@@ -1,4 +1,4 @@
-"""Jobs in SQLite: two tables beside those of the queue, in one file, written in one transaction each."""
+"""Store jobs in SQLite: two tables in the file of the queue, each change in one transaction."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ import json
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from huey.storage import SqliteStorage
 
-from .job import QUEUED, RUNNING, Job, OpenItem, Outcome, unavailable
+from .job import QUEUED, RUNNING, Job, OpenItem, Outcome, store_errors
 
-# The columns of `job` are the fields of Job, in their order, and then what holds it.
+# The columns of `job` are the fields of Job in their order, then the worker and its lease.
 _TABLES = """
 create table if not exists job (
     id text primary key, owner text not null, call text not null, caller text, created real not null, total integer not null,
@@ -35,16 +35,16 @@ _BUSY_SECONDS = 30
 
 
 class JobStorage(SqliteStorage):  # type: ignore[misc]  # huey has no types
-    """The queue's own storage, with the tables of the jobs; readable by its owner only, for it holds content."""
+    """huey's storage with the tables of the jobs; only the file's owner can read it."""
 
     ddl = (*SqliteStorage.ddl, *_TABLES.split(";"))
 
     def __init__(self, name: str, filename: Path) -> None:
         filename.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         os.close(os.open(filename, os.O_CREAT | os.O_RDWR, 0o600))
-        # A job that was accepted outlives a power cut: every transaction is on the disk when it ends.
+        # fsync: a job that was accepted must survive a power failure.
         super().__init__(name, str(filename), fsync=True, timeout=_BUSY_SECONDS, strict_fifo=True)
-        with contextlib.suppress(sqlite3.OperationalError), self.db(commit=True) as cursor:  # it has the column
+        with contextlib.suppress(sqlite3.OperationalError), self.db(commit=True) as cursor:  # the column exists
             cursor.execute(_ADD_ATTEMPTS)
 
     def _create_connection(self) -> sqlite3.Connection:
@@ -54,11 +54,10 @@ class JobStorage(SqliteStorage):  # type: ignore[misc]  # huey has no types
 
 
 class SqliteJobStore:
-    """A JobStore on the queue's own connection; several processes of one machine may share the file."""
+    """A JobStore for the processes of one machine, on the connection of the queue."""
 
-    def __init__(self, storage: JobStorage, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, storage: JobStorage) -> None:
         self._storage = storage
-        self._clock = clock
 
     def add(self, job: Job, items: list[Any]) -> None:
         with self._transaction() as cursor:
@@ -96,13 +95,13 @@ class SqliteJobStore:
         return self._write(query, job_id, number, job_id, worker)
 
     def claim(self, job_id: str, worker: str, seconds: float) -> bool:
-        now = self._clock()
+        now = time.time()
         query = "update job set status = ?, worker = ?, lease = ? where id = ? and ended is null and lease < ?"
         return self._write(query, RUNNING, worker, now + seconds, job_id, now)
 
     def renew(self, job_id: str, worker: str, seconds: float) -> bool:
         query = "update job set lease = ? where id = ? and worker = ? and ended is null"
-        return self._write(query, self._clock() + seconds, job_id, worker)
+        return self._write(query, time.time() + seconds, job_id, worker)
 
     def record(self, job_id: str, worker: str, number: int, outcome: Outcome) -> bool:
         with self._transaction() as cursor:
@@ -111,10 +110,10 @@ class SqliteJobStore:
                 "and exists (select 1 from job where id = ? and worker = ? and ended is null)",
                 (json.dumps(outcome.answer), outcome.ok, job_id, number, job_id, worker),
             )
-            if kept := cursor.rowcount == 1:
+            if recorded := cursor.rowcount == 1:
                 count = "update job set done = done + 1, failed = failed + ? where id = ?"
                 cursor.execute(count, (not outcome.ok, job_id))
-            return kept
+            return recorded
 
     def release(self, job_id: str, worker: str, started: Collection[int] = ()) -> bool:
         query = "update job set status = ?, worker = null, lease = 0 where id = ? and worker = ? and ended is null"
@@ -130,19 +129,19 @@ class SqliteJobStore:
             "update job set status = ?, error = ?, ended = ?, worker = null, caller = null "
             "where id = ? and ended is null and worker is coalesce(?, worker)"
         )
-        return self._write(query, status, error, self._clock(), job_id, worker)
+        return self._write(query, status, error, time.time(), job_id, worker)
 
-    def stranded(self) -> list[str]:
+    def claimable(self) -> list[str]:
         query = "select id from job where ended is null and lease < ? order by created"
-        return [job_id for (job_id,) in self._read(query, self._clock())]
+        return [job_id for (job_id,) in self._read(query, time.time())]
 
     def purge(self, seconds: float) -> int:
         with self._transaction() as cursor:
-            cursor.execute("delete from job where ended < ?", (self._clock() - seconds,))
+            cursor.execute("delete from job where ended < ?", (time.time() - seconds,))
             return int(cursor.rowcount)
 
     def _read(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
-        with unavailable(sqlite3.Error, OSError):
+        with store_errors(sqlite3.Error, OSError):
             rows: list[tuple[Any, ...]] = self._storage.sql(query, values, results=True)
             return rows
 
@@ -153,7 +152,7 @@ class SqliteJobStore:
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Cursor]:
-        with unavailable(sqlite3.Error, OSError), self._storage.db(commit=True) as cursor:
+        with store_errors(sqlite3.Error, OSError), self._storage.db(commit=True) as cursor:
             yield cursor
 
 

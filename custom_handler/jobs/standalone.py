@@ -1,6 +1,6 @@
-"""A worker without a door: the proxy of config.yaml started as ever, but for its port.
+"""Run a job worker without an HTTP port: start the proxy of config.yaml, but do not listen.
 
-So what it asks of models goes through the same keys, budgets, limits and logs as in a proxy that serves.
+Items pass through the same keys, budgets, limits and logs as in a proxy that serves clients.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from ..env_file import load
 
 
 async def run_worker(config: Path, at_once: int) -> int:
-    """Work on so many jobs at once until SIGTERM or SIGINT; return the exit code."""
-    load(Path.cwd() / ".env")  # before LiteLLM reads config.yaml, which names its variables
+    """Run up to `at_once` jobs at a time until SIGTERM or SIGINT; return the exit code."""
+    load(Path.cwd() / ".env")  # before LiteLLM reads config.yaml, which refers to its variables
     os.environ |= {f"STACKSPOT_{name}": "true" for name in ("SERVICES", "JOBS", "JOBS_WORK_HERE")}
     os.environ |= {"STACKSPOT_JOBS_WORKERS": str(at_once), "CONFIG_FILE_PATH": str(config)}
-    sys.path.append(str(Path.cwd()))  # where the stock command, too, looks for what config.yaml names
+    sys.path.append(str(Path.cwd()))  # as the litellm command does, for modules named in config.yaml
     from litellm.proxy.proxy_server import app  # noqa: PLC0415  it reads the environment
     from uvicorn import Config  # noqa: PLC0415
     from uvicorn.lifespan.on import LifespanOn  # noqa: PLC0415

@@ -1,7 +1,7 @@
-"""Works on jobs in this process: huey's threads take them, and their questions are asked on the proxy's own event loop.
+"""Run jobs in this process: huey's threads claim them, the proxy's event loop runs their items.
 
-A thread that has claimed a job holds it by a lease, which it renews while the items are answered. What a worker leaves
-behind when it is killed is queued again as soon as its lease has run out, and goes on at the first item without an outcome.
+The thread that claimed a job renews its lease while the items run. If the process crashes, the
+lease expires, and another worker resumes the job at the first item without an outcome.
 """
 
 from __future__ import annotations
@@ -26,50 +26,50 @@ from .queue import JobQueue
 
 logger = logging.getLogger(__name__)
 
-Ask = Callable[[Job, int, Any], Awaitable[Outcome]]
-"""Ask for the outcome of a job's item, by its number; raises nothing but CancelledError."""
+RunItem = Callable[[Job, int, Any], Awaitable[Outcome]]
+"""Return the outcome of an item, given its job, number and payload; raise only CancelledError."""
 
 _T = TypeVar("_T")
-_PAUSE_SECONDS = 1.0
+_POLL_SECONDS = 1.0
 _OUTAGE_SECONDS = 10.0
 _STOP_SECONDS = 5.0
 
-MAX_DEATHS = 3
+MAX_CRASHES = 3
 
 
 class _Consumer(Consumer):  # type: ignore[misc]  # huey has no types
     def _set_signal_handlers(self) -> None:
-        """Leave the signals to the server in whose process this runs."""
+        """Leave signal handling to the server of this process."""
 
 
 class Worker:
-    """Takes jobs from a queue between `start` and `stop`; `settings` say how many at once, and for how long they are kept."""
+    """Runs jobs of a queue between `start` and `stop`, several at a time."""
 
-    def __init__(self, queue: JobQueue, ask: Ask, settings: Settings, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, queue: JobQueue, run_item: RunItem, settings: Settings, loop: asyncio.AbstractEventLoop) -> None:
         self._queue, self._store = queue, queue.store
-        self._ask = ask
+        self._run_item = run_item
         self._settings = settings
         self._loop = loop
         self._name = f"{platform.node()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
         self._running: dict[str, Future[None]] = {}
         self._stopping = threading.Event()
-        self._keeper = threading.Thread(target=self._keep, name="jobs-keeper", daemon=True)
-        queue.work = self._work
-        # Where a thread need not poll, it sleeps after errors only.
-        pause = _OUTAGE_SECONDS if queue.huey.storage.blocking else _PAUSE_SECONDS
+        self._maintenance = threading.Thread(target=self._maintain, name="jobs-maintenance", daemon=True)
+        queue.on_job = self._run_job
+        # A storage that blocks until a message arrives needs no polling, only a pause after errors.
+        pause = _OUTAGE_SECONDS if queue.huey.storage.blocking else _POLL_SECONDS
         self._consumer = _Consumer(
             queue.huey, settings.jobs_workers, periodic=False, max_delay=pause, scheduler_interval=60
         )
 
     def start(self) -> None:
-        """Begin to take jobs."""
-        logging.getLogger("huey.consumer.Worker").addFilter(_briefly)
+        """Start to claim jobs."""
+        logging.getLogger("huey.consumer.Worker").addFilter(_without_traceback)
         self._consumer.start()
-        self._keeper.start()
-        logger.info("%d jobs at once are worked on here", self._settings.jobs_workers)
+        self._maintenance.start()
+        logger.info("The job worker runs %d jobs at once", self._settings.jobs_workers)
 
     def stop(self) -> None:
-        """Stop taking jobs, and give back those that run; blocks for some seconds at most."""
+        """Stop claiming jobs and release the running ones; block for some seconds at most."""
         self._stopping.set()
         self._consumer.stop_flag.set()
         for running in list(self._running.values()):
@@ -77,105 +77,110 @@ class Worker:
         for _, thread in self._consumer.worker_threads:
             thread.join(_STOP_SECONDS)
 
-    def _work(self, job_id: str) -> None:
-        """Carry out a job, on a thread of huey's, unless it has ended or another thread or worker has it."""
+    def _run_job(self, job_id: str) -> None:
+        """Claim a job and run it to its end, on a thread of huey's."""
         if job_id in self._running:
-            return  # its lease ran out while the store was away; it is renewed as soon as that is back
+            return  # its lease expired during an outage of the store; it is renewed after the outage
+        if self._stopping.is_set():  # to claim it now could count an attempt that is never made
+            with contextlib.suppress(JobStoreUnavailable):
+                self._queue.notify(job_id)  # leave the message to other workers
+            return
         try:
             job = self._store.find(job_id)
             claimed = job is not None and self._store.claim(job_id, self._name, self._settings.jobs_lease)
         except JobStoreUnavailable:
-            return  # it is stranded, and recovered when the store is back
+            return  # it stays claimable, and is recovered after the outage
         if job is None or not claimed:
             return
-        if (items := self._persistent(self._store.open_items, job_id)) is None:
-            self._give_back(job)
+        if (items := self._retry(self._store.open_items, job_id)) is None:
+            self._release(job)
             return
         started: set[int] = set()
-        running = asyncio.run_coroutine_threadsafe(self._answer(job, items, started), self._loop)
+        running = asyncio.run_coroutine_threadsafe(self._run_items(job, items, started), self._loop)
         self._running[job_id] = running
         try:
-            self._hold(job, running)
+            self._renew_lease(job, running)
             self._finish(job, running, started)
         finally:
             del self._running[job_id]
 
-    def _hold(self, job: Job, running: Future[None]) -> None:
-        """Renew the lease until the job is done; cancel it where it is lost, be it to a client who cancels it."""
-        tick = min(_PAUSE_SECONDS, self._settings.jobs_lease / 3)
-        while not self._stopping.is_set() and wait([running], tick).not_done:
-            if not self._persistent(self._store.renew, job.id, self._name, self._settings.jobs_lease):
+    def _renew_lease(self, job: Job, running: Future[None]) -> None:
+        """Renew the lease until the items are done; cancel them if the lease or the job is lost."""
+        interval = min(_POLL_SECONDS, self._settings.jobs_lease / 3)
+        while not self._stopping.is_set() and wait([running], interval).not_done:
+            if not self._retry(self._store.renew, job.id, self._name, self._settings.jobs_lease):
                 break
         running.cancel()
 
     def _finish(self, job: Job, running: Future[None], started: set[int]) -> None:
         if running.cancelled():
-            self._give_back(job, started)
+            self._release(job, started)
         elif error := running.exception():
-            logger.error("Job %s broke down", job.id, exc_info=error)
+            logger.error("Job %s failed", job.id, exc_info=error)
             self._end(job, FAILED, "The job broke down; the proxy's log says why.")
-        elif (now := self._persistent(self._store.find, job.id)) is not None:
-            whole = now.failed == now.total
-            self._end(job, *((FAILED, "Every item failed; `result` says why.") if whole else (COMPLETED, None)))
+        elif (now := self._retry(self._store.find, job.id)) is not None:
+            if now.failed == now.total:
+                self._end(job, FAILED, "Every item failed; `result` says why.")
+            else:
+                self._end(job, COMPLETED)
 
-    def _end(self, job: Job, status: str, error: str | None) -> None:
-        if self._persistent(self._store.end, job.id, status, error, self._name):
+    def _end(self, job: Job, status: str, error: str | None = None) -> None:
+        if self._retry(self._store.end, job.id, status, error, self._name):
             logger.info("Job %s ended: %s", job.id, status)
 
-    def _give_back(self, job: Job, started: Collection[int] = ()) -> None:
+    def _release(self, job: Job, started: Collection[int] = ()) -> None:
         try:
             if self._store.release(job.id, self._name, started):
-                self._queue.ring(job.id)
+                self._queue.notify(job.id)
         except JobStoreUnavailable:
-            logger.warning("Job %s could not be given back: it goes on when its lease has run out", job.id)
+            logger.warning("Job %s could not be released; it resumes when its lease expires", job.id)
 
-    async def _answer(self, job: Job, items: list[OpenItem], started: set[int]) -> None:
-        """Ask for each item that has no outcome yet, so many at once, in order.
+    async def _run_items(self, job: Job, items: list[OpenItem], started: set[int]) -> None:
+        """Run the open items in order, several at a time.
 
-        Items at which a process died come last and one by one, so that no other item is in flight if that happens again.
+        Items during which the process crashed run last and one at a time, so that no other item is
+        interrupted if that happens again.
         """
         fresh = [item for item in items if not item.attempts]
-        await self._ask_all(job, iter(fresh), started, self._settings.jobs_concurrency)
-        await self._ask_all(job, (item for item in items if item.attempts), started, 1)
+        await self._run_all(job, iter(fresh), started, self._settings.jobs_concurrency)
+        await self._run_all(job, (item for item in items if item.attempts), started, 1)
 
-    async def _ask_all(self, job: Job, todo: Iterator[OpenItem], started: set[int], at_once: int) -> None:
-        async def lane() -> None:
-            for item in todo:
-                await self._record(job, item.number, await self._outcome(job, item, started))
+    async def _run_all(self, job: Job, items: Iterator[OpenItem], started: set[int], concurrency: int) -> None:
+        async def run_next() -> None:
+            for item in items:
+                outcome = await self._outcome(job, item, started)
+                # This waits while the store is unavailable, since the call is paid for.
+                await asyncio.to_thread(self._retry, self._store.record, job.id, self._name, item.number, outcome)
 
-        lanes = [asyncio.create_task(lane()) for _ in range(at_once)]
+        tasks = [asyncio.create_task(run_next()) for _ in range(concurrency)]
         try:
-            await asyncio.gather(*lanes)
+            await asyncio.gather(*tasks)
         finally:
-            for one in lanes:
-                one.cancel()
+            for task in tasks:
+                task.cancel()
 
     async def _outcome(self, job: Job, item: OpenItem, started: set[int]) -> Outcome:
-        """Ask for an item; the attempt is counted before, and does not count if this worker gives the job back."""
-        if item.attempts >= MAX_DEATHS:
-            logger.error("Job %s: item %d is given up after %d attempts", job.id, item.number, item.attempts)
-            return _given_up(job, item)
+        """Count an attempt and run the item; `_release` uncounts it if this worker stops."""
+        if item.attempts >= MAX_CRASHES:
+            logger.error("Job %s: item %d is abandoned after %d attempts", job.id, item.number, item.attempts)
+            return _abandoned(job, item)
         await asyncio.to_thread(self._start, job, item.number, started)
-        return await self._ask(job, item.number, item.item)
+        return await self._run_item(job, item.number, item.payload)
 
     def _start(self, job: Job, number: int, started: set[int]) -> None:
-        if self._persistent(self._store.start, job.id, self._name, number):
+        if self._retry(self._store.start, job.id, self._name, number):
             started.add(number)
 
-    async def _record(self, job: Job, number: int, outcome: Outcome) -> None:
-        """Keep an outcome, however long it takes until the store can: it has been paid for."""
-        await asyncio.to_thread(self._persistent, self._store.record, job.id, self._name, number, outcome)
-
-    def _persistent(self, call: Callable[..., _T], *args: Any) -> _T | None:
-        """Call the store until it answers; None where this worker stops before. Even one that stops tries once."""
+    def _retry(self, call: Callable[..., _T], *args: Any) -> _T | None:
+        """Call the store until it responds; return None if it does not before this worker stops."""
         while True:
             with contextlib.suppress(JobStoreUnavailable):
                 return call(*args)
-            if self._stopping.wait(_PAUSE_SECONDS):
+            if self._stopping.wait(_POLL_SECONDS):
                 return None
 
-    def _keep(self) -> None:
-        """Recover and forget jobs, and replace threads of huey's that died, from time to time."""
+    def _maintain(self) -> None:
+        """Recover and purge jobs, and replace huey's dead threads, every half lease."""
         while not self._stopping.is_set():
             with contextlib.suppress(JobStoreUnavailable):
                 self._queue.recover()
@@ -184,18 +189,18 @@ class Worker:
             self._stopping.wait(self._settings.jobs_lease / 2)
 
 
-def _given_up(job: Job, item: OpenItem) -> Outcome:
+def _abandoned(job: Job, item: OpenItem) -> Outcome:
     message = (
-        f"The proxy ended {MAX_DEATHS} times while it worked on this item, so it is not tried again. "
+        f"The proxy ended {MAX_CRASHES} times while it worked on this item, so it is not tried again. "
         "Its log may say why; change the item before you send it again."
     )
-    name = {"id": item.item["id"]} if isinstance(item.item, dict) and "id" in item.item else {}
+    ids = {"id": item.payload["id"]} if isinstance(item.payload, dict) and "id" in item.payload else {}
     error = {"message": message, "type": "server_error", "code": "item_abandoned"}
-    return Outcome({**error, "request_id": f"{job.id}-{item.number}", **name}, ok=False)
+    return Outcome({**error, "request_id": f"{job.id}-{item.number}", **ids}, ok=False)
 
 
-def _briefly(record: logging.LogRecord) -> bool:
-    """Say in one line what huey logs with a traceback whenever the queue does not answer."""
+def _without_traceback(record: logging.LogRecord) -> bool:
+    """Shorten huey's log of an unavailable queue to one line."""
     if record.exc_info:
         record.msg, record.exc_info = f"{record.msg}: {record.exc_info[1]}", None
     return True

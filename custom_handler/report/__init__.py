@@ -1,4 +1,4 @@
-"""Reads what a run wrote down in `runs/`, and shows it: a summary, and a page with plots that needs nothing but a browser."""
+"""Read the telemetry of a run in `runs/` and write a summary, and an HTML page with plots."""
 
 from .page import page
 from .run_log import read_run

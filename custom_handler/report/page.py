@@ -1,4 +1,4 @@
-"""Writes the page of a run: one file of HTML, with its plots inside it, no script and nothing to load."""
+"""Write the page of a run: one HTML file with SVG plots, without scripts or external resources."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _HEAD = (
 
 
 def page(run: RunLog, summary: Summary) -> str:
-    """Return the page."""
+    """Return the HTML page of a run."""
     spans = summary.spans
     latencies = {
         f"p{percent}": [(span.middle, value) for span in spans if (value := span.latencies[number]) is not None]
@@ -50,7 +50,7 @@ def page(run: RunLog, summary: Summary) -> str:
         ("Tokens by model", plots.bars("Tokens by model", tokens)),
         ("Errors over time", _errors(summary, errors)),
     ]
-    body = "".join(f"<section><h2>{escape(title)}</h2>{inside}</section>" for title, inside in sections)
+    body = "".join(f"<section><h2>{escape(title)}</h2>{content}</section>" for title, content in sections)
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Run {escape(run.name)}</title>'
         f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style></head>'
@@ -59,14 +59,14 @@ def page(run: RunLog, summary: Summary) -> str:
 
 
 def _facts(run: RunLog, summary: Summary) -> str:
-    told = run.manifest
-    versions = told.get("dependencies") if isinstance(told.get("dependencies"), dict) else {}
+    manifest, versions = run.manifest, run.manifest.get("dependencies")
+    litellm = versions.get("litellm", "?") if isinstance(versions, dict) else "?"
     facts = [
         f"{summary.calls} calls, {summary.failures} failed",
         f"{summary.first} to {summary.last}",
-        f"Python {told.get('python', '?')}",
-        f"LiteLLM {(versions or {}).get('litellm', '?')}",
-        f"git {str(told.get('git_sha') or 'unknown')[:12]}",
+        f"Python {manifest.get('python', '?')}",
+        f"LiteLLM {litellm}",
+        f"git {str(manifest.get('git_sha') or 'unknown')[:12]}",
         *([f"{run.unreadable} unreadable lines"] if run.unreadable else []),
     ]
     return f'<p class="soft">{escape(" · ".join(facts))}</p>'

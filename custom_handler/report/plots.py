@@ -1,4 +1,4 @@
-"""Draws plots as SVG, by hand: three shapes in a page without scripts are not worth a library of fifty megabytes."""
+"""Draw plots as SVG: three shapes do not justify a plotting library of 50 MB."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from itertools import accumulate
 
 Point = tuple[float, float]
 
-# Told apart by those who see fewer colours, on white and on black (Okabe and Ito).
+# Distinguishable with colour blindness, on white and on black (Okabe and Ito).
 COLOURS = ("#0072b2", "#e69f00", "#d55e00", "#009e73", "#cc79a7", "#56b4e9")
 WIDTH, HEIGHT = 860, 300
 LEFT, RIGHT, TOP, BOTTOM = 70, 20, 16, 34
 
 
 def lines(name: str, series: Mapping[str, Sequence[Point]], unit: str) -> str:
-    """Draw a line for each series of (seconds, value)."""
+    """Draw a line for each series of (seconds, value) points; return HTML."""
     x, y, axes = _frame([point for points in series.values() for point in points], unit)
     drawn = []
     for colour, (label, points) in zip(COLOURS, series.items(), strict=False):
@@ -33,7 +33,7 @@ def lines(name: str, series: Mapping[str, Sequence[Point]], unit: str) -> str:
 
 
 def columns(name: str, stacks: Sequence[tuple[float, Mapping[str, float]]], unit: str) -> str:
-    """Draw a column for each moment (seconds), stacked of its parts."""
+    """Draw a column of stacked parts at each point in time (seconds); return HTML."""
     parts = list(dict.fromkeys(part for _, stack in stacks for part in stack))
     x, y, axes = _frame([(seconds, sum(stack.values())) for seconds, stack in stacks], unit)
     width = max(3.0, min(24.0, 0.6 * (WIDTH - LEFT - RIGHT) / max(1, len(stacks))))
@@ -50,16 +50,16 @@ def columns(name: str, stacks: Sequence[tuple[float, Mapping[str, float]]], unit
 
 
 def bars(name: str, rows: Sequence[tuple[str, Mapping[str, float]]]) -> str:
-    """Draw a row for each name, its parts end to end, and the sum beside it."""
+    """Draw a bar of consecutive parts for each name, with the sum beside it; return HTML."""
     parts = list(dict.fromkeys(part for _, row in rows for part in row))
-    most = max((sum(row.values()) for _, row in rows), default=0) or 1
-    left, room = 200, WIDTH - 200 - 110
+    largest = max((sum(row.values()) for _, row in rows), default=0) or 1
+    left, available = 200, WIDTH - 200 - 110
     drawn = []
     for number, (label, row) in enumerate(rows):
         top, start = number * 34 + 4, float(left)
         drawn.append(f'<text x="{left - 8}" y="{top + 16}" text-anchor="end">{escape(_short(label))}</text>')
         for part, value in row.items():
-            width = room * value / most
+            width = available * value / largest
             drawn.append(
                 f'<rect x="{start:.1f}" y="{top}" width="{width:.1f}" height="22" fill="{_colour(parts, part)}">'
                 f"<title>{escape(label)}, {escape(part)}: {value:,.0f}</title></rect>"
@@ -70,33 +70,33 @@ def bars(name: str, rows: Sequence[tuple[str, Mapping[str, float]]]) -> str:
 
 
 def _frame(points: Sequence[Point], unit: str) -> tuple[Callable[[float], float], Callable[[float], float], str]:
-    """Return the scales of both axes, from zero, and their drawing; the horizontal one counts seconds from the first call."""
-    far, high = max((x for x, _ in points), default=0) or 1, max((y for _, y in points), default=0) or 1
-    x_step, y_step = _step(far), _step(high)
-    high = math.ceil(high / y_step) * y_step
+    """Return the scales x(seconds) and y(value), which start at zero, and the axes as SVG."""
+    x_max, y_max = max((x for x, _ in points), default=0) or 1, max((y for _, y in points), default=0) or 1
+    x_step, y_step = _step(x_max), _step(y_max)
+    y_max = math.ceil(y_max / y_step) * y_step
 
     def x(seconds: float) -> float:
-        return LEFT + (WIDTH - LEFT - RIGHT) * seconds / (far * 1.02)
+        return LEFT + (WIDTH - LEFT - RIGHT) * seconds / (x_max * 1.02)
 
     def y(value: float) -> float:
-        return HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * value / high
+        return HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * value / y_max
 
     axes = [
         f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y(tick):.1f}" y2="{y(tick):.1f}" class="grid"/>'
         f'<text x="{LEFT - 8}" y="{y(tick) + 4:.1f}" text-anchor="end">{tick:,.10g}</text>'
-        for tick in (number * y_step for number in range(round(high / y_step) + 1))
+        for tick in (number * y_step for number in range(round(y_max / y_step) + 1))
     ]
     axes += [
         f'<text x="{x(tick):.1f}" y="{HEIGHT - BOTTOM + 20}" text-anchor="middle">{_duration(tick)}</text>'
-        for tick in (number * x_step for number in range(int(far / x_step) + 1))
+        for tick in (number * x_step for number in range(int(x_max / x_step) + 1))
     ]
     return x, y, "".join(axes) + f'<text x="{LEFT}" y="{TOP - 4}" class="unit">{escape(unit)}</text>'
 
 
-def _step(most: float) -> float:
-    """Choose a round distance of ticks, some five of them up to `most`."""
-    power = 10 ** math.floor(math.log10(most / 5))
-    return float(next(factor * power for factor in (1, 2, 5, 10) if factor * power >= most / 5))
+def _step(largest: float) -> float:
+    """Return a round distance between ticks, for about five of them up to `largest`."""
+    power = 10 ** math.floor(math.log10(largest / 5))
+    return float(next(factor * power for factor in (1, 2, 5, 10) if factor * power >= largest / 5))
 
 
 def _duration(seconds: float) -> str:

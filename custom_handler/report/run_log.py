@@ -1,10 +1,9 @@
-"""Reads the folder of a run."""
+"""Read the folder of a run: its manifest and its recorded calls."""
 
 from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -15,7 +14,7 @@ from ..errors import ConfigurationError
 
 @dataclass(frozen=True, slots=True)
 class RecordedCall:
-    """A line of `interactions.jsonl`: what the summary and the plots are made from. Times are in seconds and milliseconds."""
+    """A line of `interactions.jsonl`; `latency` and `first_token` are in milliseconds."""
 
     at: datetime
     model: str
@@ -29,7 +28,7 @@ class RecordedCall:
 
 @dataclass(frozen=True, slots=True)
 class RunLog:
-    """A run: its manifest, and its calls in the order of their beginning; `unreadable` counts the lines that are none."""
+    """A run: its manifest and its calls by start time; `unreadable` counts invalid lines."""
 
     folder: Path
     manifest: dict[str, Any]
@@ -38,78 +37,75 @@ class RunLog:
 
     @property
     def name(self) -> str:
-        """The run's id."""
+        """Return the run id."""
         return self.folder.name
 
 
 def read_run(directory: Path, name: str | None = None) -> RunLog:
-    """Read a run of `directory`, the newest where none is named, a proxy's rather than a command's; `name` may also be a folder.
+    """Read a run of `directory`, by its name or its path.
 
-    Raises ConfigurationError, which says what there is.
+    Without a name, read the newest run of a proxy, else that of a command. Raises
+    ConfigurationError if there is none.
     """
-    folder = _named(directory, name) if name else _newest(directory)
+    folder = _find(directory, name) if name else _newest(directory)
     calls: list[RecordedCall] = []
     unreadable = 0
     for file in folder.glob("interactions*.jsonl"):
-        for call in map(_call, _lines(file)):
-            if call is None:
-                unreadable += 1
-            else:
-                calls.append(call)
+        with file.open("rb") as lines:
+            for call in map(_call, filter(bytes.strip, lines)):
+                if call is None:
+                    unreadable += 1
+                else:
+                    calls.append(call)
     return RunLog(folder, _manifest(folder), sorted(calls, key=lambda call: call.at), unreadable)
 
 
-def _lines(file: Path) -> Iterator[bytes]:
-    with file.open("rb") as lines:
-        yield from filter(bytes.strip, lines)
-
-
 def _newest(directory: Path) -> Path:
-    known = _known(directory)
-    if not known:
+    names = _names(directory)
+    if not names:
         raise ConfigurationError(
             f"There is no run in {directory}: start the proxy, or set RUNS_DIR to where it writes."
         )
-    proxies = [name for name in known if _manifest(directory / name).get("kind") != "command"]
-    return directory / (proxies or known)[-1]
+    proxies = [name for name in names if _manifest(directory / name).get("kind") != "command"]
+    return directory / (proxies or names)[-1]
 
 
-def _named(directory: Path, name: str) -> Path:
+def _find(directory: Path, name: str) -> Path:
     folder = next((folder for folder in (directory / name, Path(name)) if folder.is_dir()), None)
     if folder is None:
         raise ConfigurationError(
-            f"There is no run {name!r} in {directory}; there are: {', '.join(_known(directory)) or 'none'}."
+            f"There is no run {name!r} in {directory}; there are: {', '.join(_names(directory)) or 'none'}."
         )
     return folder.resolve()
 
 
-def _known(directory: Path) -> list[str]:
-    """Name the runs, the newest last; their names begin with the time of their start."""
+def _names(directory: Path) -> list[str]:
+    """Return the names of the runs, which begin with their start time, the newest last."""
     folders = directory.iterdir() if directory.is_dir() else ()
     return sorted(folder.name for folder in folders if folder.is_dir() and not folder.name.startswith("."))
 
 
 def _manifest(folder: Path) -> dict[str, Any]:
     with contextlib.suppress(OSError, ValueError):
-        told = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-        return told if isinstance(told, dict) else {}
+        manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+        return manifest if isinstance(manifest, dict) else {}
     return {}
 
 
 def _call(line: bytes) -> RecordedCall | None:
-    """Read a line; None for one that a full disk or a crash cut."""
+    """Parse a line; return None if a full disk or a crash truncated it."""
     try:
-        told = json.loads(line)
-        first = told.get("time_to_first_token_ms")
+        record = json.loads(line)
+        first = record.get("time_to_first_token_ms")
         return RecordedCall(
-            at=datetime.fromisoformat(told["time"]),
-            model=str(told.get("model") or "(none)"),
-            latency=float(told["latency_ms"]),
+            at=datetime.fromisoformat(record["time"]),
+            model=str(record.get("model") or "(none)"),
+            latency=float(record["latency_ms"]),
             first_token=None if first is None else float(first),
-            tokens_in=int(told["usage"]["prompt_tokens"]),
-            tokens_out=int(told["usage"]["completion_tokens"]),
-            status=int(told["status"]),
-            error=told.get("error_class"),
+            tokens_in=int(record["usage"]["prompt_tokens"]),
+            tokens_out=int(record["usage"]["completion_tokens"]),
+            status=int(record["status"]),
+            error=record.get("error_class"),
         )
     except (ValueError, KeyError, TypeError, AttributeError):
         return None

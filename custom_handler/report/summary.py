@@ -1,4 +1,4 @@
-"""Sums a run up: by model, by kind of error, and in equal spans of time."""
+"""Summarize a run by model, by error, and by equal time spans."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from .run_log import RecordedCall, RunLog
 
 PERCENTILES = (50, 95, 99)
-MOST_SPANS = 40
-CALLS_IN_A_SPAN = 20  # with much fewer, all percentiles are the slowest call
+MAX_SPANS = 40
+CALLS_PER_SPAN = 20  # with far fewer, every percentile is the slowest call
 
 
 @dataclass(frozen=True, slots=True)
 class ModelSummary:
-    """One model's calls; latencies, in milliseconds, are those of its answered calls: p50, p95, p99."""
+    """The calls of one model; `latencies` are p50, p95, p99 of the successful ones, in ms."""
 
     name: str
     calls: int
@@ -27,14 +27,14 @@ class ModelSummary:
     tokens_out: int
 
     def cells(self) -> tuple[str, ...]:
-        """Write the row of a table."""
+        """Return the row of a table."""
         shown = ("-" if value is None else f"{value:,.0f}" for value in (*self.latencies, self.first_token))
         return (self.name, str(self.calls), str(self.failed), *shown, f"{self.tokens_in:,}", f"{self.tokens_out:,}")
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Some seconds of a run: its middle, in seconds from the first call, the latencies as above, and errors by class."""
+    """A time span of a run; `middle` is in seconds after the first call, `errors` by class."""
 
     middle: float
     latencies: tuple[float | None, ...]
@@ -43,7 +43,7 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """A run; `errors` holds class, status and number, the most frequent first."""
+    """The figures of a run; `errors` has (class, status, count), the most frequent first."""
 
     calls: int
     failures: int
@@ -56,7 +56,7 @@ class Summary:
 
 
 def summarize(run: RunLog) -> Summary:
-    """Sum a run up."""
+    """Return the figures of a run."""
     calls = run.calls
     first, last = (calls[0].at, calls[-1].at) if calls else (None, None)
     errors = Counter((call.error, call.status) for call in calls if call.error)
@@ -67,14 +67,14 @@ def summarize(run: RunLog) -> Summary:
         first=first.isoformat(sep=" ", timespec="seconds") if first else "-",
         last=last.isoformat(sep=" ", timespec="seconds") if last else "-",
         seconds=(last - first).total_seconds() if first and last else 0.0,
-        models=[_model(name, of_it) for name, of_it in by_name.items()],
+        models=[_model(name, group) for name, group in by_name.items()],
         errors=[(error, status, number) for (error, status), number in errors.most_common()],
         spans=_spans(calls),
     )
 
 
 def percentile(values: Iterable[float], percent: float) -> float | None:
-    """Return the smallest value that so many percent of the values do not exceed; None where there are none."""
+    """Return the smallest value that `percent` % of the values do not exceed, None if empty."""
     ordered = sorted(values)
     return ordered[max(0, math.ceil(len(ordered) * percent / 100) - 1)] if ordered else None
 
@@ -92,20 +92,20 @@ def _model(name: str, calls: Sequence[RecordedCall]) -> ModelSummary:
 
 
 def _latencies(calls: Sequence[RecordedCall]) -> tuple[float | None, ...]:
-    answered = [call.latency for call in calls if call.error is None]
-    return tuple(percentile(answered, percent) for percent in PERCENTILES)
+    latencies = [call.latency for call in calls if call.error is None]
+    return tuple(percentile(latencies, percent) for percent in PERCENTILES)
 
 
 def _spans(calls: Sequence[RecordedCall]) -> list[Span]:
-    """Divide the run into equal spans, with enough calls in the average one, and leave out those in which nobody called."""
+    """Divide the run into equal spans, with enough calls on average; omit spans without calls."""
     if not calls:
         return []
-    began, number_of_spans = calls[0].at, min(MOST_SPANS, max(1, len(calls) // CALLS_IN_A_SPAN))
-    length = max(1.0, (calls[-1].at - began).total_seconds() / number_of_spans)
+    started, count = calls[0].at, min(MAX_SPANS, max(1, len(calls) // CALLS_PER_SPAN))
+    length = max(1.0, (calls[-1].at - started).total_seconds() / count)
     spans: dict[int, list[RecordedCall]] = {}
     for call in calls:
-        spans.setdefault(int((call.at - began).total_seconds() / length), []).append(call)
+        spans.setdefault(int((call.at - started).total_seconds() / length), []).append(call)
     return [
-        Span((number + 0.5) * length, _latencies(of_it), Counter(call.error for call in of_it if call.error))
-        for number, of_it in spans.items()
+        Span((number + 0.5) * length, _latencies(group), Counter(call.error for call in group if call.error))
+        for number, group in spans.items()
     ]

@@ -1,4 +1,4 @@
-"""What is written down about each call, in `runs/`: a folder for each run, a line for each call."""
+"""Record each call in `runs/`, in the log and in metrics: a folder per run, a line per call."""
 
 from .callback import TelemetryCallback
 

@@ -1,9 +1,11 @@
-"""Logs one line for each call that ended, on the logger `custom_handler.calls`.
+"""Log one line for each finished call, on the logger `custom_handler.calls`.
 
-    call request_id=… correlation_id=… key=… model=… status=… seconds=… first_token=… tokens=in/out tool_calls=… repairs=… upstream=…
+    call request_id=… correlation_id=… key=… model=… status=… seconds=… first_token=… tokens=in/out
+    tool_calls=… repairs=… upstream=…
 
-LiteLLM reports each attempt of a call, and reports a success after the answer. The middleware knows when the request ended and
-with which status, also for a request that LiteLLM reports nothing about. The line is logged when both are known.
+LiteLLM reports each attempt of a call, a success after the response. The middleware knows when a
+request ended and its status, even if LiteLLM reports nothing. The line is logged once both are
+known.
 """
 
 from __future__ import annotations
@@ -25,27 +27,27 @@ from ..proxy.middleware.request_id import HEADER as REQUEST_ID
 from ..proxy.middleware.request_id import served
 from .call_record import Details, Line
 
-GRACE = 2.0
-"""Seconds after the end of a request in which LiteLLM's report of it is waited for."""
+REPORT_TIMEOUT = 2.0
+"""Seconds to wait for LiteLLM's report after the end of a request."""
 
-LEFT = 499
+CLIENT_DISCONNECTED = 499
 
 _PATHS = ("/completions", "/messages", "/responses", "/embeddings", ":generateContent", ":streamGenerateContent")
 _SERVICE = "/chat"
-_RECORD = "stackspot.call"
-_PLAIN = "/:@.,+*!$&|;?~"
+_SCOPE_KEY = "stackspot.call"
+_SAFE_CHARACTERS = "/:@.,+*!$&|;?~"
 
 logger = logging.getLogger("custom_handler.calls")
 
 
 @dataclass(slots=True)
 class _Call:
-    """One request, and what is known about it so far."""
+    """One request and the reports about it so far."""
 
     scope: Scope
     started: float
-    status: int = LEFT
-    left: bool = False
+    status: int = CLIENT_DISCONNECTED
+    disconnected: bool = False
     ended: float | None = None
     line: Line | None = None
     details: Details = field(default_factory=Details)
@@ -54,58 +56,58 @@ class _Call:
 
     @property
     def is_call(self) -> bool:
-        """Tell a call from other requests; a service's call is logged as the call that it makes inside the proxy."""
+        """Return whether this is a model call; /chat is logged as its call inside the proxy."""
         path = self.scope["path"]
         return self.line is not None or path.endswith(_PATHS) or (path == _SERVICE and ASKED not in self.scope)
 
     @property
-    def is_settled(self) -> bool:
-        """Tell whether LiteLLM's last report agrees with the answer: an attempt that failed may be followed by another."""
+    def is_complete(self) -> bool:
+        """Return whether the last report fits the response: a failed attempt may be retried."""
         return self.line is not None and (self.line["status"] < 400) == (self.status < 400)
 
     def final_status(self) -> int:
-        """Return the status of the answer, or that of a stream which failed after a 200."""
-        if self.left:
-            return LEFT
+        """Return the status of the response, or that of a stream that failed after a 200."""
+        if self.disconnected:
+            return CLIENT_DISCONNECTED
         return int(self.line["status"]) if self.line is not None and self.status < 400 else self.status
 
 
-class Calls:
-    """Logs the line of each call of a proxy (`around`), or of a program that uses LiteLLM as a library."""
+class CallLog:
+    """Logs the calls of a proxy (`wrap`), or of a program that uses LiteLLM as a library."""
 
     def __init__(self) -> None:
         self._pending: dict[int, tuple[_Call, asyncio.TimerHandle]] = {}
 
-    def around(self, app: ASGIApp) -> ASGIApp:
-        """Return the application with its calls logged."""
-        return _Logged(app, self)
+    def wrap(self, app: ASGIApp) -> ASGIApp:
+        """Return the application with middleware that logs its calls."""
+        return _CallLogMiddleware(app, self)
 
-    def __call__(self, measure: Measurement) -> None:
-        """Count the repair rounds of the call that is being served."""
-        if isinstance(measure, Repaired) and (call := (served() or {}).get(_RECORD)) is not None:
+    def __call__(self, measurement: Measurement) -> None:
+        """Count the repair rounds of the current call."""
+        if isinstance(measurement, Repaired) and (call := (served() or {}).get(_SCOPE_KEY)) is not None:
             call.repairs += 1
 
-    def note(self, line: Line, details: Details) -> None:
-        """Take LiteLLM's report of an attempt."""
+    def add_report(self, line: Line, details: Details) -> None:
+        """Add LiteLLM's report of an attempt to the current call."""
         scope = served()
         if scope is None:
             _log(_fields(line, details, line["status"], line["latency_ms"] / 1000, 0))
-        elif (call := scope.get(_RECORD)) is not None and not call.logged:
+        elif (call := scope.get(_SCOPE_KEY)) is not None and not call.logged:
             call.line, call.details = line, details
-            if call.ended is not None and call.is_settled:
+            if call.ended is not None and call.is_complete:
                 self._finish(call)
 
-    def ended(self, call: _Call) -> None:
-        """Log a call whose request ended, or wait for LiteLLM's report of it."""
+    def request_ended(self, call: _Call) -> None:
+        """Log the call, or wait for LiteLLM's report if there is none yet."""
         call.ended = time.perf_counter()
-        if call.is_settled:
+        if call.is_complete:
             self._finish(call)
         elif call.is_call:
-            timer = asyncio.get_running_loop().call_later(GRACE, self._finish, call)
+            timer = asyncio.get_running_loop().call_later(REPORT_TIMEOUT, self._finish, call)
             self._pending[id(call)] = (call, timer)
 
     def flush(self) -> None:
-        """Log the calls that wait for a report."""
+        """Log the calls that still wait for a report."""
         for call, _ in list(self._pending.values()):
             self._finish(call)
 
@@ -114,50 +116,50 @@ class Calls:
             pending[1].cancel()
         call.logged = True
         seconds = (call.ended or time.perf_counter()) - call.started
-        line = call.line or _unreported(call.scope)
+        line = call.line or _line_without_report(call.scope)
         _log(_fields(line, call.details, call.final_status(), seconds, call.repairs))
 
 
-class _Logged:
-    """ASGI middleware that reports each POST request to `Calls`."""
+class _CallLogMiddleware:
+    """ASGI middleware that passes each POST request to a CallLog."""
 
-    def __init__(self, app: ASGIApp, calls: Calls) -> None:
+    def __init__(self, app: ASGIApp, call_log: CallLog) -> None:
         self._app = app
-        self._calls = calls
+        self._call_log = call_log
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request."""
+        """Serve one request and log its call."""
         if scope["type"] != "http" or scope["method"] != "POST":
             await self._app(scope, receive, send)
             return
-        call = scope[_RECORD] = _Call(scope, time.perf_counter())
-        answered = False
+        call = scope[_SCOPE_KEY] = _Call(scope, time.perf_counter())
+        response_sent = False
 
-        async def receive_seen() -> Message:
+        async def watched_receive() -> Message:
             message = await receive()
-            if message["type"] == "http.disconnect" and not answered:
-                call.left = True
+            if message["type"] == "http.disconnect" and not response_sent:
+                call.disconnected = True
             return message
 
-        async def send_seen(message: Message) -> None:
-            nonlocal answered
+        async def watched_send(message: Message) -> None:
+            nonlocal response_sent
             if message["type"] == "http.response.start":
                 call.status = message["status"]
             elif message["type"] == "http.response.body":
-                answered = not message.get("more_body", False)
+                response_sent = not message.get("more_body", False)
             await send(message)
 
         try:
-            await self._app(scope, receive_seen, send_seen)
+            await self._app(scope, watched_receive, watched_send)
         except Exception:
             call.status = 500
             raise
         finally:
-            self._calls.ended(call)
+            self._call_log.request_ended(call)
 
 
-def _unreported(scope: Scope) -> Line:
-    """Describe a request that LiteLLM reported nothing about."""
+def _line_without_report(scope: Scope) -> Line:
+    """Return the ids of a request that LiteLLM did not report."""
     headers = Headers(scope=scope)
     correlation = next((headers[name] for name in CORRELATION_HEADERS if name in headers), None)
     return {"request_id": headers.get(REQUEST_ID), "correlation_id": correlation}
@@ -184,10 +186,10 @@ def _log(fields: dict[str, Any]) -> None:
     level = logging.WARNING if fields["status"] >= 400 else logging.INFO
     if logger.isEnabledFor(level):
         logger.log(
-            level, "call %s", " ".join(f"{name}={_shown(value)}" for name, value in fields.items()), extra=fields
+            level, "call %s", " ".join(f"{name}={_encode(value)}" for name, value in fields.items()), extra=fields
         )
 
 
-def _shown(value: object) -> str:
-    """Write a value without blanks, line ends, brackets, quotes and `=`, which are percent-encoded."""
-    return "-" if value is None or value == "" else quote(str(value)[:200], safe=_PLAIN, errors="replace")
+def _encode(value: object) -> str:
+    """Percent-encode blanks, line ends, brackets, quotes and `=`: no value may forge a field."""
+    return "-" if value is None or value == "" else quote(str(value)[:200], safe=_SAFE_CHARACTERS, errors="replace")

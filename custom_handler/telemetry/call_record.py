@@ -1,9 +1,10 @@
-"""Reads what LiteLLM logs about a call into the line of `interactions.jsonl`: names and numbers, no content unless wanted.
+"""Convert LiteLLM's log events into lines of `interactions.jsonl`, without content by default.
 
-    time, request_id, call_id, correlation_id, route, call_type, model, provider, provider_model, stream, latency_ms,
-    time_to_first_token_ms, usage{prompt_tokens, completion_tokens, total_tokens}, status, error_class[, messages, response]
+    time, request_id, call_id, correlation_id, route, call_type, model, provider, provider_model,
+    stream, latency_ms, time_to_first_token_ms, usage{prompt_tokens, completion_tokens,
+    total_tokens}, status, error_class[, messages, response]
 
-An error is told by its class and its status alone: its message may quote the request.
+An error is recorded by class and status only, because its message may quote the request.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
 
+from litellm.constants import LITELLM_PROXY_MASTER_KEY_ALIAS
 from starlette.datastructures import Headers
 
 from ..provider.litellm_call import CORRELATION_HEADERS, request_headers
@@ -25,18 +27,15 @@ from ..proxy.middleware.request_id import request_id, served
 Line = dict[str, Any]
 
 HEALTH_CHECK = "litellm-internal-health-check"
-REMEMBERED = 10_000
-LONGEST_NAME = 200
-MASTER = "litellm_proxy_master_key"
-"""What LiteLLM has in place of the master key's hash."""
+MAX_SEEN = 10_000
+MAX_NAME_LENGTH = 200
 
-
-_CALLS = {"function_call", "custom_tool_call", "tool_use"}
+_TOOL_CALL_TYPES = {"function_call", "custom_tool_call", "tool_use"}
 
 
 @dataclass(frozen=True, slots=True)
 class Details:
-    """What the log says about a call beside its line: the name of its key, never the key or its hash."""
+    """Fields of the log that are not in the line; `key` is a name, never the key or its hash."""
 
     key: str | None = None
     tool_calls: int = 0
@@ -44,10 +43,10 @@ class Details:
 
 
 class CallRecorder:
-    """Turns LiteLLM's events into lines, one for each attempt of a call; `write` takes the line and must not block.
+    """Converts LiteLLM's events into one line for each attempt of a call; `write` must not block.
 
-    LiteLLM tells of a failed call up to three times: as it fails, awaiting and blocking, and once more when its client is
-    answered. All three carry the same payload, which is known by the call's id and the time of its end.
+    LiteLLM reports a failed call up to three times: by an asynchronous and a blocking callback, and
+    by the proxy's failure hook. All three have the same payload: the same call id and end time.
     """
 
     def __init__(
@@ -55,41 +54,44 @@ class CallRecorder:
         write: Callable[[Line], None],
         *,
         content: bool = False,
-        note: Callable[[Line, Details], None] | None = None,
+        on_line: Callable[[Line, Details], None] | None = None,
     ) -> None:
         self._write = write
-        self._note = note
+        self._on_line = on_line
         self._content = content
         self._lock = threading.Lock()
         self._seen: OrderedDict[tuple[object, object], None] = OrderedDict()
 
-    def ended(self, kwargs: Mapping[str, Any]) -> None:
-        """Write down a call that ended, by the arguments of LiteLLM's success and failure events."""
+    def record(self, kwargs: Mapping[str, Any]) -> None:
+        """Record a call from the arguments of LiteLLM's success and failure events."""
         payload = kwargs.get("standard_logging_object")
         if payload and not _is_health_check(kwargs, payload) and self._is_new(payload):
-            self._tell(_line(payload, kwargs, content=self._content), payload, kwargs)
+            self._write_line(payload, kwargs, content=self._content)
 
-    def ended_blocking(self, kwargs: Mapping[str, Any]) -> None:
-        """The same for events told in a thread, which come twice for a call that somebody awaits."""
+    def record_blocking(self, kwargs: Mapping[str, Any]) -> None:
+        """Record a call from a blocking event; ignore asynchronous calls, which `record` gets."""
         call_type = str((kwargs.get("standard_logging_object") or {}).get("call_type") or "")
         if call_type and not call_type.startswith("a"):
-            self.ended(kwargs)
+            self.record(kwargs)
 
-    def refused(self, request: Mapping[str, Any], error: Exception, route: str | None, key: str | None = None) -> None:
-        """Write down a request that failed in the proxy, unless it was told as a failed call already."""
+    def record_rejected(
+        self, request: Mapping[str, Any], error: Exception, route: str | None, key: str | None = None
+    ) -> None:
+        """Record a request that failed in the proxy, unless it is recorded as a failed call."""
         if request.get("standard_logging_object"):
-            self.ended({"standard_logging_object": request["standard_logging_object"], "litellm_params": request})
+            self.record({"standard_logging_object": request["standard_logging_object"], "litellm_params": request})
         elif "model" in request:
-            status = getattr(error, "status_code", None) or getattr(error, "code", None)
-            payload = _refusal(request, type(error).__name__, status, route)
-            payload["metadata"]["user_api_key_alias"] = key
-            kwargs = {"litellm_params": request}
-            self._tell(_line(payload, kwargs, content=False), payload, kwargs)
+            payload = _rejected_payload(request, error, route, key)
+            self._write_line(payload, {"litellm_params": request}, content=False)
 
-    def _tell(self, line: Line, payload: Mapping[str, Any], kwargs: Mapping[str, Any]) -> None:
+    def _write_line(self, payload: Mapping[str, Any], kwargs: Mapping[str, Any], *, content: bool) -> None:
+        unauthenticated = _is_unauthenticated(payload, kwargs)
+        line = _line(payload, kwargs, unauthenticated=unauthenticated)
+        if content:
+            line |= {"messages": _without_files(payload.get("messages")), "response": payload.get("response")}
         self._write(line)
-        if self._note is not None:
-            self._note(line, _details(payload, line, unauthenticated=_is_unauthenticated(payload, kwargs)))
+        if self._on_line is not None:
+            self._on_line(line, _details(payload, line, unauthenticated=unauthenticated))
 
     def _is_new(self, payload: Mapping[str, Any]) -> bool:
         key = payload.get("litellm_call_id"), payload.get("endTime")
@@ -97,73 +99,72 @@ class CallRecorder:
             if key in self._seen:
                 return False
             self._seen[key] = None
-            if len(self._seen) > REMEMBERED:
+            if len(self._seen) > MAX_SEEN:
                 self._seen.popitem(last=False)
             return True
 
 
-def _line(payload: Mapping[str, Any], kwargs: Mapping[str, Any], *, content: bool) -> Line:
+def _line(payload: Mapping[str, Any], kwargs: Mapping[str, Any], *, unauthenticated: bool) -> Line:
     error = payload.get("error_information") or {}
     failed = payload.get("status") == "failure"
     started, ended = float(payload.get("startTime") or 0), float(payload.get("endTime") or 0)
     first = payload.get("completionStartTime") if payload.get("stream") and not failed else None
     route = (payload.get("metadata") or {}).get("user_api_key_request_route")
-    line = {
-        "time": _moment(started),
-        **_ids(_headers(kwargs), payload.get("litellm_call_id")),
+    body = _request(kwargs).get("body") or {}  # the plugin sets stream=False in the payload of a stream
+    return {
+        "time": _timestamp(started),
+        **_ids(kwargs, payload.get("litellm_call_id")),
         "route": service_route.get() or route,
         "call_type": payload.get("call_type") or None,
         "model": _name(payload.get("model_group") or payload.get("model")),
         "provider": _provider(payload, error),
         "provider_model": _name(payload.get("model")),
-        "stream": bool(payload.get("stream") or _body(kwargs).get("stream")),
+        "stream": bool(payload.get("stream") or body.get("stream")),
         "latency_ms": _milliseconds(started, ended),
         "time_to_first_token_ms": _milliseconds(started, float(first)) if first else None,
         "usage": {name: int(payload.get(name) or 0) for name in ("prompt_tokens", "completion_tokens", "total_tokens")},
-        "status": _status(error.get("error_code"), unauthenticated=_is_unauthenticated(payload, kwargs))
-        if failed
-        else 200,
+        "status": _error_status(error.get("error_code"), unauthenticated=unauthenticated) if failed else 200,
         "error_class": (error.get("error_class") or "Exception") if failed else None,
     }
-    if not content:
-        return line
-    return line | {"messages": _without_files(payload.get("messages")), "response": payload.get("response")}
 
 
 def _without_files(value: Any) -> Any:
-    """Leave files in base64 out of messages; LiteLLM does so with data URIs only."""
+    """Remove base64 files from messages, of which LiteLLM removes data URIs only."""
     if isinstance(value, list):
         return [_without_files(item) for item in value]
     if not isinstance(value, Mapping):
         return value
-    held = "data" if value.get("type") == "base64" else "file_data"
-    return {name: _size(item) if name == held else _without_files(item) for name, item in value.items()}
+    data_key = "data" if value.get("type") == "base64" else "file_data"
+    return {name: _without_data(item) if name == data_key else _without_files(item) for name, item in value.items()}
 
 
-def _size(item: Any) -> Any:
-    if not isinstance(item, str) or "[base64_data truncated" in item[:LONGEST_NAME]:
+def _without_data(item: Any) -> Any:
+    if not isinstance(item, str) or "[base64_data truncated" in item[:MAX_NAME_LENGTH]:
         return item
     return f"[{len(item)} characters left out]"
 
 
-def _refusal(request: Mapping[str, Any], error_class: str, status: object, route: str | None) -> dict[str, Any]:
-    """Describe a request that never became a call, as LiteLLM describes calls."""
+def _rejected_payload(
+    request: Mapping[str, Any], error: Exception, route: str | None, key: str | None
+) -> dict[str, Any]:
+    """Return a payload, as LiteLLM has for calls, for a request that never became a call."""
     now = datetime.now(timezone.utc).timestamp()
+    status = getattr(error, "status_code", None) or getattr(error, "code", None)
     return {
         "litellm_call_id": request.get("litellm_call_id"),
-        "metadata": {"user_api_key_request_route": route},
+        "metadata": {"user_api_key_request_route": route, "user_api_key_alias": key},
         "model": request.get("model"),
         "stream": request.get("stream"),
         "startTime": now,
         "endTime": now,
         "status": "failure",
-        "error_information": {"error_class": error_class, "error_code": status},
+        "error_information": {"error_class": type(error).__name__, "error_code": status},
     }
 
 
 def _details(payload: Mapping[str, Any], line: Line, *, unauthenticated: bool) -> Details:
     metadata = payload.get("metadata") or {}
-    master = metadata.get("user_api_key_hash") == MASTER
+    master = metadata.get("user_api_key_hash") == LITELLM_PROXY_MASTER_KEY_ALIAS
     provider, model = line["provider"], line["provider_model"]
     called = provider and not unauthenticated and (payload.get("model_id") or line["status"] < 400)
     return Details(
@@ -174,20 +175,18 @@ def _details(payload: Mapping[str, Any], line: Line, *, unauthenticated: bool) -
 
 
 def _tool_calls(response: object) -> int:
-    """Count the calls of the client's tools in an answer of any of the protocols."""
+    """Count the tool calls in a response of any protocol."""
     if not isinstance(response, Mapping):
         return 0
     messages = [choice.get("message") or {} for choice in response.get("choices") or ()]
-    counted = sum(len(message.get("tool_calls") or ()) or bool(message.get("function_call")) for message in messages)
+    count = sum(len(message.get("tool_calls") or ()) or bool(message.get("function_call")) for message in messages)
     items = [*(response.get("output") or ()), *(response.get("content") or ())]
-    return counted + sum(isinstance(item, Mapping) and item.get("type") in _CALLS for item in items)
+    return count + sum(isinstance(item, Mapping) and item.get("type") in _TOOL_CALL_TYPES for item in items)
 
 
-def _ids(headers: Mapping[str, str], call_id: object) -> Line:
-    """Name the call: by the request's own name where the proxy serves one, and by the caller's conversation.
-
-    Where the caller names none, the agent is told the call's id (`litellm_call.turn_from_call`), and so is this.
-    """
+def _ids(kwargs: Mapping[str, Any], call_id: object) -> Line:
+    """Return the ids of the call; its own id replaces missing ones, as in `turn_from_call`."""
+    headers = request_headers(kwargs) | (dict(Headers(scope=scope)) if (scope := served()) else {})
     given = next((headers[name] for name in CORRELATION_HEADERS if name in headers), None)
     return {
         "request_id": request_id() or headers.get(REQUEST_ID) or call_id,
@@ -196,28 +195,18 @@ def _ids(headers: Mapping[str, str], call_id: object) -> Line:
     }
 
 
-def _headers(kwargs: Mapping[str, Any]) -> dict[str, str]:
-    """Find the caller's headers; those of the request that is being served win."""
-    return request_headers(kwargs) | (dict(Headers(scope=scope)) if (scope := served()) else {})
-
-
-def _body(kwargs: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Find the caller's own body: the plugin has a stream opened as a whole answer, which a failure would be told as."""
-    return _request(kwargs).get("body") or {}
-
-
 def _request(kwargs: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Find the caller's request, which the proxy keeps as soon as it has let the caller in."""
+    """Return the request, which the proxy stores once it has authenticated the caller."""
     return (kwargs.get("litellm_params") or {}).get("proxy_server_request") or {}
 
 
 def _is_unauthenticated(payload: Mapping[str, Any], kwargs: Mapping[str, Any]) -> bool:
-    """Tell a request that the proxy did not let in: it has a route, and the proxy has not kept it."""
+    """Return whether the proxy rejected the key: there is a route, but no stored request."""
     return bool((payload.get("metadata") or {}).get("user_api_key_request_route")) and not _request(kwargs)
 
 
 def _is_health_check(kwargs: Mapping[str, Any], payload: Mapping[str, Any]) -> bool:
-    """Tell a probe of the proxy's own, which is nobody's call; one that fails early has lost its metadata and its kind."""
+    """Return whether this is a health check, which has no metadata or type if it fails early."""
     if not payload.get("call_type") and not payload.get("model"):
         return True
     metadata = (kwargs.get("litellm_params") or {}).get("metadata") or {}
@@ -230,11 +219,11 @@ def _provider(payload: Mapping[str, Any], error: Mapping[str, Any]) -> str | Non
 
 
 def _name(value: object) -> str | None:
-    return str(value)[:LONGEST_NAME] if value else None
+    return str(value)[:MAX_NAME_LENGTH] if value else None
 
 
-def _status(code: object, *, unauthenticated: bool) -> int:
-    """Read a status; the proxy answers whatever else goes wrong in its authentication with 401."""
+def _error_status(code: object, *, unauthenticated: bool) -> int:
+    """Return the status; without a code it is 401 for errors in the proxy's authentication."""
     return int(str(code)) if str(code).isdecimal() else 401 if unauthenticated else 500
 
 
@@ -242,5 +231,5 @@ def _milliseconds(started: float, ended: float) -> float:
     return round(max(0.0, ended - started) * 1000, 1)
 
 
-def _moment(seconds: float) -> str:
+def _timestamp(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, timezone.utc).isoformat(timespec="milliseconds")

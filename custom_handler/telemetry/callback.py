@@ -1,4 +1,4 @@
-"""Hears of every call from LiteLLM, and writes it down."""
+"""The LiteLLM callback that records every call."""
 
 from __future__ import annotations
 
@@ -13,56 +13,48 @@ from litellm.integrations.custom_logger import CustomLogger
 from ..proxy.config import Deployment
 from ..proxy.lifecycle import wait_for_callbacks
 from ..settings import Settings
-from .call_log import Calls
+from .call_log import CallLog
 from .call_record import CallRecorder
 from .jsonl_writer import JsonLinesWriter
 from .run_folder import RunFolder
 
 
 class TelemetryCallback(CustomLogger):  # type: ignore[misc]
-    """A callback of LiteLLM's that writes a line about each call, unless `settings` say otherwise."""
+    """Records each call in interactions.jsonl (unless `settings` disable that) and in the log."""
 
     def __init__(self, settings: Settings) -> None:
         super().__init__()
         self._telemetry = settings.telemetry
-        self.calls = Calls()
-        self._run = RunFolder(Path(settings.runs_dir))
-        self._journal = JsonLinesWriter(self._run.interactions)
-        self._interactions = CallRecorder(self._write, content=settings.log_messages, note=self.calls.note)
-        atexit.register(self._journal.flush)
+        self.call_log = CallLog()
+        self._run_folder = RunFolder(Path(settings.runs_dir))
+        self._writer = JsonLinesWriter(self._run_folder.interactions)
+        self.recorder = CallRecorder(self._write, content=settings.log_messages, on_line=self.call_log.add_report)
+        atexit.register(self._writer.flush)
 
-    def begin(self, models: Iterable[Deployment]) -> None:
-        """Write the manifest, with these models, before there is a call."""
-        self._run.models = [model.described() for model in models]
+    def start_run(self, models: Iterable[Deployment]) -> None:
+        """Write the manifest, which lists these models, before the first call."""
+        self._run_folder.models = [model.described() for model in models]
         if self._telemetry:
-            self._journal.start()
+            self._writer.start()
 
     async def aclose(self) -> None:
-        """Write down what LiteLLM has yet to tell, and what is not on the disk yet."""
+        """Wait for LiteLLM's pending callbacks, then write everything to the log and the disk."""
         await wait_for_callbacks()
-        self.calls.flush()
-        await asyncio.to_thread(self._journal.flush)
-
-    def refused(self, request: Mapping[str, Any], error: Exception, route: str | None, key: str | None) -> None:
-        """Write down a request that failed in the proxy, before it became a call."""
-        self._interactions.refused(request, error, route, key)
+        self.call_log.flush()
+        await asyncio.to_thread(self._writer.flush)
 
     async def async_log_success_event(self, kwargs: dict[str, Any], *_: Any, **__: Any) -> None:
-        """Write down a call that somebody awaited."""
-        self._interactions.ended(kwargs)
+        """Record the call of an asynchronous caller."""
+        self.recorder.record(kwargs)
 
-    async def async_log_failure_event(self, kwargs: dict[str, Any], *_: Any, **__: Any) -> None:
-        """Write down a failed call that somebody awaited."""
-        self._interactions.ended(kwargs)
+    async_log_failure_event = async_log_success_event
 
     def log_success_event(self, kwargs: dict[str, Any], *_: Any, **__: Any) -> None:
-        """Write down a call of a program that uses LiteLLM as a library."""
-        self._interactions.ended_blocking(kwargs)
+        """Record the call of a blocking caller."""
+        self.recorder.record_blocking(kwargs)
 
-    def log_failure_event(self, kwargs: dict[str, Any], *_: Any, **__: Any) -> None:
-        """Write down a failed call of such a program."""
-        self._interactions.ended_blocking(kwargs)
+    log_failure_event = log_success_event
 
     def _write(self, line: Mapping[str, Any]) -> None:
         if self._telemetry:
-            self._journal.write(line)
+            self._writer.write(line)

@@ -1,8 +1,8 @@
-"""What Prometheus reads on `/metrics`, beside LiteLLM's own: every request of the proxy, and what the provider measures.
+"""Prometheus metrics of HTTP requests and of the provider, beside LiteLLM's own on `/metrics`.
 
-LiteLLM's callback `prometheus` serves the registry that these are in, behind the proxy's key, and adds up what several
-workers count (`PROMETHEUS_MULTIPROC_DIR`, which the proxy sets by itself). Labels are bounded: paths are the templates of
-routes, and nothing that a client makes up becomes a label.
+LiteLLM's callback `prometheus` serves their registry, behind the proxy's key, and adds up the
+counts of several workers (`PROMETHEUS_MULTIPROC_DIR`, which the proxy sets itself). Labels have
+bounded cardinality: paths are route templates, and no label has a value chosen by a client.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histo
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..instrumentation import (
+    ConversationOutcome,
     FirstText,
-    KeptConversation,
     Measurement,
     QueueChanged,
     Queued,
@@ -27,14 +27,14 @@ from ..proxy.asgi_transport import INTERNAL_CALL
 
 METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 UNKNOWN = "unknown"
-LEFT = "499"
+CLIENT_DISCONNECTED = "499"
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
 
 METRICS = "/metrics"
 
 
 class HttpMetrics:
-    """Counts and times the requests of clients; a service's own calls inside the proxy are part of one of those."""
+    """Counts and times the requests of clients, without the services' calls inside the proxy."""
 
     def __init__(self, registry: CollectorRegistry = REGISTRY) -> None:
         self._requests = Counter(
@@ -48,61 +48,61 @@ class HttpMetrics:
             registry=registry,
         )
 
-    def ended(self, scope: Scope, status: str, seconds: float) -> None:
+    def request_ended(self, scope: Scope, status: str, seconds: float) -> None:
         """Count one request."""
         method = scope["method"] if scope["method"] in METHODS else UNKNOWN
         path = _template(scope)
         self._requests.labels(method, path, status).inc()
         self._seconds.labels(method, path).observe(seconds)
 
-    def around(self, app: ASGIApp) -> ASGIApp:
-        """Return the application with its requests counted."""
-        return _Counted(app, self)
+    def wrap(self, app: ASGIApp) -> ASGIApp:
+        """Return the application with middleware that counts its requests."""
+        return _HttpMetricsMiddleware(app, self)
 
 
-class _Counted:
-    """ASGI middleware that tells `HttpMetrics` of each request."""
+class _HttpMetricsMiddleware:
+    """ASGI middleware that passes each request to HttpMetrics."""
 
     def __init__(self, app: ASGIApp, metrics: HttpMetrics) -> None:
         self._app = app
         self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request; one whose client left before an answer began has the status 499."""
+        """Serve one request; its status is 499 if the client disconnects before the response."""
         if scope["type"] != "http" or INTERNAL_CALL in scope:
             await self._app(scope, receive, send)
             return
-        if scope["path"] == METRICS:  # LiteLLM's mount would redirect, and scrapers are not asked to follow
+        if scope["path"] == METRICS:  # LiteLLM's mount would redirect, which scrapers may not follow
             scope["path"] = f"{METRICS}/"
-        status, started = LEFT, time.perf_counter()
+        status, started = CLIENT_DISCONNECTED, time.perf_counter()
 
-        async def send_seen(message: Message) -> None:
+        async def watched_send(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = str(message["status"])
             await send(message)
 
         try:
-            await self._app(scope, receive, send_seen)
+            await self._app(scope, receive, watched_send)
         except Exception:
             status = "500"
             raise
         finally:
-            self._metrics.ended(scope, status, time.perf_counter() - started)
+            self._metrics.request_ended(scope, status, time.perf_counter() - started)
 
 
 class ProviderMetrics:
-    """Listens to what the provider measures (`instrumentation.py`)."""
+    """Counts the measurements of the provider; a hook (see instrumentation.py)."""
 
     def __init__(self, registry: CollectorRegistry = REGISTRY) -> None:
-        def counter(name: str, meaning: str, *labels: str) -> Counter:
-            return Counter(f"stackspot_{name}", meaning, labels, registry=registry)
+        def counter(name: str, description: str, *labels: str) -> Counter:
+            return Counter(f"stackspot_{name}", description, labels, registry=registry)
 
-        def seconds(name: str, meaning: str, *labels: str) -> Histogram:
-            return Histogram(f"stackspot_{name}_seconds", meaning, labels, buckets=SECONDS, registry=registry)
+        def seconds(name: str, description: str, *labels: str) -> Histogram:
+            return Histogram(f"stackspot_{name}_seconds", description, labels, buckets=SECONDS, registry=registry)
 
-        def gauge(name: str, meaning: str) -> Gauge:
-            return Gauge(f"stackspot_{name}", meaning, multiprocess_mode="livesum", registry=registry)
+        def gauge(name: str, description: str) -> Gauge:
+            return Gauge(f"stackspot_{name}", description, multiprocess_mode="livesum", registry=registry)
 
         self._tokens = counter("token_renewals", "Calls of the identity service", "outcome")
         self._token_seconds = seconds("token_renewal", "Seconds of a call of the identity service")
@@ -115,33 +115,35 @@ class ProviderMetrics:
         )
         self._tool_calls = counter("tool_calls", "Calls of the client's tools")
         self._repairs = counter("repairs", "Repair rounds", "fault", "outcome")
-        self._kept = counter("kept_conversations", "Turns of conversations that the platform keeps", "outcome")
+        self._conversations = counter("kept_conversations", "Turns of conversations that the platform keeps", "outcome")
 
-    def __call__(self, measure: Measurement) -> None:
-        """Count one measure."""
-        match measure:
+    def __call__(self, measurement: Measurement) -> None:
+        """Count one measurement."""
+        match measurement:
             case TokenCall():
-                self._tokens.labels("succeeded" if measure.succeeded else "failed").inc()
-                self._token_seconds.observe(measure.seconds)
+                self._tokens.labels("succeeded" if measurement.succeeded else "failed").inc()
+                self._token_seconds.observe(measurement.seconds)
             case QueueChanged():
-                self._waiting.set(measure.waiting)
-                self._running.set(measure.running)
+                self._waiting.set(measurement.waiting)
+                self._running.set(measurement.running)
             case Queued():
-                self._queue_seconds.labels("admitted" if measure.admitted else "turned_away").observe(measure.seconds)
+                self._queue_seconds.labels("admitted" if measurement.admitted else "turned_away").observe(
+                    measurement.seconds
+                )
             case Retried():
-                self._retries.labels(measure.reason).inc()
+                self._retries.labels(measurement.reason).inc()
             case FirstText():
-                self._first_text.observe(measure.seconds)
-            case ToolCalled():  # its name is the client's: no label
+                self._first_text.observe(measurement.seconds)
+            case ToolCalled():  # no label: the client chooses the name
                 self._tool_calls.inc()
-            case KeptConversation():
-                self._kept.labels(measure.outcome).inc()
+            case ConversationOutcome():
+                self._conversations.labels(measurement.outcome).inc()
             case Repaired():
-                self._repairs.labels(measure.fault, "succeeded" if measure.succeeded else "failed").inc()
+                self._repairs.labels(measurement.fault, "succeeded" if measurement.succeeded else "failed").inc()
 
 
 def _template(scope: Scope) -> str:
-    """Name the route that served a request by its template; what no route serves has one name."""
+    """Return the template of the request's route, or UNKNOWN without a route."""
     if scope["path"] == f"{METRICS}/":
         return METRICS
     return str(getattr(scope.get("route"), "path", UNKNOWN))

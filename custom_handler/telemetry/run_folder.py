@@ -1,4 +1,4 @@
-"""The folder of a run, `runs/<run_id>/`: what ran (`manifest.json`), and what was asked of it (`interactions.jsonl`).
+"""The folder of a run, `runs/<run_id>/`, with `manifest.json` and `interactions.jsonl`.
 
 A run is a proxy with all its workers, or a program that uses the models of config.yaml.
 """
@@ -24,7 +24,7 @@ INTERACTIONS = "interactions.jsonl"
 
 
 class RunFolder:
-    """One run below `directory`; `models` are named in its manifest, as they are when that is written."""
+    """One run below `directory`; set `models` for its manifest before `interactions` is called."""
 
     def __init__(self, directory: Path, models: Sequence[Mapping[str, str]] = ()) -> None:
         self.models = models
@@ -32,25 +32,26 @@ class RunFolder:
         self._started = datetime.now(timezone.utc)
 
     def interactions(self) -> Path:
-        """Name the file of the calls; the first process of the run makes its folder and its manifest. Raises OSError."""
+        """Return the path of interactions.jsonl; create its folder and manifest. Raises OSError."""
         self._directory.mkdir(parents=True, exist_ok=True)
-        folder = self._directory / self._agreed_id()
+        folder = self._directory / self._run_id()
         folder.mkdir(exist_ok=True)
         with contextlib.suppress(FileExistsError), (folder / MANIFEST).open("x", encoding="utf-8") as file:
             json.dump(self._manifest(folder.name), file, indent=2, ensure_ascii=False)
         return folder / INTERACTIONS
 
-    def _agreed_id(self) -> str:
-        """Name the run after its start; workers of one proxy agree on the name of the first of them.
+    def _run_id(self) -> str:
+        """Return the run id, which begins with the start time of the first worker of the proxy.
 
-        What they share is the key that `multiprocessing` gives to a process and all its children. A link of that name
-        is made by one of them, at once and with its content.
+        The workers share the authkey that `multiprocessing` passes from a process to its children.
+        The first one creates a symbolic link, named by a hash of that key, to the id: creating a
+        link is atomic, so the others read the same id.
         """
         family = hashlib.sha256(multiprocessing.current_process().authkey).hexdigest()[:8]
-        mine = f"{self._started:%Y%m%dT%H%M%S}-{family}"
+        own_id = f"{self._started:%Y%m%dT%H%M%S}-{family}"
         link = self._directory / f".{family}"
         with contextlib.suppress(FileExistsError):
-            link.symlink_to(mine)
+            link.symlink_to(own_id)
         return str(link.readlink())
 
     def _manifest(self, run_id: str) -> dict[str, Any]:
@@ -67,11 +68,11 @@ class RunFolder:
 
 
 def _git_sha() -> str | None:
-    """Tell the commit of the working directory; None where there is none."""
-    if given := os.environ.get("GIT_SHA"):  # an image has no repository
+    """Return the commit of the working directory, or None."""
+    if given := os.environ.get("GIT_SHA"):  # a container image has no repository
         return given
     command = ["git", "rev-parse", "HEAD"]
     with contextlib.suppress(OSError, subprocess.SubprocessError):
-        told = subprocess.run(command, capture_output=True, text=True, timeout=5, check=True)  # noqa: S603
-        return told.stdout.strip()
+        result = subprocess.run(command, capture_output=True, text=True, timeout=5, check=True)  # noqa: S603
+        return result.stdout.strip()
     return None

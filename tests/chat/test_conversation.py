@@ -13,7 +13,7 @@ import pytest
 
 from custom_handler import StackspotLLM
 from custom_handler.errors import AgentForbidden, AgentNotFound, AgentRejected
-from custom_handler.instrumentation import KeptConversation
+from custom_handler.instrumentation import ConversationOutcome
 from custom_handler.provider.litellm_call import turn_from_call
 from custom_handler.settings import Settings
 from custom_handler.stackspot.agent_call import ResponseHead
@@ -415,7 +415,7 @@ def test_what_becomes_of_conversations_is_told(provider, talk, simulator):
         messages += [replayed(answer, number), *results(answer, "chuva", number), user("Como está o tempo em Olinda?")]
         if number == 1:
             simulator.forget_conversations()
-    outcomes = [measure.outcome for measure in told if isinstance(measure, KeptConversation)]
+    outcomes = [measure.outcome for measure in told if isinstance(measure, ConversationOutcome)]
     assert outcomes == ["begun", "continued", "continued", "lost"]
 
 

@@ -1,4 +1,4 @@
-"""Queues on both back ends, each in a place of its own: SQLite in a folder, Redis in a process."""
+"""Queues on both back ends: SQLite in a temporary folder, Redis in a process of its own."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from redis import Redis, RedisError
 
 from custom_handler.jobs.job import Job
 from custom_handler.jobs.queue import JobQueue
-from custom_handler.jobs.worker import Ask, Worker
+from custom_handler.jobs.worker import RunItem, Worker
 from custom_handler.settings import Settings
 
 
 class RedisProcess:
-    """A redis-server that forgets nothing when it is stopped."""
+    """A redis-server that keeps its data on the disk when it stops."""
 
     def __init__(self, directory: Path) -> None:
         with socket.socket() as server:
@@ -70,7 +70,7 @@ def redis_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisPro
 
 @pytest.fixture(params=["sqlite", "redis"])
 def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
-    """Settings of an empty job store; no lease runs out during a test."""
+    """Settings of an empty job store; no lease expires during a test."""
     settings = Settings(jobs_dir=str(tmp_path / "jobs"), jobs_lease=600.0, jobs_workers=2, jobs_concurrency=2)
     if request.param == "sqlite":
         return settings
@@ -81,12 +81,12 @@ def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
 
 @pytest.fixture
 def open_queue(settings: Settings) -> Iterator[Callable[[], JobQueue]]:
-    """Open the store, as each process does that shares it."""
+    """Open the store, as each of the processes does that share it."""
     opened: list[JobQueue] = []
 
     def open_one() -> JobQueue:
         queue = JobQueue.open(settings, "sk-secret")
-        queue.huey.storage.read_timeout = 0.1  # a thread that waits at Redis sees after that that it is to stop
+        queue.huey.storage.read_timeout = 0.1  # seconds after which a thread that waits for Redis notices a stop
         opened.append(queue)
         return queue
 
@@ -102,7 +102,7 @@ def queue(open_queue: Callable[[], JobQueue]) -> JobQueue:
 
 @pytest.fixture
 def salt(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A proxy with a key for what it keeps, and no master key."""
+    """A proxy with an encryption key, and no master key."""
     proxy = SimpleNamespace(master_key=None, general_settings={})
     monkeypatch.setitem(sys.modules, "litellm.proxy.proxy_server", proxy)
     monkeypatch.setenv("LITELLM_SALT_KEY", "sk-a-salt")
@@ -112,14 +112,14 @@ def salt(monkeypatch: pytest.MonkeyPatch) -> None:
 def new_job() -> Callable[..., Job]:
     def make(items: int = 1, owner: str = "ana") -> Job:
         call = {"model": "stackspot-chat"}
-        return Job(uuid.uuid4().hex, owner, call, "sealed", time.time(), items)
+        return Job(uuid.uuid4().hex, owner, call, "encrypted", time.time(), items)
 
     return make
 
 
 @pytest.fixture
 def loop() -> Iterator[asyncio.AbstractEventLoop]:
-    """An event loop that runs, as the proxy's does."""
+    """A running event loop on a thread."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
@@ -133,11 +133,11 @@ def loop() -> Iterator[asyncio.AbstractEventLoop]:
 
 @pytest.fixture
 def work(loop: asyncio.AbstractEventLoop, settings: Settings) -> Iterator[Callable[..., Worker]]:
-    """Start a worker on a queue, with a way to ask."""
+    """Start a worker on a queue, with a function that runs items."""
     workers: list[Worker] = []
 
-    def start(queue: JobQueue, ask: Ask, **changed: Any) -> Worker:
-        worker = Worker(queue, ask, dataclasses.replace(settings, **changed), loop)
+    def start(queue: JobQueue, run_item: RunItem, **changed: Any) -> Worker:
+        worker = Worker(queue, run_item, dataclasses.replace(settings, **changed), loop)
         worker.start()
         workers.append(worker)
         return worker

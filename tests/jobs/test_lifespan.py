@@ -1,4 +1,4 @@
-"""The jobs of one process begin with its proxy and end with it."""
+"""The job worker of a process starts and stops with its proxy."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.usefixtures("salt"), pytest.mark.parametrize("settings
 
 
 class Proxy(SimpleNamespace):
-    """What the jobs know of the proxy: what it does at its start and at its end."""
+    """A proxy's startup and shutdown functions."""
 
     def __init__(self) -> None:
         super().__init__(master_key=None, general_settings={}, done=[])
@@ -31,8 +31,8 @@ class Proxy(SimpleNamespace):
         self.done.append("stopped")
 
 
-class Router:
-    """A router that is not asked."""
+class Client:
+    """A client that is never used."""
 
 
 @pytest.fixture
@@ -54,11 +54,11 @@ async def answer(job, number, item) -> Outcome:
     return Outcome({"content": item})
 
 
-async def test_work_begins_when_the_proxy_has_started_and_ends_before_it_stops(proxy, settings, new_job, caplog):
+async def test_the_worker_starts_after_the_proxy_and_stops_before_it(proxy, settings, new_job, caplog):
     caplog.set_level("INFO", "custom_handler")
-    jobs = JobsLifespan.of_this_proxy(Router(), settings)
+    jobs = JobsLifespan.of_running_proxy(Client(), settings)
     assert await proxy.initialize_shared_aiohttp_session() == "session"
-    await happens(lambda: "2 jobs at once are worked on here" in caplog.text)
+    await happens(lambda: "The job worker runs 2 jobs at once" in caplog.text)
     await proxy.proxy_shutdown_event()
     assert proxy.done == ["started", "stopped"]
     queue, job = jobs.queue(), new_job()
@@ -68,9 +68,9 @@ async def test_work_begins_when_the_proxy_has_started_and_ends_before_it_stops(p
     queue.close()
 
 
-async def test_a_proxy_that_leaves_work_to_others_starts_none(proxy, settings, caplog):
+async def test_a_proxy_that_only_accepts_jobs_starts_no_worker(proxy, settings, caplog):
     caplog.set_level("INFO", "custom_handler")
-    jobs = JobsLifespan.of_this_proxy(Router(), dataclasses.replace(settings, jobs_work_here=False))
+    jobs = JobsLifespan.of_running_proxy(Client(), dataclasses.replace(settings, jobs_work_here=False))
     await proxy.initialize_shared_aiohttp_session()
     await asyncio.sleep(0.05)
     assert caplog.text == ""
@@ -78,30 +78,30 @@ async def test_a_proxy_that_leaves_work_to_others_starts_none(proxy, settings, c
 
 
 @pytest.fixture
-def in_the_way(settings):
-    """A file where the folder of the jobs is to be."""
+def blocking_file(settings):
+    """A file at the path of the jobs folder."""
     file = Path(settings.jobs_dir)
     file.write_text("a file")
     return file
 
 
-async def test_work_begins_when_the_store_can_be_opened(settings, in_the_way, new_job, monkeypatch):
-    monkeypatch.setattr(lifespan, "_PAUSE_SECONDS", 0.01)
+async def test_the_worker_starts_when_the_store_can_be_opened(settings, blocking_file, new_job, monkeypatch):
+    monkeypatch.setattr(lifespan, "_RETRY_SECONDS", 0.01)
     jobs = JobsLifespan(answer, settings)
     jobs.start()
     await asyncio.sleep(0.1)
-    await asyncio.to_thread(in_the_way.unlink)
+    await asyncio.to_thread(blocking_file.unlink)
     job = new_job()
-    await happens(in_the_way.is_dir)
+    await happens(blocking_file.is_dir)
     queue = await asyncio.to_thread(jobs.queue)
     await asyncio.to_thread(queue.add, job, ["a"])
     await happens(lambda: queue.store.find(job.id).status == "completed")
     await jobs.stop()
 
 
-async def test_without_a_key_to_seal_with_nobody_works_and_the_log_says_why(settings, monkeypatch, caplog):
+async def test_without_an_encryption_key_the_reason_is_logged(settings, monkeypatch, caplog):
     monkeypatch.delenv("LITELLM_SALT_KEY")
     jobs = JobsLifespan(answer, settings)
     jobs.start()
-    await happens(lambda: "No jobs are worked on: Jobs keep their callers' keys encrypted" in caplog.text)
+    await happens(lambda: "The job worker does not start: Jobs keep their callers' keys encrypted" in caplog.text)
     await jobs.stop()

@@ -1,4 +1,4 @@
-"""Whether a Redis answers, with a real one."""
+"""The reachability check of a real Redis."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from custom_handler.settings import Settings
 
 @pytest.fixture
 def locked(redis_process):
-    """A Redis that wants a password."""
+    """A Redis that requires a password."""
     redis_process.client.config_set("requirepass", "canary-5d1e")
     yield redis_process
     redis_process.client.config_set("requirepass", "")
@@ -22,11 +22,11 @@ def with_password(url: str, password: str) -> str:
     return url.replace("redis://", f"redis://:{password}@")
 
 
-async def test_a_redis_that_answers_is_no_fault(redis_process):
+async def test_a_redis_that_responds_is_no_fault(redis_process):
     assert await unreachable(Settings(redis_url=redis_process.url), None, agents=False) == []
 
 
-async def test_a_redis_that_refuses_the_password_is_called_so_and_no_password_is_shown(locked):
+async def test_a_redis_that_rejects_the_password_is_a_fault(locked):
     right = Settings(redis_url=with_password(locked.url, "canary-5d1e"))
     assert await unreachable(right, None, agents=False) == []
     for wrong in (locked.url, with_password(locked.url, "canary-old")):

@@ -1,4 +1,4 @@
-"""The routes of jobs, and what they take; nobody works on what is queued here."""
+"""The routes of jobs; no worker runs here."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ def settings(tmp_path):
 
 
 class Client:
-    """Asks the routes as one of the keys."""
+    """Sends requests with one of the keys."""
 
     def __init__(self, settings: Any) -> None:
-        async def nobody(*_: object) -> Outcome:
-            raise AssertionError("nobody works here")
+        async def run_item(*_: object) -> Outcome:
+            raise AssertionError("no worker runs here")
 
-        self.jobs = JobsLifespan(nobody, settings)
+        self.jobs = JobsLifespan(run_item, settings)
         self.app = FastAPI()
         self.app.include_router(routes(self.jobs, settings))
         self.app.dependency_overrides[require_key] = self._caller
@@ -63,7 +63,7 @@ async def client(settings):
     await client.jobs.stop()
 
 
-async def taken(client: Client, key: str = "ana", **headers: str) -> str:
+async def ingested(client: Client, key: str = "ana", **headers: str) -> str:
     answer = await client("POST", "/ingest", {"messages": ["a", "b"]}, key, **headers)
     assert (answer.status_code, answer.json()["status"]) == (202, "queued")
     assert answer.headers["location"] == f"/status/{answer.json()['job_id']}"
@@ -78,19 +78,19 @@ async def taken(client: Client, key: str = "ana", **headers: str) -> str:
     ],
     ids=["in an item", "in the parameters"],
 )
-async def test_what_json_cannot_say_is_refused_before_it_is_a_job(client, body):
+async def test_values_that_json_cannot_represent_are_rejected(client, body):
     refused = await client("POST", "/ingest", content=body, **{"content-type": "application/json"})
     assert refused.status_code == 422
     assert "NaN, Infinity or half a surrogate pair" in refused.json()["error"]["message"]
     assert (await client("GET", "/jobs")).json() == {"jobs": []}
 
 
-async def test_a_job_that_waits_is_told(client):
-    job_id = await taken(client)
-    told = (await client("GET", f"/status/{job_id}")).json()
-    created = told.pop("created_at")
+async def test_the_status_of_a_queued_job(client):
+    job_id = await ingested(client)
+    status = (await client("GET", f"/status/{job_id}")).json()
+    created = status.pop("created_at")
     assert created > 0
-    assert told == {
+    assert status == {
         "job_id": job_id,
         "status": "queued",
         "progress": {"total": 2, "done": 0, "failed": 0},
@@ -101,20 +101,20 @@ async def test_a_job_that_waits_is_told(client):
     }
 
 
-async def test_a_job_that_ended_tells_result_or_error_of_each_item(client):
-    job_id = await taken(client)
+async def test_an_ended_job_has_a_result_or_error_for_each_item(client):
+    job_id = await ingested(client)
     store = client.jobs.queue().store
     store.claim(job_id, "w", 9)
     store.record(job_id, "w", 1, Outcome({"message": "no", "code": "400"}, ok=False))
     store.record(job_id, "w", 0, Outcome({"content": "olá"}))
     store.end(job_id, "completed", None, "w")
-    told = (await client("GET", f"/status/{job_id}")).json()
-    assert told["result"] == [{"item": 0, "content": "olá"}, {"item": 1, "error": {"message": "no", "code": "400"}}]
-    assert told["progress"] == {"total": 2, "done": 2, "failed": 1}
+    status = (await client("GET", f"/status/{job_id}")).json()
+    assert status["result"] == [{"item": 0, "content": "olá"}, {"item": 1, "error": {"message": "no", "code": "400"}}]
+    assert status["progress"] == {"total": 2, "done": 2, "failed": 1}
 
 
-async def test_a_job_is_seen_by_its_key_and_the_master_key_alone(client):
-    job_id = await taken(client)
+async def test_only_its_key_and_the_master_key_can_see_a_job(client):
+    job_id = await ingested(client)
     for method, path in (("GET", f"/status/{job_id}"), ("DELETE", f"/jobs/{job_id}")):
         refused = await client(method, path, key="bia")
         assert refused.status_code == 404
@@ -126,56 +126,56 @@ async def test_a_job_is_seen_by_its_key_and_the_master_key_alone(client):
 
 
 async def test_a_job_is_cancelled_once(client):
-    job_id = await taken(client)
+    job_id = await ingested(client)
     assert (await client("DELETE", f"/jobs/{job_id}")).json() == {"job_id": job_id, "status": "cancelled"}
     again = await client("DELETE", f"/jobs/{job_id}")
     assert again.status_code == 409
     assert again.json()["error"]["message"] == "The job has ended already: cancelled."
 
 
-async def test_the_newest_jobs_come_first_and_no_more_than_asked_for(client):
-    jobs = [await taken(client) for _ in range(3)]
+async def test_jobs_are_listed_newest_first_up_to_the_limit(client):
+    jobs = [await ingested(client) for _ in range(3)]
     listed = (await client("GET", "/jobs?limit=2")).json()["jobs"]
     assert [job["job_id"] for job in listed] == jobs[:0:-1]
     assert (await client("GET", "/jobs?limit=0")).status_code == 422
 
 
-async def test_what_the_caller_said_of_itself_is_kept_sealed(client, settings):
-    job_id = await taken(client, **{"correlation-id": "conversa-1", "x-litellm-tags": "t", "x-litellm-call-id": "c"})
-    sealed = client.jobs.queue().store.find(job_id).caller
-    headers = decrypt_headers(job_id, sealed)
+async def test_the_callers_headers_are_stored_encrypted(client, settings):
+    job_id = await ingested(client, **{"correlation-id": "conversa-1", "x-litellm-tags": "t", "x-litellm-call-id": "c"})
+    encrypted = client.jobs.queue().store.find(job_id).caller
+    headers = decrypt_headers(job_id, encrypted)
     assert (headers["authorization"], headers["correlation-id"], headers["x-litellm-tags"]) == (
         "ana",
         "conversa-1",
         "t",
     )
     assert "x-litellm-call-id" not in headers
-    kept = dataclasses.asdict(client.jobs.queue().store.find(job_id))
-    assert "ana" not in json.dumps(kept)
-    assert "conversa-1" not in json.dumps(kept)
+    stored = dataclasses.asdict(client.jobs.queue().store.find(job_id))
+    assert "ana" not in json.dumps(stored)
+    assert "conversa-1" not in json.dumps(stored)
 
 
-async def test_without_a_correlation_id_the_jobs_own_id_is_one(client):
-    job_id = await taken(client)
+async def test_the_default_correlation_id_is_the_jobs_id(client):
+    job_id = await ingested(client)
     assert decrypt_headers(job_id, client.jobs.queue().store.find(job_id).caller)["correlation-id"] == job_id
 
 
-async def test_a_required_correlation_id_is_asked_for_at_once(settings):
+async def test_a_required_correlation_id_is_checked_at_ingestion(settings):
     client = Client(dataclasses.replace(settings, require_correlation_id=True))
     refused = await client("POST", "/ingest", {"messages": ["a"]})
     assert (refused.status_code, "correlation-id is missing" in refused.text) == (400, True)
 
 
-def test_what_is_sealed_opens_for_its_job_and_with_its_key_alone(monkeypatch):
-    sealed = encrypt_headers("a", {"authorization": "Bearer sk-secret"})
-    assert "secret" not in sealed
-    assert decrypt_headers("a", sealed) == {"authorization": "Bearer sk-secret"}
-    assert decrypt_headers("b", sealed) is None
+def test_headers_decrypt_for_their_job_and_with_their_key_only(monkeypatch):
+    encrypted = encrypt_headers("a", {"authorization": "Bearer sk-secret"})
+    assert "secret" not in encrypted
+    assert decrypt_headers("a", encrypted) == {"authorization": "Bearer sk-secret"}
+    assert decrypt_headers("b", encrypted) is None
     monkeypatch.setenv("LITELLM_SALT_KEY", "sk-another-salt")
-    assert decrypt_headers("a", sealed) is None
+    assert decrypt_headers("a", encrypted) is None
 
 
-REFUSED = {
+REJECTED = {
     "nothing": ({}, "give exactly one of messages and documents"),
     "both": ({"messages": ["a"], "documents": ["b"], "prompt": "c"}, "give exactly one of messages and documents"),
     "no prompt": ({"documents": ["a"]}, "documents and prompt go together"),
@@ -191,16 +191,16 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize("case", REFUSED)
-async def test_a_job_that_cannot_be_taken_is_refused_with_the_reason(client, case):
-    body, reason = REFUSED[case]
+@pytest.mark.parametrize("case", REJECTED)
+async def test_an_invalid_job_is_rejected_with_the_reason(client, case):
+    body, reason = REJECTED[case]
     refused = await client("POST", "/ingest", body)
     assert refused.status_code == 422
     assert reason in refused.json()["error"]["message"]
     assert (await client("GET", "/jobs")).json() == {"jobs": []}
 
 
-TAKEN = {
+ACCEPTED = {
     "texts": ({"messages": ["a"]}, [{"messages": [{"role": "user", "content": "a"}]}]),
     "conversations": (
         {"messages": [[{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]]},
@@ -216,16 +216,16 @@ TAKEN = {
 }
 
 
-@pytest.mark.parametrize("case", TAKEN)
+@pytest.mark.parametrize("case", ACCEPTED)
 async def test_each_entry_becomes_an_item(client, case):
-    body, items = TAKEN[case]
+    body, items = ACCEPTED[case]
     answer = await client("POST", "/ingest", body | {"model": "m", "params": {"seed": 1, "json_mode": True}})
     job = client.jobs.queue().store.find(answer.json()["job_id"])
     assert job.call == {"model": "m", "seed": 1, "response_format": {"type": "json_object"}}
-    assert [found.item for found in client.jobs.queue().store.open_items(job.id)] == items
+    assert [found.payload for found in client.jobs.queue().store.open_items(job.id)] == items
 
 
-async def test_a_store_that_is_away_is_a_503_that_says_when_to_come_back(settings):
+async def test_an_unreachable_store_is_a_503_with_retry_after(settings):
     client = Client(dataclasses.replace(settings, redis_url="redis://127.0.0.1:1/0"))
     for method, path, body in (("POST", "/ingest", {"messages": ["a"]}), ("GET", "/jobs", None)):
         answer = await client(method, path, body)
@@ -234,7 +234,7 @@ async def test_a_store_that_is_away_is_a_503_that_says_when_to_come_back(setting
     await client.jobs.stop()
 
 
-async def test_without_a_key_to_seal_with_no_job_is_taken(settings, monkeypatch):
+async def test_without_an_encryption_key_no_job_is_accepted(settings, monkeypatch):
     monkeypatch.delenv("LITELLM_SALT_KEY")
     answer = await Client(settings)("POST", "/ingest", {"messages": ["a"]})
     assert (answer.status_code, "set LITELLM_MASTER_KEY" in answer.text) == (503, True)

@@ -1,4 +1,4 @@
-"""A worker carries jobs out, whatever happens to it, to the store, and to the job."""
+"""A worker completes jobs despite crashes, restarts, outages of the store and cancellations."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import time
 import pytest
 
 from custom_handler.jobs.job import Outcome
-from custom_handler.jobs.worker import MAX_DEATHS
+from custom_handler.jobs.worker import MAX_CRASHES
 
-SOON = 0.6  # a lease that runs out within a test; the worker looks for jobs to recover or forget twice as often
+SOON = 0.6  # seconds: a lease that expires within a test; recovery and purge run twice as often
 
 
 class Agent:
-    """Answers items; counts how often each was asked for, and how many at once."""
+    """Answers items; counts the requests for each, and the concurrent ones."""
 
     def __init__(self) -> None:
         self.asked = collections.Counter()
@@ -35,7 +35,7 @@ class Agent:
         finally:
             self.at_once -= 1
         if item == "break":
-            raise ValueError("a fault of ours")
+            raise ValueError("an internal error")
         return Outcome({"content": f"re: {item}"}, ok=item != "bad")
 
 
@@ -77,22 +77,22 @@ def test_a_job_is_answered_item_by_item(queue, add, work, agent, status):
     ]
 
 
-def test_a_job_of_which_every_item_failed_has_failed(queue, add, work, agent, status):
+def test_a_job_whose_items_all_failed_has_failed(queue, add, work, agent, status):
     job = add("bad", "bad")
     work(queue, agent)
     ended = status(job, "completed", "failed")
     assert (ended.status, ended.error) == ("failed", "Every item failed; `result` says why.")
 
 
-def test_a_fault_of_ours_ends_the_job_and_not_the_worker(queue, add, work, agent, status, caplog):
+def test_an_internal_error_ends_the_job_and_not_the_worker(queue, add, work, agent, status, caplog):
     broken, sane = add("break"), add("a")
     work(queue, agent)
     assert status(broken, "failed").error == "The job broke down; the proxy's log says why."
     assert status(sane, "completed")
-    assert "broke down" in caplog.text
+    assert f"Job {broken.id} failed" in caplog.text
 
 
-def test_so_many_items_of_so_many_jobs_are_asked_for_at_once(queue, add, work, agent, status, eventually):
+def test_jobs_and_items_run_concurrently_up_to_the_settings(queue, add, work, agent, status, eventually):
     agent.open.clear()
     jobs = [add(*"abcdef") for _ in range(3)]
     work(queue, agent, jobs_workers=2, jobs_concurrency=3)
@@ -113,7 +113,7 @@ def test_a_running_job_that_is_cancelled_stops_at_once(queue, add, work, agent, 
     assert (agent.asked.total(), status(job, "cancelled").done) == (2, 0)
 
 
-def test_a_queued_job_that_is_cancelled_is_never_begun(queue, add, work, agent, status):
+def test_a_queued_job_that_is_cancelled_never_starts(queue, add, work, agent, status):
     cancelled, other = add("a"), add("b")
     queue.store.end(cancelled.id, "cancelled")
     work(queue, agent)
@@ -121,7 +121,7 @@ def test_a_queued_job_that_is_cancelled_is_never_begun(queue, add, work, agent, 
     assert set(agent.asked) == {(other.id, 0)}
 
 
-def test_a_worker_that_stops_gives_its_jobs_back_soon(queue, open_queue, add, work, agent, status, eventually):
+def test_a_worker_that_stops_releases_its_jobs_soon(queue, open_queue, add, work, agent, status, eventually):
     job = add("a", "b", "c")
     hang = Agent()
     hang.open.clear()
@@ -140,7 +140,7 @@ def test_a_worker_that_stops_gives_its_jobs_back_soon(queue, open_queue, add, wo
     assert agent.asked == {(job.id, number): 1 for number in range(3)}
 
 
-def test_what_is_answered_while_a_worker_stops_is_kept_and_ends_its_job(queue, add, work, agent, eventually, status):
+def test_an_item_answered_during_a_stop_is_recorded(queue, add, work, agent, eventually, status):
     agent.open.clear()
     job = add("a")
     leaving = work(queue, agent)
@@ -150,7 +150,7 @@ def test_what_is_answered_while_a_worker_stops_is_kept_and_ends_its_job(queue, a
     assert status(job, "completed").done == 1
 
 
-def test_what_a_dead_worker_left_goes_on_at_the_first_open_item(queue, add, work, agent, status):
+def test_the_job_of_a_dead_worker_resumes_at_the_first_open_item(queue, add, work, agent, status):
     job = add("a", "b", "c")
     queue.huey.dequeue()
     queue.store.claim(job.id, "dead", 0.3)
@@ -171,7 +171,7 @@ def test_workers_that_share_a_queue_run_each_job_once(open_queue, add, work, age
     assert len(agent.asked) == 60
 
 
-def test_a_thousand_jobs_are_carried_out(queue, add, work, agent, eventually):
+def test_a_thousand_jobs_are_completed(queue, add, work, agent, eventually):
     jobs = [add("a") for _ in range(1000)]
     work(queue, agent, jobs_workers=8)
     eventually(lambda: queue.store.newest(None, 1000)[-1].status == "completed", 60)
@@ -179,20 +179,20 @@ def test_a_thousand_jobs_are_carried_out(queue, add, work, agent, eventually):
     assert agent.asked == {(job.id, 0): 1 for job in jobs}
 
 
-def test_old_jobs_are_forgotten(queue, add, work, agent, eventually):
+def test_old_jobs_are_purged(queue, add, work, agent, eventually):
     job = add("a")
     work(queue, agent, jobs_keep=0.01, jobs_lease=SOON)
     eventually(lambda: queue.store.find(job.id) is None)
 
 
 @pytest.mark.parametrize("settings", ["redis"], indirect=True)
-def test_redis_may_stop_and_start_while_a_job_runs(queue, add, work, agent, status, redis_process, eventually):
+def test_a_job_survives_a_restart_of_redis(queue, add, work, agent, status, redis_process, eventually):
     agent.open.clear()
     job = add("a", "b", "c", "d")
     work(queue, agent, jobs_lease=SOON)
     eventually(lambda: agent.at_once == 2)
     redis_process.stop()
-    agent.open.set()  # what is answered now waits until it can be kept
+    agent.open.set()  # outcomes now wait until they can be stored
     time.sleep(1)
     redis_process.start()
     assert status(job, "completed").done == 4
@@ -200,7 +200,7 @@ def test_redis_may_stop_and_start_while_a_job_runs(queue, add, work, agent, stat
 
 
 @pytest.mark.parametrize("settings", ["sqlite"], indirect=True)
-def test_answers_wait_for_a_full_disk(queue, add, work, agent, status, eventually):
+def test_outcomes_wait_while_the_disk_is_full(queue, add, work, agent, status, eventually):
     def pages(most: int) -> None:
         with queue.huey.storage.db() as cursor:
             cursor.execute(f"pragma max_page_count={most}")
@@ -213,7 +213,7 @@ def test_answers_wait_for_a_full_disk(queue, add, work, agent, status, eventuall
     agent.open.clear()
     work(queue, long_answer)
     eventually(lambda: agent.at_once == 2)
-    pages(1)  # less than there is: no page more
+    pages(1)  # fewer than in use: the file cannot grow
     agent.open.set()
     eventually(lambda: agent.at_once == 0)
     time.sleep(0.5)
@@ -223,38 +223,38 @@ def test_answers_wait_for_a_full_disk(queue, add, work, agent, status, eventuall
     assert agent.asked == {(job.id, number): 1 for number in range(6)}
 
 
-def die(queue, job, *numbers: int):
-    """Leave a job as a process does that dies while it asks for these items."""
+def crash(queue, job, *numbers: int):
+    """Leave a job as a process does that crashes while it runs these items."""
     queue.huey.dequeue()
     assert queue.store.claim(job.id, "dead", 0)
     assert all(queue.store.start(job.id, "dead", number) for number in numbers)
 
 
-def test_an_item_at_which_the_process_died_three_times_is_given_up(queue, add, work, agent, status):
+def test_an_item_with_three_crashes_is_abandoned(queue, add, work, agent, status):
     job = add("a", "poison")
-    for _ in range(MAX_DEATHS):
-        die(queue, job, 1)
+    for _ in range(MAX_CRASHES):
+        crash(queue, job, 1)
     work(queue, agent)
     ended = status(job, "completed")
     assert (ended.done, ended.failed) == (2, 1)
     assert list(agent.asked.elements()) == [(job.id, 0)]
-    given_up = queue.store.outcomes(job.id)[1]
-    assert given_up.ok is False
-    assert given_up.answer["code"] == "item_abandoned"
-    assert "ended 3 times" in given_up.answer["message"]
+    abandoned = queue.store.outcomes(job.id)[1]
+    assert abandoned.ok is False
+    assert abandoned.answer["code"] == "item_abandoned"
+    assert "ended 3 times" in abandoned.answer["message"]
 
 
-def test_an_item_at_which_the_process_died_less_often_is_asked_for_again(queue, add, work, agent, status):
+def test_an_item_with_fewer_crashes_is_tried_again(queue, add, work, agent, status):
     job = add("a")
-    for _ in range(MAX_DEATHS - 1):
-        die(queue, job, 0)
+    for _ in range(MAX_CRASHES - 1):
+        crash(queue, job, 0)
     work(queue, agent)
     assert status(job, "completed").failed == 0
 
 
-def test_suspects_are_asked_for_last_and_one_by_one(queue, add, work, agent, status, eventually):
+def test_items_with_crashes_run_last_and_one_at_a_time(queue, add, work, agent, status, eventually):
     job = add("suspect", "suspect", "b", "c", "d")
-    die(queue, job, 0, 1)
+    crash(queue, job, 0, 1)
     agent.open.clear()
     work(queue, agent, jobs_concurrency=2)
     eventually(lambda: agent.at_once == 2)
@@ -264,7 +264,7 @@ def test_suspects_are_asked_for_last_and_one_by_one(queue, add, work, agent, sta
     assert [number for _, number in agent.asked][-2:] == [0, 1]
 
 
-def test_a_worker_that_stops_orderly_leaves_no_death_behind(queue, add, work, agent, eventually):
+def test_an_orderly_stop_counts_no_attempt(queue, add, work, agent, eventually):
     job = add("a")
     agent.open.clear()
     worker = work(queue, agent)

@@ -1,4 +1,4 @@
-"""What is read from a run, and what the page shows of it."""
+"""Reading a run, its summary, and its page."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ START = datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone.utc)
 
 
 def line(second: float = 0, **changes: Any) -> dict[str, Any]:
-    told = {
+    record = {
         "time": (START + timedelta(seconds=second)).isoformat(),
         "model": "chat",
         "latency_ms": 100.0,
@@ -29,24 +29,24 @@ def line(second: float = 0, **changes: Any) -> dict[str, Any]:
         "status": 200,
         "error_class": None,
     }
-    return told | changes
+    return record | changes
 
 
 @pytest.fixture
 def write(tmp_path: Path) -> Any:
     """Write lines into a file of a run, and return the folder of the runs."""
 
-    def written(told: list[Any], run: str = "20260102T030405-aa", file: str = "interactions.jsonl") -> Path:
+    def write_lines(records: list[Any], run: str = "20260102T030405-aa", file: str = "interactions.jsonl") -> Path:
         folder = tmp_path / run
         folder.mkdir(exist_ok=True)
-        texts = [entry if isinstance(entry, str) else json.dumps(entry) for entry in told]
+        texts = [entry if isinstance(entry, str) else json.dumps(entry) for entry in records]
         (folder / file).write_text("\n".join(texts) + "\n", encoding="utf-8")
         return tmp_path
 
-    return written
+    return write_lines
 
 
-def test_the_newest_run_is_read_where_none_is_named(write):
+def test_the_newest_run_is_the_default(write):
     write([line()], run="20260101T000000-bb")
     directory = write([line(), line()], run="20260102T000000-aa")
     (directory / ".aa").symlink_to("20260102T000000-aa")
@@ -56,7 +56,7 @@ def test_the_newest_run_is_read_where_none_is_named(write):
     assert len(read_run(directory, str(directory / "20260101T000000-bb")).calls) == 1
 
 
-def test_a_proxys_run_goes_before_a_newer_one_of_a_command(write):
+def test_a_proxys_run_precedes_a_newer_one_of_a_command(write):
     for run, kind in (("20260101T000000-aa", "proxy"), ("20260102T000000-bb", "command")):
         (write([line()], run=run) / run / "manifest.json").write_text(json.dumps({"kind": kind}), encoding="utf-8")
     assert read_run(write([line()], run="20260102T000000-bb")).name == "20260101T000000-aa"
@@ -69,12 +69,12 @@ def test_files_that_were_moved_aside_belong_to_the_run(write):
 
 
 @pytest.mark.parametrize("torn", ['{"time": "20', "{}", "[]", "null", '{"time": 5}'])
-def test_a_line_that_was_cut_is_counted_and_left_out(write, torn):
-    told = read_run(write([line(), torn, "", line()]))
-    assert (len(told.calls), told.unreadable) == (2, 1)
+def test_a_truncated_line_is_counted_and_skipped(write, torn):
+    run = read_run(write([line(), torn, "", line()]))
+    assert (len(run.calls), run.unreadable) == (2, 1)
 
 
-def test_what_is_not_there_is_said_with_what_there_is(write, tmp_path):
+def test_an_unknown_run_is_an_error_that_lists_the_runs(write, tmp_path):
     with pytest.raises(ConfigurationError, match=r"There is no run in .*RUNS_DIR"):
         read_run(tmp_path / "nowhere")
     directory = write([line()])
@@ -97,10 +97,10 @@ def test_a_percentile_is_one_of_the_values(values, percent, value):
     assert percentile(values, percent) == value
 
 
-def test_a_model_is_summed_up(write):
+def test_the_summary_of_a_model(write):
     failed = line(1, status=503, error_class="ServiceUnavailableError", latency_ms=9000.0)
-    told = [line(0, latency_ms=float(ms), time_to_first_token_ms=ms / 2) for ms in range(100, 200)]
-    summary = summarize(read_run(write([*told, failed, line(2, model="other")])))
+    records = [line(0, latency_ms=float(ms), time_to_first_token_ms=ms / 2) for ms in range(100, 200)]
+    summary = summarize(read_run(write([*records, failed, line(2, model="other")])))
     chat = summary.models[0]
     assert (chat.name, chat.calls, chat.failed, chat.tokens_in, chat.tokens_out) == ("chat", 101, 1, 303, 404)
     assert (chat.latencies, chat.first_token) == ((149.0, 194.0, 198.0), 74.5)
@@ -111,11 +111,11 @@ def test_a_model_is_summed_up(write):
 
 
 def test_no_call_is_lost_between_the_spans(write):
-    told = [
+    records = [
         line(second, error_class="E" if second % 2 else None, status=500 if second % 2 else 200)
         for second in range(500)
     ]
-    spans = summarize(read_run(write(told))).spans
+    spans = summarize(read_run(write(records))).spans
     assert 10 < len(spans) <= 41
     assert sum(span.errors["E"] for span in spans) == 250
 
@@ -132,7 +132,7 @@ def test_lines_go_up_with_their_values():
     assert [title.text for title in drawn.iter("title")] == ["p50: 10 ms", "p50: 20 ms", "p50: 40 ms"]
 
 
-def test_parts_of_a_column_stand_on_each_other():
+def test_the_parts_of_a_column_are_stacked():
     drawn = svg(columns("a name", [(1.0, {"A": 1, "B": 3}), (2.0, {"B": 2})], "calls"))
     (_, one, below), (_, three, above), (_, two, _) = (
         (rect.get("x"), float(rect.get("height")), float(rect.get("y"))) for rect in drawn.findall("rect")
@@ -148,7 +148,7 @@ def test_bars_are_as_long_as_their_numbers():
     assert widths == pytest.approx([widths[0], 3 * widths[0], 2 * widths[0], 0], abs=0.2)
 
 
-def test_the_page_is_one_file_that_loads_nothing_and_runs_nothing(write):
+def test_the_page_has_no_scripts_and_no_external_resources(write):
     run = read_run(write([line(0), line(1, status=500, error_class="E")]))
     text = page(run, summarize(run))
     assert text.count("<svg") == 3
@@ -157,13 +157,13 @@ def test_the_page_is_one_file_that_loads_nothing_and_runs_nothing(write):
         ElementTree.fromstring(drawn)
 
 
-def test_what_clients_made_up_is_text_on_the_page(write):
+def test_names_from_clients_are_escaped(write):
     evil = '<script>alert("x")</script>'
     run = read_run(write([line(0, model=evil, error_class=evil, status=400)]))
     assert "<script" not in page(run, summarize(run))
 
 
-@pytest.mark.parametrize("told", [[], [line()]], ids=["no call", "one call"])
-def test_a_run_with_little_in_it_has_a_page_too(write, told):
-    run = read_run(write(told))
+@pytest.mark.parametrize("records", [[], [line()]], ids=["no call", "one call"])
+def test_a_run_with_few_calls_has_a_page_too(write, records):
+    run = read_run(write(records))
     assert "Run 20260102T030405-aa" in page(run, summarize(run))

@@ -1,4 +1,4 @@
-"""The line that the log gets for each call."""
+"""The log line of each call."""
 
 from __future__ import annotations
 
@@ -9,39 +9,42 @@ from typing import Any
 
 import pytest
 from litellm._logging import JsonFormatter
+from litellm.constants import LITELLM_PROXY_MASTER_KEY_ALIAS
 from test_call_record import CANARY, event, failed, payload
 
 from custom_handler.instrumentation import Repaired
 from custom_handler.proxy.logs import ExpectedErrors
 from custom_handler.proxy.middleware.error_bodies import reported
 from custom_handler.proxy.middleware.request_id import RequestIdFilter, RequestIdMiddleware
-from custom_handler.telemetry import call_log
-from custom_handler.telemetry.call_log import Calls
-from custom_handler.telemetry.call_record import MASTER, CallRecorder
+from custom_handler.telemetry import call_log as module
+from custom_handler.telemetry.call_log import CallLog
+from custom_handler.telemetry.call_record import CallRecorder
 
 OK = payload(stream=True, model_id="m-1")
 
 
-def serve(calls: Calls, app: Any, path: str = "/v1/chat/completions", *, left: bool = False, **headers: str) -> None:
-    """Serve one request, and all that is still to be logged about it."""
+def serve(
+    call_log: CallLog, app: Any, path: str = "/v1/chat/completions", *, disconnects: bool = False, **headers: str
+) -> None:
+    """Serve one request and log it."""
     raw = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
     scope = {"type": "http", "method": "POST", "path": path, "headers": raw}
 
     async def receive() -> dict[str, Any]:
-        return {"type": "http.disconnect"} if left else {"type": "http.request", "body": b""}
+        return {"type": "http.disconnect"} if disconnects else {"type": "http.request", "body": b""}
 
     async def send(message: Any) -> None:
         pass
 
     async def run() -> None:
-        await RequestIdMiddleware(calls.around(app))(scope, receive, send)
-        calls.flush()
+        await RequestIdMiddleware(call_log.wrap(app))(scope, receive, send)
+        call_log.flush()
 
     asyncio.run(run())
 
 
 def answering(status: int, *reports: Any) -> Any:
-    """An application that answers, and LiteLLM's reports, which come with the answer."""
+    """An application that responds, and during whose response LiteLLM reports."""
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         await receive()
@@ -60,24 +63,24 @@ def log(caplog):
 
 
 def fields(log: Any) -> dict[str, str]:
-    """Read the one line."""
+    """Return the fields of the only line."""
     (record,) = [record for record in log.records if record.name == "custom_handler.calls"]
     head, *words = record.getMessage().split(" ")
     assert head == "call"
     return dict(word.split("=") for word in words)
 
 
-def reporting(calls: Calls) -> CallRecorder:
-    return CallRecorder(lambda line: None, note=calls.note)
+def recorder_of(call_log: CallLog) -> CallRecorder:
+    return CallRecorder(lambda line: None, on_line=call_log.add_report)
 
 
 def test_a_call_that_succeeds_is_one_line(log):
-    calls = Calls()
-    told = reporting(calls)
+    call_log = CallLog()
+    recorder = recorder_of(call_log)
     report = event({**OK, "metadata": {"user_api_key_alias": "team a", "user_api_key_hash": CANARY}})
     repaired = Repaired("json", succeeded=True)
-    app = answering(200, lambda: told.ended(report), lambda: told.ended(report), lambda: calls(repaired))
-    serve(calls, app, x_request_id="r-1", correlation_id="c-1")
+    app = answering(200, lambda: recorder.record(report), lambda: recorder.record(report), lambda: call_log(repaired))
+    serve(call_log, app, x_request_id="r-1", correlation_id="c-1")
     shown = fields(log)
     assert float(shown.pop("seconds")) >= 0
     assert shown == {
@@ -96,32 +99,32 @@ def test_a_call_that_succeeds_is_one_line(log):
 
 
 def test_a_retry_that_succeeds_is_one_line_with_the_last_attempt(log):
-    calls = Calls()
-    told = reporting(calls)
+    call_log = CallLog()
+    recorder = recorder_of(call_log)
     first, last = event(failed(endTime=1000.5)), event(OK)
-    serve(calls, answering(200, lambda: told.ended(first), lambda: told.ended(last)))
+    serve(call_log, answering(200, lambda: recorder.record(first), lambda: recorder.record(last)))
     assert fields(log)["status"] == "200"
 
 
 def test_a_stream_that_fails_after_200_is_logged_as_failed(log):
-    calls = Calls()
-    told = reporting(calls)
-    serve(calls, answering(200, lambda: told.ended(event(failed()))))
+    call_log = CallLog()
+    recorder = recorder_of(call_log)
+    serve(call_log, answering(200, lambda: recorder.record(event(failed()))))
     assert (fields(log)["status"], log.records[0].levelno) == ("429", logging.WARNING)
 
 
-def test_what_litellm_does_not_report_is_logged_all_the_same(log):
-    calls = Calls()
-    serve(calls, answering(422), "/chat", correlation_id="c-9")
+def test_a_call_without_a_report_is_logged(log):
+    call_log = CallLog()
+    serve(call_log, answering(422), "/chat", correlation_id="c-9")
     assert (fields(log)["status"], fields(log)["correlation_id"], fields(log)["model"]) == ("422", "c-9", "-")
 
 
-def test_a_report_after_the_answer_is_waited_for(log):
-    calls = Calls()
-    told = reporting(calls)
+def test_a_report_after_the_response_is_awaited(log):
+    call_log = CallLog()
+    recorder = recorder_of(call_log)
 
     def later() -> None:
-        asyncio.get_running_loop().call_soon(told.ended, event(OK))
+        asyncio.get_running_loop().call_soon(recorder.record, event(OK))
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         await answering(200, later)(scope, receive, send)
@@ -129,8 +132,8 @@ def test_a_report_after_the_answer_is_waited_for(log):
     async def run() -> None:
         scope = {"type": "http", "method": "POST", "path": "/v1/messages", "headers": []}
         noted = asyncio.Event()
-        plain, calls.note = calls.note, lambda line, details: (plain(line, details), noted.set())  # type: ignore[method-assign]
-        told._note = calls.note
+        plain, call_log.add_report = call_log.add_report, lambda line, details: (plain(line, details), noted.set())  # type: ignore[method-assign]
+        recorder._on_line = call_log.add_report
 
         async def receive() -> dict[str, Any]:
             return {"type": "http.request", "body": b""}
@@ -138,37 +141,37 @@ def test_a_report_after_the_answer_is_waited_for(log):
         async def send(message: Any) -> None:
             pass
 
-        await RequestIdMiddleware(calls.around(app))(scope, receive, send)
+        await RequestIdMiddleware(call_log.wrap(app))(scope, receive, send)
         await asyncio.wait_for(noted.wait(), 30)
 
     asyncio.run(run())
     assert (fields(log)["status"], fields(log)["tokens"]) == ("200", "3/4")
 
 
-def test_no_report_is_waited_for_longer_than_the_grace(log, monkeypatch):
-    monkeypatch.setattr(call_log, "GRACE", 0)
-    calls = Calls()
-    serve(calls, answering(200))
+def test_a_report_is_awaited_until_the_timeout(log, monkeypatch):
+    monkeypatch.setattr(module, "REPORT_TIMEOUT", 0)
+    call_log = CallLog()
+    serve(call_log, answering(200))
     assert fields(log)["status"] == "200"
 
 
-def test_a_client_that_left_is_a_499(log):
-    calls = Calls()
-    serve(calls, answering(200), left=True)
+def test_a_client_that_disconnects_is_a_499(log):
+    call_log = CallLog()
+    serve(call_log, answering(200), disconnects=True)
     assert (fields(log)["status"], log.records[0].levelno) == ("499", logging.WARNING)
 
 
 @pytest.mark.parametrize("path", ["/ingest", "/key/generate", "/v1/messages/count_tokens"])
-def test_other_requests_are_no_calls(log, path):
-    serve(Calls(), answering(200), path)
+def test_other_requests_are_not_logged(log, path):
+    serve(CallLog(), answering(200), path)
     assert log.records == []
 
 
-def test_what_clients_send_cannot_forge_a_line(log):
-    calls = Calls()
-    told = reporting(calls)
+def test_values_from_clients_cannot_forge_a_field(log):
+    call_log = CallLog()
+    recorder = recorder_of(call_log)
     evil = 'x] status=200\nINFO [y"é'
-    serve(calls, answering(400, lambda: told.refused({"model": evil}, ValueError(), None)))
+    serve(call_log, answering(400, lambda: recorder.record_rejected({"model": evil}, ValueError(), None)))
     shown = fields(log)
     assert (shown["model"], shown["upstream"]) == ("x%5D%20status%3D200%0AINFO%20%5By%22%C3%A9", "-")
 
@@ -176,13 +179,13 @@ def test_what_clients_send_cannot_forge_a_line(log):
 @pytest.mark.parametrize(
     ("metadata", "key"),
     [
-        ({"user_api_key_hash": MASTER}, "master"),
+        ({"user_api_key_hash": LITELLM_PROXY_MASTER_KEY_ALIAS}, "master"),
         ({"user_api_key_hash": CANARY}, "-"),
         ({"user_api_key_alias": "ci", "user_api_key_hash": CANARY}, "ci"),
     ],
 )
-def test_a_key_is_named_and_never_shown(log, metadata, key):
-    reporting(Calls()).ended(event({**OK, "metadata": metadata}))
+def test_a_key_is_logged_by_name_only(log, metadata, key):
+    recorder_of(CallLog()).record(event({**OK, "metadata": metadata}))
     assert fields(log)["key"] == key
 
 
@@ -198,17 +201,22 @@ def test_a_key_is_named_and_never_shown(log, metadata, key):
     ],
 )
 def test_tool_calls_of_every_protocol_are_counted(log, response, count):
-    reporting(Calls()).ended(event({**OK, "response": response}))
+    recorder_of(CallLog()).record(event({**OK, "response": response}))
     assert fields(log)["tool_calls"] == str(count)
 
 
 def test_the_json_form_has_the_same_keys(log):
-    reporting(Calls()).ended(event(OK, **{"x-request-id": "r-7", "correlation-id": "c 7"}))
+    recorder_of(CallLog()).record(event(OK, **{"x-request-id": "r-7", "correlation-id": "c 7"}))
     (record,) = log.records
     RequestIdFilter().filter(record)
-    told = json.loads(JsonFormatter().format(record))
-    assert set(fields(log)) <= set(told)
-    assert (told["request_id"], told["correlation_id"], told["status"], told["tool_calls"]) == ("r-7", "c 7", 200, 0)
+    logged = json.loads(JsonFormatter().format(record))
+    assert set(fields(log)) <= set(logged)
+    assert (logged["request_id"], logged["correlation_id"], logged["status"], logged["tool_calls"]) == (
+        "r-7",
+        "c 7",
+        200,
+        0,
+    )
 
 
 class Refusal(Exception):
@@ -219,7 +227,7 @@ class Refusal(Exception):
 
 
 @pytest.mark.parametrize(
-    ("error", "level", "kept"),
+    ("error", "level", "has_traceback"),
     [
         (Refusal(404), logging.INFO, False),
         (Refusal(500, "groq"), logging.INFO, False),
@@ -229,23 +237,23 @@ class Refusal(Exception):
         (Refusal(404), logging.DEBUG, True),
     ],
 )
-def test_only_faults_of_the_proxy_keep_their_traceback(error, level, kept):
+def test_only_internal_errors_are_logged_with_a_traceback(error, level, has_traceback):
     logger = logging.getLogger("tests.expected-errors")
     logger.setLevel(level)
     record = logger.makeRecord("proxy", logging.ERROR, "f", 1, "It failed: %s", (error,), (type(error), error, None))
     assert ExpectedErrors(logger).filter(record)
-    assert ((record.exc_info is not None), "It failed" in record.getMessage()) == (kept, True)
-    assert kept or "Traceback" not in record.getMessage()
+    assert ((record.exc_info is not None), "It failed" in record.getMessage()) == (has_traceback, True)
+    assert has_traceback or "Traceback" not in record.getMessage()
 
 
-def test_health_says_what_failed_and_not_where():
+def test_health_errors_contain_no_addresses_and_paths():
     error = (
         "litellm.AuthenticationError: no key for http://10.0.0.7:9000/v1 (10.0.0.7:9000) in /etc/app/keys.yaml"
         '\nstack trace: Traceback (most recent call last):\n  File "/usr/lib/x.py", line 3'
     )
     body = {"unhealthy_endpoints": [{"model": "groq/llama-3", "api_base": "http://10.0.0.7", "error": error}]}
-    (told,) = json.loads(reported(json.dumps(body).encode()))["unhealthy_endpoints"]
-    assert told["model"] == "groq/llama-3"
-    assert told["error"].startswith("litellm.AuthenticationError: no key for (address left out)")
+    (endpoint,) = json.loads(reported(json.dumps(body).encode()))["unhealthy_endpoints"]
+    assert endpoint["model"] == "groq/llama-3"
+    assert endpoint["error"].startswith("litellm.AuthenticationError: no key for (address left out)")
     for hidden in ("10.0.0.7", "9000", "keys.yaml", "Traceback", "/usr"):
-        assert hidden not in json.dumps(told)
+        assert hidden not in json.dumps(endpoint)

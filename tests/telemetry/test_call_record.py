@@ -1,4 +1,4 @@
-"""What is written down about a call, from what LiteLLM tells."""
+"""The line of a call, converted from LiteLLM's events."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ CANARY = "canary-7f3a"
 
 
 def payload(**changes: Any) -> dict[str, Any]:
-    """A payload of LiteLLM's, with a canary wherever content or a secret may stand."""
-    told = {
+    """A payload of LiteLLM's, with a canary in place of content and secrets."""
+    default = {
         "litellm_call_id": "call-1",
         "call_type": "acompletion",
         "status": "success",
@@ -36,7 +36,7 @@ def payload(**changes: Any) -> dict[str, Any]:
         "model_parameters": {"api_key": CANARY},
         "error_information": {},
     }
-    return {**told, **changes}
+    return {**default, **changes}
 
 
 def failed(**changes: Any) -> dict[str, Any]:
@@ -44,22 +44,22 @@ def failed(**changes: Any) -> dict[str, Any]:
     return payload(status="failure", error_information=error, **changes)
 
 
-def event(told: dict[str, Any], **headers: str) -> dict[str, Any]:
+def event(logged: dict[str, Any], **headers: str) -> dict[str, Any]:
     request = {"headers": {"authorization": CANARY, **headers}, "body": {"stream": True, "messages": CANARY}}
-    return {"standard_logging_object": told, "litellm_params": {"metadata": {}, "proxy_server_request": request}}
+    return {"standard_logging_object": logged, "litellm_params": {"metadata": {}, "proxy_server_request": request}}
 
 
 def written(*events: dict[str, Any], **options: Any) -> list[dict[str, Any]]:
     lines: list[dict[str, Any]] = []
-    interactions = CallRecorder(lines.append, **options)
-    for told in events:
-        interactions.ended(told)
+    recorder = CallRecorder(lines.append, **options)
+    for one in events:
+        recorder.record(one)
     return lines
 
 
 def test_a_line_names_the_call_and_counts_it():
-    told = event(payload(stream=True), **{"x-request-id": "r-1", "Correlation-Id": "c-1"})
-    assert written(told) == [
+    logged = event(payload(stream=True), **{"x-request-id": "r-1", "Correlation-Id": "c-1"})
+    assert written(logged) == [
         {
             "time": "1970-01-01T00:16:40.000+00:00",
             "request_id": "r-1",
@@ -84,7 +84,7 @@ def test_a_whole_answer_has_no_first_token():
     assert written(event(payload(stream=False)))[0]["time_to_first_token_ms"] is None
 
 
-def test_a_failure_is_told_by_status_and_class_alone():
+def test_a_failure_is_recorded_by_status_and_class_only():
     line = written(event(failed(stream=True, custom_llm_provider=None)))[0]
     assert (line["status"], line["error_class"], line["provider"]) == (429, "RateLimitError", "groq")
     assert line["time_to_first_token_ms"] is None
@@ -95,18 +95,18 @@ def test_a_failure_without_a_status_is_a_500(code):
     assert written(event(payload(status="failure", error_information={"error_code": code})))[0]["status"] == 500
 
 
-@pytest.mark.parametrize("told", [payload(), payload(stream=True), failed()], ids=["whole", "streamed", "failed"])
-def test_no_content_and_no_secret_is_written(told):
-    assert CANARY not in json.dumps(written(event(told)))
+@pytest.mark.parametrize("logged", [payload(), payload(stream=True), failed()], ids=["whole", "streamed", "failed"])
+def test_no_content_and_no_secret_is_written(logged):
+    assert CANARY not in json.dumps(written(event(logged)))
 
 
-def test_content_is_written_where_the_operator_wants_it():
+def test_content_is_written_if_configured():
     line = written(event(payload()), content=True)[0]
     assert line["messages"] == [{"role": "user", "content": CANARY}]
     assert line["response"]["choices"][0]["message"]["content"] == CANARY
 
 
-def test_content_holds_no_files_in_base64():
+def test_content_contains_no_base64_files():
     source = {"type": "base64", "media_type": "image/png", "data": "QUJD"}
     shortened = "data:image/png;base64,[base64_data truncated: 10.0KB]"
     parts = [
@@ -115,20 +115,20 @@ def test_content_holds_no_files_in_base64():
         {"type": "file", "file": {"file_data": "QUJD", "filename": "a.txt"}},
         {"type": "file", "file": {"file_data": shortened}},
     ]
-    told = event(payload(messages=[{"role": "user", "content": parts}]))
-    image, text, bare, known = written(told, content=True)[0]["messages"][0]["content"]
+    logged = event(payload(messages=[{"role": "user", "content": parts}]))
+    image, text, bare, known = written(logged, content=True)[0]["messages"][0]["content"]
     assert image["source"] == source | {"data": "[4 characters left out]"}
     assert (text["source"]["data"], bare["file"]["filename"]) == ("lido", "a.txt")
     assert (bare["file"]["file_data"], known["file"]["file_data"]) == ("[4 characters left out]", shortened)
 
 
-def test_one_failure_told_three_times_is_one_line():
+def test_a_failure_reported_three_times_is_one_line():
     lines: list[dict[str, Any]] = []
-    interactions = CallRecorder(lines.append)
-    told = failed()
-    interactions.ended(event(told))
-    interactions.ended_blocking(event(told))
-    interactions.refused({"standard_logging_object": told, "model": "chat"}, ValueError(CANARY), "/v1/messages")
+    recorder = CallRecorder(lines.append)
+    logged = failed()
+    recorder.record(event(logged))
+    recorder.record_blocking(event(logged))
+    recorder.record_rejected({"standard_logging_object": logged, "model": "chat"}, ValueError(CANARY), "/v1/messages")
     assert len(lines) == 1
 
 
@@ -137,14 +137,14 @@ def test_attempts_of_one_call_are_lines_of_their_own():
 
 
 @pytest.mark.parametrize(("call_type", "lines"), [("completion", 1), ("responses", 1), ("acompletion", 0), ("", 0)])
-def test_an_event_told_in_a_thread_counts_for_calls_that_nobody_awaits(call_type, lines):
-    written_down: list[dict[str, Any]] = []
-    CallRecorder(written_down.append).ended_blocking(event(payload(call_type=call_type)))
-    assert len(written_down) == lines
+def test_a_blocking_event_counts_for_blocking_calls(call_type, lines):
+    lines_written: list[dict[str, Any]] = []
+    CallRecorder(lines_written.append).record_blocking(event(payload(call_type=call_type)))
+    assert len(lines_written) == lines
 
 
 @pytest.mark.parametrize(
-    "told",
+    "logged",
     [
         {
             "standard_logging_object": payload(),
@@ -157,8 +157,8 @@ def test_an_event_told_in_a_thread_counts_for_calls_that_nobody_awaits(call_type
     ],
     ids=["by its key", "by its tag", "failed early", "without a payload", "empty"],
 )
-def test_what_is_nobodys_call_is_not_written(told):
-    assert written(told) == []
+def test_events_that_are_no_call_are_not_written(logged):
+    assert written(logged) == []
 
 
 def test_a_request_that_never_became_a_call_is_written():
@@ -167,7 +167,7 @@ def test_a_request_that_never_became_a_call_is_written():
 
     lines: list[dict[str, Any]] = []
     request = {"model": "chat", "litellm_call_id": "call-2", "metadata": {"headers": {"x-request-id": "r-2"}}}
-    CallRecorder(lines.append).refused(request, Refusal(CANARY), "/v1/responses")
+    CallRecorder(lines.append).record_rejected(request, Refusal(CANARY), "/v1/responses")
     line = lines[0]
     assert (line["status"], line["error_class"], line["model"]) == (422, "Refusal", "chat")
     assert (line["request_id"], line["call_id"], line["route"]) == ("r-2", "call-2", "/v1/responses")
@@ -175,17 +175,17 @@ def test_a_request_that_never_became_a_call_is_written():
 
 
 @pytest.mark.parametrize(("admitted", "status"), [({}, 401), ({"proxy_server_request": {"body": {}}}, 500)])
-def test_a_plain_error_is_a_401_until_the_caller_is_let_in(admitted, status):
+def test_an_error_is_a_401_until_the_caller_is_authenticated(admitted, status):
     lines: list[dict[str, Any]] = []
-    CallRecorder(lines.append).refused({"model": "chat", **admitted}, ValueError(CANARY), "/v1/messages")
+    CallRecorder(lines.append).record_rejected({"model": "chat", **admitted}, ValueError(CANARY), "/v1/messages")
     assert lines[0]["status"] == status
 
 
-def test_without_a_correlation_id_the_calls_own_id_is_one_as_for_the_agent():
+def test_the_default_correlation_id_is_the_call_id():
     assert written(event(payload()))[0]["correlation_id"] == "call-1"
 
 
-def test_a_services_call_is_told_by_the_services_route():
+def test_the_call_of_a_service_has_the_services_route():
     reset = service_route.set("/chat")
     try:
         assert written(event(payload()))[0]["route"] == "/chat"
@@ -193,22 +193,22 @@ def test_a_services_call_is_told_by_the_services_route():
         service_route.reset(reset)
 
 
-def test_a_request_for_no_model_is_not_written():
+def test_a_request_without_a_model_is_not_written():
     lines: list[dict[str, Any]] = []
-    CallRecorder(lines.append).refused({}, ValueError(), "/key/info")
+    CallRecorder(lines.append).record_rejected({}, ValueError(), "/key/info")
     assert lines == []
 
 
-async def test_the_request_that_is_being_served_names_its_call():
+async def test_a_line_has_the_ids_of_the_current_request():
     lines: list[dict[str, Any]] = []
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
-        CallRecorder(lines.append).ended({"standard_logging_object": failed()})
+        CallRecorder(lines.append).record({"standard_logging_object": failed()})
 
     headers = [(b"x-request-id", b"r-3"), (b"x-correlation-id", b"c-3")]
     await RequestIdMiddleware(app)({"type": "http", "headers": headers}, None, None)
     assert (lines[0]["request_id"], lines[0]["correlation_id"]) == ("r-3", "c-3")
 
 
-def test_a_name_that_a_client_made_up_is_cut():
+def test_a_long_model_name_is_truncated():
     assert len(written(event(failed(model="x" * 5000, model_group="")))[0]["model"]) == 200

@@ -1,4 +1,4 @@
-"""What Prometheus reads."""
+"""The metrics for Prometheus."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from custom_handler.instrumentation import (
+    ConversationOutcome,
     FirstText,
     Hooks,
-    KeptConversation,
     QueueChanged,
     Queued,
     Repaired,
@@ -53,7 +53,7 @@ async def serve(
     async def send(message: Any) -> None:
         pass
 
-    await HttpMetrics(registry).around(app)(served, None, send)
+    await HttpMetrics(registry).wrap(app)(served, None, send)
     return served
 
 
@@ -73,9 +73,9 @@ async def test_a_request_is_counted_by_the_template_of_its_route(registry):
         ({"method": "BREW"}, 405, ("unknown", "unknown", "405")),
         ({}, 0, ("GET", "unknown", "499")),
     ],
-    ids=["no route", "a made-up method", "a client that left"],
+    ids=["no route", "a made-up method", "a client that disconnected"],
 )
-async def test_what_clients_make_up_is_no_label(registry, scope, status, counted):
+async def test_values_chosen_by_clients_are_no_labels(registry, scope, status, counted):
     await serve(registry, status, **scope)
     assert requests(registry) == [(*counted, 1.0)]
 
@@ -87,18 +87,18 @@ async def test_a_failure_of_the_application_is_a_500(registry):
 
 
 @pytest.mark.parametrize("scope", [{"type": "websocket"}, {"type": "lifespan"}, {INTERNAL_CALL: True}])
-async def test_what_is_no_request_of_a_client_is_not_counted(registry, scope):
+async def test_only_requests_of_clients_are_counted(registry, scope):
     await serve(registry, **scope)
     assert requests(registry) == []
 
 
-async def test_metrics_are_found_without_a_redirection(registry):
+async def test_metrics_are_served_without_a_redirect(registry):
     assert (await serve(registry, path="/metrics"))["path"] == "/metrics/"
     assert requests(registry) == [("GET", "/metrics", "200", 1.0)]
 
 
 @pytest.mark.parametrize(
-    ("measure", "sample", "labels", "value"),
+    ("measurement", "sample", "labels", "value"),
     [
         (TokenCall(0.5, succeeded=True), "token_renewals_total", {"outcome": "succeeded"}, 1),
         (TokenCall(0.5, succeeded=False), "token_renewals_total", {"outcome": "failed"}, 1),
@@ -110,12 +110,12 @@ async def test_metrics_are_found_without_a_redirection(registry):
         (Retried("RateLimited"), "retries_total", {"reason": "RateLimited"}, 1),
         (FirstText(0.25), "time_to_first_token_seconds_sum", {}, 0.25),
         (ToolCalled("get_weather"), "tool_calls_total", {}, 1),
-        (KeptConversation("lost"), "kept_conversations_total", {"outcome": "lost"}, 1),
+        (ConversationOutcome("lost"), "kept_conversations_total", {"outcome": "lost"}, 1),
         (Repaired("json", succeeded=True), "repairs_total", {"fault": "json", "outcome": "succeeded"}, 1),
     ],
 )
-def test_each_measure_is_counted(registry, measure, sample, labels, value):
-    listeners = Hooks()
-    listeners.add(ProviderMetrics(registry))
-    listeners(measure)
+def test_each_measurement_is_counted(registry, measurement, sample, labels, value):
+    hooks = Hooks()
+    hooks.add(ProviderMetrics(registry))
+    hooks(measurement)
     assert registry.get_sample_value(f"stackspot_{sample}", labels) == value

@@ -13,7 +13,7 @@ from custom_handler.telemetry.run_folder import RunFolder
 MODELS = [{"name": "chat", "provider": "stackspot", "model": "chat"}]
 
 
-def test_a_manifest_says_what_ran(tmp_path, monkeypatch):
+def test_a_manifest_describes_the_run(tmp_path, monkeypatch):
     monkeypatch.setenv("GIT_SHA", "0123abc")
     folder = RunFolder(tmp_path / "runs", MODELS).interactions().parent
     manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
@@ -65,7 +65,7 @@ def test_all_workers_of_one_proxy_write_into_one_run(tmp_path):
     assert found == {str(RunFolder(tmp_path).interactions())}
 
 
-def test_a_folder_that_cannot_be_made_is_an_error_of_the_system(tmp_path):
+def test_a_folder_that_cannot_be_created_is_an_oserror(tmp_path):
     (tmp_path / "file").write_text("", encoding="utf-8")
     with pytest.raises(OSError, match="file"):
         RunFolder(tmp_path / "file" / "runs").interactions()

@@ -6,7 +6,6 @@ import hashlib
 import os
 import re
 import secrets
-import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -14,11 +13,12 @@ from pathlib import Path
 from dotenv import dotenv_values, load_dotenv
 from filelock import FileLock
 
+from .proxy_module import running_proxy
+
 
 def dotenv_files() -> tuple[Path, ...]:
     """Return the `.env` of the working directory, then the one beside the proxy's config.yaml."""
-    proxy = sys.modules.get("litellm.proxy.proxy_server")
-    config = getattr(proxy, "user_config_file_path", None)
+    config = getattr(running_proxy(), "user_config_file_path", None)
     folders = [Path.cwd(), *([Path(config).absolute().parent] if config else [])]
     return tuple(dict.fromkeys(folder / ".env" for folder in folders))
 

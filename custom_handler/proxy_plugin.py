@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -25,15 +24,14 @@ from .proxy.gemini_bridge import from_adapter, to_adapter
 from .proxy.lifecycle import at_shutdown, at_startup, before_master_key, before_router
 from .proxy.logs import show_log
 from .proxy.master_key import ensure_master_key
-from .proxy.middleware.body_limit import BodyLimitMiddleware, reject_deep_nesting
-from .proxy.middleware.error_bodies import ErrorBodiesMiddleware
-from .proxy.middleware.request_id import RequestIdMiddleware
-from .proxy.middleware.response_headers import ResponseHeadersMiddleware, add_header
-from .proxy.middleware.wrap import wrap
+from .proxy.middleware.body_limit import reject_deep_nesting
+from .proxy.middleware.wrap import Observer, wrap
 from .proxy.model_list import ModelList, written_config
 from .proxy.validation.bridges import documents_as_text, keep_allowed_tools, require_known_response
 from .proxy.validation.field_types import validate_field_types
 from .proxy.validation.reserved_fields import reject_reserved_fields, sent_body
+from .proxy_module import running_proxy
+from .request.context import add_response_header
 from .settings import Settings
 from .telemetry import TelemetryCallback
 from .telemetry.call_log import CallLog
@@ -51,14 +49,14 @@ class Plugin(TelemetryCallback):
         for file in dotenv_files():  # the proxy itself finds `.env` only where its virtual environment lies beside it
             load(file)
         show_log(settings.log_level)
-        if (proxy := sys.modules.get("litellm.proxy.proxy_server")) is not None:
+        if (proxy := running_proxy()) is not None:
             self._join(proxy, settings, provider or StackspotLLM(settings))
 
     def _join(self, proxy: Any, settings: Settings, provider: StackspotLLM) -> None:
         """Become part of a proxy that is starting (its module)."""
         folder = Path(getattr(proxy, "user_config_file_path", None) or "config.yaml").absolute().parent
         config = written_config(proxy)
-        models = deployments(config)
+        configured = deployments(config)
         self._models = ModelList(
             config.get("model_list") or (), (config.get("router_settings") or {}).get("model_group_alias")
         )
@@ -71,7 +69,7 @@ class Plugin(TelemetryCallback):
         at_startup(proxy, freeze_startup_objects)
         at_startup(proxy, lambda: threading.Thread(target=_warm_up, name="warm-up", daemon=True).start())
         at_shutdown(proxy, self.aclose)
-        self.start_run(models)
+        self.start_run(configured)
 
     async def async_pre_call_hook(
         self,
@@ -130,31 +128,28 @@ class Plugin(TelemetryCallback):
         )
         self.recorder.record_rejected(request_data, original_exception, getattr(caller, "request_route", None), key)
         if wait := (getattr(original_exception, "headers", None) or {}).get("retry-after"):
-            add_header("retry-after", wait)
+            add_response_header("retry-after", wait)
 
 
-def _extend(proxy: Any, settings: Settings, listeners: Hooks, call_log: CallLog) -> None:
+def _extend(proxy: Any, settings: Settings, hooks: Hooks, call_log: CallLog) -> None:
+    """Add measurements, the wrapper and the routes to the proxy."""
     app: FastAPI = proxy.app
-    for middleware in (
-        ErrorBodiesMiddleware,
-        BodyLimitMiddleware,
-        ResponseHeadersMiddleware,
-    ):  # the last is the outermost
-        wrap(app, middleware)
+    observers: list[Observer] = [call_log]
+    hooks.add(call_log)
     if "prometheus" in callbacks(proxy.proxy_config.get_config_state()):
         from .telemetry.prometheus import HttpMetrics, ProviderMetrics  # noqa: PLC0415  it registers what it counts
 
-        listeners.add(ProviderMetrics())
-        wrap(app, HttpMetrics().wrap)
+        hooks.add(ProviderMetrics())
+        observers.append(HttpMetrics())
     app.router.routes[:0] = models.routes(proxy).routes
     app.router.routes.insert(0, ProgramRoot())  # before LiteLLM's own page
-    listeners.add(call_log)
-    wrap(app, call_log.wrap)
-    wrap(app, RequestIdMiddleware)
+    socket_paths: tuple[str, ...] = ()
     if settings.services:
-        from .api.install import install  # noqa: PLC0415  what it imports is there in a proxy only
+        from .api.install import SOCKET_PATHS, install  # noqa: PLC0415  what it imports is there in a proxy only
 
         install(proxy, settings)
+        socket_paths = SOCKET_PATHS
+    wrap(app, observers, socket_paths)
 
 
 def _warm_up() -> None:

@@ -18,7 +18,7 @@ from litellm.types.utils import CallTypes
 from litellm.utils import validate_chat_completion_tool_choice
 
 from custom_handler import proxy_plugin as plugin_module
-from custom_handler.proxy.middleware.response_headers import ResponseHeadersMiddleware
+from custom_handler.proxy.middleware.wrap import ProxyWrapper
 from custom_handler.proxy_plugin import Plugin
 from custom_handler.request.chat_request import ChatRequest
 from custom_handler.settings import Settings
@@ -180,12 +180,16 @@ async def test_a_failure_tells_clients_of_every_protocol_when_to_try_again(failu
     async def app(scope: Any, receive: Any, send: Any) -> None:
         await plugin.async_post_call_failure_hook({}, failure, user_api_key_dict=None)
         await send({"type": "http.response.start", "status": 429, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": b""}
 
     async def send(message: Any) -> None:
-        sent.append(message["headers"])
+        sent.extend(header for header in message.get("headers", ()) if header[0] != b"x-request-id")
 
-    await ResponseHeadersMiddleware(app)({"type": "http"}, None, send)
-    assert sent == [added]
+    await ProxyWrapper(app)({"type": "http", "path": "/", "headers": []}, receive, send)
+    assert [header for header in sent if header[0] == b"retry-after"] == added
 
 
 def test_the_metrics_listen_before_the_first_token_is_asked_for(monkeypatch):

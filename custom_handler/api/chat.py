@@ -18,8 +18,8 @@ from ..proxy.auth import require_key
 from ..proxy.chunk_accumulator import ChunkAccumulator
 from ..proxy.client import CompletionStream, ProxyClient, ProxyResponseError, forwarded_headers
 from ..proxy.deployments import response_provider
-from ..proxy.middleware.request_id import request_id
 from ..proxy.reply_body import reply_body
+from ..request.context import request_id
 from ..settings import Settings
 from .responses import ModelStream, api_router, cancel_on_disconnect, opened, response_headers, sse_event
 from .schemas import ChatBody

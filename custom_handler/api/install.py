@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import functools
 from typing import Any
 
 from fastapi import FastAPI
 
 from ..proxy.client import ProxyClient
-from ..proxy.middleware.websocket_key import WebSocketKeyMiddleware
-from ..proxy.middleware.wrap import wrap
 from ..settings import Settings
 from . import chat, playground, trace_check, websocket
+
+SOCKET_PATHS = (websocket.PATH,)
+"""The paths of WebSockets, whose address may have a key."""
 
 
 def install(proxy: Any, settings: Settings) -> None:
@@ -31,4 +31,3 @@ def install(proxy: Any, settings: Settings) -> None:
         from . import jobs  # noqa: PLC0415  10 MiB, most of it what huey imports
 
         app.include_router(jobs.routes(JobsLifespan.of_running_proxy(router, settings), settings))
-    wrap(app, functools.partial(WebSocketKeyMiddleware, path=websocket.PATH))

@@ -21,9 +21,9 @@ from ..jobs.credentials import encrypt_headers
 from ..jobs.job import CANCELLED, QUEUED, Job, Outcome
 from ..jobs.lifespan import JobsLifespan
 from ..jobs.queue import JobQueue
-from ..provider.litellm_call import CORRELATION_HEADERS
 from ..proxy.auth import Caller
 from ..proxy.client import ProxyResponseError, forwarded_headers
+from ..request.correlation_id import HEADER, MISSING, correlation_id
 from ..settings import Settings
 from .job_schemas import IngestBody
 from .responses import api_router
@@ -95,15 +95,15 @@ def _bounded(asked: IngestBody, settings: Settings) -> list[dict[str, Any]]:
 def _headers(request: Request, settings: Settings) -> dict[str, str]:
     """Take what the caller said of itself; its call's own id is no item's."""
     headers = {name: value for name, value in forwarded_headers(request).items() if name != "x-litellm-call-id"}
-    if settings.require_correlation_id and not headers.keys() & set(CORRELATION_HEADERS):
-        raise _refused(400, "The header correlation-id is missing: send one value for all calls of a conversation.")
+    if settings.require_correlation_id and correlation_id(headers) is None:
+        raise _refused(400, MISSING)
     return headers
 
 
 def _job(asked: IngestBody, total: int, owner: str, headers: dict[str, str], settings: Settings) -> Job:
     job_id = str(uuid.uuid4())
-    if not headers.keys() & set(CORRELATION_HEADERS):
-        headers = headers | {CORRELATION_HEADERS[0]: job_id}
+    if correlation_id(headers) is None:
+        headers = headers | {HEADER: job_id}
     call = {**asked.params.body(), "model": asked.model or settings.default_model}
     return Job(job_id, owner, call, encrypt_headers(job_id, headers), time.time(), total)
 

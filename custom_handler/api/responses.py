@@ -17,6 +17,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import Receive, Scope, Send
 
 from ..proxy.client import CompletionStream, ProxyResponseError
+from ..proxy.error_body import error_body
 
 T = TypeVar("T")
 
@@ -32,19 +33,14 @@ class ErrorRoute(APIRoute):
             try:
                 return await handler(request)
             except RequestValidationError as error:
-                invalid = {
-                    "message": validation_message(error.errors()),
-                    "type": "invalid_request_error",
-                    "code": "422",
-                }
-                return JSONResponse({"error": invalid}, 422)
+                return JSONResponse(error_body(validation_message(error.errors()), 422), 422)
             except ProxyResponseError as refused:
                 return JSONResponse(
                     {"error": refused.body()}, refused.status, headers=response_headers(refused.headers)
                 )
             except HTTPException as error:  # the framework's own, such as for JSON that is nested too deep to be read
-                refusal = {"message": error.detail, "type": "invalid_request_error", "code": str(error.status_code)}
-                return JSONResponse({"error": refusal}, error.status_code, headers=error.headers)
+                body = error_body(error.detail, error.status_code)
+                return JSONResponse(body, error.status_code, headers=error.headers)
 
         return told
 

@@ -23,12 +23,12 @@ from starlette.requests import HTTPConnection
 from starlette.responses import JSONResponse
 from starlette.websockets import WebSocketDisconnect
 
-from ..provider.litellm_call import CORRELATION_HEADERS
 from ..proxy.auth import require_key
 from ..proxy.chunk_accumulator import ChunkAccumulator
 from ..proxy.client import ProxyClient, ProxyResponseError, forwarded_headers
 from ..proxy.deployments import response_provider
 from ..proxy.middleware.request_id import HEADER as REQUEST_ID
+from ..request.correlation_id import correlation_id
 from ..settings import Settings
 from .responses import validation_message
 from .schemas import Params, Text
@@ -77,7 +77,7 @@ class ChatSocket:
         self._router = router
         self._settings = settings
         self._headers = forwarded_headers(websocket)
-        given = next((self._headers[name] for name in CORRELATION_HEADERS if name in self._headers), None)
+        given = correlation_id(self._headers)
         self._sessions = Sessions(Bounds(settings.session_turns, settings.session_bytes), given)
         self._answering: asyncio.Task[None] | None = None
 

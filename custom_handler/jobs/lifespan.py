@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import sys
 import threading
 
 from ..errors import ConfigurationError, JobStoreUnavailable
 from ..proxy.client import ProxyClient
 from ..proxy.lifecycle import at_shutdown, at_startup
+from ..proxy_module import running_proxy
 from ..settings import Settings
 from .credentials import encryption_key
 from .queue import JobQueue
@@ -37,7 +37,7 @@ class JobsLifespan:
     def of_running_proxy(cls, client: ProxyClient, settings: Settings) -> JobsLifespan:
         """Create the jobs of this process's proxy, and hook them into its startup and shutdown."""
         jobs = cls(ItemRunner(client), settings)
-        proxy = sys.modules["litellm.proxy.proxy_server"]
+        proxy = running_proxy()
         at_startup(proxy, jobs.start)
         at_shutdown(proxy, jobs.stop)
         return jobs

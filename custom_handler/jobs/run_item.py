@@ -7,7 +7,6 @@ import logging
 import time
 from typing import Any
 
-from ..proxy.asgi_transport import service_route
 from ..proxy.client import ProxyClient, ProxyResponseError
 from ..proxy.middleware.request_id import HEADER as REQUEST_ID
 from ..proxy.reply_body import reply_body
@@ -18,6 +17,7 @@ logger = logging.getLogger(__name__)
 
 _MAX_ATTEMPTS = 5
 _MAX_WAIT_SECONDS = 120.0
+_ROUTE = "/ingest"
 
 
 class ItemRunner:
@@ -34,7 +34,6 @@ class ItemRunner:
             message = "The key of this job can no longer be read: the proxy's own key has changed. Send the job again."
             return Outcome({"message": message, "type": "auth_error", "code": "401"} | ids, ok=False)
         body = {**job.call, "messages": item["messages"]}
-        service_route.set("/ingest")
         try:
             return await self._ask(body, headers | {REQUEST_ID: ids["request_id"]}, ids)
         except ProxyResponseError as error:
@@ -49,7 +48,7 @@ class ItemRunner:
         for attempts_left in reversed(range(_MAX_ATTEMPTS)):
             started = time.perf_counter()
             try:
-                completion = await self._client.ask(body, headers)
+                completion = await self._client.ask(body, headers, service_route=_ROUTE)
                 return Outcome(reply_body(completion, time.perf_counter() - started) | ids)
             except ProxyResponseError as error:
                 delay = _retry_delay(error)

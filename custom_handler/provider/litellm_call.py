@@ -11,16 +11,14 @@ from typing import Any
 import httpx
 
 from ..chat.turn import Turn
-from ..errors import ConfigurationError, RequestError
+from ..errors import ConfigurationError
 from ..request.chat_request import ChatRequest
+from ..request.correlation_id import correlation_id, is_valid, require_valid
 from ..request.files import find_files
 from ..settings import Settings
 
-CORRELATION_HEADERS = ("correlation-id", "x-correlation-id")
-
 _ULID = re.compile(r"[0-9A-HJKMNP-TV-Z]{26}", re.IGNORECASE)
 _AGENT_ID = re.compile(r"[\w-]{1,64}", re.ASCII)
-_CORRELATION_ID = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]{0,126}[\x21-\x7e])?")
 _HEALTH_PROBE = "litellm-internal-health-check"
 
 
@@ -28,7 +26,8 @@ def turn_from_call(model: str, messages: object, call: Mapping[str, Any], settin
     """Return the Turn of a call by LiteLLM; raises RequestError and ConfigurationError."""
     params = call.get("litellm_params") or {}
     body = (params.get("proxy_server_request") or {}).get("body") or {}
-    given = _given_correlation_id(call, required=settings.require_correlation_id)
+    given = correlation_id(request_headers(call))
+    require_valid(given, required=settings.require_correlation_id)
     request = ChatRequest.from_openai(
         _with_tool_errors(messages, body), {**(call.get("optional_params") or {}), **_lost_parameters(body)}
     )
@@ -122,21 +121,10 @@ def request_headers(call: Mapping[str, Any]) -> dict[str, str]:
     return found
 
 
-def _given_correlation_id(call: Mapping[str, Any], *, required: bool) -> str | None:
-    """Return the correlation id of the caller's headers, or None; raises RequestError."""
-    found = request_headers(call)
-    given = next((found[name] for name in CORRELATION_HEADERS if name in found), None)
-    if given is None and required:
-        raise RequestError("The header correlation-id is missing: send one value for all calls of a conversation.")
-    if given is not None and not _CORRELATION_ID.fullmatch(given):
-        raise RequestError("The header correlation-id must have 1 to 128 printable ASCII characters.")
-    return given
-
-
 def _default_correlation_id(call: Mapping[str, Any]) -> str:
     """Return LiteLLM's id of the call, which the telemetry records too, or a new UUID."""
     call_id = str(getattr(call.get("logging_obj"), "litellm_call_id", ""))
-    return call_id if _CORRELATION_ID.fullmatch(call_id) else str(uuid.uuid4())
+    return call_id if is_valid(call_id) else str(uuid.uuid4())
 
 
 def uses_native_conversation(model_info: Mapping[str, Any]) -> bool:

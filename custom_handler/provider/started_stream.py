@@ -3,31 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
-from contextvars import ContextVar
-from typing import Any, TypeVar
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from typing import TypeVar
+
+from ..request.context import RequestContext, current_request
 
 Event = TypeVar("Event")
 
-_open_streams: ContextVar[set[StartedStream[Any]] | None] = ContextVar("stackspot_open_streams", default=None)
 
-
-@contextlib.contextmanager
-def close_abandoned_streams() -> Iterator[None]:
-    """Close, at the end of an HTTP request, the streams that were opened for it and are still open.
+def close_abandoned_streams(request: RequestContext) -> None:
+    """Close, at the end of a request, the streams that were opened for it and are still open.
 
     A client can disconnect while the proxy does not await the stream; on /v1/responses the proxy
     then drops the stream without closing it.
     """
-    streams: set[StartedStream[Any]] = set()
-    token = _open_streams.set(streams)
-    try:
-        yield
-    finally:
-        _open_streams.reset(token)
-        for stream in list(streams):
-            stream.abandon()
+    for stream in list(request.open_streams):
+        stream.abandon()
 
 
 class StartedStream(AsyncIterator[Sequence[Event]]):
@@ -44,9 +35,9 @@ class StartedStream(AsyncIterator[Sequence[Event]]):
         self._ahead: asyncio.Task[None] | None = None
         self._has_reader = False
         self._closing: asyncio.Future[None] | None = None
-        self._registry = _open_streams.get()
-        if self._registry is not None:
-            self._registry.add(self)
+        self._request = current_request()
+        if self._request is not None:
+            self._request.open_streams.add(self)
 
     async def wait(self, timeout: float) -> None:
         """Wait for the first events, `timeout` seconds at most; raises StackspotError.
@@ -103,5 +94,5 @@ class StartedStream(AsyncIterator[Sequence[Event]]):
             self._closing = asyncio.ensure_future(self.aclose())
 
     def _unregister(self) -> None:
-        if self._registry is not None:
-            self._registry.discard(self)
+        if self._request is not None:
+            self._request.open_streams.discard(self)

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
-from contextvars import ContextVar
+from collections.abc import AsyncIterator, MutableMapping
+from typing import Any
 
 import httpx
 from starlette.types import ASGIApp, Message, Scope
 
-from .middleware.request_id import served
+from ..request.context import current_request
 
 logger = logging.getLogger(__name__)
 
@@ -23,8 +23,8 @@ INTERNAL_CALL = "stackspot.inside"
 ASKED = "stackspot.asked"
 """The key of the scope of a service's request that made a call inside the proxy."""
 
-service_route: ContextVar[str | None] = ContextVar("stackspot_service_route", default=None)
-"""The route of ours for which the proxy is asked, as a template; None where a client asks it itself."""
+SERVICE_ROUTE = "stackspot.service_route"
+"""The key of the scope of such a call with the template of the service's route; also an extension of httpx requests."""
 
 CANCEL_DELAY = 0.5
 """Seconds in which the application may end a call that was left; then it is cancelled."""
@@ -114,7 +114,8 @@ class _Call(httpx.AsyncByteStream):
 
 def _scope(request: httpx.Request) -> Scope:
     """Describe the request as coming from the client of the one that is being served."""
-    outer = served() or {}
+    current = current_request()
+    outer: MutableMapping[str, Any] = {} if current is None else current.scope
     outer[ASKED] = True
     return {
         "type": "http",
@@ -131,5 +132,6 @@ def _scope(request: httpx.Request) -> Scope:
         "server": outer.get("server"),
         "state": {},
         INTERNAL_CALL: True,
+        SERVICE_ROUTE: request.extensions.get(SERVICE_ROUTE) or (current.service_route if current else None),
         **{key: outer[key] for key in (_LEASE,) if key in outer},
     }

@@ -9,7 +9,7 @@ from litellm.proxy._types import UserAPIKeyAuth
 from litellm.proxy.auth import user_api_key_auth as proxy
 from starlette.requests import HTTPConnection, Request
 
-from .asgi_transport import service_route
+from ..request.context import current_request
 
 _SCHEMES = {
     "custom_litellm_key_header": proxy.custom_litellm_key_header,
@@ -25,7 +25,8 @@ async def require_key(connection: HTTPConnection) -> UserAPIKeyAuth:
     The proxy knows no routes but its own: asked about `/chat`, it would turn away every key but the master key. What a
     service asks of a model is then checked in full, with its model and budget, where it asks (`client.ProxyClient`).
     """
-    service_route.set(getattr(connection.scope.get("route"), "path", connection.url.path))
+    if (request := current_request()) is not None:
+        request.service_route = getattr(connection.scope.get("route"), "path", connection.url.path)
     scope = {key: connection.scope.get(key) for key in ("headers", "client", "server", "scheme")}
     scope |= {"type": "http", "method": "GET", "path": "/v1/models", "query_string": b"", "root_path": "", "state": {}}
     keys = {name: connection.headers.get(scheme.model.name) for name, scheme in _SCHEMES.items()}

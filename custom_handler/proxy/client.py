@@ -22,9 +22,9 @@ from httpx_sse import EventSource
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp
 
-from .asgi_transport import ASGIStreamTransport
+from ..request.context import request_id
+from .asgi_transport import SERVICE_ROUTE, ASGIStreamTransport
 from .middleware.request_id import HEADER as REQUEST_ID
-from .middleware.request_id import request_id
 
 PATH = "/v1/chat/completions"
 
@@ -81,10 +81,17 @@ class ProxyClient:
         """Ask a proxy over the network."""
         return cls(httpx.AsyncClient(base_url=url, timeout=httpx.Timeout(None, connect=10.0)))
 
-    async def ask(self, body: Mapping[str, Any], headers: Mapping[str, str]) -> Completion:
-        """Ask for a whole answer; being cancelled ends the call."""
+    async def ask(
+        self, body: Mapping[str, Any], headers: Mapping[str, str], *, service_route: str | None = None
+    ) -> Completion:
+        """Return a whole answer; cancelling this ends the call.
+
+        `service_route` is the route for the telemetry, where no request is being served.
+        """
+        request = self._request({**body, "stream": False}, headers)
+        request.extensions[SERVICE_ROUTE] = service_route
         with _reached():
-            response = await self._client.send(self._request({**body, "stream": False}, headers))
+            response = await self._client.send(request)
         _raise_for(response)
         return Completion(response.json(), response.headers)
 

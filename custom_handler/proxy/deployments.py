@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from typing import Any
+
+from ..proxy_module import running_proxy
 
 
 def deployment_provider(params: Mapping[str, Any]) -> str:
@@ -14,8 +15,7 @@ def deployment_provider(params: Mapping[str, Any]) -> str:
 
 def response_provider(headers: Mapping[str, str]) -> str | None:
     """Name the provider that an answer of the proxy's came from, a fallback's where that was taken."""
-    proxy = sys.modules.get("litellm.proxy.proxy_server")
-    router, model_id = getattr(proxy, "llm_router", None), headers.get("x-litellm-model-id")
+    router, model_id = getattr(running_proxy(), "llm_router", None), headers.get("x-litellm-model-id")
     deployment = router.get_deployment(model_id=model_id) if router is not None and model_id else None
     return (
         deployment_provider(deployment.litellm_params.model_dump(exclude_none=True)) if deployment is not None else None

@@ -6,11 +6,11 @@ the master key, and with a database the virtual keys. The limits are kept by the
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 from litellm.proxy._types import LitellmUserRoles, ProxyException, UserAPIKeyAuth
 
+from ..proxy_module import running_proxy
 from ..settings import Settings
 from .key_entries import digest, read_entries
 
@@ -43,7 +43,7 @@ class KeysFileAuth:
 
 def _proxy_may_know(given: str) -> bool:
     """Tell whether the proxy can decide about a key itself; without a database it answers 400 for all but the master key."""
-    proxy = sys.modules["litellm.proxy.proxy_server"]
+    proxy = running_proxy()
     if proxy.prisma_client is not None or any(proxy.general_settings.get(name) for name in _OTHER_WAYS):
         return True
     return proxy.master_key is None or digest(proxy.master_key) == given

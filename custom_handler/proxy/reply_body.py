@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..request.context import request_id
 from .client import Completion
 from .deployments import response_provider
-from .middleware.request_id import request_id
 
 
 def reply_body(answer: Completion, seconds: float) -> dict[str, Any]:

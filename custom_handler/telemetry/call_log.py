@@ -18,19 +18,18 @@ from typing import Any
 from urllib.parse import quote
 
 from starlette.datastructures import Headers
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Scope
 
 from ..instrumentation import Measurement, Repaired
-from ..provider.litellm_call import CORRELATION_HEADERS
 from ..proxy.asgi_transport import ASKED
 from ..proxy.middleware.request_id import HEADER as REQUEST_ID
-from ..proxy.middleware.request_id import served
+from ..proxy.middleware.wrap import CLIENT_DISCONNECTED, Outcome
+from ..request.context import current_request
+from ..request.correlation_id import correlation_id
 from .call_record import Details, Line
 
 REPORT_TIMEOUT = 2.0
 """Seconds to wait for LiteLLM's report after the end of a request."""
-
-CLIENT_DISCONNECTED = 499
 
 _PATHS = ("/completions", "/messages", "/responses", "/embeddings", ":generateContent", ":streamGenerateContent")
 _SERVICE = "/chat"
@@ -46,9 +45,7 @@ class _Call:
 
     scope: Scope
     started: float
-    status: int = CLIENT_DISCONNECTED
-    disconnected: bool = False
-    ended: float | None = None
+    outcome: Outcome | None = None
     line: Line | None = None
     details: Details = field(default_factory=Details)
     repairs: int = 0
@@ -63,43 +60,49 @@ class _Call:
     @property
     def is_complete(self) -> bool:
         """Return whether the last report fits the response: a failed attempt may be retried."""
-        return self.line is not None and (self.line["status"] < 400) == (self.status < 400)
+        if self.line is None or self.outcome is None:
+            return False
+        return bool((self.line["status"] < 400) == (self.outcome.status < 400))
 
     def final_status(self) -> int:
         """Return the status of the response, or that of a stream that failed after a 200."""
-        if self.disconnected:
+        if self.outcome is None or self.outcome.disconnected:
             return CLIENT_DISCONNECTED
-        return int(self.line["status"]) if self.line is not None and self.status < 400 else self.status
+        status = self.outcome.status
+        return int(self.line["status"]) if self.line is not None and status < 400 else status
 
 
 class CallLog:
-    """Logs the calls of a proxy (`wrap`), or of a program that uses LiteLLM as a library."""
+    """Logs the calls of a proxy (an Observer), or of a program that uses LiteLLM as a library."""
 
     def __init__(self) -> None:
         self._pending: dict[int, tuple[_Call, asyncio.TimerHandle]] = {}
 
-    def wrap(self, app: ASGIApp) -> ASGIApp:
-        """Return the application with middleware that logs its calls."""
-        return _CallLogMiddleware(app, self)
+    def request_started(self, scope: Scope) -> None:
+        """Begin the record of a POST request."""
+        if scope["method"] == "POST":
+            scope[_SCOPE_KEY] = _Call(scope, time.perf_counter())
 
     def __call__(self, measurement: Measurement) -> None:
         """Count the repair rounds of the current call."""
-        if isinstance(measurement, Repaired) and (call := (served() or {}).get(_SCOPE_KEY)) is not None:
+        if isinstance(measurement, Repaired) and (call := _current_call()) is not None:
             call.repairs += 1
 
     def add_report(self, line: Line, details: Details) -> None:
         """Add LiteLLM's report of an attempt to the current call."""
-        scope = served()
-        if scope is None:
+        if current_request() is None:
             _log(_fields(line, details, line["status"], line["latency_ms"] / 1000, 0))
-        elif (call := scope.get(_SCOPE_KEY)) is not None and not call.logged:
+        elif (call := _current_call()) is not None and not call.logged:
             call.line, call.details = line, details
-            if call.ended is not None and call.is_complete:
+            if call.is_complete:
                 self._finish(call)
 
-    def request_ended(self, call: _Call) -> None:
+    def request_ended(self, scope: Scope, outcome: Outcome) -> None:
         """Log the call, or wait for LiteLLM's report if there is none yet."""
-        call.ended = time.perf_counter()
+        call: _Call | None = scope.get(_SCOPE_KEY)
+        if call is None:
+            return
+        call.outcome = outcome
         if call.is_complete:
             self._finish(call)
         elif call.is_call:
@@ -115,54 +118,20 @@ class CallLog:
         if (pending := self._pending.pop(id(call), None)) is not None:
             pending[1].cancel()
         call.logged = True
-        seconds = (call.ended or time.perf_counter()) - call.started
+        seconds = call.outcome.seconds if call.outcome is not None else time.perf_counter() - call.started
         line = call.line or _line_without_report(call.scope)
         _log(_fields(line, call.details, call.final_status(), seconds, call.repairs))
 
 
-class _CallLogMiddleware:
-    """ASGI middleware that passes each POST request to a CallLog."""
-
-    def __init__(self, app: ASGIApp, call_log: CallLog) -> None:
-        self._app = app
-        self._call_log = call_log
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request and log its call."""
-        if scope["type"] != "http" or scope["method"] != "POST":
-            await self._app(scope, receive, send)
-            return
-        call = scope[_SCOPE_KEY] = _Call(scope, time.perf_counter())
-        response_sent = False
-
-        async def watched_receive() -> Message:
-            message = await receive()
-            if message["type"] == "http.disconnect" and not response_sent:
-                call.disconnected = True
-            return message
-
-        async def watched_send(message: Message) -> None:
-            nonlocal response_sent
-            if message["type"] == "http.response.start":
-                call.status = message["status"]
-            elif message["type"] == "http.response.body":
-                response_sent = not message.get("more_body", False)
-            await send(message)
-
-        try:
-            await self._app(scope, watched_receive, watched_send)
-        except Exception:
-            call.status = 500
-            raise
-        finally:
-            self._call_log.request_ended(call)
+def _current_call() -> _Call | None:
+    request = current_request()
+    return None if request is None else request.scope.get(_SCOPE_KEY)
 
 
 def _line_without_report(scope: Scope) -> Line:
     """Return the ids of a request that LiteLLM did not report."""
     headers = Headers(scope=scope)
-    correlation = next((headers[name] for name in CORRELATION_HEADERS if name in headers), None)
-    return {"request_id": headers.get(REQUEST_ID), "correlation_id": correlation}
+    return {"request_id": headers.get(REQUEST_ID), "correlation_id": correlation_id(headers)}
 
 
 def _fields(line: Line, details: Details, status: int, seconds: float, repairs: int) -> dict[str, Any]:

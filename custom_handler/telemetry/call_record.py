@@ -19,10 +19,10 @@ from typing import Any
 from litellm.constants import LITELLM_PROXY_MASTER_KEY_ALIAS
 from starlette.datastructures import Headers
 
-from ..provider.litellm_call import CORRELATION_HEADERS, request_headers
-from ..proxy.asgi_transport import service_route
+from ..provider.litellm_call import request_headers
 from ..proxy.middleware.request_id import HEADER as REQUEST_ID
-from ..proxy.middleware.request_id import request_id, served
+from ..request.context import current_request, request_id
+from ..request.correlation_id import correlation_id
 
 Line = dict[str, Any]
 
@@ -114,7 +114,7 @@ def _line(payload: Mapping[str, Any], kwargs: Mapping[str, Any], *, unauthentica
     return {
         "time": _timestamp(started),
         **_ids(kwargs, payload.get("litellm_call_id")),
-        "route": service_route.get() or route,
+        "route": _service_route() or route,
         "call_type": payload.get("call_type") or None,
         "model": _name(payload.get("model_group") or payload.get("model")),
         "provider": _provider(payload, error),
@@ -184,14 +184,19 @@ def _tool_calls(response: object) -> int:
     return count + sum(isinstance(item, Mapping) and item.get("type") in _TOOL_CALL_TYPES for item in items)
 
 
+def _service_route() -> str | None:
+    request = current_request()
+    return request.service_route if request else None
+
+
 def _ids(kwargs: Mapping[str, Any], call_id: object) -> Line:
     """Return the ids of the call; its own id replaces missing ones, as in `turn_from_call`."""
-    headers = request_headers(kwargs) | (dict(Headers(scope=scope)) if (scope := served()) else {})
-    given = next((headers[name] for name in CORRELATION_HEADERS if name in headers), None)
+    request = current_request()
+    headers = request_headers(kwargs) | (dict(Headers(scope=request.scope)) if request else {})
     return {
         "request_id": request_id() or headers.get(REQUEST_ID) or call_id,
         "call_id": call_id,
-        "correlation_id": _name(given or call_id),
+        "correlation_id": _name(correlation_id(headers) or call_id),
     }
 
 

@@ -7,10 +7,8 @@ bounded cardinality: paths are route templates, and no label has a value chosen 
 
 from __future__ import annotations
 
-import time
-
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Scope
 
 from ..instrumentation import (
     ConversationOutcome,
@@ -24,10 +22,10 @@ from ..instrumentation import (
     ToolCalled,
 )
 from ..proxy.asgi_transport import INTERNAL_CALL
+from ..proxy.middleware.wrap import Outcome
 
 METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 UNKNOWN = "unknown"
-CLIENT_DISCONNECTED = "499"
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
 
 METRICS = "/metrics"
@@ -48,47 +46,19 @@ class HttpMetrics:
             registry=registry,
         )
 
-    def request_ended(self, scope: Scope, status: str, seconds: float) -> None:
-        """Count one request."""
+    def request_started(self, scope: Scope) -> None:
+        """Serve `/metrics` itself: LiteLLM's mount would redirect, which scrapers may not follow."""
+        if scope["path"] == METRICS:
+            scope["path"] = f"{METRICS}/"
+
+    def request_ended(self, scope: Scope, outcome: Outcome) -> None:
+        """Count one request of a client."""
+        if INTERNAL_CALL in scope:
+            return
         method = scope["method"] if scope["method"] in METHODS else UNKNOWN
         path = _template(scope)
-        self._requests.labels(method, path, status).inc()
-        self._seconds.labels(method, path).observe(seconds)
-
-    def wrap(self, app: ASGIApp) -> ASGIApp:
-        """Return the application with middleware that counts its requests."""
-        return _HttpMetricsMiddleware(app, self)
-
-
-class _HttpMetricsMiddleware:
-    """ASGI middleware that passes each request to HttpMetrics."""
-
-    def __init__(self, app: ASGIApp, metrics: HttpMetrics) -> None:
-        self._app = app
-        self._metrics = metrics
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request; its status is 499 if the client disconnects before the response."""
-        if scope["type"] != "http" or INTERNAL_CALL in scope:
-            await self._app(scope, receive, send)
-            return
-        if scope["path"] == METRICS:  # LiteLLM's mount would redirect, which scrapers may not follow
-            scope["path"] = f"{METRICS}/"
-        status, started = CLIENT_DISCONNECTED, time.perf_counter()
-
-        async def watched_send(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = str(message["status"])
-            await send(message)
-
-        try:
-            await self._app(scope, receive, watched_send)
-        except Exception:
-            status = "500"
-            raise
-        finally:
-            self._metrics.request_ended(scope, status, time.perf_counter() - started)
+        self._requests.labels(method, path, str(outcome.status)).inc()
+        self._seconds.labels(method, path).observe(outcome.seconds)
 
 
 class ProviderMetrics:

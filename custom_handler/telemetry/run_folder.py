@@ -12,12 +12,13 @@ import multiprocessing
 import os
 import platform
 import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from importlib import metadata
 from pathlib import Path
 from typing import Any
+
+from ..proxy_module import running_proxy
 
 MANIFEST = "manifest.json"
 INTERACTIONS = "interactions.jsonl"
@@ -57,7 +58,7 @@ class RunFolder:
     def _manifest(self, run_id: str) -> dict[str, Any]:
         return {
             "run_id": run_id,
-            "kind": "proxy" if "litellm.proxy.proxy_server" in sys.modules else "command",
+            "kind": "proxy" if running_proxy() is not None else "command",
             "started_at": self._started.isoformat(timespec="seconds"),
             "git_sha": _git_sha(),
             "python": platform.python_version(),

@@ -18,7 +18,6 @@ from starlette.testclient import TestClient, WebSocketDenialResponse
 from custom_handler.api import chat, playground, websocket
 from custom_handler.proxy.auth import require_key
 from custom_handler.proxy.client import PATH, ProxyClient
-from custom_handler.proxy.middleware.request_id import RequestIdMiddleware
 from custom_handler.proxy.middleware.wrap import wrap
 from custom_handler.settings import Settings
 
@@ -91,7 +90,7 @@ def client(model: Model) -> Iterator[TestClient]:
         app.include_router(part)
     app.dependency_overrides[require_key] = lambda: None
     app.middleware_stack = app.build_middleware_stack()
-    wrap(app, RequestIdMiddleware)
+    wrap(app)
     with TestClient(app, headers={"x-api-key": "k"}) as running:
         yield running
 

@@ -23,7 +23,8 @@ class Client:
         self.errors = list(errors)
         self.asked: list[tuple[dict, dict]] = []
 
-    async def ask(self, body, headers):
+    async def ask(self, body, headers, service_route):
+        assert service_route == "/ingest"
         self.asked.append((body, headers))
         if self.errors:
             raise self.errors.pop(0)

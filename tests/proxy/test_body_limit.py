@@ -11,15 +11,15 @@ import pytest
 from litellm.proxy._types import ProxyException
 from starlette.exceptions import HTTPException
 
-from custom_handler.proxy.middleware import request_id
 from custom_handler.proxy.middleware.body_limit import (
     DEEPEST_LEVEL,
     LARGEST_BODY,
-    BodyLimitMiddleware,
     reject_deep_nesting,
 )
-from custom_handler.proxy.middleware.error_bodies import MESSAGE, ErrorBodiesMiddleware, as_error_object
+from custom_handler.proxy.middleware.error_bodies import MESSAGE, as_error_object
+from custom_handler.proxy.middleware.wrap import ProxyWrapper
 from custom_handler.proxy.validation.reserved_fields import RESERVED, reject_reserved_fields, sent_body
+from custom_handler.request.context import RequestContext
 
 SAID = [{"role": "user", "content": "Oi"}]
 
@@ -50,10 +50,9 @@ def test_a_field_of_the_operators_is_a_400_that_names_it(name):
 def scope():
     """The ASGI scope of a request of which LiteLLM has read the body."""
     body = {"model": "a", "contents": []}
-    served = {"parsed_body": (tuple(body), body)}
-    reset = request_id._served.set(served)
-    yield served
-    request_id._served.reset(reset)
+    scope = {"parsed_body": (tuple(body), body)}
+    with RequestContext(scope).served():
+        yield scope
 
 
 def test_a_field_that_litellm_adds_is_no_field_of_the_client(scope):
@@ -115,6 +114,7 @@ class Exchange:
         self.pieces, self.answer, self.status = pieces, answer, status
         self.scope = {
             "type": "http",
+            "path": "/v1/chat/completions",
             "headers": [(k.replace("_", "-").encode(), v.encode()) for k, v in headers.items()],
         }
         self.answer_headers: list[tuple[bytes, bytes]] = []
@@ -144,25 +144,26 @@ class Exchange:
 
         await layer(self.app)(self.scope, receive, send)
         start, *rest = self.sent
-        return start["status"], dict(start["headers"]), b"".join(message["body"] for message in rest)
+        headers = {name: value for name, value in start["headers"] if name != b"x-request-id"}
+        return start["status"], headers, b"".join(message["body"] for message in rest)
 
 
 async def test_a_body_that_says_it_is_too_large_is_not_read():
     exchange = Exchange([b"x"], content_length=str(LARGEST_BODY + 1))
-    status, _, body = await exchange.through(BodyLimitMiddleware)
+    status, _, body = await exchange.through(ProxyWrapper)
     assert (status, json.loads(body)["error"]["code"], exchange.read) == (413, "413", 0)
 
 
 async def test_a_body_of_unknown_length_is_read_up_to_the_limit():
     exchange = Exchange([b"x" * (LARGEST_BODY // 4)] * 40)
-    status, _, body = await exchange.through(BodyLimitMiddleware)
+    status, _, body = await exchange.through(ProxyWrapper)
     assert (status, "32 MiB" in json.loads(body)["error"]["message"]) == (413, True)
     assert exchange.read <= LARGEST_BODY
 
 
 @pytest.mark.parametrize("headers", [{}, {"content_length": str(LARGEST_BODY)}, {"content_length": "x"}])
 async def test_a_body_within_the_limit_passes(headers):
-    assert (await Exchange([b"x" * (LARGEST_BODY // 2)] * 2, **headers).through(BodyLimitMiddleware))[::2] == (
+    assert (await Exchange([b"x" * (LARGEST_BODY // 2)] * 2, **headers).through(ProxyWrapper))[::2] == (
         200,
         b"ok",
     )
@@ -171,7 +172,7 @@ async def test_a_body_within_the_limit_passes(headers):
 @pytest.mark.parametrize("sent", ["[]", ' \n["a"]', '"a"', "-1", "7", "true", "false", "null"])
 @pytest.mark.parametrize("headers", [{}, {"content_type": "application/json; charset=utf-8"}])
 async def test_json_that_is_no_object_is_refused(sent, headers):
-    status, _, body = await Exchange([sent.encode()], **headers).through(BodyLimitMiddleware)
+    status, _, body = await Exchange([sent.encode()], **headers).through(ProxyWrapper)
     assert (status, json.loads(body)["error"]["message"]) == (400, "The request's body must be a JSON object.")
 
 
@@ -180,12 +181,12 @@ async def test_json_that_is_no_object_is_refused(sent, headers):
     [(' {"a": 1}', {}), ("", {}), ("[]", {"content_type": "text/plain"}), ("a=1", {"content_type": "application/x"})],
 )
 async def test_an_object_and_what_is_no_json_pass(sent, headers):
-    assert (await Exchange([sent.encode()], **headers).through(BodyLimitMiddleware))[0] == 200
+    assert (await Exchange([sent.encode()], **headers).through(ProxyWrapper))[0] == 200
 
 
 async def test_an_upload_has_no_limit_here():
     exchange = Exchange([b"x" * LARGEST_BODY] * 2, content_type="multipart/form-data; boundary=a")
-    assert (await exchange.through(BodyLimitMiddleware))[0] == 200
+    assert (await exchange.through(ProxyWrapper))[0] == 200
 
 
 TRACEBACK = 'no key\\nTraceback (most recent call last):\\n  File \\"/a/b.py\\", line 1'
@@ -206,7 +207,7 @@ TRACEBACK = 'no key\\nTraceback (most recent call last):\\n  File \\"/a/b.py\\",
 async def test_an_error_shows_no_traceback_and_no_path(sent, shown, packed):
     exchange = Exchange([], gzip.compress(sent.encode()) if packed else sent.encode(), 500)
     exchange.answer_headers = [(b"content-encoding", b"gzip")] * packed + [(b"content-length", b"1")]
-    status, headers, body = await exchange.through(ErrorBodiesMiddleware)
+    status, headers, body = await exchange.through(ProxyWrapper)
     plain = gzip.decompress(body) if b"content-encoding" in headers else body
     assert (status, json.loads(plain)) == (500, shown)
     if MESSAGE in str(shown) or "Traceback" in sent:
@@ -217,7 +218,7 @@ async def test_an_error_shows_no_traceback_and_no_path(sent, shown, packed):
 
 @pytest.mark.parametrize(("status", "is_shaped"), [(401, True), (400, False)])
 async def test_a_refused_key_has_the_shape_of_all_errors_where_litellm_says_it_in_a_bare_text(status, is_shaped):
-    *_, body = await Exchange([], b'"Unauthorized access"', status).through(ErrorBodiesMiddleware)
+    *_, body = await Exchange([], b'"Unauthorized access"', status).through(ProxyWrapper)
     error = {"message": "Unauthorized access", "type": "auth_error", "param": None, "code": "401"}
     assert json.loads(body) == ({"error": error} if is_shaped else "Unauthorized access")
 
@@ -234,11 +235,11 @@ def test_a_refused_key_has_anthropics_shape_on_its_routes(path):
 
 
 async def test_an_error_that_is_no_json_is_replaced_only_where_it_shows_too_much():
-    assert (await Exchange([], b'File "/a/b.py"', 500).through(ErrorBodiesMiddleware))[2] == MESSAGE.encode()
-    assert (await Exchange([], b"<html>no</html>", 502).through(ErrorBodiesMiddleware))[2] == b"<html>no</html>"
+    assert (await Exchange([], b'File "/a/b.py"', 500).through(ProxyWrapper))[2] == MESSAGE.encode()
+    assert (await Exchange([], b"<html>no</html>", 502).through(ProxyWrapper))[2] == b"<html>no</html>"
 
 
 async def test_an_answer_may_speak_of_tracebacks():
     exchange = Exchange([], b"Traceback (most recent call last)")
-    assert (await exchange.through(ErrorBodiesMiddleware))[2] == b"Traceback (most recent call last)"
+    assert (await exchange.through(ProxyWrapper))[2] == b"Traceback (most recent call last)"
     assert len(exchange.sent) == 3, "an answer is passed on as it comes"

@@ -15,7 +15,7 @@ from starlette.routing import Route
 
 from custom_handler.proxy.asgi_transport import INTERNAL_CALL
 from custom_handler.proxy.client import PATH, ProxyClient, ProxyResponseError, forwarded_headers
-from custom_handler.proxy.middleware.request_id import RequestIdMiddleware
+from custom_handler.request.context import RequestContext
 
 
 class Door:
@@ -194,7 +194,8 @@ async def test_a_call_inside_comes_from_the_client_that_is_served_and_is_admitte
             *((b"x-api-key", b"k"), (b"correlation-id", b"c"), (b"tenant", b"t")),
         ],
     }
-    await RequestIdMiddleware(outer)(scope, None, None)
+    with RequestContext(scope, "mine").served():
+        await outer(scope, None, None)
     headers = dict(door.scope["headers"])
     assert door.scope["client"] == ("10.0.0.7", 5)
     assert door.scope["litellm.admission_lease"] == "lease"

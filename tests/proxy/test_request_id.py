@@ -9,7 +9,13 @@ from typing import Any
 import pytest
 from starlette.datastructures import Headers
 
-from custom_handler.proxy.middleware.request_id import RequestIdFilter, RequestIdMiddleware, request_id
+from custom_handler.proxy.middleware.request_id import RequestIdFilter
+from custom_handler.proxy.middleware.wrap import ProxyWrapper
+from custom_handler.request.context import request_id
+
+
+async def receive() -> Any:
+    return {"type": "http.request", "body": b""}
 
 
 async def served(*headers: tuple[bytes, bytes], kind: str = "http", answer: str = "http.response.start") -> Any:
@@ -18,12 +24,12 @@ async def served(*headers: tuple[bytes, bytes], kind: str = "http", answer: str 
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         seen.update(inside=request_id(), header=Headers(scope=scope).get("x-request-id"))
-        await send({"type": answer, "headers": [(b"x-request-id", b"the proxy's")]})
+        await send({"type": answer, "status": 200, "headers": [(b"x-request-id", b"the proxy's")]})
 
     async def send(message: Any) -> None:
         seen["answer"] = Headers(raw=message["headers"]).getlist("x-request-id")
 
-    await RequestIdMiddleware(app)({"type": kind, "headers": list(headers)}, None, send)
+    await ProxyWrapper(app)({"type": kind, "path": "/", "headers": list(headers)}, receive, send)
     return seen
 
 
@@ -65,7 +71,7 @@ async def test_the_name_is_in_the_log_while_its_request_is_served():
     async def app(scope: Any, receive: Any, send: Any) -> None:
         RequestIdFilter().filter(record)
 
-    await RequestIdMiddleware(app)({"type": "http", "headers": [(b"x-request-id", b"mine")]}, None, None)
+    await ProxyWrapper(app)({"type": "http", "path": "/", "headers": [(b"x-request-id", b"mine")]}, receive, None)
     assert record.request_id == "mine"
 
 
@@ -75,5 +81,5 @@ async def test_the_start_of_the_application_has_no_name():
     async def app(scope: Any, receive: Any, send: Any) -> None:
         seen.append(request_id())
 
-    await RequestIdMiddleware(app)({"type": "lifespan"}, None, None)
+    await ProxyWrapper(app)({"type": "lifespan"}, None, None)
     assert seen == [""]

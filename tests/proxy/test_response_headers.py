@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from custom_handler.proxy.middleware.response_headers import ResponseHeadersMiddleware, add_header
 from custom_handler.proxy.middleware.wrap import wrap
+from custom_handler.request.context import add_response_header
 
 
 class App:
@@ -25,7 +25,7 @@ class App:
 
     async def _add(self) -> None:
         for name, value in self._added.items():
-            add_header(name.replace("_", "-"), value)
+            add_response_header(name.replace("_", "-"), value)
 
 
 async def answer_of(app: App, kind: str = "http") -> list[dict[str, Any]]:
@@ -34,21 +34,27 @@ async def answer_of(app: App, kind: str = "http") -> list[dict[str, Any]]:
     async def send(message: Any) -> None:
         sent.append(message)
 
-    await app.middleware_stack({"type": kind}, None, send)
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    scope = {"type": kind, "path": "/v1/messages", "headers": [(b"x-request-id", b"r")]}
+    await app.middleware_stack(scope, receive, send)
+    for message in sent:
+        message["headers"] = [header for header in message.get("headers", ()) if header[0] != b"x-request-id"]
     return sent
 
 
 async def test_a_header_that_is_added_reaches_the_client():
     app = App(retry_after="7")
-    wrap(app, ResponseHeadersMiddleware)
+    wrap(app)
     start, body = await answer_of(app)
     assert start["headers"] == [(b"retry-after", b"7")]
-    assert body == {"type": "http.response.body", "body": b"no"}
+    assert (body["type"], body["body"]) == ("http.response.body", b"no")
 
 
 async def test_a_header_of_the_answers_own_is_kept():
     app = App({"retry-after": "3"}, retry_after="7")
-    wrap(app, ResponseHeadersMiddleware)
+    wrap(app)
     start, _ = await answer_of(app)
     assert start["headers"] == [(b"retry-after", b"3")]
 
@@ -56,21 +62,21 @@ async def test_a_header_of_the_answers_own_is_kept():
 async def test_the_headers_of_one_request_are_not_anothers():
     app = App(retry_after="7")
     plain = App()
-    wrap(app, ResponseHeadersMiddleware)
-    wrap(plain, ResponseHeadersMiddleware)
+    wrap(app)
+    wrap(plain)
     (start, _), (other, _) = await asyncio.gather(answer_of(app), answer_of(plain))
     assert (start["headers"], other["headers"]) == ([(b"retry-after", b"7")], [])
 
 
 async def test_a_socket_is_left_alone():
     app = App(retry_after="7")
-    wrap(app, ResponseHeadersMiddleware)
+    wrap(app)
     start, _ = await answer_of(app, "websocket")
     assert start["headers"] == []
 
 
 def test_outside_of_a_request_a_header_is_added_to_nothing():
-    add_header("retry-after", "7")
+    add_response_header("retry-after", "7")
     assert asyncio.run(answer_of(App()))[0]["headers"] == []
 
 
@@ -79,5 +85,5 @@ def test_an_application_that_does_not_run_yet_is_left_alone():
         middleware_stack = None
 
     app = NotRunning()
-    wrap(app, ResponseHeadersMiddleware)
+    wrap(app)
     assert app.middleware_stack is None

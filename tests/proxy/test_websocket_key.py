@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from custom_handler.proxy.middleware.websocket_key import WebSocketKeyMiddleware
+from custom_handler.proxy.middleware.wrap import ProxyWrapper
 
 PATH = "/ws/chat/completions"
 
@@ -17,8 +17,11 @@ async def seen(query: bytes, *headers: tuple[bytes, bytes], kind: str = "websock
     async def app(inner: Any, receive: Any, send: Any) -> None:
         assert inner is scope  # the server's log reads this very object
 
-    await WebSocketKeyMiddleware(app, PATH)(scope, None, None)
-    return scope["query_string"], scope["headers"]
+    async def receive() -> Any:
+        return {"type": "http.request", "body": b""}
+
+    await ProxyWrapper(app, socket_paths=[PATH])(scope, receive, None)
+    return scope["query_string"], [header for header in scope["headers"] if header[0] != b"x-request-id"]
 
 
 @pytest.mark.parametrize(

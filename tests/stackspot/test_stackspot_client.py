@@ -25,6 +25,7 @@ from custom_handler.errors import (
     StackspotError,
 )
 from custom_handler.provider.started_stream import StartedStream, close_abandoned_streams
+from custom_handler.request.context import RequestContext
 from custom_handler.stackspot.agent_call import AcquireToken, Emit, Read, ResponseHead, Send, Steps
 from custom_handler.stackspot.client import MAX_ERROR_BODY, StackspotClient
 
@@ -543,11 +544,12 @@ async def test_repeated_cancellation_leaves_no_connection_open(transport, simula
 
 async def test_a_stream_open_at_the_end_of_a_request_is_closed():
     closed: list[bool] = []
-    with close_abandoned_streams():
+    with RequestContext({}).served() as request:
         finished = StartedStream(batches_of([1]))
         assert await rest_of(finished) == [[1]]
         abandoned = StartedStream(batches_of([1], asyncio.Event(), closed=closed))
         await abandoned.wait(10)
+    close_abandoned_streams(request)
     assert closed == []  # what follows is the loop's
     await asyncio.sleep(0.01)
     assert closed == [True]
@@ -555,10 +557,11 @@ async def test_a_stream_open_at_the_end_of_a_request_is_closed():
 
 async def test_a_stream_with_a_reader_is_not_closed_at_the_end_of_a_request():
     begin = asyncio.Event()
-    with close_abandoned_streams():
+    with RequestContext({}).served() as request:
         answer = StartedStream(batches_of([1], begin, [2]))
         await answer.wait(10)
         reading = asyncio.create_task(rest_of(answer))
         await asyncio.sleep(0.01)
+    close_abandoned_streams(request)
     begin.set()
     assert await reading == [[1], [2]]

@@ -15,7 +15,8 @@ from test_call_record import CANARY, event, failed, payload
 from custom_handler.instrumentation import Repaired
 from custom_handler.proxy.logs import ExpectedErrors
 from custom_handler.proxy.middleware.error_bodies import reported
-from custom_handler.proxy.middleware.request_id import RequestIdFilter, RequestIdMiddleware
+from custom_handler.proxy.middleware.request_id import RequestIdFilter
+from custom_handler.proxy.middleware.wrap import ProxyWrapper
 from custom_handler.telemetry import call_log as module
 from custom_handler.telemetry.call_log import CallLog
 from custom_handler.telemetry.call_record import CallRecorder
@@ -37,7 +38,7 @@ def serve(
         pass
 
     async def run() -> None:
-        await RequestIdMiddleware(call_log.wrap(app))(scope, receive, send)
+        await ProxyWrapper(app, [call_log])(scope, receive, send)
         call_log.flush()
 
     asyncio.run(run())
@@ -141,7 +142,7 @@ def test_a_report_after_the_response_is_awaited(log):
         async def send(message: Any) -> None:
             pass
 
-        await RequestIdMiddleware(call_log.wrap(app))(scope, receive, send)
+        await ProxyWrapper(app, [call_log])(scope, receive, send)
         await asyncio.wait_for(noted.wait(), 30)
 
     asyncio.run(run())

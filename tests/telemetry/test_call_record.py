@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from custom_handler.proxy.asgi_transport import service_route
-from custom_handler.proxy.middleware.request_id import RequestIdMiddleware
+from custom_handler.proxy.middleware.wrap import ProxyWrapper
+from custom_handler.request.context import RequestContext
 from custom_handler.telemetry.call_record import CallRecorder
 
 CANARY = "canary-7f3a"
@@ -186,11 +186,8 @@ def test_the_default_correlation_id_is_the_call_id():
 
 
 def test_the_call_of_a_service_has_the_services_route():
-    reset = service_route.set("/chat")
-    try:
+    with RequestContext({"headers": []}, service_route="/chat").served():
         assert written(event(payload()))[0]["route"] == "/chat"
-    finally:
-        service_route.reset(reset)
 
 
 def test_a_request_without_a_model_is_not_written():
@@ -205,8 +202,11 @@ async def test_a_line_has_the_ids_of_the_current_request():
     async def app(scope: Any, receive: Any, send: Any) -> None:
         CallRecorder(lines.append).record({"standard_logging_object": failed()})
 
+    async def receive() -> Any:
+        return {"type": "http.request", "body": b""}
+
     headers = [(b"x-request-id", b"r-3"), (b"x-correlation-id", b"c-3")]
-    await RequestIdMiddleware(app)({"type": "http", "headers": headers}, None, None)
+    await ProxyWrapper(app)({"type": "http", "path": "/", "headers": headers}, receive, None)
     assert (lines[0]["request_id"], lines[0]["correlation_id"]) == ("r-3", "c-3")
 
 

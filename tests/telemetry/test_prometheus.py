@@ -20,6 +20,7 @@ from custom_handler.instrumentation import (
     ToolCalled,
 )
 from custom_handler.proxy.asgi_transport import INTERNAL_CALL
+from custom_handler.proxy.middleware.wrap import ProxyWrapper
 from custom_handler.telemetry.prometheus import HttpMetrics, ProviderMetrics
 
 
@@ -40,7 +41,7 @@ def requests(registry: CollectorRegistry) -> list[tuple[str, str, str, float]]:
 async def serve(
     registry: CollectorRegistry, status: int | None = 200, route: str | None = None, **scope: Any
 ) -> dict[str, Any]:
-    served: dict[str, Any] = {"type": "http", "method": "GET", "path": "/v1/thing/7", **scope}
+    served: dict[str, Any] = {"type": "http", "method": "GET", "path": "/v1/thing/7", "headers": [], **scope}
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         if route:
@@ -48,12 +49,16 @@ async def serve(
         if status is None:
             raise ValueError("broken")
         if status:
-            await send({"type": "http.response.start", "status": status})
+            await send({"type": "http.response.start", "status": status, "headers": []})
+            await send({"type": "http.response.body", "body": b""})
 
     async def send(message: Any) -> None:
         pass
 
-    await HttpMetrics(registry).wrap(app)(served, None, send)
+    async def receive() -> Any:
+        return {"type": "http.request", "body": b""}
+
+    await ProxyWrapper(app, [HttpMetrics(registry)])(served, receive, send)
     return served
 
 

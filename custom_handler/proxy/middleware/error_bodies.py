@@ -1,15 +1,17 @@
-"""Keeps tracebacks and paths of this machine out of error answers; LiteLLM puts some into the message of an unexpected error."""
+"""Removes tracebacks, and paths of this machine, from the bodies of errors.
+
+LiteLLM puts some into the message of an unexpected error, and into the report of `/health`.
+"""
 
 from __future__ import annotations
 
-import gzip
 import json
 import re
 from typing import Any
 
 from litellm.anthropic_interface.exceptions.exception_mapping_utils import AnthropicExceptionMapping
-from starlette.datastructures import MutableHeaders
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from ..error_body import error_body
 
 MESSAGE = "The gateway failed in a way it should not: its log has the details."
 
@@ -23,6 +25,16 @@ _LONGEST_REPORT = 500
 _ANTHROPIC = ("/v1/messages", "/v1/messages/count_tokens")
 _HEALTH = ("/health/", "/health")
 _INTERNAL = re.compile(r"File \\?\"|site-packages|/[\w.-]+\.py\b|validation errors? for \w+|input_value=")
+
+
+def is_report(path: str) -> bool:
+    """Return whether a path is that of the health report, which names errors in a 200 too."""
+    return path in _HEALTH
+
+
+def rewritten(status: int, body: bytes, path: str) -> bytes:
+    """Return a complete error body, or health report, as clients may see it."""
+    return reported(body) if status < 400 else remove_internals(as_error_object(status, body, path))
 
 
 def remove_internals(body: bytes) -> bytes:
@@ -47,14 +59,14 @@ def as_error_object(status: int, body: bytes, path: str = "") -> bytes:
         return body
     match status, content:
         case 401, str(message):
-            error = {"message": message, "type": "auth_error", "param": None, "code": "401"}
+            error = error_body(message, 401, "auth_error", param=None)
         case 404, {"detail": str(message)} if message.startswith(("The model `", "Model '")):
-            error = {"message": message, "type": "invalid_request_error", "param": "model", "code": "model_not_found"}
+            error = error_body(message, "model_not_found", param="model")
         case _, {"error": {"message": str(message)}, **rest} if not rest and path.endswith(_ANTHROPIC):
             return json.dumps(AnthropicExceptionMapping.create_error_response(status, message)).encode()
         case _:
             return body
-    return json.dumps({"error": error}).encode()
+    return json.dumps(error).encode()
 
 
 def _without_internals(value: Any) -> Any:
@@ -85,52 +97,3 @@ def _without_places(value: Any) -> Any:
         return value
     shown = _ADDRESS.sub("(address left out)", _TRACEBACK.sub("", value.split("\nstack trace:")[0]))
     return _PATH.sub("(path left out)", shown).strip()[:_LONGEST_REPORT]
-
-
-class ErrorBodiesMiddleware:
-    """ASGI middleware that sends an error's body (status 400 and above) only when it is whole and clean."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request."""
-        if scope["type"] == "http":
-            send = _Cleaning(send, scope.get("path", ""))
-        await self._app(scope, receive, send)
-
-
-class _Cleaning:
-    """Passes messages on; those of an error's body are held until the last one."""
-
-    def __init__(self, send: Send, path: str) -> None:
-        self._send = send
-        self._path = path
-        self._health = path in _HEALTH
-        self._start: Message | None = None
-        self._body = b""
-
-    async def __call__(self, message: Message) -> None:
-        if message["type"] == "http.response.start" and (message["status"] >= 400 or self._health):
-            self._start = message
-        elif self._start is None or message["type"] != "http.response.body":
-            await self._send(message)
-        else:
-            self._body += message.get("body", b"")
-            if not message.get("more_body"):
-                await self._finish(self._start)
-
-    async def _finish(self, start: Message) -> None:
-        headers = MutableHeaders(scope=start)
-        plain = gzip.decompress(self._body) if headers.get("content-encoding") == "gzip" else self._body
-        if (shown := self._cleaned(start["status"], plain)) != plain:
-            self._body = shown
-            del headers["content-encoding"]
-            headers["content-length"] = str(len(shown))
-        await self._send(start)
-        await self._send({"type": "http.response.body", "body": self._body})
-
-    def _cleaned(self, status: int, body: bytes) -> bytes:
-        if status < 400:
-            return reported(body)
-        return remove_internals(as_error_object(status, body, self._path))

@@ -1,7 +1,6 @@
-"""Takes the key out of a socket's address before anybody can write that into a log.
+"""Moves the key of a WebSocket from its address to a header, before a log can record it.
 
-A browser cannot set headers on a WebSocket. `?api_key=` becomes the header that the proxy knows; the server's access log, which
-reads the same scope later, and all that comes after see an address without it.
+A browser cannot set headers on a WebSocket. The server's access log reads the same scope later.
 """
 
 from __future__ import annotations
@@ -9,27 +8,14 @@ from __future__ import annotations
 from urllib.parse import parse_qsl, urlencode
 
 from starlette.datastructures import MutableHeaders
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Scope
 
 NAME = "api_key"
 HEADER = "x-litellm-api-key"
 
 
-class WebSocketKeyMiddleware:
-    """ASGI middleware for the sockets below a path; a key in a header goes before one in the address."""
-
-    def __init__(self, app: ASGIApp, path: str) -> None:
-        self._app = app
-        self._path = path
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request or one socket."""
-        if scope["type"] == "websocket" and scope["path"].endswith(self._path):
-            _move_key(scope)
-        await self._app(scope, receive, send)
-
-
-def _move_key(scope: Scope) -> None:
+def move_key(scope: Scope) -> None:
+    """Move `?api_key=` to the header that the proxy reads; a key in a header has precedence."""
     query = parse_qsl(scope.get("query_string", b"").decode("latin-1"), keep_blank_values=True)
     keys = [value for name, value in query if name == NAME and value and value.isascii() and value.isprintable()]
     scope["query_string"] = urlencode([pair for pair in query if pair[0] != NAME]).encode()

@@ -13,7 +13,7 @@ from litellm.proxy._types import ProxyException
 from litellm.proxy.auth.auth_utils import iter_request_fallback_targets
 from litellm.types.router import GenericLiteLLMParams
 
-from ..middleware.request_id import served
+from ...request.context import current_request
 
 # Parameters of a deployment that LiteLLM means a request to set as well. A timeout has our own ceiling.
 _OPEN = {
@@ -57,7 +57,8 @@ def sent_body(data: Mapping[str, Any]) -> dict[str, Any]:
     the body's whether the key may use it, and asks the path's.
     """
     called = {"model": data["model"]} if data.get("model") else {}
-    scope = served() or {}
+    request = current_request()
+    scope: Mapping[str, Any] = request.scope if request else {}
     parsed = scope.get("parsed_body")
     if isinstance(parsed, tuple):  # LiteLLM keeps the names that came with the request beside a body that it may change
         names, body = parsed
@@ -66,9 +67,8 @@ def sent_body(data: Mapping[str, Any]) -> dict[str, Any]:
         if path is not None and sent.get("model", path) != path:
             raise _refusal("The path names another model: leave model out of the body.", "model")
         return {**sent, **called}
-    request = data.get("proxy_server_request") or {}
-    # The snapshot is without the credentials.
-    return {**(request.get("body") or data), **dict.fromkeys(request.get("credential_fields") or ()), **called}
+    snapshot = data.get("proxy_server_request") or {}  # without the credentials
+    return {**(snapshot.get("body") or data), **dict.fromkeys(snapshot.get("credential_fields") or ()), **called}
 
 
 def reject_reserved_fields(body: Mapping[str, Any]) -> None:

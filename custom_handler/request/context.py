@@ -1,0 +1,57 @@
+"""The HTTP request that a task serves; tasks that are started meanwhile share it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, MutableMapping
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any
+
+_current: ContextVar[RequestContext | None] = ContextVar("stackspot_request", default=None)
+
+
+@dataclass(slots=True, eq=False)
+class RequestContext:
+    """One request: its ASGI scope, and what the plugin adds to it while it is served.
+
+    `service_route` is the template of the service's route, such as `/chat`, that asks the proxy;
+    `response_headers` are added to the response; `open_streams` are closed at the end.
+    """
+
+    scope: MutableMapping[str, Any]
+    request_id: str = ""
+    service_route: str | None = None
+    response_headers: dict[str, str] = field(default_factory=dict)
+    open_streams: set[Any] = field(default_factory=set)
+
+    @contextlib.contextmanager
+    def served(self) -> Iterator[RequestContext]:
+        """Make this the current request.
+
+        >>> with RequestContext({}, "r-1").served():
+        ...     request_id()
+        'r-1'
+        """
+        token = _current.set(self)
+        try:
+            yield self
+        finally:
+            _current.reset(token)
+
+
+def current_request() -> RequestContext | None:
+    """Return the request that is being served, None outside of one."""
+    return _current.get()
+
+
+def request_id() -> str:
+    """Return the id of the request that is being served, an empty text outside of one."""
+    request = _current.get()
+    return "" if request is None else request.request_id
+
+
+def add_response_header(name: str, value: str) -> None:
+    """Add a header to the response of the current request, unless the response has it already."""
+    if (request := _current.get()) is not None:
+        request.response_headers[name] = value

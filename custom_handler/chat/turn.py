@@ -94,8 +94,8 @@ class Turn:
         """Return the turn with messages that name the files going along, and these."""
         if not self.files:
             return self, ()
-        found = yield from fetched(self.files, settings, deadline)
-        files = name_files(found, settings.upload_files)
+        found = yield from fetched(self.files, settings.uploads, deadline)
+        files = name_files(found, settings.uploads.max_files)
         messages = with_placeholders(self.request.messages, found, files)
         return replace(self, request=replace(self.request, messages=messages), files=()), files
 
@@ -120,7 +120,7 @@ class _Talk:
         self._tell = tell
         self._rounds: list[Round] = []
         self._mended = False
-        self._limit = settings.max_prompt_chars
+        self._limit = settings.requests.max_prompt_chars
         schema = turn.request.parameters.json_schema
         self._json = None if schema is None else JsonFormat(schema)
         self._format = self._json.instruction() if self._json else ""
@@ -137,7 +137,11 @@ class _Talk:
     def steps(self, whole: bool) -> Steps[ReplyEvent]:
         """Yield the steps of the turn."""
         answer, rest = yield from self._first(whole)
-        if self._settings.repair and (fault := answer.fault()) and self._deadline.left(spoken=True) > LEAST_REPAIR_TIME:
+        if (
+            self._settings.requests.repair
+            and (fault := answer.fault())
+            and self._deadline.left(spoken=True) > LEAST_REPAIR_TIME
+        ):
             if rest:
                 yield Emit(rest)
             rest = []
@@ -219,8 +223,8 @@ class _Talk:
         call = AgentCall(turn.agent_id, prompt, turn.correlation_id, conversation.id if conversation else None)
         settings = self._settings
         if hidden:
-            patience = min(REPAIR_QUEUE_TIME, settings.queue_timeout)
-            settings = replace(settings, max_retries=0, queue_timeout=patience)
+            patience = min(REPAIR_QUEUE_TIME, settings.limits.queue_timeout)
+            settings = settings.changed(limits={"max_retries": 0, "queue_timeout": patience})
         yield from open_stream_with_files(call, self._attached, settings, self._deadline, self._noted)
         self._log.debug(
             "SSE connection open after %.3f s, prompt of %d characters", self._deadline.elapsed(), len(prompt)

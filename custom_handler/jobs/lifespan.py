@@ -51,7 +51,7 @@ class JobsLifespan:
 
     def start(self) -> None:
         """Start the worker as soon as the store can be opened; must be called on the event loop."""
-        if self._settings.jobs_work_here:
+        if self._settings.jobs.work_here:
             self._starting = asyncio.create_task(self._start())
 
     async def stop(self) -> None:
@@ -69,7 +69,7 @@ class JobsLifespan:
         except ConfigurationError as error:
             logger.error("No jobs are worked on: %s", error)
         else:
-            self._worker = Worker(queue, self._ask, self._settings, asyncio.get_running_loop())
+            self._worker = Worker(queue, self._ask, self._settings.jobs, asyncio.get_running_loop())
             await asyncio.to_thread(self._worker.start)
 
     async def _opened(self) -> JobQueue:

@@ -44,11 +44,11 @@ class JobQueue:
     def open(cls, settings: Settings, secret: str) -> JobQueue:
         """Open the back end that the settings name; `secret` signs what is queued, for to read it is to run code."""
         options = {"results": False, "serializer": SignedSerializer(secret)}
-        if settings.redis_url:
-            huey = RedisHuey(NAME, connection_pool=_pool(settings.redis_url), **options)
+        if settings.redis.url:
+            huey = RedisHuey(NAME, connection_pool=_pool(settings.redis.url), **options)
             return cls(huey, RedisJobStore(huey.storage.conn))
         with unavailable(sqlite3.Error, OSError):
-            huey = Huey(NAME, storage_class=JobStorage, filename=Path(settings.jobs_dir) / _FILE, **options)
+            huey = Huey(NAME, storage_class=JobStorage, filename=Path(settings.jobs.directory) / _FILE, **options)
         return cls(huey, SqliteJobStore(huey.storage))
 
     def add(self, job: Job, items: list[Any]) -> None:

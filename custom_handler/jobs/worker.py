@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 from huey.consumer import Consumer
 
 from ..errors import JobStoreUnavailable
-from ..settings import Settings
+from ..settings import JobSettings
 from .job import COMPLETED, FAILED, Job, OpenItem, Outcome
 from .queue import JobQueue
 
@@ -45,7 +45,7 @@ class _Consumer(Consumer):  # type: ignore[misc]  # huey has no types
 class Worker:
     """Takes jobs from a queue between `start` and `stop`; `settings` say how many at once, and for how long they are kept."""
 
-    def __init__(self, queue: JobQueue, ask: Ask, settings: Settings, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, queue: JobQueue, ask: Ask, settings: JobSettings, loop: asyncio.AbstractEventLoop) -> None:
         self._queue, self._store = queue, queue.store
         self._ask = ask
         self._settings = settings
@@ -57,16 +57,14 @@ class Worker:
         queue.work = self._work
         # Where a thread need not poll, it sleeps after errors only.
         pause = _OUTAGE_SECONDS if queue.huey.storage.blocking else _PAUSE_SECONDS
-        self._consumer = _Consumer(
-            queue.huey, settings.jobs_workers, periodic=False, max_delay=pause, scheduler_interval=60
-        )
+        self._consumer = _Consumer(queue.huey, settings.workers, periodic=False, max_delay=pause, scheduler_interval=60)
 
     def start(self) -> None:
         """Begin to take jobs."""
         logging.getLogger("huey.consumer.Worker").addFilter(_briefly)
         self._consumer.start()
         self._keeper.start()
-        logger.info("%d jobs at once are worked on here", self._settings.jobs_workers)
+        logger.info("%d jobs at once are worked on here", self._settings.workers)
 
     def stop(self) -> None:
         """Stop taking jobs, and give back those that run; blocks for some seconds at most."""
@@ -83,7 +81,7 @@ class Worker:
             return  # its lease ran out while the store was away; it is renewed as soon as that is back
         try:
             job = self._store.find(job_id)
-            claimed = job is not None and self._store.claim(job_id, self._name, self._settings.jobs_lease)
+            claimed = job is not None and self._store.claim(job_id, self._name, self._settings.lease)
         except JobStoreUnavailable:
             return  # it is stranded, and recovered when the store is back
         if job is None or not claimed:
@@ -102,9 +100,9 @@ class Worker:
 
     def _hold(self, job: Job, running: Future[None]) -> None:
         """Renew the lease until the job is done; cancel it where it is lost, be it to a client who cancels it."""
-        tick = min(_PAUSE_SECONDS, self._settings.jobs_lease / 3)
+        tick = min(_PAUSE_SECONDS, self._settings.lease / 3)
         while not self._stopping.is_set() and wait([running], tick).not_done:
-            if not self._persistent(self._store.renew, job.id, self._name, self._settings.jobs_lease):
+            if not self._persistent(self._store.renew, job.id, self._name, self._settings.lease):
                 break
         running.cancel()
 
@@ -135,7 +133,7 @@ class Worker:
         Items at which a process died come last and one by one, so that no other item is in flight if that happens again.
         """
         fresh = [item for item in items if not item.attempts]
-        await self._ask_all(job, iter(fresh), started, self._settings.jobs_concurrency)
+        await self._ask_all(job, iter(fresh), started, self._settings.concurrency)
         await self._ask_all(job, (item for item in items if item.attempts), started, 1)
 
     async def _ask_all(self, job: Job, todo: Iterator[OpenItem], started: set[int], at_once: int) -> None:
@@ -179,9 +177,9 @@ class Worker:
         while not self._stopping.is_set():
             with contextlib.suppress(JobStoreUnavailable):
                 self._queue.recover()
-                self._store.purge(self._settings.jobs_keep)
+                self._store.purge(self._settings.keep)
             self._consumer.check_worker_health()
-            self._stopping.wait(self._settings.jobs_lease / 2)
+            self._stopping.wait(self._settings.lease / 2)
 
 
 def _given_up(job: Job, item: OpenItem) -> Outcome:

@@ -38,7 +38,9 @@ class StackspotLLM(CustomLLM):  # type: ignore[misc]
         self.listeners = Hooks()
         self._ignored = IgnoredParameters()
         # Settings that somebody gave stand in no file that could have changed.
-        self._transport = StackspotClient(self.settings, self.listeners, None if settings else Settings.reloader())
+        self._transport = StackspotClient(
+            self.settings, self.listeners, None if settings else Settings.account_reloader()
+        )
 
     def completion(self, model: str, messages: list[Any], **call: Any) -> ModelResponse:
         """Ask the agent, and return its whole answer."""

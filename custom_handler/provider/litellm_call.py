@@ -28,16 +28,16 @@ def turn_from_call(model: str, messages: object, call: Mapping[str, Any], settin
     """Return the turn that a call of LiteLLM's asks for; raises RequestError and ConfigurationError."""
     params = call.get("litellm_params") or {}
     body = (params.get("proxy_server_request") or {}).get("body") or {}
-    given = _given_correlation_id(call, required=settings.require_correlation_id)
+    given = _given_correlation_id(call, required=settings.requests.require_correlation_id)
     request = ChatRequest.from_openai(
         _marked(messages, body), {**(call.get("optional_params") or {}), **_lost_parameters(body)}
     )
     return Turn(
         request=request,
-        files=find_files(request.messages, settings),
+        files=find_files(request.messages, settings.uploads),
         agent_id=agent_id(model, params, settings),
         correlation_id=given or _made_correlation_id(call),
-        timeout=_timeout(call.get("timeout"), settings.timeout),
+        timeout=_timeout(call.get("timeout"), settings.limits.timeout),
         owner=_owner(params, given),
     )
 
@@ -81,7 +81,7 @@ def _lost_parameters(body: Mapping[str, Any]) -> Mapping[str, Any]:
 def agent_id(model: str, params: Mapping[str, Any], settings: Settings) -> str:
     """Choose the agent by what the operator configured, or raise ConfigurationError; a request body reaches none of these places."""
     configured = (params.get("model_info") or {}).get("agent_id")
-    chosen = str(configured or (model if _ULID.fullmatch(model) else settings.agent_id))
+    chosen = str(configured or (model if _ULID.fullmatch(model) else settings.account.agent_id))
     if chosen and not _AGENT_ID.fullmatch(chosen):
         raise ConfigurationError(malformed_agent(chosen))
     if not chosen:

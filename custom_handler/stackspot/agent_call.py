@@ -209,7 +209,7 @@ def with_retries(
         except AgentError as error:
             failure = error
         delay = _delay(failure, number)
-        if not failure.retryable or number >= settings.max_retries or delay >= deadline.left(spoken=spoken):
+        if not failure.retryable or number >= settings.limits.max_retries or delay >= deadline.left(spoken=spoken):
             raise failure
         tell(Retried(type(failure).__name__))
         if delay:
@@ -253,7 +253,7 @@ def _attempt(
 def _send(
     call: AgentCall, settings: Settings, deadline: Deadline, token: Token, *, first: bool
 ) -> Generator[Step[Any], Any, ResponseHead]:
-    yield AcquireSlot(max(0.0, min(settings.queue_timeout, deadline.left(spoken=first))))
+    yield AcquireSlot(max(0.0, min(settings.limits.queue_timeout, deadline.left(spoken=first))))
     if first:
         deadline.begin()
     head: ResponseHead = yield _request(call, settings, token, deadline.patience(spoken=False))
@@ -281,7 +281,7 @@ def _request(call: AgentCall, settings: Settings, token: Token, timeout: float) 
         "accept": "text/event-stream",
         "correlation-id": call.correlation_id,
     }
-    url = f"{settings.inference_url}/v1/agent/{call.agent_id}/chat"
+    url = f"{settings.account.inference_url}/v1/agent/{call.agent_id}/chat"
     content = json.dumps(body, ensure_ascii=False).encode("utf-8", errors="replace")
     return Send(url, headers, content, timeout)
 

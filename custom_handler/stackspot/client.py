@@ -17,7 +17,7 @@ import httpx
 
 from ..errors import ConfigurationError, IdentityUnavailable, StackspotError
 from ..instrumentation import Hook, no_hook
-from ..settings import Settings
+from ..settings import AccountSettings, Settings
 from .agent_call import (
     AcquireSlot,
     AcquireToken,
@@ -67,13 +67,15 @@ class StackspotClient:
         self,
         settings: Settings,
         tell: Hook = no_hook,
-        reread: Callable[[], Settings] | None = None,
+        reread: Callable[[], AccountSettings] | None = None,
         web: PublicFileFetcher | None = None,
     ) -> None:
-        self._tls = tls_context(settings.ca_bundle)  # reads all the certificates of the machine: once is enough
-        self.tokens = TokenCache(TokenFetcher(settings, functools.partial(_ask_token, self._tls), reread).fetch, tell)
+        self._tls = tls_context(settings.account.ca_bundle)  # reads all the certificates of the machine: once is enough
+        self.tokens = TokenCache(
+            TokenFetcher(settings.account, functools.partial(_ask_token, self._tls), reread).fetch, tell
+        )
         ledger, self._conversations = open_state(settings)
-        self._limiter = Limiter(settings, ledger, tell)
+        self._limiter = Limiter(settings.limits, ledger, tell)
         self._web = web or PublicFileFetcher(self._tls)
         self.uploads = UploadCache()
         self._forget()
@@ -131,19 +133,19 @@ class StackspotClient:
         return self._clients[loop][0]
 
 
-def _ask_token(tls: ssl.SSLContext, settings: Settings) -> Token:
+def _ask_token(tls: ssl.SSLContext, account: AccountSettings) -> Token:
     """Make the token call; raises IdentityError, or ConfigurationError where a credential is missing."""
-    settings.require_credentials()
-    url = token_url(settings)
+    account.require_credentials()
+    url = token_url(account)
     try:
-        answer = asyncio.run(_answered(tls, url, token_form(settings)))  # its thread has no loop
+        answer = asyncio.run(_answered(tls, url, token_form(account)))  # its thread has no loop
     except (httpx.HTTPError, httpx.InvalidURL, *TIMEOUTS) as error:
         raise IdentityUnavailable(
             f"The identity service cannot be reached: {describe_network_error(error, url)}. Check STACKSPOT_IDM_URL and the proxy."
         ) from error
     with contextlib.suppress(ValueError):
-        return read_token(answer.status_code, answer.json(), settings)
-    return read_token(answer.status_code, None, settings)
+        return read_token(answer.status_code, answer.json(), account)
+    return read_token(answer.status_code, None, account)
 
 
 async def _answered(tls: ssl.SSLContext, url: str, form: dict[str, str]) -> httpx.Response:

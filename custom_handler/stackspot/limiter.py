@@ -19,7 +19,7 @@ from concurrent.futures import Future
 
 from ..errors import QueueFull
 from ..instrumentation import Hook, QueueChanged, Queued, no_hook
-from ..settings import Settings
+from ..settings import LimitSettings
 from .state.window import RequestWindow
 
 MINUTE = 60.0
@@ -49,12 +49,12 @@ class Limiter:
 
     def __init__(
         self,
-        settings: Settings,
+        limits: LimitSettings,
         ledger: RequestWindow,
         tell: Hook = no_hook,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._settings = settings
+        self._limits = limits
         self._ledger = ledger
         self._tell = tell
         self._clock = clock
@@ -119,11 +119,11 @@ class Limiter:
 
     def _room(self) -> int:
         """Tell how many may stand in the queue; where the ledger takes time, those stand there too who soon have a place."""
-        free = 0 if self._ledger.instant else max(0, self._settings.max_concurrency - self._running)
-        return self._settings.max_waiting + free
+        free = 0 if self._ledger.instant else max(0, self._limits.max_concurrency - self._running)
+        return self._limits.max_waiting + free
 
     def _free(self, ticket: Waiter) -> bool:
-        return ticket.running or self._running < self._settings.max_concurrency
+        return ticket.running or self._running < self._limits.max_concurrency
 
     def _admit(self, ticket: Waiter) -> None:
         if not ticket.running:
@@ -145,20 +145,20 @@ class Limiter:
 
     def _drained_in(self) -> float:
         """Guess when the queue will have room."""
-        rate = self._settings.requests_per_minute
+        rate = self._limits.requests_per_minute
         return min(max(1.0, len(self._waiting) / rate * MINUTE), MINUTE) if rate else 1.0
 
     def _delay(self) -> float:
         """Spend a request of the minute; return 0, or the seconds until there may be one."""
         _, pause = self._ledger.standing("pause")
-        if pause or not self._settings.requests_per_minute:
+        if pause or not self._limits.requests_per_minute:
             return pause
         return self._ledger.spend(self._budget())
 
     def _budget(self) -> int:
         """Return the requests a minute: after a refusal fewer, and one more with every minute that has passed since."""
         _, seconds = self._ledger.standing("deficit")
-        return max(1, self._settings.requests_per_minute - int(-(-seconds // MINUTE)))
+        return max(1, self._limits.requests_per_minute - int(-(-seconds // MINUTE)))
 
     def _note_refusal(self, asked: float | None) -> None:
         """Note in the ledger what a refusal asks for; of those that come together only the first one counts."""
@@ -168,7 +168,7 @@ class Limiter:
         if self._ledger.put("pause", 1, seconds, only_new=True):
             budget = self._budget()
             if not last and budget > 1:
-                deficit = self._settings.requests_per_minute - budget // 2
+                deficit = self._limits.requests_per_minute - budget // 2
                 self._ledger.put("deficit", 1, deficit * MINUTE)
             self._ledger.put("episode", default, seconds + MINUTE)
 

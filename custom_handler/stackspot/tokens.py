@@ -19,7 +19,7 @@ from typing import Any
 
 from ..errors import ConfigurationError, CredentialsRefused, IdentityUnavailable, StackspotError
 from ..instrumentation import Hook, TokenCall, no_hook
-from ..settings import Settings
+from ..settings import AccountSettings
 
 RENEW_BEFORE_END = 300.0
 UNKNOWN_LIFETIME = 300.0
@@ -38,39 +38,39 @@ class Token:
     account: str = ""
 
 
-def token_url(settings: Settings) -> str:
+def token_url(account: AccountSettings) -> str:
     """Where the account's realm gives its tokens (contract, section 1)."""
-    return f"{settings.idm_url}/{settings.realm}/oidc/oauth/token"
+    return f"{account.idm_url}/{account.realm}/oidc/oauth/token"
 
 
-def token_form(settings: Settings) -> dict[str, str]:
+def token_form(account: AccountSettings) -> dict[str, str]:
     """Build the form of the client credentials grant, these three fields and nothing else (contract, section 1)."""
     return {
         "grant_type": "client_credentials",
-        "client_id": settings.client_id,
-        "client_secret": settings.client_secret,
+        "client_id": account.client_id,
+        "client_secret": account.client_secret,
     }
 
 
-def read_token(status: int, answer: object, settings: Settings) -> Token:
+def read_token(status: int, answer: object, account: AccountSettings) -> Token:
     """Read the identity service's answer; `answer` is its decoded JSON, or None where it sent something else.
 
     Raises CredentialsRefused for a wrong id, secret or realm, and IdentityUnavailable for all else that is no token.
     """
     if status in {400, 401, 403}:
         raise CredentialsRefused(
-            f"StackSpot refuses CLIENT_ID and CLIENT_SECRET, for realm {settings.realm!r} (HTTP {status}): "
+            f"StackSpot refuses CLIENT_ID and CLIENT_SECRET, for realm {account.realm!r} (HTTP {status}): "
             "make a new client key in the portal and set both."
         )
     if status == 404:
         raise CredentialsRefused(
-            f"StackSpot knows no realm {settings.realm!r} (HTTP 404): set REALM to the account's slug."
+            f"StackSpot knows no realm {account.realm!r} (HTTP 404): set REALM to the account's slug."
         )
     if status != 200 or not isinstance(answer, Mapping) or not isinstance(answer.get("access_token"), str):
         raise IdentityUnavailable(
             f"The identity service gave no token (HTTP {status}): try again, and check STACKSPOT_IDM_URL if it stays so."
         )
-    return Token(answer["access_token"], _lifetime(answer), f"{settings.realm}/{settings.client_id}")
+    return Token(answer["access_token"], _lifetime(answer), account.name)
 
 
 def _lifetime(answer: Mapping[str, Any]) -> float:
@@ -98,35 +98,38 @@ class TokenFetcher:
     """
 
     def __init__(
-        self, settings: Settings, ask: Callable[[Settings], Token], reread: Callable[[], Settings] | None = None
+        self,
+        account: AccountSettings,
+        ask: Callable[[AccountSettings], Token],
+        reread: Callable[[], AccountSettings] | None = None,
     ) -> None:
-        self._settings = settings
+        self._account = account
         self._ask = ask
         self._reread = reread
 
     def fetch(self) -> Token:
         """Get a token; a new client key ends the old one at once, so a refusal may mean that there is one."""
         try:
-            return self._ask(self._settings)
+            return self._ask(self._account)
         except CredentialsRefused:
             renewed = self._renewed()
-            if renewed == self._settings:
+            if renewed == self._account:
                 raise
         token = self._ask(renewed)
         logger.info("The credentials were read again: the new ones are good")
-        self._settings = renewed
+        self._account = renewed
         return token
 
-    def _renewed(self) -> Settings:
+    def _renewed(self) -> AccountSettings:
         """Read the credentials again; what cannot be read has not changed."""
         try:
-            found = self._reread() if self._reread else self._settings
+            found = self._reread() if self._reread else self._account
         except ConfigurationError as error:
             logger.warning("The credentials cannot be read again: %s", error)
-            return self._settings
+            return self._account
         if found.missing():
-            return self._settings
-        return replace(self._settings, client_id=found.client_id, client_secret=found.client_secret, realm=found.realm)
+            return self._account
+        return replace(self._account, client_id=found.client_id, client_secret=found.client_secret, realm=found.realm)
 
 
 class TokenCache:

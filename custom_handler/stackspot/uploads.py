@@ -23,7 +23,7 @@ from typing import Any
 from ..errors import AgentRejected, StackspotError, TokenRefused, UploadFailed, UploadForbidden, UploadUnknown
 from ..instrumentation import Hook, no_hook
 from ..request.files import File, FilePart, file_too_large, too_much
-from ..settings import Settings
+from ..settings import Settings, UploadSettings
 from .agent_call import (
     AcquireToken,
     AgentCall,
@@ -107,16 +107,16 @@ class _Permission:
 
 
 def fetched(
-    found: Sequence[FilePart], settings: Settings, deadline: Deadline
+    found: Sequence[FilePart], settings: UploadSettings, deadline: Deadline
 ) -> Generator[Step[Any], Any, list[FilePart]]:
     """Fetch what is named by an address only, each address once; raises RequestError."""
     contents: dict[str, bytes] = {}
-    room = most = max(FETCHED_BYTES, settings.upload_bytes)
+    room = most = max(FETCHED_BYTES, settings.max_bytes)
     for enclosure in found:
         if enclosure.url and enclosure.url not in contents:
             patience = min(FETCH_TIMEOUT, deadline.patience(spoken=True))
             contents[enclosure.url] = yield FetchPublicFile(
-                enclosure.url, enclosure.where, settings.upload_bytes, patience
+                enclosure.url, enclosure.where, settings.max_bytes, patience
             )
             room -= len(contents[enclosure.url])
             if room < 0:
@@ -149,7 +149,7 @@ def _stored(
         if (identifier := memory.find(token.account, file)) is None:
             deadline.check(spoken=True)
             identifier = yield from _upload(file, settings, deadline, tell)
-            memory.keep(token.account, file, identifier, REMEMBERED_SHARE * settings.upload_expiration)
+            memory.keep(token.account, file, identifier, REMEMBERED_SHARE * settings.uploads.expiration)
         identifiers.append(identifier)
     return tuple(identifiers)
 
@@ -182,14 +182,14 @@ def _permission(file: File, settings: Settings, deadline: Deadline) -> Generator
     body = head.body
     while head.status == 200 and len(body) < LONGEST_PERMISSION and (chunk := (yield Read(_patience(deadline)))):
         body += chunk
-    return _read_permission(body, secure=settings.files_url.startswith("https://"))
+    return _read_permission(body, secure=settings.account.files_url.startswith("https://"))
 
 
 def _wanted(file: File, settings: Settings, token: Token, timeout: float) -> Send:
-    wanted = {"file_name": file.name, "target_type": "CONTEXT", "expiration": settings.upload_expiration}
+    wanted = {"file_name": file.name, "target_type": "CONTEXT", "expiration": settings.uploads.expiration}
     headers = {"authorization": f"Bearer {token.value}", "content-type": "application/json"}
     content = json.dumps(wanted, ensure_ascii=False).encode("utf-8", errors="replace")
-    return Send(f"{settings.files_url}/v2/file-upload/form", headers, content, timeout, _SERVICE)
+    return Send(f"{settings.account.files_url}/v2/file-upload/form", headers, content, timeout, _SERVICE)
 
 
 def _patience(deadline: Deadline) -> float:
@@ -225,7 +225,7 @@ def _not_permitted(head: ResponseHead, file: File) -> StackspotError:
 
 def _not_stored(head: ResponseHead, file: File, settings: Settings) -> StackspotError:
     if head.status == 413 or b"EntityTooLarge" in head.body:
-        return file_too_large(file.where, min(len(file.data) - 1, settings.upload_bytes))
+        return file_too_large(file.where, min(len(file.data) - 1, settings.uploads.max_bytes))
     return _failed("file storage", head, passes=head.status >= 500 or head.status in _PASSING)
 
 

@@ -12,7 +12,7 @@ from litellm.integrations.custom_logger import CustomLogger
 
 from ..proxy.config import Deployment
 from ..proxy.lifecycle import wait_for_callbacks
-from ..settings import Settings
+from ..settings import TelemetrySettings
 from .call_log import Calls
 from .call_record import CallRecorder
 from .jsonl_writer import JsonLinesWriter
@@ -22,9 +22,9 @@ from .run_folder import RunFolder
 class TelemetryCallback(CustomLogger):  # type: ignore[misc]
     """A callback of LiteLLM's that writes a line about each call, unless `settings` say otherwise."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: TelemetrySettings) -> None:
         super().__init__()
-        self._telemetry = settings.telemetry
+        self._telemetry = settings.enabled
         self.calls = Calls()
         self._run = RunFolder(Path(settings.runs_dir))
         self._journal = JsonLinesWriter(self._run.interactions)

@@ -13,7 +13,7 @@ from custom_handler.emulation.prompt.render import render
 from custom_handler.errors import AgentFailed, AgentTimeout, StackspotError
 from custom_handler.events import Finish, ReplyEvent, Text, ToolCallArguments, ToolCallStart, Usage
 from custom_handler.request.chat_request import ChatRequest, Tool
-from custom_handler.settings import Settings
+from custom_handler.settings import RequestSettings, Settings
 from custom_handler.stackspot.agent_call import AcquireToken, Emit, Read, ResponseHead, Send, advance
 from custom_handler.stackspot.deadline import FIRST_TEXT_TIMEOUT
 from custom_handler.stackspot.tokens import Token
@@ -48,7 +48,7 @@ def run(
 ) -> tuple[list[Sequence[ReplyEvent]], int]:
     """Carry the steps out; `answer` gives what the n-th read gives. The batches of events, and the number of reads."""
     turn = Turn(ChatRequest((USER,), tools), "01ARZ3NDEKTSV4RRFFQ69G5FAV", "c-1", timeout)
-    steps = turn.steps(Settings(repair=False), clock=clock or Clock())
+    steps = turn.steps(Settings(requests=RequestSettings(repair=False)), clock=clock or Clock())
     batches: list[Sequence[ReplyEvent]] = []
     reads, step = 0, advance(steps, None)
     while step is not None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -70,7 +69,7 @@ async def test_work_begins_when_the_proxy_has_started_and_ends_before_it_stops(p
 
 async def test_a_proxy_that_leaves_work_to_others_starts_none(proxy, settings, caplog):
     caplog.set_level("INFO", "custom_handler")
-    jobs = JobsLifespan.of_this_proxy(Router(), dataclasses.replace(settings, jobs_work_here=False))
+    jobs = JobsLifespan.of_this_proxy(Router(), settings.changed(jobs={"work_here": False}))
     await proxy.initialize_shared_aiohttp_session()
     await asyncio.sleep(0.05)
     assert caplog.text == ""
@@ -80,7 +79,7 @@ async def test_a_proxy_that_leaves_work_to_others_starts_none(proxy, settings, c
 @pytest.fixture
 def in_the_way(settings):
     """A file where the folder of the jobs is to be."""
-    file = Path(settings.jobs_dir)
+    file = Path(settings.jobs.directory)
     file.write_text("a file")
     return file
 

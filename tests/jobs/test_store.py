@@ -174,9 +174,9 @@ def test_what_is_queued_is_signed(settings, queue, new_job):
 
 @pytest.mark.parametrize("settings", ["sqlite"], indirect=True)
 def test_the_file_is_its_owners_alone(settings, queue, kept):
-    modes = {stat.S_IMODE(file.stat().st_mode) for file in Path(settings.jobs_dir).iterdir()}
+    modes = {stat.S_IMODE(file.stat().st_mode) for file in Path(settings.jobs.directory).iterdir()}
     assert modes == {0o600}
-    assert stat.S_IMODE(Path(settings.jobs_dir).stat().st_mode) == 0o700
+    assert stat.S_IMODE(Path(settings.jobs.directory).stat().st_mode) == 0o700
 
 
 @pytest.mark.parametrize("settings", ["sqlite"], indirect=True)
@@ -192,14 +192,14 @@ def test_a_full_disk_is_told_and_leaves_no_half_of_a_job(queue, new_job):
 
 @pytest.mark.parametrize("settings", ["sqlite"], indirect=True)
 def test_a_folder_that_cannot_be_made_is_told(settings):
-    Path(settings.jobs_dir).write_text("a file is in the way")
+    Path(settings.jobs.directory).write_text("a file is in the way")
     with pytest.raises(JobStoreUnavailable, match=r"File exists|Not a directory"):
         JobQueue.open(settings, "secret")
 
 
 @pytest.mark.parametrize("settings", ["redis"], indirect=True)
 def test_redis_that_is_away_is_told_soon(settings):
-    away = dataclasses.replace(settings, redis_url="redis://:hunter2@127.0.0.1:1/0")
+    away = settings.changed(redis={"url": "redis://:hunter2@127.0.0.1:1/0"})
     queue = JobQueue.open(away, "secret")
     with pytest.raises(JobStoreUnavailable, match="Redis does not answer") as error:
         queue.store.newest(None, 1)

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import redis
 
-from custom_handler.settings import Settings
+from custom_handler.settings import RedisSettings, Settings
 from custom_handler.stackspot.state.backend import open_state
 from custom_handler.stackspot.state.conversations import Conversations, LocalConversations, new_conversation_id
 from custom_handler.stackspot.state.redis_client import ASK_AGAIN
@@ -32,9 +32,11 @@ class Clock:
 def shared(server: Any) -> Iterator[Callable[..., SharedConversations]]:
     made: list[SharedConversations] = []
 
-    def make(clock: Any = time.monotonic, **settings: Any) -> SharedConversations:
-        given = {"redis_url": server.url, "realm": "r", "client_id": "c", **settings}
-        made.append(SharedConversations(Settings(**given), clock))
+    def make(
+        clock: Any = time.monotonic, keep: float = 1800.0, account: str = "r/c", **redis: Any
+    ) -> SharedConversations:
+        settings = RedisSettings(**{"url": server.url, **redis})
+        made.append(SharedConversations(settings, account, keep, clock))
         return made[-1]
 
     yield make
@@ -111,12 +113,12 @@ def test_what_one_process_keeps_another_finds(shared):
 
 
 def test_accounts_do_not_share(shared):
-    shared(realm="a").keep("print", "01A")
-    assert shared(realm="b").take("print") is None
+    shared(account="a/c").keep("print", "01A")
+    assert shared(account="b/c").take("print") is None
 
 
 def test_redis_forgets_by_itself_and_holds_nothing_but_fingerprint_and_id(shared, server):
-    shared(conversation_keep=90.0).keep("print", "01A")
+    shared(keep=90.0).keep("print", "01A")
     with redis.Redis(port=server.port) as client:
         [key] = client.scan_iter()
         assert re.fullmatch(rb"stackspot:[0-9a-f]{16}:conversation:print", key)
@@ -145,7 +147,7 @@ def test_without_redis_conversations_begin_anew_with_one_warning(shared, server,
 
 @pytest.mark.parametrize(("address", "kind"), [("", LocalConversations), ("redis://127.0.0.1:1", SharedConversations)])
 def test_the_settings_say_where_conversations_are_kept(address, kind):
-    assert isinstance(open_state(Settings(redis_url=address))[1], kind)
+    assert isinstance(open_state(Settings(redis=RedisSettings(url=address)))[1], kind)
 
 
 def test_an_id_is_a_ulid_and_no_two_are_the_same():

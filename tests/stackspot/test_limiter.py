@@ -6,7 +6,6 @@ import asyncio
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,7 +13,7 @@ import pytest
 from custom_handler import StackspotLLM
 from custom_handler.errors import QueueFull
 from custom_handler.instrumentation import QueueChanged, Queued
-from custom_handler.settings import Settings
+from custom_handler.settings import LimitSettings, Settings
 from custom_handler.stackspot.limiter import Limiter, Waiter
 from custom_handler.stackspot.state.window import LocalRequestWindow
 
@@ -34,9 +33,9 @@ class Clock:
 class Line:
     """A limiter, and what it told."""
 
-    def __init__(self, clock: Any = time.monotonic, window: float = 61, **settings: Any) -> None:
+    def __init__(self, clock: Any = time.monotonic, window: float = 61, **limits: Any) -> None:
         self.told: list[Any] = []
-        self.limiter = Limiter(Settings(**settings), LocalRequestWindow(clock, window), self.told.append, clock)
+        self.limiter = Limiter(LimitSettings(**limits), LocalRequestWindow(clock, window), self.told.append, clock)
 
     def enter(self, patience: float = LONG) -> Waiter:
         return self.limiter.enter(patience)
@@ -254,7 +253,7 @@ def test_the_queues_thread_ends_when_nobody_waits(monkeypatch, eventually):
 @pytest.fixture
 def narrow(settings: Settings) -> tuple[StackspotLLM, list[Any]]:
     """A provider with one place, and what it told."""
-    provider, told = StackspotLLM(replace(settings, max_concurrency=1)), []
+    provider, told = StackspotLLM(settings.changed(limits={"max_concurrency": 1})), []
     provider.listeners.add(told.append)
     return provider, told
 
@@ -307,7 +306,7 @@ def test_an_iterator_that_is_closed_frees_the_place(narrow, simulator, hello):
 
 
 def test_a_health_probe_and_a_token_take_no_place_and_spend_nothing(settings, simulator):
-    provider, told = StackspotLLM(replace(settings, requests_per_minute=1)), []
+    provider, told = StackspotLLM(settings.changed(limits={"requests_per_minute": 1})), []
     provider.listeners.add(lambda measure: told.append(type(measure).__name__))
     for _ in range(3):
         provider.authenticate()
@@ -318,7 +317,7 @@ def test_a_health_probe_and_a_token_take_no_place_and_spend_nothing(settings, si
 
 
 def test_calls_queue_until_the_minute_has_room_again(settings, simulator, hello):
-    provider = StackspotLLM(replace(settings, requests_per_minute=2, queue_timeout=20))
+    provider = StackspotLLM(settings.changed(limits={"requests_per_minute": 2, "queue_timeout": 20}))
     provider._transport._limiter._ledger = LocalRequestWindow(time.monotonic, 0.4)
     started = time.monotonic()
     for _ in range(5):

@@ -13,7 +13,7 @@ import pytest
 import redis
 
 from custom_handler.errors import ConfigurationError, QueueFull
-from custom_handler.settings import Settings
+from custom_handler.settings import LimitSettings, RedisSettings
 from custom_handler.stackspot.limiter import Limiter
 from custom_handler.stackspot.state.redis_client import ASK_AGAIN
 from custom_handler.stackspot.state.redis_window import RedisRequestWindow
@@ -22,11 +22,11 @@ PROCESSES, EACH, BUDGET, WINDOW = 4, 6, 8, 2
 
 CALLER = f"""
 import sys, time
-from custom_handler.settings import Settings
+from custom_handler.settings import LimitSettings, RedisSettings
 from custom_handler.stackspot.limiter import Limiter
 from custom_handler.stackspot.state.redis_window import RedisRequestWindow
-settings = Settings(redis_url=sys.argv[1], requests_per_minute={BUDGET}, realm="r", client_id="c")
-limiter = Limiter(settings, RedisRequestWindow(settings, time.monotonic, {WINDOW}))
+window = RedisRequestWindow(RedisSettings(url=sys.argv[1]), "r/c", time.monotonic, {WINDOW})
+limiter = Limiter(LimitSettings(requests_per_minute={BUDGET}), window)
 tickets = [limiter.enter(30) for _ in range({EACH})]
 for ticket in tickets:
     ticket.admitted.add_done_callback(lambda _: print(time.time(), flush=True))
@@ -47,9 +47,9 @@ class Clock:
 def ledgers(server: Any) -> Iterator[Callable[..., RedisRequestWindow]]:
     made: list[RedisRequestWindow] = []
 
-    def make(clock: Any = time.monotonic, window: int = 61, **settings: Any) -> RedisRequestWindow:
-        given = {"redis_url": server.url, "realm": "r", "client_id": "c", **settings}
-        made.append(RedisRequestWindow(Settings(**given), clock, window))
+    def make(clock: Any = time.monotonic, window: int = 61, account: str = "r/c", **redis: Any) -> RedisRequestWindow:
+        settings = RedisSettings(**{"url": server.url, **redis})
+        made.append(RedisRequestWindow(settings, account, clock, window))
         return made[-1]
 
     yield make
@@ -77,7 +77,7 @@ def test_what_one_process_spends_another_has_not(ledgers):
 
 
 def test_accounts_do_not_share(ledgers):
-    assert [ledgers(realm=realm).spend(1) for realm in ("a", "b")] == [0, 0]
+    assert [ledgers(account=account).spend(1) for account in ("a/c", "b/c")] == [0, 0]
 
 
 def test_marks_are_shared_and_fade(ledgers):
@@ -93,8 +93,8 @@ def test_marks_are_shared_and_fade(ledgers):
 
 
 def test_a_refusal_of_one_process_pauses_the_others_and_halves_the_budget_of_all(ledgers):
-    settings = Settings(requests_per_minute=8)
-    one, other = Limiter(settings, ledgers()), Limiter(settings, ledgers())
+    limits = LimitSettings(requests_per_minute=8)
+    one, other = Limiter(limits, ledgers()), Limiter(limits, ledgers())
     one.throttle(30)
     deadline = time.monotonic() + 10
     while not ledgers().standing("episode")[1]:
@@ -131,7 +131,7 @@ def test_calls_go_on_with_a_budget_of_their_own_while_redis_is_away(server, ledg
 def test_host_port_and_password_do_as_well(server, ledgers):
     with redis.Redis(port=server.port) as client:
         client.config_set("requirepass", "p@ss word/")
-        ledger = ledgers(redis_url="", redis_host="127.0.0.1", redis_port=server.port, redis_password="p@ss word/")
+        ledger = ledgers(url="", host="127.0.0.1", port=server.port, password="p@ss word/")
         assert ledger.put("pause", 1, 30)
         assert [key.rpartition(b":")[2] for key in client.scan_iter()] == [b"pause"]
 
@@ -139,23 +139,23 @@ def test_host_port_and_password_do_as_well(server, ledgers):
 def test_a_user_and_a_database_do_as_well(server, ledgers):
     with redis.Redis(port=server.port, db=3) as client:
         client.acl_setuser("gateway", enabled=True, passwords=["+secret"], keys=["*"], categories=["+@all"])
-        told = {"redis_username": "gateway", "redis_password": "secret", "redis_db": 3}
-        assert ledgers(redis_url="", redis_host="127.0.0.1", redis_port=server.port, **told).put("pause", 1, 30)
+        told = {"username": "gateway", "password": "secret", "db": 3}
+        assert ledgers(url="", host="127.0.0.1", port=server.port, **told).put("pause", 1, 30)
         assert [key.rpartition(b":")[2] for key in client.scan_iter()] == [b"pause"]
 
 
 def test_tls_is_a_setting():
-    ledger = RedisRequestWindow(Settings(redis_host="127.0.0.1", redis_ssl=True), time.monotonic)
+    ledger = RedisRequestWindow(RedisSettings(host="127.0.0.1", ssl=True), "r/c", time.monotonic)
     assert ledger._link.redis.connection_pool.connection_class is redis.SSLConnection
 
 
 def test_a_wrong_password_is_called_so(server, ledgers, caplog):
-    told = {"redis_username": "nobody", "redis_password": "wrong"}
-    ledger = ledgers(redis_url="", redis_host="127.0.0.1", redis_port=server.port, **told)
+    told = {"username": "nobody", "password": "wrong"}
+    ledger = ledgers(url="", host="127.0.0.1", port=server.port, **told)
     assert ledger.spend(1) == 0
     assert [record.getMessage().partition(" (")[0] for record in caplog.records] == ["Redis refuses the credentials"]
 
 
 def test_an_address_that_is_none_is_an_error_that_names_it():
     with pytest.raises(ConfigurationError, match="REDIS_URL"):
-        RedisRequestWindow(Settings(redis_url="localhost:6379"), time.monotonic)
+        RedisRequestWindow(RedisSettings(url="localhost:6379"), "r/c", time.monotonic)

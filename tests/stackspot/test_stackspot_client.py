@@ -10,7 +10,6 @@ import socket
 import threading
 import weakref
 from collections.abc import AsyncGenerator, Callable, Sequence
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -311,7 +310,7 @@ DRIPS = [(b"HTTP/1.1 200 OK\r\nx: ", b"x"), (b"HTTP/1.1 200 OK\r\ncontent-length
 @pytest.mark.parametrize(("said", "drip"), DRIPS, ids=["headers", "body"])
 def test_an_identity_service_that_drips_is_given_up(settings, served, monkeypatch, said, drip):
     monkeypatch.setattr("custom_handler.stackspot.client.TOKEN_TIMEOUT", 0.4)
-    transport = StackspotClient(replace(settings, idm_url=f"http://{served(said, drip).address}"))
+    transport = StackspotClient(settings.changed(account={"idm_url": f"http://{served(said, drip).address}"}))
     with pytest.raises(IdentityUnavailable, match="cannot be reached"):
         transport.tokens.request().result(5)
 
@@ -329,19 +328,19 @@ def test_who_waits_for_a_token_waits_no_longer_than_the_turn_may_take(carry_out,
 @pytest.mark.parametrize("url", ["http://[", "idm.example", "http://host:port"])
 def test_an_identity_service_at_no_address_is_unavailable(settings, url):
     with pytest.raises(IdentityUnavailable, match="cannot be reached"):
-        StackspotClient(replace(settings, idm_url=url)).tokens.request().result(10)
+        StackspotClient(settings.changed(account={"idm_url": url})).tokens.request().result(10)
 
 
 def test_no_token_is_asked_for_without_credentials(settings, simulator):
     with pytest.raises(ConfigurationError, match="CLIENT_SECRET"):
-        StackspotClient(replace(settings, client_secret="")).tokens.request().result(10)
+        StackspotClient(settings.changed(account={"client_secret": ""})).tokens.request().result(10)
     assert simulator.state()["token_requests"] == 0
 
 
 def test_a_secret_with_special_characters_arrives_as_it_is(settings, simulator):
     secret = "a&b=c+d%20 é/?#"
     simulator.configure(client_secret=secret)
-    token = StackspotClient(replace(settings, client_secret=secret)).tokens.request().result(10)
+    token = StackspotClient(settings.changed(account={"client_secret": secret})).tokens.request().result(10)
     assert token.value.count(".") == 2
 
 

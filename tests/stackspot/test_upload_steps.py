@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from custom_handler.errors import AgentRejected, AgentTimeout, RequestError, StackspotError, UploadFailed, UploadUnknown
 from custom_handler.request.files import File, FilePart, name_files
-from custom_handler.settings import Settings
+from custom_handler.settings import AccountSettings, Settings, UploadSettings
 from custom_handler.stackspot.agent_call import (
     AcquireSlot,
     AcquireToken,
@@ -34,7 +33,8 @@ from custom_handler.stackspot.uploads import (
 )
 
 SETTINGS = Settings(
-    inference_url="https://agent.example", files_url="https://files.example", uploads=True, upload_expiration=100
+    account=AccountSettings(inference_url="https://agent.example", files_url="https://files.example"),
+    uploads=UploadSettings(enabled=True, expiration=100),
 )
 CALL = AgentCall("01ARZ3NDEKTSV4RRFFQ69G5FAV", "Olá", "c-1")
 PERMISSION = {"id": "U1", "url": "https://storage.example/bucket", "form": {"key": "k", "policy": "p"}}
@@ -210,14 +210,16 @@ def test_a_storage_is_asked_by_https_where_the_service_is(url):
 
 
 def test_hidden_attempts_are_as_few_as_the_call_allows():
-    opening = Opening(file(), bucket=[ResponseHead(500, {})] * 9, settings=replace(SETTINGS, max_retries=0))
+    opening = Opening(file(), bucket=[ResponseHead(500, {})] * 9, settings=SETTINGS.changed(limits={"max_retries": 0}))
     assert len(opening.sent("bucket")) == 1
 
 
 def test_each_address_is_fetched_once():
     found = [FilePart(0, part, "", url=url) for part, url in enumerate(["https://a.example/1", "https://a.example/1"])]
-    steps = fetched([*found, FilePart(0, 2, "", data=b"c")], SETTINGS, Deadline(600, Clock()))
-    assert next(steps) == FetchPublicFile("https://a.example/1", "messages[0].content[0]", SETTINGS.upload_bytes, 30)
+    steps = fetched([*found, FilePart(0, 2, "", data=b"c")], SETTINGS.uploads, Deadline(600, Clock()))
+    assert next(steps) == FetchPublicFile(
+        "https://a.example/1", "messages[0].content[0]", SETTINGS.uploads.max_bytes, 30
+    )
     with pytest.raises(StopIteration) as ended:
         steps.send(b"bytes")
     assert [one.data for one in ended.value.value] == [b"bytes", b"bytes", b"c"]
@@ -225,8 +227,8 @@ def test_each_address_is_fetched_once():
 
 def test_addresses_bring_no_more_in_all_than_a_request_may_itself():
     found = [FilePart(0, part, "", url=f"https://a.example/{part}") for part in range(5)]
-    steps = fetched(found, SETTINGS, Deadline(600, Clock()))
-    given = [None, *[bytes(SETTINGS.upload_bytes)] * 3]
+    steps = fetched(found, SETTINGS.uploads, Deadline(600, Clock()))
+    given = [None, *[bytes(SETTINGS.uploads.max_bytes)] * 3]
     assert [steps.send(data).url[-1] for data in given] == ["0", "1", "2", "3"]
     with pytest.raises(RequestError, match="more than 33554432 bytes together") as raised:
         steps.send(given[-1])
@@ -234,7 +236,7 @@ def test_addresses_bring_no_more_in_all_than_a_request_may_itself():
 
 
 def test_one_file_may_be_as_large_as_the_operator_says():
-    large = replace(SETTINGS, upload_bytes=FETCHED_BYTES + 1)
+    large = UploadSettings(enabled=True, max_bytes=FETCHED_BYTES + 1)
     steps = fetched([FilePart(0, 0, "", url="https://a.example/1")], large, Deadline(600, Clock()))
     next(steps)
     with pytest.raises(StopIteration):

@@ -12,12 +12,14 @@ from .window import LocalRequestWindow, RequestWindow
 
 def open_state(settings: Settings) -> tuple[RequestWindow, Conversations]:
     """Return the quota that is spent, and the conversations that the platform keeps."""
-    if not settings.redis_url and not settings.redis_host:
-        return LocalRequestWindow(time.monotonic), LocalConversations(settings.conversation_keep, time.monotonic)
+    keep, clock = settings.requests.conversation_keep, time.monotonic
+    if not settings.redis.configured:
+        return LocalRequestWindow(clock), LocalConversations(keep, clock)
     from .redis_conversations import SharedConversations  # noqa: PLC0415  only who shares something needs Redis
     from .redis_window import RedisRequestWindow  # noqa: PLC0415
 
-    return RedisRequestWindow(settings, time.monotonic), SharedConversations(settings, time.monotonic)
+    redis, account = settings.redis, settings.account.name
+    return RedisRequestWindow(redis, account, clock), SharedConversations(redis, account, keep, clock)
 
 
 def looked_up(conversations: Conversations, step: TakeConversation | SaveConversation) -> str | None:

@@ -13,7 +13,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from ...errors import ConfigurationError
-from ...settings import Settings
+from ...settings import RedisSettings
 
 ANSWER_TIMEOUT = 1.0
 ASK_AGAIN = 5.0
@@ -28,18 +28,17 @@ logger = logging.getLogger(__name__)
 class RedisClient:
     """The Redis of the settings, with names of the account's own; `away` and `back` tell the log what follows from either."""
 
-    def __init__(self, settings: Settings, clock: Callable[[], float], away: str, back: str) -> None:
-        account = hashlib.sha256(f"{settings.realm}/{settings.client_id}".encode()).hexdigest()[:16]
-        self._key = f"stackspot:{account}"
+    def __init__(self, settings: RedisSettings, account: str, clock: Callable[[], float], away: str, back: str) -> None:
+        self._key = f"stackspot:{hashlib.sha256(account.encode()).hexdigest()[:16]}"
         self._clock = clock
         self._away_means, self._back_means = away, back
         self._ask_again = 0.0
         self._away = False
-        names = {"username": settings.redis_username, "password": settings.redis_password}
+        names = {"username": settings.username, "password": settings.password}
         credentials: dict[str, Any] = {name: value for name, value in names.items() if value}
         try:
             self.storage = RedisStorage(
-                settings.redis_url or _address(settings),
+                settings.url or _address(settings),
                 key_prefix=self._key,
                 socket_timeout=ANSWER_TIMEOUT,
                 socket_connect_timeout=ANSWER_TIMEOUT,
@@ -74,6 +73,6 @@ class RedisClient:
         return answer
 
 
-def _address(settings: Settings) -> str:
-    scheme = "rediss" if settings.redis_ssl else "redis"
-    return f"{scheme}://{settings.redis_host}:{settings.redis_port}/{settings.redis_db}"
+def _address(settings: RedisSettings) -> str:
+    scheme = "rediss" if settings.ssl else "redis"
+    return f"{scheme}://{settings.host}:{settings.port}/{settings.db}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from ...settings import Settings
+from ...settings import RedisSettings
 from .redis_client import RedisClient
 from .window import WINDOW, LocalRequestWindow
 
@@ -19,10 +19,12 @@ class RedisRequestWindow:
 
     instant = False
 
-    def __init__(self, settings: Settings, clock: Callable[[], float], window: int = WINDOW) -> None:
+    def __init__(self, settings: RedisSettings, account: str, clock: Callable[[], float], window: int = WINDOW) -> None:
         self._window = window
         self._local = LocalRequestWindow(clock, window)
-        self._link = RedisClient(settings, clock, "the quota is this process's own", "the quota is shared again")
+        self._link = RedisClient(
+            settings, account, clock, "the quota is this process's own", "the quota is shared again"
+        )
 
     def spend(self, budget: int) -> float:
         """See Ledger."""

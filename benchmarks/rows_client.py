@@ -44,7 +44,7 @@ def client(bench: Bench) -> list[Figure]:
     settings = Settings.from_mapping(bench.simulator.environ)
     token = StackspotClient(settings).tokens.request().result()
     headers = {"authorization": f"Bearer {token.value}", "content-type": "application/json"}
-    request = _Request(f"{settings.inference_url}/v1/agent/{settings.agent_id}/chat", headers)
+    request = _Request(f"{settings.account.inference_url}/v1/agent/{settings.account.agent_id}/chat", headers)
     return asyncio.run(_measured(bench, request))
 
 

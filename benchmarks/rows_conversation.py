@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from custom_handler import StackspotLLM
-from custom_handler.settings import Settings
+from custom_handler.settings import AccountSettings, LimitSettings, Settings
 from custom_handler.simulator import SimulatorSettings, SimulatorThread
 
 from . import texts
@@ -77,13 +77,15 @@ def _sent(simulator: SimulatorThread, loop: Loop, *, native: bool) -> float:
 def _provider(simulator: SimulatorThread) -> StackspotLLM:
     return StackspotLLM(
         Settings(
-            client_id="simulator",
-            client_secret="simulator-secret",
-            realm="simulator",
-            agent_id="01ARZ3NDEKTSV4RRFFQ69G5FAV",
-            idm_url=simulator.url,
-            inference_url=simulator.url,
-            requests_per_minute=0,
+            account=AccountSettings(
+                client_id="simulator",
+                client_secret="simulator-secret",
+                realm="simulator",
+                agent_id="01ARZ3NDEKTSV4RRFFQ69G5FAV",
+                idm_url=simulator.url,
+                inference_url=simulator.url,
+            ),
+            limits=LimitSettings(requests_per_minute=0),
         )
     )
 

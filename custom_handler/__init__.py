@@ -31,7 +31,7 @@ def _build(name: str) -> Any:
     if name == "authenticate_key":
         from .proxy.keys_file import KeysFileAuth  # noqa: PLC0415
 
-        return KeysFileAuth(settings)
+        return KeysFileAuth(settings.proxy.keys_file)
     from .proxy_plugin import Plugin  # noqa: PLC0415
 
     return Plugin(settings, __getattr__("stackspot_llm"))

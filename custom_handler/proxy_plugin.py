@@ -44,11 +44,11 @@ class Plugin(TelemetryCallback):
     """Opens streams before their client is told 200, writes each call down, and shows the package's log."""
 
     def __init__(self, settings: Settings, provider: StackspotLLM | None = None) -> None:
-        super().__init__(settings)
+        super().__init__(settings.telemetry)
         self._models = ModelList(())
         for file in dotenv_files():  # the proxy itself finds `.env` only where its virtual environment lies beside it
             load(file)
-        show_log(settings.log_level)
+        show_log(settings.proxy.log_level)
         if (proxy := running_proxy()) is not None:
             self._join(proxy, settings, provider or StackspotLLM(settings))
 
@@ -64,7 +64,7 @@ class Plugin(TelemetryCallback):
         before_master_key(proxy, lambda general_settings: ensure_master_key(general_settings, folder, key))
         before_router(proxy, self._models.prepare)
         _extend(proxy, settings, provider.hooks, self.call_log)  # the metrics listen from the first token on
-        check_at_start(settings.startup_check, config, settings, provider.authenticate)
+        check_at_start(settings.proxy.startup_check, config, settings, provider.authenticate)
         remove_stream_finalizers()
         at_startup(proxy, freeze_startup_objects)
         at_startup(proxy, lambda: threading.Thread(target=_warm_up, name="warm-up", daemon=True).start())
@@ -144,7 +144,7 @@ def _extend(proxy: Any, settings: Settings, hooks: Hooks, call_log: CallLog) -> 
     app.router.routes[:0] = models.routes(proxy).routes
     app.router.routes.insert(0, ProgramRoot())  # before LiteLLM's own page
     socket_paths: tuple[str, ...] = ()
-    if settings.services:
+    if settings.services.enabled:
         from .api.install import SOCKET_PATHS, install  # noqa: PLC0415  what it imports is there in a proxy only
 
         install(proxy, settings)

@@ -157,19 +157,20 @@ def one_certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def settings(simulator: Any, one_certificate: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Settings that lead to the simulator."""
-    from custom_handler.settings import Settings
+    from custom_handler.settings import AccountSettings, LimitSettings, Settings
 
     monkeypatch.setenv("SSL_CERT_FILE", str(one_certificate))
     return Settings(
-        client_id="simulator",
-        client_secret="simulator-secret",
-        realm="simulator",
-        agent_id=AGENT,
-        idm_url=simulator.url,
-        inference_url=simulator.url,
-        files_url=simulator.url,
-        requests_per_minute=0,
-        max_retries=0,
+        account=AccountSettings(
+            client_id="simulator",
+            client_secret="simulator-secret",
+            realm="simulator",
+            agent_id=AGENT,
+            idm_url=simulator.url,
+            inference_url=simulator.url,
+            files_url=simulator.url,
+        ),
+        limits=LimitSettings(requests_per_minute=0, max_retries=0),
     )
 
 

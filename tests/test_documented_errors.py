@@ -6,7 +6,7 @@ import re
 import socket
 from base64 import b64encode
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -62,12 +62,12 @@ def files(*contents: bytes) -> list[dict[str, Any]]:
     return [{"role": "user", "content": parts}]
 
 
-UPLOADS = {"uploads": True}
+UPLOADS = {"uploads": {"enabled": True}}
 LOST = {"code": "NOT_FOUND", "details": "Upload 1 not found"}
 TOO_LONG = "Input tokens exceed the configured limit of 10 tokens. Your messages resulted in 20 tokens."
 BUSY = {"requests_per_minute": 1}
 CASES = [
-    Case("The header correlation-id is missing", settings={"require_correlation_id": True}),
+    Case("The header correlation-id is missing", settings={"requests": {"require_correlation_id": True}}),
     Case("correlation-id must have 1 to 128 printable ASCII characters", call=headers(correlation_id="é")),
     Case("messages must be a list with at least one message", messages=()),
     Case("n must be 1", call=params(n=2)),
@@ -75,24 +75,32 @@ CASES = [
     Case("response_format", call=params(response_format={"type": "xml"})),
     Case("max_tokens must be a whole number above zero", call=params(max_tokens=0)),
     Case("The conversation is too long for the agent's model", ({"status": 400, "body": {"details": TOO_LONG}},)),
-    Case("the limit: shorten it, or raise STACKSPOT_MAX_PROMPT_CHARS", settings={"max_prompt_chars": 2}),
+    Case("the limit: shorten it, or raise STACKSPOT_MAX_PROMPT_CHARS", settings={"requests": {"max_prompt_chars": 2}}),
     Case("of no type that can be uploaded", settings=UPLOADS, messages=files(b"\0")),
-    Case("send a smaller one (STACKSPOT_UPLOAD_BYTES)", settings=UPLOADS | {"upload_bytes": 1}, messages=files(b"ab")),
-    Case("leave some out (STACKSPOT_UPLOAD_FILES)", settings=UPLOADS | {"upload_files": 1}, messages=files(b"a", b"b")),
+    Case(
+        "send a smaller one (STACKSPOT_UPLOAD_BYTES)",
+        settings={"uploads": {"enabled": True, "max_bytes": 1}},
+        messages=files(b"ab"),
+    ),
+    Case(
+        "leave some out (STACKSPOT_UPLOAD_FILES)",
+        settings={"uploads": {"enabled": True, "max_files": 1}},
+        messages=files(b"a", b"b"),
+    ),
     Case("this proxy keeps no files", settings=UPLOADS, messages=one({"type": "file", "file": {"file_id": "file-1"}})),
     Case(
         "the address is not fetched, because",
-        settings=UPLOADS | {"upload_urls": True},
+        settings={"uploads": {"enabled": True, "fetch_urls": True}},
         messages=one({"type": "image_url", "image_url": {"url": "https://127.0.0.1/a.png"}}),
     ),
     Case("The agent refuses the request with HTTP", ({"status": 422},)),
-    Case("StackSpot is not configured. Missing:", settings={"client_id": ""}),
+    Case("StackSpot is not configured. Missing:", settings={"account": {"client_id": ""}}),
     Case("model_info.conversation is", call={"litellm_params": {"model_info": {"conversation": "on"}}}),
-    Case("No StackSpot agent is configured", settings={"agent_id": ""}),
-    Case("StackSpot refuses CLIENT_ID and CLIENT_SECRET", settings={"client_secret": "old"}),
-    Case("StackSpot knows no realm", settings={"realm": "elsewhere"}),
+    Case("No StackSpot agent is configured", settings={"account": {"agent_id": ""}}),
+    Case("StackSpot refuses CLIENT_ID and CLIENT_SECRET", settings={"account": {"client_secret": "old"}}),
+    Case("StackSpot knows no realm", settings={"account": {"realm": "elsewhere"}}),
     Case("The identity service gave no token", ({"at": "token", "status": 500},)),
-    Case("The identity service cannot be reached", settings={"idm_url": nobody()}),
+    Case("The identity service cannot be reached", settings={"account": {"idm_url": nobody()}}),
     Case("The agent is not shared with this account", ({"status": 403},)),
     Case("There is no such agent", ({"status": 404},)),
     Case("requests are used up", ({"status": 429},)),
@@ -100,7 +108,7 @@ CASES = [
         "This StackSpot account may not upload files", ({"at": "upload", "status": 403},), UPLOADS, messages=files(b"a")
     ),
     Case("The StackSpot account has no credit left", ({"status": 429, "body": "Credit Limit Reached"},)),
-    Case("The agent cannot be reached", settings={"inference_url": nobody()}),
+    Case("The agent cannot be reached", settings={"account": {"inference_url": nobody()}}),
     Case("The agent's side failed with HTTP", ({"status": 502},)),
     Case("The file service failed with HTTP", ({"at": "upload", "status": 503},), UPLOADS, messages=files(b"a")),
     Case("The file storage failed with HTTP", ({"at": "storage", "status": 503},), UPLOADS, messages=files(b"a")),
@@ -116,8 +124,10 @@ CASES = [
     Case("The agent said nothing within", ({"fault": "endless_empty"},), call={"timeout": QUICK}),
     Case("The agent did not finish within", ({"pieces": ["a"] * 100, "cadence": 0.05},), call={"timeout": QUICK}),
     Case("holds no frame that can be read", ({"raw": [b64encode(b"<html>Good morning</html>").decode()]},)),
-    Case("calls wait for the StackSpot account already", settings=BUSY | {"max_waiting": 0}, calls_before=1),
-    Case("no place came free in time", settings=BUSY | {"queue_timeout": 0.1}, calls_before=1),
+    Case(
+        "calls wait for the StackSpot account already", settings={"limits": BUSY | {"max_waiting": 0}}, calls_before=1
+    ),
+    Case("no place came free in time", settings={"limits": BUSY | {"queue_timeout": 0.1}}, calls_before=1),
 ]
 # Those of the proxy itself: the test that meets each with its text.
 ELSEWHERE = {
@@ -140,7 +150,7 @@ def test_a_documented_error_says_what_is_documented(
     if any(play.get("fault") == "hang_headers" for play in case.plays):
         request.getfixturevalue("stopped_deadlines")
     simulator.script(*case.plays)
-    provider = StackspotLLM(replace(settings, **case.settings))
+    provider = StackspotLLM(settings.changed(**case.settings))
     if "timeout" in case.call:
         provider.authenticate()  # which takes nothing of the timeout then
     for _ in range(case.calls_before):

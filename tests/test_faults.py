@@ -6,7 +6,7 @@ import re
 import socket
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -104,7 +104,7 @@ def outcome(ask: Callable[..., Any], provider: Any, prompt: str, call: dict[str,
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.id)
 def test_a_fault_has_the_same_outcome_in_all_four_methods(fault, entries, settings, simulator):
-    patient = replace(settings, max_retries=3)
+    patient = settings.changed(limits={"max_retries": 3})
     for name in entries:
         simulator.script(*({**play, "match": f"by {name}."} for play in fault.plays))
     call = {"timeout": fault.timeout} if fault.timeout else {}
@@ -145,7 +145,7 @@ def test_an_unreachable_host_is_tried_four_times(ask, settings, hello):
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         nowhere = f"http://127.0.0.1:{unused.getsockname()[1]}"
-    provider, told = StackspotLLM(replace(settings, inference_url=nowhere, max_retries=3)), []
+    provider, told = StackspotLLM(settings.changed(account={"inference_url": nowhere}, limits={"max_retries": 3})), []
     provider.hooks.add(lambda measure: told.append(type(measure).__name__))
     with pytest.raises(AWAY, match="cannot be reached"):
         ask(provider, hello)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import re
-from dataclasses import replace
 from typing import Any
 
 import openai
@@ -112,7 +111,7 @@ PLAYS: dict[str, dict[str, Any]] = {
 def test_the_log_contains_no_content_and_no_secrets(ask, settings, simulator, weather, log, play):
     simulator.configure(client_secret="canary-secret")
     simulator.script(play)
-    provider = StackspotLLM(replace(settings, client_secret="canary-secret"))
+    provider = StackspotLLM(settings.changed(account={"client_secret": "canary-secret"}))
     failure = ""
     try:
         ask(provider, QUESTION, **weather, **HEADERS)

@@ -8,7 +8,6 @@ import re
 import signal
 import subprocess
 import sys
-from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -17,7 +16,7 @@ from click.testing import CliRunner
 from custom_handler.cli import main
 from custom_handler.cli.run import SIMULATED_AGENT, simulated
 from custom_handler.errors import ConfigurationError, CredentialsRefused
-from custom_handler.settings import Settings
+from custom_handler.settings import Settings, all_fields
 from custom_handler.stackspot.client import StackspotClient
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -109,7 +108,7 @@ def test_the_seeds_command_authenticates(commands):
 def unconfigured(tmp_path, monkeypatch):
     """A folder and an environment without any setting."""
     monkeypatch.chdir(tmp_path)
-    for item in fields(Settings):
+    for item in all_fields():
         name = item.metadata["name"]
         monkeypatch.setenv(name, "")
         monkeypatch.setenv(f"STACKSPOT_{name}", "")
@@ -162,6 +161,6 @@ def test_the_simulator_says_how_to_use_it_and_ends_on_ctrl_c(tmp_path):
 def test_a_simulators_settings_are_complete_and_win_over_others():
     mine = {"CLIENT_ID": "mine", "STACKSPOT_IDM_URL": "http://mine", "REALM": "mine"}
     settings = Settings.from_mapping(mine | simulated("http://127.0.0.1:1"))
-    assert (settings.missing(), settings.agent_id) == ((), SIMULATED_AGENT)
-    assert (settings.idm_url, settings.inference_url) == ("http://127.0.0.1:1", "http://127.0.0.1:1")
+    assert (settings.account.missing(), settings.account.agent_id) == ((), SIMULATED_AGENT)
+    assert (settings.account.idm_url, settings.account.inference_url) == ("http://127.0.0.1:1", "http://127.0.0.1:1")
     assert "mine" not in repr(settings)

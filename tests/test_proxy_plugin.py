@@ -21,9 +21,10 @@ from custom_handler import proxy_plugin as plugin_module
 from custom_handler.proxy.middleware.wrap import ProxyWrapper
 from custom_handler.proxy_plugin import Plugin
 from custom_handler.request.chat_request import ChatRequest
-from custom_handler.settings import Settings
+from custom_handler.settings import ProxySettings, Settings, TelemetrySettings
 
 TAKEN = ["AWS_REGION", "A_NEW_NAME"]
+QUIET = Settings(proxy=ProxySettings(startup_check="off"), telemetry=TelemetrySettings(enabled=False))
 
 
 @pytest.fixture(autouse=True)
@@ -140,7 +141,7 @@ def test_dotenv_becomes_the_proxys_environment_and_overrides_nothing(empty_envir
 def test_the_log_is_shown_with_time_level_and_name(package, capsys):
     package.handlers = []
     package.setLevel(logging.NOTSET)
-    Plugin(Settings(log_level="debug"))
+    Plugin(Settings(proxy=ProxySettings(log_level="debug")))
     logging.getLogger("custom_handler.stackspot.tokens").debug("a line")
     shown = capsys.readouterr().err
     assert shown.endswith(" DEBUG [-] custom_handler.stackspot.tokens: a line\n")
@@ -152,7 +153,7 @@ def test_a_log_that_the_operator_set_up_stays_as_it_is(package):
     mine = logging.NullHandler()
     package.handlers = [mine]
     package.setLevel(logging.ERROR)
-    Plugin(Settings(log_level="DEBUG"))
+    Plugin(Settings(proxy=ProxySettings(log_level="DEBUG")))
     assert (package.handlers, package.level, package.propagate) == ([mine], logging.ERROR, True)
 
 
@@ -199,7 +200,7 @@ def test_the_metrics_listen_before_the_first_token_is_asked_for(monkeypatch):
     monkeypatch.setitem(sys.modules, "litellm.proxy.proxy_server", proxy)
     monkeypatch.setattr(plugin_module, "_extend", lambda *_: order.append("listen"))
     monkeypatch.setattr(plugin_module, "check_at_start", lambda *_: order.append("check"))
-    Plugin(Settings(telemetry=False))
+    Plugin(Settings(telemetry=TelemetrySettings(enabled=TelemetrySettings(enabled=False))))
     assert order == ["listen", "check"]
 
 
@@ -209,7 +210,7 @@ def test_the_routes_of_the_services_are_there_unless_they_are_switched_off(monke
     proxy = SimpleNamespace(app=app, proxy_config=SimpleNamespace(get_config_state=dict))
     wrapped(proxy)
     monkeypatch.setitem(sys.modules, "litellm.proxy.proxy_server", proxy)
-    Plugin(Settings(services=services, startup_check="off", telemetry=False))
+    Plugin(QUIET.changed(services={"enabled": services}))
     routes = {
         "/chat",
         "/chat/stream",
@@ -229,7 +230,7 @@ def test_the_routes_of_jobs_can_be_left_out_alone(monkeypatch):
     proxy = SimpleNamespace(app=app, proxy_config=SimpleNamespace(get_config_state=dict))
     wrapped(proxy)
     monkeypatch.setitem(sys.modules, "litellm.proxy.proxy_server", proxy)
-    Plugin(Settings(jobs=False, startup_check="off", telemetry=False))
+    Plugin(QUIET.changed(jobs={"enabled": False}))
     assert "/chat" in app.openapi()["paths"]
     assert "/ingest" not in app.openapi()["paths"]
 
@@ -240,7 +241,7 @@ def test_no_stream_of_the_proxy_sets_context_variables_in_a_collection(monkeypat
     wrapped(proxy)
     monkeypatch.setitem(sys.modules, "litellm.proxy.proxy_server", proxy)
     for _ in range(2):
-        Plugin(Settings(services=False, startup_check="off", telemetry=False))
+        Plugin(QUIET.changed(services={"enabled": False}))
     assert not hasattr(CustomStreamWrapper, "__del__")
 
 
@@ -252,7 +253,7 @@ async def test_a_proxy_that_has_started_is_spared_collections_of_all_that_it_is_
     wrapped(proxy)
     proxy.initialize_shared_aiohttp_session = started
     monkeypatch.setitem(sys.modules, "litellm.proxy.proxy_server", proxy)
-    Plugin(Settings(services=False, startup_check="off", telemetry=False))
+    Plugin(QUIET.changed(services={"enabled": False}))
     try:
         assert await proxy.initialize_shared_aiohttp_session() == "session"
         assert gc.get_freeze_count() > 100_000

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from dataclasses import replace
 from typing import Any
 
 import litellm
@@ -58,7 +57,7 @@ def plugin(settings, monkeypatch, tmp_path):
     package, handler = logging.getLogger("custom_handler"), logging.NullHandler()
     before = package.level
     package.addHandler(handler)
-    yield Plugin(replace(settings, telemetry=False))
+    yield Plugin(settings.changed(telemetry={"enabled": False}))
     package.removeHandler(handler)
     package.setLevel(before)
 

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from custom_handler.errors import ConfigurationError
-from custom_handler.settings import Settings
+from custom_handler.settings import AccountSettings, Settings
 
 NAMES = {
     "client_id": "CLIENT_ID",
@@ -35,76 +35,77 @@ def empty_environment(monkeypatch, tmp_path):
 @pytest.mark.parametrize("field", NAMES)
 def test_every_name_is_found_with_the_prefix(field):
     value = "error" if field == "log_level" else "value"
-    assert getattr(Settings.from_mapping({f"STACKSPOT_{NAMES[field]}": value}), field) == value
+    settings = Settings.from_mapping({f"STACKSPOT_{NAMES[field]}": value})
+    assert getattr(settings.proxy if field == "log_level" else settings.account, field) == value
 
 
 @pytest.mark.parametrize("field", sorted(NAMES.keys() - WITH_PREFIX_ONLY))
 def test_the_names_of_the_account_are_found_without_the_prefix(field):
-    assert getattr(Settings.from_mapping({NAMES[field]: "value"}), field) == "value"
+    assert getattr(Settings.from_mapping({NAMES[field]: "value"}).account, field) == "value"
 
 
 def test_the_name_with_the_prefix_wins():
-    assert Settings.from_mapping({"REALM": "plain", "STACKSPOT_REALM": "prefixed"}).realm == "prefixed"
+    assert Settings.from_mapping({"REALM": "plain", "STACKSPOT_REALM": "prefixed"}).account.realm == "prefixed"
 
 
 def test_an_empty_name_with_the_prefix_does_not_win():
-    assert Settings.from_mapping({"REALM": "plain", "STACKSPOT_REALM": " \n"}).realm == "plain"
+    assert Settings.from_mapping({"REALM": "plain", "STACKSPOT_REALM": " \n"}).account.realm == "plain"
 
 
 @pytest.mark.parametrize("value", ["secret", " secret", "secret\n", "\t secret \r\n"])
 def test_blanks_and_newlines_around_a_value_are_removed(value):
-    assert Settings.from_mapping({"CLIENT_SECRET": value}).client_secret == "secret"
+    assert Settings.from_mapping({"CLIENT_SECRET": value}).account.client_secret == "secret"
 
 
 def test_what_is_inside_a_value_is_kept():
-    assert Settings.from_mapping({"CLIENT_SECRET": "a&b+c% d"}).client_secret == "a&b+c% d"
+    assert Settings.from_mapping({"CLIENT_SECRET": "a&b+c% d"}).account.client_secret == "a&b+c% d"
 
 
 def test_an_address_loses_its_last_slash():
-    assert Settings.from_mapping({"STACKSPOT_IDM_URL": "http://idm/"}).idm_url == "http://idm"
+    assert Settings.from_mapping({"STACKSPOT_IDM_URL": "http://idm/"}).account.idm_url == "http://idm"
 
 
 def test_without_settings_the_hosts_are_those_of_the_platform():
     settings = Settings.from_mapping({})
-    assert (settings.idm_url, settings.inference_url) == (
+    assert (settings.account.idm_url, settings.account.inference_url) == (
         "https://idm.stackspot.com",
         "https://genai-inference-app.stackspot.com",
     )
-    assert (settings.require_correlation_id, settings.timeout) == (False, 600.0)
+    assert (settings.requests.require_correlation_id, settings.limits.timeout) == (False, 600.0)
 
 
 def test_there_is_no_default_realm():
-    assert Settings.from_mapping({"CLIENT_ID": "a", "CLIENT_SECRET": "b"}).missing() == ("REALM",)
+    assert Settings.from_mapping({"CLIENT_ID": "a", "CLIENT_SECRET": "b"}).account.missing() == ("REALM",)
 
 
 def test_missing_settings_name_themselves_and_where_to_put_them():
     with pytest.raises(ConfigurationError) as raised:
-        Settings(realm="acme").require_credentials()
+        AccountSettings(realm="acme").require_credentials()
     assert "CLIENT_ID, CLIENT_SECRET" in raised.value.message
     assert "REALM" not in raised.value.message
     assert ".env" in raised.value.message
 
 
 def test_complete_settings_miss_nothing():
-    settings = Settings(client_id="a", client_secret="b", realm="c")
-    settings.require_credentials()
-    assert settings.missing() == ()
+    account = AccountSettings(client_id="a", client_secret="b", realm="c")
+    account.require_credentials()
+    assert account.missing() == ()
 
 
 def test_the_secret_does_not_show_in_the_representation():
-    shown = repr(Settings(client_id="visible", client_secret="hidden"))
+    shown = repr(Settings(account=AccountSettings(client_id="visible", client_secret="hidden")))
     assert "visible" in shown
     assert "hidden" not in shown
 
 
 @pytest.mark.parametrize("raw", ["true", "TRUE", "1", "yes", " on\n"])
 def test_a_switch_is_on_in_the_usual_spellings(raw):
-    assert Settings.from_mapping({"STACKSPOT_REQUIRE_CORRELATION_ID": raw}).require_correlation_id is True
+    assert Settings.from_mapping({"STACKSPOT_REQUIRE_CORRELATION_ID": raw}).requests.require_correlation_id is True
 
 
 @pytest.mark.parametrize("raw", ["false", "0", "No", "off", ""])
 def test_a_switch_is_off_in_the_usual_spellings(raw):
-    assert Settings.from_mapping({"STACKSPOT_REQUIRE_CORRELATION_ID": raw}).require_correlation_id is False
+    assert Settings.from_mapping({"STACKSPOT_REQUIRE_CORRELATION_ID": raw}).requests.require_correlation_id is False
 
 
 def test_a_switch_that_is_none_is_an_error_that_names_it():
@@ -119,26 +120,26 @@ def test_seconds_that_are_none_are_an_error_that_names_them(raw):
 
 
 def test_seconds_may_have_a_fraction():
-    assert Settings.from_mapping({"STACKSPOT_TIMEOUT": "2.5"}).timeout == 2.5
+    assert Settings.from_mapping({"STACKSPOT_TIMEOUT": "2.5"}).limits.timeout == 2.5
 
 
 def test_dotenv_fills_what_the_environment_leaves_out(empty_environment, monkeypatch):
     (empty_environment / ".env").write_text('REALM="from-file"\nCLIENT_ID=from-file\nCLIENT_SECRET\n', encoding="utf-8")
     monkeypatch.setenv("CLIENT_ID", "from-environment")
-    settings = Settings.load()
-    assert (settings.realm, settings.client_id, settings.client_secret) == ("from-file", "from-environment", "")
+    account = Settings.load().account
+    assert (account.realm, account.client_id, account.client_secret) == ("from-file", "from-environment", "")
 
 
 def test_a_blank_in_the_environment_does_not_hide_dotenv(empty_environment, monkeypatch):
     (empty_environment / ".env").write_text("REALM=from-file\n", encoding="utf-8")
     monkeypatch.setenv("REALM", " ")
-    assert Settings.load().realm == "from-file"
+    assert Settings.load().account.realm == "from-file"
 
 
 def test_dotenv_of_another_folder_can_be_named(empty_environment):
     (empty_environment / "there").mkdir()
     (empty_environment / "there" / ".env").write_text("REALM=there\n", encoding="utf-8")
-    assert (Settings.load(empty_environment / "there").realm, Settings.load().realm) == ("there", "")
+    assert (Settings.load(empty_environment / "there").account.realm, Settings.load().account.realm) == ("there", "")
 
 
 @pytest.fixture
@@ -157,13 +158,13 @@ def test_dotenv_beside_the_proxys_configuration_is_read_after_that_of_the_workin
     (empty_environment / ".env").write_text("REALM=here\n", encoding="utf-8")
     (folder_of_config / ".env").write_text("REALM=there\nCLIENT_ID=there\n", encoding="utf-8")
     settings = Settings.load()
-    assert (settings.realm, settings.client_id) == ("here", "there")
+    assert (settings.account.realm, settings.account.client_id) == ("here", "there")
 
 
 def test_a_new_secret_in_dotenv_beside_the_proxys_configuration_is_found(folder_of_config, monkeypatch):
     (folder_of_config / ".env").write_text("CLIENT_SECRET=old\n", encoding="utf-8")
     monkeypatch.setenv("CLIENT_SECRET", "old")  # as the plugin does with what it finds in .env
-    reload = Settings.reloader()
+    reload = Settings.account_reloader()
     (folder_of_config / ".env").write_text("CLIENT_SECRET=new\n", encoding="utf-8")
     assert reload().client_secret == "new"
 
@@ -172,8 +173,8 @@ def test_the_first_source_with_a_secret_or_its_file_has_the_word(tmp_path):
     file = tmp_path / "secret"
     file.write_text("of the file", encoding="utf-8")
     first, second = {"CLIENT_SECRET_FILE": str(file)}, {"CLIENT_SECRET": "itself"}
-    assert Settings.from_mapping(first, second).client_secret == "of the file"
-    assert Settings.from_mapping({}, second, first).client_secret == "itself"
+    assert Settings.from_mapping(first, second).account.client_secret == "of the file"
+    assert Settings.from_mapping({}, second, first).account.client_secret == "itself"
 
 
 def test_read_again_dotenv_overrides_only_what_came_from_it(empty_environment, monkeypatch):
@@ -181,23 +182,23 @@ def test_read_again_dotenv_overrides_only_what_came_from_it(empty_environment, m
     file.write_text("REALM=old\nCLIENT_ID=old\n", encoding="utf-8")
     monkeypatch.setenv("REALM", "old")  # as the proxy does with what it finds in .env
     monkeypatch.setenv("CLIENT_ID", "own")
-    reload = Settings.reloader()
+    reload = Settings.account_reloader()
     file.write_text("REALM=new\nCLIENT_ID=new\nCLIENT_SECRET=new\n", encoding="utf-8")
-    settings = reload()
-    assert (settings.realm, settings.client_id, settings.client_secret) == ("new", "own", "new")
+    account = reload()
+    assert (account.realm, account.client_id, account.client_secret) == ("new", "own", "new")
 
 
 def test_dotenv_never_overrides_the_environment_whatever_the_prefix(empty_environment, monkeypatch):
     (empty_environment / ".env").write_text("STACKSPOT_REALM=from-file\n", encoding="utf-8")
     monkeypatch.setenv("REALM", "from-environment")
-    assert Settings.load().realm == "from-environment"
+    assert Settings.load().account.realm == "from-environment"
 
 
 def test_the_services_run_with_bounds_unless_they_are_switched_off():
-    settings = Settings.from_mapping({})
-    assert (settings.services, settings.default_model) == (True, "stackspot-chat")
-    assert (settings.session_turns, settings.session_bytes, settings.message_bytes) == (20, 100_000, 262_144)
-    assert Settings.from_mapping({"STACKSPOT_SERVICES": "off"}).services is False
+    services = Settings.from_mapping({}).services
+    assert (services.enabled, services.default_model) == (True, "stackspot-chat")
+    assert (services.session_turns, services.session_bytes, services.message_bytes) == (20, 100_000, 262_144)
+    assert Settings.from_mapping({"STACKSPOT_SERVICES": "off"}).services.enabled is False
 
 
 @pytest.mark.parametrize("value", ["0", "-1", "1.5", "many", "²"])
@@ -207,7 +208,7 @@ def test_a_count_is_a_whole_number_above_zero(value):
 
 
 def test_a_count_is_read():
-    assert Settings.from_mapping({"STACKSPOT_SESSION_TURNS": "3"}).session_turns == 3
+    assert Settings.from_mapping({"STACKSPOT_SESSION_TURNS": "3"}).services.session_turns == 3
 
 
 def test_the_settings_of_jobs_are_read():
@@ -219,16 +220,17 @@ def test_the_settings_of_jobs_are_read():
         "REDIS_URL": "redis://:pw@h/0",
     }
     read = Settings.from_mapping(given)
-    assert (read.jobs, read.jobs_work_here, read.jobs_workers, read.jobs_lease) == (False, False, 2, 1.5)
-    assert read.redis_url == "redis://:pw@h/0"
+    jobs = read.jobs
+    assert (jobs.enabled, jobs.work_here, jobs.workers, jobs.lease) == (False, False, 2, 1.5)
+    assert read.redis.url == "redis://:pw@h/0"
     assert "pw" not in repr(read)
 
 
 def test_the_client_key_may_stand_in_a_file_and_goes_before_it(tmp_path):
     (tmp_path / "key").write_text(" from-file\n", encoding="utf-8")
     file = {"CLIENT_SECRET_FILE": str(tmp_path / "key")}
-    assert Settings.from_mapping(file).client_secret == "from-file"
-    assert Settings.from_mapping({**file, "CLIENT_SECRET": "given"}).client_secret == "given"
+    assert Settings.from_mapping(file).account.client_secret == "from-file"
+    assert Settings.from_mapping({**file, "CLIENT_SECRET": "given"}).account.client_secret == "given"
 
 
 def test_a_file_of_the_client_key_that_cannot_be_read_is_an_error_that_names_it(tmp_path):
@@ -240,7 +242,7 @@ def test_a_file_of_the_client_key_that_cannot_be_read_is_an_error_that_names_it(
     ("name", "field"), [("REQUESTS_PER_MINUTE", "requests_per_minute"), ("MAX_RETRIES", "max_retries")]
 )
 def test_a_limit_may_be_switched_off(name, field):
-    assert getattr(Settings.from_mapping({f"STACKSPOT_{name}": "0"}), field) == 0
+    assert getattr(Settings.from_mapping({f"STACKSPOT_{name}": "0"}).limits, field) == 0
     with pytest.raises(ConfigurationError, match=f"STACKSPOT_{name} is '-1': give a whole number"):
         Settings.from_mapping({f"STACKSPOT_{name}": "-1"})
 

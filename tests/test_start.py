@@ -6,7 +6,6 @@ import os
 import re
 import socket
 import sys
-from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -17,7 +16,7 @@ from custom_handler.cli.run.folder import ensure_key, read_dotenv
 from custom_handler.cli.run.greeting import greeting
 from custom_handler.cli.run.preflight import Startable, require_startable
 from custom_handler.cli.run.process import Child
-from custom_handler.settings import Settings
+from custom_handler.settings import all_fields
 
 ROOT = Path(__file__).resolve().parents[1]
 MODEL = "model_list: [{model_name: stackspot-chat, litellm_params: {model: stackspot/chat}}]\n"
@@ -28,7 +27,7 @@ KEY = "sk-canary-of-a-master-key"
 def folder(tmp_path, monkeypatch):
     """A folder with a configuration and a key, and an environment without settings."""
     monkeypatch.chdir(tmp_path)
-    for name in {*(item.metadata["name"] for item in fields(Settings)), "LITELLM_MASTER_KEY", "PORT"}:
+    for name in {*(item.metadata["name"] for item in all_fields()), "LITELLM_MASTER_KEY", "PORT"}:
         for known in (name, f"STACKSPOT_{name}"):
             monkeypatch.setenv(known, "")  # so that it is put back as it was
             monkeypatch.delenv(known)

@@ -6,7 +6,6 @@ import base64
 import hashlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -47,7 +46,7 @@ def generous(settings: Any, simulator: Any, monkeypatch: pytest.MonkeyPatch) -> 
     """Settings of an account that may upload, with retries that do not wait."""
     monkeypatch.setattr("custom_handler.stackspot.agent_call.BACKOFF", 0.01)
     simulator.lose_uploads()
-    return replace(settings, uploads=True, max_retries=2)
+    return settings.changed(uploads={"enabled": True}, limits={"max_retries": 2})
 
 
 @pytest.fixture
@@ -254,7 +253,7 @@ def test_a_slow_storage_ends_with_the_calls_deadline(ask: Callable[..., Any], up
 
 
 def test_uploads_do_not_count_in_the_request_window(generous: Any, simulator: Any):
-    uploader = StackspotLLM(replace(generous, requests_per_minute=1, queue_timeout=0.1))
+    uploader = StackspotLLM(generous.changed(limits={"requests_per_minute": 1, "queue_timeout": 0.1}))
     uploader.completion("stackspot-chat", [user(image(), pdf())])
     assert (count(simulator, "storage"), count(simulator, "chat")) == (2, 1)
 
@@ -287,7 +286,7 @@ def test_a_rejected_request_uploads_nothing(uploader: StackspotLLM, simulator: A
 def test_an_address_in_a_private_network_is_a_400(ask: Callable[..., Any], generous: Any, simulator: Any, url: str):
     part = {"type": "image_url", "image_url": {"url": url}}
     with pytest.raises(Exception, match="no address in the public internet") as raised:
-        ask(StackspotLLM(replace(generous, upload_urls=True)), [user(text("Veja"), part)])
+        ask(StackspotLLM(generous.changed(uploads={"fetch_urls": True})), [user(text("Veja"), part)])
     assert (raised.value.status_code, raised.value.param) == (400, "messages[0].content[1]")
     assert count(simulator, "chat") == count(simulator, "upload") == 0
 

@@ -20,12 +20,12 @@ from ..proxy.client import CompletionStream, ProxyClient, ProxyResponseError, fo
 from ..proxy.deployments import response_provider
 from ..proxy.reply_body import reply_body
 from ..request.context import request_id
-from ..settings import Settings
+from ..settings import ServiceSettings
 from .responses import ModelStream, api_router, cancel_on_disconnect, opened, response_headers, sse_event
 from .schemas import ChatBody
 
 
-def routes(router: ProxyClient, settings: Settings) -> APIRouter:
+def routes(router: ProxyClient, settings: ServiceSettings) -> APIRouter:
     """The routes of the chat service and of the LLM API service that ask a model."""
     part: APIRouter = api_router(tags=["chat service"])
     keyed = [Depends(require_key)]

@@ -19,14 +19,14 @@ def install(proxy: Any, settings: Settings) -> None:
     app: FastAPI = proxy.app
     router = ProxyClient.inside(app)
     parts = (
-        chat.routes(router, settings),
-        websocket.routes(router, settings),
+        chat.routes(router, settings.services),
+        websocket.routes(router, settings.services),
         playground.routes(),
         trace_check.routes(proxy),
     )
     for part in parts:
         app.include_router(part)
-    if settings.jobs:
+    if settings.jobs.enabled:
         from ..jobs.lifespan import JobsLifespan  # noqa: PLC0415
         from . import jobs  # noqa: PLC0415  10 MiB, most of it what huey imports
 

@@ -82,12 +82,12 @@ async def _stored(jobs: JobsLifespan, do: Callable[[JobQueue], _T]) -> _T:
 
 
 def _bounded(asked: IngestBody, settings: Settings) -> list[dict[str, Any]]:
-    if asked.count() > settings.jobs_max_items:
+    if asked.count() > settings.jobs.max_items:
         raise _refused(
-            422, f"a job has at most {settings.jobs_max_items} items, not {asked.count()}: make several jobs"
+            422, f"a job has at most {settings.jobs.max_items} items, not {asked.count()}: make several jobs"
         )
     try:
-        return asked.items(settings.jobs_max_bytes)
+        return asked.items(settings.jobs.max_bytes)
     except ValueError as error:
         raise _refused(422, str(error)) from None
 
@@ -95,7 +95,7 @@ def _bounded(asked: IngestBody, settings: Settings) -> list[dict[str, Any]]:
 def _headers(request: Request, settings: Settings) -> dict[str, str]:
     """Take what the caller said of itself; its call's own id is no item's."""
     headers = {name: value for name, value in forwarded_headers(request).items() if name != "x-litellm-call-id"}
-    if settings.require_correlation_id and correlation_id(headers) is None:
+    if settings.requests.require_correlation_id and correlation_id(headers) is None:
         raise _refused(400, MISSING)
     return headers
 
@@ -104,7 +104,7 @@ def _job(asked: IngestBody, total: int, owner: str, headers: dict[str, str], set
     job_id = str(uuid.uuid4())
     if correlation_id(headers) is None:
         headers = headers | {HEADER: job_id}
-    call = {**asked.params.body(), "model": asked.model or settings.default_model}
+    call = {**asked.params.body(), "model": asked.model or settings.services.default_model}
     return Job(job_id, owner, call, encrypt_headers(job_id, headers), time.time(), total)
 
 

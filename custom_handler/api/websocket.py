@@ -29,7 +29,7 @@ from ..proxy.client import ProxyClient, ProxyResponseError, forwarded_headers
 from ..proxy.deployments import response_provider
 from ..proxy.middleware.request_id import HEADER as REQUEST_ID
 from ..request.correlation_id import correlation_id
-from ..settings import Settings
+from ..settings import ServiceSettings
 from .responses import validation_message
 from .schemas import Params, Text
 from .sessions import Bounds, Sessions
@@ -51,7 +51,7 @@ class Question(BaseModel):
 
 
 def routes(
-    router: ProxyClient, settings: Settings, let_in: Callable[[HTTPConnection], Awaitable[object]] = require_key
+    router: ProxyClient, settings: ServiceSettings, let_in: Callable[[HTTPConnection], Awaitable[object]] = require_key
 ) -> APIRouter:
     """The socket; `let_in` raises the proxy's error for a connection without a key."""
     part = APIRouter()
@@ -72,7 +72,7 @@ def routes(
 class ChatSocket:
     """One socket: its sessions, and the question that is being answered."""
 
-    def __init__(self, websocket: WebSocket, router: ProxyClient, settings: Settings) -> None:
+    def __init__(self, websocket: WebSocket, router: ProxyClient, settings: ServiceSettings) -> None:
         self._websocket = websocket
         self._router = router
         self._settings = settings

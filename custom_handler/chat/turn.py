@@ -88,7 +88,7 @@ class Turn:
         self._json_format: JsonFormat | None = None
         self._answer_format = ""
         self._conversation: NativeConversation | None = None
-        self._max_prompt_chars = settings.max_prompt_chars
+        self._max_prompt_chars = settings.requests.max_prompt_chars
         self._shortened = False
 
     def steps(self, *, buffered: bool = False) -> Steps[ReplyEvent]:
@@ -115,8 +115,8 @@ class Turn:
     def _prepare(self) -> Steps[ReplyEvent]:
         """Fetch the files, replace them by placeholders, and decide on a native conversation."""
         if self.files:
-            parts = yield from fetch_files(self.files, self._settings, self._deadline)
-            files = name_files(parts, self._settings.upload_files)
+            parts = yield from fetch_files(self.files, self._settings.uploads, self._deadline)
+            files = name_files(parts, self._settings.uploads.max_files)
             self._attached = replace(self._attached, files=files)
             self.request = replace(self.request, messages=with_placeholders(self.request.messages, parts, files))
         schema = self.request.parameters.json_schema
@@ -248,13 +248,17 @@ class Turn:
         It uses no native conversation: whether that contains the faulty answer is not documented.
         """
         answer, time_left = reply.answer, self._deadline.left(text_received=True)
-        if not self._settings.repair or not (reason := answer.repair_reason()) or time_left <= MIN_REPAIR_SECONDS:
+        if (
+            not self._settings.requests.repair
+            or not (reason := answer.repair_reason())
+            or time_left <= MIN_REPAIR_SECONDS
+        ):
             return None, False
         if reply.unsent:
             yield Emit(reply.unsent)
             reply.unsent = []
-        queue_timeout = min(REPAIR_QUEUE_TIMEOUT, self._settings.queue_timeout)
-        settings = replace(self._settings, max_retries=0, queue_timeout=queue_timeout)
+        queue_timeout = min(REPAIR_QUEUE_TIMEOUT, self._settings.limits.queue_timeout)
+        settings = self._settings.changed(limits={"max_retries": 0, "queue_timeout": queue_timeout})
         repair: AgentReply | None = None
         repaired = False
         try:

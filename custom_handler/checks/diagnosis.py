@@ -17,7 +17,8 @@ from ..provider.handler import StackspotLLM
 from ..provider.litellm_call import agent_id
 from ..provider.model_response import PROVIDER
 from ..proxy.config import Deployment, deployments, read_config, resolved, variables
-from ..settings import PREFIX, Settings
+from ..setting_fields import PREFIX
+from ..settings import Settings
 from ..stackspot.client import tls_context
 from .config import callback_faults, import_faults, reference_faults, usable
 from .environment import PROXIES, Fault, agent_fault, environment_faults, folder_faults, master_key_fault, unknown_names
@@ -62,7 +63,7 @@ def diagnose(
     faults += import_faults(config, path.parent)
     faults += callback_faults(config, litellm._known_custom_logger_compatible_callbacks)
     settings = _sound(environ, dotenv, {fault.where for fault in faults})
-    faults += reference_faults(config, settings.default_model if settings.services else None)
+    faults += reference_faults(config, settings.services.default_model if settings.services.enabled else None)
     faults += folder_faults(settings)
     found = asyncio.run(_asked(config, settings, faults, ask=ask))
     return Diagnosis(found, _merged(faults, found), rows)
@@ -99,7 +100,7 @@ async def _asked(config: Mapping[str, Any], settings: Settings, faults: list[Fau
     blocked = next((fault.message for fault in faults if fault.where in _OF_THE_CONNECTION), None)
     try:
         models = {model.name: model for model in deployments(config) if model.provider == PROVIDER}
-        tls = None if blocked else tls_context(settings.ca_bundle)
+        tls = None if blocked else tls_context(settings.account.ca_bundle)
     except ConfigurationError:  # check_models says it
         models, tls = {}, None
     found, more = await asyncio.gather(
@@ -151,7 +152,11 @@ def _with_answer(item: Finding, fault: str | None) -> Finding:
 
 def _answer(model: Deployment, settings: Settings) -> str | None:
     """Ask an agent once; returns what is wrong and what to do."""
-    once = replace(settings, max_retries=0, repair=False, timeout=min(settings.timeout, ASK_TIMEOUT), redis_url="")
+    once = settings.changed(
+        limits={"max_retries": 0, "timeout": min(settings.limits.timeout, ASK_TIMEOUT)},
+        requests={"repair": False},
+        redis={"url": ""},
+    )
     question = [{"role": "user", "content": "Answer with the word ok."}]
     try:
         StackspotLLM(once).completion(model.model, question, litellm_params={"model_info": dict(model.info)})

@@ -6,7 +6,7 @@ import difflib
 import re
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
@@ -14,7 +14,8 @@ import httpx
 from ..errors import ConfigurationError
 from ..provider.litellm_call import is_agent_id, malformed_agent
 from ..proxy.key_entries import SHORTEST_KEY, read_entries
-from ..settings import PREFIX, Settings
+from ..setting_fields import PREFIX
+from ..settings import Settings, all_fields
 
 PLATFORM_LIMIT = 100
 PROXIES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "https_proxy", "http_proxy", "all_proxy")
@@ -134,9 +135,10 @@ def master_key_fault(name: str, value: str) -> str | None:
 
 def folder_faults(settings: Settings) -> list[Fault]:
     """Check the folders that a proxy with these settings writes to."""
+    jobs = settings.services.enabled and settings.jobs.enabled
     used = {
-        "RUNS_DIR": settings.runs_dir if settings.telemetry else "",
-        "JOBS_DIR": settings.jobs_dir if settings.services and settings.jobs and not settings.redis_url else "",
+        "RUNS_DIR": settings.telemetry.runs_dir if settings.telemetry.enabled else "",
+        "JOBS_DIR": settings.jobs.directory if jobs and not settings.redis.url else "",
     }
     return [Fault(name, fault) for name, value in used.items() if value and (fault := folder_fault(name, value))]
 
@@ -152,7 +154,7 @@ def environment_faults(environ: Mapping[str, str]) -> list[Fault]:
 
 def unknown_names(environ: Mapping[str, str], dotenv: Iterable[str], known: Iterable[str]) -> list[Fault]:
     """Find names that begin as our settings do and are none, and names of .env that are nearly one; `known` are others' names."""
-    bare = {str(item.metadata["name"]) for item in fields(Settings)}
+    bare = {str(item.metadata["name"]) for item in all_fields()}
     ours = bare | {name if name.startswith(PREFIX) else PREFIX + name for name in bare}
     named, others = set(dotenv), set(known) | {"LITELLM_MASTER_KEY", "AWS_REGION"}
     faults = []

@@ -99,7 +99,7 @@ def _misconfigured(deployment: Deployment, providers: set[str], settings: Settin
         return f"{deployment.name} names a provider that LiteLLM does not know, {deployment.provider!r}: correct config.yaml."
     if deployment.provider == PROVIDER:
         try:
-            settings.require_credentials()
+            settings.account.require_credentials()
             agent_id(deployment.model, {"model_info": deployment.info}, settings)
             uses_native_conversation(deployment.info)
         except ConfigurationError as error:

@@ -25,9 +25,9 @@ async def unreachable(settings: Settings, tls: ssl.SSLContext | None, *, agents:
     """Ask all at once; without `tls`, or without `agents`, StackSpot's hosts are not asked. The token call proves the identity host."""
     asks: list[Coroutine[Any, Any, Fault | None]] = []
     if tls is not None and agents:
-        asks.append(_host("STACKSPOT_INFERENCE_URL", settings.inference_url, tls))
-        asks += [_host("STACKSPOT_FILES_URL", settings.files_url, tls)] if settings.uploads else []
-    if settings.redis_url or settings.redis_host:
+        asks.append(_host("STACKSPOT_INFERENCE_URL", settings.account.inference_url, tls))
+        asks += [_host("STACKSPOT_FILES_URL", settings.account.files_url, tls)] if settings.uploads.enabled else []
+    if settings.redis.configured:
         asks.append(asyncio.to_thread(_redis, settings))
     asks += [_proxy(name, value) for name, value in _proxies(os.environ).items()]
     return [fault for fault in await asyncio.gather(*asks) if fault]
@@ -50,10 +50,10 @@ async def _host(name: str, url: str, tls: ssl.SSLContext) -> Fault | None:
 def _redis(settings: Settings) -> Fault | None:
     from ..stackspot.state.redis_client import RedisClient  # noqa: PLC0415  only who has a Redis needs it
 
-    name = "REDIS_URL" if settings.redis_url else "REDIS_HOST"
-    shown = masked(settings.redis_url) or f"{settings.redis_host}:{settings.redis_port}"
+    name = "REDIS_URL" if settings.redis.url else "REDIS_HOST"
+    shown = masked(settings.redis.url) or f"{settings.redis.host}:{settings.redis.port}"
     try:
-        RedisClient(settings, time.monotonic, "", "").redis.ping()
+        RedisClient(settings.redis, settings.account.name, time.monotonic, "", "").redis.ping()
     except ConfigurationError as error:
         return Fault(name, error.message)
     except _REFUSALS:

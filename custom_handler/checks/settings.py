@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ..errors import ConfigurationError
 from ..proxy.config import variables
-from ..settings import Settings, lookup
+from ..setting_fields import lookup
+from ..settings import Settings, all_fields
 from .environment import masked, value_fault
 
 REQUIRED = ("LITELLM_MASTER_KEY",)  # what a model lacks is found where the model is checked
@@ -39,7 +40,7 @@ def list_settings(
 
 
 def _settings(sources: Mapping[str, Mapping[str, str | None]]) -> Iterator[SettingRow]:
-    for item in fields(Settings):
+    for item in all_fields():
         name = str(item.metadata["name"])
         source, raw = _found(sources, name)
         if not raw:

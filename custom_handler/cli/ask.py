@@ -97,7 +97,7 @@ def _lacks_credentials() -> bool:
     from ..settings import Settings  # noqa: PLC0415
 
     settings = Settings.load()
-    return bool(settings.missing() or not settings.agent_id)
+    return bool(settings.account.missing() or not settings.account.agent_id)
 
 
 def _address(_: click.Context, __: click.Parameter, url: str | None) -> str | None:

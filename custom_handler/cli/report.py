@@ -19,7 +19,7 @@ def report(run: str | None, output: Path | None) -> None:
     from ..settings import Settings  # noqa: PLC0415
 
     try:
-        told = read_run(Path(Settings.load().runs_dir), run)
+        told = read_run(Path(Settings.load().telemetry.runs_dir), run)
     except ConfigurationError as error:
         raise click.ClickException(error.message) from None
     summary = summarize(told)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import Field, fields
 from typing import Any
 
-from ..settings import Settings
+from ..settings import setting_groups
 
 PAGE = """\
 # Configuration
@@ -16,9 +16,7 @@ Settings come from the environment, or from `.env` in the folder where the proxy
 with the prefix `STACKSPOT_` too, which wins over the bare one. Blanks around a value are dropped, and an empty value is none. A value
 that cannot be meant stops the start with an error that names the setting.
 
-| setting | default | meaning |
-|---|---|---|
-{rows}
+{groups}
 
 ## What others read
 
@@ -45,8 +43,13 @@ that cannot be meant stops the start with an error that names the setting.
 
 
 def settings_page() -> str:
-    """Return the page, a row for each setting."""
-    return PAGE.format(rows="\n".join(map(_row, fields(Settings))))
+    """Return the page: a heading for each group, a row for each setting."""
+    return PAGE.format(groups="\n\n".join(_table(*group) for group in setting_groups().items()))
+
+
+def _table(name: str, group: type) -> str:
+    head = f"## {name.capitalize()}\n\n| setting | default | meaning |\n|---|---|---|"
+    return "\n".join([head, *map(_row, fields(group))])
 
 
 def _row(setting: Field[Any]) -> str:

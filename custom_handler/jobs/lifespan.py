@@ -51,7 +51,7 @@ class JobsLifespan:
 
     def start(self) -> None:
         """Start the worker once the store can be opened; call this on the event loop."""
-        if self._settings.jobs_work_here:
+        if self._settings.jobs.work_here:
             self._start_task = asyncio.create_task(self._start())
 
     async def stop(self) -> None:
@@ -69,7 +69,7 @@ class JobsLifespan:
         except ConfigurationError as error:
             logger.error("The job worker does not start: %s", error)
         else:
-            self._worker = Worker(queue, self._run_item, self._settings, asyncio.get_running_loop())
+            self._worker = Worker(queue, self._run_item, self._settings.jobs, asyncio.get_running_loop())
             await asyncio.to_thread(self._worker.start)
 
     async def _wait_for_queue(self) -> JobQueue:

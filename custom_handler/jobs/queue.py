@@ -51,11 +51,11 @@ class JobQueue:
         `secret` signs the messages, because huey unpickles them: a forged one could run any code.
         """
         options = {"results": False, "serializer": SignedSerializer(secret)}
-        if settings.redis_url:
-            huey = RedisHuey(NAME, connection_pool=_pool(settings.redis_url), **options)
+        if settings.redis.url:
+            huey = RedisHuey(NAME, connection_pool=_pool(settings.redis.url), **options)
             return cls(huey, RedisJobStore(huey.storage.conn))
         with store_errors(sqlite3.Error, OSError):
-            huey = Huey(NAME, storage_class=JobStorage, filename=Path(settings.jobs_dir) / _FILE, **options)
+            huey = Huey(NAME, storage_class=JobStorage, filename=Path(settings.jobs.directory) / _FILE, **options)
         return cls(huey, SqliteJobStore(huey.storage))
 
     def add(self, job: Job, items: list[Any]) -> None:

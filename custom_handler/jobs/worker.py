@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 from huey.consumer import Consumer
 
 from ..errors import JobStoreUnavailable
-from ..settings import Settings
+from ..settings import JobSettings
 from .job import COMPLETED, FAILED, Job, OpenItem, Outcome
 from .queue import JobQueue
 
@@ -45,7 +45,9 @@ class _Consumer(Consumer):  # type: ignore[misc]  # huey has no types
 class Worker:
     """Runs jobs of a queue between `start` and `stop`, several at a time."""
 
-    def __init__(self, queue: JobQueue, run_item: RunItem, settings: Settings, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self, queue: JobQueue, run_item: RunItem, settings: JobSettings, loop: asyncio.AbstractEventLoop
+    ) -> None:
         self._queue, self._store = queue, queue.store
         self._run_item = run_item
         self._settings = settings
@@ -57,16 +59,14 @@ class Worker:
         queue.on_job = self._run_job
         # A storage that blocks until a message arrives needs no polling, only a pause after errors.
         pause = _OUTAGE_SECONDS if queue.huey.storage.blocking else _POLL_SECONDS
-        self._consumer = _Consumer(
-            queue.huey, settings.jobs_workers, periodic=False, max_delay=pause, scheduler_interval=60
-        )
+        self._consumer = _Consumer(queue.huey, settings.workers, periodic=False, max_delay=pause, scheduler_interval=60)
 
     def start(self) -> None:
         """Start to claim jobs."""
         logging.getLogger("huey.consumer.Worker").addFilter(_without_traceback)
         self._consumer.start()
         self._maintenance.start()
-        logger.info("The job worker runs %d jobs at once", self._settings.jobs_workers)
+        logger.info("The job worker runs %d jobs at once", self._settings.workers)
 
     def stop(self) -> None:
         """Stop claiming jobs and release the running ones; block for some seconds at most."""
@@ -87,7 +87,7 @@ class Worker:
             return
         try:
             job = self._store.find(job_id)
-            claimed = job is not None and self._store.claim(job_id, self._name, self._settings.jobs_lease)
+            claimed = job is not None and self._store.claim(job_id, self._name, self._settings.lease)
         except JobStoreUnavailable:
             return  # it stays claimable, and is recovered after the outage
         if job is None or not claimed:
@@ -106,9 +106,9 @@ class Worker:
 
     def _renew_lease(self, job: Job, running: Future[None]) -> None:
         """Renew the lease until the items are done; cancel them if the lease or the job is lost."""
-        interval = min(_POLL_SECONDS, self._settings.jobs_lease / 3)
+        interval = min(_POLL_SECONDS, self._settings.lease / 3)
         while not self._stopping.is_set() and wait([running], interval).not_done:
-            if not self._retry(self._store.renew, job.id, self._name, self._settings.jobs_lease):
+            if not self._retry(self._store.renew, job.id, self._name, self._settings.lease):
                 break
         running.cancel()
 
@@ -142,7 +142,7 @@ class Worker:
         interrupted if that happens again.
         """
         fresh = [item for item in items if not item.attempts]
-        await self._run_all(job, iter(fresh), started, self._settings.jobs_concurrency)
+        await self._run_all(job, iter(fresh), started, self._settings.concurrency)
         await self._run_all(job, (item for item in items if item.attempts), started, 1)
 
     async def _run_all(self, job: Job, items: Iterator[OpenItem], started: set[int], concurrency: int) -> None:
@@ -184,9 +184,9 @@ class Worker:
         while not self._stopping.is_set():
             with contextlib.suppress(JobStoreUnavailable):
                 self._queue.recover()
-                self._store.purge(self._settings.jobs_keep)
+                self._store.purge(self._settings.keep)
             self._consumer.check_worker_health()
-            self._stopping.wait(self._settings.jobs_lease / 2)
+            self._stopping.wait(self._settings.lease / 2)
 
 
 def _abandoned(job: Job, item: OpenItem) -> Outcome:

@@ -46,7 +46,7 @@ class StackspotLLM(CustomLLM):  # type: ignore[misc]
         self.settings = settings or Settings.load()
         self.hooks = Hooks()
         self._ignored = IgnoredParameters()
-        self._client = StackspotClient(self.settings, self.hooks, None if settings else Settings.reloader())
+        self._client = StackspotClient(self.settings, self.hooks, None if settings else Settings.account_reloader())
 
     def completion(self, model: str, messages: list[Any], **call: Any) -> ModelResponse:
         """Return the whole answer; raises LiteLLM's errors, as all methods do."""

@@ -36,16 +36,16 @@ def turn_from_call(  # noqa: PLR0917  the first three as LiteLLM passes them
     params = call.get("litellm_params") or {}
     body = (params.get("proxy_server_request") or {}).get("body") or {}
     given = correlation_id(request_headers(call))
-    require_valid(given, required=settings.require_correlation_id)
+    require_valid(given, required=settings.requests.require_correlation_id)
     request = ChatRequest.from_openai(
         _with_tool_errors(messages, body), {**(call.get("optional_params") or {}), **_lost_parameters(body)}
     )
     return Turn(
         request=request,
-        files=find_files(request.messages, settings),
+        files=find_files(request.messages, settings.uploads),
         agent_id=agent_id(model, params, settings),
         correlation_id=given or _default_correlation_id(call),
-        timeout=_timeout(call.get("timeout"), settings.timeout),
+        timeout=_timeout(call.get("timeout"), settings.limits.timeout),
         settings=settings,
         conversation_owner=_owner(params, given),
         hook=hook,
@@ -95,7 +95,7 @@ def agent_id(model: str, params: Mapping[str, Any], settings: Settings) -> str:
     Raises ConfigurationError.
     """
     configured = (params.get("model_info") or {}).get("agent_id")
-    chosen = str(configured or (model if _ULID.fullmatch(model) else settings.agent_id))
+    chosen = str(configured or (model if _ULID.fullmatch(model) else settings.account.agent_id))
     if chosen and not _AGENT_ID.fullmatch(chosen):
         raise ConfigurationError(malformed_agent(chosen))
     if not chosen:

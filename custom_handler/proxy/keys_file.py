@@ -11,17 +11,16 @@ from pathlib import Path
 from litellm.proxy._types import LitellmUserRoles, ProxyException, UserAPIKeyAuth
 
 from ..proxy_module import running_proxy
-from ..settings import Settings
 from .key_entries import digest, read_entries
 
 _OTHER_WAYS = ("enable_jwt_auth", "enable_oauth2_auth", "enable_oauth2_proxy_auth")
 
 
 class KeysFileAuth:
-    """Tells who calls by the key; `settings.keys_file` may name no file. Raises ConfigurationError for one that is wrong."""
+    """Tells who calls by the key; `keys_file` may name no file. Raises ConfigurationError for one that is wrong."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._callers = read_keys(Path(settings.keys_file)) if settings.keys_file else {}
+    def __init__(self, keys_file: str) -> None:
+        self._callers = read_keys(Path(keys_file)) if keys_file else {}
 
     async def __call__(self, request: object, api_key: str | None) -> UserAPIKeyAuth | None:  # noqa: ARG002  LiteLLM's interface
         """Return the caller, or None where the proxy must decide itself; raises its error (401) for a key nobody knows."""

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import RequestError
-from ..settings import Settings
+from ..settings import UploadSettings
 from .chat_request import Message
 
 KNOWN = "PNG, JPEG, GIF, WebP, PDF, text in UTF-8, and Word, Excel and PowerPoint files"
@@ -104,16 +104,16 @@ _NO_TEXT = (
 )
 
 
-def find_files(messages: Sequence[Message], settings: Settings) -> tuple[FilePart, ...]:
+def find_files(messages: Sequence[Message], settings: UploadSettings) -> tuple[FilePart, ...]:
     """Find the files in a conversation; raises RequestError for one that cannot be read, or is too large, and for too many."""
-    found = tuple(_enclosed(messages, settings)) if settings.uploads else ()
+    found = tuple(_enclosed(messages, settings)) if settings.enabled else ()
     addresses = list({one.url: one for one in found if one.url}.values())
-    if len(addresses) > settings.upload_files:  # each would be fetched before the files are counted
-        raise _too_many(addresses[settings.upload_files].where, settings.upload_files)
+    if len(addresses) > settings.max_files:  # each would be fetched before the files are counted
+        raise _too_many(addresses[settings.max_files].where, settings.max_files)
     return found
 
 
-def _enclosed(messages: Sequence[Message], settings: Settings) -> Iterator[FilePart]:
+def _enclosed(messages: Sequence[Message], settings: UploadSettings) -> Iterator[FilePart]:
     for number, message in enumerate(messages):
         content = message.get("content")
         if message["role"] not in _ROLES or isinstance(content, str) or not isinstance(content, Sequence):
@@ -145,19 +145,19 @@ def _said(part: object, where: str) -> tuple[str, str, str, bool] | None:
     return None
 
 
-def _read(given: str, where: str, settings: Settings, *, bare: bool) -> tuple[str, bytes, str] | None:
+def _read(given: str, where: str, settings: UploadSettings, *, bare: bool) -> tuple[str, bytes, str] | None:
     """Return type, bytes and address; None for an address that is not to be fetched, and stays a placeholder."""
     if _is_address(given):
-        if not settings.upload_urls:
+        if not settings.fetch_urls:
             return None
         if not given.startswith("https://"):
             raise _refused(where, "only https addresses are fetched")
         return "", b"", given
     uri = _DATA_URI.match(given, 0, LONGEST_HEAD)
     if uri is not None and uri[3]:
-        return uri[1] or "", _decoded(given[uri.end() :], where, settings.upload_bytes), ""
+        return uri[1] or "", _decoded(given[uri.end() :], where, settings.max_bytes), ""
     if bare and not given.startswith("data:"):
-        return "", _decoded(given, where, settings.upload_bytes), ""
+        return "", _decoded(given, where, settings.max_bytes), ""
     raise _refused(where, "it must be a data URI with base64: data:image/png;base64,…")
 
 

@@ -216,7 +216,7 @@ def with_retries(
         delay = _delay(failure, number)
         if (
             not failure.retryable
-            or number >= settings.max_retries
+            or number >= settings.limits.max_retries
             or delay >= deadline.left(text_received=text_received)
         ):
             raise failure
@@ -262,7 +262,7 @@ def _attempt(
 def _send(
     call: AgentCall, settings: Settings, deadline: Deadline, token: Token, *, first: bool
 ) -> Generator[Step[Any], Any, ResponseHead]:
-    yield AcquireSlot(max(0.0, min(settings.queue_timeout, deadline.left(text_received=first))))
+    yield AcquireSlot(max(0.0, min(settings.limits.queue_timeout, deadline.left(text_received=first))))
     if first:
         deadline.mark_sent()
     head: ResponseHead = yield _request(call, settings, token, deadline.silence_timeout(text_received=False))
@@ -290,7 +290,7 @@ def _request(call: AgentCall, settings: Settings, token: Token, timeout: float) 
         "accept": "text/event-stream",
         "correlation-id": call.correlation_id,
     }
-    url = f"{settings.inference_url}/v1/agent/{call.agent_id}/chat"
+    url = f"{settings.account.inference_url}/v1/agent/{call.agent_id}/chat"
     content = json.dumps(body, ensure_ascii=False).encode("utf-8", errors="replace")
     return Send(url, headers, content, timeout)
 

@@ -18,7 +18,7 @@ import httpx
 
 from ..errors import ConfigurationError, IdentityUnavailable, StackspotError
 from ..instrumentation import Hook, no_hook
-from ..settings import Settings
+from ..settings import AccountSettings, Settings
 from .agent_call import (
     AcquireSlot,
     AcquireToken,
@@ -77,14 +77,14 @@ class StackspotClient:
         self,
         settings: Settings,
         hook: Hook = no_hook,
-        reload: Callable[[], Settings] | None = None,
+        reload: Callable[[], AccountSettings] | None = None,
         fetcher: PublicFileFetcher | None = None,
     ) -> None:
-        self._tls = tls_context(settings.ca_bundle)  # only once, for it reads all certificates of the machine
+        self._tls = tls_context(settings.account.ca_bundle)  # only once, for it reads all certificates of the machine
         request_token = functools.partial(_request_token, self._tls)
-        self.tokens = TokenCache(TokenFetcher(settings, request_token, reload).fetch, hook)
+        self.tokens = TokenCache(TokenFetcher(settings.account, request_token, reload).fetch, hook)
         window, self._conversations = open_state(settings)
-        self._limiter = Limiter(settings, window, hook)
+        self._limiter = Limiter(settings.limits, window, hook)
         self._fetcher = fetcher or PublicFileFetcher(self._tls)
         self.uploads = UploadCache()
         self._reset_connections()
@@ -147,19 +147,19 @@ class StackspotClient:
         return self._clients[loop][0]
 
 
-def _request_token(tls: ssl.SSLContext, settings: Settings) -> Token:
+def _request_token(tls: ssl.SSLContext, account: AccountSettings) -> Token:
     """Make a token request; raises IdentityError and ConfigurationError."""
-    settings.require_credentials()
-    url = token_url(settings)
+    account.require_credentials()
+    url = token_url(account)
     try:
-        response = asyncio.run(_post_form(tls, url, token_form(settings)))  # its thread has no loop
+        response = asyncio.run(_post_form(tls, url, token_form(account)))  # its thread has no loop
     except (httpx.HTTPError, httpx.InvalidURL, *TIMEOUTS) as error:
         raise IdentityUnavailable(
             f"The identity service cannot be reached: {describe_network_error(error, url)}. Check STACKSPOT_IDM_URL and the proxy."
         ) from error
     with contextlib.suppress(ValueError):
-        return read_token(response.status_code, response.json(), settings)
-    return read_token(response.status_code, None, settings)
+        return read_token(response.status_code, response.json(), account)
+    return read_token(response.status_code, None, account)
 
 
 async def _post_form(tls: ssl.SSLContext, url: str, form: dict[str, str]) -> httpx.Response:

@@ -20,7 +20,7 @@ from concurrent.futures import Future
 
 from ..errors import QueueFull
 from ..instrumentation import Hook, QueueChanged, Queued, no_hook
-from ..settings import Settings
+from ..settings import LimitSettings
 from .state.window import RequestWindow
 
 MINUTE = 60.0
@@ -49,7 +49,7 @@ class Limiter:
     """Admit the calls of one account; `clock` counts seconds.
 
     >>> from .state.window import LocalRequestWindow
-    >>> limiter = Limiter(Settings(max_concurrency=1), LocalRequestWindow(time.monotonic))
+    >>> limiter = Limiter(LimitSettings(max_concurrency=1), LocalRequestWindow(time.monotonic))
     >>> first, second = limiter.acquire(timeout=10), limiter.acquire(timeout=10)
     >>> first.admitted.done(), second.admitted.done()
     (True, False)
@@ -60,12 +60,12 @@ class Limiter:
 
     def __init__(
         self,
-        settings: Settings,
+        limits: LimitSettings,
         window: RequestWindow,
         hook: Hook = no_hook,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._settings = settings
+        self._limits = limits
         self._window = window
         self._hook = hook
         self._clock = clock
@@ -130,11 +130,11 @@ class Limiter:
 
     def _max_waiting(self) -> int:
         """Return the limit of the queue; with a shared window, calls with a free slot wait too."""
-        free = 0 if self._window.is_local else max(0, self._settings.max_concurrency - self._running)
-        return self._settings.max_waiting + free
+        free = 0 if self._window.is_local else max(0, self._limits.max_concurrency - self._running)
+        return self._limits.max_waiting + free
 
     def _has_slot(self, waiter: Waiter) -> bool:
-        return waiter.running or self._running < self._settings.max_concurrency
+        return waiter.running or self._running < self._limits.max_concurrency
 
     def _admit(self, waiter: Waiter) -> None:
         if not waiter.running:
@@ -156,20 +156,20 @@ class Limiter:
 
     def _estimated_wait(self) -> float:
         """Estimate the seconds until the queue accepts another call."""
-        rate = self._settings.requests_per_minute
+        rate = self._limits.requests_per_minute
         return min(max(1.0, len(self._waiting) / rate * MINUTE), MINUTE) if rate else 1.0
 
     def _delay(self) -> float:
         """Count a request in the window and return 0, or the seconds until one is allowed."""
         _, pause = self._window.get_mark("pause")
-        if pause or not self._settings.requests_per_minute:
+        if pause or not self._limits.requests_per_minute:
             return pause
         return self._window.acquire(self._budget())
 
     def _budget(self) -> int:
         """Return the requests a minute: fewer after a 429, then one more with each minute."""
         _, seconds = self._window.get_mark("deficit")
-        return max(1, self._settings.requests_per_minute - int(-(-seconds // MINUTE)))
+        return max(1, self._limits.requests_per_minute - int(-(-seconds // MINUTE)))
 
     def _record_rate_limit(self, retry_after: float | None) -> None:
         """Set the marks of a 429 in the window; of several at once only the first counts."""
@@ -179,7 +179,7 @@ class Limiter:
         if self._window.set_mark("pause", 1, seconds, only_new=True):
             budget = self._budget()
             if not last and budget > 1:
-                deficit = self._settings.requests_per_minute - budget // 2
+                deficit = self._limits.requests_per_minute - budget // 2
                 self._window.set_mark("deficit", 1, deficit * MINUTE)
             self._window.set_mark("episode", default, seconds + MINUTE)
 

@@ -19,7 +19,7 @@ from typing import Any
 
 from ..errors import ConfigurationError, CredentialsRefused, IdentityUnavailable, StackspotError
 from ..instrumentation import Hook, TokenCall, no_hook
-from ..settings import Settings
+from ..settings import AccountSettings
 
 RENEW_BEFORE_END = 300.0
 UNKNOWN_LIFETIME = 300.0
@@ -38,39 +38,39 @@ class Token:
     account: str = ""
 
 
-def token_url(settings: Settings) -> str:
+def token_url(account: AccountSettings) -> str:
     """Return the URL of the realm's token endpoint (contract, section 1)."""
-    return f"{settings.idm_url}/{settings.realm}/oidc/oauth/token"
+    return f"{account.idm_url}/{account.realm}/oidc/oauth/token"
 
 
-def token_form(settings: Settings) -> dict[str, str]:
+def token_form(account: AccountSettings) -> dict[str, str]:
     """Return the form of the client credentials grant, no other fields (contract, section 1)."""
     return {
         "grant_type": "client_credentials",
-        "client_id": settings.client_id,
-        "client_secret": settings.client_secret,
+        "client_id": account.client_id,
+        "client_secret": account.client_secret,
     }
 
 
-def read_token(status: int, body: object, settings: Settings) -> Token:
+def read_token(status: int, body: object, account: AccountSettings) -> Token:
     """Return the token of a response; `body` is its decoded JSON, None for any other body.
 
     Raises CredentialsRefused for a wrong id, secret or realm, else IdentityUnavailable.
     """
     if status in {400, 401, 403}:
         raise CredentialsRefused(
-            f"StackSpot refuses CLIENT_ID and CLIENT_SECRET, for realm {settings.realm!r} (HTTP {status}): "
+            f"StackSpot refuses CLIENT_ID and CLIENT_SECRET, for realm {account.realm!r} (HTTP {status}): "
             "make a new client key in the portal and set both."
         )
     if status == 404:
         raise CredentialsRefused(
-            f"StackSpot knows no realm {settings.realm!r} (HTTP 404): set REALM to the account's slug."
+            f"StackSpot knows no realm {account.realm!r} (HTTP 404): set REALM to the account's slug."
         )
     if status != 200 or not isinstance(body, Mapping) or not isinstance(body.get("access_token"), str):
         raise IdentityUnavailable(
             f"The identity service gave no token (HTTP {status}): try again, and check STACKSPOT_IDM_URL if it stays so."
         )
-    return Token(body["access_token"], _lifetime(body), f"{settings.realm}/{settings.client_id}")
+    return Token(body["access_token"], _lifetime(body), account.name)
 
 
 def _lifetime(body: Mapping[str, Any]) -> float:
@@ -98,35 +98,38 @@ class TokenFetcher:
     """
 
     def __init__(
-        self, settings: Settings, request: Callable[[Settings], Token], reload: Callable[[], Settings] | None = None
+        self,
+        account: AccountSettings,
+        request: Callable[[AccountSettings], Token],
+        reload: Callable[[], AccountSettings] | None = None,
     ) -> None:
-        self._settings = settings
+        self._account = account
         self._request = request
         self._reload = reload
 
     def fetch(self) -> Token:
         """Return a token; reload rejected credentials, for a new client key revokes the old one."""
         try:
-            return self._request(self._settings)
+            return self._request(self._account)
         except CredentialsRefused:
             reloaded = self._reloaded()
-            if reloaded == self._settings:
+            if reloaded == self._account:
                 raise
         token = self._request(reloaded)
         logger.info("The credentials were read again: the new ones were accepted")
-        self._settings = reloaded
+        self._account = reloaded
         return token
 
-    def _reloaded(self) -> Settings:
+    def _reloaded(self) -> AccountSettings:
         """Return the settings with the credentials of the files, unchanged if unreadable."""
         try:
-            found = self._reload() if self._reload else self._settings
+            found = self._reload() if self._reload else self._account
         except ConfigurationError as error:
             logger.warning("The credentials cannot be read again: %s", error)
-            return self._settings
+            return self._account
         if found.missing():
-            return self._settings
-        return replace(self._settings, client_id=found.client_id, client_secret=found.client_secret, realm=found.realm)
+            return self._account
+        return replace(self._account, client_id=found.client_id, client_secret=found.client_secret, realm=found.realm)
 
 
 class TokenCache:

@@ -23,7 +23,7 @@ from typing import Any
 from ..errors import AgentRejected, StackspotError, TokenRefused, UploadFailed, UploadForbidden, UploadUnknown
 from ..instrumentation import Hook, no_hook
 from ..request.files import File, FilePart, file_too_large, too_much
-from ..settings import Settings
+from ..settings import Settings, UploadSettings
 from .agent_call import (
     AcquireToken,
     AgentCall,
@@ -107,18 +107,18 @@ class _UploadForm:
 
 
 def fetch_files(
-    parts: Sequence[FilePart], settings: Settings, deadline: Deadline
+    parts: Sequence[FilePart], settings: UploadSettings, deadline: Deadline
 ) -> Generator[Step[Any], Any, list[FilePart]]:
     """Return the parts with the data of those that have a URL, each URL fetched once.
 
     Raises RequestError.
     """
     contents: dict[str, bytes] = {}
-    left = limit = max(MAX_FETCHED_BYTES, settings.upload_bytes)
+    left = limit = max(MAX_FETCHED_BYTES, settings.max_bytes)
     for part in parts:
         if part.url and part.url not in contents:
             timeout = min(FETCH_TIMEOUT, deadline.silence_timeout(text_received=True))
-            contents[part.url] = yield FetchPublicFile(part.url, part.where, settings.upload_bytes, timeout)
+            contents[part.url] = yield FetchPublicFile(part.url, part.where, settings.max_bytes, timeout)
             left -= len(contents[part.url])
             if left < 0:
                 raise too_much(part.where, limit)
@@ -150,7 +150,7 @@ def _upload_all(
         if (upload_id := cache.get(token.account, file)) is None:
             deadline.check(text_received=True)
             upload_id = yield from _upload(file, settings, deadline, hook)
-            cache.put(token.account, file, upload_id, CACHED_SHARE * settings.upload_expiration)
+            cache.put(token.account, file, upload_id, CACHED_SHARE * settings.uploads.expiration)
         upload_ids.append(upload_id)
     return tuple(upload_ids)
 
@@ -183,14 +183,14 @@ def _request_form(file: File, settings: Settings, deadline: Deadline) -> Generat
     body = head.body
     while head.status == 200 and len(body) < MAX_FORM_BYTES and (chunk := (yield Read(_timeout(deadline)))):
         body += chunk
-    return _read_form(body, secure=settings.files_url.startswith("https://"))
+    return _read_form(body, secure=settings.account.files_url.startswith("https://"))
 
 
 def _form_request(file: File, settings: Settings, token: Token, timeout: float) -> Send:
-    fields = {"file_name": file.name, "target_type": "CONTEXT", "expiration": settings.upload_expiration}
+    fields = {"file_name": file.name, "target_type": "CONTEXT", "expiration": settings.uploads.expiration}
     headers = {"authorization": f"Bearer {token.value}", "content-type": "application/json"}
     content = json.dumps(fields, ensure_ascii=False).encode("utf-8", errors="replace")
-    return Send(f"{settings.files_url}/v2/file-upload/form", headers, content, timeout, _SERVICE)
+    return Send(f"{settings.account.files_url}/v2/file-upload/form", headers, content, timeout, _SERVICE)
 
 
 def _timeout(deadline: Deadline) -> float:
@@ -226,7 +226,7 @@ def _form_error(head: ResponseHead, file: File) -> StackspotError:
 
 def _storage_error(head: ResponseHead, file: File, settings: Settings) -> StackspotError:
     if head.status == 413 or b"EntityTooLarge" in head.body:
-        return file_too_large(file.where, min(len(file.data) - 1, settings.upload_bytes))
+        return file_too_large(file.where, min(len(file.data) - 1, settings.uploads.max_bytes))
     return _upload_failed("file storage", head, retryable=head.status >= 500 or head.status in _TEMPORARY)
 
 

@@ -12,7 +12,7 @@ from litellm.integrations.custom_logger import CustomLogger
 
 from ..proxy.config import Deployment
 from ..proxy.lifecycle import wait_for_callbacks
-from ..settings import Settings
+from ..settings import TelemetrySettings
 from .call_log import CallLog
 from .call_record import CallRecorder
 from .jsonl_writer import JsonLinesWriter
@@ -22,9 +22,9 @@ from .run_folder import RunFolder
 class TelemetryCallback(CustomLogger):  # type: ignore[misc]
     """Records each call in interactions.jsonl (unless `settings` disable that) and in the log."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: TelemetrySettings) -> None:
         super().__init__()
-        self._telemetry = settings.telemetry
+        self._telemetry = settings.enabled
         self.call_log = CallLog()
         self._run_folder = RunFolder(Path(settings.runs_dir))
         self._writer = JsonLinesWriter(self._run_folder.interactions)

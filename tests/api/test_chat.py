@@ -19,7 +19,7 @@ from custom_handler.api import chat, playground, websocket
 from custom_handler.proxy.auth import require_key
 from custom_handler.proxy.client import PATH, ProxyClient
 from custom_handler.proxy.middleware.wrap import wrap
-from custom_handler.settings import Settings
+from custom_handler.settings import ServiceSettings
 
 USAGE = {"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3}
 CALL = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
@@ -82,7 +82,7 @@ async def with_a_key(connection: HTTPConnection) -> None:
 
 @pytest.fixture
 def client(model: Model) -> Iterator[TestClient]:
-    app, settings = FastAPI(), Settings(message_bytes=1000)
+    app, settings = FastAPI(), ServiceSettings(message_bytes=1000)
     app.add_api_route(PATH, model.answer, methods=["POST"])
     router = ProxyClient.inside(app)
     parts = chat.routes(router, settings), websocket.routes(router, settings, with_a_key), playground.routes()

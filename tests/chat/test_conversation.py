@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -15,7 +14,7 @@ from custom_handler import StackspotLLM
 from custom_handler.errors import AgentForbidden, AgentNotFound, AgentRejected
 from custom_handler.instrumentation import ConversationOutcome
 from custom_handler.provider.litellm_call import turn_from_call
-from custom_handler.settings import Settings
+from custom_handler.settings import AccountSettings, Settings
 from custom_handler.stackspot.agent_call import ResponseHead
 from custom_handler.stackspot.tokens import Token
 
@@ -288,7 +287,7 @@ def test_a_repair_of_a_known_conversation_is_told_all_of_it(second, simulator, b
 
 
 def test_after_a_retry_the_agent_is_told_everything(settings, ask, simulator):
-    provider = StackspotLLM(replace(settings, max_retries=1))
+    provider = StackspotLLM(settings.changed(limits={"max_retries": 1}))
     simulator.script({"status": 502})
     answer = ask(provider, FIRST, **call())
     first, again = simulator.requests("chat")
@@ -311,7 +310,7 @@ def test_what_is_too_long_for_the_agents_model_is_told_anew_and_shortened(talk, 
 
 
 def test_new_turns_that_are_too_long_lose_their_middle(settings, ask, simulator, weather):
-    provider = StackspotLLM(replace(settings, max_prompt_chars=8000))
+    provider = StackspotLLM(settings.changed(requests={"max_prompt_chars": 8000}))
     answer = ask(provider, FIRST, **call(**weather["optional_params"]))
     messages = [*FIRST, replayed(answer), *results(answer, "chuva " * 5000)]
     ask(provider, messages, **call(**weather["optional_params"]))
@@ -322,7 +321,7 @@ def test_new_turns_that_are_too_long_lose_their_middle(settings, ask, simulator,
 
 
 def test_a_conversation_of_long_ago_begins_anew(settings, ask, simulator):
-    provider = StackspotLLM(replace(settings, conversation_keep=1e-6))
+    provider = StackspotLLM(settings.changed(requests={"conversation_keep": 1e-6}))
     answer = ask(provider, FIRST, **call())
     ask(provider, [*FIRST, replayed(answer), user("E agora?")], **call())
     assert begun(simulator) == (True, True)
@@ -368,7 +367,9 @@ def test_a_new_conversation_goes_by_the_id_that_the_platform_gives_it(talk, simu
 
 def test_a_conversation_is_remembered_before_its_client_hears_of_the_end():
     params = {"optional_params": {}, **call()}
-    steps = turn_from_call(MODEL, FIRST, params, Settings(agent_id="01ARZ3NDEKTSV4RRFFQ69G5FAV")).steps()
+    steps = turn_from_call(
+        MODEL, FIRST, params, Settings(account=AccountSettings(agent_id="01ARZ3NDEKTSV4RRFFQ69G5FAV"))
+    ).steps()
     frame = {"message": "Oi.", "stop_reason": "stop", "conversation_id": "01K00000000000000000000009"}
     answers = {"AcquireToken": Token("t", 1200), "Send": ResponseHead(200, {})}
     reads = iter([b"data: " + json.dumps(frame).encode() + b"\n\n", None])
@@ -439,7 +440,7 @@ def test_a_turn_that_was_not_heard_is_asked_again_in_its_conversation(talk, simu
 
 
 def test_a_turn_that_was_perhaps_heard_before_it_was_refused_is_not(settings, ask, simulator):
-    provider = StackspotLLM(replace(settings, max_retries=1))
+    provider = StackspotLLM(settings.changed(limits={"max_retries": 1}))
     answer = ask(provider, FIRST, **call())
     messages = [*FIRST, replayed(answer), user("E agora?")]
     simulator.script({"status": 502}, {"status": 429, "headers": {"Retry-After": "1"}})
@@ -450,7 +451,7 @@ def test_a_turn_that_was_perhaps_heard_before_it_was_refused_is_not(settings, as
 
 
 def test_a_conversation_with_uploaded_files_is_told_in_its_prompts(settings, ask, simulator):
-    provider = StackspotLLM(replace(settings, uploads=True))
+    provider = StackspotLLM(settings.changed(uploads={"enabled": True}))
     png = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
     image = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{png}"}}
     first = [SYSTEM, user([{"type": "text", "text": "O que há aqui?"}, image])]

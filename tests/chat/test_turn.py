@@ -13,7 +13,7 @@ from custom_handler.emulation.prompt.render import render
 from custom_handler.errors import AgentFailed, AgentTimeout, StackspotError
 from custom_handler.events import Finish, ReplyEvent, Text, ToolCallArguments, ToolCallStart, Usage
 from custom_handler.request.chat_request import ChatRequest, Tool
-from custom_handler.settings import Settings
+from custom_handler.settings import RequestSettings, Settings
 from custom_handler.stackspot.agent_call import AcquireToken, Emit, Read, ResponseHead, Send, advance
 from custom_handler.stackspot.deadline import FIRST_TEXT_TIMEOUT
 from custom_handler.stackspot.tokens import Token
@@ -47,7 +47,7 @@ def run(
     clock: Callable[[], float] | None = None,
 ) -> tuple[list[Sequence[ReplyEvent]], int]:
     """Carry the steps out; `answer` gives what the n-th read gives. The batches of events, and the number of reads."""
-    request, settings = ChatRequest((USER,), tools), Settings(repair=False)
+    request, settings = ChatRequest((USER,), tools), Settings(requests=RequestSettings(repair=False))
     turn = Turn(request, "01ARZ3NDEKTSV4RRFFQ69G5FAV", "c-1", timeout, settings, clock=clock or Clock())
     steps = turn.steps()
     batches: list[Sequence[ReplyEvent]] = []

@@ -25,7 +25,7 @@ from custom_handler.events import Finish, ReplyEvent, Text, ToolCallArguments, T
 from custom_handler.instrumentation import FirstText, Repaired, ToolCalled
 from custom_handler.request.chat_request import ChatRequest, Tool
 from custom_handler.request.parameters import Parameters
-from custom_handler.settings import Settings
+from custom_handler.settings import LimitSettings, RequestSettings, Settings
 from custom_handler.stackspot.agent_call import AcquireSlot, AcquireToken, Emit, Read, ResponseHead, Send, advance
 from custom_handler.stackspot.tokens import Token
 
@@ -85,7 +85,7 @@ class Agent:
         **parameters: Any,
     ) -> Agent:
         asked = ChatRequest(messages, tools, choice, Parameters(**parameters))
-        settings = settings or Settings(max_retries=0)
+        settings = settings or Settings(limits=LimitSettings(max_retries=0))
         hook, clock = self.told.append, self.clock
         steps = Turn(asked, "01ARZ3NDEKTSV4RRFFQ69G5FAV", "c-1", timeout, settings, hook=hook, clock=clock).steps()
         step = advance(steps, None)
@@ -200,7 +200,7 @@ def test_a_second_answer_that_is_no_better_leaves_the_first_one_as_it_is(case):
 
 @pytest.mark.parametrize("case", FAULTS, ids=lambda case: case.id)
 def test_without_the_repair_round_the_answer_goes_out_as_it_is(case):
-    agent = Agent([say(case.first)]).answer(settings=Settings(repair=False), **case.asked)
+    agent = Agent([say(case.first)]).answer(settings=Settings(requests=RequestSettings(repair=False)), **case.asked)
     assert delivered(agent) == tidy(case.unmended)
     assert (len(agent.prompts), agent.finish.usage, agent.repairs()) == (1, Usage(40, 5), [])
 
@@ -227,7 +227,9 @@ def test_no_error_of_the_repair_round_becomes_one_of_the_answer(case, trouble):
 
 
 def test_the_hidden_question_is_one_call_whatever_becomes_of_it():
-    agent = Agent([say(BROKEN), AgentFailed("m", status_code=500), say(CALL)]).answer(settings=Settings(max_retries=3))
+    agent = Agent([say(BROKEN), AgentFailed("m", status_code=500), say(CALL)]).answer(
+        settings=Settings(limits=LimitSettings(max_retries=3))
+    )
     assert len(agent.prompts) == 2
     assert agent.patience == [60.0, 5.0]
     assert delivered(agent) == (BROKEN.strip(), [], "stop")
@@ -396,10 +398,12 @@ def test_a_shortened_prompt_is_repaired_like_any_other():
 
 
 def test_the_setting_limits_the_prompt_before_anybody_is_asked():
-    agent = Agent([say("Olá")]).answer(messages=HISTORY, settings=Settings(max_prompt_chars=10_000))
+    agent = Agent([say("Olá")]).answer(
+        messages=HISTORY, settings=Settings(requests=RequestSettings(max_prompt_chars=10_000))
+    )
     assert len(agent.prompts[0]) <= 10_000
     with pytest.raises(PromptTooLong, match="STACKSPOT_MAX_PROMPT_CHARS"):
-        Agent([]).answer(settings=Settings(max_prompt_chars=100))
+        Agent([]).answer(settings=Settings(requests=RequestSettings(max_prompt_chars=100)))
 
 
 def test_a_schema_that_is_none_asks_nobody():
@@ -422,6 +426,6 @@ def cases() -> list[dict[str, Any]]:
 def test_a_case_ends_for_the_reason_that_it_should(case):
     tools = [Tool(name, "", {}) for name in case["tools"]]
     script = say(case["text"], len(case["text"]), stop_reason=case.get("upstream_stop_reason", "stop"))
-    agent = Agent([script]).answer(tools=tools, settings=Settings(repair=False))
+    agent = Agent([script]).answer(tools=tools, settings=Settings(requests=RequestSettings(repair=False)))
     expected = [case["expect"], *case.get("alt", [])]
     assert (agent.finish.reason, len(agent.calls)) in [(e["finish_reason"], len(e["tool_calls"])) for e in expected]

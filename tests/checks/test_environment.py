@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from dataclasses import fields, replace
 
 import pytest
 
 from custom_handler.checks.environment import folder_faults, masked, master_key_fault, unknown_names, value_fault
 from custom_handler.errors import ConfigurationError
-from custom_handler.settings import Settings
+from custom_handler.settings import Settings, all_fields
 
-NAMES = {str(item.metadata["name"]): item.name for item in fields(Settings)}
+NAMES = {str(item.metadata["name"]): item.name for item in all_fields()}
 
 
 @pytest.mark.parametrize(
@@ -28,7 +27,10 @@ def test_no_value_of_a_setting_raises_anything_but_a_fault(name, value, tmp_path
         return
     fault = value_fault(name, value)
     assert fault is None or name in fault
-    assert all(fault.where in {"RUNS_DIR", "JOBS_DIR"} for fault in folder_faults(replace(settings, telemetry=True)))
+    assert all(
+        fault.where in {"RUNS_DIR", "JOBS_DIR"}
+        for fault in folder_faults(settings.changed(telemetry={"enabled": True}))
+    )
 
 
 @pytest.mark.parametrize(

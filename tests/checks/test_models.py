@@ -24,10 +24,11 @@ from custom_handler.checks.models import (
 from custom_handler.checks.settings import list_settings
 from custom_handler.errors import ConfigurationError, CredentialsRefused
 from custom_handler.proxy.config import callbacks, deployments, read_config
-from custom_handler.settings import Settings
+from custom_handler.settings import AccountSettings, Settings
 
 CANARY = "canary-5d1e"
-ACCOUNT = {"client_id": "me", "client_secret": "secret", "realm": "acme", "agent_id": "an-agent"}
+ACCOUNT = AccountSettings(client_id="me", client_secret="secret", realm="acme", agent_id="an-agent")
+SETTINGS = Settings(account=ACCOUNT)
 STACKSPOT = {"model_name": "chat", "litellm_params": {"model": "chat", "custom_llm_provider": "stackspot"}}
 GROQ = {"model_name": "llama", "litellm_params": {"model": "groq/llama", "api_key": "os.environ/GROQ_API_KEY"}}
 FIREWORKS = {"model_name": "qwen", "litellm_params": {"model": "fireworks_ai/a/b"}}
@@ -84,8 +85,8 @@ def config(*models: dict[str, Any]) -> dict[str, Any]:
     return {"model_list": list(models), "litellm_settings": {"custom_provider_map": providers}}
 
 
-def check(told: dict[str, Any], authenticate: Any = lambda seconds: None, **settings: Any) -> list[Finding]:
-    return asyncio.run(check_models(told, Settings(**ACCOUNT, **settings), authenticate))
+def check(told: dict[str, Any], authenticate: Any = lambda seconds: None) -> list[Finding]:
+    return asyncio.run(check_models(told, SETTINGS, authenticate))
 
 
 def test_a_provider_with_a_good_key_is_ready(api, monkeypatch):
@@ -182,26 +183,30 @@ def test_a_fault_of_the_configuration_says_what_to_do(told, fault):
 
 def test_another_way_to_keep_conversations_than_those_known_is_a_fault():
     unknown = {**STACKSPOT, "model_info": {"conversation": "server"}}
-    [fault] = faults(asyncio.run(check_models(config(unknown), Settings(**ACCOUNT), lambda seconds: None)))
+    [fault] = faults(asyncio.run(check_models(config(unknown), SETTINGS, lambda seconds: None)))
     assert fault.startswith("chat: model_info.conversation is 'server' in config.yaml: say native")
 
 
 def test_a_model_without_an_agent_is_a_fault():
     (fault,) = faults(
-        asyncio.run(check_models(config(STACKSPOT), Settings(**{**ACCOUNT, "agent_id": ""}), lambda seconds: None))
+        asyncio.run(check_models(config(STACKSPOT), SETTINGS.changed(account={"agent_id": ""}), lambda seconds: None))
     )
     assert fault.startswith("chat: No StackSpot agent is configured: set GENAI_AGENT_ID")
     with_agent = {**STACKSPOT, "model_info": {"agent_id": "an-agent"}}
     assert (
         faults(
-            asyncio.run(check_models(config(with_agent), Settings(**{**ACCOUNT, "agent_id": ""}), lambda seconds: None))
+            asyncio.run(
+                check_models(config(with_agent), SETTINGS.changed(account={"agent_id": ""}), lambda seconds: None)
+            )
         )
         == []
     )
 
 
 def test_missing_credentials_of_stackspot_are_a_fault_and_disable_nothing():
-    [found] = check_configuration(config(STACKSPOT), Settings(agent_id="an-agent", realm="acme"))
+    [found] = check_configuration(
+        config(STACKSPOT), Settings(account=AccountSettings(agent_id="an-agent", realm="acme"))
+    )
     assert found.state == "misconfigured"
     assert "CLIENT_ID, CLIENT_SECRET" in str(found.fault)
 
@@ -219,7 +224,7 @@ def at_exit(monkeypatch):
 
 def test_a_strict_check_stops_the_start_with_a_line_for_each_fault(at_exit):
     with pytest.raises(StartupCheckError) as raised:
-        check_at_start("strict", BAD, Settings(**ACCOUNT), lambda seconds: None)
+        check_at_start("strict", BAD, SETTINGS, lambda seconds: None)
     first, second = str(raised.value).splitlines()[1:]
     assert (first.startswith("- a names a provider"), second.startswith("- A model of")) == (True, True)
     assert at_exit == [f"\n{raised.value}"]
@@ -227,7 +232,7 @@ def test_a_strict_check_stops_the_start_with_a_line_for_each_fault(at_exit):
 
 async def test_a_strict_check_works_where_a_loop_runs():
     with pytest.raises(StartupCheckError):
-        check_at_start("strict", BAD, Settings(**ACCOUNT), lambda seconds: None)
+        check_at_start("strict", BAD, SETTINGS, lambda seconds: None)
 
 
 @pytest.mark.parametrize("mode", ["strict", "warn"])
@@ -239,7 +244,7 @@ def test_a_provider_is_asked_beside_the_start_and_what_fails_there_only_warns(mo
         free.wait(10)
         raise CredentialsRefused("StackSpot refuses them")
 
-    check_at_start(mode, config(STACKSPOT, GROQ), Settings(**ACCOUNT), slow)  # in this thread, which would hang here
+    check_at_start(mode, config(STACKSPOT, GROQ), SETTINGS, slow)  # in this thread, which would hang here
     assert "refuses" not in caplog.text
     free.set()
     eventually(lambda: "0 of 1 models are ready" in caplog.text)
@@ -247,7 +252,7 @@ def test_a_provider_is_asked_beside_the_start_and_what_fails_there_only_warns(mo
 
 
 def test_a_fault_of_the_configuration_only_warns_where_that_is_asked_for(caplog, eventually):
-    check_at_start("warn", BAD, Settings(**ACCOUNT), lambda seconds: None)
+    check_at_start("warn", BAD, SETTINGS, lambda seconds: None)
     eventually(lambda: "does not know, 'grok'" in caplog.text)
 
 

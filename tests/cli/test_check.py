@@ -5,18 +5,17 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import Result
 
-from custom_handler.settings import Settings
+from custom_handler.settings import all_fields
 
 CLOSED = "http://127.0.0.1:9"  # the port of "discard", on which nothing listens
 NO_HOST = "redis://127.0.0.1:9/0"
-NAMES = [str(item.metadata["name"]) for item in fields(Settings)]
+NAMES = [str(item.metadata["name"]) for item in all_fields()]
 
 # A value for each setting that no proxy can use, with what else has to be set for it to be used.
 NONSENSE: dict[str, dict[str, str]] = {

@@ -14,7 +14,7 @@ import pytest
 from custom_handler.cli import main
 from custom_handler.cli.run import init, template
 from custom_handler.env_file import ensure_value, with_value
-from custom_handler.settings import Settings
+from custom_handler.settings import all_fields
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = "model_list:\n  - {model_name: a, litellm_params: {model: stackspot/a}}\n"
@@ -25,8 +25,7 @@ ACCOUNT = "CLIENT_ID=a\nCLIENT_SECRET=b\nREALM=c\nGENAI_AGENT_ID=01ARZ3NDEKTSV4R
 def folder(tmp_path, monkeypatch):
     """An empty working directory, and an environment without the package's settings."""
     monkeypatch.chdir(tmp_path)
-    names = [*Settings.__dataclass_fields__.values()]
-    for name in [*(str(item.metadata["name"]) for item in names), "LITELLM_MASTER_KEY", "PORT"]:
+    for name in [*(str(item.metadata["name"]) for item in all_fields()), "LITELLM_MASTER_KEY", "PORT"]:
         monkeypatch.setenv(name, "")  # so that it is put back as it was
         monkeypatch.delenv(name)
     return tmp_path

@@ -107,7 +107,7 @@ def test_what_is_waited_for_says_when_it_is_well():
 
 def test_a_running_stream_may_end_before_its_process_does():
     minutes = int(SERVICES["proxy"]["stop_grace_period"].removesuffix("m"))
-    assert minutes * 60 > Settings().timeout
+    assert minutes * 60 > Settings().limits.timeout
 
 
 def test_what_is_mounted_from_here_exists():

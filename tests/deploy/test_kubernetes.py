@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from custom_handler.settings import Settings
+from custom_handler.settings import Settings, all_fields
 
 FOLDER = Path(__file__).resolve().parents[2] / "deploy" / "kubernetes"
 KUSTOMIZATION = yaml.safe_load((FOLDER / "kustomization.yaml").read_text(encoding="utf-8"))
@@ -74,12 +73,12 @@ def test_the_client_key_is_a_file_and_no_secret_is_a_setting():
     given = environment("settings.env")
     assert given["CLIENT_SECRET_FILE"] == f"{MOUNTED}/client_secret"
     assert {mount["mountPath"] for mount in pod(PROXY)[1]["volumeMounts"]} >= {MOUNTED, "/tmp"}
-    secret = {item.metadata["name"] for item in fields(Settings) if not item.repr}
+    secret = {item.metadata["name"] for item in all_fields() if not item.repr}
     assert not secret & given.keys()
 
 
 def test_every_setting_that_is_given_is_known():
-    known = {item.metadata["name"] for item in fields(Settings)}
+    known = {item.metadata["name"] for item in all_fields()}
     others = {"BEDROCK_MODEL_ID", "AWS_REGION", "LITELLM_MASTER_KEY", "DATABASE_URL"}
     assert {*environment("settings.env"), *environment("secrets.example.env")} <= known | others
 
@@ -104,7 +103,7 @@ def test_a_rolling_restart_never_has_fewer_proxies_and_lets_streams_end():
     assert PROXY["spec"]["replicas"] > RESOURCES["PodDisruptionBudget/stackspot-proxy"]["spec"]["minAvailable"]
     assert PROXY["spec"]["strategy"]["rollingUpdate"]["maxUnavailable"] == 0
     pause = container["lifecycle"]["preStop"]["sleep"]["seconds"]
-    assert spec["terminationGracePeriodSeconds"] > Settings().timeout + pause
+    assert spec["terminationGracePeriodSeconds"] > Settings().limits.timeout + pause
 
 
 def test_probes_ask_routes_that_want_no_key():

@@ -23,7 +23,7 @@ from redis import Redis, RedisError
 from custom_handler.jobs.job import Job
 from custom_handler.jobs.queue import JobQueue
 from custom_handler.jobs.worker import RunItem, Worker
-from custom_handler.settings import Settings
+from custom_handler.settings import JobSettings, Settings
 
 
 class RedisProcess:
@@ -71,12 +71,12 @@ def redis_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisPro
 @pytest.fixture(params=["sqlite", "redis"])
 def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
     """Settings of an empty job store; no lease expires during a test."""
-    settings = Settings(jobs_dir=str(tmp_path / "jobs"), jobs_lease=600.0, jobs_workers=2, jobs_concurrency=2)
+    settings = Settings(jobs=JobSettings(directory=str(tmp_path / "jobs"), lease=600.0, workers=2, concurrency=2))
     if request.param == "sqlite":
         return settings
     redis = request.getfixturevalue("redis_process")
     redis.client.flushall()
-    return dataclasses.replace(settings, redis_url=redis.url)
+    return settings.changed(redis={"url": redis.url})
 
 
 @pytest.fixture
@@ -136,8 +136,8 @@ def work(loop: asyncio.AbstractEventLoop, settings: Settings) -> Iterator[Callab
     """Start a worker on a queue, with a function that runs items."""
     workers: list[Worker] = []
 
-    def start(queue: JobQueue, run_item: RunItem, **changed: Any) -> Worker:
-        worker = Worker(queue, run_item, dataclasses.replace(settings, **changed), loop)
+    def start(queue: JobQueue, run_item: RunItem, **jobs: Any) -> Worker:
+        worker = Worker(queue, run_item, dataclasses.replace(settings.jobs, **jobs), loop)
         worker.start()
         workers.append(worker)
         return worker

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -70,7 +69,7 @@ async def test_the_worker_starts_after_the_proxy_and_stops_before_it(proxy, sett
 
 async def test_a_proxy_that_only_accepts_jobs_starts_no_worker(proxy, settings, caplog):
     caplog.set_level("INFO", "custom_handler")
-    jobs = JobsLifespan.of_running_proxy(Client(), dataclasses.replace(settings, jobs_work_here=False))
+    jobs = JobsLifespan.of_running_proxy(Client(), settings.changed(jobs={"work_here": False}))
     await proxy.initialize_shared_aiohttp_session()
     await asyncio.sleep(0.05)
     assert caplog.text == ""
@@ -80,7 +79,7 @@ async def test_a_proxy_that_only_accepts_jobs_starts_no_worker(proxy, settings, 
 @pytest.fixture
 def blocking_file(settings):
     """A file at the path of the jobs folder."""
-    file = Path(settings.jobs_dir)
+    file = Path(settings.jobs.directory)
     file.write_text("a file")
     return file
 

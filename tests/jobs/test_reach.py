@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from custom_handler.checks.reachability import unreachable
-from custom_handler.settings import Settings
+from custom_handler.settings import RedisSettings, Settings
 
 
 @pytest.fixture
@@ -23,13 +21,13 @@ def with_password(url: str, password: str) -> str:
 
 
 async def test_a_redis_that_responds_is_no_fault(redis_process):
-    assert await unreachable(Settings(redis_url=redis_process.url), None, agents=False) == []
+    assert await unreachable(Settings(redis=RedisSettings(url=redis_process.url)), None, agents=False) == []
 
 
 async def test_a_redis_that_rejects_the_password_is_a_fault(locked):
-    right = Settings(redis_url=with_password(locked.url, "canary-5d1e"))
+    right = Settings(redis=RedisSettings(url=with_password(locked.url, "canary-5d1e")))
     assert await unreachable(right, None, agents=False) == []
     for wrong in (locked.url, with_password(locked.url, "canary-old")):
-        [fault] = await unreachable(replace(right, redis_url=wrong), None, agents=False)
+        [fault] = await unreachable(right.changed(redis={"url": wrong}), None, agents=False)
         assert "Redis refuses the credentials" in fault.message
         assert "canary" not in fault.message

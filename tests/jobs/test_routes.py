@@ -26,9 +26,9 @@ KEYS = {"ana": "hash-of-ana", "bia": "hash-of-bia", "master": LITELLM_PROXY_MAST
 
 @pytest.fixture
 def settings(tmp_path):
-    from custom_handler.settings import Settings
+    from custom_handler.settings import JobSettings, Settings
 
-    return Settings(jobs_dir=str(tmp_path / "jobs"), jobs_max_items=5, jobs_max_bytes=2000)
+    return Settings(jobs=JobSettings(directory=str(tmp_path / "jobs"), max_items=5, max_bytes=2000))
 
 
 class Client:
@@ -161,7 +161,7 @@ async def test_the_default_correlation_id_is_the_jobs_id(client):
 
 
 async def test_a_required_correlation_id_is_checked_at_ingestion(settings):
-    client = Client(dataclasses.replace(settings, require_correlation_id=True))
+    client = Client(settings.changed(requests={"require_correlation_id": True}))
     refused = await client("POST", "/ingest", {"messages": ["a"]})
     assert (refused.status_code, "correlation-id is missing" in refused.text) == (400, True)
 
@@ -226,7 +226,7 @@ async def test_each_entry_becomes_an_item(client, case):
 
 
 async def test_an_unreachable_store_is_a_503_with_retry_after(settings):
-    client = Client(dataclasses.replace(settings, redis_url="redis://127.0.0.1:1/0"))
+    client = Client(settings.changed(redis={"url": "redis://127.0.0.1:1/0"}))
     for method, path, body in (("POST", "/ingest", {"messages": ["a"]}), ("GET", "/jobs", None)):
         answer = await client(method, path, body)
         assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")

@@ -174,9 +174,9 @@ def test_queue_messages_are_signed(settings, queue, new_job):
 
 @pytest.mark.parametrize("settings", ["sqlite"], indirect=True)
 def test_only_the_owner_can_read_the_file(settings, queue, stored):
-    modes = {stat.S_IMODE(file.stat().st_mode) for file in Path(settings.jobs_dir).iterdir()}
+    modes = {stat.S_IMODE(file.stat().st_mode) for file in Path(settings.jobs.directory).iterdir()}
     assert modes == {0o600}
-    assert stat.S_IMODE(Path(settings.jobs_dir).stat().st_mode) == 0o700
+    assert stat.S_IMODE(Path(settings.jobs.enabled.directory).stat().st_mode) == 0o700
 
 
 @pytest.mark.parametrize("settings", ["sqlite"], indirect=True)
@@ -192,14 +192,14 @@ def test_a_full_disk_is_an_error_and_no_partial_job_is_stored(queue, new_job):
 
 @pytest.mark.parametrize("settings", ["sqlite"], indirect=True)
 def test_a_folder_that_cannot_be_created_is_an_error(settings):
-    Path(settings.jobs_dir).write_text("a file is in the way")
+    Path(settings.jobs.directory).write_text("a file is in the way")
     with pytest.raises(JobStoreUnavailable, match=r"File exists|Not a directory"):
         JobQueue.open(settings, "secret")
 
 
 @pytest.mark.parametrize("settings", ["redis"], indirect=True)
 def test_an_unreachable_redis_is_an_error_soon(settings):
-    unreachable = dataclasses.replace(settings, redis_url="redis://:hunter2@127.0.0.1:1/0")
+    unreachable = settings.changed(redis={"url": "redis://:hunter2@127.0.0.1:1/0"})
     queue = JobQueue.open(unreachable, "secret")
     with pytest.raises(JobStoreUnavailable, match="Redis does not answer") as error:
         queue.store.newest(None, 1)

@@ -95,7 +95,7 @@ def test_an_internal_error_ends_the_job_and_not_the_worker(queue, add, work, age
 def test_jobs_and_items_run_concurrently_up_to_the_settings(queue, add, work, agent, status, eventually):
     agent.open.clear()
     jobs = [add(*"abcdef") for _ in range(3)]
-    work(queue, agent, jobs_workers=2, jobs_concurrency=3)
+    work(queue, agent, workers=2, concurrency=3)
     eventually(lambda: agent.at_once == 6)
     agent.open.set()
     for job in jobs:
@@ -155,7 +155,7 @@ def test_the_job_of_a_dead_worker_resumes_at_the_first_open_item(queue, add, wor
     queue.huey.dequeue()
     queue.store.claim(job.id, "dead", 0.3)
     queue.store.record(job.id, "dead", 0, Outcome({"content": "before"}))
-    work(queue, agent, jobs_lease=SOON)
+    work(queue, agent, lease=SOON)
     assert status(job, "completed").done == 3
     assert queue.store.outcomes(job.id)[0].answer == {"content": "before"}
     assert sorted(agent.asked.elements()) == [(job.id, 1), (job.id, 2)]
@@ -173,7 +173,7 @@ def test_workers_that_share_a_queue_run_each_job_once(open_queue, add, work, age
 
 def test_a_thousand_jobs_are_completed(queue, add, work, agent, eventually):
     jobs = [add("a") for _ in range(1000)]
-    work(queue, agent, jobs_workers=8)
+    work(queue, agent, workers=8)
     eventually(lambda: queue.store.newest(None, 1000)[-1].status == "completed", 60)
     eventually(lambda: all(job.status == "completed" for job in queue.store.newest(None, 1000)), 60)
     assert agent.asked == {(job.id, 0): 1 for job in jobs}
@@ -181,7 +181,7 @@ def test_a_thousand_jobs_are_completed(queue, add, work, agent, eventually):
 
 def test_old_jobs_are_purged(queue, add, work, agent, eventually):
     job = add("a")
-    work(queue, agent, jobs_keep=0.01, jobs_lease=SOON)
+    work(queue, agent, keep=0.01, lease=SOON)
     eventually(lambda: queue.store.find(job.id) is None)
 
 
@@ -189,7 +189,7 @@ def test_old_jobs_are_purged(queue, add, work, agent, eventually):
 def test_a_job_survives_a_restart_of_redis(queue, add, work, agent, status, redis_process, eventually):
     agent.open.clear()
     job = add("a", "b", "c", "d")
-    work(queue, agent, jobs_lease=SOON)
+    work(queue, agent, lease=SOON)
     eventually(lambda: agent.at_once == 2)
     redis_process.stop()
     agent.open.set()  # outcomes now wait until they can be stored
@@ -256,7 +256,7 @@ def test_items_with_crashes_run_last_and_one_at_a_time(queue, add, work, agent, 
     job = add("suspect", "suspect", "b", "c", "d")
     crash(queue, job, 0, 1)
     agent.open.clear()
-    work(queue, agent, jobs_concurrency=2)
+    work(queue, agent, concurrency=2)
     eventually(lambda: agent.at_once == 2)
     assert set(agent.asked) == {(job.id, 2), (job.id, 3)}
     agent.open.set()

@@ -7,7 +7,7 @@ import gc
 import json
 import threading
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
@@ -136,7 +136,7 @@ def test_the_correlation_id_goes_to_the_agent(ask, provider, simulator, hello):
 
 
 def test_without_a_required_correlation_id_no_request_is_sent(ask, settings, simulator, hello):
-    strict = StackspotLLM(replace(settings, require_correlation_id=True))
+    strict = StackspotLLM(settings.changed(requests={"require_correlation_id": True}))
     with pytest.raises(litellm.BadRequestError, match="correlation-id"):
         ask(strict, hello)
     assert simulator.state()["chat_requests"] == 0
@@ -214,16 +214,16 @@ FAILURES = [
     Failure("wrong key", {"at": "token", "status": 401}, litellm.BadGatewayError, 502, "CLIENT_SECRET"),
     Failure("wrong realm", {"at": "token", "status": 404}, litellm.BadGatewayError, 502, "REALM"),
     Failure("no token", {"at": "token", "status": 500}, litellm.ServiceUnavailableError, 503, "STACKSPOT_IDM_URL", {"retry-after": "5"}),
-    Failure("no secret", {}, litellm.ServiceUnavailableError, 503, "CLIENT_SECRET", settings={"client_secret": ""}),
-    Failure("no agent", {}, litellm.ServiceUnavailableError, 503, "GENAI_AGENT_ID", settings={"agent_id": ""}),
-    Failure("no host", {}, litellm.ServiceUnavailableError, 503, "INFERENCE_URL", settings={"inference_url": "http://["}),
+    Failure("no secret", {}, litellm.ServiceUnavailableError, 503, "CLIENT_SECRET", settings={"account": {"client_secret": ""}}),
+    Failure("no agent", {}, litellm.ServiceUnavailableError, 503, "GENAI_AGENT_ID", settings={"account": {"agent_id": ""}}),
+    Failure("no host", {}, litellm.ServiceUnavailableError, 503, "INFERENCE_URL", settings={"account": {"inference_url": "http://["}}),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize("case", FAILURES, ids=lambda case: case.id)
 def test_a_failure_has_its_class_status_message_and_headers(case, ask, settings, simulator, hello):
     simulator.script({**case.play, "times": 2 if case.play.get("status") == 401 and "at" not in case.play else 1})
-    provider = StackspotLLM(replace(settings, **case.settings))
+    provider = StackspotLLM(settings.changed(**case.settings))
     with pytest.raises(case.kind) as raised:
         ask(provider, hello)
     assert (type(raised.value), raised.value.status_code) == (case.kind, case.status)
@@ -305,7 +305,7 @@ def test_an_agent_that_sends_only_empty_frames_times_out(ask, provider, simulato
 @pytest.mark.parametrize("name", ["streaming", "astreaming"])
 @pytest.mark.parametrize("wrong", ["no messages", "no correlation id"])
 def test_an_invalid_request_is_rejected_before_its_stream_is_read(settings, hello, name, wrong):
-    strict = StackspotLLM(replace(settings, require_correlation_id=True))
+    strict = StackspotLLM(settings.changed(requests={"require_correlation_id": True}))
     with pytest.raises(litellm.BadRequestError):
         getattr(strict, name)(MODEL, hello if wrong == "no correlation id" else [])
 
@@ -459,7 +459,7 @@ def probe() -> dict[str, Any]:
 
 @pytest.mark.parametrize("name", ["completion", "acompletion"])
 def test_a_health_probe_does_not_call_the_agent(entries, settings, simulator, hello, probe, name):
-    strict = StackspotLLM(replace(settings, require_correlation_id=True, agent_id=""))
+    strict = StackspotLLM(settings.changed(requests={"require_correlation_id": True}, account={"agent_id": ""}))
     assert entries[name](strict, hello, **probe).content == "ok"
     state = simulator.state()
     assert (state["chat_requests"], state["token_requests"]) == (0, 1)
@@ -468,7 +468,7 @@ def test_a_health_probe_does_not_call_the_agent(entries, settings, simulator, he
 @pytest.mark.parametrize("name", ["completion", "acompletion"])
 def test_a_health_probe_fails_without_a_valid_token(entries, settings, simulator, hello, probe, name):
     with pytest.raises(litellm.BadGatewayError, match="CLIENT_SECRET"):
-        entries[name](StackspotLLM(replace(settings, client_secret="wrong")), hello, **probe)
+        entries[name](StackspotLLM(settings.changed(account={"client_secret": "wrong"})), hello, **probe)
     assert simulator.state()["chat_requests"] == 0
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from custom_handler.errors import ConfigurationError, RequestError
 from custom_handler.provider.litellm_call import is_health_probe, turn_from_call
-from custom_handler.settings import Settings
+from custom_handler.settings import AccountSettings, LimitSettings, RequestSettings, Settings
 
 ULID = "01K00000000000000000000000"
 DEFAULT = "01ARZ3NDEKTSV4RRFFQ69G5FAV"
@@ -19,7 +19,7 @@ HELLO = [{"role": "user", "content": "Olá"}]
 
 
 def turn(model: str = "stackspot-chat", settings: Settings | None = None, **call: Any):
-    return turn_from_call(model, HELLO, call, settings or Settings(agent_id=DEFAULT))
+    return turn_from_call(model, HELLO, call, settings or Settings(account=AccountSettings(agent_id=DEFAULT)))
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def test_a_request_body_cannot_change_a_setting(key):
 @pytest.mark.parametrize("agent", ["", "../v1", "a b", "a/b", "x" * 65, "ágent", "a\n"])
 def test_a_malformed_agent_id_is_a_configuration_error(agent):
     with pytest.raises(ConfigurationError, match=r"GENAI_AGENT_ID.*model_info"):
-        turn(settings=Settings(agent_id=agent))
+        turn(settings=Settings(account=AccountSettings(agent_id=agent)))
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,9 @@ def test_a_malformed_agent_id_is_a_configuration_error(agent):
 )
 @pytest.mark.parametrize("required", [False, True], ids=["optional", "required"])
 def test_the_callers_correlation_id_is_used(call, required):
-    settings = Settings(agent_id=DEFAULT, require_correlation_id=required)
+    settings = Settings(
+        account=AccountSettings(agent_id=DEFAULT), requests=RequestSettings(require_correlation_id=required)
+    )
     assert turn(settings=settings, **call).correlation_id == "talk-7"
 
 
@@ -90,7 +92,11 @@ def test_without_a_correlation_id_litellms_call_id_is_used():
 
 def test_a_missing_required_correlation_id_is_an_error():
     with pytest.raises(RequestError, match="header correlation-id is missing"):
-        turn(settings=Settings(agent_id=DEFAULT, require_correlation_id=True))
+        turn(
+            settings=Settings(
+                account=AccountSettings(agent_id=DEFAULT), requests=RequestSettings(require_correlation_id=True)
+            )
+        )
 
 
 @pytest.mark.parametrize("given", ["", " a", "a ", "a\nb", "a\r\nx: y", "á", "x" * 129])
@@ -120,7 +126,13 @@ def test_a_correlation_id_may_be_any_printable_text(given):
     ],
 )
 def test_the_shorter_timeout_counts(asked, seconds):
-    assert turn(settings=Settings(agent_id=DEFAULT, timeout=60), timeout=asked).timeout == seconds
+    assert (
+        turn(
+            settings=Settings(account=AccountSettings(agent_id=DEFAULT), limits=LimitSettings(timeout=60)),
+            timeout=asked,
+        ).timeout
+        == seconds
+    )
 
 
 PROBE = {"metadata": {"user_api_key": "litellm-internal-health-check"}}
@@ -147,7 +159,9 @@ def test_tool_errors_that_the_bridge_drops_are_restored():
     ]
     bridged = [HELLO[0], *({"role": "tool", "tool_call_id": name, "content": "…"} for name in "abc")]
     call = claudes(messages=[{"role": "user", "content": "Olá"}, {"role": "user", "content": blocks}])
-    request = turn_from_call("stackspot-chat", bridged, call, Settings(agent_id=DEFAULT)).request
+    request = turn_from_call(
+        "stackspot-chat", bridged, call, Settings(account=AccountSettings(agent_id=DEFAULT))
+    ).request
     assert [message.get("is_error") for message in request.messages] == [None, None, True, None]
     assert all("is_error" not in message for message in bridged)
 

@@ -12,7 +12,6 @@ from litellm.proxy._types import ProxyException
 
 from custom_handler.errors import ConfigurationError
 from custom_handler.proxy.keys_file import KeysFileAuth
-from custom_handler.settings import Settings
 
 KEY = "sk-a-key-of-team-a"
 MASTER = "sk-the-master-key-of-all"
@@ -34,7 +33,7 @@ def ring(tmp_path, proxy):
         path = tmp_path / "keys.yaml"
         if text is not None:
             path.write_text(text, encoding="utf-8")
-        return KeysFileAuth(Settings(keys_file=str(path)))
+        return KeysFileAuth(str(path))
 
     return of
 
@@ -55,13 +54,13 @@ async def test_a_key_of_the_file_may_have_no_rate(ring):
 
 @pytest.mark.parametrize("sent", ["", None, MASTER, f"Bearer {MASTER}"])
 async def test_no_key_and_the_master_key_are_the_proxys_own_affair(proxy, sent):
-    assert await KeysFileAuth(Settings())(None, sent) is None
+    assert await KeysFileAuth("")(None, sent) is None
 
 
 @pytest.mark.parametrize("sent", ["sk-wrong", "wrong", MASTER[:-1]])
 async def test_a_key_that_nobody_knows_is_a_401(proxy, sent):
     with pytest.raises(ProxyException) as raised:
-        await KeysFileAuth(Settings())(None, sent)
+        await KeysFileAuth("")(None, sent)
     assert raised.value.code == "401"
     assert "this proxy does not know the API key" in raised.value.message
     assert sent not in raised.value.message
@@ -79,7 +78,7 @@ async def test_a_key_that_nobody_knows_is_a_401(proxy, sent):
 )
 async def test_a_key_that_the_proxy_may_know_is_left_to_it(proxy, state: dict[str, Any]):
     vars(proxy).update(state)
-    assert await KeysFileAuth(Settings())(None, "sk-virtual") is None
+    assert await KeysFileAuth("")(None, "sk-virtual") is None
 
 
 @pytest.mark.parametrize(

@@ -10,10 +10,10 @@ import pytest
 
 from custom_handler.errors import RequestError
 from custom_handler.request.files import find_files, name_files, with_placeholders
-from custom_handler.settings import Settings
+from custom_handler.settings import Settings, UploadSettings
 
-SETTINGS = Settings(uploads=True, upload_bytes=1000)
-WITH_URLS = Settings(uploads=True, upload_urls=True)
+SETTINGS = UploadSettings(enabled=True, max_bytes=1000)
+WITH_URLS = UploadSettings(enabled=True, fetch_urls=True)
 PNG = b"\x89PNG\r\n\x1a\n" + b"p" * 20
 ZIP, OLE = b"PK\x03\x04" + b"z" * 20, b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"o" * 20
 DOCX = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
@@ -156,7 +156,7 @@ def test_a_data_uri_without_an_end_of_its_head_is_not_searched_for_it():
     for endless in (";", "a/" + "a" * 1000, ";base64"):
         part = {"type": "image_url", "image_url": {"url": "data:" + endless * 1000 + ";base64," + encoded(PNG)}}
         with pytest.raises(RequestError, match="must be a data URI"):
-            find_files([user(part)], Settings(uploads=True))
+            find_files([user(part)], UploadSettings(enabled=True))
 
 
 def test_the_largest_file_is_taken_also_with_line_breaks_in_its_base64():
@@ -173,7 +173,7 @@ def test_more_files_than_allowed_are_refused_and_equal_ones_count_once():
 
 
 def test_more_addresses_than_files_allowed_are_refused_before_one_is_fetched():
-    few = Settings(uploads=True, upload_urls=True, upload_files=2)
+    few = UploadSettings(enabled=True, fetch_urls=True, max_files=2)
     parts = [{"type": "image_url", "image_url": {"url": f"https://example.com/{n}.png"}} for n in (1, 1, 2, 2, 3)]
     assert len(find_files([user(*parts[:4])], few)) == 4
     with pytest.raises(RequestError, match="more than 2 files") as raised:
@@ -218,7 +218,7 @@ def test_only_users_and_tools_bring_files(role):
 
 
 def test_with_uploads_off_nothing_is_looked_at():
-    assert find_files([user(image(b"MZ"), {"type": "file"})], Settings()) == ()
+    assert find_files([user(image(b"MZ"), {"type": "file"})], UploadSettings()) == ()
 
 
 def test_other_parts_are_left_alone():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -19,7 +18,7 @@ from custom_handler.errors import (
     TokenRefused,
 )
 from custom_handler.instrumentation import Retried
-from custom_handler.settings import Settings
+from custom_handler.settings import AccountSettings, LimitSettings, Settings
 from custom_handler.stackspot.agent_call import (
     AcquireSlot,
     AcquireToken,
@@ -34,7 +33,9 @@ from custom_handler.stackspot.agent_call import (
 from custom_handler.stackspot.deadline import Deadline
 from custom_handler.stackspot.tokens import Token
 
-SETTINGS = Settings(inference_url="https://inference.example", timeout=600)
+SETTINGS = Settings(
+    account=AccountSettings(inference_url="https://inference.example"), limits=LimitSettings(timeout=600)
+)
 CALL = AgentCall("01ARZ3NDEKTSV4RRFFQ69G5FAV", "Olá, “mundo” ☀", "conversation-7")
 TOKEN = Token("the-token", 1200)
 FRESH = Token("fresh-token", 1200)
@@ -183,7 +184,7 @@ def test_the_failure_is_raised_after_four_requests():
 
 
 def test_max_retries_is_a_setting():
-    assert len(Opening(refused(503), settings=replace(SETTINGS, max_retries=0)).sent) == 1
+    assert len(Opening(refused(503), settings=SETTINGS.changed(limits={"max_retries": 0})).sent) == 1
 
 
 @pytest.mark.parametrize("status", [400, 403, 404, 413, 422])

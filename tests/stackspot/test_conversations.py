@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import redis
 
-from custom_handler.settings import Settings
+from custom_handler.settings import RedisSettings, Settings
 from custom_handler.stackspot.state.backend import open_state
 from custom_handler.stackspot.state.conversations import ConversationStore, LocalConversationStore, new_conversation_id
 from custom_handler.stackspot.state.redis_client import RETRY_SECONDS
@@ -32,9 +32,11 @@ class Clock:
 def shared(server: Any) -> Iterator[Callable[..., RedisConversationStore]]:
     made: list[RedisConversationStore] = []
 
-    def make(clock: Any = time.monotonic, **settings: Any) -> RedisConversationStore:
-        given = {"redis_url": server.url, "realm": "r", "client_id": "c", **settings}
-        made.append(RedisConversationStore(Settings(**given), clock))
+    def make(
+        clock: Any = time.monotonic, keep: float = 1800.0, account: str = "r/c", **redis: Any
+    ) -> RedisConversationStore:
+        settings = RedisSettings(**{"url": server.url, **redis})
+        made.append(RedisConversationStore(settings, account, keep, clock))
         return made[-1]
 
     yield make
@@ -111,12 +113,12 @@ def test_one_process_finds_what_another_stored(shared):
 
 
 def test_accounts_do_not_share(shared):
-    shared(realm="a").put("print", "01A")
-    assert shared(realm="b").take("print") is None
+    shared(account="a/c").put("print", "01A")
+    assert shared(account="b/c").take("print") is None
 
 
 def test_redis_stores_only_fingerprint_and_id_and_expires_them(shared, server):
-    shared(conversation_keep=90.0).put("print", "01A")
+    shared(keep=90.0).put("print", "01A")
     with redis.Redis(port=server.port) as client:
         [key] = client.scan_iter()
         assert re.fullmatch(rb"stackspot:[0-9a-f]{16}:conversation:print", key)
@@ -150,7 +152,7 @@ def test_without_redis_none_is_found_and_one_warning_logged(shared, server, capl
     ("address", "kind"), [("", LocalConversationStore), ("redis://127.0.0.1:1", RedisConversationStore)]
 )
 def test_the_settings_choose_the_store(address, kind):
-    assert isinstance(open_state(Settings(redis_url=address))[1], kind)
+    assert isinstance(open_state(Settings(redis=RedisSettings(url=address)))[1], kind)
 
 
 def test_each_id_is_a_new_ulid():

@@ -12,7 +12,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from cryptography.x509.oid import NameOID
 
 from custom_handler import StackspotLLM
 from custom_handler.errors import ConfigurationError, IdentityUnavailable
-from custom_handler.settings import Settings
+from custom_handler.settings import Settings, all_fields
 from custom_handler.stackspot.client import StackspotClient
 
 AT_ONCE = 500
@@ -40,7 +40,7 @@ async def wave(provider: Any, hello: Any) -> Counter[str]:
 
 async def test_500_calls_at_once_make_one_token_request_each_time(settings, simulator, hello, monkeypatch):
     simulator.script({"text": "sim", "times": "always"})
-    provider = StackspotLLM(replace(settings, max_concurrency=4, max_waiting=AT_ONCE))
+    provider = StackspotLLM(settings.changed(limits={"max_concurrency": 4, "max_waiting": AT_ONCE}))
     told: list[tuple[str, int]] = []
     before = 0
     for moment, happen in {
@@ -73,15 +73,15 @@ def test_a_renewal_in_time_makes_no_call_wait(settings, simulator, hello, eventu
 @pytest.fixture
 def rotating(settings, monkeypatch, tmp_path):
     """A process whose settings come from the environment, with a folder of its own."""
-    for name in Settings.__dataclass_fields__.values():
-        for known in (name.metadata["name"], f"STACKSPOT_{name.metadata['name']}"):
+    for item in all_fields():
+        for known in (item.metadata["name"], f"STACKSPOT_{item.metadata['name']}"):
             monkeypatch.delenv(known, raising=False)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("STACKSPOT_IDM_URL", settings.idm_url)
-    monkeypatch.setenv("STACKSPOT_INFERENCE_URL", settings.inference_url)
-    monkeypatch.setenv("CLIENT_ID", settings.client_id)
-    monkeypatch.setenv("REALM", settings.realm)
-    monkeypatch.setenv("GENAI_AGENT_ID", settings.agent_id)
+    monkeypatch.setenv("STACKSPOT_IDM_URL", settings.account.idm_url)
+    monkeypatch.setenv("STACKSPOT_INFERENCE_URL", settings.account.inference_url)
+    monkeypatch.setenv("CLIENT_ID", settings.account.client_id)
+    monkeypatch.setenv("REALM", settings.account.realm)
+    monkeypatch.setenv("GENAI_AGENT_ID", settings.account.agent_id)
     return tmp_path
 
 
@@ -106,7 +106,7 @@ def test_a_new_client_key_is_found_without_a_restart(rotating, place, monkeypatc
 def test_settings_of_a_program_are_not_mixed_with_a_file(rotating, settings, simulator):
     (rotating / ".env").write_text("CLIENT_SECRET=simulator-secret\n")
     with pytest.raises(Exception, match="refuses CLIENT_ID and CLIENT_SECRET"):
-        StackspotLLM(replace(settings, client_secret="wrong")).authenticate()
+        StackspotLLM(settings.changed(account={"client_secret": "wrong"})).authenticate()
 
 
 def test_one_token_serves_several_loops_and_threads(provider, simulator, hello):
@@ -247,7 +247,7 @@ def ask_both_ways(settings: Settings, hello: Any) -> list[str]:
 
 
 def reached_at(settings: Settings, url: str, **more: Any) -> Settings:
-    return replace(settings, idm_url=url, inference_url=url, **more)
+    return settings.changed(account={"idm_url": url, "inference_url": url, **more})
 
 
 def test_an_authority_of_ca_bundle_is_trusted(settings, authority, behind_tls, hello):
@@ -258,13 +258,17 @@ def test_an_authority_of_ca_bundle_is_trusted(settings, authority, behind_tls, h
 
 
 def test_an_unknown_authority_of_the_agent_is_named_as_the_reason(settings, behind_tls, hello):
-    there = replace(settings, inference_url=f"https://localhost:{behind_tls.port}", max_retries=0)
+    there = settings.changed(
+        account={"inference_url": f"https://localhost:{behind_tls.port}"}, limits={"max_retries": 0}
+    )
     with pytest.raises(litellm.ServiceUnavailableError, match="STACKSPOT_CA_BUNDLE"):
         StackspotLLM(there).completion("stackspot-chat", hello)
 
 
 def test_ca_bundle_adds_to_the_default_authorities(settings, authority):
-    plain, with_ours = (StackspotClient(replace(settings, ca_bundle=file))._tls for file in ("", str(authority.file)))
+    plain, with_ours = (
+        StackspotClient(settings.changed(account={"ca_bundle": file}))._tls for file in ("", str(authority.file))
+    )
     known = {certificate["serialNumber"] for certificate in plain.get_ca_certs()}
     assert known < {certificate["serialNumber"] for certificate in with_ours.get_ca_certs()}
     assert with_ours.verify_mode is ssl.CERT_REQUIRED
@@ -282,7 +286,7 @@ def test_an_invalid_ca_bundle_raises_an_error_that_names_it(settings, tmp_path, 
     if content is not None:
         file.write_text(content)
     with pytest.raises(ConfigurationError, match="STACKSPOT_CA_BUNDLE"):
-        StackspotClient(replace(settings, ca_bundle=str(file)))
+        StackspotClient(settings.changed(account={"ca_bundle": str(file)}))
 
 
 @pytest.mark.parametrize("variable", ["HTTPS_PROXY", "ALL_PROXY"])

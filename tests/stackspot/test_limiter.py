@@ -6,7 +6,6 @@ import asyncio
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,7 +13,7 @@ import pytest
 from custom_handler import StackspotLLM
 from custom_handler.errors import QueueFull
 from custom_handler.instrumentation import QueueChanged, Queued
-from custom_handler.settings import Settings
+from custom_handler.settings import LimitSettings, Settings
 from custom_handler.stackspot.limiter import Limiter, Waiter
 from custom_handler.stackspot.state.window import LocalRequestWindow
 
@@ -34,9 +33,9 @@ class Clock:
 class Line:
     """A limiter, and what it told."""
 
-    def __init__(self, clock: Any = time.monotonic, window: float = 61, **settings: Any) -> None:
+    def __init__(self, clock: Any = time.monotonic, window: float = 61, **limits: Any) -> None:
         self.told: list[Any] = []
-        self.limiter = Limiter(Settings(**settings), LocalRequestWindow(clock, window), self.told.append, clock)
+        self.limiter = Limiter(LimitSettings(**limits), LocalRequestWindow(clock, window), self.told.append, clock)
 
     def acquire(self, timeout: float = LONG) -> Waiter:
         return self.limiter.acquire(timeout)
@@ -254,7 +253,7 @@ def test_the_queues_thread_ends_when_no_call_waits(monkeypatch, eventually):
 @pytest.fixture
 def narrow(settings: Settings) -> tuple[StackspotLLM, list[Any]]:
     """A provider with one place, and what it told."""
-    provider, told = StackspotLLM(replace(settings, max_concurrency=1)), []
+    provider, told = StackspotLLM(settings.changed(limits={"max_concurrency": 1})), []
     provider.hooks.add(told.append)
     return provider, told
 
@@ -305,7 +304,7 @@ def test_a_closed_iterator_frees_its_slot(narrow, simulator, hello):
 
 
 def test_a_health_probe_needs_no_slot_and_no_request(settings, simulator):
-    provider, told = StackspotLLM(replace(settings, requests_per_minute=1)), []
+    provider, told = StackspotLLM(settings.changed(limits={"requests_per_minute": 1})), []
     provider.hooks.add(lambda measure: told.append(type(measure).__name__))
     for _ in range(3):
         provider.authenticate()
@@ -316,7 +315,7 @@ def test_a_health_probe_needs_no_slot_and_no_request(settings, simulator):
 
 
 def test_calls_wait_until_the_window_allows_another(settings, simulator, hello):
-    provider = StackspotLLM(replace(settings, requests_per_minute=2, queue_timeout=20))
+    provider = StackspotLLM(settings.changed(limits={"requests_per_minute": 2, "queue_timeout": 20}))
     provider._client._limiter._window = LocalRequestWindow(time.monotonic, 0.4)
     started = time.monotonic()
     for _ in range(5):

@@ -12,7 +12,6 @@ import threading
 import weakref
 from collections.abc import AsyncGenerator, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -71,7 +70,7 @@ def test_an_interrupt_closes_the_connection_and_the_next_call_works(provider, si
 
 
 def test_an_interrupted_call_frees_its_slot(settings, simulator, eventually):
-    provider = StackspotLLM(replace(settings, max_concurrency=1))
+    provider = StackspotLLM(settings.changed(limits={"max_concurrency": 1}))
     test_an_interrupt_closes_the_connection_and_the_next_call_works(provider, simulator, eventually, ask, STALL)
 
 
@@ -244,10 +243,11 @@ import os, sys, threading, time
 import httpx
 sys.unraisablehook = lambda fault: (print("unraisable", fault, file=sys.stderr), os._exit(9))
 from custom_handler import StackspotLLM
-from custom_handler.settings import Settings
-provider = StackspotLLM(Settings(
+from custom_handler.settings import AccountSettings, LimitSettings, Settings
+account = AccountSettings(
     client_id="simulator", client_secret="simulator-secret", realm="simulator", agent_id="01ARZ3NDEKTSV4RRFFQ69G5FAV",
-    idm_url={url!r}, inference_url={url!r}, requests_per_minute=0, max_retries=0))
+    idm_url={url!r}, inference_url={url!r})
+provider = StackspotLLM(Settings(account=account, limits=LimitSettings(requests_per_minute=0, max_retries=0)))
 HELLO = [{{"role": "user", "content": "Olá"}}]
 """
 
@@ -267,7 +267,7 @@ said.wait()
 """,
     "a daemon that waits for a whole answer": """
 threading.Thread(target=provider.completion, args=('m', HELLO), daemon=True).start()
-state = f'{provider.settings.inference_url}/control/state'
+state = f'{provider.settings.account.inference_url}/control/state'
 while not httpx.get(state, trust_env=False).json()['open_streams']: time.sleep(0.01)
 print('um')
 """,
@@ -290,10 +290,8 @@ def test_an_exit_closes_the_connection_without_a_traceback(settings, simulator, 
 
 def test_a_thread_that_outlives_the_main_one_can_call(settings, simulator):
     body = """
-import dataclasses
-url = provider.settings.inference_url.replace('127.0.0.1', 'localhost')
-named = dataclasses.replace(provider.settings, inference_url=url)
-provider = StackspotLLM(named)
+url = provider.settings.account.inference_url.replace('127.0.0.1', 'localhost')
+provider = StackspotLLM(provider.settings.changed(account={"inference_url": url}))
 provider.authenticate()
 def late():
     threading.main_thread().join()

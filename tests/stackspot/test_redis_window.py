@@ -13,7 +13,7 @@ import pytest
 import redis
 
 from custom_handler.errors import ConfigurationError, QueueFull
-from custom_handler.settings import Settings
+from custom_handler.settings import LimitSettings, RedisSettings
 from custom_handler.stackspot.limiter import Limiter
 from custom_handler.stackspot.state.redis_client import RETRY_SECONDS
 from custom_handler.stackspot.state.redis_window import RedisRequestWindow
@@ -22,11 +22,11 @@ PROCESSES, EACH, BUDGET, WINDOW = 4, 6, 8, 2
 
 CALLER = f"""
 import sys, time
-from custom_handler.settings import Settings
+from custom_handler.settings import LimitSettings, RedisSettings
 from custom_handler.stackspot.limiter import Limiter
 from custom_handler.stackspot.state.redis_window import RedisRequestWindow
-settings = Settings(redis_url=sys.argv[1], requests_per_minute={BUDGET}, realm="r", client_id="c")
-limiter = Limiter(settings, RedisRequestWindow(settings, time.monotonic, {WINDOW}))
+window = RedisRequestWindow(RedisSettings(url=sys.argv[1]), "r/c", time.monotonic, {WINDOW})
+limiter = Limiter(LimitSettings(requests_per_minute={BUDGET}), window)
 waiters = [limiter.acquire(30) for _ in range({EACH})]
 for waiter in waiters:
     waiter.admitted.add_done_callback(lambda _: print(time.time(), flush=True))
@@ -47,9 +47,9 @@ class Clock:
 def windows(server: Any) -> Iterator[Callable[..., RedisRequestWindow]]:
     made: list[RedisRequestWindow] = []
 
-    def make(clock: Any = time.monotonic, window: int = 61, **settings: Any) -> RedisRequestWindow:
-        given = {"redis_url": server.url, "realm": "r", "client_id": "c", **settings}
-        made.append(RedisRequestWindow(Settings(**given), clock, window))
+    def make(clock: Any = time.monotonic, window: int = 61, account: str = "r/c", **redis: Any) -> RedisRequestWindow:
+        settings = RedisSettings(**{"url": server.url, **redis})
+        made.append(RedisRequestWindow(settings, account, clock, window))
         return made[-1]
 
     yield make
@@ -77,7 +77,7 @@ def test_one_budget_counts_the_requests_of_all_processes(windows):
 
 
 def test_accounts_do_not_share(windows):
-    assert [windows(realm=realm).acquire(1) for realm in ("a", "b")] == [0, 0]
+    assert [windows(account=account).acquire(1) for account in ("a/c", "b/c")] == [0, 0]
 
 
 def test_marks_are_shared_and_expire(windows):
@@ -93,8 +93,8 @@ def test_marks_are_shared_and_expire(windows):
 
 
 def test_a_429_in_one_process_pauses_all_and_halves_the_budget(windows):
-    settings = Settings(requests_per_minute=8)
-    one, other = Limiter(settings, windows()), Limiter(settings, windows())
+    limits = LimitSettings(requests_per_minute=8)
+    one, other = Limiter(limits, windows()), Limiter(limits, windows())
     one.throttle(30)
     deadline = time.monotonic() + 10
     while not windows().get_mark("episode")[1]:
@@ -131,7 +131,7 @@ def test_without_redis_each_process_has_its_own_budget(server, windows, caplog):
 def test_host_port_and_password_are_settings(server, windows):
     with redis.Redis(port=server.port) as client:
         client.config_set("requirepass", "p@ss word/")
-        window = windows(redis_url="", redis_host="127.0.0.1", redis_port=server.port, redis_password="p@ss word/")
+        window = windows(url="", host="127.0.0.1", port=server.port, password="p@ss word/")
         assert window.set_mark("pause", 1, 30)
         assert [key.rpartition(b":")[2] for key in client.scan_iter()] == [b"pause"]
 
@@ -139,23 +139,23 @@ def test_host_port_and_password_are_settings(server, windows):
 def test_user_and_database_are_settings(server, windows):
     with redis.Redis(port=server.port, db=3) as client:
         client.acl_setuser("gateway", enabled=True, passwords=["+secret"], keys=["*"], categories=["+@all"])
-        told = {"redis_username": "gateway", "redis_password": "secret", "redis_db": 3}
-        assert windows(redis_url="", redis_host="127.0.0.1", redis_port=server.port, **told).set_mark("pause", 1, 30)
+        told = {"username": "gateway", "password": "secret", "db": 3}
+        assert windows(url="", host="127.0.0.1", port=server.port, **told).set_mark("pause", 1, 30)
         assert [key.rpartition(b":")[2] for key in client.scan_iter()] == [b"pause"]
 
 
 def test_tls_is_a_setting():
-    window = RedisRequestWindow(Settings(redis_host="127.0.0.1", redis_ssl=True), time.monotonic)
+    window = RedisRequestWindow(RedisSettings(host="127.0.0.1", ssl=True), "r/c", time.monotonic)
     assert window._client.redis.connection_pool.connection_class is redis.SSLConnection
 
 
 def test_a_wrong_password_is_logged_as_such(server, windows, caplog):
-    told = {"redis_username": "nobody", "redis_password": "wrong"}
-    window = windows(redis_url="", redis_host="127.0.0.1", redis_port=server.port, **told)
+    told = {"username": "nobody", "password": "wrong"}
+    window = windows(url="", host="127.0.0.1", port=server.port, **told)
     assert window.acquire(1) == 0
     assert [record.getMessage().partition(" (")[0] for record in caplog.records] == ["Redis rejects the credentials"]
 
 
 def test_an_invalid_redis_url_raises_an_error_that_names_it():
     with pytest.raises(ConfigurationError, match="REDIS_URL"):
-        RedisRequestWindow(Settings(redis_url="localhost:6379"), time.monotonic)
+        RedisRequestWindow(RedisSettings(url="localhost:6379"), "r/c", time.monotonic)

@@ -10,7 +10,6 @@ import socket
 import threading
 import weakref
 from collections.abc import AsyncGenerator, Callable, Sequence
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -310,7 +309,7 @@ DRIPS = [(b"HTTP/1.1 200 OK\r\nx: ", b"x"), (b"HTTP/1.1 200 OK\r\ncontent-length
 @pytest.mark.parametrize(("said", "drip"), DRIPS, ids=["headers", "body"])
 def test_a_slow_identity_service_times_out(settings, served, monkeypatch, said, drip):
     monkeypatch.setattr("custom_handler.stackspot.client.TOKEN_TIMEOUT", 0.4)
-    transport = StackspotClient(replace(settings, idm_url=f"http://{served(said, drip).address}"))
+    transport = StackspotClient(settings.changed(account={"idm_url": f"http://{served(said, drip).address}"}))
     with pytest.raises(IdentityUnavailable, match="cannot be reached"):
         transport.tokens.request().result(5)
 
@@ -328,19 +327,19 @@ def test_waiting_for_a_token_ends_with_the_deadline(perform, transport, simulato
 @pytest.mark.parametrize("url", ["http://[", "idm.example", "http://host:port"])
 def test_a_malformed_identity_url_is_unavailable(settings, url):
     with pytest.raises(IdentityUnavailable, match="cannot be reached"):
-        StackspotClient(replace(settings, idm_url=url)).tokens.request().result(10)
+        StackspotClient(settings.changed(account={"idm_url": url})).tokens.request().result(10)
 
 
 def test_no_token_is_requested_without_credentials(settings, simulator):
     with pytest.raises(ConfigurationError, match="CLIENT_SECRET"):
-        StackspotClient(replace(settings, client_secret="")).tokens.request().result(10)
+        StackspotClient(settings.changed(account={"client_secret": ""})).tokens.request().result(10)
     assert simulator.state()["token_requests"] == 0
 
 
 def test_a_secret_with_special_characters_arrives_unchanged(settings, simulator):
     secret = "a&b=c+d%20 é/?#"
     simulator.configure(client_secret=secret)
-    token = StackspotClient(replace(settings, client_secret=secret)).tokens.request().result(10)
+    token = StackspotClient(settings.changed(account={"client_secret": secret})).tokens.request().result(10)
     assert token.value.count(".") == 2
 
 

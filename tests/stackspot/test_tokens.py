@@ -12,7 +12,7 @@ import jwt
 import pytest
 
 from custom_handler.errors import ConfigurationError, CredentialsRefused, IdentityUnavailable
-from custom_handler.settings import Settings
+from custom_handler.settings import AccountSettings
 from custom_handler.stackspot.tokens import (
     UNKNOWN_LIFETIME,
     Token,
@@ -23,7 +23,7 @@ from custom_handler.stackspot.tokens import (
     token_url,
 )
 
-SETTINGS = Settings(client_id="an-id", client_secret="a-secret", realm="acme", idm_url="https://idm.example")
+ACCOUNT = AccountSettings(client_id="an-id", client_secret="a-secret", realm="acme", idm_url="https://idm.example")
 A_DAY = 86_400
 
 
@@ -104,7 +104,7 @@ GRANTED = [
 @pytest.mark.parametrize("case", GRANTED, ids=lambda case: case.id)
 def test_a_tokens_lifetime_is_read_from_claims_or_expires_in(case):
     value = "opaque" if case.claims is None else signed(**case.claims)
-    token = read_token(200, {"access_token": value, "token_type": "Bearer", **(case.fields or {})}, SETTINGS)
+    token = read_token(200, {"access_token": value, "token_type": "Bearer", **(case.fields or {})}, ACCOUNT)
     assert (token.value, token.lifetime) == (value, case.lifetime)
 
 
@@ -137,15 +137,15 @@ REFUSED = [
 @pytest.mark.parametrize("case", REFUSED, ids=lambda case: case.id)
 def test_a_response_without_a_token_names_the_setting_to_check(case):
     with pytest.raises(case.error) as raised:
-        read_token(case.status, case.answer, SETTINGS)
+        read_token(case.status, case.answer, ACCOUNT)
     assert [name for name in case.named if name not in raised.value.message] == []
     assert "a-secret" not in raised.value.message
     assert raised.value.status_code in {502, 503}
 
 
 def test_the_token_request_is_the_grant_of_the_contract():
-    assert token_url(SETTINGS) == "https://idm.example/acme/oidc/oauth/token"
-    assert token_form(SETTINGS) == {
+    assert token_url(ACCOUNT) == "https://idm.example/acme/oidc/oauth/token"
+    assert token_form(ACCOUNT) == {
         "grant_type": "client_credentials",
         "client_id": "an-id",
         "client_secret": "a-secret",
@@ -327,18 +327,18 @@ class Portal:
         self.good = good
         self.found = found
         self.asked: list[str] = []
-        self.credentials = TokenFetcher(replace(SETTINGS, client_secret="first"), self.ask, self.reload)
+        self.credentials = TokenFetcher(replace(ACCOUNT, client_secret="first"), self.ask, self.reload)
 
-    def ask(self, settings: Settings) -> Token:
-        self.asked += [settings.client_secret]
-        if settings.client_secret != self.good:
+    def ask(self, account: AccountSettings) -> Token:
+        self.asked += [account.client_secret]
+        if account.client_secret != self.good:
             raise CredentialsRefused("no")
-        return Token(settings.client_secret, 1200)
+        return Token(account.client_secret, 1200)
 
-    def reload(self) -> Settings:
+    def reload(self) -> AccountSettings:
         if isinstance(self.found, Exception):
             raise self.found
-        return Settings(client_id="an-id", client_secret=self.found, realm="acme")
+        return AccountSettings(client_id="an-id", client_secret=self.found, realm="acme")
 
 
 def test_rejected_credentials_are_read_again_and_replaced():

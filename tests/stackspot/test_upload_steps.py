@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from custom_handler.errors import AgentRejected, AgentTimeout, RequestError, StackspotError, UploadFailed, UploadUnknown
 from custom_handler.request.files import File, FilePart, name_files
-from custom_handler.settings import Settings
+from custom_handler.settings import AccountSettings, Settings, UploadSettings
 from custom_handler.stackspot.agent_call import (
     AcquireSlot,
     AcquireToken,
@@ -34,7 +33,8 @@ from custom_handler.stackspot.uploads import (
 )
 
 SETTINGS = Settings(
-    inference_url="https://agent.example", files_url="https://files.example", uploads=True, upload_expiration=100
+    account=AccountSettings(inference_url="https://agent.example", files_url="https://files.example"),
+    uploads=UploadSettings(enabled=True, expiration=100),
 )
 CALL = AgentCall("01ARZ3NDEKTSV4RRFFQ69G5FAV", "Olá", "c-1")
 PERMISSION = {"id": "U1", "url": "https://storage.example/bucket", "form": {"key": "k", "policy": "p"}}
@@ -210,14 +210,16 @@ def test_the_storage_needs_https_where_the_file_service_has_it(url):
 
 
 def test_uploads_respect_max_retries():
-    opening = Opening(file(), bucket=[ResponseHead(500, {})] * 9, settings=replace(SETTINGS, max_retries=0))
+    opening = Opening(file(), bucket=[ResponseHead(500, {})] * 9, settings=SETTINGS.changed(limits={"max_retries": 0}))
     assert len(opening.sent("bucket")) == 1
 
 
 def test_each_address_is_fetched_once():
     found = [FilePart(0, part, "", url=url) for part, url in enumerate(["https://a.example/1", "https://a.example/1"])]
     steps = fetch_files([*found, FilePart(0, 2, "", data=b"c")], SETTINGS, Deadline(600, Clock()))
-    assert next(steps) == FetchPublicFile("https://a.example/1", "messages[0].content[0]", SETTINGS.upload_bytes, 30)
+    assert next(steps) == FetchPublicFile(
+        "https://a.example/1", "messages[0].content[0]", SETTINGS.uploads.max_bytes, 30
+    )
     with pytest.raises(StopIteration) as ended:
         steps.send(b"bytes")
     assert [one.data for one in ended.value.value] == [b"bytes", b"bytes", b"c"]
@@ -226,7 +228,7 @@ def test_each_address_is_fetched_once():
 def test_fetched_files_have_a_total_size_limit():
     found = [FilePart(0, part, "", url=f"https://a.example/{part}") for part in range(5)]
     steps = fetch_files(found, SETTINGS, Deadline(600, Clock()))
-    given = [None, *[bytes(SETTINGS.upload_bytes)] * 3]
+    given = [None, *[bytes(SETTINGS.uploads.max_bytes)] * 3]
     assert [steps.send(data).url[-1] for data in given] == ["0", "1", "2", "3"]
     with pytest.raises(RequestError, match="more than 33554432 bytes together") as raised:
         steps.send(given[-1])
@@ -234,7 +236,7 @@ def test_fetched_files_have_a_total_size_limit():
 
 
 def test_one_file_may_be_as_large_as_the_operator_says():
-    large = replace(SETTINGS, upload_bytes=MAX_FETCHED_BYTES + 1)
+    large = SETTINGS.changed(uploads={"max_bytes": MAX_FETCHED_BYTES + 1})
     steps = fetch_files([FilePart(0, 0, "", url="https://a.example/1")], large, Deadline(600, Clock()))
     next(steps)
     with pytest.raises(StopIteration):

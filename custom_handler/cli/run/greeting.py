@@ -33,7 +33,7 @@ def greeting(start: Startable, folder: Path, host: str, port: int) -> str:
     answering = ", ".join(f"{name} (a simulator answers)" if name in played else name for name in able)
     rows = [
         ("API", f"{base}/v1, key: {MASTER_KEY} {'in .env' if in_dotenv else 'of the environment'}"),
-        *([("Playground", f"{base}/playground")] if start.settings.services else []),
+        *([("Playground", f"{base}/playground")] if start.settings.services.enabled else []),
         ("Documentation", f"{base}/"),
         ("Models", answering or "none"),
         *([("Disabled", ", ".join(f"{name} ({lacks})" for name, lacks in disabled.items()))] if disabled else []),

@@ -31,8 +31,8 @@ class Startable:
         ours = [model for model in self.models if model.provider == STACKSPOT]
         if not ours:
             return ()
-        lacks_agent = not self.settings.agent_id and not all(self._names_agent(model) for model in ours)
-        return (*self.settings.missing(), *(("GENAI_AGENT_ID",) if lacks_agent else ()))
+        lacks_agent = not self.settings.account.agent_id and not all(self._names_agent(model) for model in ours)
+        return (*self.settings.account.missing(), *(("GENAI_AGENT_ID",) if lacks_agent else ()))
 
     def _names_agent(self, model: Deployment) -> bool:
         try:
@@ -49,8 +49,8 @@ def require_startable(host: str, port: int, config: Path) -> Startable:
     content = read_config(config)
     models = _models(config, content)
     settings = Settings.load()
-    if settings.keys_file:
-        read_entries(Path(settings.keys_file))
+    if settings.proxy.keys_file:
+        read_entries(Path(settings.proxy.keys_file))
     _require_free(host, port)
     return Startable(content, models, settings)
 

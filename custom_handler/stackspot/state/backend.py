@@ -11,9 +11,11 @@ from .window import LocalRequestWindow, RequestWindow
 
 def open_state(settings: Settings) -> tuple[RequestWindow, ConversationStore]:
     """Return the request window and the conversation store, in Redis where that is configured."""
-    if not settings.redis_url and not settings.redis_host:
-        return LocalRequestWindow(time.monotonic), LocalConversationStore(settings.conversation_keep, time.monotonic)
+    keep, clock = settings.requests.conversation_keep, time.monotonic
+    if not settings.redis.configured:
+        return LocalRequestWindow(clock), LocalConversationStore(keep, clock)
     from .redis_conversations import RedisConversationStore  # noqa: PLC0415  loads redis only where it is used
     from .redis_window import RedisRequestWindow  # noqa: PLC0415
 
-    return RedisRequestWindow(settings, time.monotonic), RedisConversationStore(settings, time.monotonic)
+    redis, account = settings.redis, settings.account.name
+    return RedisRequestWindow(redis, account, clock), RedisConversationStore(redis, account, keep, clock)

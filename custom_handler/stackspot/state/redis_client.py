@@ -13,7 +13,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from ...errors import ConfigurationError
-from ...settings import Settings
+from ...settings import RedisSettings
 
 RESPONSE_TIMEOUT = 1.0
 RETRY_SECONDS = 5.0
@@ -31,18 +31,19 @@ class RedisClient:
     `on_loss` and `on_return` complete the log lines about losing Redis and finding it again.
     """
 
-    def __init__(self, settings: Settings, clock: Callable[[], float], on_loss: str, on_return: str) -> None:
-        account = hashlib.sha256(f"{settings.realm}/{settings.client_id}".encode()).hexdigest()[:16]
-        self._prefix = f"stackspot:{account}"
+    def __init__(
+        self, settings: RedisSettings, account: str, clock: Callable[[], float], on_loss: str, on_return: str
+    ) -> None:
+        self._prefix = f"stackspot:{hashlib.sha256(account.encode()).hexdigest()[:16]}"
         self._clock = clock
         self._on_loss, self._on_return = on_loss, on_return
         self._retry_at = 0.0
         self._lost = False
-        login = {"username": settings.redis_username, "password": settings.redis_password}
+        login = {"username": settings.username, "password": settings.password}
         credentials: dict[str, Any] = {name: value for name, value in login.items() if value}
         try:
             self.storage = RedisStorage(
-                settings.redis_url or _url(settings),
+                settings.url or _url(settings),
                 key_prefix=self._prefix,
                 socket_timeout=RESPONSE_TIMEOUT,
                 socket_connect_timeout=RESPONSE_TIMEOUT,
@@ -77,6 +78,6 @@ class RedisClient:
         return result
 
 
-def _url(settings: Settings) -> str:
-    scheme = "rediss" if settings.redis_ssl else "redis"
-    return f"{scheme}://{settings.redis_host}:{settings.redis_port}/{settings.redis_db}"
+def _url(settings: RedisSettings) -> str:
+    scheme = "rediss" if settings.ssl else "redis"
+    return f"{scheme}://{settings.host}:{settings.port}/{settings.db}"

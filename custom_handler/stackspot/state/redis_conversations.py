@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ...settings import Settings
+from ...settings import RedisSettings
 from .redis_client import RedisClient
 
 
@@ -13,9 +13,11 @@ class RedisConversationStore:
 
     is_local = False
 
-    def __init__(self, settings: Settings, clock: Callable[[], float]) -> None:
-        self._milliseconds = max(1, round(settings.conversation_keep * 1000))
-        self._client = RedisClient(settings, clock, "each turn starts a new conversation", "conversations continue")
+    def __init__(self, settings: RedisSettings, account: str, keep: float, clock: Callable[[], float]) -> None:
+        self._milliseconds = max(1, round(keep * 1000))
+        self._client = RedisClient(
+            settings, account, clock, "each turn starts a new conversation", "conversations continue"
+        )
 
     def take(self, fingerprint: str) -> str | None:
         """See ConversationStore."""

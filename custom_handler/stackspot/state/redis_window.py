@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from ...settings import Settings
+from ...settings import RedisSettings
 from .redis_client import RedisClient
 from .window import WINDOW, LocalRequestWindow
 
@@ -19,10 +19,12 @@ class RedisRequestWindow:
 
     is_local = False
 
-    def __init__(self, settings: Settings, clock: Callable[[], float], window: int = WINDOW) -> None:
+    def __init__(self, settings: RedisSettings, account: str, clock: Callable[[], float], window: int = WINDOW) -> None:
         self._window = window
         self._local = LocalRequestWindow(clock, window)
-        self._client = RedisClient(settings, clock, "each process counts its own quota", "the quota is shared again")
+        self._client = RedisClient(
+            settings, account, clock, "each process counts its own quota", "the quota is shared again"
+        )
 
     def acquire(self, budget: int) -> float:
         """See RequestWindow."""

@@ -1,0 +1,76 @@
+"""One setting: its field in a group, and its value from text."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import Field, field
+from typing import Any
+
+from .errors import ConfigurationError
+
+PREFIX = "STACKSPOT_"
+
+
+def setting(
+    name: str, default: Any, meaning: str, *, secret: bool = False, least: int = 0, choices: tuple[str, ...] = ()
+) -> Any:
+    """Return a dataclass field whose type is that of `default`.
+
+    `name` is the environment's, `meaning` the text of docs/configuration.md. Secrets are left out of `repr`; `least` is
+    the minimum of an integer, 0 or 1.
+    """
+    return field(
+        default=default,
+        repr=not secret,
+        metadata={"name": name, "meaning": meaning, "least": least, "choices": choices},
+    )
+
+
+def lookup(sources: Iterable[Mapping[str, str | None]], name: str) -> str:
+    """Return a setting's text, stripped, from the first source that has it; empty if none has.
+
+    In each source, the name with the prefix `STACKSPOT_` takes precedence.
+    """
+    names = (name if name.startswith(PREFIX) else PREFIX + name, name)
+    found = ((source.get(known) or "").strip() for source in sources for known in names)
+    return next(filter(None, found), "")
+
+
+def parse(item: Field[Any], raw: str) -> object:
+    """Convert text to the type of the setting's default; raise ConfigurationError if it is not valid."""
+    name, default, choices = item.metadata["name"], item.default, item.metadata["choices"]
+    if choices and raw.lower() not in choices:
+        raise ConfigurationError(f"{name} is {raw!r}: say {', '.join(choices[:-1])} or {choices[-1]}.")
+    if choices:
+        return raw.lower()
+    if isinstance(default, bool):
+        return _bool(name, raw)
+    if isinstance(default, int):
+        return _int(name, raw, item.metadata["least"])
+    if isinstance(default, float):
+        return _seconds(name, raw)
+    return raw.rstrip("/") if name.endswith("_URL") else raw
+
+
+def _bool(name: str, raw: str) -> bool:
+    known = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
+    if raw.lower() not in known:
+        raise ConfigurationError(f"{name} is {raw!r}: say true or false.")
+    return known[raw.lower()]
+
+
+def _int(name: str, raw: str, least: int) -> int:
+    if not re.fullmatch(r"[0-9]{1,9}", raw) or int(raw) < least:
+        raise ConfigurationError(f"{name} is {raw!r}: give a whole number{' above zero' if least else ''}.")
+    return int(raw)
+
+
+def _seconds(name: str, raw: str) -> float:
+    try:
+        value = float(raw)
+    except ValueError:
+        value = -1.0
+    if not 0 < value < float("inf"):
+        raise ConfigurationError(f"{name} is {raw!r}: give a number of seconds above zero.")
+    return value

@@ -110,10 +110,10 @@ class ChunkBuilder:
         self._options = options
         self._created: int | None = None
 
-    def build(self, events: Iterable[ReplyEvent]) -> Sequence[ModelResponseStream]:
+    def build(self, events: Sequence[ReplyEvent]) -> Sequence[ModelResponseStream]:
         """Return the chunks of events that arrived together, each of text or of one call."""
         chunks: list[ModelResponseStream] = []
-        for event in _merge(events):
+        for event in events if len(events) == 1 else _merge(events):
             match event:
                 case Text():
                     chunks.append(self._chunk(Delta(content=event.text)))

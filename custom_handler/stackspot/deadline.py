@@ -33,23 +33,29 @@ class Deadline:
 
     def left(self, *, text_received: bool = False) -> float:
         """Return the seconds left: to the end of the answer after the first text, else to that."""
-        to_end = self._timeout - self.elapsed()
-        return to_end if text_received else min(to_end, FIRST_TEXT_TIMEOUT - (self._clock() - self._sent))
+        now = self._clock()
+        to_end = self._timeout - (now - self._started)
+        return to_end if text_received else min(to_end, FIRST_TEXT_TIMEOUT - (now - self._sent))
 
     def silence_timeout(self, *, text_received: bool) -> float:
         """Return how many seconds the next read may take; never 0, which would mean no limit."""
-        left = self.left(text_received=text_received)
-        return max(0.001, min(left, SILENCE_TIMEOUT) if text_received else left)
+        return _read_timeout(self.left(text_received=text_received), text_received)
 
-    def check(self, *, text_received: bool) -> None:
-        """Raise AgentTimeout where no time is left.
+    def check(self, *, text_received: bool) -> float:
+        """Return how many seconds the next read may take; raises AgentTimeout where none are left.
 
         Empty frames satisfy the timeout of a read; this limits an agent that sends only these.
         """
-        if self.left(text_received=text_received) < 0:
+        left = self.left(text_received=text_received)
+        if left < 0:
             what, limit = "did not finish", self._timeout
             if not text_received:
                 what, limit = "said nothing", min(self._timeout, FIRST_TEXT_TIMEOUT)
             raise AgentTimeout(
                 f"The agent {what} within {limit:g} s: ask for less at once, or raise STACKSPOT_TIMEOUT."
             )
+        return _read_timeout(left, text_received)
+
+
+def _read_timeout(left: float, text_received: bool) -> float:
+    return max(0.001, min(left, SILENCE_TIMEOUT) if text_received else left)

@@ -35,5 +35,9 @@ class SseDecoder:
         return self._data([*lines, *self._lines.flush(), ""])
 
     def _data(self, lines: list[str]) -> list[str]:
-        events = (self._events.decode(line) for line in lines)
-        return [event.data for event in events if event is not None and event.data]
+        found: list[str] = []
+        for line in lines:
+            event = self._events.decode(line)
+            if event is not None and (data := event.data):
+                found.append(data)
+        return found

@@ -1,4 +1,4 @@
-"""What happens within one answer, in the order in which it happens: the words that all parts of the package share."""
+"""The typed parts of an answer, in the order in which they arrive."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import TypeAlias
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """Characters of the answer, to be appended to those before."""
+    """Characters that follow the text before."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class ToolCallStart:
-    """A tool call begins; `index` counts the calls of the answer from 0."""
+    """The start of a tool call; `index` counts the calls of the answer from 0."""
 
     index: int
     id: str
@@ -24,7 +24,10 @@ class ToolCallStart:
 
 @dataclass(frozen=True, slots=True)
 class ToolCallArguments:
-    """Characters of the call's arguments; all of one index together are a strict JSON object, unless the answer was cut."""
+    """Characters of a call's arguments.
+
+    Those of one index, joined, are one strict JSON object, unless the answer was truncated.
+    """
 
     index: int
     arguments: str
@@ -32,7 +35,7 @@ class ToolCallArguments:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Token counts as the agent reports them, or an estimate of ours."""
+    """Token counts, reported by the agent or estimated."""
 
     prompt_tokens: int
     completion_tokens: int
@@ -40,17 +43,16 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class AgentEnd:
-    """The agent's own end of an answer; every field is None where the agent did not say it."""
+    """What the agent reports beside its text; None for a field that it does not report."""
 
     stop_reason: str | None = None
     usage: Usage | None = None
-    message_id: str | None = None
     conversation_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Finish:
-    """The end of an answer as a client is told: `reason` is one of OpenAI's finish reasons."""
+    """The end of an answer; `reason` is one of OpenAI's finish reasons."""
 
     reason: str
     usage: Usage
@@ -58,12 +60,11 @@ class Finish:
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """A block that is meant as a call and cannot be read, as the agent wrote it: to be repaired, or else shown as text."""
+    """A block that is meant as a tool call and cannot be parsed, as the agent wrote it."""
 
     text: str
 
 
-AgentEvent: TypeAlias = Text | AgentEnd
 CallEvent: TypeAlias = ToolCallStart | ToolCallArguments
 ReplyEvent: TypeAlias = Text | CallEvent | Finish
-ReadEvent: TypeAlias = Text | CallEvent | Unreadable
+ParsedPart: TypeAlias = str | CallEvent | Unreadable  # of the agent's text; a str is content

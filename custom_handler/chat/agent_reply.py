@@ -1,104 +1,102 @@
-"""One question to the agent, and what is heard of its answer."""
+"""One request to the agent, and its reply as far as it has arrived."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Generator
 
-from ..errors import StackspotError
-from ..events import AgentEnd, AgentEvent, Text, Usage
-from ..stackspot.agent_call import Read
-from ..stackspot.deadline import Deadline
+from ..emulation.answer import AnswerAssembler
+from ..events import ReplyEvent, Usage
 from ..stackspot.frames import StreamDecoder
+from .conversation import NativeConversation
 
-CHARACTERS_A_TOKEN = 4
+CHARACTERS_PER_TOKEN = 4
 FINISH_REASONS = {"length": "length", "max_tokens": "length", "content_filter": "content_filter"}
 
 
-class Round:
-    """One question to the agent and what is heard of its answer."""
+class AgentReply:
+    """A prompt and the reply to it: `feed` takes the reply's bytes, `flush` ends it.
 
-    def __init__(self, prompt: str, deadline: Deadline, log: logging.LoggerAdapter[logging.Logger]) -> None:
+    `answer` assembles the reply's text. The events of a `buffered` reply are collected in `unsent`
+    instead of emitted. `conversation` is the native conversation that the request continues or
+    starts, `repair` marks the request of a repair round.
+    """
+
+    def __init__(
+        self,
+        prompt: str,
+        answer: AnswerAssembler,
+        log: logging.LoggerAdapter[logging.Logger],
+        *,
+        conversation: NativeConversation | None = None,
+        buffered: bool = False,
+        repair: bool = False,
+    ) -> None:
+        self.prompt = prompt
+        self.answer = answer
+        self.conversation = conversation
+        self.buffered = buffered
+        self.repair = repair
+        self.unsent: list[ReplyEvent] = []
+        self.complete = False
         self.characters = 0
         self.chunks = 0
-        self._prompt_characters = len(prompt)
-        self._deadline = deadline
         self._decoder = StreamDecoder(log)
-        self._end = AgentEnd()
 
     @property
     def stop_reason(self) -> str | None:
-        """Why the agent says it ended."""
-        return self._end.stop_reason
+        """The agent's stop reason, None before it has sent one."""
+        return self._decoder.end.stop_reason
 
     @property
     def conversation_id(self) -> str | None:
-        """In which conversation the agent says it answers."""
-        return self._end.conversation_id
+        """The id of the conversation that the agent used, None before it has sent one."""
+        return self._decoder.end.conversation_id
 
     @property
-    def limited(self) -> bool:
-        """Whether a limit of the agent's own ended it."""
+    def hit_token_limit(self) -> bool:
+        """Whether the agent's own token limit ended the reply."""
         return FINISH_REASONS.get(self.stop_reason or "") == "length"
 
     @property
-    def spoken(self) -> bool:
-        """Whether text came."""
+    def text_received(self) -> bool:
+        """Whether any text has arrived."""
         return self.characters > 0
 
     @property
-    def withheld(self) -> bool:
-        """Whether tokens were spent and no text came (contract, section 3)."""
-        return not self.characters and self._end.usage is not None and self._end.usage.completion_tokens > 0
+    def was_processed(self) -> bool:
+        """Whether the agent sent text or token counts."""
+        return self.characters > 0 or self._decoder.end.usage is not None
 
-    def read(self) -> Generator[Read, bytes | None, str | None]:
-        """Read on, and return the text that came, None at the end.
+    @property
+    def content_filtered(self) -> bool:
+        """Whether the agent used tokens but sent no text (contract, section 3)."""
+        usage = self._decoder.end.usage
+        return not self.characters and usage is not None and usage.completion_tokens > 0
 
-        Once the agent has said its end, a connection that breaks is an end as good as any.
-        """
-        self._decoder.check()
-        try:
-            chunk = yield Read(self._deadline.silence_timeout(text_received=self.spoken))
-        except StackspotError:
-            if self.stop_reason is None:
-                self._deadline.check(text_received=self.spoken)
-                raise
-            chunk = None
-        if chunk is None:
-            return None
+    def feed(self, chunk: bytes) -> str:
+        """Return the text in these bytes; raises StackspotError, see StreamDecoder."""
         self.chunks += 1
-        text = self._take(self._decoder.feed(chunk))
-        self._deadline.check(text_received=self.spoken)
-        return text
-
-    def last(self) -> str:
-        """Return the text that the end of the stream completes."""
-        return self._take(self._decoder.flush())
-
-    def usage(self, max_tokens: int | None) -> Usage:
-        """Return the agent's own counts, or an estimate where its last frame is missing."""
-        if self._end.usage is not None:
-            return self._end.usage
-        completion = _tokens(self.characters)
-        return Usage(_tokens(self._prompt_characters), min(completion, max_tokens or completion))
-
-    def counts(self) -> bool:
-        """Tell whether the agent did anything for it."""
-        return self.characters > 0 or self._end.usage is not None
-
-    def _take(self, events: list[AgentEvent]) -> str:
-        for event in events:
-            if isinstance(event, AgentEnd):  # the last value of each field that is not None
-                self._end = AgentEnd(
-                    event.stop_reason or self._end.stop_reason,
-                    event.usage or self._end.usage,
-                    event.message_id or self._end.message_id,
-                    event.conversation_id or self._end.conversation_id,
-                )
-        text = "".join(event.text for event in events if isinstance(event, Text))
+        text = self._decoder.feed(chunk)
         self.characters += len(text)
         return text
 
+    def flush(self) -> str:
+        """Return the text that the end of the stream completes."""
+        text = self._decoder.flush()
+        self.characters += len(text)
+        return text
+
+    def check(self) -> None:
+        """Raise the error that the agent sent after the last text."""
+        self._decoder.check()
+
+    def usage(self, max_tokens: int | None) -> Usage:
+        """Return the agent's token counts, or an estimate where they are missing."""
+        if self._decoder.end.usage is not None:
+            return self._decoder.end.usage
+        completion = _tokens(self.characters)
+        return Usage(_tokens(len(self.prompt)), min(completion, max_tokens or completion))
+
 
 def _tokens(characters: int) -> int:
-    return -(-characters // CHARACTERS_A_TOKEN)
+    return -(-characters // CHARACTERS_PER_TOKEN)

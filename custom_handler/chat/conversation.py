@@ -1,11 +1,12 @@
-"""A conversation that the platform keeps, in one turn: who has seen what, and what to do when that is not so.
+"""The native conversation of one turn, which StackSpot keeps under an id.
 
-    begin ──▶ known: the agent is told the new turns only ──it was lost──▶ restart: all of it, in a new conversation
-      │         └ it was not asked at all, for want of a place or a token: restore
-      └─────▶ new: it is told all of it
+    begin ──▶ continued: only new turns are sent ──lost──▶ restart: all turns, in a new conversation
+      │           └ the request was not processed (no slot, no token): restore
+      └─────▶ new: all turns are sent
 
-Recalling a conversation forgets it, and it is remembered only after an answer about which nothing is in doubt. So what failed, was
-cut off or runs at the same time can spoil no other turn: whoever finds no conversation tells the agent everything.
+`begin` takes the conversation's id out of the store, and `save` puts it back only after a complete
+answer. So a turn that failed, was cut off or runs concurrently affects no other turn: without an id
+in the store, all turns are sent.
 """
 
 from __future__ import annotations
@@ -32,70 +33,70 @@ from ..instrumentation import Hook, KeptConversation, Measurement, Retried
 from ..stackspot.agent_call import SaveConversation, Steps, TakeConversation
 from ..stackspot.state.conversations import new_conversation_id
 
-# The platform's word for a conversation that it no longer has is not known: any refusal may be it.
-LOST = (ConversationLost, AgentRejected, AgentForbidden, AgentNotFound, PromptTooLong)
-# With these the agent was not asked, or has not listened.
-UNASKED = (RateLimited, CreditExhausted, TokenRefused, IdentityError, ConfigurationError)
+# How the platform rejects an unknown conversation is not documented: any rejection may mean that.
+CONVERSATION_LOST_ERRORS = (ConversationLost, AgentRejected, AgentForbidden, AgentNotFound, PromptTooLong)
+# With these the agent has not processed the request.
+NOT_PROCESSED_ERRORS = (RateLimited, CreditExhausted, TokenRefused, IdentityError, ConfigurationError)
 
 
 class NativeConversation:
-    """The conversation in which a turn is asked: its `id`, and how many turns the agent has `seen` already."""
+    """The conversation `id` that a turn uses, and how many turns of it the agent has `seen`."""
 
-    def __init__(self, history: Fingerprint, log: logging.LoggerAdapter[logging.Logger], tell: Hook) -> None:
+    def __init__(self, history: Fingerprint, log: logging.LoggerAdapter[logging.Logger], hook: Hook) -> None:
         self._history = history
         self._log = log
-        self._tell = tell
+        self._hook = hook
         self.restart()
 
     def restart(self) -> None:
-        """Begin a new conversation."""
+        """Switch to a new conversation."""
         self.id = new_conversation_id()
         self.seen = 0
-        self._doubtful = False
+        self._retried = False
 
     def begin(self) -> Steps[ReplyEvent]:
-        """Go on with the conversation that ends where the request's history does, if there is one."""
-        known: str | None = None
+        """Continue the stored conversation with the request's history, if there is one."""
+        stored: str | None = None
         if self._history.seen is not None:
-            known = yield TakeConversation(self._history.seen)
-        if known is not None:
-            self.id, self.seen = known, self._history.turns_seen
+            stored = yield TakeConversation(self._history.seen)
+        if stored is not None:
+            self.id, self.seen = stored, self._history.turns_seen
             self._log.debug("The agent has seen %d turns of the conversation", self.seen)
-        self._tell(KeptConversation("continued" if self.seen else "begun"))
+        self._hook(KeptConversation("continued" if self.seen else "begun"))
 
     def restore(self) -> Steps[ReplyEvent]:
-        """Have the next turn go on where this one could not."""
-        if self._history.seen is not None and not self._doubtful:
+        """Put the conversation back: the agent has not processed this turn."""
+        if self._history.seen is not None and not self._retried:
             yield SaveConversation(self._history.seen, self.id)
 
-    def lost(self, error: StackspotError) -> None:
-        """Note that the agent refused to go on with it, or did not."""
-        self._tell(KeptConversation("lost"))
-        self._log.warning("Conversation lost (%s): the agent is told everything", type(error).__name__)
+    def report_lost(self, error: StackspotError) -> None:
+        """Report that the agent did not continue the conversation."""
+        self._hook(KeptConversation("lost"))
+        self._log.warning("Conversation lost (%s): all turns are sent again", type(error).__name__)
 
-    def check(self, answered_in: str | None) -> None:
-        """Raise ConversationLost where the agent answers in another conversation than the known one."""
-        if self.seen and answered_in not in (None, self.id):
+    def check(self, reply_id: str | None) -> None:
+        """Raise ConversationLost if the agent replied in another conversation than the stored one."""
+        if self.seen and reply_id not in (None, self.id):
             raise ConversationLost("The agent answers in another conversation.")
 
-    def note(self, measure: Measurement) -> None:
-        """Hear of a retry: the agent may have stored the question of the first attempt, too."""
-        if isinstance(measure, Retried) and measure.reason != "RateLimited":
-            self._doubtful = True
+    def on_measurement(self, measurement: Measurement) -> None:
+        """Note a retry: the agent may have stored the message of the first attempt, too."""
+        if isinstance(measurement, Retried) and measurement.reason != "RateLimited":
+            self._retried = True
 
-    def hear(self, events: Iterable[ReplyEvent]) -> None:
-        """Note what the client is told."""
-        self._history.hear(events)
+    def record(self, events: Iterable[ReplyEvent]) -> None:
+        """Record events of the answer, for the fingerprint of the next turn."""
+        self._history.record(events)
 
-    def remember(self, answered_in: str | None) -> Steps[ReplyEvent]:
-        """Remember it with its answer; a new one by the id that the platform gave it."""
-        if self.seen and answered_in not in (None, self.id):
-            self._tell(KeptConversation("lost"))
+    def save(self, reply_id: str | None) -> Steps[ReplyEvent]:
+        """Store the conversation, by the id that the agent sent, for the next turn."""
+        if self.seen and reply_id not in (None, self.id):
+            self._hook(KeptConversation("lost"))
             self._log.warning(
-                "The agent no longer had the conversation, and answered without it; the next turn tells it everything. "
-                "Where this repeats, STACKSPOT_CONVERSATION_KEEP is longer than the platform keeps conversations"
+                "The agent no longer had the conversation, and answered without it; the next turn sends all turns. "
+                "If this repeats, STACKSPOT_CONVERSATION_KEEP is longer than the platform keeps conversations"
             )
-        elif answered_in is None:
-            self._log.warning("The agent did not name the conversation: the next turn tells it everything")
-        elif not self._doubtful and (fingerprint := self._history.answered()) is not None:
-            yield SaveConversation(fingerprint, answered_in)
+        elif reply_id is None:
+            self._log.warning("The agent sent no conversation id: the next turn sends all turns")
+        elif not self._retried and (fingerprint := self._history.answered()) is not None:
+            yield SaveConversation(fingerprint, reply_id)

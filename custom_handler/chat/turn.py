@@ -1,10 +1,10 @@
-"""One chat turn, as steps that `stackspot.client` carries out: the prompt goes out, the answer comes back as events.
+"""One chat turn, as steps that `stackspot.client` performs: a prompt is sent, events are emitted.
 
-    render ──▶ open ──▶ listen ──▶ what can be mended? ──▶ open, listen: the hidden repair round ──▶ Finish
-      ▲          │ the prompt is too long for the agent's model, or the platform lost the conversation, once each
-      └──────────┘
+    prepare ──▶ send, receive ──▶ repairable? ──▶ send, receive: the hidden repair round ──▶ Finish
+                  ▲     │ the prompt exceeds the model's context, or the conversation is lost
+                  └─────┘ (each at most once)
 
-A whole answer and a streamed one are the same events; there is no other path.
+A whole answer is built from the same events as a streamed one.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Generator, MutableMapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ..emulation.answer import AnswerAssembler
@@ -23,18 +23,18 @@ from ..errors import ConversationLost, PromptTooLong, RequestError, StackspotErr
 from ..events import Finish, ReplyEvent, Usage
 from ..instrumentation import FirstText, Hook, Measurement, Repaired, ToolCalled, no_hook
 from ..request.chat_request import ChatRequest
-from ..request.files import File, FilePart, name_files, with_placeholders
+from ..request.files import FilePart, name_files, with_placeholders
 from ..settings import Settings
-from ..stackspot.agent_call import AgentCall, Emit, Steps
+from ..stackspot.agent_call import AgentCall, Emit, Read, Steps
 from ..stackspot.deadline import Deadline
 from ..stackspot.uploads import TurnFiles, UploadCache, fetch_files, open_stream_with_files
-from .agent_reply import FINISH_REASONS, Round
-from .conversation import LOST, UNASKED, NativeConversation
+from .agent_reply import FINISH_REASONS, AgentReply
+from .conversation import CONVERSATION_LOST_ERRORS, NOT_PROCESSED_ERRORS, NativeConversation
 
-REPEATED_CHARACTERS = 50_000
-SAFETY = 0.95
-LEAST_REPAIR_TIME = 5.0
-REPAIR_QUEUE_TIME = 5.0
+REPAIR_REPLY_LIMIT = 50_000  # characters of the faulty reply that the repair prompt repeats
+MIN_REPAIR_SECONDS = 5.0  # with less time left there is no repair round
+REPAIR_QUEUE_TIMEOUT = 5.0
+SHORTENING_MARGIN = 0.95  # characters are not proportional to tokens
 
 if TYPE_CHECKING:
     _LoggerAdapter = logging.LoggerAdapter[logging.Logger]
@@ -45,252 +45,263 @@ logger = logging.getLogger("custom_handler")
 
 
 class CallLog(_LoggerAdapter):
-    """Puts the call's correlation id in front of every line."""
+    """Prefixes each message with the call's correlation id."""
 
     def process(self, msg: str, kwargs: MutableMapping[str, Any]) -> tuple[str, MutableMapping[str, Any]]:
-        """Prefix the message."""
+        """Return the prefixed message."""
         return f"[{self.extra['correlation_id'] if self.extra else ''}] {msg}", kwargs
 
 
-@dataclass(frozen=True, slots=True)
 class Turn:
-    """One question of a client to an agent; `timeout` is the seconds to the end of the answer.
+    """One client request to an agent; `steps` runs it, once.
 
-    `owner` is whose conversation it is where the platform keeps it; None: the prompt holds all of it.
-    `files` are the files in its messages that are to be uploaded.
+    `timeout` is in seconds, from the first step to the end of the answer. `conversation_owner`
+    identifies whose native conversation it is; None: each prompt has the whole conversation.
+    `files` are the files in the request's messages that are to be uploaded.
     """
 
-    request: ChatRequest
-    agent_id: str
-    correlation_id: str
-    timeout: float
-    owner: str | None = field(default=None, repr=False)
-    files: Sequence[FilePart] = ()
-
-    def steps(
+    def __init__(
         self,
+        request: ChatRequest,
+        agent_id: str,
+        correlation_id: str,
+        timeout: float,
         settings: Settings,
-        tell: Hook = no_hook,
+        *,
+        conversation_owner: str | None = None,
+        files: Sequence[FilePart] = (),
+        hook: Hook = no_hook,
         clock: Callable[[], float] = time.monotonic,
         uploads: UploadCache | None = None,
-        *,
-        whole: bool = False,
-    ) -> Steps[ReplyEvent]:
-        """Ask the agent and tell its answer as events, of which the last one is a Finish; raises StackspotError.
+    ) -> None:
+        self.request = request
+        self.agent_id = agent_id
+        self.correlation_id = correlation_id
+        self.timeout = timeout
+        self.conversation_owner = conversation_owner
+        self.files = files
+        self._settings = settings
+        self._hook = hook
+        self._clock = clock
+        self._log = CallLog(logger, {"correlation_id": correlation_id})
+        self._attached = TurnFiles((), uploads or UploadCache(clock))
+        self._json_format: JsonFormat | None = None
+        self._answer_format = ""
+        self._conversation: NativeConversation | None = None
+        self._max_prompt_chars = settings.max_prompt_chars
+        self._shortened = False
 
-        `whole` says that the client gets nothing before the end: so the answer can be asked for again up to there.
+    def steps(self, *, buffered: bool = False) -> Steps[ReplyEvent]:
+        """Ask the agent and emit its answer as events, the last one a Finish; raises StackspotError.
+
+        `buffered`: the client receives nothing before the end, so that a lost conversation can be
+        restarted even after text has arrived.
         """
-        log = CallLog(logger, {"correlation_id": self.correlation_id})
+        self._deadline = Deadline(self.timeout, self._clock)
         try:
-            deadline = Deadline(self.timeout, clock)
-            turn, files = yield from self._named(settings, deadline)
-            attached = TurnFiles(files, uploads or UploadCache(clock))
-            yield from _Talk(turn, settings, deadline, log, tell, attached).steps(whole)
+            yield from self._prepare()
+            reply = yield from self._first_reply(buffered=buffered)
+            while not reply.complete:
+                try:
+                    yield from self._receive(reply, self._settings)
+                except StackspotError as error:  # noqa: PERF203  each pass is a request
+                    reply = yield from self._replacement(reply, error)
+            repair, repaired = yield from self._repair(reply)
+            yield from self._finish(reply, repair, repaired=repaired)
         except StackspotError as error:
-            log.error("%s (HTTP %d): %s", type(error).__name__, error.status_code, error.message)
+            self._log.error("%s (HTTP %d): %s", type(error).__name__, error.status_code, error.message)
             raise
 
-    def _named(self, settings: Settings, deadline: Deadline) -> Generator[Any, Any, tuple[Turn, Sequence[File]]]:
-        """Return the turn with messages that name the files going along, and these."""
-        if not self.files:
-            return self, ()
-        found = yield from fetch_files(self.files, settings, deadline)
-        files = name_files(found, settings.upload_files)
-        messages = with_placeholders(self.request.messages, found, files)
-        return replace(self, request=replace(self.request, messages=messages), files=()), files
+    def _prepare(self) -> Steps[ReplyEvent]:
+        """Fetch the files, replace them by placeholders, and decide on a native conversation."""
+        if self.files:
+            parts = yield from fetch_files(self.files, self._settings, self._deadline)
+            files = name_files(parts, self._settings.upload_files)
+            self._attached = replace(self._attached, files=files)
+            self.request = replace(self.request, messages=with_placeholders(self.request.messages, parts, files))
+        schema = self.request.parameters.json_schema
+        if schema is not None:
+            self._json_format = JsonFormat(schema)
+            self._answer_format = self._json_format.instruction()
+        # Not with files: how long a conversation keeps them is not documented.
+        if self.conversation_owner is not None and not self.files:
+            history = Fingerprint(self.request, f"{self.agent_id} {self.conversation_owner}", self._answer_format)
+            if history.open:
+                self._conversation = NativeConversation(history, self._log, self._hook)
 
-
-def _check(conversation: NativeConversation | None, heard: Round, text: str, *, held: bool) -> None:
-    """Raise ConversationLost while there is time: before the first text goes out."""
-    if conversation is not None and (held or heard.characters == len(text)):
-        conversation.check(heard.conversation_id)
-
-
-class _Talk:
-    """What is said between the gateway and the agent in one turn."""
-
-    def __init__(  # noqa: PLR0917  made in one place
-        self, turn: Turn, settings: Settings, deadline: Deadline, log: CallLog, tell: Hook, attached: TurnFiles
-    ) -> None:
-        self._turn = turn
-        self._attached = attached
-        self._settings = settings
-        self._deadline = deadline
-        self._log = log
-        self._tell = tell
-        self._rounds: list[Round] = []
-        self._mended = False
-        self._limit = settings.max_prompt_chars
-        schema = turn.request.parameters.json_schema
-        self._json = None if schema is None else JsonFormat(schema)
-        self._format = self._json.instruction() if self._json else ""
-        self._conversation = self._kept()
-
-    def _kept(self) -> NativeConversation | None:
-        """Return the conversation in which the agent is asked, where there is to be one."""
-        turn = self._turn
-        if turn.owner is None or self._attached.files:  # how long the platform remembers files is not known
-            return None
-        history = Fingerprint(turn.request, f"{turn.agent_id} {turn.owner}", self._format)
-        return NativeConversation(history, self._log, self._tell) if history.open else None
-
-    def steps(self, whole: bool) -> Steps[ReplyEvent]:
-        """Yield the steps of the turn."""
-        answer, rest = yield from self._first(whole)
-        if (
-            self._settings.repair
-            and (fault := answer.fault())
-            and self._deadline.left(text_received=True) > LEAST_REPAIR_TIME
-        ):
-            if rest:
-                yield Emit(rest)
-            rest = []
-            yield from self._repair(answer, fault)
-        rest += answer.settle()
-        reason = self._reason(answer)
-        if self._conversation is not None and self._undoubted(answer, reason):
-            self._conversation.hear(rest)
-            yield from self._conversation.remember(self._rounds[0].conversation_id)
-        yield Emit([*rest, Finish(reason, self._usage())])
-        self._note(answer)
-
-    def _undoubted(self, answer: AnswerAssembler, reason: str) -> bool:
-        """Tell whether the agent said what the client was told, as far as words matter, and came to its end."""
-        [first, *more] = self._rounds
-        return not more and not answer.closed and first.stop_reason is not None and reason in {"stop", "tool_calls"}
-
-    def _first(self, whole: bool) -> Generator[Any, Any, tuple[AnswerAssembler, list[ReplyEvent]]]:
-        """Ask what the client asks: of an agent that has the conversation the new turns, else, or if it lost that, all."""
+    def _first_reply(self, *, buffered: bool) -> Generator[Any, Any, AgentReply]:
+        """Return the request to send first: the new turns of a stored conversation, or all turns."""
         if self._conversation is not None:
             yield from self._conversation.begin()
             if seen := self._conversation.seen:
-                answer, prompt = self._answer(), self._prompt(self._limit, seen)
-                try:
-                    return answer, (yield from self._ask(prompt, answer, held=whole))
-                except LOST as error:
-                    self._forget(error)
-                    self._conversation.lost(error)
-                except UNASKED:
-                    if not self._rounds[-1].spoken:
-                        yield from self._conversation.restore()
-                    raise
-        answer, prompt = self._answer(), self._prompt(self._limit)
-        try:
-            return answer, (yield from self._ask(prompt, answer))
-        except PromptTooLong as error:
-            return answer, (yield from self._ask(self._shorter(prompt, error), answer))
+                return self._reply(self._prompt(since=seen), buffered=buffered)
+        return self._reply(self._prompt())
+
+    def _reply(self, prompt: str, *, buffered: bool = False) -> AgentReply:
+        return AgentReply(prompt, self._answer(), self._log, conversation=self._conversation, buffered=buffered)
 
     def _answer(self) -> AnswerAssembler:
-        return AnswerAssembler(self._turn.request, self._json)
+        return AnswerAssembler(self.request, self._json_format)
 
-    def _forget(self, error: StackspotError) -> None:
-        """Forget the last question as if it had not been asked; raises its error where something was answered."""
-        if self._rounds.pop().spoken and not isinstance(error, ConversationLost):
-            raise error
-        if self._conversation is not None:  # the platform may have kept the question all the same
-            self._conversation.restart()
-
-    def _prompt(self, limit: int, since: int = 0) -> str:
-        prompt = render(self._turn.request, answer_format=self._format, limit=limit, since=since)
-        if not prompt.strip():  # the agent would refuse it, and not say why
+    def _prompt(self, since: int = 0) -> str:
+        limit = self._max_prompt_chars
+        prompt = render(self.request, answer_format=self._answer_format, limit=limit, since=since)
+        if not prompt.strip():  # the agent would reject it without a reason
             raise RequestError("messages: the only message has no text.", param="messages")
         return prompt
 
-    def _shorter(self, prompt: str, error: PromptTooLong) -> str:
-        """Shorten the prompt in the proportion that the agent tells; raises the agent's error where that cannot be."""
-        self._forget(error)
+    def _receive(self, reply: AgentReply, settings: Settings) -> Steps[ReplyEvent]:
+        """Send the prompt and read the reply; emit events as they come, or collect them."""
+        self._deadline.check(text_received=True)
+        yield from self._open(reply, settings)
+        timeout = self._deadline.silence_timeout(text_received=False)
+        while not reply.answer.done:
+            reply.check()
+            try:
+                chunk = yield Read(timeout)
+            except StackspotError:
+                if reply.stop_reason is None:
+                    self._deadline.check(text_received=reply.text_received)
+                    raise
+                break  # the agent had finished: a broken connection loses nothing
+            if chunk is None:
+                break
+            text = reply.feed(chunk)
+            timeout = self._deadline.check(text_received=reply.characters > 0)
+            if reply.conversation is not None:
+                self._check_conversation(reply, text)
+            if not text:
+                continue
+            if reply.characters == len(text) and not reply.repair:
+                self._hook(FirstText(self._deadline.elapsed()))
+            events = reply.answer.feed(text)
+            if reply.buffered:
+                reply.unsent += events
+            elif events:
+                if reply.conversation is not None:
+                    reply.conversation.record(events)
+                yield Emit(events)
+        rest = "" if reply.answer.done else reply.flush()
+        self._check_conversation(reply, rest)
+        reply.unsent += reply.answer.feed(rest) + reply.answer.flush(limited=reply.hit_token_limit)
+        reply.complete = True
+
+    def _open(self, reply: AgentReply, settings: Settings) -> Steps[ReplyEvent]:
+        conversation_id = None if reply.conversation is None else reply.conversation.id
+        call = AgentCall(self.agent_id, reply.prompt, self.correlation_id, conversation_id)
+        yield from open_stream_with_files(call, self._attached, settings, self._deadline, self._on_measurement)
+        size = len(reply.prompt)
+        self._log.debug("SSE connection open after %.3f s, prompt of %d characters", self._deadline.elapsed(), size)
+
+    def _on_measurement(self, measurement: Measurement) -> None:
+        self._hook(measurement)
+        if self._conversation is not None:
+            self._conversation.on_measurement(measurement)
+
+    @staticmethod
+    def _check_conversation(reply: AgentReply, text: str) -> None:
+        """Raise ConversationLost while the turn can be restarted: no text before this was emitted."""
+        if reply.conversation is not None and (reply.buffered or reply.characters == len(text)):
+            reply.conversation.check(reply.conversation_id)
+
+    def _replacement(self, failed: AgentReply, error: StackspotError) -> Generator[Any, Any, AgentReply]:
+        """Return the request to send after an error; raises the error where none can help."""
+        conversation = self._conversation
+        if conversation is not None and conversation.seen:
+            if isinstance(error, NOT_PROCESSED_ERRORS) and not failed.text_received:
+                yield from conversation.restore()
+            if not isinstance(error, CONVERSATION_LOST_ERRORS):
+                raise error
+            self._require_restartable(failed, error)
+            conversation.restart()
+            conversation.report_lost(error)
+            return self._reply(self._prompt())
+        if not isinstance(error, PromptTooLong) or self._shortened:
+            raise error
+        self._require_restartable(failed, error)
+        if conversation is not None:  # the platform may have stored the rejected message
+            conversation.restart()
+        return self._reply(self._shorter_prompt(failed.prompt, error))
+
+    @staticmethod
+    def _require_restartable(failed: AgentReply, error: StackspotError) -> None:
+        """Raise the error where text has arrived, unless that is of a lost conversation."""
+        if failed.text_received and not isinstance(error, ConversationLost):
+            raise error
+
+    def _shorter_prompt(self, prompt: str, error: PromptTooLong) -> str:
+        """Shorten the prompt in proportion to the agent's token counts; raises the error if it has none."""
         if not error.limit or not error.actual or error.actual <= error.limit:
             raise error
-        self._limit = int(len(prompt) * error.limit / error.actual * SAFETY)
+        self._shortened = True
+        self._max_prompt_chars = int(len(prompt) * error.limit / error.actual * SHORTENING_MARGIN)
         try:
-            shorter = self._prompt(self._limit)
+            shorter = self._prompt()
         except PromptTooLong:
             raise error from None
         self._log.warning("The prompt is shortened from %d to %d characters for the agent", len(prompt), len(shorter))
         return shorter
 
-    def _ask(
-        self, prompt: str, answer: AnswerAssembler, *, hidden: bool = False, held: bool = False
-    ) -> Generator[Any, Any, list[ReplyEvent]]:
-        """Ask the agent and let the answer out as it comes, unless `hidden` or `held`; returns what has not gone out.
+    def _repair(self, reply: AgentReply) -> Generator[Any, Any, tuple[AgentReply | None, bool]]:
+        """Send one hidden request for what is faulty; return its reply, and whether that was used.
 
-        A hidden question is one call, which waits for its turn for a few seconds only: there is an answer already.
+        It uses no native conversation: whether that contains the faulty answer is not documented.
         """
-        self._deadline.check(text_received=True)
-        heard = Round(prompt, self._deadline, self._log)
-        self._rounds.append(heard)
-        turn, conversation = self._turn, None if hidden else self._conversation
-        call = AgentCall(turn.agent_id, prompt, turn.correlation_id, conversation.id if conversation else None)
-        settings = self._settings
-        if hidden:
-            patience = min(REPAIR_QUEUE_TIME, settings.queue_timeout)
-            settings = replace(settings, max_retries=0, queue_timeout=patience)
-        yield from open_stream_with_files(call, self._attached, settings, self._deadline, self._noted)
-        self._log.debug(
-            "SSE connection open after %.3f s, prompt of %d characters", self._deadline.elapsed(), len(prompt)
-        )
-        kept: list[ReplyEvent] = []
-        while not answer.closed and (text := (yield from heard.read())) is not None:
-            _check(conversation, heard, text, held=held)
-            if text and heard.characters == len(text) and not hidden:
-                self._tell(FirstText(self._deadline.elapsed()))
-            events = answer.feed(text)
-            if held or hidden:
-                kept += events
-            elif events:
-                yield from self._out(events)
-        last = "" if answer.closed else heard.last()
-        _check(conversation, heard, last, held=held)
-        return [*kept, *answer.feed(last), *answer.flush(limited=heard.limited)]
-
-    def _out(self, events: list[ReplyEvent]) -> Steps[ReplyEvent]:
-        if self._conversation is not None:
-            self._conversation.hear(events)
-        yield Emit(events)
-
-    def _noted(self, measure: Measurement) -> None:
-        self._tell(measure)
-        if self._conversation is not None:
-            self._conversation.note(measure)
-
-    def _repair(self, answer: AnswerAssembler, fault: str) -> Steps[ReplyEvent]:
-        """Ask once more, hidden, for what is broken; whatever comes of it, the answer so far stays delivered.
-
-        It is asked outside of a conversation that the platform keeps: whether that holds the broken answer is not known.
-        """
-        second = self._answer()
+        answer, time_left = reply.answer, self._deadline.left(text_received=True)
+        if not self._settings.repair or not (reason := answer.repair_reason()) or time_left <= MIN_REPAIR_SECONDS:
+            return None, False
+        if reply.unsent:
+            yield Emit(reply.unsent)
+            reply.unsent = []
+        queue_timeout = min(REPAIR_QUEUE_TIMEOUT, self._settings.queue_timeout)
+        settings = replace(self._settings, max_retries=0, queue_timeout=queue_timeout)
+        repair: AgentReply | None = None
+        repaired = False
         try:
-            again = repair_prompt(self._prompt(self._limit), answer.text[-REPEATED_CHARACTERS:], answer.correction())
-            yield from self._ask(again, second, hidden=True)
-            self._mended = answer.mend(second)
+            prompt = repair_prompt(self._prompt(), answer.text[-REPAIR_REPLY_LIMIT:], answer.repair_instruction())
+            repair = AgentReply(prompt, self._answer(), self._log, buffered=True, repair=True)
+            yield from self._receive(repair, settings)
+            repaired = answer.apply_repair(repair.answer)
         except StackspotError as error:
             self._log.warning("The repair round ended with %s (HTTP %d)", type(error).__name__, error.status_code)
-        self._log.info("Repair of: %s, %s", fault, "done" if self._mended else "without success")
-        self._tell(Repaired(fault, succeeded=self._mended))
+        self._log.info("Repair of: %s, %s", reason, "done" if repaired else "without success")
+        self._hook(Repaired(reason, succeeded=repaired))
+        return repair, repaired
 
-    def _reason(self, answer: AnswerAssembler) -> str:
-        if answer.cut_off:
-            return "length"
-        if answer.called:
-            return "tool_calls"
-        if answer.stopped:
-            return "stop"
-        told = self._rounds[-1 if self._mended else 0]
-        return "content_filter" if told.withheld else FINISH_REASONS.get(told.stop_reason or "stop", "stop")
-
-    def _usage(self) -> Usage:
-        """Sum up what the rounds cost."""
-        first, *more = self._rounds
-        limit = self._turn.request.parameters.max_tokens
-        counts = [heard.usage(limit) for heard in (first, *filter(Round.counts, more))]
-        return Usage(sum(count.prompt_tokens for count in counts), sum(count.completion_tokens for count in counts))
-
-    def _note(self, answer: AnswerAssembler) -> None:
+    def _finish(self, reply: AgentReply, repair: AgentReply | None, *, repaired: bool) -> Steps[ReplyEvent]:
+        """Emit what is left of the answer and the Finish; save a native conversation."""
+        answer = reply.answer
+        rest = reply.unsent + answer.release_held()
+        reason = _finish_reason(answer, repair if repair is not None and repaired else reply)
+        # A saved conversation must contain what the client received, to its end.
+        as_received = repair is None and not answer.done and reply.stop_reason is not None
+        if self._conversation is not None and as_received and reason in {"stop", "tool_calls"}:
+            self._conversation.record(rest)
+            yield from self._conversation.save(reply.conversation_id)
+        yield Emit([*rest, Finish(reason, self._usage(reply, repair))])
         if answer.calls:
             self._log.info("Tool calls: %s", ", ".join(call.name for call in answer.calls))
         for call in answer.calls:
-            self._tell(ToolCalled(call.name))
-        first = self._rounds[0]
-        self._log.debug(
-            "Answer of %d characters in %d chunks, %.3f s", first.characters, first.chunks, self._deadline.elapsed()
-        )
+            self._hook(ToolCalled(call.name))
+        seconds = self._deadline.elapsed()
+        self._log.debug("Answer of %d characters in %d chunks, %.3f s", reply.characters, reply.chunks, seconds)
+
+    def _usage(self, reply: AgentReply, repair: AgentReply | None) -> Usage:
+        """Return the token counts of the turn, with those of the repair round."""
+        limit = self.request.parameters.max_tokens
+        usage = reply.usage(limit)
+        if repair is None or not repair.was_processed:
+            return usage
+        more = repair.usage(limit)
+        return Usage(usage.prompt_tokens + more.prompt_tokens, usage.completion_tokens + more.completion_tokens)
+
+
+def _finish_reason(answer: AnswerAssembler, reply: AgentReply) -> str:
+    """Return OpenAI's finish reason; `reply` is the one whose text the client received."""
+    if answer.truncated:
+        return "length"
+    if answer.has_tool_calls:
+        return "tool_calls"
+    if answer.hit_stop_sequence:
+        return "stop"
+    return "content_filter" if reply.content_filtered else FINISH_REASONS.get(reply.stop_reason or "stop", "stop")

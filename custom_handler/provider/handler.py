@@ -115,13 +115,12 @@ class StackspotLLM(CustomLLM):  # type: ignore[misc]
     def _steps(
         self, model: str, messages: object, call: Mapping[str, Any], *, whole: bool = False
     ) -> tuple[Steps[ReplyEvent], model_response.ResponseOptions]:
-        turn = turn_from_call(model, messages, call, self.settings)
+        turn = turn_from_call(model, messages, call, self.settings, self.hooks, self._client.uploads)
         if ignored := turn.request.parameters.ignored:
             self._ignored.log(client_name(call), ignored)
         if (log := call.get("logging_obj")) is not None:  # LiteLLM's latency metrics start here
             log.pre_call(input=messages, api_key="", additional_args={"complete_input_dict": {}})
-        steps = turn.steps(self.settings, self.hooks, uploads=self._client.uploads, whole=whole)
-        return steps, model_response.ResponseOptions(model, turn.request.legacy)
+        return turn.steps(buffered=whole), model_response.ResponseOptions(model, turn.request.legacy)
 
 
 class IgnoredParameters:

@@ -12,9 +12,11 @@ import httpx
 
 from ..chat.turn import Turn
 from ..errors import ConfigurationError, RequestError
+from ..instrumentation import Hook, no_hook
 from ..request.chat_request import ChatRequest
 from ..request.files import find_files
 from ..settings import Settings
+from ..stackspot.uploads import UploadCache
 
 CORRELATION_HEADERS = ("correlation-id", "x-correlation-id")
 
@@ -24,7 +26,14 @@ _CORRELATION_ID = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]{0,126}[\x21-\x7e])?")
 _HEALTH_PROBE = "litellm-internal-health-check"
 
 
-def turn_from_call(model: str, messages: object, call: Mapping[str, Any], settings: Settings) -> Turn:
+def turn_from_call(  # noqa: PLR0917  the first three as LiteLLM passes them
+    model: str,
+    messages: object,
+    call: Mapping[str, Any],
+    settings: Settings,
+    hook: Hook = no_hook,
+    uploads: UploadCache | None = None,
+) -> Turn:
     """Return the Turn of a call by LiteLLM; raises RequestError and ConfigurationError."""
     params = call.get("litellm_params") or {}
     body = (params.get("proxy_server_request") or {}).get("body") or {}
@@ -38,7 +47,10 @@ def turn_from_call(model: str, messages: object, call: Mapping[str, Any], settin
         agent_id=agent_id(model, params, settings),
         correlation_id=given or _default_correlation_id(call),
         timeout=_timeout(call.get("timeout"), settings.timeout),
-        owner=_owner(params, given),
+        settings=settings,
+        conversation_owner=_owner(params, given),
+        hook=hook,
+        uploads=uploads,
     )
 
 

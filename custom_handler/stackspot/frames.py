@@ -25,7 +25,7 @@ from ..errors import (
     TokenRefused,
     UploadUnknown,
 )
-from ..events import AgentEnd, AgentEvent, Text, Usage
+from ..events import AgentEnd, Usage
 from .sse import SseDecoder
 
 DEFAULT_RETRY_AFTER = 10.0
@@ -47,17 +47,18 @@ logger = logging.getLogger(__name__)
 
 
 class StreamDecoder:
-    r"""Decode the bytes of one response into events.
+    r"""Decode the bytes of one response into text; `end` has what the agent reported beside it.
 
     The body is a stream of SSE frames; an agent behind a gateway may send one JSON object instead,
     which is read like a frame.
 
     >>> decoder = StreamDecoder()
     >>> decoder.feed(b'data: {"message": "Hel"}\n\ndata: {"message": "lo"}\n\ndata: {"mess')
-    [Text(text='Hello')]
+    'Hello'
     """
 
     def __init__(self, log: logging.Logger | logging.LoggerAdapter[logging.Logger] = logger) -> None:
+        self.end = AgentEnd()
         self._log = log
         self._sse = SseDecoder()
         self._body: list[bytes] | None = None
@@ -67,70 +68,76 @@ class StreamDecoder:
         self._failure: StackspotError | None = None
         self._warned = False
 
-    def feed(self, chunk: bytes) -> list[AgentEvent]:
-        """Return the events that these bytes complete, their texts joined.
+    def feed(self, chunk: bytes) -> str:
+        """Return the text of the frames that these bytes complete.
 
-        Raises StackspotError for an error that the agent reports. Text before it in the same bytes
-        is returned first; then `check` and the next call raise the error.
+        Raises StackspotError for an error that the agent reports. Text or an end before it in the
+        same bytes comes first; then `check` and the next call raise the error.
         """
         if not self._started and (head := chunk.lstrip(b"\xef\xbb\xbf \t\r\n")):
             self._started = True
             self._body = [] if head.startswith(b"{") else None
         if self._body is not None:
             self._body.append(chunk)
-            return []
+            return ""
         return self._read(self._sse.feed(chunk))
 
-    def flush(self) -> list[AgentEvent]:
+    def flush(self) -> str:
         """Return the rest at the end of the stream; raises AgentFailed where no frame arrived."""
         if self._body is not None:
-            events = self._read([b"".join(self._body).decode("utf-8-sig", errors="replace")])
+            text = self._read([b"".join(self._body).decode("utf-8-sig", errors="replace")])
         else:
-            events = self._read(self._sse.flush())
+            text = self._read(self._sse.flush())
         if not self._frames:
             raise AgentFailed("The agent's answer holds no frame that can be read: check STACKSPOT_INFERENCE_URL.")
-        return [*events, Text("\ufffd")] if self._high_surrogate else events
+        return text + "\ufffd" if self._high_surrogate else text
 
     def check(self) -> None:
-        """Raise the error that followed the events of the last call, if there was one."""
+        """Raise the error that followed the text of the last call, if there was one."""
         if self._failure is not None:
             raise self._failure
 
-    def _read(self, frames: list[str]) -> list[AgentEvent]:
+    def _read(self, frames: list[str]) -> str:
         self.check()
-        events: list[AgentEvent] = []
+        text, end = "", self.end
         try:
             for data in frames:
                 if data != "[DONE]":
-                    events += self._frame(data)
+                    text += self._frame(data)
         except StackspotError as failure:
             self._failure = failure
-        if not events:
+        if not text and self.end is end:
             self.check()
-        return self._join_texts(events)
+        return self._replace_surrogates(text) if text else ""
 
-    def _frame(self, data: str) -> list[AgentEvent]:
+    def _frame(self, data: str) -> str:
+        """Return a frame's text, and update `end`; raises the error that the frame reports."""
         frame = _decoded(data)
         if not isinstance(frame, dict):
             self._skip(len(data))
-            return []
+            return ""
         self._frames += 1
+        text = _delta(frame)
+        if text and len(frame) == 1:  # the usual case
+            return text
         if (failure := frame_error(frame)) is not None:
             raise failure
-        return read_frame(frame)
+        self._update_end(frame)
+        return text
 
-    def _join_texts(self, events: list[AgentEvent]) -> list[AgentEvent]:
-        text = "".join([event.text for event in events if isinstance(event, Text)])
-        ends: list[AgentEvent] = [event for event in events if isinstance(event, AgentEnd)]
-        return [self._as_text(text), *ends] if text else ends
+    def _update_end(self, frame: Mapping[str, Any]) -> None:
+        """Keep the last value of each field; a new `end` only where a frame has one."""
+        reason, conversation = _string(frame.get("stop_reason")), _string(frame.get("conversation_id"))
+        usage = _usage(frame.get("tokens"))
+        if reason or usage or conversation:
+            last = self.end
+            self.end = AgentEnd(reason or last.stop_reason, usage or last.usage, conversation or last.conversation_id)
 
-    def _as_text(self, text: str) -> Text:
+    def _replace_surrogates(self, text: str) -> str:
         """Join a surrogate pair that two frames share, and replace lone surrogates by U+FFFD."""
         text = self._high_surrogate + text
         self._high_surrogate = text[-1] if "\ud800" <= text[-1] <= "\udbff" else ""
-        return Text(
-            text.removesuffix(self._high_surrogate).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-        )
+        return text.removesuffix(self._high_surrogate).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
     def _skip(self, size: int) -> None:
         if not self._warned:
@@ -146,21 +153,6 @@ def _decoded(data: str) -> object:
         with contextlib.suppress(ValueError):
             return json.loads(data)
     return None
-
-
-def read_frame(frame: Mapping[str, Any]) -> list[AgentEvent]:
-    """Return a frame's text, and AgentEnd where it has a stop reason, token counts or an id."""
-    text = _delta(frame)
-    events: list[AgentEvent] = [Text(text)] if text else []
-    if events and len(frame) == 1:  # the usual case
-        return events
-    end = AgentEnd(
-        stop_reason=_string(frame.get("stop_reason")),
-        usage=_usage(frame.get("tokens")),
-        message_id=_string(frame.get("message_id")),
-        conversation_id=_string(frame.get("conversation_id")),
-    )
-    return [*events, end] if end != AgentEnd() else events
 
 
 def _delta(frame: Mapping[str, Any]) -> str:

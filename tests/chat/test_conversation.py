@@ -368,7 +368,7 @@ def test_a_new_conversation_goes_by_the_id_that_the_platform_gives_it(talk, simu
 
 def test_a_conversation_is_remembered_before_its_client_hears_of_the_end():
     params = {"optional_params": {}, **call()}
-    steps = turn_from_call(MODEL, FIRST, params, Settings(agent_id="01ARZ3NDEKTSV4RRFFQ69G5FAV")).steps(Settings())
+    steps = turn_from_call(MODEL, FIRST, params, Settings(agent_id="01ARZ3NDEKTSV4RRFFQ69G5FAV")).steps()
     frame = {"message": "Oi.", "stop_reason": "stop", "conversation_id": "01K00000000000000000000009"}
     answers = {"AcquireToken": Token("t", 1200), "Send": ResponseHead(200, {})}
     reads = iter([b"data: " + json.dumps(frame).encode() + b"\n\n", None])

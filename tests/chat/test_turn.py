@@ -47,8 +47,9 @@ def run(
     clock: Callable[[], float] | None = None,
 ) -> tuple[list[Sequence[ReplyEvent]], int]:
     """Carry the steps out; `answer` gives what the n-th read gives. The batches of events, and the number of reads."""
-    turn = Turn(ChatRequest((USER,), tools), "01ARZ3NDEKTSV4RRFFQ69G5FAV", "c-1", timeout)
-    steps = turn.steps(Settings(repair=False), clock=clock or Clock())
+    request, settings = ChatRequest((USER,), tools), Settings(repair=False)
+    turn = Turn(request, "01ARZ3NDEKTSV4RRFFQ69G5FAV", "c-1", timeout, settings, clock=clock or Clock())
+    steps = turn.steps()
     batches: list[Sequence[ReplyEvent]] = []
     reads, step = 0, advance(steps, None)
     while step is not None:

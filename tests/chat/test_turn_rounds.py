@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from custom_handler.chat.turn import LEAST_REPAIR_TIME, Turn
+from custom_handler.chat.turn import MIN_REPAIR_SECONDS, Turn
 from custom_handler.errors import (
     AgentFailed,
     AgentTimeout,
@@ -85,8 +85,9 @@ class Agent:
         **parameters: Any,
     ) -> Agent:
         asked = ChatRequest(messages, tools, choice, Parameters(**parameters))
-        turn = Turn(asked, "01ARZ3NDEKTSV4RRFFQ69G5FAV", "c-1", timeout)
-        steps = turn.steps(settings or Settings(max_retries=0), tell=self.told.append, clock=self.clock)
+        settings = settings or Settings(max_retries=0)
+        hook, clock = self.told.append, self.clock
+        steps = Turn(asked, "01ARZ3NDEKTSV4RRFFQ69G5FAV", "c-1", timeout, settings, hook=hook, clock=clock).steps()
         step = advance(steps, None)
         while step is not None:
             step = advance(steps, self.carry_out(step))
@@ -304,7 +305,7 @@ def test_a_repair_round_that_takes_too_long_is_given_up():
     assert clock.now <= 120
 
 
-@pytest.mark.parametrize("left", [LEAST_REPAIR_TIME, 0.0, -1.0])
+@pytest.mark.parametrize("left", [MIN_REPAIR_SECONDS, 0.0, -1.0])
 def test_no_repair_round_begins_that_has_no_time(left):
     agent = Agent([say(BROKEN)], seconds=10).answer(timeout=30 + left)
     assert (len(agent.prompts), agent.text) == (1, BROKEN)

@@ -78,7 +78,7 @@ def answered(
     answer = AnswerAssembler(asked, None if schema is None else JsonFormat(schema))
     events: list[ReplyEvent] = []
     for piece in [text] if isinstance(text, str) else text:
-        if answer.closed:
+        if answer.done:
             break
         events += answer.feed(piece)
     return answer, events + answer.flush(limited=limited)
@@ -87,15 +87,15 @@ def answered(
 def told(text: str | list[str], asked: ChatRequest | None = None) -> list[Any]:
     """What a client is told where nothing is mended."""
     answer, events = answered(text, asked)
-    return Said.of(events + answer.settle()).tidy()
+    return Said.of(events + answer.release_held()).tidy()
 
 
 def mended(first: str, second: str, asked: ChatRequest | None = None) -> tuple[bool, list[Any]]:
     """What a client is told after a repair round."""
     answer, events = answered(first, asked)
-    assert answer.fault()
-    done = answer.mend(answered(second, asked)[0])
-    return done, Said.of(events + answer.settle()).tidy()
+    assert answer.repair_reason()
+    done = answer.apply_repair(answered(second, asked)[0])
+    return done, Said.of(events + answer.release_held()).tidy()
 
 
 def test_text_and_calls_go_out_in_their_order():
@@ -117,7 +117,7 @@ def test_a_long_call_goes_out_as_it_comes():
     answer = AnswerAssembler(request())
     events = answer.feed(f'FUNCTION_CALL_START\nget_weather\narguments: {{"a": "{LONG}')
     assert [type(event) for event in events] == [ToolCallStart, ToolCallArguments]
-    assert answer.called
+    assert answer.has_tool_calls
     assert [type(event) for event in answer.feed(LONG)] == [ToolCallArguments]
 
 
@@ -135,21 +135,21 @@ def test_a_long_call_goes_out_as_it_comes():
     ids=["text", "a call", "a broken block", "one of two", "prose", "documentation", "a fenced block"],
 )
 def test_a_block_that_cannot_be_read_is_a_fault(text, fault):
-    assert answered(text)[0].fault() == fault
+    assert answered(text)[0].repair_reason() == fault
 
 
 @pytest.mark.parametrize("choice", ["required", "get_weather"])
 @pytest.mark.parametrize("text", ["", "Vou consultar o tempo."])
 def test_a_call_that_has_to_be_and_is_not_is_a_fault(choice, text):
     answer, _ = answered(text, request(choice=choice))
-    assert answer.fault() == MISSING
-    assert ("get_weather" in answer.correction()) == (choice == "get_weather")
+    assert answer.repair_reason() == MISSING
+    assert ("get_weather" in answer.repair_instruction()) == (choice == "get_weather")
 
 
 def test_what_comes_before_a_broken_block_goes_out_and_what_follows_waits():
     answer, events = answered(f"Um.\n{block('{}')}{BROKEN}Dois.\n{block('{}', 'search')}")
     assert Said.of(events).tidy() == ["Um.", ("get_weather", {})]
-    assert Said.of(events + answer.settle()).tidy() == [
+    assert Said.of(events + answer.release_held()).tidy() == [
         "Um.",
         ("get_weather", {}),
         f"{BROKEN}Dois.",
@@ -160,8 +160,8 @@ def test_what_comes_before_a_broken_block_goes_out_and_what_follows_waits():
 def test_a_block_that_cannot_be_mended_is_shown_exactly_as_the_agent_wrote_it():
     text = f"Antes.\n\n{BROKEN}\n\nDepois, {ALSO_BROKEN}fim."
     answer, events = answered(text)
-    assert answer.mend(answered("Não consigo.")[0]) is False
-    assert Said.of(events + answer.settle()).parts == (text,)
+    assert answer.apply_repair(answered("Não consigo.")[0]) is False
+    assert Said.of(events + answer.release_held()).parts == (text,)
 
 
 def test_a_broken_block_between_two_good_ones_is_mended_in_its_place():
@@ -173,8 +173,8 @@ def test_a_broken_block_between_two_good_ones_is_mended_in_its_place():
 
 def test_the_calls_keep_their_numbers_when_one_between_them_is_mended():
     answer, events = answered(f"{ONE}{BROKEN}{THREE}")
-    answer.mend(answered(TWO)[0])
-    starts = [event for event in events + answer.settle() if isinstance(event, ToolCallStart)]
+    answer.apply_repair(answered(TWO)[0])
+    starts = [event for event in events + answer.release_held() if isinstance(event, ToolCallStart)]
     assert [start.index for start in starts] == [0, 1, 2]
     assert len({start.id for start in starts}) == 3
     assert sorted(call.id for call in answer.calls) == sorted(start.id for start in starts)
@@ -222,15 +222,15 @@ def test_a_second_answer_that_is_cut_within_a_call_mends_nothing():
 
 
 def test_the_correction_quotes_the_broken_part_and_names_what_was_received():
-    asked = answered(f"{block('{}', 'search')}{BROKEN}")[0].correction()
+    asked = answered(f"{block('{}', 'search')}{BROKEN}")[0].repair_instruction()
     assert BROKEN.strip() in asked
     assert asked.endswith("These calls were received, leave them out: search.")
 
 
 def test_the_correction_stays_short_where_the_broken_part_is_long():
     answer, _ = answered(block('{"a" "' + "x" * 100_000 + '"}'))
-    assert answer.fault() == UNREADABLE
-    assert len(answer.correction()) < 5000
+    assert answer.repair_reason() == UNREADABLE
+    assert len(answer.repair_instruction()) < 5000
 
 
 def test_a_missing_call_is_added_behind_the_text():
@@ -240,14 +240,14 @@ def test_a_missing_call_is_added_behind_the_text():
 
 def test_a_call_of_another_tool_than_the_chosen_one_waits_and_gives_way():
     asked = request(choice="search")
-    assert answered(f"Um.\n{block('{}')}", asked)[0].fault() == MISSING
+    assert answered(f"Um.\n{block('{}')}", asked)[0].repair_reason() == MISSING
     done, parts = mended(f"Um.\n{block('{}')}Dois.", block('{"q": 1}', "search"), asked)
     assert (done, parts) == (True, ["Um.", ("search", {"q": 1}), "Dois."])
 
 
 def test_a_call_of_another_tool_gives_way_to_one_of_the_chosen_tool_that_follows():
     asked = request(choice="search")
-    assert answered(block("{}") + block("{}", "search"), asked)[0].fault() == ""
+    assert answered(block("{}") + block("{}", "search"), asked)[0].repair_reason() == ""
     assert told(block("{}") + block("{}", "search"), asked) == [("search", {})]
 
 
@@ -255,8 +255,8 @@ def test_a_call_of_another_tool_is_better_than_none():
     asked = request(choice="search")
     assert mended(f"Um.\n{block('{}')}", "Não.", asked) == (False, ["Um.", ("get_weather", {})])
     answer, _ = answered(block("{}"), asked)
-    answer.settle()
-    assert answer.called
+    answer.release_held()
+    assert answer.has_tool_calls
     assert [call.name for call in answer.calls] == ["get_weather"]
 
 
@@ -269,17 +269,17 @@ def test_of_calls_of_other_tools_only_one_goes_out_where_one_is_allowed():
 def test_without_parallel_calls_the_first_is_the_only_one_and_nobody_listens_on(behind):
     asked = request(parallel_tool_calls=False)
     answer, events = answered(ONE + behind, asked)
-    assert answer.closed
-    assert answer.fault() == ""
-    assert not answer.cut_off
-    calls = [part for part in Said.of(events + answer.settle()).tidy() if isinstance(part, tuple)]
+    assert answer.done
+    assert answer.repair_reason() == ""
+    assert not answer.truncated
+    calls = [part for part in Said.of(events + answer.release_held()).tidy() if isinstance(part, tuple)]
     assert calls == [("get_weather", {"n": 1})]
 
 
 def test_without_parallel_calls_a_good_one_behind_a_broken_one_is_enough():
     asked = request(parallel_tool_calls=False)
     answer, _ = answered(BROKEN + TWO, asked)
-    assert answer.fault() == ""
+    assert answer.repair_reason() == ""
     assert told(BROKEN + TWO, asked) == [BROKEN.strip(), ("get_weather", {"n": 2})]
 
 
@@ -294,23 +294,23 @@ JSON = ChatRequest((USER,), (), parameters=Parameters(json_schema=SCHEMA))
 
 def test_json_waits_until_it_is_valid_and_leaves_its_fence():
     answer, events = answered(["```json\n", '{"city": "Re', 'cife"}\n```'], JSON)
-    assert (events, answer.fault()) == ([], "")
-    assert answer.settle() == [Text('{"city": "Recife"}')]
+    assert (events, answer.repair_reason()) == ([], "")
+    assert answer.release_held() == [Text('{"city": "Recife"}')]
 
 
 def test_json_that_is_not_valid_is_a_fault_and_mended_by_json_that_is():
     answer, events = answered('{"city": 7}', JSON)
-    assert (events, answer.fault()) == ([], INVALID)
-    assert "$.city: 7 is not of type 'string'" in answer.correction()
-    assert answer.mend(answered('```\n{"city": "Recife"}\n```', JSON)[0])
-    assert answer.settle() == [Text('{"city": "Recife"}')]
+    assert (events, answer.repair_reason()) == ([], INVALID)
+    assert "$.city: 7 is not of type 'string'" in answer.repair_instruction()
+    assert answer.apply_repair(answered('```\n{"city": "Recife"}\n```', JSON)[0])
+    assert answer.release_held() == [Text('{"city": "Recife"}')]
 
 
 @pytest.mark.parametrize("second", ["", '{"city": 8}', "Não sei."])
 def test_json_that_is_never_valid_goes_out_as_the_agent_wrote_it(second):
     answer, _ = answered('Aqui: {"city": 7}', JSON)
-    assert not answer.mend(answered(second, JSON)[0])
-    assert answer.settle() == [Text('Aqui: {"city": 7}')]
+    assert not answer.apply_repair(answered(second, JSON)[0])
+    assert answer.release_held() == [Text('Aqui: {"city": 7}')]
 
 
 JSON_OR_CALL = request(json_schema=SCHEMA)
@@ -318,17 +318,17 @@ JSON_OR_CALL = request(json_schema=SCHEMA)
 
 def test_with_tools_json_is_still_an_answer():
     assert told('```json\n{"city": "Recife"}\n```', JSON_OR_CALL) == ['{"city": "Recife"}']
-    assert answered("Olá", JSON_OR_CALL)[0].fault() == INVALID
+    assert answered("Olá", JSON_OR_CALL)[0].repair_reason() == INVALID
 
 
 def test_with_a_call_the_text_need_not_be_json():
     answer, events = answered(f"Vou ver.\n{block('{}')}", JSON_OR_CALL)
-    assert answer.fault() == ""
-    assert Said.of(events + answer.settle()).tidy() == ["Vou ver.", ("get_weather", {})]
+    assert answer.repair_reason() == ""
+    assert Said.of(events + answer.release_held()).tidy() == ["Vou ver.", ("get_weather", {})]
 
 
 def test_with_tools_a_broken_block_is_mended_and_not_taken_for_json():
-    assert answered(BROKEN, JSON_OR_CALL)[0].fault() == UNREADABLE
+    assert answered(BROKEN, JSON_OR_CALL)[0].repair_reason() == UNREADABLE
     assert mended(BROKEN, block("{}"), JSON_OR_CALL) == (True, [("get_weather", {})])
 
 
@@ -340,7 +340,7 @@ def test_with_tools_json_is_mended_by_json_only(second):
 def test_a_stop_sequence_ends_text_and_listening():
     answer, events = answered(["um do", "is três"], request(stop=("ois",)))
     assert Said.of(events).parts == ("um d",)
-    assert (answer.closed, answer.stopped, answer.cut_off, answer.fault()) == (True, True, False, "")
+    assert (answer.done, answer.hit_stop_sequence, answer.truncated, answer.repair_reason()) == (True, True, False, "")
 
 
 def test_a_stop_sequence_is_looked_for_in_text_only():
@@ -355,35 +355,35 @@ def test_a_stop_sequence_does_not_reach_across_a_call():
 def test_behind_a_stop_sequence_no_call_goes_out():
     asked = request(stop=("fim",), choice="required")
     answer, events = answered(f"um fim\n{block('{}')}", asked)
-    assert Said.of(events + answer.settle()).parts == ("um ",)
-    assert answer.fault() == ""
+    assert Said.of(events + answer.release_held()).parts == ("um ",)
+    assert answer.repair_reason() == ""
 
 
 def test_a_limit_cuts_the_text_off_and_asks_for_no_repair():
     answer, events = answered("x" * 100, request(max_tokens=3, choice="required"))
     assert Said.of(events).parts == ("x" * 3 * CHARACTERS_A_TOKEN,)
-    assert (answer.closed, answer.cut_off, answer.fault()) == (True, True, "")
+    assert (answer.done, answer.truncated, answer.repair_reason()) == (True, True, "")
 
 
 def test_a_call_that_the_limit_cuts_stays_text_where_it_is_short():
     text = block('{"city": "Recife"}')
     answer, events = answered(text, request(max_tokens=10))
-    assert Said.of(events + answer.settle()).parts == (text[: 10 * CHARACTERS_A_TOKEN],)
-    assert (answer.cut_off, answer.fault()) == (True, "")
+    assert Said.of(events + answer.release_held()).parts == (text[: 10 * CHARACTERS_A_TOKEN],)
+    assert (answer.truncated, answer.repair_reason()) == (True, "")
 
 
 def test_a_call_that_the_limit_cuts_does_not_parse_where_it_was_going_out():
     answer, events = answered(block(f'{{"a": "{LONG}"}}'), request(max_tokens=200))
-    ((_, arguments),) = Said.of(events + answer.settle()).parts
+    ((_, arguments),) = Said.of(events + answer.release_held()).parts
     with pytest.raises(ValueError, match="Unterminated"):
         json.loads(arguments)
-    assert (answer.cut_off, answer.fault()) == (True, "")
+    assert (answer.truncated, answer.repair_reason()) == (True, "")
 
 
 def test_json_that_the_limit_cuts_is_no_fault():
     answer, _ = answered('{"city": "Recife"}', replace(JSON, parameters=Parameters(json_schema=SCHEMA, max_tokens=2)))
-    assert answer.fault() == ""
-    assert answer.settle() == [Text('{"city": "')]
+    assert answer.repair_reason() == ""
+    assert answer.release_held() == [Text('{"city": "')]
 
 
 @pytest.mark.parametrize(
@@ -399,19 +399,19 @@ def test_json_that_the_limit_cuts_is_no_fault():
 )
 def test_what_the_agents_own_limit_cut_is_not_mended(text, cut_off):
     answer, _ = answered(text, limited=True)
-    assert (answer.cut_off, answer.fault()) == (cut_off, "")
+    assert (answer.truncated, answer.repair_reason()) == (cut_off, "")
 
 
 def test_a_limit_of_the_callers_counts_whatever_the_agents_own_cut():
     answer, _ = answered(block("{}") + "x" * 200, request(max_tokens=20), limited=True)
-    assert answer.cut_off
+    assert answer.truncated
 
 
 def test_a_result_that_the_agent_invents_ends_the_answer():
     text = f"{block('{}')}Tool result: 25\n{BROKEN}"
     answer, events = answered(text)
-    assert Said.of(events + answer.settle()).tidy() == [("get_weather", {})]
-    assert (answer.closed, answer.fault(), answer.cut_off) == (True, "", False)
+    assert Said.of(events + answer.release_held()).tidy() == [("get_weather", {})]
+    assert (answer.done, answer.repair_reason(), answer.truncated) == (True, "", False)
 
 
 @pytest.mark.parametrize(
@@ -426,15 +426,15 @@ def test_a_result_that_the_agent_invents_ends_the_answer():
 @pytest.mark.parametrize("size", [1, 1000])
 def test_what_ended_before_the_limit_was_not_cut_off_by_it(text, parameters, size):
     pieces = [text[at : at + size] for at in range(0, len(text), size)]
-    assert not answered(pieces, request(max_tokens=30, **parameters))[0].cut_off
+    assert not answered(pieces, request(max_tokens=30, **parameters))[0].truncated
 
 
 @pytest.mark.parametrize("size", [1, 5000])
 def test_a_call_behind_the_end_that_is_cut_does_not_count(size):
     text = f'STOP\nFUNCTION_CALL_START\nget_weather\narguments: {{"a": "{LONG}" 1}}\nFUNCTION_CALL_END'
     pieces = [text[at : at + size] for at in range(0, len(text), size)]
-    assert not answered(pieces, request(stop=("STOP",)))[0].cut_off
-    assert answered(pieces)[0].cut_off
+    assert not answered(pieces, request(stop=("STOP",)))[0].truncated
+    assert answered(pieces)[0].truncated
 
 
 FRAGMENTS = [
@@ -458,14 +458,14 @@ REQUESTS = st.builds(
 def state(text: list[str], asked: ChatRequest, limited: bool) -> tuple[Any, ...]:
     """All that a turn does with an answer depends on this."""
     answer, events = answered(text, asked, limited=limited)
-    fault, correction = answer.fault(), answer.correction()
-    said = Said.of(events + answer.settle())
+    fault, correction = answer.repair_reason(), answer.repair_instruction()
+    said = Said.of(events + answer.release_held())
     calls = [part for part in said.parts if isinstance(part, tuple)]
     assert len(calls) == len(answer.calls)
     assert asked.parameters.parallel_tool_calls or len(calls) <= 1
-    for _, arguments in [] if answer.cut_off else calls:
+    for _, arguments in [] if answer.truncated else calls:
         assert isinstance(json.loads(arguments, parse_constant=pytest.fail), dict)
-    return said, fault, correction, answer.cut_off, answer.called, answer.stopped
+    return said, fault, correction, answer.truncated, answer.has_tool_calls, answer.hit_stop_sequence
 
 
 @given(
@@ -490,10 +490,10 @@ def test_no_second_answer_takes_anything_back(first, second, asked):
     answer, events = answered(first, asked)
     before = Said.of(events).parts
     received = {call.id for call in answer.calls}
-    if answer.fault():
-        done = answer.mend(answered(second, asked)[0])
-        assert not done or answer.fault() in {"", INVALID, UNREADABLE}
-    events += answer.settle()
+    if answer.repair_reason():
+        done = answer.apply_repair(answered(second, asked)[0])
+        assert not done or answer.repair_reason() in {"", INVALID, UNREADABLE}
+    events += answer.release_held()
     Said.of(events)
     calls = {event.id for event in events if isinstance(event, ToolCallStart)}
     assert received <= calls

@@ -37,7 +37,7 @@ def history(messages: list[Any], owner: str = "k c", answer_format: str = "", **
 
 def answered(*events: ReplyEvent, messages: list[Any] = FIRST) -> str | None:
     asked = history(messages)
-    asked.hear(events)
+    asked.record(events)
     return asked.answered()
 
 

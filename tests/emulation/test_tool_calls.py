@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from custom_handler.emulation.tool_calls.parser import ToolCallParser, new_call_id
-from custom_handler.events import ReadEvent, Text, ToolCallArguments, ToolCallStart, Unreadable
+from custom_handler.events import ParsedPart, ToolCallArguments, ToolCallStart, Unreadable
 from tests.growth import is_linear
 
 CASES = Path(__file__).parents[1] / "cases"
@@ -48,7 +48,7 @@ class Reading:
     unreadable: tuple[str, ...] = ()
 
 
-def events_of(pieces: Sequence[str], tools: Sequence[str]) -> tuple[list[ReadEvent], ToolCallParser]:
+def events_of(pieces: Sequence[str], tools: Sequence[str]) -> tuple[list[ParsedPart], ToolCallParser]:
     ids = count()
     reader = ToolCallParser({name: {} for name in tools}, lambda: f"call_{next(ids)}")
     return [event for piece in pieces for event in reader.feed(piece)] + reader.flush(), reader
@@ -67,7 +67,11 @@ def read(pieces: Sequence[str], tools: Sequence[str] = ("write_file", "get_weath
             assert event.index == len(names) - 1, "arguments belong to the call that is open"
             pieces_of[event.index].append(event.arguments)
     arguments = list(map("".join, pieces_of))
-    content = "".join(event.text for event in events if isinstance(event, Text | Unreadable))
+    content = "".join(
+        event.text if isinstance(event, Unreadable) else event
+        for event in events
+        if isinstance(event, str | Unreadable)
+    )
     assert reader.calls == len(names)
     assert len({event.id for event in events if isinstance(event, ToolCallStart)}) == len(names)
     for index, written in enumerate(arguments):
@@ -183,13 +187,13 @@ def test_no_text_raises_and_no_cut_changes_the_result(text: str, chance: random.
     assert read([text[start:end] for start, end in pairwise([0, *places, len(text)])]) == whole
 
 
-def told_while_read(pieces: Sequence[str]) -> list[ReadEvent]:
+def told_while_read(pieces: Sequence[str]) -> list[ParsedPart]:
     """The events with texts, and arguments, that follow each other joined: what a client sees, in its order."""
-    joined: list[ReadEvent] = []
+    joined: list[ParsedPart] = []
     for event in events_of(pieces, ("write_file", "get_weather"))[0]:
         match joined[-1:], event:
-            case [Text(before)], Text(text):
-                joined[-1] = Text(before + text)
+            case [str(before)], str(text):
+                joined[-1] = before + text
             case [ToolCallArguments(index, before)], ToolCallArguments(_, arguments):
                 joined[-1] = ToolCallArguments(index, before + arguments)
             case _:
@@ -241,7 +245,7 @@ def test_prose_goes_out_as_it_comes_but_for_white_space_at_a_line_start() -> Non
     text = "Era uma vez um agente. FUNC não é marcador, 2 < 3.\nE fim."
     out = ""
     for at, character in enumerate(text):
-        out += "".join(event.text for event in reader.feed(character) if isinstance(event, Text))
+        out += "".join(event for event in reader.feed(character) if isinstance(event, str))
         held = text[len(out) : at + 1]
         assert held.isspace() or "FUNCTION_CALL_START".startswith(held), held
 

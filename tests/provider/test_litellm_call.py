@@ -173,14 +173,18 @@ def native(
 
 
 def test_a_native_conversation_belongs_to_its_caller():
-    owners = [turn(**native(key=key, correlation=name)).owner for key in ("k-1", "k-2", None) for name in ("a", "b")]
+    owners = [
+        turn(**native(key=key, correlation=name)).conversation_owner
+        for key in ("k-1", "k-2", None)
+        for name in ("a", "b")
+    ]
     assert None not in owners
     assert len(set(owners)) == 6
 
 
 @pytest.mark.parametrize("call", [native("prompt"), native(None), native(correlation=None), {}])
 def test_a_native_conversation_needs_the_setting_and_an_id(call):
-    assert turn(**call).owner is None
+    assert turn(**call).conversation_owner is None
 
 
 @pytest.mark.parametrize("conversation", ["on", True, 1, ["native"]])

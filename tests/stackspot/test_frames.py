@@ -22,7 +22,7 @@ from custom_handler.errors import (
     StackspotError,
     TokenRefused,
 )
-from custom_handler.events import AgentEnd, Text, Usage
+from custom_handler.events import AgentEnd, Usage
 from custom_handler.stackspot.frames import DEFAULT_RETRY_AFTER, StreamDecoder, error_from_response
 
 FAT = {
@@ -40,7 +40,7 @@ FAT = {
 }
 COUNTS = {"user": None, "enrichment": None, "input": 42, "output": 5}
 LAST = FAT | {"stop_reason": "stop", "tokens": COUNTS, "message_id": "01KV66"}
-END = AgentEnd("stop", Usage(42, 5), "01KV66")
+END = AgentEnd("stop", Usage(42, 5))
 
 
 def sse(*frames: Any, end: str = "\n", ascii_only: bool = False) -> bytes:
@@ -94,7 +94,7 @@ REPLIES = [
         "the older counts",
         sse(LAST | {"tokens": {"user": 3, "enrichment": 4, "output": 5}}),
         "",
-        AgentEnd("stop", Usage(7, 5), "01KV66"),
+        AgentEnd("stop", Usage(7, 5)),
     ),
     Reply("counts as strings", sse({"tokens": {"input": "42", "output": "5"}}), "", AgentEnd(usage=Usage(42, 5))),
     Reply(
@@ -109,14 +109,12 @@ REPLIES = [
     ),
     Reply("counts beyond all bounds", b'data: {"message":"a","tokens":{"input":1e999,"output":NaN}}\n\n', "a"),
     Reply("counts that are a number", sse({"message": "a", "tokens": 7}), "a"),
-    Reply(
-        "a conversation", sse(LAST | {"conversation_id": "01KC"}), "", AgentEnd("stop", Usage(42, 5), "01KV66", "01KC")
-    ),
+    Reply("a conversation", sse(LAST | {"conversation_id": "01KC"}), "", AgentEnd("stop", Usage(42, 5), "01KC")),
     Reply(
         "the last value that is not null counts",
         sse({"conversation_id": "01KA"}, {"conversation_id": "01KB"}, LAST),
         "",
-        AgentEnd("stop", Usage(42, 5), "01KV66", "01KB"),
+        AgentEnd("stop", Usage(42, 5), "01KB"),
     ),
     Reply("a stop reason of another type", sse({"message": "a", "stop_reason": 7}), "a"),
     Reply("OpenAI's shape", sse(openai("a"), openai("b"), openai(None, finish_reason="stop"), "[DONE]"), "ab"),
@@ -183,27 +181,14 @@ def pieces_of(raw: bytes, seed: int) -> list[bytes]:
 
 def read(raw: bytes, seed: int) -> tuple[str, AgentEnd, StackspotError | None]:
     """The text, the end and the error that the bytes come to."""
-    decoder, text, end = StreamDecoder(), "", AgentEnd()
-
-    def take(events: list[Any]) -> None:
-        nonlocal text, end
-        text += "".join(event.text for event in events if isinstance(event, Text))
-        for event in events:
-            if isinstance(event, AgentEnd):
-                end = AgentEnd(
-                    event.stop_reason or end.stop_reason,
-                    event.usage or end.usage,
-                    event.message_id or end.message_id,
-                    event.conversation_id or end.conversation_id,
-                )
-
+    decoder, text = StreamDecoder(), ""
     try:
         for piece in pieces_of(raw, seed):
-            take(decoder.feed(piece))
-        take(decoder.flush())
+            text += decoder.feed(piece)
+        text += decoder.flush()
     except StackspotError as error:
-        return text, end, error
-    return text, end, None
+        return text, decoder.end, error
+    return text, decoder.end, None
 
 
 @pytest.mark.parametrize("reply", REPLIES, ids=lambda reply: reply.id)
@@ -222,17 +207,25 @@ def test_an_error_within_an_answer_is_raised_however_it_is_cut(case):
 
 def test_text_is_returned_with_its_frame():
     decoder = StreamDecoder()
-    assert decoder.feed(sse(*thin("a", "b"))) == [Text("ab")]
-    assert decoder.feed(sse(*thin("c"))[:-1]) == []
-    assert decoder.feed(b"\n") == [Text("c")]
+    assert decoder.feed(sse(*thin("a", "b"))) == "ab"
+    assert decoder.feed(sse(*thin("c"))[:-1]) == ""
+    assert decoder.feed(b"\n") == "c"
 
 
 def test_text_that_arrived_with_an_error_comes_before_it():
     decoder = StreamDecoder()
-    assert decoder.feed(sse(*thin("a"), {"error": "no"}, *thin("b"))) == [Text("a")]
+    assert decoder.feed(sse(*thin("a"), {"error": "no"}, *thin("b"))) == "a"
     for raising in (decoder.check, decoder.flush, lambda: decoder.feed(b"")):
         with pytest.raises(AgentFailed):
             raising()
+
+
+def test_an_end_that_arrived_with_an_error_comes_before_it():
+    decoder = StreamDecoder()
+    assert decoder.feed(sse({"conversation_id": "01KA"}, {"error": "no"})) == ""
+    assert decoder.end == AgentEnd(conversation_id="01KA")
+    with pytest.raises(AgentFailed):
+        decoder.check()
 
 
 def test_unreadable_frames_log_one_warning(caplog):

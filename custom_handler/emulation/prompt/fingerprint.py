@@ -18,13 +18,13 @@ from typing import Any
 
 from ...events import ReplyEvent, Text, ToolCallArguments, ToolCallStart
 from ...request.chat_request import ChatRequest, Message
-from ..answer import signature
+from ..answer import tool_call_key
 from .render import above, conversation_messages
 from .transcript import calls_of, text_of, transcript
 
 
 class Fingerprint:
-    """One request's conversation, and the answer to it, which `hear` is told.
+    """One request's conversation, and the answer to it, which `record` is told.
 
     `owner` is whatever else two conversations must share to be one. `turns_seen` is the number of turns that an agent has seen
     which has kept `seen`; both are nothing in a conversation that begins, and in one whose last turn is the assistant's own.
@@ -44,7 +44,7 @@ class Fingerprint:
         self._text: list[str] = []
         self._calls: list[tuple[str, list[str]]] = []
 
-    def hear(self, events: Iterable[ReplyEvent]) -> None:
+    def record(self, events: Iterable[ReplyEvent]) -> None:
         """Note what the client is told."""
         for event in events:
             match event:
@@ -57,7 +57,7 @@ class Fingerprint:
 
     def answered(self) -> str | None:
         """Return the fingerprint that covers the answer, too; None where there was none."""
-        calls = [signature(name, "".join(pieces)) for name, pieces in self._calls]
+        calls = [tool_call_key(name, "".join(pieces)) for name, pieces in self._calls]
         said = _said("".join(self._text), calls)
         if said == _said("", []):
             return None
@@ -78,7 +78,7 @@ def _items(turns: Sequence[Message]) -> Iterator[Sequence[Any]]:
             yield from ([entry.role, entry.label, entry.body, _files(message)] for message, entry in group)
             continue
         messages = [message for message, _ in group]
-        calls = [signature(name, arguments) for message in messages for _, name, arguments in calls_of(message)]
+        calls = [tool_call_key(name, arguments) for message in messages for _, name, arguments in calls_of(message)]
         yield _said("\n".join(filter(None, (text_of(message.get("content")) for message in messages))), calls)
 
 

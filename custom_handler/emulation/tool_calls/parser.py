@@ -23,7 +23,7 @@ from typing import Any
 
 import regex
 
-from ...events import ReadEvent, Text, Unreadable
+from ...events import ParsedPart, Unreadable
 from . import syntax
 from .block import BlockParser
 from .code_fence import CodeFenceParser
@@ -70,7 +70,7 @@ class ToolCallParser:
         self._at = 0
         self._ended = False
         self._state: Callable[[], bool] = self._line_start
-        self._out: list[ReadEvent] = []
+        self._out: list[ParsedPart] = []
         self._said: list[str] = []
         self._gap: list[str] = []  # white space that goes out with the text behind it, and not with a call
         self._spoken = False
@@ -89,7 +89,7 @@ class ToolCallParser:
             syntax.FABRICATED_RESULT: self._close,
         }
 
-    def feed(self, piece: str) -> list[ReadEvent]:
+    def feed(self, piece: str) -> list[ParsedPart]:
         """Read on; returns what is certain by now."""
         for start in range(0, len(piece), SLICE):
             before = max(self._at - 1, 0)  # the character before a marker tells whether it is one
@@ -99,21 +99,21 @@ class ToolCallParser:
                 pass
         return self._taken()
 
-    def flush(self) -> list[ReadEvent]:
+    def flush(self) -> list[ParsedPart]:
         """Read the rest, as the end of the reply."""
         self._ended = True
         while not self.closed and self._state():
             pass
         return self._taken()
 
-    def _taken(self) -> list[ReadEvent]:
+    def _taken(self) -> list[ParsedPart]:
         self._tell([])
         events, self._out = self._out, []
         return events
 
-    def _tell(self, events: Sequence[ReadEvent]) -> None:
+    def _tell(self, events: Sequence[ParsedPart]) -> None:
         if self._said:
-            self._out.append(Text("".join(self._said)))
+            self._out.append("".join(self._said))
             self._said.clear()
         self._out += events
 

@@ -1,1 +1,1 @@
-"""What a text-only agent lacks and a client expects: roles, tools and tool calls, made of plain text; no I/O here."""
+"""Emulation of roles, tools, JSON output and limits for an agent that has text only; no I/O."""

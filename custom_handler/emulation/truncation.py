@@ -1,19 +1,24 @@
-"""Ends an answer where the caller wants it to end: at a stop sequence, or at a number of tokens.
+"""Truncates an answer at a stop sequence or at a number of tokens, which agents do not support.
 
-An agent knows neither. Both are applied to the text as it comes, and the result does not depend on how it was cut.
+The result does not depend on how the text is cut into pieces.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-# No agent tells its tokens before the end. A token of prose has some four to five characters, one of code three to four:
-# the larger figure cuts no answer that a model's own count would have let pass.
-CHARACTERS_A_TOKEN = 5
+# An agent reports its token count at the end only. A token of prose has four to five characters,
+# one of code three to four: with five, no answer is truncated that the model's count would allow.
+CHARACTERS_PER_TOKEN = 5
 
 
 class StopSequences:
-    """Finds the stop sequence that is completed first; of several completed at once, the one that began first."""
+    """Ends a text at the stop sequence that is completed first; of several, that which starts first.
+
+    >>> stop = StopSequences(["END"])
+    >>> stop.feed("one E"), stop.feed("N"), stop.feed("D two"), stop.hit
+    ('one ', '', '', True)
+    """
 
     def __init__(self, stops: Sequence[str]) -> None:
         self.hit = False
@@ -22,37 +27,37 @@ class StopSequences:
         self._held = ""
 
     def feed(self, text: str) -> str:
-        """Return what can go out: up to the stop sequence, and nothing that could be the beginning of one."""
+        """Return the text before the stop sequence, without a suffix that may be the start of one."""
         if self.hit or not self._stops:
             return "" if self.hit else text
         text = self._held + text
-        ends = [(at + len(stop), at) for stop in self._stops if (at := text.find(stop)) >= 0]
+        ends = [(start + len(stop), start) for stop in self._stops if (start := text.find(stop)) >= 0]
         if ends:
             self.hit = True
             self._held = ""
             return text[: min(ends)[1]]
-        kept = next((n for n in range(min(self._longest - 1, len(text)), 0, -1) if self._begins(text[-n:])), 0)
-        self._held = text[len(text) - kept :]
-        return text[: len(text) - kept]
+        held = next((n for n in range(min(self._longest - 1, len(text)), 0, -1) if self._is_prefix(text[-n:])), 0)
+        self._held = text[len(text) - held :]
+        return text[: len(text) - held]
 
     def flush(self) -> str:
-        """Return what was held back, once something else than text follows, or nothing."""
+        """Return the suffix that was held back: no further text follows it."""
         held, self._held = self._held, ""
         return held
 
-    def _begins(self, tail: str) -> bool:
-        return any(stop.startswith(tail) for stop in self._stops)
+    def _is_prefix(self, suffix: str) -> bool:
+        return any(stop.startswith(suffix) for stop in self._stops)
 
 
 class TokenLimit:
-    """Counts the characters of an answer against a number of tokens."""
+    """Ends a text at an estimated number of tokens; None: unlimited."""
 
     def __init__(self, max_tokens: int | None) -> None:
         self.hit = False
-        self._left = None if max_tokens is None else max_tokens * CHARACTERS_A_TOKEN
+        self._left = None if max_tokens is None else max_tokens * CHARACTERS_PER_TOKEN
 
     def feed(self, text: str) -> str:
-        """Return what of the text is within the limit."""
+        """Return the part of the text that is within the limit."""
         if self._left is None:
             return text
         self.hit = self.hit or len(text) > self._left

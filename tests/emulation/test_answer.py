@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from custom_handler.emulation.answer import INVALID, MISSING, UNREADABLE, AnswerAssembler
 from custom_handler.emulation.json_output import JsonFormat
-from custom_handler.emulation.truncation import CHARACTERS_A_TOKEN
+from custom_handler.emulation.truncation import CHARACTERS_PER_TOKEN
 from custom_handler.events import ReplyEvent, Text, ToolCallArguments, ToolCallStart
 from custom_handler.request.chat_request import ChatRequest, Tool
 from custom_handler.request.parameters import Parameters
@@ -361,14 +361,14 @@ def test_behind_a_stop_sequence_no_call_goes_out():
 
 def test_a_limit_cuts_the_text_off_and_asks_for_no_repair():
     answer, events = answered("x" * 100, request(max_tokens=3, choice="required"))
-    assert Said.of(events).parts == ("x" * 3 * CHARACTERS_A_TOKEN,)
+    assert Said.of(events).parts == ("x" * 3 * CHARACTERS_PER_TOKEN,)
     assert (answer.done, answer.truncated, answer.repair_reason()) == (True, True, "")
 
 
 def test_a_call_that_the_limit_cuts_stays_text_where_it_is_short():
     text = block('{"city": "Recife"}')
     answer, events = answered(text, request(max_tokens=10))
-    assert Said.of(events + answer.release_held()).parts == (text[: 10 * CHARACTERS_A_TOKEN],)
+    assert Said.of(events + answer.release_held()).parts == (text[: 10 * CHARACTERS_PER_TOKEN],)
     assert (answer.truncated, answer.repair_reason()) == (True, "")
 
 

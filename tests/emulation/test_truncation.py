@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from custom_handler.emulation.truncation import CHARACTERS_A_TOKEN, StopSequences, TokenLimit
+from custom_handler.emulation.truncation import CHARACTERS_PER_TOKEN, StopSequences, TokenLimit
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,11 +97,11 @@ def test_a_limit_cuts_at_the_same_character_however_the_text_was_cut(size):
     length = TokenLimit(3)
     text = "".join(map(chr, range(100, 150)))
     out = "".join(length.feed(text[at : at + size]) for at in range(0, len(text), size))
-    assert (out, length.hit) == (text[: 3 * CHARACTERS_A_TOKEN], True)
+    assert (out, length.hit) == (text[: 3 * CHARACTERS_PER_TOKEN], True)
 
 
 def test_a_text_as_long_as_the_limit_is_not_cut_off():
     length = TokenLimit(2)
-    assert length.feed("a" * 2 * CHARACTERS_A_TOKEN) == "a" * 2 * CHARACTERS_A_TOKEN
+    assert length.feed("a" * 2 * CHARACTERS_PER_TOKEN) == "a" * 2 * CHARACTERS_PER_TOKEN
     assert not length.hit
     assert (length.feed("b"), length.hit) == ("", True)

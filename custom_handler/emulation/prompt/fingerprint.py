@@ -1,11 +1,12 @@
-"""What an agent that keeps a conversation has seen of it, as two fingerprints; nothing of what was said is kept.
+"""Identifies a native conversation by two hashes of its turns; no text is stored.
 
-    what stands above ─ turn ─ … ─ the assistant's last ─ new turns ─ the answer
-    └──────────── seen ────────────────────────────────┘                      │
-    └──────────── answered: what `seen` will be in the next request ──────────┘
+    preamble ─ turn ─ … ─ the assistant's last turn ─ new turns ─ the answer
+    └──────────── seen ────────────────────────────┘                       │
+    └──────────── answered: the `seen` of the next request ────────────────┘
 
-A fingerprint covers what the agent is told, as it is rendered, and the assistant's turns as their client was told them. So any
-change to the history, the tools, the system text or the answer's format leads to a fingerprint that nobody has kept.
+The hashes cover the turns as they are rendered, and the assistant's turns as the client received
+them. So any change to the history, the tools, the system text or the answer's format leads to a
+hash that is not stored.
 """
 
 from __future__ import annotations
@@ -19,33 +20,34 @@ from typing import Any
 from ...events import ReplyEvent, Text, ToolCallArguments, ToolCallStart
 from ...request.chat_request import ChatRequest, Message
 from ..answer import tool_call_key
-from .render import above, conversation_messages
+from .render import conversation_messages, preamble
 from .transcript import calls_of, text_of, transcript
 
 
 class Fingerprint:
-    """One request's conversation, and the answer to it, which `record` is told.
+    """The hashes of one request's conversation, before and after the answer, which `record` takes.
 
-    `owner` is whatever else two conversations must share to be one. `turns_seen` is the number of turns that an agent has seen
-    which has kept `seen`; both are nothing in a conversation that begins, and in one whose last turn is the assistant's own.
+    `owner` is hashed, too. `turns_seen` counts the turns that are covered by `seen`; they are 0 and
+    None for a new conversation. It is `open` unless its last turn is the assistant's, which a
+    native conversation cannot continue.
     """
 
     def __init__(self, request: ChatRequest, owner: str, answer_format: str = "") -> None:
         turns = conversation_messages(request)
-        last = max((at for at, turn in enumerate(turns) if turn["role"] == "assistant"), default=-1)
+        last = max((number for number, turn in enumerate(turns) if turn["role"] == "assistant"), default=-1)
         self.open = last < len(turns) - 1
         self.turns_seen = last + 1 if self.open else 0
         items = list(_items(turns))
-        seen = max((at + 1 for at, item in enumerate(items) if item[0] == "assistant"), default=0)
+        seen = max((number + 1 for number, item in enumerate(items) if item[0] == "assistant"), default=0)
         self._digest = hashlib.blake2b(digest_size=24)
-        self._note([[owner, above(request, answer_format)], *items[:seen]])
+        self._update([[owner, preamble(request, answer_format)], *items[:seen]])
         self.seen = self._digest.hexdigest() if self.turns_seen else None
-        self._note(items[seen:])
+        self._update(items[seen:])
         self._text: list[str] = []
         self._calls: list[tuple[str, list[str]]] = []
 
     def record(self, events: Iterable[ReplyEvent]) -> None:
-        """Note what the client is told."""
+        """Record events that the client receives."""
         for event in events:
             match event:
                 case Text(text):
@@ -56,39 +58,39 @@ class Fingerprint:
                     self._calls[index][1].append(arguments)
 
     def answered(self) -> str | None:
-        """Return the fingerprint that covers the answer, too; None where there was none."""
+        """Return the hash that covers the answer, too; None for an empty answer."""
         calls = [tool_call_key(name, "".join(pieces)) for name, pieces in self._calls]
-        said = _said("".join(self._text), calls)
-        if said == _said("", []):
+        item = _assistant_item("".join(self._text), calls)
+        if item == _assistant_item("", []):
             return None
         digest = self._digest.copy()
-        digest.update(_line(said))
+        digest.update(_line(item))
         return digest.hexdigest()
 
-    def _note(self, items: Iterable[Sequence[Any]]) -> None:
+    def _update(self, items: Iterable[Sequence[Any]]) -> None:
         for item in items:
             self._digest.update(_line(item))
 
 
 def _items(turns: Sequence[Message]) -> Iterator[Sequence[Any]]:
-    """Yield the turns as they are compared: one for all that the assistant said in a row, which bridges take apart."""
-    told = zip(turns, transcript(turns), strict=True)
-    for assistants, group in itertools.groupby(told, lambda turn: turn[1].role == "assistant"):
-        if not assistants:
-            yield from ([entry.role, entry.label, entry.body, _files(message)] for message, entry in group)
+    """Yield what is hashed of each turn; consecutive assistant messages, which bridges split, are joined."""
+    rendered = zip(turns, transcript(turns), strict=True)
+    for is_assistant, group in itertools.groupby(rendered, lambda turn: turn[1].role == "assistant"):
+        if not is_assistant:
+            yield from ([entry.role, entry.label, entry.body, _other_parts(message)] for message, entry in group)
             continue
         messages = [message for message, _ in group]
         calls = [tool_call_key(name, arguments) for message in messages for _, name, arguments in calls_of(message)]
-        yield _said("\n".join(filter(None, (text_of(message.get("content")) for message in messages))), calls)
+        yield _assistant_item("\n".join(filter(None, (text_of(message.get("content")) for message in messages))), calls)
 
 
-def _said(text: str, calls: Sequence[tuple[str, str]]) -> Sequence[Any]:
-    """Compare an assistant's turn by its words and calls; clients strip the blanks around, and the agent never saw the ids."""
+def _assistant_item(text: str, calls: Sequence[tuple[str, str]]) -> Sequence[Any]:
+    """Return text and calls; clients strip outer white space, and the agent never received the ids."""
     return ["assistant", text.strip(), calls]
 
 
-def _files(message: Message) -> Sequence[Any]:
-    """Return the parts that are shown by a placeholder, or go another way than by the prompt."""
+def _other_parts(message: Message) -> Sequence[Any]:
+    """Return the content parts that the transcript shows by a placeholder only."""
     content = message.get("content")
     parts = content if isinstance(content, Sequence) and not isinstance(content, str) else ()
     return [

@@ -1,12 +1,12 @@
-"""Renders a chat request as the one text prompt that an agent takes; docs/prompt.md explains each rule and its cost.
+"""Renders a chat request as one text prompt; docs/prompt.md explains each rule and its cost.
 
-    the caller's system text, first and unchanged
+    system text      unchanged
     # Tools          the declared tools, one compact JSON line each, and how to call them
-    # Answer         the JSON that is asked for
-    # Conversation   the turns, each below its [role]; calls in the block syntax, results with id, name and error mark
-    [reminder]       one line on what to do now
+    # Answer         the requested JSON
+    # Conversation   the turns, each below its [role]; calls as blocks, results with id and name
+    [reminder]       one line on what to write
 
-A lone user message without system text, tools and answer format goes out as it is.
+A single user message without system text, tools and answer format is sent unchanged.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ _SYSTEM_ROLES = frozenset({"system", "developer"})
 
 
 def conversation_messages(request: ChatRequest) -> list[Message]:
-    """Return the request's messages but for its system texts."""
+    """Return the request's messages without its system messages."""
     return [message for message in request.messages if message["role"] not in _SYSTEM_ROLES]
 
 
-def above(request: ChatRequest, answer_format: str = "") -> list[str]:
-    """Return what stands above the conversation: system text, tools, and the answer's format."""
+def preamble(request: ChatRequest, answer_format: str = "") -> list[str]:
+    """Return the sections before the conversation: system text, tools, and answer format."""
     texts = (text_of(message.get("content")) for message in request.messages if message["role"] in _SYSTEM_ROLES)
     parts = ["\n\n".join(filter(None, texts))]
     if request.tools:
@@ -39,16 +39,19 @@ def above(request: ChatRequest, answer_format: str = "") -> list[str]:
 
 
 def render(request: ChatRequest, *, answer_format: str = "", limit: int | None = None, since: int = 0) -> str:
-    """Return the whole prompt, in at most `limit` characters; raises PromptTooLong.
+    """Return the prompt, in at most `limit` characters; raises PromptTooLong.
 
-    `answer_format` says what the answer has to look like where it is not free. `since` leaves out so many turns, and what
-    stands above them: an agent that keeps the conversation has them.
+    `answer_format` is the instruction for a JSON answer. `since` is the number of turns that the
+    agent has in a native conversation: they and the preamble are left out.
+
+    >>> render(ChatRequest([{"role": "user", "content": "Hi"}]))
+    'Hi'
     """
     turns = conversation_messages(request)
-    parts = [] if since else above(request, answer_format)
+    parts = [] if since else preamble(request, answer_format)
     if not (since or parts) and len(turns) == 1 and turns[0]["role"] == "user":
-        return _checked(text_of(turns[0].get("content")), limit)
-    reminder = f"[reminder]\n{_reminder(request, turns, bool(answer_format))}"
+        return _limited(text_of(turns[0].get("content")), limit)
+    reminder = f"[reminder]\n{_reminder(request, turns, has_format=bool(answer_format))}"
     entries: Sequence[TranscriptEntry] = list(transcript(turns))[since:]
     if limit is not None:
         entries = trim(entries, limit - sum(len(part) + 2 for part in parts) - len(reminder) - 20)
@@ -56,12 +59,12 @@ def render(request: ChatRequest, *, answer_format: str = "", limit: int | None =
     return "\n\n".join([*parts, reminder])
 
 
-def repair_prompt(prompt: str, answer: str, correction: str) -> str:
-    """Return the prompt of a repair round: what was asked, what the agent wrote, and what is to be mended."""
-    return f"{prompt}\n\n[assistant]\n{answer}\n\n[correction]\n{correction}"
+def repair_prompt(prompt: str, answer: str, instruction: str) -> str:
+    """Return the prompt of a repair round: the first prompt, its answer, and the instruction."""
+    return f"{prompt}\n\n[assistant]\n{answer}\n\n[correction]\n{instruction}"
 
 
-def _checked(prompt: str, limit: int | None) -> str:
+def _limited(prompt: str, limit: int | None) -> str:
     if limit is not None and len(prompt) > limit:
         raise PromptTooLong(
             f"The message has {len(prompt)} characters, {len(prompt) - limit} more than the limit: shorten it, "
@@ -70,7 +73,7 @@ def _checked(prompt: str, limit: int | None) -> str:
     return prompt
 
 
-def _reminder(request: ChatRequest, turns: Iterable[Message], formatted: bool) -> str:
+def _reminder(request: ChatRequest, turns: Iterable[Message], *, has_format: bool) -> str:
     *_, last = [{"role": ""}, *turns]
     if request.tools and request.tool_choice == "required":
         return "Reply to the conversation above now, with at least one tool call block."
@@ -78,7 +81,7 @@ def _reminder(request: ChatRequest, turns: Iterable[Message], formatted: bool) -
         return f"Reply to the conversation above now, with a tool call block for {request.tool_choice}."
     if last["role"] == "assistant":
         return "Continue the assistant's last message exactly where it stops; repeat nothing of it."
-    answer = "the answer as one JSON object" if formatted else "the answer"
+    answer = "the answer as one JSON object" if has_format else "the answer"
     if request.tools:
         return f"Reply to the conversation above now: with tool call blocks, or with {answer}."
-    return f"Reply to the conversation above now, {'with ' + answer if formatted else 'as the assistant'}."
+    return f"Reply to the conversation above now, {'with ' + answer if has_format else 'as the assistant'}."

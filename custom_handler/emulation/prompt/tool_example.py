@@ -1,4 +1,4 @@
-"""Makes up arguments that fit a tool's schema, to show the syntax of a call with a tool that there is."""
+"""Generates example arguments from a tool's schema, which the prompt shows in a sample call."""
 
 from __future__ import annotations
 
@@ -6,25 +6,29 @@ from collections.abc import Mapping
 from typing import Any
 
 DEPTH = 4
-MAX_PARTS = 200  # of an example: required properties may multiply with each level
-MAX_HOPS = 20
+MAX_PARTS = 200  # of an example: required properties can multiply with each level
+MAX_HOPS = 20  # from one reference to the next
 MAX_REFERENCE_CHARACTERS = 500
 
 
 def example(schema: Mapping[str, Any]) -> Any:
-    """Return arguments for a tool with these parameters."""
-    return _Example(schema).of({"type": "object"} | dict(schema), DEPTH)
+    """Return arguments for a tool with these parameters.
+
+    >>> example({"properties": {"city": {"type": "string"}}, "required": ["city"]})
+    {'city': 'text'}
+    """
+    return _Example(schema).value({"type": "object"} | dict(schema), DEPTH)
 
 
 class _Example:
-    """Makes up values for the parts of one schema; beyond MAX_PARTS they are the simplest ones."""
+    """Generates values for the parts of one schema; beyond MAX_PARTS only empty ones."""
 
     def __init__(self, root: Mapping[str, Any]) -> None:
         self._root = root
         self._left = MAX_PARTS
 
-    def of(self, schema: Mapping[str, Any], depth: int) -> Any:
-        """Return a value that fits the schema, which is a part of the root."""
+    def value(self, schema: Mapping[str, Any], depth: int) -> Any:
+        """Return a value for a part of the root schema."""
         self._left -= 1
         schema = resolve_reference(schema, self._root)
         for key in ("const", "default"):
@@ -36,14 +40,14 @@ class _Example:
         deeper = depth and self._left > 0
         for key in ("anyOf", "oneOf", "allOf"):
             if isinstance(options := schema.get(key), list) and options and isinstance(options[0], Mapping) and deeper:
-                return self.of(options[0], depth - 1)
+                return self.value(options[0], depth - 1)
         kind = schema.get("type", "object" if "properties" in schema else "string")
         kind = kind[0] if isinstance(kind, list) and kind else kind
         if kind == "object":
             return self._object(schema, depth) if deeper else {}
         if kind == "array":
             items = schema.get("items")
-            return [self.of(items, depth - 1)] if isinstance(items, Mapping) and deeper else []
+            return [self.value(items, depth - 1)] if isinstance(items, Mapping) and deeper else []
         return {"integer": 1, "number": 1.5, "boolean": True, "null": None}.get(str(kind), "text")
 
     def _object(self, schema: Mapping[str, Any], depth: int) -> dict[str, Any]:
@@ -52,17 +56,17 @@ class _Example:
             return {}
         required = schema.get("required")
         shown = required if isinstance(required, list) and required else list(properties)[:1]
-        filled: dict[str, Any] = {}
+        example: dict[str, Any] = {}
         for name in shown:
             if self._left > 0 and isinstance(name, str) and isinstance(properties.get(name), Mapping):
-                filled[name] = self.of(properties[name], depth - 1)
-        return filled
+                example[name] = self.value(properties[name], depth - 1)
+        return example
 
 
 def resolve_reference(schema: Mapping[str, Any], root: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return what a reference such as `#/$defs/City` stands for.
+    """Return the target of a reference such as `#/$defs/City`, else the schema unchanged.
 
-    One that leads nowhere, or to too many others, is left as it is.
+    A reference without a target, or one of too many in a chain, is returned.
     """
     for _ in range(MAX_HOPS):
         reference = schema.get("$ref")

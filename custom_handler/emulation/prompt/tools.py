@@ -1,4 +1,4 @@
-"""The part of the prompt that lists the tools and says how to call them."""
+"""The section of the prompt that lists the tools and explains how to call them."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ _ONE = "Write one block at most: a further call goes into the next reply."
 _SCHEMAS_BY_NAME = frozenset({"properties", "patternProperties", "dependentSchemas", "$defs", "definitions"})
 _LISTS_OF_SCHEMAS = frozenset({"anyOf", "oneOf", "allOf", "prefixItems"})
 _SCHEMAS = frozenset({"items", "additionalProperties", "not", "if", "then", "else", "contains", "propertyNames"})
-_NOTHING_WHEN_EMPTY = frozenset({"description", "title", "required", "properties", "$defs", "definitions", "examples"})
-_PLACES = 2_000  # of a schema: one whose references multiply beyond it is shown with them
+_DROPPED_WHEN_EMPTY = frozenset({"description", "title", "required", "properties", "$defs", "definitions", "examples"})
+_MAX_SUBSCHEMAS = 2_000  # a schema with more, once its references are resolved, keeps them
 _CACHED_CHARACTERS = 50_000
 
 
 def tools_section(tools: Sequence[Tool], *, parallel: bool) -> str:
-    """Render the tools, one compact line of JSON each, and the rules of a call with a worked example."""
+    """Return the tools, one compact line of JSON each, and the rules of a call with an example."""
     lines = "\n".join(_line(tool) for tool in tools)
     shown = json.dumps(example(tools[0].parameters), ensure_ascii=False)
     calling = _CALLING.format(name=tools[0].name, arguments=shown, together=_TOGETHER if parallel else _ONE)
@@ -42,77 +42,78 @@ def tools_section(tools: Sequence[Tool], *, parallel: bool) -> str:
 
 
 def compact(value: object) -> str:
-    """Return JSON without a blank that is not needed."""
+    """Return JSON without optional white space."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def _line(tool: Tool) -> str:
     try:
-        described = compact({"name": tool.name, "description": tool.description, "parameters": tool.parameters})
-        return (_lean_line if len(described) < _CACHED_CHARACTERS else _lean_line.__wrapped__)(described)
+        full = compact({"name": tool.name, "description": tool.description, "parameters": tool.parameters})
+        return (_reduced_line if len(full) < _CACHED_CHARACTERS else _reduced_line.__wrapped__)(full)
     except RecursionError:
         raise RequestError(f"tools: the parameters of {tool.name!r} are nested too deep.", param="tools") from None
 
 
 @functools.lru_cache(maxsize=512)  # a client sends the same tools with every request
-def _lean_line(described: str) -> str:
-    tool = json.loads(described)
+def _reduced_line(full: str) -> str:
+    tool = json.loads(full)
     parameters = tool["parameters"]
     try:
-        lean = _Lean(parameters)
-        tool["parameters"] = lean.of({key: value for key, value in parameters.items() if key not in lean.definitions})
-    except (RecursionError, _TooManyPlaces):
+        reducer = _SchemaReducer(parameters)
+        top = {key: value for key, value in parameters.items() if key not in reducer.definitions}
+        tool["parameters"] = reducer.reduce(top)
+    except (RecursionError, _Irreducible):
         tool["parameters"] = parameters
     short = compact({key: value for key, value in tool.items() if value})
-    if '"$ref":"#/' in short:  # one that leads nowhere we know: its definitions may tell
-        short = described
-    return min(short, described, key=len) if len(short) > 2 * len(described) else short
+    if '"$ref":"#/' in short:  # an unresolved reference may need the definitions
+        short = full
+    return min(short, full, key=len) if len(short) > 2 * len(full) else short
 
 
-class _TooManyPlaces(Exception):
-    pass
+class _Irreducible(Exception):
+    """The schema refers to itself, or has too many parts."""
 
 
-class _Lean:
-    """Resolves a schema's references and leaves out what says nothing."""
+class _SchemaReducer:
+    """Resolves a schema's references and drops keywords without information."""
 
     definitions = frozenset({"$defs", "definitions"})
 
     def __init__(self, root: Mapping[str, Any]) -> None:
         self._root = root
         self._open: list[str] = []
-        self._places = 0
+        self._subschemas = 0
 
-    def of(self, schema: Any) -> Any:
-        """Return the schema with its references resolved; raises where one contains itself."""
+    def reduce(self, schema: Any) -> Any:
+        """Return the reduced schema; raises _Irreducible."""
         if not isinstance(schema, dict):
             return schema
-        self._places += 1
-        if self._places > _PLACES:
-            raise _TooManyPlaces
+        self._subschemas += 1
+        if self._subschemas > _MAX_SUBSCHEMAS:
+            raise _Irreducible
         reference = schema.get("$ref")
         if (
             isinstance(reference, str)
             and (target := resolve_reference({"$ref": reference}, self._root)).get("$ref") is None
         ):
             return self._resolved(reference, {**target, **{k: v for k, v in schema.items() if k != "$ref"}})
-        return {key: self._value(key, value) for key, value in schema.items() if not _says_nothing(key, value)}
+        return {key: self._value(key, value) for key, value in schema.items() if not _is_empty(key, value)}
 
     def _resolved(self, reference: str, schema: dict[str, Any]) -> Any:
         if reference in self._open:
-            raise _TooManyPlaces
+            raise _Irreducible
         self._open.append(reference)
-        lean = self.of(schema)
+        reduced = self.reduce(schema)
         self._open.pop()
-        return lean
+        return reduced
 
     def _value(self, key: str, value: Any) -> Any:
         if key in _SCHEMAS_BY_NAME and isinstance(value, dict):
-            return {name: self.of(schema) for name, schema in value.items()}
+            return {name: self.reduce(schema) for name, schema in value.items()}
         if key in _LISTS_OF_SCHEMAS and isinstance(value, list):
-            return [self.of(schema) for schema in value]
-        return self.of(value) if key in _SCHEMAS else value
+            return [self.reduce(schema) for schema in value]
+        return self.reduce(value) if key in _SCHEMAS else value
 
 
-def _says_nothing(key: str, value: object) -> bool:
-    return key == "$schema" or (key in _NOTHING_WHEN_EMPTY and value in (None, "", [], {}))
+def _is_empty(key: str, value: object) -> bool:
+    return key == "$schema" or (key in _DROPPED_WHEN_EMPTY and value in (None, "", [], {}))

@@ -1,4 +1,4 @@
-"""A conversation's messages as the turns of a prompt: each below its [label], calls in the block syntax."""
+"""Converts messages into the turns of a prompt: each below its [label], calls as blocks."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ...request.chat_request import Message
 from .tools import compact
 
 _MARKER = regex.compile(r"(FUNCTION|TOOL)[_ ](CALL)[_ ](START|END)", regex.IGNORECASE)
-_NO_WORD = regex.compile(r"[^\w.:/-]++")
+_NOT_LABEL_CHARACTERS = regex.compile(r"[^\w.:/-]++")
 _LABEL = regex.compile(
     r"(?<![^\n\r])([ \t]*+)\[(?=(?:user|assistant|tool result|reminder|note|correction)\b[^\]\n\r]*+\][ \t]*+(?:[\n\r]|\Z))",
     regex.IGNORECASE,
@@ -32,7 +32,7 @@ class TranscriptEntry:
 
 
 def transcript(messages: Iterable[Message]) -> Iterator[TranscriptEntry]:
-    """Yield the turns of a conversation without its system texts."""
+    """Yield the turns of messages that contain no system messages."""
     names: dict[str, str] = {}
     for message in messages:
         role = message["role"]
@@ -46,16 +46,16 @@ def transcript(messages: Iterable[Message]) -> Iterator[TranscriptEntry]:
                 "assistant", "assistant", "\n".join([*filter(None, [text_of(message.get("content"))]), *blocks])
             )
         else:
-            yield TranscriptEntry("user", "user", _unlabelled(text_of(message.get("content"))))
+            yield TranscriptEntry("user", "user", _escape_markers(text_of(message.get("content"))))
 
 
 def block(name: str, arguments: str) -> str:
-    """Write a call as the agent should."""
+    """Return a call in the syntax that the agent is asked to use."""
     return f"FUNCTION_CALL_START\n{name}\narguments: {arguments}\nFUNCTION_CALL_END"
 
 
 def calls_of(message: Message) -> Iterator[tuple[str, str, str]]:
-    """Yield id, name and arguments of the calls that an assistant message makes, in today's form or the one before it."""
+    """Yield id, name and arguments of a message's `tool_calls`, and of its `function_call`."""
     for call in message.get("tool_calls") or ():
         function = call.get("function") or {}
         yield str(call.get("id") or ""), str(function.get("name") or ""), _arguments(function)
@@ -69,17 +69,17 @@ def _arguments(function: Mapping[str, Any]) -> str:
 
 
 def _result(message: Message, names: Mapping[str, str]) -> TranscriptEntry:
-    """Label a tool's result; its text can neither forge a call nor begin another turn."""
-    written = str(message.get("tool_call_id") or "")
-    identifier, name = _word(written), _word(str(message.get("name") or names.get(written, "")))
+    """Return a tool's result as a turn."""
+    call_id = str(message.get("tool_call_id") or "")
+    identifier, name = _label_word(call_id), _label_word(str(message.get("name") or names.get(call_id, "")))
     failed = message.get("is_error") is True or message.get("status") == "error"
     parts = ["tool result", identifier and f"id={identifier}", name and f"name={name}", "error" if failed else ""]
-    body = _unlabelled(text_of(message.get("content")))
+    body = _escape_markers(text_of(message.get("content")))
     return TranscriptEntry("result", " ".join(filter(None, parts)), body)
 
 
 def text_of(content: object) -> str:
-    """Return a message's text: of parts, the text ones, and a placeholder that names any other."""
+    """Return a message's text; a part that is not text becomes a placeholder."""
     if isinstance(content, str):
         return content
     if not isinstance(content, Iterable) or isinstance(content, Mapping):
@@ -100,11 +100,11 @@ def _part(part: object) -> str:
     return f"[{kind}{f' {name}' if name else ''}: not shown, this model reads text only]"
 
 
-def _unlabelled(text: str) -> str:
-    """Take the syntax out of our markers and labels: data that holds them is never read as a call, or as another turn."""
+def _escape_markers(text: str) -> str:
+    """Escape markers and labels, so that the text can neither forge a call nor start a turn."""
     return _LABEL.sub(r"\1\\[", _MARKER.sub(r"\1-\2-\3", text))
 
 
-def _word(text: str) -> str:
-    """Return an id or a name as it can stand in a label."""
-    return _NO_WORD.sub("_", text)[:128]
+def _label_word(text: str) -> str:
+    """Replace the characters of an id or name that a label cannot contain."""
+    return _NOT_LABEL_CHARACTERS.sub("_", text)[:128]

@@ -1,6 +1,6 @@
-"""Makes a conversation fit: the oldest turns go first, then the largest results lose their middle.
+"""Shortens a conversation to a limit: drops the oldest turns, then the middle of the largest results.
 
-What is never touched: the system text, the tools, the last question, and what the agent did last.
+The last question and what the agent did last are never dropped.
 """
 
 from __future__ import annotations
@@ -11,73 +11,73 @@ from dataclasses import replace
 from ...errors import PromptTooLong
 from .transcript import TranscriptEntry
 
-BETWEEN = 2  # the characters between two turns
+SEPARATOR_LENGTH = 2  # of two turns
 SHORTEST_RESULT = 2_000
 
 _LEFT_OUT = "{} older messages are left out here, because the conversation grew too long."
 _CUT = "\n[… {} characters left out …]\n"
-_NOTE_ROOM = 100
+_NOTE_LENGTH = 100
 
 
-def trim(entries: Sequence[TranscriptEntry], room: int) -> list[TranscriptEntry]:
-    """Return turns of at most `room` characters; raises PromptTooLong where what has to stay is longer."""
-    kept = list(entries)
-    question = max((at for at, entry in enumerate(kept) if entry.role == "user"), default=0)
-    if _length(kept) > room:
-        kept = _without_oldest(kept, 0, question, room)
-    if _length(kept) > room:
-        kept = _cut_results(kept, room)
-    if kept and _length(kept) > room:
-        question = max((at for at, entry in enumerate(kept) if entry.role == "user"), default=-1)
-        kept = _without_oldest(kept, question + 1, _groups(kept)[-1], room)
-    if _length(kept) > room:
+def trim(entries: Sequence[TranscriptEntry], limit: int) -> list[TranscriptEntry]:
+    """Return turns of at most `limit` characters; raises PromptTooLong if the required ones exceed it."""
+    trimmed = list(entries)
+    question = max((at for at, entry in enumerate(trimmed) if entry.role == "user"), default=0)
+    if _length(trimmed) > limit:
+        trimmed = _drop_oldest(trimmed, 0, question, limit)
+    if _length(trimmed) > limit:
+        trimmed = _shorten_results(trimmed, limit)
+    if trimmed and _length(trimmed) > limit:
+        question = max((at for at, entry in enumerate(trimmed) if entry.role == "user"), default=-1)
+        trimmed = _drop_oldest(trimmed, question + 1, _group_starts(trimmed)[-1], limit)
+    if _length(trimmed) > limit:
         raise PromptTooLong(
             f"The conversation is too long: its system text, tools and last messages alone exceed the limit by "
-            f"{_length(kept) - room} characters. Shorten them, or raise STACKSPOT_MAX_PROMPT_CHARS."
+            f"{_length(trimmed) - limit} characters. Shorten them, or raise STACKSPOT_MAX_PROMPT_CHARS."
         )
-    return kept
+    return trimmed
 
 
 def _length(entries: Sequence[TranscriptEntry]) -> int:
-    return sum(len(entry.label) + len(entry.body) + 3 + BETWEEN for entry in entries)
+    return sum(len(entry.label) + len(entry.body) + 3 + SEPARATOR_LENGTH for entry in entries)
 
 
-def _groups(entries: Sequence[TranscriptEntry]) -> list[int]:
-    """Tell where turns begin that stand by themselves: a result belongs to the call before it."""
+def _group_starts(entries: Sequence[TranscriptEntry]) -> list[int]:
+    """Return the positions at which a cut separates no result from its call."""
     return [at for at, entry in enumerate(entries) if at == 0 or entry.role != "result"]
 
 
-def _without_oldest(entries: list[TranscriptEntry], start: int, end: int, room: int) -> list[TranscriptEntry]:
-    """Leave out the oldest turns between start and end, as many as needed, and note it."""
-    bounds = [at for at in _groups(entries) if start <= at <= end]
-    excess = _length(entries) - room + _NOTE_ROOM
+def _drop_oldest(entries: list[TranscriptEntry], start: int, end: int, limit: int) -> list[TranscriptEntry]:
+    """Replace the oldest turns between start and end, as many as needed, by a note."""
+    cuts = [at for at in _group_starts(entries) if start <= at <= end]
+    excess = _length(entries) - limit + _NOTE_LENGTH
     at = start
-    for after in bounds[1:]:
+    for cut in cuts[1:]:
         if excess <= 0:
             break
-        excess -= _length(entries[at:after])
-        at = after
+        excess -= _length(entries[at:cut])
+        at = cut
     if at == start:
         return entries
     note = TranscriptEntry("note", "note", _LEFT_OUT.format(at - start))
     return [*entries[:start], note, *entries[at:]]
 
 
-def _cut_results(entries: list[TranscriptEntry], room: int) -> list[TranscriptEntry]:
-    """Cut the middle out of the largest results, all to one length: the greatest with which the conversation fits."""
+def _shorten_results(entries: list[TranscriptEntry], limit: int) -> list[TranscriptEntry]:
+    """Shorten the largest results to one length, the greatest with which the turns fit."""
     lengths = sorted((len(entry.body) for entry in entries if entry.role == "result"), reverse=True)
-    excess = _length(entries) - room
-    cap = SHORTEST_RESULT
+    excess = _length(entries) - limit
+    longest = SHORTEST_RESULT
     for count, length in enumerate(lengths, start=1):
-        below = lengths[count] if count < len(lengths) else 0
-        overhang = sum(lengths[:count]) - count * max(below, SHORTEST_RESULT)
-        if overhang >= excess or length <= SHORTEST_RESULT:
-            cap = max(SHORTEST_RESULT, (sum(lengths[:count]) - excess) // count)
+        next_length = lengths[count] if count < len(lengths) else 0
+        removable = sum(lengths[:count]) - count * max(next_length, SHORTEST_RESULT)
+        if removable >= excess or length <= SHORTEST_RESULT:
+            longest = max(SHORTEST_RESULT, (sum(lengths[:count]) - excess) // count)
             break
-    return [_shortened(entry, cap) if entry.role == "result" else entry for entry in entries]
+    return [_cut_middle(entry, longest) if entry.role == "result" else entry for entry in entries]
 
 
-def _shortened(entry: TranscriptEntry, length: int) -> TranscriptEntry:
+def _cut_middle(entry: TranscriptEntry, length: int) -> TranscriptEntry:
     if len(entry.body) <= length:
         return entry
     note = _CUT.format(len(entry.body) - length)

@@ -92,7 +92,7 @@ class Turn:
         self._shortened = False
 
     def steps(self, *, buffered: bool = False) -> Steps[ReplyEvent]:
-        """Ask the agent and emit its answer as events, the last one a Finish; raises StackspotError.
+        """Ask the agent, and emit its answer as events up to a Finish; raises StackspotError.
 
         `buffered`: the client receives nothing before the end, so that a lost conversation can be
         restarted even after text has arrived.
@@ -130,7 +130,7 @@ class Turn:
                 self._conversation = NativeConversation(history, self._log, self._hook)
 
     def _first_reply(self, *, buffered: bool) -> Generator[Any, Any, AgentReply]:
-        """Return the request to send first: the new turns of a stored conversation, or all turns."""
+        """Return the first request: the new turns of a stored conversation, or all turns."""
         if self._conversation is not None:
             yield from self._conversation.begin()
             if seen := self._conversation.seen:
@@ -200,7 +200,7 @@ class Turn:
 
     @staticmethod
     def _check_conversation(reply: AgentReply, text: str) -> None:
-        """Raise ConversationLost while the turn can be restarted: no text before this was emitted."""
+        """Raise ConversationLost while the turn can restart: `text` is the first text."""
         if reply.conversation is not None and (reply.buffered or reply.characters == len(text)):
             reply.conversation.check(reply.conversation_id)
 
@@ -230,7 +230,7 @@ class Turn:
             raise error
 
     def _shorter_prompt(self, prompt: str, error: PromptTooLong) -> str:
-        """Shorten the prompt in proportion to the agent's token counts; raises the error if it has none."""
+        """Shorten the prompt in proportion to the error's token counts; raises it without them."""
         if not error.limit or not error.actual or error.actual <= error.limit:
             raise error
         self._shortened = True

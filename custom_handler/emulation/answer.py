@@ -1,7 +1,7 @@
 """Assembles the answer from the agent's text, and holds back what may need a repair.
 
 text ──TokenLimit──▶ ToolCallParser ──StopSequences──▶ events
-                          │ an unreadable block, a call of a tool that was not chosen, text that must be JSON
+                          │ an unreadable block, a call of a tool not chosen, text that must be JSON
                           ▼
                         held, with all that follows ──repaired, or unchanged──▶ events
 """

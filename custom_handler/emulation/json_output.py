@@ -112,7 +112,7 @@ def _candidates(text: str) -> Iterator[str]:
 
 
 def _parsed(body: str) -> tuple[Any, str]:
-    """Parse JSON as models write it; return the value and strict JSON (the body if it is strict)."""
+    """Parse JSON as models write it; return the value and strict JSON (`body` if strict)."""
     try:
         return json.loads(body, parse_constant=_reject), body
     except ValueError:

@@ -49,9 +49,9 @@ _FORMATS.checks("regex", raises=regex.error)(_is_pattern)
 
 @functools.lru_cache(maxsize=128)  # a client sends the same schema with every request
 def schema_error(schema: str) -> str:
-    """Return why a schema is invalid, else an empty string; raises RecursionError if nested too deep.
+    """Return why a schema is invalid, else an empty string, also beyond the budget.
 
-    A schema beyond the budget counts as valid.
+    Raises RecursionError if it is nested too deep.
 
     >>> schema_error('{"type": "nothing"}')
     "'nothing' is not valid under any of the given schemas"

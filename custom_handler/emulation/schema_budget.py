@@ -66,7 +66,7 @@ class Allowance:
 
 
 class Budget:
-    """The steps left to one validation: at first the share `share` of `steps`; `root` is the schema."""
+    """The steps left to one validation: initially `steps * share`; `root` is the schema."""
 
     def __init__(self, root: Any, steps: int = MAX_STEPS, share: float = 1.0) -> None:
         self.granted = self.steps = round(steps * share)
@@ -83,7 +83,7 @@ class Budget:
             raise BudgetExceeded
 
     def key(self, value: Any) -> Any:
-        """Return a hashable form of a JSON value, equal for equal values of JSON Schema (1 and 1.0)."""
+        """Return a hashable form that is equal for equal JSON values, such as 1 and 1.0."""
         self.spend(1)
         if isinstance(value, dict):
             return "object", frozenset((name, self.key(item)) for name, item in value.items())

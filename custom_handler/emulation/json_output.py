@@ -75,9 +75,9 @@ class JsonFormat:
         return value_error(value, self.schema)
 
 
-def compact(schema: Mapping[str, Any]) -> str:
-    """Return a schema as JSON without optional white space."""
-    return json.dumps(schema, ensure_ascii=False, separators=(",", ":"))
+def compact(value: object) -> str:
+    """Return JSON without optional white space."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def _read_schema(schema: Mapping[str, Any]) -> tuple[str, str]:

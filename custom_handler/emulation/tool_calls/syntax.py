@@ -135,11 +135,7 @@ class DeclaredTools:
         self._folded = {key: names[0] for key, names in folded.items() if key and len(names) == 1}
 
     def resolve(self, written: str, *, unknown: bool = True) -> str | None:
-        """Return the declared tool for a name; with `unknown`, else the name, if valid.
-
-        >>> DeclaredTools({"get_weather": {}}).resolve("functions.GetWeather")
-        'get_weather'
-        """
+        """Return the declared tool for a name; with `unknown`, else the name, if valid."""
         if written in self._schemas:
             return written
         name = _PREFIX.sub("", written, count=1).rstrip(".")
@@ -200,10 +196,7 @@ def unwrap(strict: str) -> tuple[str, str]:
 
 
 def _members(strict: str) -> dict[str, tuple[Any, str]]:
-    """Return the members of a compact strict JSON object, each as value and as text.
-
-    The text keeps the digits of numbers.
-    """
+    """Return the members of a compact strict JSON object, as values and as text (exact digits)."""
     decoder = json.JSONDecoder(parse_int=float)
     members: dict[str, tuple[Any, str]] = {}
     at = 1

@@ -154,6 +154,6 @@ def _extend(proxy: Any, settings: Settings, hooks: Hooks, call_log: CallLog) -> 
 
 def _warm_up() -> None:
     """Load what the first JSON Schema needs on a thread: on the event loop it would stop all other requests for a second."""
-    from .emulation.json_schema import schema_fault  # noqa: PLC0415
+    from .emulation.json_schema import schema_error  # noqa: PLC0415
 
-    schema_fault('{"type": "object"}')
+    schema_error('{"type": "object"}')

@@ -200,7 +200,7 @@ def test_the_metrics_listen_before_the_first_token_is_asked_for(monkeypatch):
     monkeypatch.setitem(sys.modules, "litellm.proxy.proxy_server", proxy)
     monkeypatch.setattr(plugin_module, "_extend", lambda *_: order.append("listen"))
     monkeypatch.setattr(plugin_module, "check_at_start", lambda *_: order.append("check"))
-    Plugin(Settings(telemetry=TelemetrySettings(enabled=TelemetrySettings(enabled=False))))
+    Plugin(Settings(telemetry=TelemetrySettings(enabled=False)))
     assert order == ["listen", "check"]
 
 

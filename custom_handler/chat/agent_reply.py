@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import InitVar, dataclass, field
 
 from ..emulation.answer import AnswerAssembler
 from ..events import ReplyEvent, Usage
@@ -13,6 +14,7 @@ CHARACTERS_PER_TOKEN = 4
 FINISH_REASONS = {"length": "length", "max_tokens": "length", "content_filter": "content_filter"}
 
 
+@dataclass(eq=False)
 class AgentReply:
     """A prompt and the reply to it: `feed` takes the reply's bytes, `flush` ends it.
 
@@ -21,25 +23,18 @@ class AgentReply:
     starts, `repair` marks the request of a repair round.
     """
 
-    def __init__(
-        self,
-        prompt: str,
-        answer: AnswerAssembler,
-        log: logging.LoggerAdapter[logging.Logger],
-        *,
-        conversation: NativeConversation | None = None,
-        buffered: bool = False,
-        repair: bool = False,
-    ) -> None:
-        self.prompt = prompt
-        self.answer = answer
-        self.conversation = conversation
-        self.buffered = buffered
-        self.repair = repair
-        self.unsent: list[ReplyEvent] = []
-        self.complete = False
-        self.characters = 0
-        self.chunks = 0
+    prompt: str
+    answer: AnswerAssembler
+    log: InitVar[logging.LoggerAdapter[logging.Logger]]
+    conversation: NativeConversation | None = None
+    buffered: bool = False
+    repair: bool = False
+    unsent: list[ReplyEvent] = field(default_factory=list, init=False)
+    complete: bool = field(default=False, init=False)
+    characters: int = field(default=0, init=False)
+    chunks: int = field(default=0, init=False)
+
+    def __post_init__(self, log: logging.LoggerAdapter[logging.Logger]) -> None:
         self._decoder = StreamDecoder(log)
 
     @property

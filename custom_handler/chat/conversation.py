@@ -75,7 +75,7 @@ class NativeConversation:
         self._log.warning("Conversation lost (%s): all turns are sent again", type(error).__name__)
 
     def check(self, reply_id: str | None) -> None:
-        """Raise ConversationLost if the agent replied in another conversation than the stored one."""
+        """Raise ConversationLost if the agent did not use the stored conversation."""
         if self.seen and reply_id not in (None, self.id):
             raise ConversationLost("The agent answers in another conversation.")
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Generator, MutableMapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from ..emulation.answer import AnswerAssembler
@@ -52,6 +52,7 @@ class CallLog(_LoggerAdapter):
         return f"[{self.extra['correlation_id'] if self.extra else ''}] {msg}", kwargs
 
 
+@dataclass(eq=False)
 class Turn:
     """One client request to an agent; `steps` runs it, once.
 
@@ -60,50 +61,39 @@ class Turn:
     `files` are the files in the request's messages that are to be uploaded.
     """
 
-    def __init__(
-        self,
-        request: ChatRequest,
-        agent_id: str,
-        correlation_id: str,
-        timeout: float,
-        settings: Settings,
-        *,
-        conversation_owner: str | None = None,
-        files: Sequence[FilePart] = (),
-        hook: Hook = no_hook,
-        clock: Callable[[], float] = time.monotonic,
-        uploads: UploadCache | None = None,
-    ) -> None:
-        self.request = request
-        self.agent_id = agent_id
-        self.correlation_id = correlation_id
-        self.timeout = timeout
-        self.conversation_owner = conversation_owner
-        self.files = files
-        self._settings = settings
-        self._hook = hook
-        self._clock = clock
-        self._log = CallLog(logger, {"correlation_id": correlation_id})
-        self._attached = TurnFiles((), uploads or UploadCache(clock))
+    request: ChatRequest
+    agent_id: str
+    correlation_id: str
+    timeout: float
+    settings: Settings
+    conversation_owner: str | None = field(default=None, repr=False)
+    files: Sequence[FilePart] = ()
+    hook: Hook = no_hook
+    clock: Callable[[], float] = time.monotonic
+    uploads: UploadCache | None = None
+
+    def __post_init__(self) -> None:
+        self._log = CallLog(logger, {"correlation_id": self.correlation_id})
+        self._attached = TurnFiles((), self.uploads or UploadCache(self.clock))
         self._json_format: JsonFormat | None = None
         self._answer_format = ""
         self._conversation: NativeConversation | None = None
-        self._max_prompt_chars = settings.requests.max_prompt_chars
+        self._max_prompt_chars = self.settings.requests.max_prompt_chars
         self._shortened = False
 
     def steps(self, *, buffered: bool = False) -> Steps[ReplyEvent]:
-        """Ask the agent and emit its answer as events, the last one a Finish; raises StackspotError.
+        """Ask the agent, and emit its answer as events up to a Finish; raises StackspotError.
 
         `buffered`: the client receives nothing before the end, so that a lost conversation can be
         restarted even after text has arrived.
         """
-        self._deadline = Deadline(self.timeout, self._clock)
+        self._deadline = Deadline(self.timeout, self.clock)
         try:
             yield from self._prepare()
             reply = yield from self._first_reply(buffered=buffered)
             while not reply.complete:
                 try:
-                    yield from self._receive(reply, self._settings)
+                    yield from self._receive(reply, self.settings)
                 except StackspotError as error:  # noqa: PERF203  each pass is a request
                     reply = yield from self._replacement(reply, error)
             repair, repaired = yield from self._repair(reply)
@@ -115,8 +105,8 @@ class Turn:
     def _prepare(self) -> Steps[ReplyEvent]:
         """Fetch the files, replace them by placeholders, and decide on a native conversation."""
         if self.files:
-            parts = yield from fetch_files(self.files, self._settings.uploads, self._deadline)
-            files = name_files(parts, self._settings.uploads.max_files)
+            parts = yield from fetch_files(self.files, self.settings.uploads, self._deadline)
+            files = name_files(parts, self.settings.uploads.max_files)
             self._attached = replace(self._attached, files=files)
             self.request = replace(self.request, messages=with_placeholders(self.request.messages, parts, files))
         schema = self.request.parameters.json_schema
@@ -127,21 +117,20 @@ class Turn:
         if self.conversation_owner is not None and not self.files:
             history = Fingerprint(self.request, f"{self.agent_id} {self.conversation_owner}", self._answer_format)
             if history.open:
-                self._conversation = NativeConversation(history, self._log, self._hook)
+                self._conversation = NativeConversation(history, self._log, self.hook)
 
     def _first_reply(self, *, buffered: bool) -> Generator[Any, Any, AgentReply]:
-        """Return the request to send first: the new turns of a stored conversation, or all turns."""
+        """Return the first request: the new turns of a stored conversation, or all turns."""
         if self._conversation is not None:
             yield from self._conversation.begin()
             if seen := self._conversation.seen:
                 return self._reply(self._prompt(since=seen), buffered=buffered)
         return self._reply(self._prompt())
 
-    def _reply(self, prompt: str, *, buffered: bool = False) -> AgentReply:
-        return AgentReply(prompt, self._answer(), self._log, conversation=self._conversation, buffered=buffered)
-
-    def _answer(self) -> AnswerAssembler:
-        return AnswerAssembler(self.request, self._json_format)
+    def _reply(self, prompt: str, *, buffered: bool = False, repair: bool = False) -> AgentReply:
+        answer = AnswerAssembler(self.request, self._json_format)
+        conversation = None if repair else self._conversation
+        return AgentReply(prompt, answer, self._log, conversation, buffered=buffered, repair=repair)
 
     def _prompt(self, since: int = 0) -> str:
         limit = self._max_prompt_chars
@@ -173,7 +162,7 @@ class Turn:
             if not text:
                 continue
             if reply.characters == len(text) and not reply.repair:
-                self._hook(FirstText(self._deadline.elapsed()))
+                self.hook(FirstText(self._deadline.elapsed()))
             events = reply.answer.feed(text)
             if reply.buffered:
                 reply.unsent += events
@@ -194,43 +183,37 @@ class Turn:
         self._log.debug("SSE connection open after %.3f s, prompt of %d characters", self._deadline.elapsed(), size)
 
     def _on_measurement(self, measurement: Measurement) -> None:
-        self._hook(measurement)
+        self.hook(measurement)
         if self._conversation is not None:
             self._conversation.on_measurement(measurement)
 
     @staticmethod
     def _check_conversation(reply: AgentReply, text: str) -> None:
-        """Raise ConversationLost while the turn can be restarted: no text before this was emitted."""
+        """Raise ConversationLost while the turn can restart: `text` is the first text."""
         if reply.conversation is not None and (reply.buffered or reply.characters == len(text)):
             reply.conversation.check(reply.conversation_id)
 
     def _replacement(self, failed: AgentReply, error: StackspotError) -> Generator[Any, Any, AgentReply]:
         """Return the request to send after an error; raises the error where none can help."""
+        if failed.text_received and not isinstance(error, ConversationLost):
+            raise error
         conversation = self._conversation
         if conversation is not None and conversation.seen:
-            if isinstance(error, NOT_PROCESSED_ERRORS) and not failed.text_received:
+            if isinstance(error, NOT_PROCESSED_ERRORS):
                 yield from conversation.restore()
             if not isinstance(error, CONVERSATION_LOST_ERRORS):
                 raise error
-            self._require_restartable(failed, error)
             conversation.restart()
             conversation.report_lost(error)
             return self._reply(self._prompt())
         if not isinstance(error, PromptTooLong) or self._shortened:
             raise error
-        self._require_restartable(failed, error)
         if conversation is not None:  # the platform may have stored the rejected message
             conversation.restart()
         return self._reply(self._shorter_prompt(failed.prompt, error))
 
-    @staticmethod
-    def _require_restartable(failed: AgentReply, error: StackspotError) -> None:
-        """Raise the error where text has arrived, unless that is of a lost conversation."""
-        if failed.text_received and not isinstance(error, ConversationLost):
-            raise error
-
     def _shorter_prompt(self, prompt: str, error: PromptTooLong) -> str:
-        """Shorten the prompt in proportion to the agent's token counts; raises the error if it has none."""
+        """Shorten the prompt in proportion to the error's token counts; raises it without them."""
         if not error.limit or not error.actual or error.actual <= error.limit:
             raise error
         self._shortened = True
@@ -249,7 +232,7 @@ class Turn:
         """
         answer, time_left = reply.answer, self._deadline.left(text_received=True)
         if (
-            not self._settings.requests.repair
+            not self.settings.requests.repair
             or not (reason := answer.repair_reason())
             or time_left <= MIN_REPAIR_SECONDS
         ):
@@ -257,19 +240,19 @@ class Turn:
         if reply.unsent:
             yield Emit(reply.unsent)
             reply.unsent = []
-        queue_timeout = min(REPAIR_QUEUE_TIMEOUT, self._settings.limits.queue_timeout)
-        settings = self._settings.changed(limits={"max_retries": 0, "queue_timeout": queue_timeout})
+        queue_timeout = min(REPAIR_QUEUE_TIMEOUT, self.settings.limits.queue_timeout)
+        settings = self.settings.changed(limits={"max_retries": 0, "queue_timeout": queue_timeout})
         repair: AgentReply | None = None
         repaired = False
         try:
             prompt = repair_prompt(self._prompt(), answer.text[-REPAIR_REPLY_LIMIT:], answer.repair_instruction())
-            repair = AgentReply(prompt, self._answer(), self._log, buffered=True, repair=True)
+            repair = self._reply(prompt, buffered=True, repair=True)
             yield from self._receive(repair, settings)
             repaired = answer.apply_repair(repair.answer)
         except StackspotError as error:
             self._log.warning("The repair round ended with %s (HTTP %d)", type(error).__name__, error.status_code)
         self._log.info("Repair of: %s, %s", reason, "done" if repaired else "without success")
-        self._hook(Repaired(reason, succeeded=repaired))
+        self.hook(Repaired(reason, succeeded=repaired))
         return repair, repaired
 
     def _finish(self, reply: AgentReply, repair: AgentReply | None, *, repaired: bool) -> Steps[ReplyEvent]:
@@ -286,7 +269,7 @@ class Turn:
         if answer.calls:
             self._log.info("Tool calls: %s", ", ".join(call.name for call in answer.calls))
         for call in answer.calls:
-            self._hook(ToolCalled(call.name))
+            self.hook(ToolCalled(call.name))
         seconds = self._deadline.elapsed()
         self._log.debug("Answer of %d characters in %d chunks, %.3f s", reply.characters, reply.chunks, seconds)
 

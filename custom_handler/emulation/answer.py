@@ -1,7 +1,7 @@
 """Assembles the answer from the agent's text, and holds back what may need a repair.
 
 text ──TokenLimit──▶ ToolCallParser ──StopSequences──▶ events
-                          │ an unreadable block, a call of a tool that was not chosen, text that must be JSON
+                          │ an unreadable block, a call of a tool not chosen, text that must be JSON
                           ▼
                         held, with all that follows ──repaired, or unchanged──▶ events
 """
@@ -26,11 +26,7 @@ UNREADABLE, MISSING, INVALID = "unreadable call", "missing call", "invalid JSON"
 
 
 def tool_call_key(name: str, arguments: str) -> tuple[str, str]:
-    """Return a key that is equal for equal calls, however their arguments are formatted.
-
-    >>> tool_call_key("f", '{"a":1,"b":2}') == tool_call_key("f", '{"b": 2, "a": 1}')
-    True
-    """
+    """Return a key that is equal for equal calls, however their arguments are formatted."""
     try:
         return name, json.dumps(json.loads(arguments), sort_keys=True)
     except (ValueError, RecursionError):

@@ -1,4 +1,4 @@
-"""JSON answers (`response_format`): what the prompt says about them, and the check of what came."""
+"""JSON answers (`response_format`): the prompt's instruction, and the validation of the answer."""
 
 from __future__ import annotations
 
@@ -22,71 +22,74 @@ _FENCED = regex.compile(r"```\w*+[ \t]*+\r?+\n(.*?)```", regex.DOTALL)
 
 
 class InvalidJsonAnswer(ValueError):
-    """An answer is not the JSON that was asked for; the message says why, for the agent to mend it."""
+    """The answer is not the requested JSON; the message is the reason, for the repair prompt."""
 
 
 @dataclass(frozen=True, slots=True)
 class JsonFormat:
-    """The JSON that a caller wants: valid against `schema`, or any object where that is empty.
+    """The requested JSON: valid against `schema`, or any object if that is empty.
 
-    Raises RequestError for a schema that is none. One of more than MAX_SCHEMA_CHARACTERS is sent to the agent, but not checked,
-    and no answer is checked against it.
+    Raises RequestError for an invalid schema. A schema of more than MAX_SCHEMA_CHARACTERS is sent
+    to the agent, but neither it nor an answer is validated.
+
+    >>> JsonFormat({}).read('Here it is: {"city": "Recife",}')
+    '{"city":"Recife"}'
     """
 
     schema: Mapping[str, Any]
-    _text: str = field(init=False, repr=False, compare=False)  # the schema as JSON, which is written once
+    _text: str = field(init=False, repr=False, compare=False)  # the schema as JSON
 
     def __post_init__(self) -> None:
-        text, fault = _read_schema(self.schema)
-        if fault:
+        text, error = _read_schema(self.schema)
+        if error:
             where = "response_format.json_schema.schema"
-            raise RequestError(f"{where} is no JSON Schema: {fault}.", param=where)
+            raise RequestError(f"{where} is no JSON Schema: {error}.", param=where)
         object.__setattr__(self, "_text", text)
 
     def instruction(self) -> str:
-        """Return what the prompt says about it."""
+        """Return the prompt's instruction."""
         asked = "Reply with one JSON object and nothing else: no prose, no code fence."
         if not self.schema:
             return asked
         return f"{asked} It has to be valid against this JSON Schema:\n{self._text}"
 
     def read(self, text: str) -> str:
-        """Return the JSON of an answer, out of its fence and strict; raises InvalidJsonAnswer."""
-        for body in _bodies(text.strip().removeprefix("\ufeff")):
+        """Return the JSON in an answer's text, made strict; raises InvalidJsonAnswer."""
+        for body in _candidates(text.strip().removeprefix("\ufeff")):
             try:
                 value, strict = _parsed(body)
             except (LenientJsonError, ValueError, RecursionError):
                 continue
-            if fault := self._fault(value):
-                raise InvalidJsonAnswer(fault)
+            if error := self._error(value):
+                raise InvalidJsonAnswer(error)
             return strict
         raise InvalidJsonAnswer("it is not one JSON object")
 
-    def _fault(self, value: object) -> str:
+    def _error(self, value: object) -> str:
         if not self.schema:
             return "" if isinstance(value, dict) else "it is JSON, but not an object"
         if len(self._text) > MAX_SCHEMA_CHARACTERS:
             return ""
-        from .json_schema import value_fault  # noqa: PLC0415  see there
+        from .json_schema import value_error  # noqa: PLC0415  see there
 
-        return value_fault(value, self.schema)
+        return value_error(value, self.schema)
 
 
-def compact(schema: Mapping[str, Any]) -> str:
-    """Return a schema as JSON without blanks."""
-    return json.dumps(schema, ensure_ascii=False, separators=(",", ":"))
+def compact(value: object) -> str:
+    """Return JSON without optional white space."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def _read_schema(schema: Mapping[str, Any]) -> tuple[str, str]:
-    """Return a schema as JSON, and what is wrong with it, or nothing."""
+    """Return a schema as JSON, and why it is invalid, or an empty string."""
     if not schema:
         return "", ""
-    from .json_schema import schema_fault  # noqa: PLC0415  see there
+    from .json_schema import schema_error  # noqa: PLC0415  see there
 
     try:
         text = compact(schema)
         if len(text) <= MAX_SCHEMA_CHARACTERS:
-            return text, schema_fault(text)
+            return text, schema_error(text)
     except RecursionError:
         return "", "it is nested too deep"
     logger.warning(
@@ -97,8 +100,8 @@ def _read_schema(schema: Mapping[str, Any]) -> tuple[str, str]:
     return text, ""
 
 
-def _bodies(text: str) -> Iterator[str]:
-    """Yield what of the answer may be the JSON: all of it, what is in its fence, what is between the outer braces."""
+def _candidates(text: str) -> Iterator[str]:
+    """Yield what may be the JSON: all of the text, its code fence, or its outer braces."""
     if (thought := _THOUGHT.match(text)) is not None:
         text = text[thought.end() :].strip()
     yield text
@@ -109,9 +112,9 @@ def _bodies(text: str) -> Iterator[str]:
 
 
 def _parsed(body: str) -> tuple[Any, str]:
-    """Parse JSON as models write it; returns the value and strict JSON, which is the body itself if that is strict."""
+    """Parse JSON as models write it; return the value and strict JSON (`body` if strict)."""
     try:
-        return json.loads(body, parse_constant=_refuse), body
+        return json.loads(body, parse_constant=_reject), body
     except ValueError:
         from .tool_calls.syntax import strict_arguments  # noqa: PLC0415  as in `answer`
 
@@ -119,5 +122,5 @@ def _parsed(body: str) -> tuple[Any, str]:
         return json.loads(strict), strict
 
 
-def _refuse(constant: str) -> None:
+def _reject(constant: str) -> None:
     raise ValueError(constant)

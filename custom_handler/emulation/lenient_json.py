@@ -1,7 +1,7 @@
-"""Reads one JSON object as language models write it, and writes it as strict JSON while it reads.
+"""Parses one JSON object as language models write it, into strict JSON, while it arrives.
 
-What comes out depends on the characters read so far and never on how they were cut into pieces. Where two
-readings are possible there is a `LenientJsonError` and no guess. Between two tokens the state is `gap`:
+The output does not depend on how the text is cut. Ambiguous text raises LenientJsonError; the
+parser never guesses. Between two tokens the state is `gap`:
 
     gap --digit, letter--> word --any other--> gap              gap --#--> line --line end--> gap
     gap --/, backslash--> pair --/--> line, --*--> block --*/--> gap, --n, t, r--> gap
@@ -9,7 +9,7 @@ readings are possible there is a `LenientJsonError` and no guess. Between two to
                    string --quote--> quote --it closes--> gap, --it is inner--> string
                                      quote --odd, comma--> comma_in_doubt --it is inner--> string
 
-and `_wants` says which characters may come there, and what they do:
+and `_wants` maps the characters that may come there to their action:
 
     row     after           quote   { [   word  ,            :      } ]
     _KEY    { or a comma    key           key                       }
@@ -18,9 +18,9 @@ and `_wants` says which characters may come there, and what they do:
     _ITEM   [ or a comma    string  open  word                      ]
     _NEXT   a value                             _KEY, _ITEM         the one that is due
 
-A quote closes a string when what follows may follow there: `:` a key, `,` `}` a member, `,` `]` an item, and
-a comment behind a space. Any other is inner. Inner double quotes come in pairs: after an odd number of them a
-quote that could close is inner if a comma and then a word follow, and else a fault.
+A quote closes a string if one of these follows: `:` after a key, `,` `}` after a member, `,` `]`
+after an item, a comment after a space. Any other quote is inner. Inner double quotes come in pairs:
+after an odd number, a quote that could close is inner before a comma and a word, else an error.
 """
 
 import json
@@ -28,14 +28,13 @@ import re
 from collections.abc import Callable
 from string import ascii_letters, digits
 
-_TOKEN_LIMIT = 4096  # characters of a number, of a bare key and of a key that is held back
-
+_TOKEN_LIMIT = 4096  # characters of a number, of a bare key and of a held key; longer ones are not dropped
 _HEX = "[0-9a-fA-F]"
 _HIGH = rf"\\u[dD][89abAB]{_HEX}{{2}}"
 _VALID = rf'\\["\\/bfnrt]|\\u(?![dD][89a-fA-F]){_HEX}{{4}}|{_HIGH}\\u[dD][c-fC-F]{_HEX}{{2}}'
 _SPECIAL = r'"\\\x00-\x1f\ud800-\udfff'
 
-# Twelve characters settle an escape; one that is `growing` needs text that is not there yet.
+# Twelve characters decide an escape; `growing` needs more.
 _ESCAPE = re.compile(
     rf"(?P<valid>{_VALID})|(?P<apostrophe>\\')"
     rf"|(?P<growing>(?:(?:{_HIGH})?\\(?:u{_HEX}{{0,3}})?|{_HIGH})\Z)"
@@ -49,7 +48,7 @@ _SCALAR_END = re.compile(r"[^\w$.+-]")
 _STRICT_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
 _NUMBER = re.compile(r"([+-]?)(0|[1-9][0-9]*)?(?:\.([0-9]*))?([eE][+-]?[0-9]+)?")
 
-# The fast lane: most strings are short, and what follows them is near.
+# The fast path: most strings are short, and end soon before the next token.
 _SHORT = {f: re.compile(rf'"[^{_SPECIAL}]{{0,120}}"(?=\s{{0,80}}[{re.escape(f)}])') for f in (":", ",}", ",]")}
 
 _LITERALS = {word: word.lower() for word in ("true", "True", "TRUE", "false", "False", "FALSE", "null", "NULL")}
@@ -57,7 +56,7 @@ _LITERALS |= dict.fromkeys(("None", "undefined", "NaN", "Infinity", "-Infinity",
 _COMMENTS = frozenset(("#", "//", "/*"))
 
 _CLOSERS = {'"': '"', "'": "'", "“": "”", "„": "“”", "‘": "’"}
-# Runs that go out as they are; bounded, because the matcher keeps a record of each repetition.
+# Runs that are copied unchanged; bounded, because the matcher stores each repetition.
 _RUNS = {c: re.compile(rf"[^{c}{_SPECIAL}]*(?:(?:{_VALID})[^{c}{_SPECIAL}]*){{0,1000}}") for c in _CLOSERS.values()}
 _WRITTEN = {code: json.dumps(chr(code))[1:-1] for code in (*range(0x20), ord('"'))}
 _WRITTEN |= dict.fromkeys(range(0xD800, 0xE000), "\ufffd")
@@ -67,7 +66,7 @@ _Row = dict[str, _Step]
 
 
 class LenientJsonError(ValueError):
-    """The text cannot be read without a guess."""
+    """The text cannot be parsed without a guess."""
 
 
 def _strict_scalar(word: str) -> str:
@@ -82,17 +81,17 @@ def _strict_scalar(word: str) -> str:
     return number[1].replace("+", "") + (number[2] or "0") + fraction + (number[4] or "")
 
 
-def _leave_out(_: str) -> None:
-    """Stand in for `write` while a dropped member is read."""
+def _discard(_: str) -> None:
+    """Replace `write` while a dropped member is parsed."""
 
 
 class _Output:
-    """What leaves: a comma only when its right neighbour comes, and dropped members not at all."""
+    """The strict JSON: each comma is written with the member after it; dropped members are not."""
 
     def __init__(self, drop: frozenset[str]) -> None:
         self._drop = drop
         self.ready: list[str] = []
-        self._key = ""  # the comma and the key that are held back until its name is known
+        self._key = ""  # a comma and a key, held until the key is complete
         self._comma_due = self._comma_due_before = False
         self.write: Callable[[str], None] = self.ready.append
 
@@ -109,7 +108,7 @@ class _Output:
 
     def end_value(self, *, top: bool) -> None:
         self._comma_due = True
-        if top and self.write is _leave_out:
+        if top and self.write is _discard:
             self._comma_due = self._comma_due_before
             self.write = self.ready.append
 
@@ -119,15 +118,17 @@ class _Output:
             self._release()
 
     def _release(self, *, dropped: bool = False) -> None:
-        self.write = _leave_out if dropped else self.ready.append
+        self.write = _discard if dropped else self.ready.append
         self.write(self._key)
         self._key = ""
 
 
 class LenientJsonParser:
-    """One object, fed in pieces; `take()` has what is certain so far, `done` says that its brace was closed.
+    """Parses one object up to its closing brace, without the top-level members named in `drop`.
 
-    Top-level members named in `drop` are left out, unless the key is longer than 4,096 characters.
+    >>> parser = LenientJsonParser()
+    >>> parser.feed("{city: 'Recife', hot: True}"), parser.done, parser.take()
+    (27, True, '{"city":"Recife","hot":true}')
     """
 
     def __init__(self, drop: frozenset[str] = frozenset()) -> None:
@@ -135,18 +136,18 @@ class LenientJsonParser:
         self._out = _Output(drop)
         self._step: _Step = LenientJsonParser._gap
         self._wants = _START
-        self._due: list[str] = []  # the closing brackets
-        self._pending = ""  # the characters of a word, an escape or a lookahead that wants more
-        self._closers = self._follow = ""  # what may close the string, and what may come behind that
-        self._after: list[str] = []  # a quote in doubt and what was read since
+        self._due: list[str] = []  # the closing brackets to come
+        self._pending = ""  # the start of a word, an escape or a lookahead
+        self._closers = self._follow = ""  # what may close the string, and what may follow it
+        self._after: list[str] = []  # an undecided quote, and the text after it
         self._inner = 0  # double quotes in the string
-        self._empty = False  # nothing in the string yet
-        self._doubled = False  # the last inner quote has another right behind it
+        self._empty = False  # the string has no characters so far
+        self._doubled = False  # the last inner quote is directly followed by another
 
     def feed(self, text: str, start: int = 0, end: int | None = None) -> int:
-        """Read `text[start:end]` and return the position after the last character that belongs to the object.
+        """Parse `text[start:end]`, and return the position after the object's last character.
 
-        Raises LenientJsonError; then `take()` still has what was made before, and nothing more is to be fed.
+        Raises LenientJsonError; then only `take` may be called, for what was written before.
         """
         at, end = start, len(text) if end is None else end
         while at < end and not self.done:
@@ -154,7 +155,7 @@ class LenientJsonParser:
         return at
 
     def take(self) -> str:
-        """Return the strict JSON made since the last time."""
+        """Return the strict JSON written since the last call."""
         taken = "".join(self._out.ready)
         self._out.ready.clear()
         return taken
@@ -275,7 +276,7 @@ class LenientJsonParser:
         return at + max(read, 0)
 
     def _peek(self, text: str, at: int, end: int) -> tuple[str, int]:
-        """Return what follows a quote and its space, once that is known, and the position."""
+        """Return what follows a quote and white space (empty: undecided), and the position."""
         char = text[at]
         if not self._pending:
             if space := _SPACE.match(text, at, end):
@@ -319,7 +320,7 @@ class LenientJsonParser:
 
     def _inner_quote(self, mark: str, at: int, *, odd: bool) -> int:
         if self._empty or (mark == "+" and not odd):
-            raise LenientJsonError("a quote right behind the opening one, or a plus that may join two strings")
+            raise LenientJsonError("a quote after the opening one, or a plus that may join two strings")
         opens = mark in _CLOSERS and not odd
         if (opens and len(self._after) > 1) or (self._doubled and (mark.isalnum() or mark in "_$@")):
             raise LenientJsonError("two strings without a comma between them")

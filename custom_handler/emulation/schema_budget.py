@@ -1,9 +1,10 @@
-"""Bounds the work that a client's JSON Schema can cause.
+"""Bounds the CPU time that a client's JSON Schema can use.
 
-A check runs on the proxy's event loop, so it must end soon whatever the schema says: a chain of definitions that each
-apply the next one twice doubles the work with each link. jsonschema has no limit of its own, and a thread would not help,
-because it would hold the interpreter. So each keyword that is applied spends from a budget, in steps of about ten
-microseconds at most; comparisons that are not linear (`enum`, `const`, `uniqueItems`) are done by hash.
+A validation runs on the proxy's event loop and must end soon for every schema: in a chain of
+definitions that each apply the next one twice, the work doubles with each. jsonschema has no limit,
+and a thread would hold the interpreter lock. So each applied keyword spends from a budget, in steps
+of at most about ten microseconds, and the nonlinear comparisons of `enum`, `const` and
+`uniqueItems` are done by hash.
 """
 
 from __future__ import annotations
@@ -17,33 +18,33 @@ import jsonschema
 import regex
 
 MAX_STEPS = 8_000
-MAX_DEPTH = 90  # of keywords within each other: deeper, the interpreter's own limit would come first
+MAX_DEPTH = 90  # of nested keywords: below the interpreter's recursion limit
 MAX_PATTERN_CHARACTERS = 1_000
 REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
-MAX_PATTERN_SECONDS = 0.1  # of all patterns together: `regex` holds the interpreter while it searches
+MAX_PATTERN_SECONDS = 0.1  # of all patterns together: `regex` holds the interpreter lock
 
 _Errors: TypeAlias = Iterator[jsonschema.ValidationError]
 _Check: TypeAlias = Callable[[Any, Any, Any, Any], _Errors]
 
-_PARTS_A_STEP = 10  # of a list or an object that a keyword walks
-_NAMED_PARTS_A_STEP = 2  # of a schema that is searched for names
+_PARTS_PER_STEP = 10  # of a list or object that a keyword iterates over
+_ID_PARTS_PER_STEP = 2  # of a schema that is searched for ids
 _IDS = ("$id", "id")
-_CHARACTERS_A_STEP = 1_000  # of a value that an error message repeats
+_CHARACTERS_PER_STEP = 1_000  # of a value that an error message repeats
 
 
 class BudgetExceeded(Exception):
-    """The check was given up: nothing is known about the value."""
+    """The validation stopped early: whether the value is valid is unknown."""
 
 
 class Allowance:
-    """What the checks of a process may take together, so that many at the same time do not add up.
+    """The steps of all validations in a process, so that concurrent ones do not add up.
 
-    It holds MAX_STEPS and refills within a second. While it is used up a check gets a share of its own steps, which is
-    enough for a plain schema. `clock` returns seconds.
+    It holds MAX_STEPS and refills within a second. While half of it is spent, a validation gets
+    only the share SHARE of its steps, which is enough for a simple schema. `clock` is in seconds.
     """
 
     SHARE = 0.08
-    STEPS_A_SECOND = MAX_STEPS
+    STEPS_PER_SECOND = MAX_STEPS
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -51,38 +52,38 @@ class Allowance:
         self._at = clock()
 
     def share(self) -> float:
-        """Return the share of its steps that a check may take now: 1, or SHARE."""
+        """Return the share of its steps that a validation may use now: 1, or SHARE."""
         now = self._clock()
-        self._spent = max(0.0, self._spent - (now - self._at) * self.STEPS_A_SECOND)
+        self._spent = max(0.0, self._spent - (now - self._at) * self.STEPS_PER_SECOND)
         self._at = now
         return 1.0 if self._spent < MAX_STEPS / 2 else self.SHARE
 
     def record(self, budget: Budget) -> None:
-        """Count what a check has used of its budget."""
+        """Charge what a validation has used of its budget."""
         pattern_steps = (budget.granted_seconds - budget.seconds) / MAX_PATTERN_SECONDS * MAX_STEPS
         used = budget.granted - max(budget.steps, 0) + max(pattern_steps, 0)
         self._spent = min(MAX_STEPS, self._spent + used)
 
 
 class Budget:
-    """The steps that one check may still take; `root` is the schema, and `share` how much of `steps` it may take."""
+    """The steps left to one validation: initially `steps * share`; `root` is the schema."""
 
     def __init__(self, root: Any, steps: int = MAX_STEPS, share: float = 1.0) -> None:
         self.granted = self.steps = round(steps * share)
         self.granted_seconds = self.seconds = MAX_PATTERN_SECONDS * share
-        self.parts = count_parts(root, steps * _PARTS_A_STEP)
-        self.has_ids = has_ids(root, steps * _PARTS_A_STEP)
+        self.parts = count_parts(root, steps * _PARTS_PER_STEP)
+        self.has_ids = has_ids(root, steps * _PARTS_PER_STEP)
         self.depth = 0
         self._sets: dict[int, frozenset[Any]] = {}
 
     def spend(self, steps: int) -> None:
-        """Take steps from the budget; raises BudgetExceeded when there are none left."""
+        """Use steps; raises BudgetExceeded if too few are left."""
         self.steps -= steps
         if self.steps < 0:
             raise BudgetExceeded
 
     def key(self, value: Any) -> Any:
-        """Return a hashable form of a JSON value: equal for values that JSON Schema calls equal, such as 1 and 1.0."""
+        """Return a hashable form that is equal for equal JSON values, such as 1 and 1.0."""
         self.spend(1)
         if isinstance(value, dict):
             return "object", frozenset((name, self.key(item)) for name, item in value.items())
@@ -91,38 +92,38 @@ class Budget:
         return (type(value) is bool, value)
 
     def keys(self, values: list[Any]) -> frozenset[Any]:
-        """Return the forms of a schema's list of values, which are computed once a check."""
+        """Return the hashable forms of a list in the schema, cached for the validation."""
         if id(values) not in self._sets:
             self._sets[id(values)] = frozenset(map(self.key, values))
         return self._sets[id(values)]
 
     def search(self, pattern: str, text: str) -> bool:
-        """Search a pattern; raises BudgetExceeded for one that is too long, or that takes too long."""
-        self.spend(1 + len(text) // _CHARACTERS_A_STEP)
+        """Search a pattern; raises BudgetExceeded if it is too long or takes too long."""
+        self.spend(1 + len(text) // _CHARACTERS_PER_STEP)
         if len(pattern) > MAX_PATTERN_CHARACTERS or self.seconds <= 0:
             raise BudgetExceeded
-        began = time.perf_counter()
+        started = time.perf_counter()
         try:
             return regex.search(pattern, text, timeout=self.seconds) is not None
         except TimeoutError:
             raise BudgetExceeded from None
         finally:
-            self.seconds -= time.perf_counter() - began
+            self.seconds -= time.perf_counter() - started
 
 
-def count_parts(value: Any, most: int) -> int:
-    """Count the members of a JSON value at any depth, up to `most`."""
+def count_parts(value: Any, limit: int) -> int:
+    """Count the parts of a JSON value at all depths, up to `limit`."""
     count, level = 1, [value]
-    while level and count < most:
+    while level and count < limit:
         level = [item for part in level for item in _members(part)]
         count += len(level)
-    return min(count, most)
+    return min(count, limit)
 
 
-def has_ids(root: Any, most: int) -> bool:
-    """Say whether a part of a schema has a name of its own, among the first `most` parts; with more, it counts as if."""
+def has_ids(root: Any, limit: int) -> bool:
+    """Return whether a part of a schema has an id; with more than `limit` parts, assume so."""
     count, level = 0, list(_members(root))
-    while level and count < most:
+    while level and count < limit:
         if any(isinstance(part, Mapping) and any(isinstance(part.get(name), str) for name in _IDS) for part in level):
             return True
         count += len(level)
@@ -137,7 +138,7 @@ def _members(value: Any) -> Any:
 
 
 def bounded(kind: Any, budget: Budget, unchecked: Iterable[str] = ()) -> Any:
-    """Return a validator class like `kind` whose keywords spend from the budget, but for those that are left `unchecked`."""
+    """Return `kind` with keywords that spend from the budget, and without the `unchecked` ones."""
     checks = {name: _counted(check, budget, refers=name in REFERENCES) for name, check in kind.VALIDATORS.items()}
     own: dict[str, _Check] = {
         "enum": _enum(budget),
@@ -149,15 +150,15 @@ def bounded(kind: Any, budget: Budget, unchecked: Iterable[str] = ()) -> Any:
     }
     checks |= {name: _counted(check, budget) for name, check in own.items() if name in checks}
     checks |= {name: _unchecked for name in unchecked if name in checks}
-    made: Any = jsonschema.validators.extend(kind, checks)  # type: ignore[no-untyped-call]
-    # jsonschema's own method would take another class, without the budget, for a part of the schema that has a "$schema".
-    made.evolve = attrs.evolve
-    return made
+    bounded_kind: Any = jsonschema.validators.extend(kind, checks)  # type: ignore[no-untyped-call]
+    # For a part with "$schema", jsonschema's own method would use a class without the budget.
+    bounded_kind.evolve = attrs.evolve
+    return bounded_kind
 
 
 def _counted(check: _Check, budget: Budget, *, refers: bool = False) -> _Check:
     def counted(validator: Any, value: Any, instance: Any, schema: Any) -> _Errors:
-        budget.spend(1 + (_size(value) + _size(instance)) // _PARTS_A_STEP)
+        budget.spend(1 + (_size(value) + _size(instance)) // _PARTS_PER_STEP)
         if refers:
             budget.spend(_reference_steps(value, budget))
         if budget.depth == MAX_DEPTH:
@@ -165,7 +166,7 @@ def _counted(check: _Check, budget: Budget, *, refers: bool = False) -> _Check:
         budget.depth += 1
         try:
             for error in check(validator, value, instance, schema) or ():
-                budget.spend(1 + len(error.message) // _CHARACTERS_A_STEP)
+                budget.spend(1 + len(error.message) // _CHARACTERS_PER_STEP)
                 yield error
         finally:
             budget.depth -= 1
@@ -178,10 +179,10 @@ def _size(value: Any) -> int:
 
 
 def _reference_steps(value: Any, budget: Budget) -> int:
-    """Return the steps for a `$ref` by name, or from within a part that has a name: the whole schema is searched for names."""
+    """Return the steps of a `$ref` for which jsonschema searches the whole schema for ids."""
     if not isinstance(value, str) or value == "#":
         return 0
-    return budget.parts // _NAMED_PARTS_A_STEP if budget.has_ids or not value.startswith("#/") else 0
+    return budget.parts // _ID_PARTS_PER_STEP if budget.has_ids or not value.startswith("#/") else 0
 
 
 def _enum(budget: Budget) -> _Check:

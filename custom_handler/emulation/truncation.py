@@ -13,7 +13,7 @@ CHARACTERS_PER_TOKEN = 5
 
 
 class StopSequences:
-    """Ends a text at the stop sequence that is completed first; of several, that which starts first.
+    """Ends a text at the stop sequence that is complete first, or else starts first.
 
     >>> stop = StopSequences(["END"])
     >>> stop.feed("one E"), stop.feed("N"), stop.feed("D two"), stop.hit
@@ -27,7 +27,7 @@ class StopSequences:
         self._held = ""
 
     def feed(self, text: str) -> str:
-        """Return the text before the stop sequence, without a suffix that may be the start of one."""
+        """Return the text before a stop sequence, without a suffix that may start one."""
         if self.hit or not self._stops:
             return "" if self.hit else text
         text = self._held + text

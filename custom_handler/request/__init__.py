@@ -1,1 +1,1 @@
-"""One chat request in OpenAI's terms, validated."""
+"""One validated chat request, in OpenAI's terms."""

@@ -1,4 +1,4 @@
-"""What a caller asks for, in OpenAI's terms, checked: a message that names the field says what is wrong with it."""
+"""Validates messages, tools and tool_choice of a chat request; errors name the field."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Message = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """A function that the caller offers; `parameters` is its JSON Schema."""
+    """A function that the client declares; `parameters` is its JSON Schema."""
 
     name: str
     description: str
@@ -23,10 +23,11 @@ class Tool:
 
 @dataclass(frozen=True, slots=True)
 class ChatRequest:
-    """One chat completion request.
+    """One validated chat completion request.
 
-    `tools` are those that may be called in this turn. `tool_choice` is "auto", "required", or the name of the one tool to
-    call. `legacy` tells that tools were given as `functions`, and that a call is to be answered in that form.
+    `tools` are those that may be called in this turn. `tool_choice` is "auto", "required", or the
+    name of the tool to call. `legacy`: the tools were declared as `functions`, so a call is
+    returned as `function_call`.
     """
 
     messages: Sequence[Message] = field(repr=False)
@@ -37,14 +38,19 @@ class ChatRequest:
 
     @classmethod
     def from_openai(cls, messages: object, params: Mapping[str, Any]) -> ChatRequest:
-        """Read the request's messages and parameters; raises RequestError."""
+        """Return the request of OpenAI's messages and parameters; raises RequestError.
+
+        >>> messages = [{"role": "user", "content": "Hi"}]
+        >>> ChatRequest.from_openai(messages, {"max_tokens": 50}).parameters.max_tokens
+        50
+        """
         if not isinstance(messages, Sequence) or isinstance(messages, str) or not messages:
             raise RequestError("messages must be a list with at least one message.", param="messages")
         for number, message in enumerate(messages):
-            _check(message, f"messages[{number}]")
-        old = params.get("functions") is not None or params.get("function_call") not in (None, "none", "auto")
-        legacy = params.get("tools") is None and old
-        tools, choice = _legacy_tools(params) if legacy else _todays_tools(params)
+            _check_message(message, f"messages[{number}]")
+        functions = params.get("functions") is not None or params.get("function_call") not in (None, "none", "auto")
+        legacy = params.get("tools") is None and functions
+        tools, choice = _legacy_tools(params) if legacy else _current_tools(params)
         parameters = Parameters.from_openai({**params, "parallel_tool_calls": False} if legacy else params)
         if choice == "none":
             return cls(messages, parameters=parameters)
@@ -52,11 +58,11 @@ class ChatRequest:
 
     @property
     def must_call(self) -> bool:
-        """Tell whether the answer has to hold a call."""
+        """Whether the answer must contain a call."""
         return self.tool_choice != "auto"
 
 
-def _check(message: object, where: str) -> None:
+def _check_message(message: object, where: str) -> None:
     if not isinstance(message, Mapping) or not isinstance(message.get("role"), str):
         raise RequestError(f"{where} must be an object with a role.", param=where)
     content, calls = message.get("content"), message.get("tool_calls")
@@ -70,8 +76,8 @@ def _is_call(call: object) -> bool:
     return isinstance(call, Mapping) and isinstance(call.get("function", {}), Mapping)
 
 
-def _todays_tools(params: Mapping[str, Any]) -> tuple[Sequence[Tool], str]:
-    """Read `tools` and `tool_choice`: the tools that may be called, and which has to be."""
+def _current_tools(params: Mapping[str, Any]) -> tuple[Sequence[Tool], str]:
+    """Return the tools of `tools` and the choice of `tool_choice`."""
     given, choice = _list(params, "tools"), params.get("tool_choice")
     tools = tuple(
         _tool(f"tools[{number}].function", tool.get("function") if isinstance(tool, Mapping) else None)
@@ -84,7 +90,7 @@ def _todays_tools(params: Mapping[str, Any]) -> tuple[Sequence[Tool], str]:
 
 
 def _legacy_tools(params: Mapping[str, Any]) -> tuple[Sequence[Tool], str]:
-    """Read `functions` and `function_call`, which say the same in another form."""
+    """Return the tools of `functions` and the choice of `function_call`."""
     given, choice = _list(params, "functions"), params.get("function_call")
     tools = tuple(_tool(f"functions[{number}]", function) for number, function in enumerate(given))
     return tools, _choice("function_call", {"function": choice} if isinstance(choice, Mapping) else choice, tools)
@@ -100,7 +106,7 @@ def _list(params: Mapping[str, Any], name: str) -> Sequence[Any]:
 
 
 def _is_server_tool(tool: object) -> bool:
-    """Tools that a vendor's server runs (web search and the like) have no function; no text-only agent can call them."""
+    """Return whether a vendor's server runs the tool (web search): agents cannot call it."""
     return isinstance(tool, Mapping) and isinstance(tool.get("type"), str) and tool["type"] != "function"
 
 
@@ -116,7 +122,7 @@ def _tool(where: str, function: object) -> Tool:
 
 
 def _allowed(tools: Sequence[Tool], given: object) -> tuple[Sequence[Tool], str]:
-    """Read the form of `tool_choice` that allows some of the tools."""
+    """Return the tools and the choice of a `tool_choice` of type allowed_tools."""
     chosen = given.get("tools") if isinstance(given, Mapping) else None
     if not isinstance(given, Mapping) or not isinstance(chosen, Sequence) or isinstance(chosen, str):
         raise RequestError("tool_choice.allowed_tools must have a mode and a list of tools.", param="tool_choice")
@@ -126,7 +132,7 @@ def _allowed(tools: Sequence[Tool], given: object) -> tuple[Sequence[Tool], str]
 
 
 def _choice(field: str, given: object, tools: Sequence[Tool]) -> str:
-    """Read which tool has to be called: "auto", "none", "required", or a tool's name."""
+    """Return "auto", "none", "required", or the name of the tool to call."""
     if given is None or given in ("auto", "none"):
         return str(given or "auto")
     if given in ("required", "any"):

@@ -1,4 +1,4 @@
-"""What a request asks beside messages and tools, checked: what acts here, what is refused, and what has no effect."""
+"""Validates the other parameters of a request: supported, rejected, and ignored ones."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from ..errors import RequestError
 
 _NUMBER, _INTEGER, _STRING, _OBJECT = (int, float), (int,), (str,), (Mapping,)
-_EFFORT = (str, Mapping)  # /v1/responses has it as an object
+_EFFORT = (str, Mapping)  # an object on /v1/responses
 _KINDS: Mapping[tuple[type, ...], str] = {
     _NUMBER: "a number",
     _INTEGER: "a whole number",
@@ -18,8 +18,8 @@ _KINDS: Mapping[tuple[type, ...], str] = {
     _EFFORT: "a string or an object",
 }
 
-# An agent's own settings decide these. Clients send them by habit, so they are accepted, and named in the log.
-_WITHOUT_EFFECT: Mapping[str, tuple[type, ...]] = {
+# The agent's own settings decide these. Many clients send them, so they are accepted and logged.
+_IGNORED: Mapping[str, tuple[type, ...]] = {
     "temperature": _NUMBER,
     "top_p": _NUMBER,
     "presence_penalty": _NUMBER,
@@ -40,8 +40,8 @@ _WITHOUT_EFFECT: Mapping[str, tuple[type, ...]] = {
 class Parameters:
     """The parameters of one request.
 
-    `max_tokens` counts tokens of the answer. `json_schema` is the JSON Schema of a wanted JSON answer, empty where any
-    object will do, None where text is wanted. `ignored` names what was asked and cannot act.
+    `max_tokens` limits the answer. `json_schema` is the schema of a JSON answer, empty for any
+    object, None for text. `ignored` names parameters without effect.
     """
 
     stop: tuple[str, ...] = ()
@@ -52,27 +52,27 @@ class Parameters:
 
     @classmethod
     def from_openai(cls, params: Mapping[str, Any]) -> Parameters:
-        """Read the parameters; raises RequestError for a wrong type, and for what this provider cannot do."""
-        _refuse_impossible(params)
-        for name, kind in _WITHOUT_EFFECT.items():
-            _check(params, name, kind)
+        """Return the parameters; raises RequestError for a wrong type or unsupported one."""
+        _reject_unsupported(params)
+        for name, kind in _IGNORED.items():
+            _check_type(params, name, kind)
         return cls(
             stop=_stop(params.get("stop")),
             max_tokens=_max_tokens(params),
             parallel_tool_calls=_parallel(params.get("parallel_tool_calls")),
             json_schema=_json_schema(params.get("response_format")),
-            ignored=tuple(name for name in _WITHOUT_EFFECT if params.get(name) is not None),
+            ignored=tuple(name for name in _IGNORED if params.get(name) is not None),
         )
 
 
-def _check(params: Mapping[str, Any], name: str, kind: tuple[type, ...]) -> None:
+def _check_type(params: Mapping[str, Any], name: str, kind: tuple[type, ...]) -> None:
     value = params.get(name)
     if value is not None and (not isinstance(value, kind) or isinstance(value, bool)):
         raise RequestError(f"{name} must be {_KINDS[kind]}.", param=name)
 
 
-def _refuse_impossible(params: Mapping[str, Any]) -> None:
-    """Refuse what a client would miss in the answer."""
+def _reject_unsupported(params: Mapping[str, Any]) -> None:
+    """Raise RequestError for parameters whose result the client would miss in the answer."""
     count = params.get("n")
     if count is not None and (isinstance(count, bool) or count != 1):
         raise RequestError("n must be 1: a StackSpot agent gives one answer to a question.", param="n")

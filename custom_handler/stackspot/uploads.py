@@ -22,7 +22,7 @@ from typing import Any
 
 from ..errors import AgentRejected, StackspotError, TokenRefused, UploadFailed, UploadForbidden, UploadUnknown
 from ..instrumentation import Hook, no_hook
-from ..request.files import File, FilePart, file_too_large, too_much
+from ..request.files import File, FilePart, file_too_large, files_too_large
 from ..settings import Settings, UploadSettings
 from .agent_call import (
     AcquireToken,
@@ -121,7 +121,7 @@ def fetch_files(
             contents[part.url] = yield FetchPublicFile(part.url, part.where, settings.max_bytes, timeout)
             left -= len(contents[part.url])
             if left < 0:
-                raise too_much(part.where, limit)
+                raise files_too_large(part.where, limit)
     return [replace(part, data=contents[part.url]) if part.url else part for part in parts]
 
 

@@ -103,7 +103,7 @@ def told(answers: Sequence[Any]) -> list[Any]:
 
 
 @ALL
-def test_a_long_tool_loop_gets_the_same_answers_for_far_fewer_characters(talk, simulator):
+def test_a_native_tool_loop_sends_far_fewer_characters(talk, simulator):
     natively = told(tool_loop(talk, 20))
     native = sent(simulator)
     simulator.reset()
@@ -132,7 +132,7 @@ def second(talk, simulator) -> Callable[..., tuple[Any, bool, bool]]:
 
 
 @pytest.mark.parametrize("what", ["no correlation id", "a model that is not native"])
-def test_without_a_name_or_the_wish_the_agent_is_told_everything_and_keeps_nothing(talk, simulator, what):
+def test_without_correlation_id_or_setting_all_turns_are_sent(talk, simulator, what):
     more = {"correlation": None} if what == "no correlation id" else {"native": False}
     answer = talk(FIRST, **more)
     talk([*FIRST, replayed(answer), *results(answer, "chuva")], **more)
@@ -186,7 +186,7 @@ def lose(simulator: Any, loss: str) -> Callable[..., None]:
 
 
 @ALL
-def test_a_conversation_that_the_platform_refuses_is_told_anew_within_the_turn(second, simulator):
+def test_a_rejected_conversation_restarts_within_the_turn(second, simulator):
     answer, new, everything = second(lose(simulator, "refused"))
     assert (new, everything) == (True, True)
     assert "chuva" in answer.content
@@ -194,7 +194,7 @@ def test_a_conversation_that_the_platform_refuses_is_told_anew_within_the_turn(s
 
 
 @WHOLE
-def test_a_whole_answer_without_what_was_said_before_is_asked_for_again(second, simulator):
+def test_a_whole_answer_in_another_conversation_is_requested_again(second, simulator):
     answer, new, everything = second(lose(simulator, "new"))
     assert (new, everything) == (True, True)
     assert "get_weather" in answer.content  # whose name only the first turns tell
@@ -202,7 +202,7 @@ def test_a_whole_answer_without_what_was_said_before_is_asked_for_again(second, 
 
 
 @ALL
-def test_a_conversation_that_the_first_frame_gives_another_name_is_told_anew(second, simulator):
+def test_another_id_in_the_first_frame_restarts_the_conversation(second, simulator):
     def rename(*_: Any) -> None:
         simulator.script(
             {"frames": [{"message": "", "conversation_id": "01K00000000000000000000009"}, {"message": "?"}]}
@@ -213,9 +213,7 @@ def test_a_conversation_that_the_first_frame_gives_another_name_is_told_anew(sec
     assert "chuva" in answer.content
 
 
-def test_a_stream_that_learns_too_late_of_the_loss_has_the_next_turn_tell_everything(
-    provider, entries, simulator, weather, caplog
-):
+def test_after_a_loss_found_too_late_the_next_turn_sends_all_turns(provider, entries, simulator, weather, caplog):
     ask, params = entries["streaming"], weather["optional_params"]
     answer = ask(provider, FIRST, **call(**params))
     simulator.forget_conversations()
@@ -228,7 +226,7 @@ def test_a_stream_that_learns_too_late_of_the_loss_has_the_next_turn_tell_everyt
     assert begun(simulator) == (True, True)
 
 
-def test_the_conversation_goes_on_after_it_was_told_anew(talk, simulator):
+def test_a_restarted_conversation_continues(talk, simulator):
     simulator.configure(lost_conversation="refused")
     answer = talk(FIRST)
     simulator.forget_conversations()
@@ -252,7 +250,7 @@ UNCLEAR = {
 
 
 @pytest.mark.parametrize("what", UNCLEAR)
-def test_after_what_is_in_doubt_the_agent_is_told_everything(talk, simulator, block, what):
+def test_after_an_unclear_answer_all_turns_are_sent(talk, simulator, block, what):
     play, more = UNCLEAR[what]
     text = play.get("text", "").replace("{block}", block(city="Recife"))
     simulator.script({**play, "text": text})
@@ -264,7 +262,7 @@ def test_after_what_is_in_doubt_the_agent_is_told_everything(talk, simulator, bl
     assert begun(simulator) == (True, True)
 
 
-def test_after_a_repair_the_agent_is_told_everything(talk, simulator, block):
+def test_after_a_repair_all_turns_are_sent(talk, simulator, block):
     simulator.script({"text": block().replace("{}", '{"city": 1,5}')}, {"text": block(city="Recife")})
     answer = talk(FIRST)
     assert answer.calls
@@ -275,7 +273,7 @@ def test_after_a_repair_the_agent_is_told_everything(talk, simulator, block):
     assert begun(simulator) == (True, True)
 
 
-def test_a_repair_of_a_known_conversation_is_told_all_of_it(second, simulator, block):
+def test_a_repair_in_a_conversation_sends_all_turns(second, simulator, block):
     def spoil(*_: Any) -> None:
         simulator.script({"text": block().replace("{}", '{"city": 1,5}')}, {"text": block(city="Natal")})
 
@@ -286,7 +284,7 @@ def test_a_repair_of_a_known_conversation_is_told_all_of_it(second, simulator, b
     assert "[correction]" in repair
 
 
-def test_after_a_retry_the_agent_is_told_everything(settings, ask, simulator):
+def test_after_a_retry_all_turns_are_sent(settings, ask, simulator):
     provider = StackspotLLM(settings.changed(limits={"max_retries": 1}))
     simulator.script({"status": 502})
     answer = ask(provider, FIRST, **call())
@@ -296,7 +294,7 @@ def test_after_a_retry_the_agent_is_told_everything(settings, ask, simulator):
     assert begun(simulator) == (True, True)
 
 
-def test_what_is_too_long_for_the_agents_model_is_told_anew_and_shortened(talk, simulator):
+def test_a_conversation_too_long_for_the_model_restarts_shortened(talk, simulator):
     messages, answer = [*FIRST], talk(FIRST)
     simulator.configure(token_limit=2500)
     for number in range(4):
@@ -357,7 +355,7 @@ def test_an_answer_that_its_async_client_leaves_is_in_doubt(provider, simulator)
     assert begun(simulator) == (True, True)
 
 
-def test_a_new_conversation_goes_by_the_id_that_the_platform_gives_it(talk, simulator):
+def test_a_new_conversation_uses_the_platforms_id(talk, simulator):
     named = "01K00000000000000000000009"
     simulator.script({"text": "um dois", "final": {"conversation_id": named}})
     answer = talk(FIRST)
@@ -365,7 +363,7 @@ def test_a_new_conversation_goes_by_the_id_that_the_platform_gives_it(talk, simu
     assert sent(simulator)[-1][0] == named
 
 
-def test_a_conversation_is_remembered_before_its_client_hears_of_the_end():
+def test_a_conversation_is_saved_before_the_finish_is_emitted():
     params = {"optional_params": {}, **call()}
     steps = turn_from_call(
         MODEL, FIRST, params, Settings(account=AccountSettings(agent_id="01ARZ3NDEKTSV4RRFFQ69G5FAV"))
@@ -388,14 +386,14 @@ def test_a_conversation_is_remembered_before_its_client_hears_of_the_end():
 
 @ALL
 @pytest.mark.parametrize("status", [400, 403, 404, 410, 422])
-def test_whatever_the_agent_refuses_a_conversation_with_it_is_told_anew(second, simulator, status):
+def test_every_rejection_restarts_a_conversation(second, simulator, status):
     answer, new, everything = second(lambda *_: simulator.script({"status": status}))
     assert (new, everything) == (True, True)
     assert "chuva" in answer.content
 
 
 @pytest.mark.parametrize("error", [None, AgentRejected("no"), AgentForbidden("no"), AgentNotFound("no")])
-def test_a_refusal_that_stays_is_told_as_it_is(talk, simulator, error):
+def test_a_repeated_rejection_is_returned_unchanged(talk, simulator, error):
     answer = talk(FIRST)
     status = 500 if error is None else error.status_code
     simulator.script({"status": status, "times": "always"})
@@ -406,7 +404,7 @@ def test_a_refusal_that_stays_is_told_as_it_is(talk, simulator, error):
     assert len(sent(simulator)) - before == (1 if error is None else 2)
 
 
-def test_what_becomes_of_conversations_is_told(provider, talk, simulator):
+def test_outcomes_of_conversations_are_measured(provider, talk, simulator):
     told: list[Any] = []
     provider.hooks.add(told.append)
     simulator.configure(lost_conversation="refused")
@@ -429,7 +427,7 @@ REFUSALS = {
 
 @pytest.mark.parametrize("plays", REFUSALS.values(), ids=REFUSALS)
 @ALL
-def test_a_turn_that_was_not_heard_is_asked_again_in_its_conversation(talk, simulator, plays):
+def test_an_unprocessed_turn_is_sent_again_in_its_conversation(talk, simulator, plays):
     answer = talk(FIRST)
     messages = [*FIRST, replayed(answer), *results(answer, "chuva")]
     simulator.script(*plays)
@@ -439,7 +437,7 @@ def test_a_turn_that_was_not_heard_is_asked_again_in_its_conversation(talk, simu
     assert begun(simulator) == (False, False)
 
 
-def test_a_turn_that_was_perhaps_heard_before_it_was_refused_is_not(settings, ask, simulator):
+def test_a_turn_that_may_be_processed_leaves_its_conversation(settings, ask, simulator):
     provider = StackspotLLM(settings.changed(limits={"max_retries": 1}))
     answer = ask(provider, FIRST, **call())
     messages = [*FIRST, replayed(answer), user("E agora?")]
@@ -450,7 +448,7 @@ def test_a_turn_that_was_perhaps_heard_before_it_was_refused_is_not(settings, as
     assert begun(simulator) == (True, True)
 
 
-def test_a_conversation_with_uploaded_files_is_told_in_its_prompts(settings, ask, simulator):
+def test_a_conversation_with_uploads_is_sent_in_its_prompts(settings, ask, simulator):
     provider = StackspotLLM(settings.changed(uploads={"enabled": True}))
     png = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
     image = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{png}"}}

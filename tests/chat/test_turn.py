@@ -129,7 +129,7 @@ def test_the_agents_stop_reason_becomes_one_of_openais(said, reason):
     assert finish(frame(message="a"), last(stop_reason=said)).reason == reason
 
 
-def test_a_call_is_told_with_its_arguments_and_the_reason():
+def test_a_call_has_arguments_and_finish_reason():
     start, arguments, end = events(frame(message=CALL), last(), tools=TOOLS)
     assert isinstance(start, ToolCallStart)
     assert (start.index, start.name) == (0, "get_weather")
@@ -147,7 +147,7 @@ def test_a_call_that_is_cut_while_it_goes_out_ends_for_length():
     assert finish(frame(message=head + "a" * 2000), tools=TOOLS).reason == "length"
 
 
-def test_nobody_waits_for_what_an_agent_invents_after_its_call():
+def test_a_fabricated_result_after_a_call_is_not_awaited():
     invented = frame(message=f"{CALL}\nObservation: 25 °C\nFinal answer: warm\n")
     batches, reads = run(lambda _: invented, tools=TOOLS)
     assert reads == 1
@@ -199,7 +199,7 @@ def test_an_answer_without_end_is_bounded_by_the_timeout():
     assert clock.now == 601
 
 
-def test_a_long_answer_within_its_time_is_kept():
+def test_a_long_answer_within_its_time_is_complete():
     clock = Clock()
     endless_text = endless(clock, message="a")
     batches, reads = run(lambda number: endless_text(number) if number < 500 else None, clock=clock)

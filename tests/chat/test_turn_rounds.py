@@ -181,7 +181,7 @@ def tidy(expected: tuple[str, list[tuple[str, Any]], str]) -> tuple[str, list[tu
 
 
 @pytest.mark.parametrize("case", FAULTS, ids=lambda case: case.id)
-def test_one_hidden_question_mends_what_is_broken(case):
+def test_one_hidden_request_repairs_a_faulty_answer(case):
     agent = Agent([say(case.first), say(case.second, output=7)]).answer(**case.asked)
     assert delivered(agent) == tidy(case.mended)
     assert agent.finish.usage == Usage(80, 12)
@@ -190,7 +190,7 @@ def test_one_hidden_question_mends_what_is_broken(case):
 
 
 @pytest.mark.parametrize("case", FAULTS, ids=lambda case: case.id)
-def test_a_second_answer_that_is_no_better_leaves_the_first_one_as_it_is(case):
+def test_a_failed_repair_leaves_the_answer_unchanged(case):
     agent = Agent([say(case.first), say(case.first)]).answer(**case.asked)
     assert delivered(agent) == tidy(case.unmended)
     assert len(agent.prompts) == 2
@@ -219,14 +219,14 @@ TROUBLES = {
 
 @pytest.mark.parametrize("trouble", TROUBLES.values(), ids=TROUBLES)
 @pytest.mark.parametrize("case", FAULTS, ids=lambda case: case.id)
-def test_no_error_of_the_repair_round_becomes_one_of_the_answer(case, trouble):
+def test_an_error_of_the_repair_round_is_not_returned(case, trouble):
     agent = Agent([say(case.first), trouble]).answer(**case.asked)
     assert delivered(agent) == tidy(case.unmended)
     assert agent.repairs() == [Repaired(case.fault, succeeded=False)]
     assert agent.finish.usage.prompt_tokens >= 40
 
 
-def test_the_hidden_question_is_one_call_whatever_becomes_of_it():
+def test_the_repair_round_is_one_call_without_retries():
     agent = Agent([say(BROKEN), AgentFailed("m", status_code=500), say(CALL)]).answer(
         settings=Settings(limits=LimitSettings(max_retries=3))
     )
@@ -235,7 +235,7 @@ def test_the_hidden_question_is_one_call_whatever_becomes_of_it():
     assert delivered(agent) == (BROKEN.strip(), [], "stop")
 
 
-def test_a_question_without_a_word_asks_nobody():
+def test_a_message_without_text_sends_no_request():
     for content in ("", " \n", None):
         with pytest.raises(RequestError, match=r"^messages: the only message has no text") as raised:
             Agent([say("x")]).answer(tools=(), messages=[{"role": "user", "content": content}])
@@ -258,7 +258,7 @@ def test_what_was_received_goes_out_before_the_repair_round():
     assert all(agent.batches)
 
 
-def test_what_the_second_answer_says_beside_its_calls_goes_to_nobody():
+def test_text_of_the_second_answer_beside_its_calls_is_dropped():
     agent = Agent([say(BROKEN), say(f"Desculpe, corrigido:\n{CALL}Pronto.")]).answer()
     assert delivered(agent) == ("", [RECIFE], "tool_calls")
 
@@ -268,7 +268,7 @@ def test_there_is_one_repair_round_at_most():
     assert (len(agent.prompts), delivered(agent)) == (2, ("Vou ver.", [], "stop"))
 
 
-def test_tools_called_are_told_once_and_the_first_text_only_of_the_first_answer():
+def test_tool_calls_and_the_first_text_are_measured_once():
     agent = Agent([say(CALL + BROKEN), say(CALL.replace("get_weather", "search"))]).answer()
     assert [fact.name for fact in agent.told if isinstance(fact, ToolCalled)] == ["get_weather", "search"]
     assert [type(fact) for fact in agent.told].count(FirstText) == 1
@@ -282,13 +282,13 @@ def test_an_answer_without_fault_is_asked_for_once(text):
 
 @pytest.mark.parametrize("reason", ["length", "max_tokens"])
 @pytest.mark.parametrize("case", FAULTS[:4:2] + FAULTS[4:], ids=lambda case: case.id)
-def test_what_the_agents_own_limit_cut_is_told_and_not_asked_for_again(case, reason):
+def test_an_answer_cut_by_the_agents_limit_is_not_repaired(case, reason):
     first = case.first.removesuffix("FUNCTION_CALL_END\n")
     agent = Agent([say(first, stop_reason=reason)]).answer(**case.asked)
     assert (agent.text, agent.finish.reason, len(agent.prompts)) == (first, "length", 1)
 
 
-def test_json_that_was_mended_ends_as_the_second_answer_did():
+def test_repaired_json_finishes_like_the_second_answer():
     withheld = say("", message=None)
     agent = Agent([withheld[1:], say('{"city": "Recife"}')]).answer(tools=(), json_schema=SCHEMA)
     assert delivered(agent) == ('{"city": "Recife"}', [], "stop")
@@ -318,7 +318,7 @@ def test_no_repair_round_begins_that_has_no_time(left):
     [({"stop": ("STOP",)}, "um ", "stop"), ({"max_tokens": 1}, "um ST", "length")],
     ids=["stop", "max_tokens"],
 )
-def test_nobody_listens_on_once_the_answer_has_its_end(parameters, text, reason):
+def test_reading_stops_at_the_end_of_the_answer(parameters, text, reason):
     rounds = [[frame(message="um ST"), frame(message="OP dois"), frame(message="três"), *say("quatro")]]
     agent = Agent(rounds).answer(tools=(), **parameters)
     assert (agent.text, agent.finish.reason, agent.reads) == (text, reason, 2)
@@ -330,12 +330,12 @@ def test_the_estimate_does_not_exceed_the_limit():
     assert agent.finish == Finish("length", Usage(1, 2))
 
 
-def test_a_stop_sequence_and_a_limit_in_one_piece_end_where_the_first_of_them_is():
+def test_of_a_stop_and_a_limit_in_one_piece_the_first_counts():
     agent = Agent([say("um STOP" + "x" * 100)]).answer(tools=(), stop=("STOP",), max_tokens=5)
     assert (agent.text, agent.finish.reason) == ("um ", "stop")
 
 
-def test_the_second_of_two_calls_goes_to_nobody_where_one_is_allowed():
+def test_a_second_call_is_dropped_if_one_is_allowed():
     agent = Agent([[frame(message=CALL), frame(message=CALL), frame(message=CALL), *say("x")]])
     agent.answer(parallel_tool_calls=False)
     assert (agent.calls, agent.finish.reason, agent.reads) == ([RECIFE], "tool_calls", 2)
@@ -348,7 +348,7 @@ IN_STREAM = [frame(message=""), frame(type="INFERENCE", **TOO_LONG)]
 
 
 @pytest.mark.parametrize("overflow", [TOO_LONG, IN_STREAM], ids=["as a refusal", "within the answer"])
-def test_a_prompt_that_is_too_long_for_the_agent_is_sent_once_more_in_the_proportion_it_tells(overflow, caplog):
+def test_a_too_long_prompt_is_shortened_by_the_agents_counts(overflow, caplog):
     caplog.set_level(logging.WARNING)
     agent = Agent([overflow, say("Olá")]).answer(messages=HISTORY)
     first, second = agent.prompts
@@ -397,7 +397,7 @@ def test_a_shortened_prompt_is_repaired_like_any_other():
     assert agent.prompts[2].startswith(agent.prompts[1])
 
 
-def test_the_setting_limits_the_prompt_before_anybody_is_asked():
+def test_the_setting_limits_the_prompt():
     agent = Agent([say("Olá")]).answer(
         messages=HISTORY, settings=Settings(requests=RequestSettings(max_prompt_chars=10_000))
     )
@@ -406,7 +406,7 @@ def test_the_setting_limits_the_prompt_before_anybody_is_asked():
         Agent([]).answer(settings=Settings(requests=RequestSettings(max_prompt_chars=100)))
 
 
-def test_a_schema_that_is_none_asks_nobody():
+def test_an_invalid_schema_sends_no_request():
     with pytest.raises(RequestError, match="no JSON Schema"):
         Agent([]).answer(json_schema={"type": "nothing"})
 

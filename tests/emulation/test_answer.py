@@ -146,7 +146,7 @@ def test_a_call_that_has_to_be_and_is_not_is_a_fault(choice, text):
     assert ("get_weather" in answer.repair_instruction()) == (choice == "get_weather")
 
 
-def test_what_comes_before_a_broken_block_goes_out_and_what_follows_waits():
+def test_only_parts_before_a_broken_block_are_returned_at_once():
     answer, events = answered(f"Um.\n{block('{}')}{BROKEN}Dois.\n{block('{}', 'search')}")
     assert Said.of(events).tidy() == ["Um.", ("get_weather", {})]
     assert Said.of(events + answer.release_held()).tidy() == [
@@ -157,21 +157,21 @@ def test_what_comes_before_a_broken_block_goes_out_and_what_follows_waits():
     ]
 
 
-def test_a_block_that_cannot_be_mended_is_shown_exactly_as_the_agent_wrote_it():
+def test_a_block_that_is_not_repaired_is_returned_unchanged():
     text = f"Antes.\n\n{BROKEN}\n\nDepois, {ALSO_BROKEN}fim."
     answer, events = answered(text)
     assert answer.apply_repair(answered("Não consigo.")[0]) is False
     assert Said.of(events + answer.release_held()).parts == (text,)
 
 
-def test_a_broken_block_between_two_good_ones_is_mended_in_its_place():
+def test_a_block_between_two_good_ones_is_repaired_in_place():
     first = f"{ONE}{BROKEN}{THREE}Pronto."
     done, parts = mended(first, TWO)
     assert done
     assert parts == [*(("get_weather", {"n": n}) for n in (1, 2, 3)), "Pronto."]
 
 
-def test_the_calls_keep_their_numbers_when_one_between_them_is_mended():
+def test_a_repair_between_calls_leaves_their_indexes_in_order():
     answer, events = answered(f"{ONE}{BROKEN}{THREE}")
     answer.apply_repair(answered(TWO)[0])
     starts = [event for event in events + answer.release_held() if isinstance(event, ToolCallStart)]
@@ -180,17 +180,17 @@ def test_the_calls_keep_their_numbers_when_one_between_them_is_mended():
     assert sorted(call.id for call in answer.calls) == sorted(start.id for start in starts)
 
 
-def test_two_broken_blocks_are_mended_each_in_its_place():
+def test_two_broken_blocks_are_repaired_in_place():
     done, parts = mended(f"{BROKEN}entre\n{ALSO_BROKEN}fim", ONE + TWO)
     assert (done, parts) == (True, [("get_weather", {"n": 1}), "entre", ("get_weather", {"n": 2}), "fim"])
 
 
-def test_of_two_broken_blocks_the_one_that_was_not_mended_stays_visible():
+def test_of_two_broken_blocks_the_unrepaired_one_stays_visible():
     done, parts = mended(f"{BROKEN}{ALSO_BROKEN}", ONE)
     assert (done, parts) == (True, [("get_weather", {"n": 1}), ALSO_BROKEN.strip()])
 
 
-def test_a_broken_block_may_be_mended_as_two_calls():
+def test_a_broken_block_can_be_repaired_as_two_calls():
     done, parts = mended(f"{BROKEN}fim", ONE + TWO)
     assert (done, parts) == (True, [("get_weather", {"n": 1}), ("get_weather", {"n": 2}), "fim"])
 
@@ -201,7 +201,7 @@ def test_a_call_that_was_received_is_not_added_again():
     assert (done, parts) == (True, [("get_weather", {"a": 1, "b": 2}), ("get_weather", {"n": 2})])
 
 
-def test_a_second_answer_with_nothing_but_what_was_received_mends_nothing():
+def test_a_second_answer_with_received_calls_repairs_nothing():
     done, parts = mended(f"{block('{}')}{BROKEN}", block("{}"))
     assert (done, parts) == (False, [("get_weather", {}), BROKEN.strip()])
 
@@ -211,23 +211,23 @@ def test_two_alike_calls_of_one_answer_both_go_out():
 
 
 @pytest.mark.parametrize("second", ["", "Desculpe.", BROKEN, block('{"a": "' + LONG)[:600]])
-def test_a_second_answer_that_is_no_better_mends_nothing(second):
+def test_a_second_answer_with_the_same_fault_repairs_nothing(second):
     done, parts = mended(f"Um.\n{BROKEN}", second)
     assert (done, parts) == (False, [f"Um.\n{BROKEN}".strip()])
 
 
-def test_a_second_answer_that_is_cut_within_a_call_mends_nothing():
+def test_a_truncated_second_answer_repairs_nothing():
     cut = f'{block("{}")}FUNCTION_CALL_START\nget_weather\narguments: {{"a": "{LONG}'
     assert mended(BROKEN, cut) == (False, [BROKEN.strip()])
 
 
-def test_the_correction_quotes_the_broken_part_and_names_what_was_received():
+def test_the_instruction_quotes_the_block_and_names_the_calls():
     asked = answered(f"{block('{}', 'search')}{BROKEN}")[0].repair_instruction()
     assert BROKEN.strip() in asked
     assert asked.endswith("These calls were received, leave them out: search.")
 
 
-def test_the_correction_stays_short_where_the_broken_part_is_long():
+def test_the_instruction_is_short_for_a_long_block():
     answer, _ = answered(block('{"a" "' + "x" * 100_000 + '"}'))
     assert answer.repair_reason() == UNREADABLE
     assert len(answer.repair_instruction()) < 5000
@@ -238,14 +238,14 @@ def test_a_missing_call_is_added_behind_the_text():
     assert mended("Vou consultar.", block("{}"), asked) == (True, ["Vou consultar.", ("get_weather", {})])
 
 
-def test_a_call_of_another_tool_than_the_chosen_one_waits_and_gives_way():
+def test_a_call_of_a_tool_not_chosen_is_held_and_replaced():
     asked = request(choice="search")
     assert answered(f"Um.\n{block('{}')}", asked)[0].repair_reason() == MISSING
     done, parts = mended(f"Um.\n{block('{}')}Dois.", block('{"q": 1}', "search"), asked)
     assert (done, parts) == (True, ["Um.", ("search", {"q": 1}), "Dois."])
 
 
-def test_a_call_of_another_tool_gives_way_to_one_of_the_chosen_tool_that_follows():
+def test_a_call_of_another_tool_is_dropped_for_the_chosen_tool():
     asked = request(choice="search")
     assert answered(block("{}") + block("{}", "search"), asked)[0].repair_reason() == ""
     assert told(block("{}") + block("{}", "search"), asked) == [("search", {})]
@@ -260,13 +260,13 @@ def test_a_call_of_another_tool_is_better_than_none():
     assert [call.name for call in answer.calls] == ["get_weather"]
 
 
-def test_of_calls_of_other_tools_only_one_goes_out_where_one_is_allowed():
+def test_of_calls_of_other_tools_only_the_allowed_one_is_sent():
     asked = request(choice="search", parallel_tool_calls=False)
     assert told(ONE + TWO, asked) == [("get_weather", {"n": 1})]
 
 
 @pytest.mark.parametrize("behind", [TWO, BROKEN, "texto\n" + TWO])
-def test_without_parallel_calls_the_first_is_the_only_one_and_nobody_listens_on(behind):
+def test_without_parallel_calls_the_first_one_ends_the_answer(behind):
     asked = request(parallel_tool_calls=False)
     answer, events = answered(ONE + behind, asked)
     assert answer.done
@@ -276,14 +276,14 @@ def test_without_parallel_calls_the_first_is_the_only_one_and_nobody_listens_on(
     assert calls == [("get_weather", {"n": 1})]
 
 
-def test_without_parallel_calls_a_good_one_behind_a_broken_one_is_enough():
+def test_without_parallel_calls_a_good_one_needs_no_repair():
     asked = request(parallel_tool_calls=False)
     answer, _ = answered(BROKEN + TWO, asked)
     assert answer.repair_reason() == ""
     assert told(BROKEN + TWO, asked) == [BROKEN.strip(), ("get_weather", {"n": 2})]
 
 
-def test_without_parallel_calls_a_broken_one_is_mended_by_one():
+def test_without_parallel_calls_one_call_repairs_a_block():
     asked = request(parallel_tool_calls=False)
     done, parts = mended(BROKEN, ONE + TWO, asked)
     assert (done, parts) == (True, [("get_weather", {"n": 1})])
@@ -298,7 +298,7 @@ def test_json_waits_until_it_is_valid_and_leaves_its_fence():
     assert answer.release_held() == [Text('{"city": "Recife"}')]
 
 
-def test_json_that_is_not_valid_is_a_fault_and_mended_by_json_that_is():
+def test_invalid_json_is_repaired_by_valid_json():
     answer, events = answered('{"city": 7}', JSON)
     assert (events, answer.repair_reason()) == ([], INVALID)
     assert "$.city: 7 is not of type 'string'" in answer.repair_instruction()
@@ -327,13 +327,13 @@ def test_with_a_call_the_text_need_not_be_json():
     assert Said.of(events + answer.release_held()).tidy() == ["Vou ver.", ("get_weather", {})]
 
 
-def test_with_tools_a_broken_block_is_mended_and_not_taken_for_json():
+def test_with_tools_a_broken_block_is_no_json():
     assert answered(BROKEN, JSON_OR_CALL)[0].repair_reason() == UNREADABLE
     assert mended(BROKEN, block("{}"), JSON_OR_CALL) == (True, [("get_weather", {})])
 
 
 @pytest.mark.parametrize("second", [BROKEN, block("{}")], ids=["a broken block", "a call"])
-def test_with_tools_json_is_mended_by_json_only(second):
+def test_with_tools_json_is_repaired_by_json_only(second):
     assert mended("Olá", second, JSON_OR_CALL) == (False, ["Olá"])
 
 
@@ -372,7 +372,7 @@ def test_a_call_that_the_limit_cuts_stays_text_where_it_is_short():
     assert (answer.truncated, answer.repair_reason()) == (True, "")
 
 
-def test_a_call_that_the_limit_cuts_does_not_parse_where_it_was_going_out():
+def test_a_call_cut_by_the_limit_while_it_arrives_does_not_parse():
     answer, events = answered(block(f'{{"a": "{LONG}"}}'), request(max_tokens=200))
     ((_, arguments),) = Said.of(events + answer.release_held()).parts
     with pytest.raises(ValueError, match="Unterminated"):
@@ -397,12 +397,12 @@ def test_json_that_the_limit_cuts_is_no_fault():
     ],
     ids=["text", "a call", "the second of two calls", "no call", "text behind a call"],
 )
-def test_what_the_agents_own_limit_cut_is_not_mended(text, cut_off):
+def test_a_call_cut_by_the_agents_limit_is_not_repaired(text, cut_off):
     answer, _ = answered(text, limited=True)
     assert (answer.truncated, answer.repair_reason()) == (cut_off, "")
 
 
-def test_a_limit_of_the_callers_counts_whatever_the_agents_own_cut():
+def test_the_clients_limit_counts_beside_the_agents():
     answer, _ = answered(block("{}") + "x" * 200, request(max_tokens=20), limited=True)
     assert answer.truncated
 
@@ -474,7 +474,7 @@ def state(text: list[str], asked: ChatRequest, limited: bool) -> tuple[Any, ...]
     st.booleans(),
     st.randoms(use_true_random=False),
 )
-def test_no_cut_changes_what_a_client_is_told(text, asked, limited, chance):
+def test_no_cut_changes_the_answer(text, asked, limited, chance):
     whole = state([text], asked, limited)
     assert state(list(text), asked, limited) == whole
     places = sorted(chance.randint(0, len(text)) for _ in range(5))

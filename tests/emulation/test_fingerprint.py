@@ -115,7 +115,7 @@ def changed(change: Callable[[list[Any], dict[str, Any]], Any]) -> Fingerprint:
 
 
 @pytest.mark.parametrize("change", SAME)
-def test_a_conversation_is_the_same_where_the_agent_was_told_the_same(change):
+def test_a_fingerprint_is_the_same_for_the_same_turns(change):
     assert changed(SAME[change]).seen == answered(*ANSWER)
 
 
@@ -143,7 +143,7 @@ def test_an_agent_has_seen_all_turns_up_to_the_assistants_last():
     assert history(later).seen == answered(Text("28 graus."), messages=later[:4])
 
 
-def test_a_conversation_that_begins_has_been_seen_by_nobody():
+def test_a_new_conversation_has_no_seen_turns():
     assert (history(FIRST).seen, history(FIRST).open) == (None, True)
 
 
@@ -153,7 +153,7 @@ def test_a_conversation_that_ends_with_the_assistant_is_not_open():
 
 
 @pytest.mark.parametrize("said", [(), (Text(""),), (Text(" \n"),), (Finish("stop", Usage(1, 1)),)])
-def test_where_nothing_was_said_there_is_nothing_to_remember(said):
+def test_an_empty_answer_has_no_fingerprint(said):
     assert answered(*said) is None
 
 
@@ -162,7 +162,7 @@ def test_no_result_depends_on_how_the_answer_was_cut():
     assert len(texts) == 1
 
 
-def test_a_fingerprint_tells_nothing_of_what_was_said():
+def test_a_fingerprint_contains_no_text():
     fingerprint = answered(*ANSWER)
     assert fingerprint
     assert len(fingerprint) == 48

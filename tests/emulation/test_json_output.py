@@ -203,7 +203,7 @@ VALUES = st.recursive(
 @given(
     st.dictionaries(st.text(), VALUES, max_size=3), st.sampled_from(["{}", "```json\n{}\n```", " {}\n"]), st.booleans()
 )
-def test_whatever_object_an_agent_writes_comes_back_the_same(value, around, ascii_only):
+def test_all_valid_objects_are_returned_unchanged(value, around, ascii_only):
     text = json.dumps(value, ensure_ascii=ascii_only)
     assert JsonFormat({}).read(around.replace("{}", text)) == text
 

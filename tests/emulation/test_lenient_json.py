@@ -74,7 +74,7 @@ def parse_strictly(text: str):
 
 
 @each_case
-def test_a_case_is_read_as_the_table_says(case: Case):
+def test_a_case_is_parsed_as_in_the_table(case: Case):
     outcome = read(case.text, drop=case.drop)
     assert outcome.fault is case.fault
     assert outcome.done is not case.fault
@@ -109,7 +109,7 @@ def test_an_object_without_its_closing_brace_is_not_done(text: str):
     assert not outcome.fault
 
 
-def test_a_string_leaves_before_it_is_closed_and_a_number_when_it_is_complete():
+def test_a_string_is_written_while_it_arrives_a_number_when_done():
     reader = LenientJsonParser()
     reader.feed('{"a": "some words')
     assert reader.take() == '{"a":"some words'
@@ -262,7 +262,7 @@ def test_any_text_comes_out_the_same_however_it_is_cut(text: str, drop: frozense
 
 @settings(max_examples=500)
 @given(scribbles, drops, st.integers(0, 999))
-def test_the_inside_of_a_value_comes_out_the_same_however_it_is_cut(text: str, drop: frozenset[str], seed: int):
+def test_a_value_is_the_same_for_every_cut(text: str, drop: frozenset[str], seed: int):
     text = '{"a": "' + text + '"}'
     whole = read(text, drop=drop)
     for cuts in cut_by(text, seed):

@@ -60,7 +60,7 @@ def test_a_lone_message_in_parts_goes_out_as_its_text():
     assert prompt({"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]}) == "a\nb"
 
 
-def test_system_text_conversation_and_reminder_stand_in_this_order():
+def test_the_order_is_system_text_conversation_reminder():
     assert prompt({"role": "system", "content": "Seja breve."}, USER) == (
         "Seja breve.\n\n# Conversation\n[user]\nOlá\n\n[reminder]\n"
         "Reply to the conversation above now, as the assistant."
@@ -95,7 +95,7 @@ def test_turns_stand_below_their_roles():
     assert turns == "[user]\nOlá\n\n[assistant]\nOi\n\n[user]\nTudo bem?"
 
 
-def test_a_role_that_nobody_knows_is_a_users():
+def test_an_unknown_role_counts_as_user():
     assert conversation({"role": "critic", "content": "Hm"}, USER) == "[user]\nHm\n\n[user]\nOlá"
 
 
@@ -136,7 +136,7 @@ def test_a_result_is_shown_with_its_id_and_the_name_of_its_call():
     )
 
 
-def test_a_result_names_itself_where_nobody_called():
+def test_a_result_without_a_call_has_its_own_name():
     assert conversation({"role": "tool", "name": "now", "content": "12:00"}) == "[tool result name=now]\n12:00"
     assert conversation({"role": "tool", "content": "12:00"}) == "[tool result]\n12:00"
 
@@ -295,7 +295,7 @@ SCHEMA = objects(INNER | st.lists(INNER, min_size=1, max_size=2).map(lambda opti
 
 @settings(derandomize=True, database=None, deadline=None, max_examples=100)
 @given(SCHEMA)
-def test_the_example_fits_whatever_the_schema_asks_for(schema):
+def test_the_example_fits_generated_schemas(schema):
     jsonschema.validate(example(schema), schema)
 
 
@@ -312,7 +312,7 @@ def test_the_example_fits_whatever_the_schema_asks_for(schema):
     ],
     ids=["itself as a choice", "itself", "a lost reference", "a far reference", "a circle", "wrong types", "no type"],
 )
-def test_a_schema_that_makes_no_sense_costs_no_more_than_the_example(schema):
+def test_a_senseless_schema_costs_only_the_example(schema):
     example(schema)
 
 
@@ -342,7 +342,7 @@ RULES = [
 
 
 @pytest.mark.parametrize("rule", RULES)
-def test_each_rule_is_said_once_and_only_where_tools_are(rule):
+def test_each_rule_is_in_the_prompt_once_and_only_with_tools(rule):
     assert prompt(USER, tools=[WEATHER, SEARCH]).count(rule) == 1
     assert rule not in prompt({"role": "system", "content": "S"}, USER)
 
@@ -392,7 +392,7 @@ def test_references_are_resolved_and_their_definitions_left_out():
     }
 
 
-def test_what_says_nothing_is_left_out_and_what_says_something_stays():
+def test_only_keywords_without_information_are_left_out():
     schema = {
         "type": "object",
         "title": "",
@@ -430,7 +430,7 @@ TREE = {"type": "object", "properties": {"children": {"type": "array", "items": 
     ],
     ids=["a tree", "a circle", "an escaped name", "in a keyword of another draft", "a lost reference"],
 )
-def test_a_reference_that_cannot_be_resolved_is_shown_with_its_definitions(schema):
+def test_an_unresolved_reference_has_its_definitions(schema):
     assert shown(schema) == schema
 
 
@@ -526,12 +526,12 @@ def test_what_is_no_label_stays_as_it_is_in_a_result(text):
     assert text in conversation({"role": "tool", "content": f"25\n{text}\nfim"}, USER)
 
 
-def test_a_result_full_of_line_ends_costs_no_more_than_its_length():
+def test_a_result_of_line_ends_takes_linear_time():
     assert is_linear(lambda count: conversation({"role": "tool", "content": "\n \t" * count}, USER), 200_000)
 
 
 @pytest.mark.parametrize("mark", [{"is_error": True}, {"status": "error"}])
-def test_a_result_that_is_an_error_says_so(mark):
+def test_a_failed_result_is_marked(mark):
     result = {"role": "tool", "tool_call_id": "c1", "content": "boom", **mark}
     assert conversation(result, USER).startswith("[tool result id=c1 error]\nboom")
 

@@ -202,7 +202,7 @@ def told_while_read(pieces: Sequence[str]) -> list[ParsedPart]:
 
 
 @given(st.lists(st.sampled_from(FRAGMENTS), max_size=10).map("".join), st.integers(1, 40))
-def test_the_order_of_texts_calls_and_broken_blocks_is_the_same_for_every_cut(text: str, size: int) -> None:
+def test_the_order_of_parts_is_the_same_for_every_cut(text: str, size: int) -> None:
     pieces = [text[at : at + size] for at in range(0, len(text), size)]
     assert told_while_read(pieces) == told_while_read([text])
 
@@ -223,7 +223,7 @@ MEMBERS = st.dictionaries(
 
 
 @given(st.lists(MEMBERS, min_size=1, max_size=3), st.integers(1, 40), st.booleans(), st.sampled_from([None, 2]))
-def test_whatever_arguments_an_agent_writes_come_back_the_same(
+def test_all_valid_arguments_are_returned_unchanged(
     calls: list[Any], size: int, ascii_only: bool, indent: int | None
 ) -> None:
     written = (json.dumps(arguments, ensure_ascii=ascii_only, indent=indent) for arguments in calls)
@@ -240,7 +240,7 @@ def test_text_without_a_marker_comes_back_unchanged(text: str) -> None:
     assert read(list(text)) == Reading(text, (), cut=False)
 
 
-def test_prose_goes_out_as_it_comes_but_for_white_space_at_a_line_start() -> None:
+def test_prose_is_returned_at_once_except_leading_white_space() -> None:
     reader = ToolCallParser({"write_file": {}})
     text = "Era uma vez um agente. FUNC não é marcador, 2 < 3.\nE fim."
     out = ""
@@ -250,7 +250,7 @@ def test_prose_goes_out_as_it_comes_but_for_white_space_at_a_line_start() -> Non
         assert held.isspace() or "FUNCTION_CALL_START".startswith(held), held
 
 
-def test_a_long_call_goes_out_while_it_is_written_and_a_short_one_when_it_is_complete() -> None:
+def test_only_a_long_call_is_returned_while_it_arrives() -> None:
     reader = ToolCallParser({"write_file": {}})
     assert reader.feed(HEAD + "x" * 400) == []
     started = reader.feed("y" * 200)
@@ -259,7 +259,7 @@ def test_a_long_call_goes_out_while_it_is_written_and_a_short_one_when_it_is_com
 
 
 @pytest.mark.parametrize("rest", ['", broken}\nFUNCTION_CALL_END', "", '" "b"}\nFUNCTION_CALL_END'])
-def test_a_call_that_was_going_out_and_cannot_be_completed_is_cut_and_does_not_parse(rest: str) -> None:
+def test_an_incomplete_call_is_cut_and_does_not_parse(rest: str) -> None:
     reading = read([HEAD + "x" * 1000 + rest])
     assert reading.cut
     assert reading.content == ""

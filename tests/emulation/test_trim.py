@@ -42,7 +42,7 @@ def test_what_fits_stays_as_it_is():
     assert trim(TALK, 10_000) == TALK
 
 
-def test_the_oldest_turns_go_first_and_a_note_says_how_many():
+def test_the_oldest_turns_are_replaced_by_a_note_with_their_count():
     note, *kept = trim(TALK, 1300)
     assert kept == TALK[3:] or kept == TALK[2:]
     assert (note.role, note.label) == ("note", "note")
@@ -84,7 +84,7 @@ def test_no_result_is_cut_shorter_than_it_is_of_use():
         trim(talk, 1500)
 
 
-def test_in_a_long_task_the_steps_between_question_and_last_step_go():
+def test_in_a_long_task_steps_after_the_question_are_dropped():
     talk = [user("question")]
     for n in range(50):
         talk += [assistant(f"call {n}"), result(str(n) * 500)]
@@ -95,7 +95,7 @@ def test_in_a_long_task_the_steps_between_question_and_last_step_go():
     assert [entry.role for entry in kept[2:]] == ["assistant", "result"] * (len(kept[2:]) // 2)
 
 
-def test_what_cannot_fit_is_an_error_that_says_by_how_much():
+def test_the_error_of_a_too_long_prompt_names_the_excess():
     with pytest.raises(PromptTooLong, match=r"exceed the limit by \d+ characters.*STACKSPOT_MAX_PROMPT_CHARS"):
         trim([user("x" * 1000)], 500)
 
@@ -114,7 +114,7 @@ TURNS = st.builds(
 
 
 @given(st.lists(TURNS, max_size=12), st.integers(-100, 12_000))
-def test_whatever_the_conversation_it_fits_or_is_refused(talk, room):
+def test_every_conversation_fits_or_is_rejected(talk, room):
     question = next((entry for entry in reversed(talk) if entry.role == "user"), None)
     try:
         kept = trim(talk, room)

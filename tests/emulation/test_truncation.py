@@ -69,7 +69,7 @@ def test_no_cut_changes_where_a_text_stops(stops, text, places):
     assert not any(stop in whole[0] for stop in stops)
 
 
-def test_what_could_begin_a_stop_sequence_is_held_and_nothing_longer():
+def test_only_a_possible_stop_sequence_is_held():
     sequences = StopSequences(("STOP",))
     assert sequences.feed("no ST") == "no "
     assert sequences.feed("ART") == "START"
@@ -93,7 +93,7 @@ def test_without_a_limit_everything_passes():
 
 
 @pytest.mark.parametrize("size", [1, 3, 7, 100])
-def test_a_limit_cuts_at_the_same_character_however_the_text_was_cut(size):
+def test_a_limit_cuts_at_the_same_character_for_every_cut(size):
     length = TokenLimit(3)
     text = "".join(map(chr, range(100, 150)))
     out = "".join(length.feed(text[at : at + size]) for at in range(0, len(text), size))

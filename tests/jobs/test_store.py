@@ -176,7 +176,7 @@ def test_queue_messages_are_signed(settings, queue, new_job):
 def test_only_the_owner_can_read_the_file(settings, queue, stored):
     modes = {stat.S_IMODE(file.stat().st_mode) for file in Path(settings.jobs.directory).iterdir()}
     assert modes == {0o600}
-    assert stat.S_IMODE(Path(settings.jobs.enabled.directory).stat().st_mode) == 0o700
+    assert stat.S_IMODE(Path(settings.jobs.directory).stat().st_mode) == 0o700
 
 
 @pytest.mark.parametrize("settings", ["sqlite"], indirect=True)

@@ -10,7 +10,7 @@ import pytest
 
 from custom_handler.errors import RequestError
 from custom_handler.request.files import find_files, name_files, with_placeholders
-from custom_handler.settings import Settings, UploadSettings
+from custom_handler.settings import UploadSettings
 
 SETTINGS = UploadSettings(enabled=True, max_bytes=1000)
 WITH_URLS = UploadSettings(enabled=True, fetch_urls=True)
@@ -36,7 +36,7 @@ def user(*parts: Any, role: str = "user") -> dict[str, Any]:
     return {"role": role, "content": list(parts)}
 
 
-def files_of(*parts: Any, settings: Settings = SETTINGS) -> list[tuple[str, str]]:
+def files_of(*parts: Any, settings: UploadSettings = SETTINGS) -> list[tuple[str, str]]:
     return [(found.name, found.content_type) for found in name_files(find_files([user(*parts)], settings), 9)]
 
 
@@ -84,7 +84,7 @@ def test_a_name_cannot_lead_elsewhere_nor_forge_a_line(given, name):
     assert files_of(file(b"text", given)) == [(name, "text/plain")]
 
 
-def test_equal_files_are_one_and_different_ones_have_different_names():
+def test_only_different_files_have_different_names():
     parts = [image(), image(), image(PNG + b"2"), file(b"a", "a.txt"), file(b"b", "a.txt"), file(b"a", "a.txt")]
     names = [name for name, _ in files_of(*parts)]
     assert names == ["image-1.png", "image-1.png", "image-2.png", "a.txt", "a-2.txt", "a.txt"]
@@ -98,7 +98,7 @@ def test_the_digest_is_that_of_name_type_and_bytes():
     assert len(set(digests)) == 4
 
 
-def test_the_messages_name_each_file_where_it_was_and_nothing_else_changes():
+def test_only_file_parts_are_replaced_in_the_messages():
     messages = [
         {"role": "system", "content": "Seja breve."},
         user({"type": "text", "text": "Veja"}, image(), file(b"%PDF-1.7", "a.pdf")),
@@ -152,19 +152,22 @@ def test_what_cannot_be_uploaded_names_the_part(part, says):
     assert raised.value.message.startswith("messages[1].content[1]: ")
 
 
-def test_a_data_uri_without_an_end_of_its_head_is_not_searched_for_it():
+def test_the_search_for_a_data_uris_comma_is_limited():
     for endless in (";", "a/" + "a" * 1000, ";base64"):
         part = {"type": "image_url", "image_url": {"url": "data:" + endless * 1000 + ";base64," + encoded(PNG)}}
         with pytest.raises(RequestError, match="must be a data URI"):
-            find_files([user(part)], UploadSettings(enabled=True))
+            find_files(
+                [user(part)],
+                UploadSettings(enabled=True),
+            )
 
 
-def test_the_largest_file_is_taken_also_with_line_breaks_in_its_base64():
+def test_the_largest_file_may_have_line_breaks_in_base64():
     lines = base64.encodebytes(b"a" * 1000).decode().replace("\n", "\r\n")
     assert len(find_files([user({"type": "file", "file": {"file_data": lines}})], SETTINGS)[0].data) == 1000
 
 
-def test_more_files_than_allowed_are_refused_and_equal_ones_count_once():
+def test_too_many_files_are_rejected_and_equal_ones_count_once():
     found = find_files([user(*(image(PNG + bytes([n])) for n in (1, 1, 2, 2)))], SETTINGS)
     assert len(name_files(found, 2)) == 4
     with pytest.raises(RequestError, match="more than 1 files") as raised:
@@ -172,7 +175,7 @@ def test_more_files_than_allowed_are_refused_and_equal_ones_count_once():
     assert raised.value.param == "messages[0].content[2]"
 
 
-def test_more_addresses_than_files_allowed_are_refused_before_one_is_fetched():
+def test_too_many_urls_are_rejected_before_one_is_fetched():
     few = UploadSettings(enabled=True, fetch_urls=True, max_files=2)
     parts = [{"type": "image_url", "image_url": {"url": f"https://example.com/{n}.png"}} for n in (1, 1, 2, 2, 3)]
     assert len(find_files([user(*parts[:4])], few)) == 4
@@ -205,7 +208,7 @@ def test_an_office_file_is_known_by_the_end_of_its_address():
     assert (named_file.name, named_file.content_type) == ("file-1.docx", DOCX)
 
 
-def test_an_address_without_tls_is_refused_where_addresses_are_fetched():
+def test_a_url_without_tls_is_rejected_where_urls_are_fetched():
     part = {"type": "image_url", "image_url": {"url": "http://example.com/a.png"}}
     assert find_files([user(part)], SETTINGS) == ()
     with pytest.raises(RequestError, match="only https addresses"):

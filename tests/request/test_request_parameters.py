@@ -116,7 +116,7 @@ WRONG: list[tuple[str, Any]] = [
 
 
 @pytest.mark.parametrize(("name", "value"), WRONG, ids=lambda value: str(value)[:40])
-def test_what_is_wrong_or_cannot_be_had_is_a_400_that_names_the_field(name, value):
+def test_an_invalid_or_unsupported_field_is_a_400_with_its_name(name, value):
     with pytest.raises(RequestError) as raised:
         read(**{name: value})
     assert raised.value.param == name

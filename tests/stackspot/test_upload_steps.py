@@ -216,7 +216,7 @@ def test_uploads_respect_max_retries():
 
 def test_each_address_is_fetched_once():
     found = [FilePart(0, part, "", url=url) for part, url in enumerate(["https://a.example/1", "https://a.example/1"])]
-    steps = fetch_files([*found, FilePart(0, 2, "", data=b"c")], SETTINGS, Deadline(600, Clock()))
+    steps = fetch_files([*found, FilePart(0, 2, "", data=b"c")], SETTINGS.uploads, Deadline(600, Clock()))
     assert next(steps) == FetchPublicFile(
         "https://a.example/1", "messages[0].content[0]", SETTINGS.uploads.max_bytes, 30
     )
@@ -227,7 +227,7 @@ def test_each_address_is_fetched_once():
 
 def test_fetched_files_have_a_total_size_limit():
     found = [FilePart(0, part, "", url=f"https://a.example/{part}") for part in range(5)]
-    steps = fetch_files(found, SETTINGS, Deadline(600, Clock()))
+    steps = fetch_files(found, SETTINGS.uploads, Deadline(600, Clock()))
     given = [None, *[bytes(SETTINGS.uploads.max_bytes)] * 3]
     assert [steps.send(data).url[-1] for data in given] == ["0", "1", "2", "3"]
     with pytest.raises(RequestError, match="more than 33554432 bytes together") as raised:
@@ -236,7 +236,7 @@ def test_fetched_files_have_a_total_size_limit():
 
 
 def test_one_file_may_be_as_large_as_the_operator_says():
-    large = SETTINGS.changed(uploads={"max_bytes": MAX_FETCHED_BYTES + 1})
+    large = UploadSettings(enabled=True, max_bytes=MAX_FETCHED_BYTES + 1)
     steps = fetch_files([FilePart(0, 0, "", url="https://a.example/1")], large, Deadline(600, Clock()))
     next(steps)
     with pytest.raises(StopIteration):

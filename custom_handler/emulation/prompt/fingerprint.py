@@ -73,7 +73,7 @@ class Fingerprint:
 
 
 def _items(turns: Sequence[Message]) -> Iterator[Sequence[Any]]:
-    """Yield what is hashed of each turn; consecutive assistant messages, which bridges split, are joined."""
+    """Yield what is hashed of each turn; bridges split an assistant's turn, so join it."""
     rendered = zip(turns, transcript(turns), strict=True)
     for is_assistant, group in itertools.groupby(rendered, lambda turn: turn[1].role == "assistant"):
         if not is_assistant:
@@ -85,7 +85,7 @@ def _items(turns: Sequence[Message]) -> Iterator[Sequence[Any]]:
 
 
 def _assistant_item(text: str, calls: Sequence[tuple[str, str]]) -> Sequence[Any]:
-    """Return text and calls; clients strip outer white space, and the agent never received the ids."""
+    """Return text and calls; clients strip outer white space, and agents receive no ids."""
     return ["assistant", text.strip(), calls]
 
 

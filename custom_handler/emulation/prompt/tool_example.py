@@ -12,11 +12,7 @@ MAX_REFERENCE_CHARACTERS = 500
 
 
 def example(schema: Mapping[str, Any]) -> Any:
-    """Return arguments for a tool with these parameters.
-
-    >>> example({"properties": {"city": {"type": "string"}}, "required": ["city"]})
-    {'city': 'text'}
-    """
+    """Return arguments for a tool with these parameters."""
     return _Example(schema).value({"type": "object"} | dict(schema), DEPTH)
 
 
@@ -64,10 +60,7 @@ class _Example:
 
 
 def resolve_reference(schema: Mapping[str, Any], root: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the target of a reference such as `#/$defs/City`, else the schema unchanged.
-
-    A reference without a target, or one of too many in a chain, is returned.
-    """
+    """Return the target of a reference such as `#/$defs/City`; the schema without a target."""
     for _ in range(MAX_HOPS):
         reference = schema.get("$ref")
         if (

@@ -9,6 +9,7 @@ from typing import Any
 
 from ...errors import RequestError
 from ...request.chat_request import Tool
+from ..json_output import compact
 from .tool_example import example, resolve_reference
 
 _CALLING = """\
@@ -39,11 +40,6 @@ def tools_section(tools: Sequence[Tool], *, parallel: bool) -> str:
     shown = json.dumps(example(tools[0].parameters), ensure_ascii=False)
     calling = _CALLING.format(name=tools[0].name, arguments=shown, together=_TOGETHER if parallel else _ONE)
     return f"# Tools\nYou can call these tools, one JSON object a line with name, description and JSON Schema:\n{lines}\n\n{calling}"
-
-
-def compact(value: object) -> str:
-    """Return JSON without optional white space."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def _line(tool: Tool) -> str:

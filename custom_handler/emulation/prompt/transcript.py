@@ -9,7 +9,7 @@ from typing import Any
 import regex
 
 from ...request.chat_request import Message
-from .tools import compact
+from ..json_output import compact
 
 _MARKER = regex.compile(r"(FUNCTION|TOOL)[_ ](CALL)[_ ](START|END)", regex.IGNORECASE)
 _NOT_LABEL_CHARACTERS = regex.compile(r"[^\w.:/-]++")

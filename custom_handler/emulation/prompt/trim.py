@@ -1,4 +1,4 @@
-"""Shortens a conversation to a limit: drops the oldest turns, then the middle of the largest results.
+"""Shortens a conversation: drops the oldest turns, then the middle of the largest results.
 
 The last question and what the agent did last are never dropped.
 """
@@ -20,7 +20,7 @@ _NOTE_LENGTH = 100
 
 
 def trim(entries: Sequence[TranscriptEntry], limit: int) -> list[TranscriptEntry]:
-    """Return turns of at most `limit` characters; raises PromptTooLong if the required ones exceed it."""
+    """Return turns of at most `limit` characters; raises PromptTooLong if not possible."""
     trimmed = list(entries)
     question = max((at for at, entry in enumerate(trimmed) if entry.role == "user"), default=0)
     if _length(trimmed) > limit:

@@ -1,18 +1,18 @@
-"""Reads tool calls out of what the agent writes, while it writes: `feed` pieces of text, `flush` at the end.
+"""Parses tool calls in the agent's text while it arrives: `feed` takes pieces, `flush` ends it.
 
-Each state reads from the unread text, and tells whether it got on; what it cannot decide yet stays unread. No decision
-depends on how the text was cut, and no state leaves more than some hundred characters unread, so the work stays linear.
+Each state reads from the unread text and returns whether it made progress; undecided text stays
+unread. No decision depends on how the text is cut. O(n): some hundred characters stay unread.
 
-    line start ──text──▶ line ──newline──▶ line start       text that is no call goes out at once
+    line start ──text──▶ line ──newline──▶ line start       other text is returned at once
         │ marker           │ marker at the end of the line
         ▼                  ▼
-      block ──over──▶ line start                            (`block`)
+      block ──done──▶ line start                            (`block`)
         ├──cut────▶ skip ──end marker──▶ line start
-        ├──failed, and meant as a call──▶ spoiled ──▶ Unreadable, line start     (`unreadable`)
-        └──failed──▶ line: the marker was text, and reading goes on behind it
+        ├──failed, is a call──▶ unreadable ──▶ Unreadable, line start     (`unreadable`)
+        └──failed──▶ line: the marker was text, and parsing continues after it
 
-A block that opens a code fence is a call only if no prose follows the fence: until that is known, its events are kept
-back (`code_fence`). Text in other fences, in `<think>` and in quotations is never a call.
+A block at the start of a code fence is a call only if no text follows the fence; until then, its
+events are held (`code_fence`). Text in other fences, `<think>` and quotations is never a call.
 """
 
 from __future__ import annotations
@@ -29,35 +29,42 @@ from .block import BlockParser
 from .code_fence import CodeFenceParser
 from .unreadable import UnreadableBlock, UnreadableCodeFence
 
-SLICE = 4096  # a longer piece is read slice by slice, and so no text is copied again and again
+SLICE = 4096  # longer pieces are read in slices: each read copies the rest of the slice
 
 _GAP = regex.compile(r"[\s\ufeff\u200b]*+")
 
-# Most lines begin with nothing that opens anything: text stops at the others only, by what they begin with.
+# Most lines cannot start anything: text is searched only for lines with these first characters.
 _MARKER_IN_LINE = r"(?<![\w`'\"])(?:FUNCTION|TOOL)_CALL_START"
-_LINE_OF = r"\n(?=[ \t]{0,80}+(?:[\s\ufeff\u200b"
+_LINE_STARTING_WITH = r"\n(?=[ \t]{0,80}+(?:[\s\ufeff\u200b"
 _STOP = regex.compile(rf"\n|{_MARKER_IN_LINE}")
-_STOP_IN_CODE = regex.compile(rf"{_LINE_OF}`~]))")
-_STOP_IN_PROSE = regex.compile(rf"{_LINE_OF}*_`~\[<(\#>]|(?i:fu|to)))|{_MARKER_IN_LINE}")
-_STOP_BEHIND_CALLS = regex.compile(rf"{_LINE_OF}*_`~\[<(\#>\-]|(?i:fu|to|re|ou|ob|sa|us|hu|fe)))|{_MARKER_IN_LINE}")
+_STOP_IN_CODE = regex.compile(rf"{_LINE_STARTING_WITH}`~]))")
+_STOP_IN_PROSE = regex.compile(rf"{_LINE_STARTING_WITH}*_`~\[<(\#>]|(?i:fu|to)))|{_MARKER_IN_LINE}")
+_STOP_AFTER_CALLS = regex.compile(
+    rf"{_LINE_STARTING_WITH}*_`~\[<(\#>\-]|(?i:fu|to|re|ou|ob|sa|us|hu|fe)))|{_MARKER_IN_LINE}"
+)
 _INFO_END = regex.compile(r"[\n`]")
 _OPENINGS = frozenset("FfTt*_`~[<(#")
 _BEFORE_CALLS = (syntax.FENCED_MARKER, syntax.MARKER, syntax.CODE_FENCE, syntax.THINK)
-_BEHIND_CALLS = (*_BEFORE_CALLS, syntax.FABRICATED_RESULT)
+_AFTER_CALLS = (*_BEFORE_CALLS, syntax.FABRICATED_RESULT)
 _IN_CODE = (syntax.CODE_FENCE,)
 
 
 def new_call_id() -> str:
-    """Make an id that no other call of any reply has."""
+    """Return a unique id for a call."""
     return f"call_{uuid.uuid4().hex[:24]}"
 
 
 class ToolCallParser:
-    """Splits an agent's text into content and tool calls.
+    r"""Splits an agent's text into content and tool calls.
 
-    `schemas` maps the declared tools' names to their parameters. `calls` counts the calls so far; `cut` has the indexes
-    of those that were going out and cannot be completed; `closed` tells that all further text is invented: no need to listen
-    to the agent.
+    `schemas` maps the declared tools' names to their parameters. `calls` counts the calls so far;
+    `cut` has the indexes of those that ended early; after a fabricated result it is `closed`: all
+    further text is ignored.
+
+    >>> parser = ToolCallParser({"now": {}}, new_id=lambda: "call_1")
+    >>> parts = parser.feed("Wait.\nFUNCTION_CALL_START\nnow\narguments: {}\nFUNCTION_CALL_END\n")
+    >>> parts[:2]
+    ['Wait.', ToolCallStart(index=0, id='call_1', name='now')]
     """
 
     def __init__(self, schemas: Mapping[str, Mapping[str, Any]], new_id: Callable[[], str] = new_call_id) -> None:
@@ -71,17 +78,17 @@ class ToolCallParser:
         self._ended = False
         self._state: Callable[[], bool] = self._line_start
         self._out: list[ParsedPart] = []
-        self._said: list[str] = []
-        self._gap: list[str] = []  # white space that goes out with the text behind it, and not with a call
-        self._spoken = False
-        self._meant = False
-        self._code = ""  # the fence that opened the code
+        self._content: list[str] = []
+        self._gap: list[str] = []  # white space that belongs to the text after it, and not to a call
+        self._has_content = False
+        self._unreadable_call = False
+        self._code = ""  # the opening fence of the code
         self._quotation = False
         self._marker = ""
         self._block: BlockParser
         self._fence: CodeFenceParser
-        self._spoiled: UnreadableBlock | UnreadableCodeFence
-        self._acts: dict[regex.Pattern[str], Callable[[regex.Match[str]], None]] = {
+        self._unreadable: UnreadableBlock | UnreadableCodeFence
+        self._actions: dict[regex.Pattern[str], Callable[[regex.Match[str]], None]] = {
             syntax.FENCED_MARKER: self._open_fence,
             syntax.MARKER: self._open_block,
             syntax.CODE_FENCE: self._open_code,
@@ -90,70 +97,70 @@ class ToolCallParser:
         }
 
     def feed(self, piece: str) -> list[ParsedPart]:
-        """Read on; returns what is certain by now."""
+        """Read on, and return the parts that are decided."""
         for start in range(0, len(piece), SLICE):
-            before = max(self._at - 1, 0)  # the character before a marker tells whether it is one
+            before = max(self._at - 1, 0)  # the character before a marker decides whether it is one
             self._unread = self._unread[before:] + piece[start : start + SLICE]
             self._at -= before
             while not self.closed and self._at < len(self._unread) and self._state():
                 pass
-        return self._taken()
+        return self._take()
 
     def flush(self) -> list[ParsedPart]:
-        """Read the rest, as the end of the reply."""
+        """Read the rest as the end of the reply, and return its parts."""
         self._ended = True
         while not self.closed and self._state():
             pass
-        return self._taken()
+        return self._take()
 
-    def _taken(self) -> list[ParsedPart]:
-        self._tell([])
-        events, self._out = self._out, []
-        return events
+    def _take(self) -> list[ParsedPart]:
+        self._add([])
+        parts, self._out = self._out, []
+        return parts
 
-    def _tell(self, events: Sequence[ParsedPart]) -> None:
-        if self._said:
-            self._out.append("".join(self._said))
-            self._said.clear()
-        self._out += events
+    def _add(self, parts: Sequence[ParsedPart]) -> None:
+        if self._content:
+            self._out.append("".join(self._content))
+            self._content.clear()
+        self._out += parts
 
     @property
-    def _called(self) -> bool:
-        """Whether there was a call, or what is meant as one: what an agent gives as its result is invented."""
-        return self.calls > 0 or self._meant
+    def _after_call(self) -> bool:
+        """Whether there was a call, readable or not: then a result in the text is fabricated."""
+        return self.calls > 0 or self._unreadable_call
 
     def _line_start(self) -> bool:
-        """Decide what a line is by its first characters; white space before it is kept until that is known."""
+        """Decide by its first characters what a line is; hold the white space before it."""
         text = self._unread
         if (gap := _GAP.match(text, self._at)) is not None and gap[0]:
             self._gap.append(gap[0])
             self._at = gap.end()
         if self._at == len(text):
             if self._ended and not self.calls:
-                self._speak("")
+                self._add_text("")
             return False
         found = None
-        if self._called or text[self._at] in _OPENINGS:
-            patterns = _IN_CODE if self._code else _BEHIND_CALLS if self._called else _BEFORE_CALLS
+        if self._after_call or text[self._at] in _OPENINGS:
+            patterns = _IN_CODE if self._code else _AFTER_CALLS if self._after_call else _BEFORE_CALLS
             limit = self._at + syntax.HEAD_LIMIT
             found, undecided = syntax.first(patterns, text, self._at, limit, ended=self._ended)
             if undecided:
                 return False
         if found is not None:
-            self._acts[found.re](found)
+            self._actions[found.re](found)
         else:
             self._quotation = text[self._at] == ">"
             self._state = self._line
         return True
 
     def _line(self) -> bool:
-        """Let text go out up to the end of the line, or to a marker that ends the line."""
+        """Return the text up to the end of the line, or to a marker at its end."""
         found = self._stop().search(self._unread, self._at, partial=True)
         newline = found is not None and self._unread.startswith("\n", found.start())
         if found is None or (found.partial and self._ended and not newline):
-            self._speak_to(len(self._unread))
+            self._text_to(len(self._unread))
             return False
-        self._speak_to(found.start())
+        self._text_to(found.start())
         if found.partial and not self._ended:
             return False
         if newline:
@@ -161,7 +168,7 @@ class ToolCallParser:
             return True
         rest = syntax.REST_OF_LINE.match(self._unread, found.end(), partial=True)
         if self._code or self._quotation or rest is None or (rest.partial and self._ended):
-            self._speak_to(found.end())
+            self._text_to(found.end())
         elif rest.partial:
             return False
         else:
@@ -171,42 +178,42 @@ class ToolCallParser:
     def _stop(self) -> regex.Pattern[str]:
         if self._quotation:
             return _STOP
-        return _STOP_IN_CODE if self._code else _STOP_BEHIND_CALLS if self.calls else _STOP_IN_PROSE
+        return _STOP_IN_CODE if self._code else _STOP_AFTER_CALLS if self.calls else _STOP_IN_PROSE
 
-    def _speak_to(self, end: int) -> None:
-        self._speak(self._unread[self._at : end])
+    def _text_to(self, end: int) -> None:
+        self._add_text(self._unread[self._at : end])
         self._at = end
 
-    def _speak(self, text: str) -> None:
-        gap = "".join(self._gap) if self._spoken or not self.calls else ""
+    def _add_text(self, text: str) -> None:
+        gap = "".join(self._gap) if self._has_content or not self.calls else ""
         if gap or text:
             self._gap.clear()
-            self._spoken = True
-            self._said.append(gap + text)
+            self._has_content = True
+            self._content.append(gap + text)
 
     def _open_code(self, found: regex.Match[str]) -> None:
-        """Begin or end a fence of code; a fence ends with one as long, and nothing is written to it."""
-        behind = self._unread[found.end()]
-        self._speak_to(found.end())
+        """Start or end code; the closing fence is as long as the opening one, and has no label."""
+        next_character = self._unread[found.end()]
+        self._text_to(found.end())
         if not self._code:
             self._code = found[0]
             self._state = self._info
             return
-        if found[0].startswith(self._code) and not behind.isalnum():
+        if found[0].startswith(self._code) and not next_character.isalnum():
             self._code = ""
         self._quotation = True
         self._state = self._line
 
     def _info(self) -> bool:
-        """Read the rest of the line that opens a fence; another backtick there shows that it was inline code."""
+        """Read the rest of an opening fence's line; another backtick makes it inline code."""
         found = _INFO_END.search(self._unread, self._at)
-        self._speak_to(len(self._unread) if found is None else found.start())
+        self._text_to(len(self._unread) if found is None else found.start())
         if found is None:
             return False
         if found[0] == "`" and self._code.startswith("`"):
             self._code, self._quotation, self._state = "", False, self._line
         elif found[0] == "`":
-            self._speak_to(found.end())
+            self._text_to(found.end())
         else:
             self._state = self._line_start
         return True
@@ -217,15 +224,15 @@ class ToolCallParser:
     def _thought(self) -> bool:
         found = syntax.THOUGHT.search(self._unread, self._at, partial=True)
         if found is None or (found.partial and self._ended):
-            self._speak_to(len(self._unread))
+            self._text_to(len(self._unread))
             return False
-        self._speak_to(found.start() if found.partial else found.end())
+        self._text_to(found.start() if found.partial else found.end())
         if not found.partial:
             self._state = self._line_start
         return not found.partial
 
     def _close(self, _found: regex.Match[str]) -> None:
-        """Stop where the agent goes on as if its call had been answered: only the caller has results."""
+        """Stop at a result that the agent fabricates: only the client has results."""
         self.closed = True
 
     def _open_block(self, found: regex.Match[str]) -> None:
@@ -239,8 +246,8 @@ class ToolCallParser:
         self._at = block.read(self._unread, self._at, ended=self._ended)
         if events := block.take():
             self._gap.clear()
-            self._tell(events)
-        if not block.over:
+            self._add(events)
+        if not block.done:
             return False
         marker = self._marker if block.index == self.calls else ""
         self.calls = block.index
@@ -248,50 +255,50 @@ class ToolCallParser:
             self.cut.add(block.index - 1)
         self._state = self._line_start
         if block.failed:
-            said, again = block.remains()
-            alone = marker and not said + again and syntax.REST_OF_MARKER_LINE.match(self._unread, self._at)
-            self._meant |= block.meant
-            if block.meant or alone:
-                self._spoil(UnreadableBlock(marker + said, sure=block.meant), again)
+            text, unparsed = block.unparsed_text()
+            alone = marker and not text + unparsed and syntax.REST_OF_MARKER_LINE.match(self._unread, self._at)
+            self._unreadable_call |= block.is_call
+            if block.is_call or alone:
+                self._hold_unreadable(UnreadableBlock(marker + text, certain=block.is_call), unparsed)
             else:
-                self._give_back(marker + said, again)
+                self._return_text(marker + text, unparsed)
                 self._quotation = False
                 self._state = self._line if marker else self._line_start
         elif block.cut:
-            self._give_back("", "".join(block.remains()))
+            self._return_text("", "".join(block.unparsed_text()))
             self._state = self._skip
         return True
 
-    def _give_back(self, said: str, again: str) -> None:
-        """Let what was read as calls go out as text, the last part of it after it was read again."""
-        self._unread = said + again + self._unread[self._at :]
+    def _return_text(self, text: str, unparsed: str) -> None:
+        """Return text that was parsed as a call, and parse the second part again."""
+        self._unread = text + unparsed + self._unread[self._at :]
         self._at = 0
-        self._speak_to(len(said))
+        self._text_to(len(text))
 
-    def _spoil(self, spoiled: UnreadableBlock | UnreadableCodeFence, again: str) -> None:
-        """Keep back what was meant as a call and cannot be read, the last part of it after it was read again."""
-        self._unread = again + self._unread[self._at :]
+    def _hold_unreadable(self, unreadable: UnreadableBlock | UnreadableCodeFence, unparsed: str) -> None:
+        """Hold what is meant as a call and cannot be parsed, and read `unparsed` as part of it."""
+        self._unread = unparsed + self._unread[self._at :]
         self._at = 0
-        self._spoiled = spoiled
-        self._state = self._in_spoiled
+        self._unreadable = unreadable
+        self._state = self._in_unreadable
 
-    def _in_spoiled(self) -> bool:
-        self._at = self._spoiled.read(self._unread, self._at, ended=self._ended)
-        if not self._spoiled.over:
+    def _in_unreadable(self) -> bool:
+        self._at = self._unreadable.read(self._unread, self._at, ended=self._ended)
+        if not self._unreadable.done:
             return False
-        self._state = self._line_start if self._spoiled.unreadable else self._line
+        self._state = self._line_start if self._unreadable.unreadable else self._line
         self._quotation = False
-        if self._spoiled.unreadable:
-            gap = "".join(self._gap) if self._spoken or not self.calls else ""
+        if self._unreadable.unreadable:
+            gap = "".join(self._gap) if self._has_content or not self.calls else ""
             self._gap.clear()
-            self._spoken = True
-            self._tell([Unreadable(gap + self._spoiled.text)])
+            self._has_content = True
+            self._add([Unreadable(gap + self._unreadable.text)])
         else:
-            self._speak(self._spoiled.text)
+            self._add_text(self._unreadable.text)
         return True
 
     def _skip(self) -> bool:
-        """Drop the rest of a call that was going out and turned out unreadable."""
+        """Drop the rest of a call that failed after its start was returned."""
         found = syntax.END_OR_MARKER.search(self._unread, self._at, partial=True)
         if found is None or (found.partial and self._ended):
             self._at = len(self._unread)
@@ -312,18 +319,18 @@ class ToolCallParser:
     def _in_fence(self) -> bool:
         fence = self._fence
         self._at = fence.read(self._unread, self._at, ended=self._ended)
-        if not fence.over:
+        if not fence.done:
             return False
         self._state = self._line_start
         if fence.events:
             self._gap.clear()
-            self._tell(fence.events)
+            self._add(fence.events)
             self.calls = fence.index
             return True
-        if fence.spoiled:
-            self._spoil(UnreadableCodeFence(fence.said), fence.again)
+        if fence.unreadable:
+            self._hold_unreadable(UnreadableCodeFence(fence.text), fence.unparsed)
             return True
-        self._give_back(fence.said, fence.again)
+        self._return_text(fence.text, fence.unparsed)
         self._code = "" if fence.closed else "```"
-        self._state = self._line if fence.again else self._line_start
+        self._state = self._line if fence.unparsed else self._line_start
         return True

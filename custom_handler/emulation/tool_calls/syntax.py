@@ -1,12 +1,12 @@
-"""The spellings of a tool call that agents use, as patterns, and the reading of a call's name; `tool_calls` walks.
+"""The spellings of a tool call that agents use, as patterns, and the resolution of a call's name.
 
-    FUNCTION_CALL_START            or TOOL_CALL_START; lower case, with spaces, decorated: **…**, `…`, […]
-    get_weather                    bare, labelled (`name: …`), quoted, `functions.get_weather`, `get_weather()`
-    arguments: {"city": "Recife"}  any of several labels, or none; on the same line or a later one; in a code fence
+    FUNCTION_CALL_START            or TOOL_CALL_START; any case, spaces, decorated: **…**, `…`, […]
+    get_weather                    bare, labelled (`name: …`), quoted, functions.x, x()
+    arguments: {"city": "Recife"}  several labels, or none; same line or later; in a code fence
     FUNCTION_CALL_END
 
-All patterns are asked for partial matches, in windows of bounded length. A match ends in a character that decides, and no
-further text could make it another one: what is read never depends on how the text was cut.
+All patterns are matched partially, in windows of bounded length. The last character of a match
+decides it: further text cannot change it, so the result does not depend on how the text is cut.
 """
 
 from __future__ import annotations
@@ -38,41 +38,41 @@ _NAME = (
     rf"(?!{_ID_WORD})(?:{_LABELLED})?+{_QUOTES}(?P<name>[\w.\-]{{1,128}}+){_QUOTES}"
     r"(?:\((?=\s*+[{)])\s*+\)?+)?+[*`:,]{0,3}+"
 )
-_STRING = r"\"(?:\s|\\[nrt])*+(?:\{|\"(?=[\s,;}]))"  # of an object, or empty
+_STRING = r"\"(?:\s|\\[nrt])*+(?:\{|\"(?=[\s,;}]))"  # that contains an object, or is empty
 _VALUE = rf"(?:```\w*+\s*+|`)?+'?+(?:(?P<object>(?=\{{))|(?P<string>(?={_STRING}))|(?P<null>(?:null|none)(?=\W)))"
 
-# Not VERSION1: with its full case-folding "ﬅ" would be two letters of START.
+# Not VERSION1: its full case-folding would match "ﬅ" as two letters of START.
 _FLAGS = regex.IGNORECASE
 
 MARKER = regex.compile(rf"{_OPENING}{_START}", _FLAGS)
 FENCED_MARKER = regex.compile(rf"```[^\n`]{{0,40}}+\n\s{{0,80}}+{_OPENING}{_START}", _FLAGS)
 END = regex.compile(rf"{_OPENING}/?+{_END}{_CLOSING}", _FLAGS)
 END_AHEAD = regex.compile(rf"{_OPENING}/?+{_END}", _FLAGS)
-# Where the arguments cannot be read, an end marker between quotes is taken for one inside a string.
+# In unreadable arguments, an end marker between quotes counts as part of a string.
 _QUOTE = r"[\"'\\]"
 END_OR_MARKER = regex.compile(
     rf"(?P<end>(?<!{_QUOTE}){_OPENING}/?+{_END}{_CLOSING}(?!{_QUOTE}))|(?<=\n){_OPENING}{_START}(?=[\s\S])", _FLAGS
 )
 
-# What may stand between the start marker and the arguments.
+# The text between the start marker and the arguments.
 HEAD = regex.compile(
     rf"[*_`\])>:]{{0,4}}+(?!\w)\s*+{_ID}{_FENCE}\[?+\s*+"
     rf"(?:(?P<wrapper>(?=\{{))|{_NAME}\s*+{_ID}(?:{_ARGUMENTS})?+(?:{_VALUE}|(?P<bare>(?={END_AHEAD.pattern}|{_OPENING}{_START}))))",
     _FLAGS,
 )
-# A further call in the same block: the name alone on its line, then arguments; or both on one line, labelled.
+# Another call in the same block: a line with the name, then arguments; or one labelled line.
 GROUP = regex.compile(
     rf"(?:(?P<wrapper>(?=\{{))"
     rf"|{_NAME}(?:[ \t]*+\r?+\n\s*+(?:(?P<label>){_ARGUMENTS}{_VALUE}|{_FENCE}(?P<object>(?=\{{)))"
     rf"|[ \t]++(?P<label>){_ARGUMENTS}(?P<object>(?=\{{))))",
     _FLAGS,
 )
-# What an agent leaves behind the object: right behind it, and behind white space, where it could also be text.
+# Noise after the object: directly after it, and after white space, where it could be text.
 TRAILING_NOISE = regex.compile(r"[}\]),;'\"]++|[*`]{1,3}+(?=[^*`])|<\|[^|>\n]{0,40}+\|>")
-LOOSE_LITTER = regex.compile(r"[}\]),;]++|```(?=\s)|<\|[^|>\n]{0,40}+\|>")
+DETACHED_NOISE = regex.compile(r"[}\]),;]++|```(?=\s)|<\|[^|>\n]{0,40}+\|>")
 
-# Agents go on after a call as if it had been answered; what such a label opens is invented. "Observação:" is not among
-# them: in Portuguese it opens an ordinary note.
+# Some agents continue after a call with a result that they fabricate; these labels start it.
+# "Observação:" is not one of them: in Portuguese it starts an ordinary note.
 _TAIL = (
     r"(?:[ \t]++(?:of|from|for|by|d[aeo]s?|para|id|name)\b[^\n:\]]{0,120}+"
     r"|[ \t]*+\#?+\d{1,3}+|[ \t]*+\([^\n)]{0,80}+\))?+[*_`]{0,3}+[ \t]*+"
@@ -96,7 +96,7 @@ REST_OF_MARKER_LINE = regex.compile(r"[*_`\])>:]{0,4}+[ \t]{0,80}+\r?+\n")
 REST_OF_LINE = regex.compile(r"[ \t]{0,80}+\r?+\n")
 
 _LEGAL_NAME = regex.compile(r"[A-Za-z_][A-Za-z0-9_.\-]{0,63}")
-_NO_NAME = regex.compile(rf"{_NAME_WORD}|{_ARGUMENTS_WORD}|{_START}|{_END}|id|null|none", _FLAGS)
+_RESERVED_NAME = regex.compile(rf"{_NAME_WORD}|{_ARGUMENTS_WORD}|{_START}|{_END}|id|null|none", _FLAGS)
 _PREFIX = regex.compile(r"(?:functions?|tools?|default_api)\.")
 _NAME_KEYS = ("function_name", "tool_name", "name", "tool", "function", "nome")
 _ARGUMENT_KEYS = ("arguments", "parameters", "args", "params", "input", "argumentos")
@@ -106,10 +106,10 @@ _CALL_KEYS = frozenset({*_NAME_KEYS, *_ARGUMENT_KEYS, "type", "id", "call_id", "
 def first(
     patterns: Iterable[regex.Pattern[str]], text: str, at: int, end: int, *, ended: bool
 ) -> tuple[regex.Match[str] | None, bool]:
-    """Return the match of the first pattern that matches at `at`, looking no further than `end`.
+    """Return the match of the first pattern that matches at `at`, in the window up to `end`.
 
-    The second value tells that nothing is certain before more text has come; that happens only where the text stops
-    short of `end` and the reply has not `ended`.
+    The second value is whether the result is undecided: a pattern matches partially, the text ends
+    before `end`, and the reply has not `ended`.
     """
     open_end = not ended and len(text) < end
     for pattern in patterns:
@@ -122,10 +122,10 @@ def first(
 
 
 class DeclaredTools:
-    """The tools that the request declares: their names, and which of an agent platform's extra arguments they want."""
+    """The tools that the request declares: resolves names, and lists arguments to drop."""
 
-    # Agents with portal tools add these to the arguments (contract, section 8).
-    EXTRAS = frozenset({"step_id", "tool_execution_id"})
+    # Agents with tools from the portal add these arguments (contract, section 8).
+    PLATFORM_ARGUMENTS = frozenset({"step_id", "tool_execution_id"})
 
     def __init__(self, schemas: Mapping[str, Mapping[str, Any]]) -> None:
         self._schemas = schemas
@@ -135,27 +135,29 @@ class DeclaredTools:
         self._folded = {key: names[0] for key, names in folded.items() if key and len(names) == 1}
 
     def resolve(self, written: str, *, unknown: bool = True) -> str | None:
-        """Tell which tool is meant; an `unknown` name is passed on when it could be one, for the client to answer."""
+        """Return the declared tool for a name; with `unknown`, else the name, if valid."""
         if written in self._schemas:
             return written
         name = _PREFIX.sub("", written, count=1).rstrip(".")
         known = name if name in self._schemas else self._folded.get(_folded(name))
-        return known or (name if unknown and _LEGAL_NAME.fullmatch(name) and not _NO_NAME.fullmatch(name) else None)
+        return known or (
+            name if unknown and _LEGAL_NAME.fullmatch(name) and not _RESERVED_NAME.fullmatch(name) else None
+        )
 
-    def extras(self, name: str) -> frozenset[str]:
-        """Name the top-level arguments to leave out: the platform's, unless the tool's schema declares them."""
+    def platform_arguments(self, name: str) -> frozenset[str]:
+        """Return the platform's arguments, without those that the tool's schema declares."""
         declared = self._schemas.get(name, {}).get("properties")
-        return self.EXTRAS - frozenset(declared if isinstance(declared, Mapping) else ())
+        return self.PLATFORM_ARGUMENTS - frozenset(declared if isinstance(declared, Mapping) else ())
 
 
 def _folded(name: str) -> str:
-    """Drop what agents change in a name: accents, case, and what parts its words."""
+    """Drop what agents change in a name: accents, case, and word separators."""
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
     return regex.sub(r"[-_. ]+", "", plain)
 
 
 def strict_arguments(text: str, drop: Iterable[str]) -> str:
-    """Return the one JSON object that `text` is, an empty one for no text, as strict JSON; raises LenientJsonError."""
+    """Return a JSON object as strict JSON, `{}` for an empty text; raises LenientJsonError."""
     stripped = text.strip()
     if not stripped:
         return "{}"
@@ -167,7 +169,7 @@ def strict_arguments(text: str, drop: Iterable[str]) -> str:
 
 
 def unquote(text: str) -> str:
-    """Return what a JSON string stands for; raises LenientJsonError where it is none."""
+    """Return the value of a JSON string; raises LenientJsonError."""
     try:
         value = json.loads(text, strict=False)
     except ValueError as error:
@@ -176,7 +178,7 @@ def unquote(text: str) -> str:
 
 
 def unwrap(strict: str) -> tuple[str, str]:
-    """Return the name and the arguments that a JSON object of a whole call names; raises LenientJsonError if it does not."""
+    """Return name and arguments of a JSON object that is a whole call; raises LenientJsonError."""
     try:
         members = _members(strict)
         function = members.get("function")
@@ -194,7 +196,7 @@ def unwrap(strict: str) -> tuple[str, str]:
 
 
 def _members(strict: str) -> dict[str, tuple[Any, str]]:
-    """Split a compact strict JSON object into its members, each as value and as written: numbers keep their digits."""
+    """Return the members of a compact strict JSON object, as values and as text (exact digits)."""
     decoder = json.JSONDecoder(parse_int=float)
     members: dict[str, tuple[Any, str]] = {}
     at = 1

@@ -11,7 +11,7 @@ from litellm.constants import LITELLM_PROXY_MASTER_KEY_ALIAS
 from litellm.types.utils import CallTypes
 
 from .api import models
-from .api.status_page import ProgramRoot
+from .api.status_page import StatusRoute
 from .checks.models import check_at_start
 from .env_file import dotenv_files, load
 from .instrumentation import Hooks
@@ -142,7 +142,7 @@ def _extend(proxy: Any, settings: Settings, hooks: Hooks, call_log: CallLog) -> 
         hooks.add(ProviderMetrics())
         observers.append(HttpMetrics())
     app.router.routes[:0] = models.routes(proxy).routes
-    app.router.routes.insert(0, ProgramRoot())  # before LiteLLM's own page
+    app.router.routes.insert(0, StatusRoute())  # before LiteLLM's own page
     socket_paths: tuple[str, ...] = ()
     if settings.services.enabled:
         from .api.install import SOCKET_PATHS, install  # noqa: PLC0415  what it imports is there in a proxy only

@@ -95,7 +95,7 @@ def client(model: Model) -> Iterator[TestClient]:
         yield running
 
 
-def test_a_whole_answer_says_what_the_seeds_promise(client, model):
+def test_the_json_answer_has_the_promised_fields(client, model):
     told = client.post("/chat", json={"message": "Oi"}, headers={"x-request-id": "mine"}).json()
     assert told.pop("latency_ms") >= 0
     assert told == {
@@ -113,7 +113,7 @@ def test_a_whole_answer_says_what_the_seeds_promise(client, model):
 
 
 @pytest.mark.parametrize("path", ["/chat", "/chat/stream", "/chat/stream-text"])
-def test_json_that_is_nested_too_deep_is_a_400_in_the_shape_of_all_errors(client, path):
+def test_deeply_nested_json_is_a_400_with_an_error_object(client, path):
     nested = '{"messages": ' + "[" * 50_000 + "]" * 50_000 + "}"
     answer = client.post(path, content=nested, headers={"content-type": "application/json"})
     assert answer.status_code == 400
@@ -146,26 +146,26 @@ def test_plain_text_begins_with_the_request_id(client, model):
     assert told == f"[request_id=mine]\n\n[tool_calls={json.dumps([CALL])}]\n"
 
 
-def test_a_call_is_in_the_whole_answer(client, model):
+def test_tool_calls_are_in_the_json_answer(client, model):
     model.deltas = [{"tool_calls": [CALL]}]
     assert client.post("/chat", json={"message": "Oi"}).json()["tool_calls"] == [CALL]
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_a_refusal_keeps_its_status(client, model, path):
+def test_an_error_of_the_proxy_keeps_its_status(client, model, path):
     model.status = 429
     told = client.post(path, json={"message": "Oi"})
     assert (told.status_code, told.json()["error"]["message"]) == (429, "not now")
 
 
-def test_a_failure_on_the_way_is_the_last_thing_told(client, model):
+def test_a_failure_in_the_stream_is_its_last_event(client, model):
     model.error = {"message": "gone", "code": "503"}
     events = client.post("/chat/stream", json={"message": "Oi"}).text.split("\n\n")
     assert events[-3:-1] == ["data: , Ana", 'event: error\ndata: {"type": null, "message": "gone", "code": "503"}']
     assert client.post("/chat/stream-text", json={"message": "Oi"}).text.endswith("Olá, Ana\n[error=gone]\n")
 
 
-def test_a_socket_answers_and_remembers(client, model):
+def test_a_socket_answers_with_the_history_of_the_session(client, model):
     with client.websocket_connect(websocket.PATH) as socket:
         socket.send_json({"question": "Oi", "session_id": "s"})
         start, *tokens, end = [socket.receive_json() for _ in range(4)]
@@ -184,7 +184,7 @@ def test_a_socket_answers_and_remembers(client, model):
     ("message", "code"),
     [("{", "422"), ('{"question": "Oi"}', "422"), (json.dumps({"question": "x" * 1000, "session_id": "s"}), "413")],
 )
-def test_a_message_that_cannot_be_taken_is_refused_and_the_socket_stays_open(client, message, code):
+def test_an_invalid_message_is_an_error_and_keeps_the_socket_open(client, message, code):
     with client.websocket_connect(websocket.PATH) as socket:
         socket.send_text(message)
         refused = socket.receive_json()
@@ -193,7 +193,7 @@ def test_a_message_that_cannot_be_taken_is_refused_and_the_socket_stays_open(cli
         assert socket.receive_json()["type"] == "start"
 
 
-def test_a_failed_question_is_told_and_forgotten(client, model):
+def test_a_failed_question_is_an_error_and_not_in_the_history(client, model):
     with client.websocket_connect(websocket.PATH) as socket:
         model.status = 503
         socket.send_json({"question": "lost", "session_id": "s"})
@@ -205,7 +205,7 @@ def test_a_failed_question_is_told_and_forgotten(client, model):
     assert "lost" not in str(model.asked[-1])
 
 
-def test_one_question_at_a_time_and_leaving_ends_it(client, model):
+def test_one_question_at_a_time_and_a_disconnect_cancels_it(client, model):
     model.waits = True
     with client.websocket_connect(websocket.PATH) as socket:
         socket.send_json({"question": "Oi", "session_id": "s"})
@@ -216,14 +216,14 @@ def test_one_question_at_a_time_and_leaving_ends_it(client, model):
     assert model.left.wait(5)
 
 
-def test_without_a_key_there_is_no_socket(client):
+def test_a_socket_without_a_key_is_denied(client):
     del client.headers["x-api-key"]
     with pytest.raises(WebSocketDenialResponse) as refused, client.websocket_connect(websocket.PATH):
         pass
     assert (refused.value.status_code, refused.value.json()["error"]["message"]) == (401, "no key")
 
 
-def test_health_and_the_page_want_no_key(client):
+def test_health_and_the_page_need_no_key(client):
     assert client.get("/healthz").json() == {"status": "ok", "model": "stackspot-chat"}
     page = client.get("/playground")
     assert page.headers["content-type"].startswith("text/html")

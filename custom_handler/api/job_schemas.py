@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from typing_extensions import Self
 
-from ..proxy.client import encoded
+from ..proxy.client import encode_json
 from .schemas import Message, Params, Text
 
 Conversation = Annotated[list[Message], Field(min_length=1)]
@@ -71,12 +71,12 @@ class IngestBody(BaseModel):
             ValueError: They have more than `max_bytes` bytes in all, the prompt counted in each.
             ProxyResponseError: JSON cannot represent an item or a parameter.
         """
-        encoded(self.params.completion_fields())
+        encode_json(self.params.completion_fields())
         items: list[dict[str, Any]] = []
         size = 0
         for item in self._items():
             items.append(item)
-            size += len(encoded(item))
+            size += len(encode_json(item))
             if size > max_bytes:
                 raise ValueError(
                     f"the items have more than {max_bytes} bytes in all, prompts included: make several jobs"

@@ -19,7 +19,7 @@ class Message(BaseModel):
 
 
 class Params(BaseModel):
-    """Parameters; other parameters of a chat completion, such as `tools`, are passed on unchanged."""
+    """Parameters; others of a chat completion, such as `tools`, are passed on unchanged."""
 
     model_config = ConfigDict(extra="allow")
 

@@ -50,7 +50,7 @@ class Session:
 
 
 class Sessions:
-    """The sessions of one WebSocket by id; beyond `MAX_SESSIONS`, the least recently used is dropped.
+    """The sessions of one WebSocket by id; beyond `MAX_SESSIONS` the least recently used is lost.
 
     Each has its own correlation id, unless the client sent one for all.
     """

@@ -6,7 +6,7 @@
             {"type": "end", "full_text": …, …}
             {"type": "error", "message": …, …}       after any failure; the socket stays open
 
-A session ends with its socket; other sockets do not see it. A socket answers one question at a time.
+A session belongs to one socket and ends with it. A socket answers one question at a time.
 """
 
 from __future__ import annotations

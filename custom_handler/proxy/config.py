@@ -30,8 +30,8 @@ class Deployment:
     def of(cls, entry: Mapping[str, Any]) -> Deployment:
         """Return the deployment of an entry, with or without resolved references.
 
-        >>> Deployment.of({"model_name": "chat", "litellm_params": {"model": "groq/llama"}}).summary()
-        {'name': 'chat', 'provider': 'groq', 'model': 'llama'}
+        >>> Deployment.of({"model_name": "chat", "litellm_params": {"model": "groq/a"}}).summary()
+        {'name': 'chat', 'provider': 'groq', 'model': 'a'}
         """
         params = resolved(entry.get("litellm_params") or {})
         model = str(params.get("model") or "")

@@ -72,7 +72,7 @@ def _first_object(fields: Mapping[str, Any], *names: str) -> Mapping[str, Any]:
 
 
 def _with_schemas(tool: Any) -> Any:
-    """Return a tool with the schemas' field in camel case, which LiteLLM reads; Google's SDK sends snake case."""
+    """Rename a tool's schemas to camel case, which LiteLLM reads; Google's SDK sends snake case."""
     declarations = tool.get("functionDeclarations") if isinstance(tool, Mapping) else None
     if not isinstance(declarations, list):
         return tool

@@ -1,7 +1,7 @@
 """Authenticate callers by the API keys of KEYS_FILE, which needs no database.
 
-config.yaml names `custom_handler.authenticate_key` as `custom_auth`. The proxy itself checks keys
-that are not in the file (the master key, and with a database virtual keys), and enforces the limits.
+config.yaml names `custom_handler.authenticate_key` as `custom_auth`. The proxy itself checks other
+keys (the master key, and with a database virtual keys), and enforces the limits.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def _proxy_checks(key_digest: str) -> bool:
 
 
 def read_keys(path: Path) -> dict[str, UserAPIKeyAuth]:
-    """Return the callers of a keys file, by the SHA-256 of their keys; raises ConfigurationError."""
+    """Map the SHA-256 of each key in a file to its caller; raises ConfigurationError."""
     role = LitellmUserRoles.INTERNAL_USER
     return {
         entry.sha256: UserAPIKeyAuth(

@@ -42,7 +42,7 @@ def _runs_callbacks(task: asyncio.Task[Any]) -> bool:
 
 
 def before_master_key(proxy: Any, do: Callable[[dict[str, Any]], None]) -> None:
-    """Call `do` with the proxy's `general_settings`, which it may change, before LiteLLM reads the master key."""
+    """Call `do` with the changeable `general_settings`, before LiteLLM reads the master key."""
     _call_first(proxy, "register_plugins_from_config", do)
 
 

@@ -51,7 +51,7 @@ def written_config(proxy: Any) -> dict[str, Any]:
 
 
 class ModelList:
-    """The models of a proxy; `disabled` maps each disabled model to the variable that is not set."""
+    """The models of a proxy; `disabled` maps each disabled one to the variable that is not set."""
 
     def __init__(self, written: Sequence[Mapping[str, Any]], aliases: object = None) -> None:
         """Take the entries of config.yaml, and `model_group_alias` of its `router_settings`."""
@@ -63,7 +63,7 @@ class ModelList:
             logger.info("Disabled models: %s", listed)
 
     def prepare(self, entries: list[dict[str, Any]]) -> None:
-        """Change the router's entries in place: remove disabled ones, resolve and qualify the others."""
+        """Remove the router's disabled entries; resolve and qualify the others, in place."""
         pairs = list(zip(entries, self._written, strict=False)) if len(entries) == len(self._written) else []
         for entry, written in pairs:
             if missing_variable(written) is not None:
@@ -82,7 +82,7 @@ class ModelList:
 def qualified(params: dict[str, Any]) -> dict[str, Any]:
     """Return `litellm_params` whose `model` has its provider as a prefix.
 
-    LiteLLM's `GET /v1/models/{id}` ignores `custom_llm_provider`, and responds 500 without the prefix.
+    LiteLLM's `GET /v1/models/{id}` ignores `custom_llm_provider`, so it fails without the prefix.
 
     >>> qualified({"model": "chat", "custom_llm_provider": "stackspot"})["model"]
     'stackspot/chat'

@@ -1,4 +1,4 @@
-"""The chat services over an application that answers chat completions as the proxy does, without the proxy."""
+"""The chat services, with an application that replaces the proxy."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PATHS = ["/chat", "/chat/stream", "/chat/stream-text"]
 
 
 class Model:
-    """What answers: deltas, and then an error where one is given; `status` refuses before."""
+    """Responds with deltas, then `error` if set, or with an error `status`."""
 
     def __init__(self) -> None:
         self.deltas: list[dict[str, Any]] = [{"content": "Olá"}, {"content": ", Ana"}]
@@ -84,8 +84,12 @@ async def with_a_key(connection: HTTPConnection) -> None:
 def client(model: Model) -> Iterator[TestClient]:
     app, settings = FastAPI(), ServiceSettings(message_bytes=1000)
     app.add_api_route(PATH, model.answer, methods=["POST"])
-    router = ProxyClient.inside(app)
-    parts = chat.routes(router, settings), websocket.routes(router, settings, with_a_key), playground.routes()
+    proxy_client = ProxyClient.in_process(app)
+    parts = (
+        chat.routes(proxy_client, settings),
+        websocket.routes(proxy_client, settings, with_a_key),
+        playground.routes(),
+    )
     for part in parts:
         app.include_router(part)
     app.dependency_overrides[require_key] = lambda: None
@@ -96,9 +100,9 @@ def client(model: Model) -> Iterator[TestClient]:
 
 
 def test_the_json_answer_has_the_promised_fields(client, model):
-    told = client.post("/chat", json={"message": "Oi"}, headers={"x-request-id": "mine"}).json()
-    assert told.pop("latency_ms") >= 0
-    assert told == {
+    body = client.post("/chat", json={"message": "Oi"}, headers={"x-request-id": "mine"}).json()
+    assert body.pop("latency_ms") >= 0
+    assert body == {
         "content": "Olá, Ana",
         "reply": "Olá, Ana",
         "model": "m",
@@ -124,8 +128,8 @@ def test_deeply_nested_json_is_a_400_with_an_error_object(client, path):
 def test_events_are_meta_text_calls_usage_and_done(client, model, asked):
     model.deltas.append({"tool_calls": [{"index": 0, **CALL}]})
     path, more = asked
-    told = client.post(path, json={"message": "Oi", **more}, headers={"x-request-id": "mine"}).text.split("\n\n")
-    assert told == [
+    body = client.post(path, json={"message": "Oi", **more}, headers={"x-request-id": "mine"}).text.split("\n\n")
+    assert body == [
         'event: meta\ndata: {"request_id": "mine", "provider": null}',
         "data: Olá",
         "data: , Ana",
@@ -142,8 +146,8 @@ def test_plain_text_begins_with_the_request_id(client, model):
         client.post("/chat/stream-text", json={"message": "Oi"}, headers=headers).text == "[request_id=mine]\nOlá, Ana"
     )
     model.deltas = [{"tool_calls": [{"index": 0, **CALL}]}]
-    told = client.post("/chat/stream-text", json={"message": "Oi"}, headers=headers).text
-    assert told == f"[request_id=mine]\n\n[tool_calls={json.dumps([CALL])}]\n"
+    body = client.post("/chat/stream-text", json={"message": "Oi"}, headers=headers).text
+    assert body == f"[request_id=mine]\n\n[tool_calls={json.dumps([CALL])}]\n"
 
 
 def test_tool_calls_are_in_the_json_answer(client, model):
@@ -154,8 +158,8 @@ def test_tool_calls_are_in_the_json_answer(client, model):
 @pytest.mark.parametrize("path", PATHS)
 def test_an_error_of_the_proxy_keeps_its_status(client, model, path):
     model.status = 429
-    told = client.post(path, json={"message": "Oi"})
-    assert (told.status_code, told.json()["error"]["message"]) == (429, "not now")
+    body = client.post(path, json={"message": "Oi"})
+    assert (body.status_code, body.json()["error"]["message"]) == (429, "not now")
 
 
 def test_a_failure_in_the_stream_is_its_last_event(client, model):
@@ -197,8 +201,8 @@ def test_a_failed_question_is_an_error_and_not_in_the_history(client, model):
     with client.websocket_connect(websocket.PATH) as socket:
         model.status = 503
         socket.send_json({"question": "lost", "session_id": "s"})
-        told = socket.receive_json()
-        assert (told["type"], told["code"], told["message"], told["session_id"]) == ("error", "503", "not now", "s")
+        body = socket.receive_json()
+        assert (body["type"], body["code"], body["message"], body["session_id"]) == ("error", "503", "not now", "s")
         model.status = 200
         socket.send_json({"question": "Oi", "session_id": "s"})
         assert [socket.receive_json()["type"] for _ in range(4)][-1] == "end"

@@ -10,7 +10,7 @@ from ...provider.model_response import litellm_error
 
 
 def keep_allowed_tools(kwargs: dict[str, Any]) -> dict[str, Any]:
-    """Return a call whose `allowed_tools` LiteLLM accepts; it rejects a `tool_choice` without function.
+    """Add an empty function to `allowed_tools`, without which LiteLLM rejects a `tool_choice`.
 
     The form of /v1/responses has no nested objects; LiteLLM's bridge passes it on unchanged.
     """
@@ -31,8 +31,8 @@ def _with_function(tool: Any) -> Any:
 def documents_as_text(kwargs: dict[str, Any]) -> dict[str, Any]:
     """Return a call of /v1/messages with documents and search results as text blocks.
 
-    LiteLLM's bridge would drop them. It keeps documents in base64 or by URL, but drops their titles,
-    which therefore become text blocks before them.
+    LiteLLM's bridge would drop them. It keeps documents in base64 or by URL without their titles,
+    which become text blocks before them.
     """
     messages = kwargs.get("messages")
     if not isinstance(messages, Sequence) or isinstance(messages, str):

@@ -74,7 +74,7 @@ def validate_field_types(body: Mapping[str, Any]) -> None:
 
 
 def _check_schemas(body: Mapping[str, Any]) -> None:
-    """Raise for parameters of a tool that are no schema; LiteLLM would replace them by an empty one."""
+    """Raise for parameters of a tool that are no schema; LiteLLM would use an empty one."""
     for path, tool in _objects(body, "tools"):
         function = tool.get("function")
         inner = function if isinstance(function, dict) else {}

@@ -60,9 +60,9 @@ RESERVED = frozenset(GenericLiteLLMParams.model_fields) - _ALLOWED | _DESTINATIO
 def sent_body(data: Mapping[str, Any]) -> dict[str, Any]:
     """Return the body as the client sent it, with the model of its path or query.
 
-    LiteLLM's routes add reserved fields to `data`, and to the snapshot of the body in it. Raises the
-    proxy's error (400) for a body that names another model than the path of a Gemini route: LiteLLM
-    checks the key against the body's model, and calls the path's.
+    LiteLLM's routes add reserved fields to `data`, and to the snapshot of the body in it. Raises
+    the proxy's error (400) for a body that names another model than the path of a Gemini route:
+    LiteLLM checks the key against the body's model, and calls the path's.
     """
     model = {"model": data["model"]} if data.get("model") else {}
     request = current_request()
@@ -80,7 +80,7 @@ def sent_body(data: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def reject_reserved_fields(body: Mapping[str, Any]) -> None:
-    """Raise the proxy's error (400) for a reserved field in a body, or in a fallback that it names."""
+    """Raise the proxy's error (400) for a reserved field in a body or in one of its fallbacks."""
     if "model" not in body:  # the routes of files and batches name a provider instead of a model
         return
     if "," in str(body["model"]):  # LiteLLM would call all of them, and count one request

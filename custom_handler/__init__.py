@@ -1,7 +1,7 @@
-"""StackSpot AI agents as a model of LiteLLM: what config.yaml names lives here.
+"""StackSpot AI agents as models of LiteLLM: the objects that config.yaml names.
 
-`stackspot_llm`, `plugin` and `authenticate_key` are built when first asked for, so that importing the package reads no settings
-and loads no proxy.
+`stackspot_llm`, `plugin` and `authenticate_key` are created on first access, so that importing the
+package reads no settings and loads no proxy.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The plugin that config.yaml names under `callbacks`: what the provider needs inside a running proxy."""
+"""The LiteLLM callback that adds validation, routes, the wrapper and telemetry to the proxy."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from litellm.constants import LITELLM_PROXY_MASTER_KEY_ALIAS
 from litellm.types.utils import CallTypes
 
 from .api import models
-from .api.status_page import ProgramRoot
+from .api.status_page import StatusRoute
 from .checks.models import check_at_start
 from .env_file import dotenv_files, load
 from .instrumentation import Hooks
@@ -36,24 +36,26 @@ from .settings import Settings
 from .telemetry import TelemetryCallback
 from .telemetry.call_log import CallLog
 
-_CHATS = frozenset({"acompletion", "anthropic_messages", "aresponses", "agenerate_content", "agenerate_content_stream"})
-_GEMINI = frozenset({CallTypes.agenerate_content, CallTypes.agenerate_content_stream})
+_CHAT_CALLS = frozenset(
+    {"acompletion", "anthropic_messages", "aresponses", "agenerate_content", "agenerate_content_stream"}
+)
+_GEMINI_CALLS = frozenset({CallTypes.agenerate_content, CallTypes.agenerate_content_stream})
 
 
 class Plugin(TelemetryCallback):
-    """Opens streams before their client is told 200, writes each call down, and shows the package's log."""
+    """`custom_handler.plugin`, which config.yaml names under `callbacks`."""
 
     def __init__(self, settings: Settings, provider: StackspotLLM | None = None) -> None:
         super().__init__(settings.telemetry)
         self._models = ModelList(())
-        for file in dotenv_files():  # the proxy itself finds `.env` only where its virtual environment lies beside it
+        for file in dotenv_files():  # LiteLLM loads `.env` only from a parent of its own installation
             load(file)
         show_log(settings.proxy.log_level)
         if (proxy := running_proxy()) is not None:
-            self._join(proxy, settings, provider or StackspotLLM(settings))
+            self._install(proxy, settings, provider or StackspotLLM(settings))
 
-    def _join(self, proxy: Any, settings: Settings, provider: StackspotLLM) -> None:
-        """Become part of a proxy that is starting (its module)."""
+    def _install(self, proxy: Any, settings: Settings, provider: StackspotLLM) -> None:
+        """Extend a proxy that is starting (its module)."""
         folder = Path(getattr(proxy, "user_config_file_path", None) or "config.yaml").absolute().parent
         config = written_config(proxy)
         configured = deployments(config)
@@ -63,7 +65,7 @@ class Plugin(TelemetryCallback):
         key = (config.get("general_settings") or {}).get("master_key")
         before_master_key(proxy, lambda general_settings: ensure_master_key(general_settings, folder, key))
         before_router(proxy, self._models.prepare)
-        _extend(proxy, settings, provider.hooks, self.call_log)  # the metrics listen from the first token on
+        _extend(proxy, settings, provider.hooks, self.call_log)  # before the first token is requested
         check_at_start(settings.proxy.startup_check, config, settings, provider.authenticate)
         remove_stream_finalizers()
         at_startup(proxy, freeze_startup_objects)
@@ -78,23 +80,24 @@ class Plugin(TelemetryCallback):
         data: dict[str, Any],
         call_type: str,
     ) -> None:
-        """Refuse what only the operator may set, what is nested too deep, and types at which the proxy would stumble.
+        """Validate a request; raises the proxy's errors.
 
-        Called once a request, before any deployment is chosen and before the proxy's bridges.
+        LiteLLM calls this once per request, before it chooses a deployment and before its bridges.
         """
         sent = sent_body(data)
         reject_reserved_fields(sent)
         reject_deep_nesting(sent)
         self._models.require_enabled(data.get("model"))
-        if call_type in _CHATS:
+        if call_type in _CHAT_CALLS:
             validate_field_types(data)
 
     async def async_pre_call_deployment_hook(
         self, kwargs: dict[str, Any], call_type: CallTypes | None
     ) -> dict[str, Any] | None:
-        """Prepare a call of ours; called once an attempt.
+        """Return the changed arguments of a StackSpot call, None for other providers.
 
-        The proxy's response cache knows neither callers nor conversations, so an agent's answers stay out of it.
+        LiteLLM calls this once per attempt. It must not cache the responses of agents, because its
+        cache ignores callers and conversations.
         """
         kwargs = from_adapter(kwargs)
         if deployment_provider(kwargs) != PROVIDER:
@@ -102,7 +105,7 @@ class Plugin(TelemetryCallback):
         uncached = {**kwargs, "caching": False}
         if call_type == CallTypes.anthropic_messages:
             return documents_as_text(uncached)
-        if call_type in _GEMINI:
+        if call_type in _GEMINI_CALLS:
             return to_adapter(uncached)
         if call_type != CallTypes.acompletion:
             return uncached
@@ -118,34 +121,34 @@ class Plugin(TelemetryCallback):
         *_: Any,
         **__: Any,
     ) -> None:
-        """Tell clients of every protocol when to try again; the proxy's /v1/messages leaves that header out.
+        """Record requests that failed before the call, and add `retry-after` to the response.
 
-        What failed before it became a call is written down here.
+        LiteLLM omits that header on /v1/messages.
         """
         caller = user_api_key_dict
         key = getattr(caller, "key_alias", None) or (
             "master" if getattr(caller, "api_key", None) == LITELLM_PROXY_MASTER_KEY_ALIAS else None
         )
         self.recorder.record_rejected(request_data, original_exception, getattr(caller, "request_route", None), key)
-        if wait := (getattr(original_exception, "headers", None) or {}).get("retry-after"):
-            add_response_header("retry-after", wait)
+        if retry_after := (getattr(original_exception, "headers", None) or {}).get("retry-after"):
+            add_response_header("retry-after", retry_after)
 
 
 def _extend(proxy: Any, settings: Settings, hooks: Hooks, call_log: CallLog) -> None:
-    """Add measurements, the wrapper and the routes to the proxy."""
+    """Add metrics, call log, routes and the wrapper to the proxy."""
     app: FastAPI = proxy.app
     observers: list[Observer] = [call_log]
     hooks.add(call_log)
     if "prometheus" in callbacks(proxy.proxy_config.get_config_state()):
-        from .telemetry.prometheus import HttpMetrics, ProviderMetrics  # noqa: PLC0415  it registers what it counts
+        from .telemetry.prometheus import HttpMetrics, ProviderMetrics  # noqa: PLC0415  it registers metrics
 
         hooks.add(ProviderMetrics())
         observers.append(HttpMetrics())
     app.router.routes[:0] = models.routes(proxy).routes
-    app.router.routes.insert(0, ProgramRoot())  # before LiteLLM's own page
+    app.router.routes.insert(0, StatusRoute())  # before LiteLLM's own page
     socket_paths: tuple[str, ...] = ()
     if settings.services.enabled:
-        from .api.install import SOCKET_PATHS, install  # noqa: PLC0415  what it imports is there in a proxy only
+        from .api.install import SOCKET_PATHS, install  # noqa: PLC0415  it needs the proxy's libraries
 
         install(proxy, settings)
         socket_paths = SOCKET_PATHS
@@ -153,7 +156,7 @@ def _extend(proxy: Any, settings: Settings, hooks: Hooks, call_log: CallLog) -> 
 
 
 def _warm_up() -> None:
-    """Load what the first JSON Schema needs on a thread: on the event loop it would stop all other requests for a second."""
+    """Import what the first JSON Schema needs; later, that would block the event loop for 1 s."""
     from .emulation.json_schema import schema_error  # noqa: PLC0415
 
     schema_error('{"type": "object"}')

@@ -1,4 +1,4 @@
-"""What the plugin adds to a running proxy."""
+"""The plugin extends a running proxy."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ QUIET = Settings(proxy=ProxySettings(startup_check="off"), telemetry=TelemetrySe
 
 @pytest.fixture(autouse=True)
 def empty_environment(monkeypatch, tmp_path):
-    """An empty folder, and an environment without what the plugin looks for."""
+    """An empty folder, and an environment without the variables of the tests."""
     monkeypatch.chdir(tmp_path)
     for name in TAKEN:
-        monkeypatch.setenv(name, "")  # so that it is put back as it was
+        monkeypatch.setenv(name, "")  # restored after the test
         monkeypatch.delenv(name)
     return tmp_path
 
 
 @pytest.fixture(autouse=True)
 def package():
-    """The package's logger, put back as it was."""
+    """The logger of the package, restored after the test."""
     logger = logging.getLogger("custom_handler")
     before = logger.level, list(logger.handlers), logger.propagate
     yield logger
@@ -66,7 +66,7 @@ def wrapped(proxy: Any) -> None:
     [{"model": "stackspot/stackspot-chat"}, {"model": "stackspot-chat", "custom_llm_provider": "stackspot"}],
     ids=["by the model", "by the provider"],
 )
-def test_a_stream_of_ours_is_opened_before_its_client_is_answered(kwargs):
+def test_a_stackspot_stream_is_started_before_the_response(kwargs):
     changed = hook(Plugin(Settings()), stream=True, temperature=0.1, **kwargs)
     assert changed is not None
     assert (changed["stream"], changed["temperature"], changed["model"]) == (False, 0.1, kwargs["model"])
@@ -77,7 +77,7 @@ def test_a_stream_of_ours_is_opened_before_its_client_is_answered(kwargs):
     ("model", "fields", "param"),
     [("stackspot-chat", {"custom_llm_provider": "openai"}, "custom_llm_provider"), ("a,b", {}, "model")],
 )
-def test_a_model_that_the_path_or_the_query_names_opens_no_reserved_field(model, fields, param):
+def test_fields_are_validated_if_the_path_names_the_model(model, fields, param):
     body = {"messages": [{"role": "user", "content": "Oi"}], **fields}
     data = {**body, "model": model, "proxy_server_request": {"body": body}}
     with pytest.raises(ProxyException) as raised:
@@ -86,7 +86,7 @@ def test_a_model_that_the_path_or_the_query_names_opens_no_reserved_field(model,
 
 
 @pytest.mark.parametrize("stream", [True, False])
-def test_a_choice_of_allowed_tools_passes_litellm_and_is_read(stream):
+def test_allowed_tools_are_accepted_by_litellm_and_parsed(stream):
     tool = {"type": "function", "function": {"name": "get_weather"}}
     choice = {"type": "allowed_tools", "allowed_tools": {"mode": "required", "tools": [tool]}}
     changed = hook(Plugin(Settings()), model="stackspot/a", stream=stream, tool_choice=choice)
@@ -103,9 +103,9 @@ def test_a_choice_of_allowed_tools_passes_litellm_and_is_read(stream):
         {"model": "stackspot/a", "stream": False},
         {"model": "stackspot/a", "stream": True, "call_type": CallTypes.completion},
     ],
-    ids=["whole", "said to be whole", "a twin call"],
+    ids=["not streamed", "stream false", "synchronous"],
 )
-def test_every_other_call_of_ours_is_only_kept_out_of_the_cache(kwargs):
+def test_other_stackspot_calls_are_only_excluded_from_the_cache(kwargs):
     changed = hook(Plugin(Settings()), **kwargs)
     assert changed is not None
     assert {**changed, "litellm_logging_obj": 0} == {
@@ -124,11 +124,11 @@ def test_every_other_call_of_ours_is_only_kept_out_of_the_cache(kwargs):
     ],
     ids=["another provider", "another one by its name", "no model"],
 )
-def test_a_call_of_another_provider_is_left_alone(kwargs):
+def test_calls_of_other_providers_are_unchanged(kwargs):
     assert hook(Plugin(Settings()), **kwargs) is None
 
 
-def test_dotenv_becomes_the_proxys_environment_and_overrides_nothing(empty_environment, monkeypatch):
+def test_dotenv_is_loaded_and_does_not_override_the_environment(empty_environment, monkeypatch):
     text = "A_NEW_NAME=from-file\nA_BLANK=from-file\nAWS_REGION=from-file\n"
     (empty_environment / ".env").write_text(text, encoding="utf-8")
     monkeypatch.setenv("AWS_REGION", "from-environment")
@@ -138,7 +138,7 @@ def test_dotenv_becomes_the_proxys_environment_and_overrides_nothing(empty_envir
     assert os.environ["A_BLANK"] == "from-file"
 
 
-def test_the_log_is_shown_with_time_level_and_name(package, capsys):
+def test_a_log_line_has_time_level_and_name(package, capsys):
     package.handlers = []
     package.setLevel(logging.NOTSET)
     Plugin(Settings(proxy=ProxySettings(log_level="debug")))
@@ -149,7 +149,7 @@ def test_the_log_is_shown_with_time_level_and_name(package, capsys):
     assert shown.count("a line") == 1
 
 
-def test_a_log_that_the_operator_set_up_stays_as_it_is(package):
+def test_a_log_configured_by_the_operator_is_unchanged(package):
     mine = logging.NullHandler()
     package.handlers = [mine]
     package.setLevel(logging.ERROR)
@@ -175,7 +175,7 @@ class Failure(Exception):
     ],
     ids=["with a time to wait", "with another header", "without headers", "of another kind"],
 )
-async def test_a_failure_tells_clients_of_every_protocol_when_to_try_again(failure, added):
+async def test_retry_after_is_added_to_every_failed_response(failure, added):
     plugin, sent = Plugin(Settings()), []
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
@@ -193,19 +193,19 @@ async def test_a_failure_tells_clients_of_every_protocol_when_to_try_again(failu
     assert [header for header in sent if header[0] == b"retry-after"] == added
 
 
-def test_the_metrics_listen_before_the_first_token_is_asked_for(monkeypatch):
+def test_metrics_are_added_before_the_startup_check(monkeypatch):
     order: list[str] = []
     proxy = SimpleNamespace(app=FastAPI(), proxy_config=SimpleNamespace(get_config_state=dict))
     wrapped(proxy)
     monkeypatch.setitem(sys.modules, "litellm.proxy.proxy_server", proxy)
-    monkeypatch.setattr(plugin_module, "_extend", lambda *_: order.append("listen"))
+    monkeypatch.setattr(plugin_module, "_extend", lambda *_: order.append("extend"))
     monkeypatch.setattr(plugin_module, "check_at_start", lambda *_: order.append("check"))
     Plugin(Settings(telemetry=TelemetrySettings(enabled=False)))
-    assert order == ["listen", "check"]
+    assert order == ["extend", "check"]
 
 
 @pytest.mark.parametrize("services", [True, False])
-def test_the_routes_of_the_services_are_there_unless_they_are_switched_off(monkeypatch, services):
+def test_the_routes_of_the_services_can_be_disabled(monkeypatch, services):
     app = FastAPI()
     proxy = SimpleNamespace(app=app, proxy_config=SimpleNamespace(get_config_state=dict))
     wrapped(proxy)
@@ -225,7 +225,7 @@ def test_the_routes_of_the_services_are_there_unless_they_are_switched_off(monke
     assert (routes & app.openapi()["paths"].keys()) == (routes if services else set())
 
 
-def test_the_routes_of_jobs_can_be_left_out_alone(monkeypatch):
+def test_the_routes_of_jobs_can_be_disabled(monkeypatch):
     app = FastAPI()
     proxy = SimpleNamespace(app=app, proxy_config=SimpleNamespace(get_config_state=dict))
     wrapped(proxy)
@@ -235,8 +235,8 @@ def test_the_routes_of_jobs_can_be_left_out_alone(monkeypatch):
     assert "/ingest" not in app.openapi()["paths"]
 
 
-def test_no_stream_of_the_proxy_sets_context_variables_in_a_collection(monkeypatch):
-    CustomStreamWrapper.__del__ = lambda _: None  # as LiteLLM's has one; another test may have taken it
+def test_the_finalizer_of_litellms_streams_is_deleted(monkeypatch):
+    CustomStreamWrapper.__del__ = lambda _: None  # another test may have deleted it
     proxy = SimpleNamespace(app=FastAPI(), proxy_config=SimpleNamespace(get_config_state=dict))
     wrapped(proxy)
     monkeypatch.setitem(sys.modules, "litellm.proxy.proxy_server", proxy)
@@ -245,7 +245,7 @@ def test_no_stream_of_the_proxy_sets_context_variables_in_a_collection(monkeypat
     assert not hasattr(CustomStreamWrapper, "__del__")
 
 
-async def test_a_proxy_that_has_started_is_spared_collections_of_all_that_it_is_made_of(monkeypatch):
+async def test_objects_are_frozen_when_the_proxy_has_started(monkeypatch):
     async def started() -> str:
         return "session"
 
@@ -262,13 +262,13 @@ async def test_a_proxy_that_has_started_is_spared_collections_of_all_that_it_is_
 
 
 @pytest.mark.parametrize("call_type", ["acompletion", "anthropic_messages", "aresponses"])
-def test_the_plugin_refuses_a_wrong_type_on_every_protocol_of_a_chat(call_type):
+def test_a_wrong_type_is_rejected_on_every_chat_protocol(call_type):
     hook = Plugin(Settings()).async_pre_call_hook
     with pytest.raises(ProxyException) as caught:
         asyncio.run(hook(user_api_key_dict=None, cache=None, data={"model": "m", "tools": "x"}, call_type=call_type))
     assert (caught.value.message, caught.value.param, caught.value.code) == ("tools must be a list.", "tools", "400")
 
 
-def test_the_plugin_leaves_the_types_of_other_calls_alone():
+def test_the_types_of_other_calls_are_not_validated():
     hook = Plugin(Settings()).async_pre_call_hook
     asyncio.run(hook(user_api_key_dict=None, cache=None, data={"input": [[1, 2]]}, call_type="aembedding"))

@@ -1,7 +1,7 @@
-"""The chat service: `POST /chat`, whole or as it comes, and `GET /healthz`.
+"""The chat service: `POST /chat`, `/chat/stream`, `/chat/stream-text`, and `GET /healthz`.
 
-A stream's events: `meta` with the request's id; then the answer's text, piece by piece, in events without a name; then, where there
-are any, `tool_calls` and `usage`; last `[DONE]`. A failure within it is an event `error`, the last one.
+The server-sent events of a stream: `meta` with the request id; the text in events without a name;
+`tool_calls` and `usage`, if any; `[DONE]`. If the stream fails, its last event is `error`.
 """
 
 from __future__ import annotations
@@ -21,80 +21,81 @@ from ..proxy.deployments import response_provider
 from ..proxy.reply_body import reply_body
 from ..request.context import request_id
 from ..settings import ServiceSettings
-from .responses import ModelStream, api_router, cancel_on_disconnect, opened, response_headers, sse_event
+from .responses import ModelStream, api_router, cancel_on_disconnect, open_stream, response_headers, sse_event
 from .schemas import ChatBody
 
 
-def routes(router: ProxyClient, settings: ServiceSettings) -> APIRouter:
-    """The routes of the chat service and of the LLM API service that ask a model."""
-    part: APIRouter = api_router(tags=["chat service"])
-    keyed = [Depends(require_key)]
+def routes(client: ProxyClient, settings: ServiceSettings) -> APIRouter:
+    """Return the routes of the chat service and of the LLM API service that call a model."""
+    router: APIRouter = api_router(tags=["chat service"])
+    authenticated = [Depends(require_key)]
 
-    @part.get("/healthz")
+    @router.get("/healthz")
     async def healthz() -> dict[str, Any]:
-        """Say that the service runs; nothing is asked of a model."""
+        """Return that the service runs, without calling a model."""
         return {"status": "ok", "model": settings.default_model}
 
-    @part.post("/chat", dependencies=keyed)
-    async def chat(request: Request, asked: ChatBody) -> Response:
-        """Answer as a whole, or, with `params.stream`, as it comes."""
-        if asked.params.stream:
-            return await _streamed(request, asked, _events, "text/event-stream")
-        began = time.perf_counter()
-        answer = await cancel_on_disconnect(
-            request, router.ask(asked.body(settings.default_model), forwarded_headers(request))
+    @router.post("/chat", dependencies=authenticated)
+    async def chat(request: Request, body: ChatBody) -> Response:
+        """Return a JSON object, or server-sent events if `params.stream` is true."""
+        if body.params.stream:
+            return await _stream(request, body, _events, "text/event-stream")
+        started = time.perf_counter()
+        completion = await cancel_on_disconnect(
+            request, client.ask(body.completion_body(settings.default_model), forwarded_headers(request))
         )
-        return JSONResponse(reply_body(answer, time.perf_counter() - began), headers=response_headers(answer.headers))
+        reply = reply_body(completion, time.perf_counter() - started)
+        return JSONResponse(reply, headers=response_headers(completion.headers))
 
-    @part.post("/chat/stream", dependencies=keyed)
-    async def chat_stream(request: Request, asked: ChatBody) -> Response:
-        """Answer as it comes, in server-sent events."""
-        return await _streamed(request, asked, _events, "text/event-stream")
+    @router.post("/chat/stream", dependencies=authenticated)
+    async def chat_stream(request: Request, body: ChatBody) -> Response:
+        """Stream the answer as server-sent events."""
+        return await _stream(request, body, _events, "text/event-stream")
 
-    @part.post("/chat/stream-text", dependencies=keyed)
-    async def chat_stream_text(request: Request, asked: ChatBody) -> Response:
-        """Answer as it comes, in plain text."""
-        return await _streamed(request, asked, _text, "text/plain")
+    @router.post("/chat/stream-text", dependencies=authenticated)
+    async def chat_stream_text(request: Request, body: ChatBody) -> Response:
+        """Stream the answer as plain text."""
+        return await _stream(request, body, _text, "text/plain")
 
-    async def _streamed(
+    async def _stream(
         request: Request,
-        asked: ChatBody,
-        written: Callable[[CompletionStream], AsyncIterator[str]],
+        body: ChatBody,
+        serialize: Callable[[CompletionStream], AsyncIterator[str]],
         media_type: str,
     ) -> Response:
-        answer, stack = await opened(
-            request, router.stream(asked.body(settings.default_model), forwarded_headers(request))
+        stream, stack = await open_stream(
+            request, client.stream(body.completion_body(settings.default_model), forwarded_headers(request))
         )
-        headers = response_headers(answer.headers) | {"cache-control": "no-cache", "x-accel-buffering": "no"}
-        return ModelStream(stack, written(answer), media_type=media_type, headers=headers)
+        headers = response_headers(stream.headers) | {"cache-control": "no-cache", "x-accel-buffering": "no"}
+        return ModelStream(stack, serialize(stream), media_type=media_type, headers=headers)
 
-    return part
+    return router
 
 
-async def _events(answer: CompletionStream) -> AsyncIterator[str]:
-    yield sse_event({"request_id": request_id(), "provider": response_provider(answer.headers)}, "meta")
-    fold = ChunkAccumulator()
+async def _events(stream: CompletionStream) -> AsyncIterator[str]:
+    yield sse_event({"request_id": request_id(), "provider": response_provider(stream.headers)}, "meta")
+    completion = ChunkAccumulator()
     try:
-        async for chunk in answer.chunks:
-            if text := fold.feed(chunk):
+        async for chunk in stream.chunks:
+            if text := completion.feed(chunk):
                 yield sse_event(text)
-    except ProxyResponseError as refused:
-        yield sse_event(refused.body(), "error")
+    except ProxyResponseError as error:
+        yield sse_event(error.body(), "error")
         return
-    for name, value in fold.told().items():
+    for name, value in completion.final_fields().items():
         yield sse_event(value, name)
     yield sse_event("[DONE]")
 
 
-async def _text(answer: CompletionStream) -> AsyncIterator[str]:
+async def _text(stream: CompletionStream) -> AsyncIterator[str]:
     yield f"[request_id={request_id()}]\n"
-    fold = ChunkAccumulator()
+    completion = ChunkAccumulator()
     try:
-        async for chunk in answer.chunks:
-            if text := fold.feed(chunk):
+        async for chunk in stream.chunks:
+            if text := completion.feed(chunk):
                 yield text
-    except ProxyResponseError as refused:
-        yield f"\n[error={refused}]\n"
+    except ProxyResponseError as error:
+        yield f"\n[error={error}]\n"
         return
-    if fold.tool_calls:
-        yield f"\n[tool_calls={json.dumps(fold.tool_calls, ensure_ascii=False)}]\n"
+    if completion.tool_calls:
+        yield f"\n[tool_calls={json.dumps(completion.tool_calls, ensure_ascii=False)}]\n"

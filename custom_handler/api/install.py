@@ -1,4 +1,4 @@
-"""The routes that the plugin adds to the proxy's own application, each part of them in a module of its own."""
+"""Add the routes of the services to the proxy's application."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from ..settings import Settings
 from . import chat, playground, trace_check, websocket
 
 SOCKET_PATHS = (websocket.PATH,)
-"""The paths of WebSockets, whose address may have a key."""
+"""WebSockets that accept a key in the query."""
 
 
 def install(proxy: Any, settings: Settings) -> None:
-    """Add every part to a running proxy (its module); a part is a function that takes what it needs and returns an APIRouter."""
+    """Add the routes to a running proxy (its module)."""
     app: FastAPI = proxy.app
-    router = ProxyClient.inside(app)
-    parts = (
-        chat.routes(router, settings.services),
-        websocket.routes(router, settings.services),
+    client = ProxyClient.in_process(app)
+    routers = (
+        chat.routes(client, settings.services),
+        websocket.routes(client, settings.services),
         playground.routes(),
         trace_check.routes(proxy),
     )
-    for part in parts:
-        app.include_router(part)
+    for router in routers:
+        app.include_router(router)
     if settings.jobs.enabled:
         from ..jobs.lifespan import JobsLifespan  # noqa: PLC0415
-        from . import jobs  # noqa: PLC0415  10 MiB, most of it what huey imports
+        from . import jobs  # noqa: PLC0415  10 MiB, mostly imported by huey
 
-        app.include_router(jobs.routes(JobsLifespan.of_running_proxy(router, settings), settings))
+        app.include_router(jobs.routes(JobsLifespan.of_running_proxy(client, settings), settings))

@@ -1,4 +1,4 @@
-"""What `POST /ingest` takes: a list of messages, or of documents with a prompt, turned into the items of a job."""
+"""The body of `POST /ingest`: messages, or documents with a prompt, and the items they become."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from typing_extensions import Self
 
-from ..proxy.client import encoded
+from ..proxy.client import encode_json
 from .schemas import Message, Params, Text
 
 Conversation = Annotated[list[Message], Field(min_length=1)]
 
 
 class Document(BaseModel):
-    """A text that the prompt is about; `id` comes back with its result."""
+    """A text that the prompt refers to; the result has its `id`."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -24,7 +24,7 @@ class Document(BaseModel):
 
 
 class IngestBody(BaseModel):
-    """A job: one question for each of `messages`, or for each of `documents`."""
+    """A job: one item for each of `messages`, or for each of `documents`."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -37,23 +37,21 @@ class IngestBody(BaseModel):
 
     @field_validator("messages", mode="before")
     @classmethod
-    def _each_is_an_item(cls, given: Any) -> Any:
-        entries = given if isinstance(given, list) else []
+    def _require_texts_or_lists(cls, value: Any) -> Any:
+        entries = value if isinstance(value, list) else []
         if wrong := [number for number, entry in enumerate(entries) if not isinstance(entry, str | list)]:
             raise ValueError(f"entry {wrong[0]} must be a text, or a conversation: a list of messages")
-        return given
+        return value
 
     @field_validator("documents", mode="before")
     @classmethod
-    def _a_text_is_a_document(cls, given: Any) -> Any:
-        return (
-            [{"text": entry} if isinstance(entry, str) else entry for entry in given]
-            if isinstance(given, list)
-            else given
-        )
+    def _texts_to_documents(cls, value: Any) -> Any:
+        if not isinstance(value, list):
+            return value
+        return [{"text": entry} if isinstance(entry, str) else entry for entry in value]
 
     @model_validator(mode="after")
-    def _say_it_one_way(self) -> Self:
+    def _require_one_input(self) -> Self:
         if (self.messages is None) == (self.documents is None):
             raise ValueError("give exactly one of messages and documents")
         if (self.documents is None) != (self.prompt is None):
@@ -63,31 +61,35 @@ class IngestBody(BaseModel):
         return self
 
     def count(self) -> int:
-        """Return how many items the job has."""
+        """Return the number of items."""
         return len(self.messages or self.documents or ())
 
-    def items(self, most_bytes: int) -> list[dict[str, Any]]:
-        """Return the items; raises ValueError where they have more bytes than that, the prompt counted with each.
+    def items(self, max_bytes: int) -> list[dict[str, Any]]:
+        """Return the items: a dict with `messages`, and `id` if the document has one.
 
-        Raises Refused where an item, or a parameter of all, cannot be sent.
+        Raises:
+            ValueError: They have more than `max_bytes` bytes in all, the prompt counted in each.
+            ProxyResponseError: JSON cannot represent an item or a parameter.
         """
-        encoded(self.params.body())
+        encode_json(self.params.completion_fields())
         items: list[dict[str, Any]] = []
         size = 0
         for item in self._items():
             items.append(item)
-            size += len(encoded(item))
-            if size > most_bytes:
+            size += len(encode_json(item))
+            if size > max_bytes:
                 raise ValueError(
-                    f"the items have more than {most_bytes} bytes in all, prompts included: make several jobs"
+                    f"the items have more than {max_bytes} bytes in all, prompts included: make several jobs"
                 )
         return items
 
     def _items(self) -> Iterator[dict[str, Any]]:
         system = [{"role": "system", "content": self.system_prompt}] if self.system_prompt else []
-        for said in self.messages or ():
-            asked = [{"role": "user", "content": said}] if isinstance(said, str) else [one.model_dump() for one in said]
-            yield {"messages": [*system, *asked]}
+        for entry in self.messages or ():
+            if isinstance(entry, str):
+                yield {"messages": [*system, {"role": "user", "content": entry}]}
+            else:
+                yield {"messages": [*system, *(message.model_dump() for message in entry)]}
         for document in self.documents or ():
-            asked = [{"role": "user", "content": f"{self.prompt}\n\n{document.text}"}]
-            yield {"messages": [*system, *asked], **({"id": document.id} if document.id is not None else {})}
+            user = {"role": "user", "content": f"{self.prompt}\n\n{document.text}"}
+            yield {"messages": [*system, user], **({"id": document.id} if document.id is not None else {})}

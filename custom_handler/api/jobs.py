@@ -1,6 +1,6 @@
 """The routes of jobs: `POST /ingest`, `GET /status/{job_id}`, `GET /jobs`, `DELETE /jobs/{job_id}`.
 
-A job is its key's: for every other key but the master key it does not exist.
+A job is visible to the API key that created it, and to the master key.
 """
 
 from __future__ import annotations
@@ -33,111 +33,106 @@ Limit = Annotated[int, Query(ge=1, le=1000)]
 
 
 def routes(jobs: JobsLifespan, settings: Settings) -> APIRouter:
-    """The routes of jobs."""
-    part: APIRouter = api_router(tags=["jobs"])
+    """Return the routes of jobs."""
+    router: APIRouter = api_router(tags=["jobs"])
 
-    @part.post("/ingest", status_code=202)
-    async def ingest(request: Request, response: Response, caller: Caller, asked: IngestBody) -> dict[str, Any]:
-        """Take a job."""
-        items = _bounded(asked, settings)
+    @router.post("/ingest", status_code=202)
+    async def ingest(request: Request, response: Response, caller: Caller, body: IngestBody) -> dict[str, Any]:
+        """Queue a job."""
+        items = _items(body, settings)
         headers = _headers(request, settings)
 
-        def take(queue: JobQueue) -> str:
-            job = _job(asked, len(items), _owner(caller), headers, settings)
+        def add(queue: JobQueue) -> str:
+            job = _job(body, len(items), _owner(caller), headers, settings)
             queue.add(job, items)
             return job.id
 
-        job_id = await _stored(jobs, take)
+        job_id = await _with_queue(jobs, add)
         response.headers["location"] = f"/status/{job_id}"
         return {"job_id": job_id, "status": QUEUED}
 
-    @part.get("/status/{job_id}")
+    @router.get("/status/{job_id}")
     async def status(job_id: str, caller: Caller) -> dict[str, Any]:
-        """Tell how far a job is, and its results when it has ended."""
-        return await _stored(jobs, lambda queue: _status(queue, _found(queue, job_id, caller)))
+        """Return the progress of a job, and its results if it has ended."""
+        return await _with_queue(jobs, lambda queue: _status(queue, _find(queue, job_id, caller)))
 
-    @part.get("/jobs")
+    @router.get("/jobs")
     async def list_jobs(caller: Caller, limit: Limit = 100) -> dict[str, Any]:
-        """List the jobs of the caller's key, the newest first; those of all keys for the master key."""
+        """List the jobs of the caller's key, newest first; the master key gets all jobs."""
         owner = None if _is_master(caller) else _owner(caller)
-        return {"jobs": [_told(job) for job in await _stored(jobs, lambda queue: queue.store.newest(owner, limit))]}
+        found = await _with_queue(jobs, lambda queue: queue.store.newest(owner, limit))
+        return {"jobs": [_job_object(job) for job in found]}
 
-    @part.delete("/jobs/{job_id}")
+    @router.delete("/jobs/{job_id}")
     async def cancel(job_id: str, caller: Caller) -> dict[str, Any]:
-        """Cancel a job that waits or runs; what it has by then is kept."""
-        return await _stored(jobs, lambda queue: _cancelled(queue, _found(queue, job_id, caller)))
+        """Cancel a queued or running job; results that exist are kept."""
+        return await _with_queue(jobs, lambda queue: _cancel(queue, _find(queue, job_id, caller)))
 
-    return part
+    return router
 
 
-async def _stored(jobs: JobsLifespan, do: Callable[[JobQueue], _T]) -> _T:
-    """Do something with the queue on a thread of its own; raises Refused."""
+async def _with_queue(jobs: JobsLifespan, do: Callable[[JobQueue], _T]) -> _T:
+    """Call `do` with the queue, on a thread; raises ProxyResponseError if the store fails."""
     try:
         return await asyncio.to_thread(lambda: do(jobs.queue()))
     except (JobStoreUnavailable, ConfigurationError) as error:
-        later = {"retry-after": f"{error.retry_after:.0f}"} if error.retry_after else {}
+        headers = {"retry-after": f"{error.retry_after:.0f}"} if error.retry_after else {}
         raise ProxyResponseError(
-            error.status_code, {"message": error.message, "type": "service_unavailable"}, later
+            error.status_code, {"message": error.message, "type": "service_unavailable"}, headers
         ) from None
 
 
-def _bounded(asked: IngestBody, settings: Settings) -> list[dict[str, Any]]:
-    if asked.count() > settings.jobs.max_items:
-        raise _refused(
-            422, f"a job has at most {settings.jobs.max_items} items, not {asked.count()}: make several jobs"
-        )
+def _items(body: IngestBody, settings: Settings) -> list[dict[str, Any]]:
+    if body.count() > settings.jobs.max_items:
+        raise _error(422, f"a job has at most {settings.jobs.max_items} items, not {body.count()}: make several jobs")
     try:
-        return asked.items(settings.jobs.max_bytes)
+        return body.items(settings.jobs.max_bytes)
     except ValueError as error:
-        raise _refused(422, str(error)) from None
+        raise _error(422, str(error)) from None
 
 
 def _headers(request: Request, settings: Settings) -> dict[str, str]:
-    """Take what the caller said of itself; its call's own id is no item's."""
+    """Return the caller's headers for the items, without the id of this call."""
     headers = {name: value for name, value in forwarded_headers(request).items() if name != "x-litellm-call-id"}
     if settings.requests.require_correlation_id and correlation_id(headers) is None:
-        raise _refused(400, MISSING)
+        raise _error(400, MISSING)
     return headers
 
 
-def _job(asked: IngestBody, total: int, owner: str, headers: dict[str, str], settings: Settings) -> Job:
+def _job(body: IngestBody, total: int, owner: str, headers: dict[str, str], settings: Settings) -> Job:
     job_id = str(uuid.uuid4())
     if correlation_id(headers) is None:
         headers = headers | {HEADER: job_id}
-    call = {**asked.params.body(), "model": asked.model or settings.services.default_model}
+    call = {**body.params.completion_fields(), "model": body.model or settings.services.default_model}
     return Job(job_id, owner, call, encrypt_headers(job_id, headers), time.time(), total)
 
 
-def _found(queue: JobQueue, job_id: str, caller: UserAPIKeyAuth) -> Job:
+def _find(queue: JobQueue, job_id: str, caller: UserAPIKeyAuth) -> Job:
     job = queue.store.find(job_id)
     if job is None or not (_is_master(caller) or job.owner == _owner(caller)):
-        raise _refused(404, f"There is no job {job_id!r} of this key.", "not_found_error")
+        raise _error(404, f"There is no job {job_id!r} of this key.", "not_found_error")
     return job
 
 
-def _cancelled(queue: JobQueue, job: Job) -> dict[str, Any]:
+def _cancel(queue: JobQueue, job: Job) -> dict[str, Any]:
     if not queue.store.end(job.id, CANCELLED):
-        raise _refused(409, f"The job has ended already: {_found_status(queue, job)}.", "conflict_error")
+        current = queue.store.find(job.id) or job
+        raise _error(409, f"The job has ended already: {current.status}.", "conflict_error")
     return {"job_id": job.id, "status": CANCELLED}
-
-
-def _found_status(queue: JobQueue, job: Job) -> str:
-    now = queue.store.find(job.id)
-    return now.status if now is not None else job.status
 
 
 def _status(queue: JobQueue, job: Job) -> dict[str, Any]:
     if job.ended is None:
-        return _told(job) | {"result": None}
+        return _job_object(job) | {"result": None}
     outcomes = queue.store.outcomes(job.id)
-    return _told(job) | {"result": [_result(number, outcome) for number, outcome in outcomes.items()]}
+    return _job_object(job) | {"result": [_result(number, outcome) for number, outcome in outcomes.items()]}
 
 
 def _result(number: int, outcome: Outcome) -> dict[str, Any]:
     return {"item": number} | (outcome.answer if outcome.ok else {"error": outcome.answer})
 
 
-def _told(job: Job) -> dict[str, Any]:
+def _job_object(job: Job) -> dict[str, Any]:
     return {
         "job_id": job.id,
         "status": job.status,
@@ -150,7 +145,7 @@ def _told(job: Job) -> dict[str, Any]:
 
 
 def _owner(caller: UserAPIKeyAuth) -> str:
-    """Name whose a job is, by a hash of what the proxy calls its key."""
+    """Return the owner of the caller's jobs: a hash of the key's id in the proxy."""
     return hashlib.sha256((caller.api_key or caller.user_id or "").encode()).hexdigest()
 
 
@@ -158,5 +153,5 @@ def _is_master(caller: UserAPIKeyAuth) -> bool:
     return bool(caller.api_key == LITELLM_PROXY_MASTER_KEY_ALIAS)
 
 
-def _refused(status: int, message: str, kind: str = "invalid_request_error") -> ProxyResponseError:
+def _error(status: int, message: str, kind: str = "invalid_request_error") -> ProxyResponseError:
     return ProxyResponseError(status, {"message": message, "type": kind}, {})

@@ -1,6 +1,6 @@
-"""`GET /v1/models/{model}` for the names that LiteLLM's own route does not know.
+"""`GET /v1/models/{model}` for names that LiteLLM's own route does not find.
 
-They are names with a slash, such as `chat/llama-small`, and hidden aliases of `model_group_alias`, which are not listed.
+These are names with a slash, such as `chat/llama-small`, and hidden aliases of `model_group_alias`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from ..proxy.auth import Caller
 
 
 def routes(proxy: Any) -> APIRouter:
-    """Return the routes, which have to go before LiteLLM's own ones."""
+    """Return the routes, which must precede LiteLLM's own."""
     router = APIRouter(tags=["model management"])
 
     @router.get("/v1/models/{model:path}", include_in_schema=False)
@@ -23,9 +23,9 @@ def routes(proxy: Any) -> APIRouter:
         model: str, caller: Caller, team_id: str | None = None, healthy_only: bool | None = False
     ) -> Any:
         target = resolve_model_group_alias(getattr(proxy.llm_router, "model_group_alias", None), model)
-        answer = await proxy.model_info(
+        info = await proxy.model_info(
             model_id=target or model, user_api_key_dict=caller, team_id=team_id, healthy_only=healthy_only
         )
-        return {**answer, "id": model} if target else answer
+        return {**info, "id": model} if target else info
 
     return router

@@ -1,7 +1,7 @@
-"""`GET /playground`: one static page to try the proxy's models with, over the WebSocket.
+"""`GET /playground`: a static page that calls the proxy's models over the WebSocket.
 
-It holds nothing secret, and so it wants no key; what it asks does. Its policy lets the browser run the page's own script
-and nothing else, and talk to the proxy and to nobody else.
+The page contains no secret and needs no key; its calls do. Its Content-Security-Policy allows only
+the page's own script and style, and connections to the proxy.
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ from fastapi.responses import HTMLResponse
 
 
 def routes() -> APIRouter:
-    """The page."""
-    part = APIRouter(tags=["chat service"])
+    """Return the route of the page."""
+    router = APIRouter(tags=["chat service"])
     page = Path(__file__).with_name("playground.html").read_text(encoding="utf-8")
     headers = {"content-security-policy": policy(page), "cache-control": "no-cache", "referrer-policy": "no-referrer"}
 
-    @part.get("/playground", response_class=HTMLResponse)
+    @router.get("/playground", response_class=HTMLResponse)
     async def playground() -> HTMLResponse:
-        """Show the page."""
+        """Return the page."""
         return HTMLResponse(page, headers=headers)
 
-    return part
+    return router
 
 
 def policy(page: str) -> str:
-    """Return the Content-Security-Policy of a page: its own inline script and style, by their hashes."""
+    """Return a Content-Security-Policy that allows a page's inline script and style by hash."""
     rules = {"default-src": "'none'", "connect-src": "'self'", "img-src": "data:", "base-uri": "'none'"}
     rules |= {f"{tag}-src": _hash(page, tag) for tag in ("script", "style")}
     rules |= {"form-action": "'none'", "frame-ancestors": "'none'"}

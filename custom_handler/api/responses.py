@@ -1,4 +1,4 @@
-"""How the services answer over HTTP: errors of one shape, answers that nobody waits for ended, streams opened first."""
+"""Responses of the services: error objects, server-sent events, cancellation on disconnect."""
 
 from __future__ import annotations
 
@@ -23,76 +23,78 @@ T = TypeVar("T")
 
 
 class ErrorRoute(APIRoute):
-    """A route whose errors have the proxy's shape, `{"error": {"message", "type", "code"}}`, and never repeat the body."""
+    """A route whose errors are `{"error": {"message", "type", "code"}}`, and quote no values."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """Wrap the route's handler."""
+        """Return the route's handler, with its errors as responses."""
         handler = super().get_route_handler()
 
-        async def told(request: Request) -> Response:
+        async def handle(request: Request) -> Response:
             try:
                 return await handler(request)
             except RequestValidationError as error:
                 return JSONResponse(error_body(validation_message(error.errors()), 422), 422)
-            except ProxyResponseError as refused:
-                return JSONResponse(
-                    {"error": refused.body()}, refused.status, headers=response_headers(refused.headers)
-                )
-            except HTTPException as error:  # the framework's own, such as for JSON that is nested too deep to be read
+            except ProxyResponseError as error:
+                return JSONResponse({"error": error.body()}, error.status, headers=response_headers(error.headers))
+            except HTTPException as error:  # raised by FastAPI, for example for deeply nested JSON
                 body = error_body(error.detail, error.status_code)
                 return JSONResponse(body, error.status_code, headers=error.headers)
 
-        return told
+        return handle
 
 
 api_router = functools.partial(APIRouter, route_class=ErrorRoute)
-"""Makes the APIRouter of a part of the services."""
+"""Create an APIRouter of the services."""
 
 
 class ModelStream(StreamingResponse):
-    """A stream whose model has begun to answer; however it ends, the call ends with it."""
+    """A streaming response that closes the model's stream (`stack`) at its end."""
 
-    def __init__(self, answer: contextlib.AsyncExitStack, texts: AsyncIterator[str], **kwargs: Any) -> None:
+    def __init__(self, stack: contextlib.AsyncExitStack, texts: AsyncIterator[str], **kwargs: Any) -> None:
         super().__init__(texts, **kwargs)
-        self._answer = answer
+        self._stack = stack
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send the stream."""
-        async with self._answer:
+        """Send the response."""
+        async with self._stack:
             await super().__call__(scope, receive, send)
 
 
-async def opened(
-    request: Request, answer: contextlib.AbstractAsyncContextManager[CompletionStream]
+async def open_stream(
+    request: Request, stream: contextlib.AbstractAsyncContextManager[CompletionStream]
 ) -> tuple[CompletionStream, contextlib.AsyncExitStack]:
-    """Open a stream while its client stays; raises Refused."""
+    """Open a stream, and return it with the stack that closes it; raises ProxyResponseError."""
     stack = contextlib.AsyncExitStack()
-    return await cancel_on_disconnect(request, stack.enter_async_context(answer)), stack
+    return await cancel_on_disconnect(request, stack.enter_async_context(stream)), stack
 
 
-async def cancel_on_disconnect(request: Request, answer: Awaitable[T]) -> T:
-    """Wait for an answer, and cancel it if the client leaves before."""
-    answering = asyncio.ensure_future(answer)
-    leaving = asyncio.create_task(_left(request))
+async def cancel_on_disconnect(request: Request, result: Awaitable[T]) -> T:
+    """Return a result; cancel it and raise HTTPException (499) if the client disconnects first."""
+    pending = asyncio.ensure_future(result)
+    disconnect = asyncio.create_task(_wait_for_disconnect(request))
     try:
-        await asyncio.wait({answering, leaving}, return_when=asyncio.FIRST_COMPLETED)
-        if not answering.done():
+        await asyncio.wait({pending, disconnect}, return_when=asyncio.FIRST_COMPLETED)
+        if not pending.done():
             raise HTTPException(499, "The client has left.")
-        return answering.result()
+        return pending.result()
     finally:
-        leaving.cancel()
-        answering.cancel()
+        disconnect.cancel()
+        pending.cancel()
 
 
 def sse_event(data: object, name: str = "") -> str:
-    """Write a server-sent event: a text as it is, anything else as JSON."""
+    """Return a server-sent event; data other than text is serialized to JSON.
+
+    >>> sse_event({"total_tokens": 3}, "usage")
+    'event: usage\\ndata: {"total_tokens": 3}\\n\\n'
+    """
     text = data if isinstance(data, str) else json.dumps(data, ensure_ascii=False)
     lines = "".join(f"data: {line}\n" for line in text.replace("\r\n", "\n").replace("\r", "\n").split("\n"))
     return f"event: {name}\n{lines}\n" if name else f"{lines}\n"
 
 
 def response_headers(headers: Mapping[str, str]) -> dict[str, str]:
-    """Keep what the proxy says about a call: its limits, its cost, when to try again."""
+    """Return the proxy's headers about a call: its ids, cost, limits and retry-after."""
     return {
         name: value
         for name, value in headers.items()
@@ -100,19 +102,19 @@ def response_headers(headers: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-async def _left(request: Request) -> None:
+async def _wait_for_disconnect(request: Request) -> None:
     while (await request.receive())["type"] != "http.disconnect":
         pass
 
 
 def validation_message(errors: Iterable[Mapping[str, Any]]) -> str:
-    """Tell where each fault that pydantic found is and what it is, without what was sent."""
-    return "; ".join(map(_fault, errors))
+    """Return the field and the message of each of pydantic's errors, without the values."""
+    return "; ".join(map(_message, errors))
 
 
-def _fault(error: Mapping[str, Any]) -> str:
+def _message(error: Mapping[str, Any]) -> str:
     if error["type"] == "json_invalid":
         return "what was sent is not valid JSON"
-    where = ".".join(str(part) for part in error["loc"] if part != "body")
-    what = str(error["msg"]).removeprefix("Value error, ")
-    return f"{where}: {what}" if where else what
+    path = ".".join(str(part) for part in error["loc"] if part != "body")
+    message = str(error["msg"]).removeprefix("Value error, ")
+    return f"{path}: {message}" if path else message

@@ -1,4 +1,4 @@
-"""What `POST /chat` and its streams take: one of three ways to say it, turned into a chat completion's body."""
+"""The body of `POST /chat` and its streams, converted to the body of a chat completion."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Text = Annotated[str, Field(min_length=1)]
 
 
 class Message(BaseModel):
-    """A message as OpenAI's API has it."""
+    """A message of OpenAI's API."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -19,7 +19,7 @@ class Message(BaseModel):
 
 
 class Params(BaseModel):
-    """How to answer; any other parameter of a chat completion, such as `tools`, is passed on as it is."""
+    """Parameters; others of a chat completion, such as `tools`, are passed on unchanged."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -31,19 +31,19 @@ class Params(BaseModel):
     json_mode: bool = False
 
     @model_validator(mode="after")
-    def _leave_the_rest_alone(self) -> Self:
-        if taken := sorted((self.model_extra or {}).keys() & {"model", "messages", "stream_options"}):
-            raise ValueError(f"params cannot hold {', '.join(taken)}")
+    def _reject_fields_of_the_body(self) -> Self:
+        if rejected := sorted((self.model_extra or {}).keys() & {"model", "messages", "stream_options"}):
+            raise ValueError(f"params cannot hold {', '.join(rejected)}")
         return self
 
-    def body(self) -> dict[str, Any]:
-        """Return the parameters of the chat completion, those that were given."""
-        given = self.model_dump(exclude_none=True, exclude={"stream", "json_mode"})
-        return given | ({"response_format": {"type": "json_object"}} if self.json_mode else {})
+    def completion_fields(self) -> dict[str, Any]:
+        """Return the parameters that were sent, in OpenAI's form."""
+        sent = self.model_dump(exclude_none=True, exclude={"stream", "json_mode"})
+        return sent | ({"response_format": {"type": "json_object"}} if self.json_mode else {})
 
 
 class ChatBody(BaseModel):
-    """A question: as `messages`, as a `prompt` (with a `system_prompt` or without), or as a `message`."""
+    """A question: `messages`, a `prompt` (optionally with `system_prompt`), or a `message`."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -55,16 +55,16 @@ class ChatBody(BaseModel):
     params: Params = Field(default_factory=Params)
 
     @model_validator(mode="after")
-    def _say_it_one_way(self) -> Self:
+    def _require_one_input(self) -> Self:
         if [self.messages, self.prompt, self.message].count(None) != 2:
             raise ValueError("give exactly one of messages, prompt and message")
         if self.system_prompt is not None and self.prompt is None:
             raise ValueError("system_prompt goes with prompt; among messages, give one of role system")
         return self
 
-    def body(self, default_model: str) -> dict[str, Any]:
-        """Return the chat completion's body."""
-        return {**self.params.body(), "model": self.model or default_model, "messages": self._messages()}
+    def completion_body(self, default_model: str) -> dict[str, Any]:
+        """Return the body of the chat completion."""
+        return {**self.params.completion_fields(), "model": self.model or default_model, "messages": self._messages()}
 
     def _messages(self) -> list[dict[str, Any]]:
         if self.messages is not None:

@@ -1,4 +1,4 @@
-"""What a conversation over a socket remembers: the last turns, within a bound of turns and of bytes."""
+"""The history of conversations over a WebSocket: the last turns, limited in number and bytes."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ import uuid
 from collections import OrderedDict, deque
 from dataclasses import dataclass, field
 
-SESSIONS = 100
+MAX_SESSIONS = 100
+"""Sessions of one WebSocket."""
 
 
 @dataclass(frozen=True, slots=True)
-class Bounds:
-    """How much a session remembers: turns (a question and its answer) and bytes of text in UTF-8."""
+class HistoryLimits:
+    """Maximum history of a session: turns (a question and its answer), and bytes of their UTF-8."""
 
     turns: int
     bytes: int
@@ -19,23 +20,29 @@ class Bounds:
 
 @dataclass(slots=True)
 class Session:
-    """One conversation; the agent sees its correlation id with every question."""
+    """One conversation; all its requests have the same correlation id."""
 
-    bounds: Bounds
+    limits: HistoryLimits
     correlation_id: str
     _turns: deque[tuple[str, str]] = field(default_factory=deque)
 
-    def ask(self, question: str) -> list[dict[str, str]]:
-        """Return the messages that ask a question after what was said before."""
-        messages = []
-        for asked, answered in self._turns:
-            messages += [{"role": "user", "content": asked}, {"role": "assistant", "content": answered}]
-        return [*messages, {"role": "user", "content": question}]
+    def messages(self, question: str) -> list[dict[str, str]]:
+        """Return the history and a new question, as messages.
 
-    def keep(self, question: str, answer: str) -> None:
-        """Remember a turn, and forget the oldest ones beyond the bounds."""
+        >>> session = Session(HistoryLimits(turns=10, bytes=1000), "c-1")
+        >>> session.add_turn("Hi", "Hello")
+        >>> [message["content"] for message in session.messages("How are you?")]
+        ['Hi', 'Hello', 'How are you?']
+        """
+        history = []
+        for user, assistant in self._turns:
+            history += [{"role": "user", "content": user}, {"role": "assistant", "content": assistant}]
+        return [*history, {"role": "user", "content": question}]
+
+    def add_turn(self, question: str, answer: str) -> None:
+        """Append a turn, and drop the oldest ones beyond the limits."""
         self._turns.append((question, answer))
-        while len(self._turns) > self.bounds.turns or self._size() > self.bounds.bytes:
+        while len(self._turns) > self.limits.turns or self._size() > self.limits.bytes:
             self._turns.popleft()
 
     def _size(self) -> int:
@@ -43,20 +50,20 @@ class Session:
 
 
 class Sessions:
-    """The conversations of one socket, and so of one key; of more than 100 the one longest unused is forgotten.
+    """The sessions of one WebSocket by id; beyond `MAX_SESSIONS` the least recently used is lost.
 
-    Each has a correlation id of its own, unless the client gave one for all.
+    Each has its own correlation id, unless the client sent one for all.
     """
 
-    def __init__(self, bounds: Bounds, correlation_id: str | None = None) -> None:
-        self._bounds = bounds
+    def __init__(self, limits: HistoryLimits, correlation_id: str | None = None) -> None:
+        self._limits = limits
         self._correlation_id = correlation_id
         self._sessions: OrderedDict[str, Session] = OrderedDict()
 
     def __getitem__(self, session_id: str) -> Session:
         if session_id not in self._sessions:
-            self._sessions[session_id] = Session(self._bounds, self._correlation_id or str(uuid.uuid4()))
+            self._sessions[session_id] = Session(self._limits, self._correlation_id or str(uuid.uuid4()))
         self._sessions.move_to_end(session_id)
-        if len(self._sessions) > SESSIONS:
+        if len(self._sessions) > MAX_SESSIONS:
             self._sessions.popitem(last=False)
         return self._sessions[session_id]

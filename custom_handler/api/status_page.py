@@ -1,4 +1,4 @@
-"""`GET /` for programs: the service and its state. Browsers get LiteLLM's own page."""
+"""`GET /` for programs: name and status of the service. Browsers get LiteLLM's own page."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from starlette.types import Scope
 STATUS = {"status": "ok", "service": "StackSpot LiteLLM Service"}
 
 
-class ProgramRoot(Route):
-    """The route `/`, for requests that do not ask for HTML."""
+class StatusRoute(Route):
+    """The route `/` for requests that do not accept HTML."""
 
     def __init__(self) -> None:
         super().__init__("/", _status, methods=["GET"], include_in_schema=False)
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        """Leave requests of browsers to the routes behind this one."""
+        """Match requests of programs; browsers reach the next routes."""
         if scope["type"] == "http" and "text/html" in Headers(scope=scope).get("accept", ""):
             return Match.NONE, {}
         return super().matches(scope)

@@ -1,4 +1,4 @@
-"""`GET /trace-check`: which tracing the operator has switched on, and what it still lacks; never a value."""
+"""`GET /trace-check`: the tracing back ends, whether they are on, and what they lack; no values."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from ..proxy.config import callbacks
 
 @dataclass(frozen=True, slots=True)
 class Tracer:
-    """A tracing back end of LiteLLM's: the callbacks that switch it on, and what each needs.
+    """A tracing back end of LiteLLM: the callbacks that switch it on, and its requirements.
 
-    `settings` are groups of variables; one of each group must be set. `package` is what LiteLLM imports for it.
+    One variable of each group of `settings` must be set. LiteLLM imports `package`.
     """
 
     callbacks: tuple[str, ...]
@@ -40,19 +40,19 @@ TRACERS = {
 }
 
 
-def trace_check(named: Iterable[str], environ: Mapping[str, str]) -> dict[str, Any]:
-    """Tell of each tracer whether it is switched on, whether what it needs is there, and how to get it."""
-    tracers = {name: _state(tracer, set(named), environ) for name, tracer in TRACERS.items()}
+def trace_check(names: Iterable[str], environ: Mapping[str, str]) -> dict[str, Any]:
+    """Return the response body, for the names of the configured callbacks."""
+    tracers = {name: _state(tracer, set(names), environ) for name, tracer in TRACERS.items()}
     return {"enabled": any(state["enabled"] for state in tracers.values()), "tracers": tracers}
 
 
-def _state(tracer: Tracer, named: set[str], environ: Mapping[str, str]) -> dict[str, Any]:
-    chosen = next((callback for callback in tracer.callbacks if callback in named), None)
+def _state(tracer: Tracer, names: set[str], environ: Mapping[str, str]) -> dict[str, Any]:
+    chosen = next((callback for callback in tracer.callbacks if callback in names), None)
     missing = [" or ".join(group) for group in tracer.settings if not any(environ.get(name) for name in group)]
     lacks_package = tracer.package is not None and not _installed(tracer.package)
     to_do = [
         *([] if chosen else [f"add {tracer.callbacks[0]} to litellm_settings.callbacks in config.yaml"]),
-        *(f"set {names} in .env" for names in missing),
+        *(f"set {variables} in .env" for variables in missing),
         *([f"install the package of {tracer.package}"] if lacks_package else []),
     ]
     return {"enabled": not to_do, "callback": chosen, "missing": missing, "to_do": to_do}
@@ -66,12 +66,12 @@ def _installed(module: str) -> bool:
 
 
 def routes(proxy: Any) -> APIRouter:
-    """`GET /trace-check`, for the configuration of a running proxy (its module)."""
-    part = APIRouter(tags=["observability"], dependencies=[Depends(require_key)])
+    """Return the route, for the configuration of a running proxy (its module)."""
+    router = APIRouter(tags=["observability"], dependencies=[Depends(require_key)])
 
-    @part.get("/trace-check")
+    @router.get("/trace-check")
     async def check() -> dict[str, Any]:
-        """Say which tracing is switched on."""
+        """Return which tracing is switched on."""
         return trace_check(callbacks(proxy.proxy_config.get_config_state()), os.environ)
 
-    return part
+    return router

@@ -1,10 +1,12 @@
-"""`WS /ws/chat/completions`: questions in, their answers out as they come, with what was said before.
+"""`WS /ws/chat/completions`: questions, streamed answers, and the history of the session.
 
-    in    {"question": …, "session_id": …, "model"?: …, "params"?: {…}}
-    out   {"type": "start", "session_id": …, …}   {"type": "token", "text": …} …   {"type": "end", "full_text": …, …}
-          {"type": "error", "message": …, …}       whatever went wrong; the socket stays open
+    client  {"question": …, "session_id": …, "model"?: …, "params"?: {…}}
+    server  {"type": "start", "session_id": …, …}
+            {"type": "token", "text": …} …
+            {"type": "end", "full_text": …, …}
+            {"type": "error", "message": …, …}       after any failure; the socket stays open
 
-A session is the socket's own: it ends with it, and no other key sees it. One question at a time.
+A session belongs to one socket and ends with it. A socket answers one question at a time.
 """
 
 from __future__ import annotations
@@ -32,7 +34,7 @@ from ..request.correlation_id import correlation_id
 from ..settings import ServiceSettings
 from .responses import validation_message
 from .schemas import Params, Text
-from .sessions import Bounds, Sessions
+from .sessions import HistoryLimits, Sessions
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +42,7 @@ PATH = "/ws/chat/completions"
 
 
 class Question(BaseModel):
-    """What a client sends."""
+    """The message of a client."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -51,96 +53,99 @@ class Question(BaseModel):
 
 
 def routes(
-    router: ProxyClient, settings: ServiceSettings, let_in: Callable[[HTTPConnection], Awaitable[object]] = require_key
+    client: ProxyClient,
+    settings: ServiceSettings,
+    authenticate: Callable[[HTTPConnection], Awaitable[object]] = require_key,
 ) -> APIRouter:
-    """The socket; `let_in` raises the proxy's error for a connection without a key."""
-    part = APIRouter()
+    """Return the route; `authenticate` raises the proxy's error for a connection without a key."""
+    router = APIRouter()
 
-    @part.websocket(PATH)
+    @router.websocket(PATH)
     async def chat(websocket: WebSocket) -> None:
         try:
-            await let_in(websocket)
+            await authenticate(websocket)
         except ProxyException as error:
             await websocket.send_denial_response(JSONResponse({"error": error.to_dict()}, int(error.code or 401)))
             return
         await websocket.accept()
-        await ChatSocket(websocket, router, settings).run()
+        await ChatSocket(websocket, client, settings).run()
 
-    return part
+    return router
 
 
 class ChatSocket:
-    """One socket: its sessions, and the question that is being answered."""
+    """One WebSocket: its sessions, and the task that answers the current question."""
 
-    def __init__(self, websocket: WebSocket, router: ProxyClient, settings: ServiceSettings) -> None:
+    def __init__(self, websocket: WebSocket, client: ProxyClient, settings: ServiceSettings) -> None:
         self._websocket = websocket
-        self._router = router
+        self._client = client
         self._settings = settings
         self._headers = forwarded_headers(websocket)
-        given = correlation_id(self._headers)
-        self._sessions = Sessions(Bounds(settings.session_turns, settings.session_bytes), given)
-        self._answering: asyncio.Task[None] | None = None
+        correlation = correlation_id(self._headers)
+        self._sessions = Sessions(HistoryLimits(settings.session_turns, settings.session_bytes), correlation)
+        self._answer_task: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
-        """Take questions until the client leaves; then the running call ends at once."""
+        """Answer questions until the client disconnects; then cancel the running call."""
         try:
             while (message := await self._websocket.receive())["type"] != "websocket.disconnect":
-                await self._take(message.get("text") or message.get("bytes") or "")
+                await self._handle(message.get("text") or message.get("bytes") or "")
         except WebSocketDisconnect:
             pass
         finally:
-            if self._answering is not None:
-                self._answering.cancel()
-                await asyncio.wait({self._answering})
+            if self._answer_task is not None:
+                self._answer_task.cancel()
+                await asyncio.wait({self._answer_task})
 
-    async def _take(self, text: str | bytes) -> None:
+    async def _handle(self, text: str | bytes) -> None:
         size = len(text.encode() if isinstance(text, str) else text)
         if size > self._settings.message_bytes:
-            await self._refuse(413, f"The message has {size} bytes; {self._settings.message_bytes} are allowed.")
+            await self._send_error(413, f"The message has {size} bytes; {self._settings.message_bytes} are allowed.")
             return
         try:
             question = Question.model_validate_json(text)
         except ValidationError as error:
-            await self._refuse(422, validation_message(error.errors()))
+            await self._send_error(422, validation_message(error.errors()))
             return
-        if self._answering is not None and not self._answering.done():
-            await self._refuse(409, "A question is being answered: wait for its end, or open another socket.")
+        if self._answer_task is not None and not self._answer_task.done():
+            await self._send_error(409, "A question is being answered: wait for its end, or open another socket.")
             return
-        self._answering = asyncio.create_task(self._answer(question))
+        self._answer_task = asyncio.create_task(self._answer(question))
 
-    async def _answer(self, asked: Question) -> None:
-        about = {"session_id": asked.session_id, "request_id": str(uuid.uuid4())}
+    async def _answer(self, question: Question) -> None:
+        ids = {"session_id": question.session_id, "request_id": str(uuid.uuid4())}
         with contextlib.suppress(WebSocketDisconnect):
             try:
-                await self._stream(asked, about)
-            except ProxyResponseError as refused:
-                await self._send("error", message=str(refused), code=refused.body()["code"], **about)
-            except Exception as error:  # noqa: BLE001  the socket stays open, whatever it is
-                logger.error("A question ended with %s", type(error).__name__)
-                await self._send("error", message="The proxy failed on this question.", code="500", **about)
+                await self._stream(question, ids)
+            except ProxyResponseError as error:
+                await self._send_error(error.body()["code"], str(error), **ids)
+            except Exception as error:  # noqa: BLE001  the socket stays open after any error
+                logger.error("A question failed: %s", type(error).__name__)
+                await self._send_error(500, "The proxy failed on this question.", **ids)
 
-    async def _stream(self, asked: Question, about: dict[str, str]) -> None:
-        session = self._sessions[asked.session_id]
-        model = asked.model or self._settings.default_model
-        body = {**asked.params.body(), "model": model, "messages": session.ask(asked.question)}
-        headers = {"correlation-id": session.correlation_id, **self._headers, REQUEST_ID: about["request_id"]}
-        fold = ChunkAccumulator()
-        async with self._router.stream(body, headers) as answer:
-            known = {
+    async def _stream(self, question: Question, ids: dict[str, str]) -> None:
+        session = self._sessions[question.session_id]
+        model = question.model or self._settings.default_model
+        body = {**question.params.completion_fields(), "model": model, "messages": session.messages(question.question)}
+        headers = {"correlation-id": session.correlation_id, **self._headers, REQUEST_ID: ids["request_id"]}
+        completion = ChunkAccumulator()
+        async with self._client.stream(body, headers) as stream:
+            start = {
                 "model": model,
-                "provider": response_provider(answer.headers),
+                "provider": response_provider(stream.headers),
                 "correlation_id": session.correlation_id,
             }
-            await self._send("start", **about, **known)
-            async for chunk in answer.chunks:
-                if text := fold.feed(chunk):
+            await self._send("start", **ids, **start)
+            async for chunk in stream.chunks:
+                if text := completion.feed(chunk):
                     await self._send("token", text=text)
-        if fold.text:
-            session.keep(asked.question, fold.text)
-        await self._send("end", full_text=fold.text, **about, finish_reason=fold.finish_reason, **fold.told())
+        if completion.text:
+            session.add_turn(question.question, completion.text)
+        end = {"finish_reason": completion.finish_reason, **completion.final_fields()}
+        await self._send("end", full_text=completion.text, **ids, **end)
 
-    async def _refuse(self, code: int, message: str) -> None:
-        await self._send("error", message=message, code=str(code))
+    async def _send_error(self, code: int | str, message: str, **ids: str) -> None:
+        await self._send("error", message=message, code=str(code), **ids)
 
     async def _send(self, kind: str, **fields: Any) -> None:
         await self._websocket.send_json({"type": kind, **fields})

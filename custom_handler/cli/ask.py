@@ -127,7 +127,7 @@ def _source(command: Callable[..., None]) -> Callable[..., None]:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def models(source: Source, *, as_json: bool) -> None:
     """List the models that clients can ask for."""
-    found = [model.described() for model in source.models()]
+    found = [model.summary() for model in source.models()]
     if as_json:
         click.echo(json.dumps(found, ensure_ascii=False, indent=2))
     else:

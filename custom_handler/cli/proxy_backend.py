@@ -34,7 +34,7 @@ class ProxyBackend:
     async def stream(self, body: Mapping[str, object], headers: Mapping[str, str]) -> AsyncIterator[CompletionStream]:
         """Ask for an answer as it comes, its usage in the end; `headers` name the call. Raises Refused."""
         try:
-            async with ProxyClient.over(self._url).stream(body, {**headers, **self._own}) as answer:
+            async with ProxyClient.at(self._url).stream(body, {**headers, **self._own}) as answer:
                 yield answer
         except ProxyResponseError as refused:
             if isinstance(cause := refused.__cause__, httpx.ConnectError | httpx.ConnectTimeout):

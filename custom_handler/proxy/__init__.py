@@ -1,1 +1,1 @@
-"""What runs inside a LiteLLM proxy and is shared by the layers above."""
+"""Code that runs inside the LiteLLM proxy."""

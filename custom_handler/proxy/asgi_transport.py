@@ -1,6 +1,7 @@
-"""Carries an HTTP request to an application of the same process, and its answer back as it comes.
+"""An httpx transport that calls an ASGI application of the same process and streams its response.
 
-httpx has such a transport, which hands an answer over when all of it is there: no stream, and no way to end one.
+httpx's own ASGITransport returns a response only once it is complete, so it supports neither
+streams nor cancellation.
 """
 
 from __future__ import annotations
@@ -17,30 +18,30 @@ from ..request.context import current_request
 
 logger = logging.getLogger(__name__)
 
-INTERNAL_CALL = "stackspot.inside"
-"""The key of an ASGI scope that marks a service's own call, which a count of clients' requests leaves out."""
+INTERNAL_CALL = "stackspot.internal_call"
+"""Key in the ASGI scope of a service's call to the proxy; request metrics ignore such calls."""
 
-ASKED = "stackspot.asked"
-"""The key of the scope of a service's request that made a call inside the proxy."""
+HAS_INTERNAL_CALL = "stackspot.has_internal_call"
+"""Key in the ASGI scope of a service's request that has called the proxy."""
 
 SERVICE_ROUTE = "stackspot.service_route"
-"""The key of the scope of such a call with the template of the service's route; also an extension of httpx requests."""
+"""Key of the service's route template, in the scope of an internal call and in httpx extensions."""
 
 CANCEL_DELAY = 0.5
-"""Seconds in which the application may end a call that was left; then it is cancelled."""
+"""Seconds between the disconnect of an internal call and its cancellation."""
 
-_LEASE = "litellm.admission_lease"  # the proxy admits a request once, whatever that asks for inside
+_LEASE = "litellm.admission_lease"  # LiteLLM admits a request once, including its internal calls
 
 
 class ASGIStreamTransport(httpx.AsyncBaseTransport):
-    """Each request is a task of the application's; to close its answer early is to leave as a client does."""
+    """Runs each request as a task; closing a response early looks like a client's disconnect."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Return the answer once it has begun."""
+        """Return the response once it has started; raises httpx.RemoteProtocolError without one."""
         call = _Call(await request.aread())
         call.task = asyncio.create_task(call.run(self._app, _scope(request)))
         self._tasks.add(call.task)
@@ -56,67 +57,67 @@ class ASGIStreamTransport(httpx.AsyncBaseTransport):
 
 
 class _Call(httpx.AsyncByteStream):
-    """One request in flight, and the body of its answer; the application waits until each piece is taken."""
+    """A running request and its response body; the application waits until each message is read."""
 
     task: asyncio.Task[None]
 
     def __init__(self, body: bytes) -> None:
         self._request: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
         self._messages: asyncio.Queue[Message | None] = asyncio.Queue(1)
-        self._answered = False
-        self._left = asyncio.Event()
+        self._complete = False
+        self._disconnected = asyncio.Event()
 
     async def run(self, app: ASGIApp, scope: Scope) -> None:
         try:
             await app(scope, self._receive, self._send)
-        except Exception as error:  # noqa: BLE001  the proxy has answered it
-            logger.error("A call inside the proxy ended with %s", type(error).__name__)
-        if not self._left.is_set():
+        except Exception as error:  # noqa: BLE001  the proxy has responded to it
+            logger.error("A call inside the proxy failed: %s", type(error).__name__)
+        if not self._disconnected.is_set():
             await self._messages.put(None)
 
     async def _receive(self) -> Message:
         if self._request:
             return self._request.pop()
-        await self._left.wait()
+        await self._disconnected.wait()
         return {"type": "http.disconnect"}
 
     async def _send(self, message: Message) -> None:
-        if not self._left.is_set():
+        if not self._disconnected.is_set():
             await self._messages.put(message)
 
     async def next(self) -> Message | None:
-        """Return what the application sends next; None when it has ended."""
+        """Return the application's next message; None after the last one."""
         message = await self._messages.get()
-        self._answered = message is None or (
+        self._complete = message is None or (
             message["type"] == "http.response.body" and not message.get("more_body", False)
         )
         return message
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        while not self._answered and (message := await self.next()) is not None:
+        while not self._complete and (message := await self.next()) is not None:
             yield message.get("body", b"")
 
     async def aclose(self) -> None:
-        """End the call, unless it is answered: then what the application does after its answer goes on.
+        """Disconnect an incomplete response; after a complete one, background tasks continue.
 
-        The application is told as a server tells it, by `http.disconnect`, upon which the proxy hangs up on the model; were it
-        cancelled at once, LiteLLM would leave tasks of its own behind, and they the connection.
+        The application receives `http.disconnect`, as from a server, and the proxy then closes its
+        upstream connection. Immediate cancellation would leave it open in tasks of LiteLLM.
         """
-        if self._answered:
+        if self._complete:
             return
-        self._left.set()
+        self._disconnected.set()
         if not self._messages.empty():
-            self._messages.get_nowait()  # lets go of who waits to send more
-        overdue = asyncio.get_running_loop().call_later(CANCEL_DELAY, self.task.cancel)
-        self.task.add_done_callback(lambda _: overdue.cancel())
+            self._messages.get_nowait()  # releases a pending `put`
+        timer = asyncio.get_running_loop().call_later(CANCEL_DELAY, self.task.cancel)
+        self.task.add_done_callback(lambda _: timer.cancel())
         await asyncio.wait({self.task})
 
 
 def _scope(request: httpx.Request) -> Scope:
-    """Describe the request as coming from the client of the one that is being served."""
+    """Return an ASGI scope with the client of the current request."""
     current = current_request()
     outer: MutableMapping[str, Any] = {} if current is None else current.scope
-    outer[ASKED] = True
+    outer[HAS_INTERNAL_CALL] = True
     return {
         "type": "http",
         "asgi": {"version": "3.0", "spec_version": "2.3"},

@@ -1,4 +1,4 @@
-"""Lets in who holds a key of the proxy's."""
+"""Authenticate by the proxy's API keys."""
 
 from __future__ import annotations
 
@@ -20,10 +20,11 @@ _SCHEMES = {
 
 
 async def require_key(connection: HTTPConnection) -> UserAPIKeyAuth:
-    """Let in who may list the proxy's models, by any header that the proxy takes; else its own error, 401 as a rule.
+    """Return the caller, identified by any header that the proxy supports.
 
-    The proxy knows no routes but its own: asked about `/chat`, it would turn away every key but the master key. What a
-    service asks of a model is then checked in full, with its model and budget, where it asks (`client.ProxyClient`).
+    Raises the proxy's error, usually 401, for a caller that may not list the models: the proxy
+    checks keys for its own routes only, and for `/chat` would accept only the master key. Model
+    and budget are checked when the service calls the proxy (`ProxyClient`).
     """
     if (request := current_request()) is not None:
         request.service_route = getattr(connection.scope.get("route"), "path", connection.url.path)
@@ -38,4 +39,4 @@ async def _no_body() -> dict[str, object]:
 
 
 Caller: TypeAlias = Annotated[UserAPIKeyAuth, Depends(require_key)]
-"""A parameter of a route that wants a key: who asks, as the proxy knows it; `api_key` is the hash of its key."""
+"""The type of a route's parameter that requires a key; `api_key` is the key's hash."""

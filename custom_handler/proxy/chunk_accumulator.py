@@ -1,4 +1,4 @@
-"""Folds the chunks of a chat completion: text leaves as it comes, what stands at the end is kept for it."""
+"""Accumulate the chunks of a streamed chat completion."""
 
 from __future__ import annotations
 
@@ -7,47 +7,56 @@ from typing import Any
 
 
 class ChunkAccumulator:
-    """An answer so far; `usage` is OpenAI's, None while the proxy has not said it."""
+    """The completion so far; `usage` is OpenAI's object, None until the proxy sends it.
+
+    >>> completion = ChunkAccumulator()
+    >>> completion.feed({"choices": [{"delta": {"content": "Hel"}}]})
+    'Hel'
+    >>> completion.feed({"choices": [{"delta": {"content": "lo"}, "finish_reason": "stop"}]})
+    'lo'
+    >>> completion.text, completion.finish_reason
+    ('Hello', 'stop')
+    """
 
     def __init__(self) -> None:
         self.usage: dict[str, Any] | None = None
         self.model: str | None = None
         self.finish_reason: str | None = None
         self._texts: list[str] = []
-        self._calls: dict[int, dict[str, Any]] = {}
+        self._tool_calls: dict[int, dict[str, Any]] = {}
 
     @property
     def text(self) -> str:
-        """The whole text."""
+        """The text of all chunks."""
         return "".join(self._texts)
 
     @property
     def tool_calls(self) -> list[dict[str, Any]]:
-        """The calls, as a message that is not streamed has them."""
-        return [self._calls[index] for index in sorted(self._calls)]
+        """The tool calls, in the form of a message that is not streamed."""
+        return [self._tool_calls[index] for index in sorted(self._tool_calls)]
 
     def feed(self, chunk: Mapping[str, Any]) -> str:
-        """Take a chunk in, and return the text that came with it."""
+        """Add a `chat.completion.chunk`, and return its text."""
         self.usage = chunk.get("usage") or self.usage
         self.model = chunk.get("model") or self.model
-        came = ""
+        text = ""
         for choice in chunk.get("choices") or ():
             self.finish_reason = choice.get("finish_reason") or self.finish_reason
             delta = choice.get("delta") or {}
-            came += delta.get("content") or ""
+            text += delta.get("content") or ""
             for call in delta.get("tool_calls") or ():
-                self._call(call)
-        self._texts.append(came)
-        return came
+                self._add_call(call)
+        self._texts.append(text)
+        return text
 
-    def told(self) -> dict[str, Any]:
-        """Say what stands at the end: the tool calls, if any, and the usage, where it is known."""
-        known = {"tool_calls": self.tool_calls, "usage": self.usage}
-        return {name: value for name, value in known.items() if value}
+    def final_fields(self) -> dict[str, Any]:
+        """Return the fields that are complete at the end: `tool_calls` and `usage`, if any."""
+        fields = {"tool_calls": self.tool_calls, "usage": self.usage}
+        return {name: value for name, value in fields.items() if value}
 
-    def _call(self, delta: Mapping[str, Any]) -> None:
+    def _add_call(self, delta: Mapping[str, Any]) -> None:
         empty = {"id": None, "type": "function", "function": {"name": "", "arguments": ""}}
-        call = self._calls.setdefault(delta.get("index") or 0, empty)
+        call = self._tool_calls.setdefault(delta.get("index") or 0, empty)
         call["id"] = delta.get("id") or call["id"]
-        for part, text in (delta.get("function") or {}).items():
-            call["function"][part] = (call["function"].get(part) or "") + (text or "")
+        for name, text in (delta.get("function") or {}).items():
+            call["function"][name] = (call["function"].get(name) or "") + (text or "")

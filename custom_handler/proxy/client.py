@@ -1,12 +1,14 @@
-"""Asks a model through the proxy's own front door.
+"""Call models through the proxy's API.
 
-A service is a client of the proxy that happens to live in it: a call of its `/v1/chat/completions`, without a socket.
-So keys, budgets, limits, fallbacks, hooks and logs apply as to any client's call, and nothing of them is written twice.
+The services call `/v1/chat/completions` of the proxy in which they run, without a socket. So keys,
+budgets, limits, fallbacks, hooks and logs apply as to any other client.
 
-    router = Router.inside(litellm.proxy.proxy_server.app)        # or Router.over("http://proxy:4000"), from elsewhere
-    answer = await router.ask({"model": …, "messages": …}, forwarded_headers(request))
-    async with router.stream({"model": …, "messages": …}, forwarded_headers(request)) as answer:   # refused here, …
-        async for chunk in answer.chunks: …                                                     # … or within the stream
+    client = ProxyClient.in_process(app)        # or ProxyClient.at("http://proxy:4000")
+    completion = await client.ask({"model": …, "messages": …}, forwarded_headers(request))
+    async with client.stream({"model": …, "messages": …}, forwarded_headers(request)) as stream:
+        async for chunk in stream.chunks: …
+
+All of them raise ProxyResponseError, a stream also between two chunks.
 """
 
 from __future__ import annotations
@@ -28,15 +30,15 @@ from .middleware.request_id import HEADER as REQUEST_ID
 
 PATH = "/v1/chat/completions"
 
-_OF_THE_CONNECTION = {
+_CONNECTION_HEADERS = {
     *("accept", "accept-encoding", "connection", "cookie", "expect", "host", "keep-alive", "origin", "te", "trailer"),
     *("transfer-encoding", "upgrade"),
 }
-_OF_THE_MESSAGE = ("content-", "proxy-", "sec-")
+_MESSAGE_HEADERS = ("content-", "proxy-", "sec-")
 
 
 class ProxyResponseError(Exception):
-    """The proxy answered with an error: its status, what it said (`message`, `type`, `code`, …) and its headers."""
+    """An error response of the proxy; `error` has the fields of its error object."""
 
     def __init__(self, status: int, error: Mapping[str, Any], headers: Mapping[str, str]) -> None:
         super().__init__(str(error.get("message") or f"the proxy answered {status}"))
@@ -45,13 +47,13 @@ class ProxyResponseError(Exception):
         self.headers = headers
 
     def body(self) -> dict[str, Any]:
-        """Return the error as the proxy sent it, completed to OpenAI's error object: `message`, `type`, `code`."""
+        """Return OpenAI's error object: the proxy's fields, with `message`, `type` and `code`."""
         return {"type": None, **self.error, "message": str(self), "code": str(self.error.get("code") or self.status)}
 
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """A whole answer (an OpenAI `chat.completion`), and the headers that the proxy gave it."""
+    """An OpenAI `chat.completion`, and the headers of the proxy's response."""
 
     completion: dict[str, Any]
     headers: Mapping[str, str]
@@ -59,61 +61,65 @@ class Completion:
 
 @dataclass(frozen=True, slots=True)
 class CompletionStream:
-    """An answer that is coming (`chat.completion.chunk`s), and the headers that the proxy gave it."""
+    """A stream of OpenAI `chat.completion.chunk`s, and the headers of the proxy's response."""
 
     chunks: AsyncIterator[dict[str, Any]]
     headers: Mapping[str, str]
 
 
 class ProxyClient:
-    """The chat completions of a proxy, asked for in a caller's name; raises Refused."""
+    """Calls a proxy's chat completions with a caller's headers; raises ProxyResponseError."""
 
     def __init__(self, client: httpx.AsyncClient) -> None:
         self._client = client
 
     @classmethod
-    def inside(cls, app: ASGIApp) -> ProxyClient:
-        """Ask the proxy that runs in this process."""
+    def in_process(cls, app: ASGIApp) -> ProxyClient:
+        """Return a client of the proxy that runs in this process."""
         return cls(httpx.AsyncClient(base_url="http://proxy", transport=ASGIStreamTransport(app)))
 
     @classmethod
-    def over(cls, url: str) -> ProxyClient:
-        """Ask a proxy over the network."""
+    def at(cls, url: str) -> ProxyClient:
+        """Return a client of the proxy at a URL."""
         return cls(httpx.AsyncClient(base_url=url, timeout=httpx.Timeout(None, connect=10.0)))
 
     async def ask(
         self, body: Mapping[str, Any], headers: Mapping[str, str], *, service_route: str | None = None
     ) -> Completion:
-        """Return a whole answer; cancelling this ends the call.
+        """Return a completion; cancelling this cancels the call.
 
-        `service_route` is the route for the telemetry, where no request is being served.
+        `service_route` is the route that telemetry records outside of a request.
         """
         request = self._request({**body, "stream": False}, headers)
         request.extensions[SERVICE_ROUTE] = service_route
-        with _reached():
+        with _translate_network_errors():
             response = await self._client.send(request)
-        _raise_for(response)
+        _raise_for_status(response)
         return Completion(response.json(), response.headers)
 
     @contextlib.asynccontextmanager
     async def stream(self, body: Mapping[str, Any], headers: Mapping[str, str]) -> AsyncIterator[CompletionStream]:
-        """Ask for an answer as it comes, its usage in the end; leaving the context ends the call."""
-        asked = {**body, "stream": True, "stream_options": {"include_usage": True}}
-        with _reached():
-            response = await self._client.send(self._request(asked, headers), stream=True)
+        """Open a stream that ends with the usage; leaving the context cancels the call."""
+        streamed = {**body, "stream": True, "stream_options": {"include_usage": True}}
+        with _translate_network_errors():
+            response = await self._client.send(self._request(streamed, headers), stream=True)
         async with contextlib.aclosing(response):
             if response.is_error:
                 await response.aread()
-                _raise_for(response)
+                _raise_for_status(response)
             yield CompletionStream(_chunks(response), response.headers)
 
     def _request(self, body: Mapping[str, Any], headers: Mapping[str, str]) -> httpx.Request:
-        named = {**headers, "content-type": "application/json"}
-        return self._client.build_request("POST", PATH, content=encoded(body), headers=named)
+        json_headers = {**headers, "content-type": "application/json"}
+        return self._client.build_request("POST", PATH, content=encode_json(body), headers=json_headers)
 
 
-def encoded(body: Mapping[str, Any]) -> bytes:
-    """Write a body as JSON; raises Refused for what Python's reader lets in and JSON cannot say."""
+def encode_json(body: Mapping[str, Any]) -> bytes:
+    """Serialize a body; raises ProxyResponseError for values that JSON cannot represent.
+
+    >>> encode_json({"model": "chat"})
+    b'{"model":"chat"}'
+    """
     try:
         return json.dumps(body, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
     except ValueError:
@@ -122,26 +128,26 @@ def encoded(body: Mapping[str, Any]) -> bytes:
 
 
 def forwarded_headers(connection: HTTPConnection) -> dict[str, str]:
-    """Take what a caller sent about itself and its call: its key, its correlation id, its tags, its trace."""
-    own = {
+    """Return the caller's headers about itself and its call: key, correlation id, tags, trace."""
+    headers = {
         name: value
         for name, value in connection.headers.items()
-        if name not in _OF_THE_CONNECTION and not name.startswith(_OF_THE_MESSAGE)
+        if name not in _CONNECTION_HEADERS and not name.startswith(_MESSAGE_HEADERS)
     }
-    return own | ({REQUEST_ID: request_id()} if request_id() else {})
+    return headers | ({REQUEST_ID: request_id()} if request_id() else {})
 
 
 @contextlib.contextmanager
-def _reached() -> Iterator[None]:
+def _translate_network_errors() -> Iterator[None]:
     try:
         yield
     except httpx.TransportError as error:
-        told = {"message": f"The proxy gave no answer ({type(error).__name__}).", "type": "connection_error"}
-        raise ProxyResponseError(502, told, {}) from error
+        fields = {"message": f"The proxy gave no answer ({type(error).__name__}).", "type": "connection_error"}
+        raise ProxyResponseError(502, fields, {}) from error
 
 
 async def _chunks(response: httpx.Response) -> AsyncIterator[dict[str, Any]]:
-    with _reached():
+    with _translate_network_errors():
         async for event in EventSource(response).aiter_sse():
             if event.data == "[DONE]":
                 return
@@ -152,16 +158,16 @@ async def _chunks(response: httpx.Response) -> AsyncIterator[dict[str, Any]]:
     raise ProxyResponseError(502, {"message": "The answer broke off.", "type": "incomplete"}, response.headers)
 
 
-def _raise_for(response: httpx.Response) -> None:
+def _raise_for_status(response: httpx.Response) -> None:
     if not response.is_error:
         return
     try:
-        told = response.json()
+        body = response.json()
     except ValueError:
-        told = {}
-    error = told.get("error") or told.get("detail") or {}
-    named = error if isinstance(error, dict) else {"message": str(error)}
-    raise ProxyResponseError(response.status_code, named, response.headers)
+        body = {}
+    error = body.get("error") or body.get("detail") or {}
+    fields = error if isinstance(error, dict) else {"message": str(error)}
+    raise ProxyResponseError(response.status_code, fields, response.headers)
 
 
 def _status(error: Mapping[str, Any]) -> int:

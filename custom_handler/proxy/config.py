@@ -1,4 +1,4 @@
-"""Reads config.yaml where no proxy does it: its models, and who serves them."""
+"""Read config.yaml: its models, their providers, the callbacks, the variables it refers to."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ import yaml
 
 from ..errors import ConfigurationError
 
-FROM_ENVIRONMENT = "os.environ/"
+REFERENCE = "os.environ/"
+"""The prefix of a value that names a variable of the environment."""
 
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """One entry of `model_list`; `model` is empty where it should come from the environment and is not there."""
+    """One entry of `model_list`; `model` is empty if it refers to a variable that is not set."""
 
     name: str
     provider: str
@@ -27,7 +28,11 @@ class Deployment:
 
     @classmethod
     def of(cls, entry: Mapping[str, Any]) -> Deployment:
-        """Read an entry as config.yaml has it, or as the proxy has resolved it."""
+        """Return the deployment of an entry, with or without resolved references.
+
+        >>> Deployment.of({"model_name": "chat", "litellm_params": {"model": "groq/a"}}).summary()
+        {'name': 'chat', 'provider': 'groq', 'model': 'a'}
+        """
         params = resolved(entry.get("litellm_params") or {})
         model = str(params.get("model") or "")
         provider = str(params.get("custom_llm_provider") or "")
@@ -36,13 +41,13 @@ class Deployment:
         name, info = str(entry.get("model_name") or ""), entry.get("model_info") or {}
         return cls(name, provider or "openai", model.removeprefix(f"{provider}/"), params, info)
 
-    def described(self) -> dict[str, str]:
-        """Say what it is, and nothing of its keys."""
+    def summary(self) -> dict[str, str]:
+        """Return name, provider and model, without keys and other parameters."""
         return {"name": self.name, "provider": self.provider, "model": self.model}
 
 
 def read_config(path: Path) -> dict[str, Any]:
-    """Return what the file says; raises ConfigurationError where it cannot be read or is no configuration."""
+    """Return the content of a config.yaml; raises ConfigurationError for an invalid file."""
     try:
         config = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -57,31 +62,35 @@ def read_config(path: Path) -> dict[str, Any]:
 
 
 def deployments(config: Mapping[str, Any]) -> tuple[Deployment, ...]:
-    """Return the entries of `model_list`; raises ConfigurationError where it is none."""
+    """Return the entries of `model_list`; raises ConfigurationError for a malformed one."""
     entries = config.get("model_list") or ()
     if not isinstance(entries, list | tuple) or not all(isinstance(entry, Mapping) for entry in entries):
         raise ConfigurationError("model_list of config.yaml is no list of models: see README.md for the form.")
     for entry in entries:
-        for part in ("litellm_params", "model_info"):
-            if not isinstance(entry.get(part) or {}, Mapping):
+        for field_name in ("litellm_params", "model_info"):
+            if not isinstance(entry.get(field_name) or {}, Mapping):
                 name = entry.get("model_name")
                 raise ConfigurationError(
-                    f"{part} of {name!r} in config.yaml is no mapping: write it as names and values."
+                    f"{field_name} of {name!r} in config.yaml is no mapping: write it as names and values."
                 )
     return tuple(Deployment.of(entry) for entry in entries)
 
 
 def callbacks(config: Mapping[str, Any]) -> list[str]:
-    """Name the callbacks that the configuration switches on, of whatever kind."""
-    told = config.get("litellm_settings") or {}
-    lists = (told.get(name) or () for name in ("callbacks", "success_callback", "failure_callback"))
+    """Return the names of all callbacks that `litellm_settings` switches on."""
+    settings = config.get("litellm_settings") or {}
+    lists = (settings.get(name) or () for name in ("callbacks", "success_callback", "failure_callback"))
     return [str(entry) for entries in lists for entry in (entries if isinstance(entries, list) else [entries])]
 
 
 def resolved(value: Any) -> Any:
-    """Put the environment's values where the configuration names them; None for those that are not set or blank."""
-    if isinstance(value, str) and value.startswith(FROM_ENVIRONMENT):
-        found = os.environ.get(value.removeprefix(FROM_ENVIRONMENT)) or ""
+    """Replace `os.environ/` references by the variables' values, None if unset or blank.
+
+    >>> resolved({"api_key": "os.environ/A_VARIABLE_THAT_IS_NOT_SET", "model": "groq/llama"})
+    {'api_key': None, 'model': 'groq/llama'}
+    """
+    if isinstance(value, str) and value.startswith(REFERENCE):
+        found = os.environ.get(value.removeprefix(REFERENCE)) or ""
         return found if found.strip() else None
     if isinstance(value, Mapping):
         return {key: resolved(item) for key, item in value.items()}
@@ -89,9 +98,9 @@ def resolved(value: Any) -> Any:
 
 
 def variables(value: Any) -> Iterator[str]:
-    """Name the variables of the environment that a configuration asks for."""
-    if isinstance(value, str) and value.startswith(FROM_ENVIRONMENT):
-        yield value.removeprefix(FROM_ENVIRONMENT)
+    """Yield the names of the variables that a configuration refers to."""
+    if isinstance(value, str) and value.startswith(REFERENCE):
+        yield value.removeprefix(REFERENCE)
     elif isinstance(value, Mapping | list):
         for item in value.values() if isinstance(value, Mapping) else value:
             yield from variables(item)

@@ -1,4 +1,4 @@
-"""The error object of OpenAI's API."""
+"""Build the error object of OpenAI's API."""
 
 from __future__ import annotations
 

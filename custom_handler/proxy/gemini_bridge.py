@@ -1,7 +1,8 @@
-"""Gemini's routes, which LiteLLM translates to chat completions; keeps what its translation would lose, or refuses it.
+"""Prepare calls of Gemini's routes for LiteLLM's translation to chat completions.
 
-LiteLLM keeps only the first part of a system instruction, reads the fields of files and schemas in one of their two
-spellings, and leaves out JSON without an object's schema and the names of the functions that are allowed.
+The translation keeps only the first part of a system instruction, reads one of the two spellings of
+fields, and drops JSON mode without an object schema and the names of allowed functions. This module
+preserves them, or rejects the call.
 """
 
 from __future__ import annotations
@@ -15,92 +16,99 @@ from litellm.types.utils import LlmProviders
 from ..errors import RequestError
 from ..provider.model_response import PROVIDER, litellm_error
 
-_LOST = ("fileData", "file_data", "executableCode", "executable_code", "codeExecutionResult", "code_execution_result")
+_DROPPED_PARTS = (
+    "fileData",
+    "file_data",
+    "executableCode",
+    "executable_code",
+    "codeExecutionResult",
+    "code_execution_result",
+)
 _ORDER = {"propertyOrdering", "property_ordering"}
-_PARTS = {"text": str, "inline_data": Mapping, "functionCall": Mapping, "functionResponse": Mapping}
+_PART_TYPES = {"text": str, "inline_data": Mapping, "functionCall": Mapping, "functionResponse": Mapping}
 _SPELLINGS = {"inlineData": "inline_data", "function_call": "functionCall", "function_response": "functionResponse"}
 
 
 def to_adapter(kwargs: dict[str, Any]) -> dict[str, Any]:
-    """Have LiteLLM's Gemini routes translate a call to a chat completion, which comes back to `from_adapter`.
+    """Return a Gemini call so changed that LiteLLM translates it to a chat completion.
 
-    They do so for each provider that has no such API of its own, but fail for a provider that is not among LiteLLM's own.
-    Raises the proxy's error (400) for parts and settings that a StackSpot agent cannot serve.
+    LiteLLM does this for its own providers without a Gemini API, and fails for custom ones; so the
+    call names one of its own, and `from_adapter` names ours again. Raises the proxy's error (400)
+    for parts and settings that a StackSpot agent does not support.
     """
     model = str(kwargs.get("model")).removeprefix(f"{PROVIDER}/")
     changed = {**kwargs, "model": f"{PROVIDER}/{model}", "custom_llm_provider": LlmProviders.CUSTOM.value}
     if isinstance(tools := kwargs.get("tools"), list):
         changed["tools"] = [_with_schemas(tool) for tool in tools]
     contents = kwargs.get("contents")
-    listed = contents if isinstance(contents, list) else [contents]
-    changed["contents"] = [_with_parts(content, f"contents[{number}]") for number, content in enumerate(listed)]
+    numbered = enumerate(contents if isinstance(contents, list) else [contents])
+    changed["contents"] = [_with_parts(content, f"contents[{number}]") for number, content in numbered]
     for name in ("systemInstruction", "system_instruction"):
         if isinstance(instruction := kwargs.get(name), Mapping):
             changed[name] = {"parts": [{"text": _joined_text(instruction)}]}
-    _refuse_impossible(_first(kwargs, "config", "generationConfig"))
+    _reject_unsupported(_first_object(kwargs, "config", "generationConfig"))
     return changed
 
 
 def from_adapter(kwargs: dict[str, Any]) -> dict[str, Any]:
-    """Give a chat completion that the Gemini routes made its provider back, and what the body asks that they leave out.
+    """Restore the provider of a translated Gemini call, and the fields that were lost.
 
-    Any other call is returned as it is.
+    Any other call is returned unchanged.
     """
-    made = kwargs.get("custom_llm_provider") == LlmProviders.CUSTOM.value
-    if not made or not str(kwargs.get("model")).startswith(f"{PROVIDER}/"):
+    translated = kwargs.get("custom_llm_provider") == LlmProviders.CUSTOM.value
+    if not translated or not str(kwargs.get("model")).startswith(f"{PROVIDER}/"):
         return kwargs
     body = (kwargs.get("proxy_server_request") or {}).get("body") or {}
-    asked = {
-        "response_format": _response_format(_first(body, "generationConfig", "config")),
-        "tool_choice": _allowed_functions(_first(body, "toolConfig", "tool_config")),
+    restored = {
+        "response_format": _response_format(_first_object(body, "generationConfig", "config")),
+        "tool_choice": _tool_choice(_first_object(body, "toolConfig", "tool_config")),
     }
-    return {**kwargs, "custom_llm_provider": PROVIDER, **{name: value for name, value in asked.items() if value}}
+    return {**kwargs, "custom_llm_provider": PROVIDER, **{name: value for name, value in restored.items() if value}}
 
 
-def _first(fields: Mapping[str, Any], *names: str) -> Mapping[str, Any]:
-    """Return the first object among the fields of these names."""
+def _first_object(fields: Mapping[str, Any], *names: str) -> Mapping[str, Any]:
+    """Return the first of the named fields that is an object, else an empty one."""
     return next((value for name in names if isinstance(value := fields.get(name), Mapping)), {})
 
 
 def _with_schemas(tool: Any) -> Any:
-    """Write a tool's schemas under the name that LiteLLM reads; Google's SDK uses the other spelling of the API."""
-    declared = tool.get("functionDeclarations") if isinstance(tool, Mapping) else None
-    if not isinstance(declared, list):
+    """Rename a tool's schemas to camel case, which LiteLLM reads; Google's SDK sends snake case."""
+    declarations = tool.get("functionDeclarations") if isinstance(tool, Mapping) else None
+    if not isinstance(declarations, list):
         return tool
     snake, camel = "parameters_json_schema", "parametersJsonSchema"
-    named = [{camel: one[snake], **one} if isinstance(one, Mapping) and snake in one else one for one in declared]
-    return {**tool, "functionDeclarations": named}
+    renamed = [{camel: one[snake], **one} if isinstance(one, Mapping) and snake in one else one for one in declarations]
+    return {**tool, "functionDeclarations": renamed}
 
 
-def _with_parts(content: Any, place: str) -> dict[str, Any]:
+def _with_parts(content: Any, path: str) -> dict[str, Any]:
+    """Return one of `contents` with a role and parts that LiteLLM supports."""
     if not isinstance(content, Mapping):
-        raise _refusal(f"{place} must be an object.", place)
-    role = "user" if (given := content.get("role")) in (None, "function", "tool") else given
+        raise _error(f"{path} must be an object.", path)
+    role = "user" if (sent := content.get("role")) in (None, "function", "tool") else sent
     if role not in {"user", "model"}:
-        raise _refusal(f'{place}.role must be "user" or "model".', f"{place}.role")
+        raise _error(f'{path}.role must be "user" or "model".', f"{path}.role")
     parts = content.get("parts") or []
-    listed = enumerate(parts if isinstance(parts, list) else [parts])
-    return {**content, "role": role, "parts": [_part(part, f"{place}.parts[{number}]") for number, part in listed]}
+    numbered = enumerate(parts if isinstance(parts, list) else [parts])
+    return {**content, "role": role, "parts": [_part(part, f"{path}.parts[{number}]") for number, part in numbered]}
 
 
-def _part(part: Any, place: str) -> Any:
-    """Return a part in the spelling that LiteLLM reads; raises the proxy's error for a kind that it would leave out."""
+def _part(part: Any, path: str) -> Any:
+    """Return a part in the spelling that LiteLLM reads; raise for a kind that it would drop."""
     if isinstance(part, str):
         return part
     if not isinstance(part, Mapping):
-        raise _refusal(f"{place} must be an object.", place)
-    if kind := next((name for name in _LOST if name in part), None):
-        raise _refusal(
-            f"{place}.{kind} cannot be sent to a StackSpot agent: send text, or a file as inlineData.", place
-        )
-    spelled = {_SPELLINGS.get(name, name): value for name, value in part.items()}
-    for name, type_ in _PARTS.items():
-        if name in spelled and not isinstance(spelled[name], type_):
-            raise _refusal(f"{place}.{name} must be {'a string' if type_ is str else 'an object'}.", place)
-    if data := spelled.get("inline_data"):
-        kind = data.get("mimeType") or data.get("mime_type") or "application/octet-stream"
-        spelled["inline_data"] = {"mime_type": kind, "data": data.get("data")}
-    return spelled
+        raise _error(f"{path} must be an object.", path)
+    if kind := next((name for name in _DROPPED_PARTS if name in part), None):
+        raise _error(f"{path}.{kind} cannot be sent to a StackSpot agent: send text, or a file as inlineData.", path)
+    renamed = {_SPELLINGS.get(name, name): value for name, value in part.items()}
+    for name, type_ in _PART_TYPES.items():
+        if name in renamed and not isinstance(renamed[name], type_):
+            raise _error(f"{path}.{name} must be {'a string' if type_ is str else 'an object'}.", path)
+    if data := renamed.get("inline_data"):
+        mime_type = data.get("mimeType") or data.get("mime_type") or "application/octet-stream"
+        renamed["inline_data"] = {"mime_type": mime_type, "data": data.get("data")}
+    return renamed
 
 
 def _joined_text(instruction: Mapping[str, Any]) -> str:
@@ -109,43 +117,43 @@ def _joined_text(instruction: Mapping[str, Any]) -> str:
     return "\n".join(text for text in texts if isinstance(text, str))
 
 
-def _refuse_impossible(generation: Mapping[str, Any]) -> None:
+def _reject_unsupported(generation: Mapping[str, Any]) -> None:
     if generation.get("candidateCount", 1) not in (None, 1):
-        raise _refusal("candidateCount must be 1: a StackSpot agent gives one answer to a question.", "candidateCount")
+        raise _error("candidateCount must be 1: a StackSpot agent gives one answer to a question.", "candidateCount")
     if generation.get("responseLogprobs"):
-        raise _refusal("responseLogprobs: a StackSpot agent returns no probabilities.", "responseLogprobs")
+        raise _error("responseLogprobs: a StackSpot agent returns no probabilities.", "responseLogprobs")
 
 
 def _response_format(generation: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Return OpenAI's `response_format` for the JSON that a `generationConfig` asks for."""
+    """Return OpenAI's `response_format` for a `generationConfig`, None for plain text."""
     names = ("responseJsonSchema", "response_json_schema", "responseSchema", "response_schema")
-    schema = normalize_json_schema_types(_standard(_first(generation, *names)))
+    schema = normalize_json_schema_types(_json_schema(_first_object(generation, *names)))
     if schema:
         return {"type": "json_schema", "json_schema": {"name": "response", "schema": schema}}
-    kind = generation.get("responseMimeType") or generation.get("response_mime_type")
-    return {"type": "json_object"} if kind == "application/json" else None
+    mime_type = generation.get("responseMimeType") or generation.get("response_mime_type")
+    return {"type": "json_object"} if mime_type == "application/json" else None
 
 
-def _standard(schema: Any) -> Any:
-    """Write a schema of Gemini's as JSON Schema, where null is a type and properties have no order."""
+def _json_schema(schema: Any) -> Any:
+    """Convert a Gemini schema to JSON Schema, where null is a type and properties have no order."""
     if isinstance(schema, list):
-        return [_standard(item) for item in schema]
+        return [_json_schema(item) for item in schema]
     if not isinstance(schema, Mapping):
         return schema
     changed = {name: value for name, value in schema.items() if name not in _ORDER and name != "nullable"}
     for name, value in changed.items():
-        named = name == "properties" and isinstance(value, Mapping)
-        changed[name] = {key: _standard(item) for key, item in value.items()} if named else _standard(value)
-    if schema.get("nullable") is True and isinstance(kind := changed.get("type"), str):
-        changed["type"] = [kind.lower(), "null"]
+        is_mapping = name == "properties" and isinstance(value, Mapping)
+        changed[name] = {key: _json_schema(item) for key, item in value.items()} if is_mapping else _json_schema(value)
+    if schema.get("nullable") is True and isinstance(type_ := changed.get("type"), str):
+        changed["type"] = [type_.lower(), "null"]
         if isinstance(values := changed.get("enum"), list):
             changed["enum"] = [*values, None]
     return changed
 
 
-def _allowed_functions(config: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Return OpenAI's `tool_choice` for functions that must be called, where they are named."""
-    calling = _first(config, "functionCallingConfig", "function_calling_config")
+def _tool_choice(config: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return OpenAI's `tool_choice` for `allowedFunctionNames` in the mode ANY, else None."""
+    calling = _first_object(config, "functionCallingConfig", "function_calling_config")
     names = calling.get("allowedFunctionNames") or calling.get("allowed_function_names")
     if calling.get("mode") != "ANY" or not isinstance(names, list):
         return None
@@ -153,5 +161,5 @@ def _allowed_functions(config: Mapping[str, Any]) -> dict[str, Any] | None:
     return {"type": "allowed_tools", "allowed_tools": {"mode": "required", "tools": tools}}
 
 
-def _refusal(message: str, param: str) -> Exception:
+def _error(message: str, param: str) -> Exception:
     return litellm_error(RequestError(message, param=param), PROVIDER)

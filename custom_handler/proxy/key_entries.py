@@ -1,9 +1,9 @@
-"""Reads KEYS_FILE: the API keys that the operator names, each with its own rate limit.
+"""Read KEYS_FILE: API keys with a name and a rate limit each.
 
 keys:
   - name: team-a
     key: sk-…                  # or sha256: the key's SHA-256, so that the file holds no secret
-    requests_per_minute: 60    # left out: no limit
+    requests_per_minute: 60    # optional; default: no limit
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _FIELDS = {"name", "key", "sha256", "requests_per_minute"}
 
 @dataclass(frozen=True, slots=True)
 class KeyEntry:
-    """One key: its name, the SHA-256 of the key as hex digits, and the most requests a minute (None: any number)."""
+    """One key: name, SHA-256 as hex digits, and maximum of requests per minute (None: no limit)."""
 
     name: str
     sha256: str
@@ -36,7 +36,7 @@ class KeyEntry:
 
 
 def read_entries(path: Path) -> list[KeyEntry]:
-    """Read a file of keys; raises ConfigurationError."""
+    """Return the entries of a keys file; raises ConfigurationError."""
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, yaml.YAMLError) as error:
@@ -47,8 +47,8 @@ def read_entries(path: Path) -> list[KeyEntry]:
     if not isinstance(entries, list):
         raise ConfigurationError(f"KEYS_FILE {str(path)!r} must hold a list named keys.")
     found: list[KeyEntry] = []
-    for number, given in enumerate(entries):
-        entry = _entry(given, f"KEYS_FILE, keys[{number}]")
+    for number, fields in enumerate(entries):
+        entry = _entry(fields, f"KEYS_FILE, keys[{number}]")
         if any(entry.name == known.name or entry.sha256 == known.sha256 for known in found):
             raise ConfigurationError(f"KEYS_FILE, keys[{number}]: its name or its key stands there twice.")
         found.append(entry)
@@ -60,19 +60,19 @@ def digest(key: str) -> str:
     return hashlib.sha256(key.encode("utf-8", errors="surrogateescape")).hexdigest()
 
 
-def _entry(given: Any, where: str) -> KeyEntry:
-    if not isinstance(given, Mapping) or (set(given) - _FIELDS):
+def _entry(fields: Any, where: str) -> KeyEntry:
+    if not isinstance(fields, Mapping) or (set(fields) - _FIELDS):
         raise ConfigurationError(f"{where} must have no fields but {', '.join(sorted(_FIELDS))}.")
-    name, limit = given.get("name"), given.get("requests_per_minute")
+    name, limit = fields.get("name"), fields.get("requests_per_minute")
     if not isinstance(name, str) or not name.strip():
         raise ConfigurationError(f"{where} needs a name.")
     if limit is not None and (not isinstance(limit, int) or isinstance(limit, bool) or limit < 1):
         raise ConfigurationError(f"{where}.requests_per_minute must be a whole number above zero.")
-    return KeyEntry(name.strip(), _digest_of(given, where), limit)
+    return KeyEntry(name.strip(), _digest_of(fields, where), limit)
 
 
-def _digest_of(given: Mapping[str, Any], where: str) -> str:
-    match given.get("key"), given.get("sha256"):
+def _digest_of(fields: Mapping[str, Any], where: str) -> str:
+    match fields.get("key"), fields.get("sha256"):
         case str(key), None if _KEY.fullmatch(key):
             return digest(key)
         case None, str(hashed) if _SHA256.fullmatch(hashed):

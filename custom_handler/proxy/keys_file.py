@@ -1,7 +1,7 @@
-"""Identifies callers by the API keys of KEYS_FILE, where there is no database for virtual keys.
+"""Authenticate callers by the API keys of KEYS_FILE, which needs no database.
 
-config.yaml names `custom_handler.authenticate_key` as `custom_auth`. A key that is not in the file is left to the proxy itself:
-the master key, and with a database the virtual keys. The limits are kept by the proxy's own limiter.
+config.yaml names `custom_handler.authenticate_key` as `custom_auth`. The proxy itself checks other
+keys (the master key, and with a database virtual keys), and enforces the limits.
 """
 
 from __future__ import annotations
@@ -13,23 +13,26 @@ from litellm.proxy._types import LitellmUserRoles, ProxyException, UserAPIKeyAut
 from ..proxy_module import running_proxy
 from .key_entries import digest, read_entries
 
-_OTHER_WAYS = ("enable_jwt_auth", "enable_oauth2_auth", "enable_oauth2_proxy_auth")
+_TOKEN_SETTINGS = ("enable_jwt_auth", "enable_oauth2_auth", "enable_oauth2_proxy_auth")
 
 
 class KeysFileAuth:
-    """Tells who calls by the key; `keys_file` may name no file. Raises ConfigurationError for one that is wrong."""
+    """Identify the caller by API key; raises ConfigurationError for an invalid `keys_file`."""
 
     def __init__(self, keys_file: str) -> None:
         self._callers = read_keys(Path(keys_file)) if keys_file else {}
 
     async def __call__(self, request: object, api_key: str | None) -> UserAPIKeyAuth | None:  # noqa: ARG002  LiteLLM's interface
-        """Return the caller, or None where the proxy must decide itself; raises its error (401) for a key nobody knows."""
+        """Return the caller, or None if the proxy has to check the key itself.
+
+        Raises the proxy's error (401) for a key that is neither in the file nor known to the proxy.
+        """
         if not api_key:
             return None
-        given = digest(api_key.removeprefix("Bearer "))
-        if caller := self._callers.get(given):
+        key_digest = digest(api_key.removeprefix("Bearer "))
+        if caller := self._callers.get(key_digest):
             return caller.model_copy()
-        if not _proxy_may_know(given):
+        if not _proxy_checks(key_digest):
             raise ProxyException(
                 message="Authentication Error: this proxy does not know the API key. The file .env beside the proxy's "
                 "config.yaml has one, as LITELLM_MASTER_KEY.",
@@ -40,16 +43,19 @@ class KeysFileAuth:
         return None
 
 
-def _proxy_may_know(given: str) -> bool:
-    """Tell whether the proxy can decide about a key itself; without a database it answers 400 for all but the master key."""
+def _proxy_checks(key_digest: str) -> bool:
+    """Return whether the proxy can check a key; without a database it knows the master key only.
+
+    For any other key it would respond 400.
+    """
     proxy = running_proxy()
-    if proxy.prisma_client is not None or any(proxy.general_settings.get(name) for name in _OTHER_WAYS):
+    if proxy.prisma_client is not None or any(proxy.general_settings.get(name) for name in _TOKEN_SETTINGS):
         return True
-    return proxy.master_key is None or digest(proxy.master_key) == given
+    return proxy.master_key is None or digest(proxy.master_key) == key_digest
 
 
 def read_keys(path: Path) -> dict[str, UserAPIKeyAuth]:
-    """Read a file of keys into callers by the SHA-256 of their key; raises ConfigurationError."""
+    """Map the SHA-256 of each key in a file to its caller; raises ConfigurationError."""
     role = LitellmUserRoles.INTERNAL_USER
     return {
         entry.sha256: UserAPIKeyAuth(

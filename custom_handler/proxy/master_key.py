@@ -1,4 +1,4 @@
-"""Gives a proxy without a master key one of its own, because LiteLLM refuses to start without."""
+"""Generate a master key for a proxy that has none, because LiteLLM does not start without one."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ NAME = "LITELLM_MASTER_KEY"
 
 
 def ensure_master_key(general_settings: dict[str, Any], folder: Path, written: object) -> None:
-    """Fill in a master key that is missing: that of the environment, or one that is generated and kept in `.env`.
+    """Set a missing `master_key`, from the environment or generated and written to `.env`.
 
-    `folder` is that of config.yaml, and `written` is the key or the reference that it has: LiteLLM resolved the reference
-    before this package could load `.env`. Where `.env` cannot be written nothing changes, and LiteLLM refuses to start.
+    `folder` is the one of config.yaml, and `written` is its key or reference: LiteLLM resolved the
+    reference before this package loaded `.env`. If `.env` cannot be written, nothing changes, and
+    LiteLLM does not start.
     """
     if configured := resolved(general_settings.get("master_key")) or resolved(written):
         general_settings["master_key"] = configured

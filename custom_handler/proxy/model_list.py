@@ -1,4 +1,4 @@
-"""Prepares the proxy's `model_list` before its router is built: variables of `.env`, disabled models, full model names."""
+"""Prepare `model_list` for the router: resolve variables, drop disabled models, qualify names."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 
 
 class ModelDisabled(ProxyException):  # type: ignore[misc]
-    """A request for a model that lacks a variable: HTTP 503, with the code `model_disabled` in OpenAI's error object."""
+    """A request for a disabled model: HTTP 503 with the error code `model_disabled`."""
 
     def __init__(self, model: str, variable: str) -> None:
         message = (
@@ -27,14 +27,15 @@ class ModelDisabled(ProxyException):  # type: ignore[misc]
         super().__init__(message=message, type="service_unavailable_error", param="model", code=503)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return OpenAI's error object; LiteLLM itself knows no code besides the status."""
+        """Return OpenAI's error object; LiteLLM's class supports no code other than the status."""
         return {**super().to_dict(), "code": "model_disabled"}
 
 
 def written_config(proxy: Any) -> dict[str, Any]:
-    """Return the running proxy's configuration; `model_list` and `general_settings` keep the references that config.yaml has.
+    """Return the running proxy's configuration, with unresolved references where possible.
 
-    LiteLLM resolves `os.environ/` references when it reads the file, which is before this package can load `.env`.
+    LiteLLM resolves `os.environ/` references when it reads config.yaml, before this package loads
+    `.env`; so `model_list` and `general_settings` are read from the file again.
     """
     config = dict(proxy.proxy_config.get_config_state())
     try:
@@ -50,10 +51,10 @@ def written_config(proxy: Any) -> dict[str, Any]:
 
 
 class ModelList:
-    """The models of a proxy; `disabled` maps the names of those that cannot be called to the variable that is not set."""
+    """The models of a proxy; `disabled` maps each disabled one to the variable that is not set."""
 
     def __init__(self, written: Sequence[Mapping[str, Any]], aliases: object = None) -> None:
-        """Take the entries of config.yaml, and its `model_group_alias` of `router_settings`."""
+        """Take the entries of config.yaml, and `model_group_alias` of its `router_settings`."""
         self._written = written
         self._aliases = aliases
         self.disabled = disabled_models(written)
@@ -62,7 +63,7 @@ class ModelList:
             logger.info("Disabled models: %s", listed)
 
     def prepare(self, entries: list[dict[str, Any]]) -> None:
-        """Change the entries that the router is built from: resolve them, leave out disabled ones, qualify the others."""
+        """Remove the router's disabled entries; resolve and qualify the others, in place."""
         pairs = list(zip(entries, self._written, strict=False)) if len(entries) == len(self._written) else []
         for entry, written in pairs:
             if missing_variable(written) is not None:
@@ -71,7 +72,7 @@ class ModelList:
                 entry["litellm_params"] = qualified(resolved(written.get("litellm_params") or {}))
 
     def require_enabled(self, model: object) -> None:
-        """Raise ModelDisabled for a request that names a disabled model, or an alias of one."""
+        """Raise ModelDisabled for a disabled model, or an alias of one."""
         if not isinstance(model, str):
             return
         if variable := self.disabled.get(resolve_model_group_alias(self._aliases, model) or model):
@@ -79,9 +80,12 @@ class ModelList:
 
 
 def qualified(params: dict[str, Any]) -> dict[str, Any]:
-    """Return `litellm_params` whose model begins with its provider.
+    """Return `litellm_params` whose `model` has its provider as a prefix.
 
-    LiteLLM's `GET /v1/models/{id}` looks at the model alone, and answers 500 where `custom_llm_provider` stands beside it.
+    LiteLLM's `GET /v1/models/{id}` ignores `custom_llm_provider`, so it fails without the prefix.
+
+    >>> qualified({"model": "chat", "custom_llm_provider": "stackspot"})["model"]
+    'stackspot/chat'
     """
     provider, model = params.get("custom_llm_provider"), params.get("model")
     if not provider or not isinstance(model, str) or model.startswith(f"{provider}/"):

@@ -1,4 +1,4 @@
-"""The JSON object in which the chat service and the jobs return an answer."""
+"""The JSON object with which the chat service and jobs return a completion."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from .client import Completion
 from .deployments import response_provider
 
 
-def reply_body(answer: Completion, seconds: float) -> dict[str, Any]:
-    """Return an answer as the services send it; `seconds` is the duration of the call."""
-    message = answer.completion["choices"][0]["message"]
+def reply_body(completion: Completion, seconds: float) -> dict[str, Any]:
+    """Return the object of a completion; `seconds` is the duration of the call."""
+    message = completion.completion["choices"][0]["message"]
     text = message.get("content") or ""
     return {
         "content": text,
         "reply": text,
-        "model": answer.completion.get("model"),
-        "provider": response_provider(answer.headers),
-        "usage": answer.completion.get("usage"),
+        "model": completion.completion.get("model"),
+        "provider": response_provider(completion.headers),
+        "usage": completion.completion.get("usage"),
         "latency_ms": round(seconds * 1000, 1),
         "request_id": request_id(),
         **({"tool_calls": message["tool_calls"]} if message.get("tool_calls") else {}),

@@ -21,7 +21,7 @@ from starlette.datastructures import Headers
 from starlette.types import Scope
 
 from ..instrumentation import Measurement, Repaired
-from ..proxy.asgi_transport import ASKED
+from ..proxy.asgi_transport import HAS_INTERNAL_CALL
 from ..proxy.middleware.request_id import HEADER as REQUEST_ID
 from ..proxy.middleware.wrap import CLIENT_DISCONNECTED, Outcome
 from ..request.context import current_request
@@ -55,7 +55,9 @@ class _Call:
     def is_call(self) -> bool:
         """Return whether this is a model call; /chat is logged as its call inside the proxy."""
         path = self.scope["path"]
-        return self.line is not None or path.endswith(_PATHS) or (path == _SERVICE and ASKED not in self.scope)
+        return (
+            self.line is not None or path.endswith(_PATHS) or (path == _SERVICE and HAS_INTERNAL_CALL not in self.scope)
+        )
 
     @property
     def is_complete(self) -> bool:

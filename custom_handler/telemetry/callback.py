@@ -33,7 +33,7 @@ class TelemetryCallback(CustomLogger):  # type: ignore[misc]
 
     def start_run(self, models: Iterable[Deployment]) -> None:
         """Write the manifest, which lists these models, before the first call."""
-        self._run_folder.models = [model.described() for model in models]
+        self._run_folder.models = [model.summary() for model in models]
         if self._telemetry:
             self._writer.start()
 

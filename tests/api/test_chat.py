@@ -1,4 +1,4 @@
-"""The chat services over an application that answers chat completions as the proxy does, without the proxy."""
+"""The chat services, with an application that replaces the proxy."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PATHS = ["/chat", "/chat/stream", "/chat/stream-text"]
 
 
 class Model:
-    """What answers: deltas, and then an error where one is given; `status` refuses before."""
+    """Responds with deltas, then `error` if set, or with an error `status`."""
 
     def __init__(self) -> None:
         self.deltas: list[dict[str, Any]] = [{"content": "Olá"}, {"content": ", Ana"}]
@@ -84,8 +84,12 @@ async def with_a_key(connection: HTTPConnection) -> None:
 def client(model: Model) -> Iterator[TestClient]:
     app, settings = FastAPI(), ServiceSettings(message_bytes=1000)
     app.add_api_route(PATH, model.answer, methods=["POST"])
-    router = ProxyClient.inside(app)
-    parts = chat.routes(router, settings), websocket.routes(router, settings, with_a_key), playground.routes()
+    proxy_client = ProxyClient.in_process(app)
+    parts = (
+        chat.routes(proxy_client, settings),
+        websocket.routes(proxy_client, settings, with_a_key),
+        playground.routes(),
+    )
     for part in parts:
         app.include_router(part)
     app.dependency_overrides[require_key] = lambda: None
@@ -95,10 +99,10 @@ def client(model: Model) -> Iterator[TestClient]:
         yield running
 
 
-def test_a_whole_answer_says_what_the_seeds_promise(client, model):
-    told = client.post("/chat", json={"message": "Oi"}, headers={"x-request-id": "mine"}).json()
-    assert told.pop("latency_ms") >= 0
-    assert told == {
+def test_the_json_answer_has_the_promised_fields(client, model):
+    body = client.post("/chat", json={"message": "Oi"}, headers={"x-request-id": "mine"}).json()
+    assert body.pop("latency_ms") >= 0
+    assert body == {
         "content": "Olá, Ana",
         "reply": "Olá, Ana",
         "model": "m",
@@ -113,7 +117,7 @@ def test_a_whole_answer_says_what_the_seeds_promise(client, model):
 
 
 @pytest.mark.parametrize("path", ["/chat", "/chat/stream", "/chat/stream-text"])
-def test_json_that_is_nested_too_deep_is_a_400_in_the_shape_of_all_errors(client, path):
+def test_deeply_nested_json_is_a_400_with_an_error_object(client, path):
     nested = '{"messages": ' + "[" * 50_000 + "]" * 50_000 + "}"
     answer = client.post(path, content=nested, headers={"content-type": "application/json"})
     assert answer.status_code == 400
@@ -124,8 +128,8 @@ def test_json_that_is_nested_too_deep_is_a_400_in_the_shape_of_all_errors(client
 def test_events_are_meta_text_calls_usage_and_done(client, model, asked):
     model.deltas.append({"tool_calls": [{"index": 0, **CALL}]})
     path, more = asked
-    told = client.post(path, json={"message": "Oi", **more}, headers={"x-request-id": "mine"}).text.split("\n\n")
-    assert told == [
+    body = client.post(path, json={"message": "Oi", **more}, headers={"x-request-id": "mine"}).text.split("\n\n")
+    assert body == [
         'event: meta\ndata: {"request_id": "mine", "provider": null}',
         "data: Olá",
         "data: , Ana",
@@ -142,30 +146,30 @@ def test_plain_text_begins_with_the_request_id(client, model):
         client.post("/chat/stream-text", json={"message": "Oi"}, headers=headers).text == "[request_id=mine]\nOlá, Ana"
     )
     model.deltas = [{"tool_calls": [{"index": 0, **CALL}]}]
-    told = client.post("/chat/stream-text", json={"message": "Oi"}, headers=headers).text
-    assert told == f"[request_id=mine]\n\n[tool_calls={json.dumps([CALL])}]\n"
+    body = client.post("/chat/stream-text", json={"message": "Oi"}, headers=headers).text
+    assert body == f"[request_id=mine]\n\n[tool_calls={json.dumps([CALL])}]\n"
 
 
-def test_a_call_is_in_the_whole_answer(client, model):
+def test_tool_calls_are_in_the_json_answer(client, model):
     model.deltas = [{"tool_calls": [CALL]}]
     assert client.post("/chat", json={"message": "Oi"}).json()["tool_calls"] == [CALL]
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_a_refusal_keeps_its_status(client, model, path):
+def test_an_error_of_the_proxy_keeps_its_status(client, model, path):
     model.status = 429
-    told = client.post(path, json={"message": "Oi"})
-    assert (told.status_code, told.json()["error"]["message"]) == (429, "not now")
+    body = client.post(path, json={"message": "Oi"})
+    assert (body.status_code, body.json()["error"]["message"]) == (429, "not now")
 
 
-def test_a_failure_on_the_way_is_the_last_thing_told(client, model):
+def test_a_failure_in_the_stream_is_its_last_event(client, model):
     model.error = {"message": "gone", "code": "503"}
     events = client.post("/chat/stream", json={"message": "Oi"}).text.split("\n\n")
     assert events[-3:-1] == ["data: , Ana", 'event: error\ndata: {"type": null, "message": "gone", "code": "503"}']
     assert client.post("/chat/stream-text", json={"message": "Oi"}).text.endswith("Olá, Ana\n[error=gone]\n")
 
 
-def test_a_socket_answers_and_remembers(client, model):
+def test_a_socket_answers_with_the_history_of_the_session(client, model):
     with client.websocket_connect(websocket.PATH) as socket:
         socket.send_json({"question": "Oi", "session_id": "s"})
         start, *tokens, end = [socket.receive_json() for _ in range(4)]
@@ -184,7 +188,7 @@ def test_a_socket_answers_and_remembers(client, model):
     ("message", "code"),
     [("{", "422"), ('{"question": "Oi"}', "422"), (json.dumps({"question": "x" * 1000, "session_id": "s"}), "413")],
 )
-def test_a_message_that_cannot_be_taken_is_refused_and_the_socket_stays_open(client, message, code):
+def test_an_invalid_message_is_an_error_and_keeps_the_socket_open(client, message, code):
     with client.websocket_connect(websocket.PATH) as socket:
         socket.send_text(message)
         refused = socket.receive_json()
@@ -193,19 +197,19 @@ def test_a_message_that_cannot_be_taken_is_refused_and_the_socket_stays_open(cli
         assert socket.receive_json()["type"] == "start"
 
 
-def test_a_failed_question_is_told_and_forgotten(client, model):
+def test_a_failed_question_is_an_error_and_not_in_the_history(client, model):
     with client.websocket_connect(websocket.PATH) as socket:
         model.status = 503
         socket.send_json({"question": "lost", "session_id": "s"})
-        told = socket.receive_json()
-        assert (told["type"], told["code"], told["message"], told["session_id"]) == ("error", "503", "not now", "s")
+        body = socket.receive_json()
+        assert (body["type"], body["code"], body["message"], body["session_id"]) == ("error", "503", "not now", "s")
         model.status = 200
         socket.send_json({"question": "Oi", "session_id": "s"})
         assert [socket.receive_json()["type"] for _ in range(4)][-1] == "end"
     assert "lost" not in str(model.asked[-1])
 
 
-def test_one_question_at_a_time_and_leaving_ends_it(client, model):
+def test_one_question_at_a_time_and_a_disconnect_cancels_it(client, model):
     model.waits = True
     with client.websocket_connect(websocket.PATH) as socket:
         socket.send_json({"question": "Oi", "session_id": "s"})
@@ -216,14 +220,14 @@ def test_one_question_at_a_time_and_leaving_ends_it(client, model):
     assert model.left.wait(5)
 
 
-def test_without_a_key_there_is_no_socket(client):
+def test_a_socket_without_a_key_is_denied(client):
     del client.headers["x-api-key"]
     with pytest.raises(WebSocketDenialResponse) as refused, client.websocket_connect(websocket.PATH):
         pass
     assert (refused.value.status_code, refused.value.json()["error"]["message"]) == (401, "no key")
 
 
-def test_health_and_the_page_want_no_key(client):
+def test_health_and_the_page_need_no_key(client):
     assert client.get("/healthz").json() == {"status": "ok", "model": "stackspot-chat"}
     page = client.get("/playground")
     assert page.headers["content-type"].startswith("text/html")

@@ -1,4 +1,4 @@
-"""What `POST /chat` takes, and the errors of the services."""
+"""The body of `POST /chat`, and the errors of the services."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ HI = [{"role": "user", "content": "hi"}]
 
 
 @pytest.mark.parametrize(
-    ("asked", "body"),
+    ("fields", "body"),
     [
         ({"message": "hi"}, {"model": "default", "messages": HI}),
         ({"prompt": "hi", "model": "m"}, {"model": "m", "messages": HI}),
@@ -43,12 +43,12 @@ HI = [{"role": "user", "content": "hi"}]
     ],
     ids=["message", "prompt", "prompt and system", "messages", "params"],
 )
-def test_each_way_to_say_it_becomes_a_chat_completion(asked, body):
-    assert ChatBody.model_validate(asked).body("default") == body
+def test_each_input_becomes_the_body_of_a_chat_completion(fields, body):
+    assert ChatBody.model_validate(fields).completion_body("default") == body
 
 
 @pytest.mark.parametrize(
-    ("asked", "said"),
+    ("fields", "message"),
     [
         ({}, "exactly one of"),
         ({"message": "a", "prompt": "b"}, "exactly one of"),
@@ -61,9 +61,9 @@ def test_each_way_to_say_it_becomes_a_chat_completion(asked, body):
         ({"message": "a", "parms": {}}, "not permitted"),
     ],
 )
-def test_what_cannot_be_understood_is_refused(asked, said):
-    with pytest.raises(ValidationError, match=said):
-        ChatBody.model_validate(asked)
+def test_an_invalid_body_is_rejected(fields, message):
+    with pytest.raises(ValidationError, match=message):
+        ChatBody.model_validate(fields)
 
 
 async def answer(body: Any = None, content: bytes | None = None, refused: ProxyResponseError | None = None) -> Any:
@@ -78,29 +78,29 @@ async def answer(body: Any = None, content: bytes | None = None, refused: ProxyR
         return await client.post("/chat", json=body, content=content, headers={"content-type": "application/json"})
 
 
-async def test_an_error_says_where_it_is_and_never_repeats_what_was_sent():
-    told = await answer({"message": "a secret", "params": {"seed": "a secret"}, "more": "a secret"})
-    assert told.status_code == 422
-    message = told.json()["error"]["message"]
+async def test_an_error_names_the_field_and_never_quotes_its_value():
+    response = await answer({"message": "a secret", "params": {"seed": "a secret"}, "more": "a secret"})
+    assert response.status_code == 422
+    message = response.json()["error"]["message"]
     assert "params.seed: " in message
     assert "more: Extra inputs are not permitted" in message
-    assert "secret" not in told.text
+    assert "secret" not in response.text
 
 
-async def test_a_body_that_is_no_json_is_named_as_such():
-    told = await answer(content=b"{secret")
-    assert (told.status_code, told.json()["error"]["message"]) == (422, "what was sent is not valid JSON")
+async def test_a_body_that_is_no_json_is_reported():
+    response = await answer(content=b"{secret")
+    assert (response.status_code, response.json()["error"]["message"]) == (422, "what was sent is not valid JSON")
 
 
-async def test_a_refusal_of_the_proxys_is_passed_on():
+async def test_an_error_of_the_proxy_is_passed_on():
     headers = {"retry-after": "7", "x-litellm-call-id": "c", "content-length": "1", "server": "x"}
-    told = await answer(
+    response = await answer(
         {"message": "a"}, refused=ProxyResponseError(429, {"message": "slow down", "param": None}, headers)
     )
-    assert told.status_code == 429
-    assert told.json() == {"error": {"message": "slow down", "param": None, "type": None, "code": "429"}}
-    assert (told.headers["retry-after"], told.headers["x-litellm-call-id"]) == ("7", "c")
-    assert "server" not in told.headers
+    assert response.status_code == 429
+    assert response.json() == {"error": {"message": "slow down", "param": None, "type": None, "code": "429"}}
+    assert (response.headers["retry-after"], response.headers["x-litellm-call-id"]) == ("7", "c")
+    assert "server" not in response.headers
 
 
 @pytest.mark.parametrize(
@@ -111,11 +111,11 @@ async def test_a_refusal_of_the_proxys_is_passed_on():
         ({"a": "é\n"}, "meta", 'event: meta\ndata: {"a": "é\\n"}\n\n'),
     ],
 )
-def test_an_event_is_written_as_the_standard_says(data, name, written):
+def test_an_event_follows_the_standard(data, name, written):
     assert sse_event(data, name) == written
 
 
-def test_the_pages_policy_names_its_own_script_and_style_by_their_hashes():
+def test_the_policy_allows_the_pages_script_and_style_by_hash():
     rules = policy("<style>a</style><script>b</script>")
     assert "script-src 'sha256-PiPoFgA5WUoziU9lZOGxNIu9egCI1CxKy3PurtWcAJ0='" in rules
     assert "style-src 'sha256-ypeBEsobvcr6wjGzmiPcTaeG7/gUfE5yuYB3ha/uSLs='" in rules

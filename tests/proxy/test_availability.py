@@ -1,4 +1,4 @@
-"""Which models of config.yaml are disabled, and for want of which variable."""
+"""Models of config.yaml are disabled if a variable that they need is not set."""
 
 from __future__ import annotations
 
@@ -81,14 +81,14 @@ def empty_environment(monkeypatch, tmp_path):
         (STACKSPOT, {}, None),
     ],
 )
-def test_the_variable_that_is_missing_is_named(monkeypatch, entry, given, missing):
+def test_the_missing_variable_is_returned(monkeypatch, entry, given, missing):
     for name, value in given.items():
         monkeypatch.setenv(name, value)
     assert missing_variable(entry) == missing
 
 
 @pytest.mark.parametrize(("setting", "asked"), [(None, False), ("true", False), ("false", True)])
-def test_the_metadata_service_is_asked_only_where_that_is_allowed(monkeypatch, setting, asked):
+def test_the_aws_metadata_service_is_called_only_if_enabled(monkeypatch, setting, asked):
     from botocore.utils import InstanceMetadataFetcher
 
     called: list[bool] = []
@@ -118,7 +118,7 @@ def test_an_alias_of_a_disabled_model_is_disabled(target):
         models.require_enabled(name)
 
 
-def test_the_router_gets_what_is_available_with_full_names_and_values(monkeypatch):
+def test_the_router_gets_available_models_resolved_and_qualified(monkeypatch):
     monkeypatch.setenv("FIREWORKS_AI_API_KEY", "key")
     split = {"model_name": "chat", "litellm_params": {"model": "chat", "custom_llm_provider": "stackspot"}}
     entries = [dict(entry) for entry in (GROQ, FIREWORKS, split)]

@@ -1,4 +1,4 @@
-"""Which fields of a request are the operator's, how large and deep it may be, and what an error may show."""
+"""Reserved fields, limits of size and depth, and the bodies of errors."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from litellm.proxy._types import ProxyException
 from starlette.exceptions import HTTPException
 
 from custom_handler.proxy.middleware.body_limit import (
-    DEEPEST_LEVEL,
-    LARGEST_BODY,
+    MAX_BODY_BYTES,
+    MAX_DEPTH,
     reject_deep_nesting,
 )
 from custom_handler.proxy.middleware.error_bodies import MESSAGE, as_error_object
@@ -21,10 +21,10 @@ from custom_handler.proxy.middleware.wrap import ProxyWrapper
 from custom_handler.proxy.validation.reserved_fields import RESERVED, reject_reserved_fields, sent_body
 from custom_handler.request.context import RequestContext
 
-SAID = [{"role": "user", "content": "Oi"}]
+MESSAGES = [{"role": "user", "content": "Oi"}]
 
 
-def test_the_parameters_of_the_openai_api_are_nobodys_but_the_callers():
+def test_parameters_of_the_openai_api_are_not_reserved():
     openai = {
         "model", "messages", "input", "tools", "tool_choice", "stream", "stream_options", "temperature", "top_p", "n", "stop", "seed",
         "max_tokens", "max_completion_tokens", "response_format", "user", "metadata", "timeout", "parallel_tool_calls", "logprobs",
@@ -38,32 +38,32 @@ def test_the_parameters_of_the_openai_api_are_nobodys_but_the_callers():
 @pytest.mark.parametrize(
     "name", ["api_key", "api_base", "custom_llm_provider", "azure", "aws_secret_access_key", "self", "_x"]
 )
-def test_a_field_of_the_operators_is_a_400_that_names_it(name):
+def test_a_reserved_field_is_a_400_that_names_it(name):
     for fields in ({name: "x"}, {"fallbacks": [{"model": "b", name: "x"}]}):
         with pytest.raises(ProxyException) as raised:
-            reject_reserved_fields({"model": "a", "messages": SAID, **fields})
+            reject_reserved_fields({"model": "a", "messages": MESSAGES, **fields})
         assert (raised.value.code, raised.value.param) == ("400", name)
         assert repr(name) in raised.value.message
 
 
 @pytest.fixture
 def scope():
-    """The ASGI scope of a request of which LiteLLM has read the body."""
+    """The ASGI scope of a request whose body LiteLLM has read."""
     body = {"model": "a", "contents": []}
     scope = {"parsed_body": (tuple(body), body)}
     with RequestContext(scope).served():
         yield scope
 
 
-def test_a_field_that_litellm_adds_is_no_field_of_the_client(scope):
+def test_fields_that_litellm_adds_are_not_the_clients(scope):
     added = scope["parsed_body"][1] | {"_litellm_raw_sse_stream": True}
-    scope["parsed_body"][1].update(added)  # LiteLLM's routes may add to the very body that it has read
+    scope["parsed_body"][1].update(added)  # LiteLLM's routes may change this object
     sent = sent_body({**added, "proxy_server_request": {"body": added}})
     assert sent == {"model": "a", "contents": []}
     reject_reserved_fields(sent)
 
 
-def test_the_body_that_a_client_sent_is_looked_at_and_no_copy(scope):
+def test_the_body_that_the_client_sent_is_validated(scope):
     body = {"model": "a", "_x": 1, "api_key": "x"}
     scope["parsed_body"] = (tuple(body), {"model": "a"})
     sent = sent_body({"model": "a", "proxy_server_request": {"body": {"model": "a"}}})
@@ -71,20 +71,20 @@ def test_the_body_that_a_client_sent_is_looked_at_and_no_copy(scope):
 
 
 @pytest.mark.parametrize(("in_body", "refused"), [("a", False), ("b", True), ({"a": 1}, True)])
-def test_a_body_names_no_other_model_than_the_path(scope, in_body, refused):
+def test_a_body_must_not_name_another_model_than_the_path(scope, in_body, refused):
     scope["path_params"] = {"model_name": "a"}
     scope["parsed_body"] = (("model",), {"model": in_body})
     with contextlib.nullcontext() if not refused else pytest.raises(ProxyException, match="leave model out"):
         assert sent_body({"model": "a"}) == {"model": "a"}
 
 
-def test_several_models_at_once_are_refused():
+def test_several_models_at_once_are_rejected():
     with pytest.raises(ProxyException) as raised:
-        reject_reserved_fields({"model": "a,b", "messages": SAID})
+        reject_reserved_fields({"model": "a,b", "messages": MESSAGES})
     assert (raised.value.code, raised.value.param) == ("400", "model")
 
 
-def test_a_tool_may_have_parameters_of_any_name_and_a_batch_its_provider():
+def test_reserved_names_are_allowed_in_tools_and_batches():
     schema = {"type": "object", "properties": {"api_key": {"type": "string"}}}
     reject_reserved_fields(
         {"model": "a", "tools": [{"type": "function", "function": {"name": "f", "parameters": schema}}]}
@@ -93,9 +93,9 @@ def test_a_tool_may_have_parameters_of_any_name_and_a_batch_its_provider():
     reject_reserved_fields({"model": "a", "fallbacks": ["b", {"a": ["b"]}]})
 
 
-@pytest.mark.parametrize(("levels", "refused"), [(DEEPEST_LEVEL, False), (DEEPEST_LEVEL + 1, True), (100_000, True)])
+@pytest.mark.parametrize(("levels", "refused"), [(MAX_DEPTH, False), (MAX_DEPTH + 1, True), (100_000, True)])
 @pytest.mark.parametrize("list_", [False, True])
-def test_a_body_may_be_nested_to_a_bound(levels, refused, list_):
+def test_the_nesting_of_a_body_is_limited(levels, refused, list_):
     value: Any = {}
     for _ in range(levels):
         value = [value] if list_ else {"a": value}
@@ -108,7 +108,7 @@ def test_a_body_may_be_nested_to_a_bound(levels, refused, list_):
 
 
 class Exchange:
-    """One request to an application that reads its body and answers."""
+    """One request to an application that reads the body and responds."""
 
     def __init__(self, pieces: list[bytes], answer: bytes = b"ok", status: int = 200, **headers: str) -> None:
         self.pieces, self.answer, self.status = pieces, answer, status
@@ -126,7 +126,7 @@ class Exchange:
             while (message := await receive())["more_body"]:
                 self.read += len(message["body"])
         except HTTPException:
-            self.status = 401  # as the proxy's authentication takes whatever goes wrong while it reads
+            self.status = 401  # the authentication of the proxy responds 401 to any error
         await send({"type": "http.response.start", "status": self.status, "headers": self.answer_headers})
         half = len(self.answer) // 2
         await send({"type": "http.response.body", "body": self.answer[:half], "more_body": True})
@@ -148,22 +148,22 @@ class Exchange:
         return start["status"], headers, b"".join(message["body"] for message in rest)
 
 
-async def test_a_body_that_says_it_is_too_large_is_not_read():
-    exchange = Exchange([b"x"], content_length=str(LARGEST_BODY + 1))
+async def test_a_body_with_a_too_large_content_length_is_not_read():
+    exchange = Exchange([b"x"], content_length=str(MAX_BODY_BYTES + 1))
     status, _, body = await exchange.through(ProxyWrapper)
     assert (status, json.loads(body)["error"]["code"], exchange.read) == (413, "413", 0)
 
 
 async def test_a_body_of_unknown_length_is_read_up_to_the_limit():
-    exchange = Exchange([b"x" * (LARGEST_BODY // 4)] * 40)
+    exchange = Exchange([b"x" * (MAX_BODY_BYTES // 4)] * 40)
     status, _, body = await exchange.through(ProxyWrapper)
     assert (status, "32 MiB" in json.loads(body)["error"]["message"]) == (413, True)
-    assert exchange.read <= LARGEST_BODY
+    assert exchange.read <= MAX_BODY_BYTES
 
 
-@pytest.mark.parametrize("headers", [{}, {"content_length": str(LARGEST_BODY)}, {"content_length": "x"}])
+@pytest.mark.parametrize("headers", [{}, {"content_length": str(MAX_BODY_BYTES)}, {"content_length": "x"}])
 async def test_a_body_within_the_limit_passes(headers):
-    assert (await Exchange([b"x" * (LARGEST_BODY // 2)] * 2, **headers).through(ProxyWrapper))[::2] == (
+    assert (await Exchange([b"x" * (MAX_BODY_BYTES // 2)] * 2, **headers).through(ProxyWrapper))[::2] == (
         200,
         b"ok",
     )
@@ -171,7 +171,7 @@ async def test_a_body_within_the_limit_passes(headers):
 
 @pytest.mark.parametrize("sent", ["[]", ' \n["a"]', '"a"', "-1", "7", "true", "false", "null"])
 @pytest.mark.parametrize("headers", [{}, {"content_type": "application/json; charset=utf-8"}])
-async def test_json_that_is_no_object_is_refused(sent, headers):
+async def test_json_other_than_an_object_is_rejected(sent, headers):
     status, _, body = await Exchange([sent.encode()], **headers).through(ProxyWrapper)
     assert (status, json.loads(body)["error"]["message"]) == (400, "The request's body must be a JSON object.")
 
@@ -180,12 +180,12 @@ async def test_json_that_is_no_object_is_refused(sent, headers):
     ("sent", "headers"),
     [(' {"a": 1}', {}), ("", {}), ("[]", {"content_type": "text/plain"}), ("a=1", {"content_type": "application/x"})],
 )
-async def test_an_object_and_what_is_no_json_pass(sent, headers):
+async def test_objects_and_other_content_types_pass(sent, headers):
     assert (await Exchange([sent.encode()], **headers).through(ProxyWrapper))[0] == 200
 
 
-async def test_an_upload_has_no_limit_here():
-    exchange = Exchange([b"x" * LARGEST_BODY] * 2, content_type="multipart/form-data; boundary=a")
+async def test_uploads_are_not_limited():
+    exchange = Exchange([b"x" * MAX_BODY_BYTES] * 2, content_type="multipart/form-data; boundary=a")
     assert (await exchange.through(ProxyWrapper))[0] == 200
 
 
@@ -204,7 +204,7 @@ TRACEBACK = 'no key\\nTraceback (most recent call last):\\n  File \\"/a/b.py\\",
     ],
 )
 @pytest.mark.parametrize("packed", [False, True])
-async def test_an_error_shows_no_traceback_and_no_path(sent, shown, packed):
+async def test_an_error_has_no_traceback_and_no_path(sent, shown, packed):
     exchange = Exchange([], gzip.compress(sent.encode()) if packed else sent.encode(), 500)
     exchange.answer_headers = [(b"content-encoding", b"gzip")] * packed + [(b"content-length", b"1")]
     status, headers, body = await exchange.through(ProxyWrapper)
@@ -217,14 +217,14 @@ async def test_an_error_shows_no_traceback_and_no_path(sent, shown, packed):
 
 
 @pytest.mark.parametrize(("status", "is_shaped"), [(401, True), (400, False)])
-async def test_a_refused_key_has_the_shape_of_all_errors_where_litellm_says_it_in_a_bare_text(status, is_shaped):
+async def test_an_invalid_key_is_an_error_object_instead_of_a_string(status, is_shaped):
     *_, body = await Exchange([], b'"Unauthorized access"', status).through(ProxyWrapper)
     error = {"message": "Unauthorized access", "type": "auth_error", "param": None, "code": "401"}
     assert json.loads(body) == ({"error": error} if is_shaped else "Unauthorized access")
 
 
 @pytest.mark.parametrize("path", ["/v1/messages", "/anthropic/v1/messages", "/v1/messages/count_tokens"])
-def test_a_refused_key_has_anthropics_shape_on_its_routes(path):
+def test_an_invalid_key_is_anthropics_error_on_its_routes(path):
     theirs = {"message": "no such key", "type": "auth_error", "param": "None", "code": "401"}
     ours = {"type": "error", "error": {"type": "authentication_error", "message": "no such key"}}
     assert json.loads(as_error_object(401, json.dumps({"error": theirs}).encode(), path)) == ours
@@ -234,12 +234,12 @@ def test_a_refused_key_has_anthropics_shape_on_its_routes(path):
     }
 
 
-async def test_an_error_that_is_no_json_is_replaced_only_where_it_shows_too_much():
+async def test_an_error_other_than_json_is_replaced_if_it_has_internals():
     assert (await Exchange([], b'File "/a/b.py"', 500).through(ProxyWrapper))[2] == MESSAGE.encode()
     assert (await Exchange([], b"<html>no</html>", 502).through(ProxyWrapper))[2] == b"<html>no</html>"
 
 
-async def test_an_answer_may_speak_of_tracebacks():
+async def test_a_successful_response_may_contain_a_traceback():
     exchange = Exchange([], b"Traceback (most recent call last)")
     assert (await exchange.through(ProxyWrapper))[2] == b"Traceback (most recent call last)"
-    assert len(exchange.sent) == 3, "an answer is passed on as it comes"
+    assert len(exchange.sent) == 3, "its messages are not joined"

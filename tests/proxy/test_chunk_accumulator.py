@@ -1,4 +1,4 @@
-"""The fold of a chat completion's chunks."""
+"""The completion of a chat completion's chunks."""
 
 from __future__ import annotations
 
@@ -15,32 +15,38 @@ def call(index: int, arguments: str, **more: Any) -> dict[str, Any]:
     return {"index": index, "function": {"arguments": arguments} | more.pop("function", {}), **more}
 
 
-def test_text_leaves_as_it_comes_and_is_whole_in_the_end():
-    fold = ChunkAccumulator()
-    came = [
-        fold.feed(piece) for piece in (chunk(role="assistant", content="a"), chunk(content=None), chunk(content="b"))
+def test_text_is_returned_by_chunk_and_accumulated():
+    completion = ChunkAccumulator()
+    texts = [
+        completion.feed(piece)
+        for piece in (chunk(role="assistant", content="a"), chunk(content=None), chunk(content="b"))
     ]
-    assert came == ["a", "", "b"]
-    assert (fold.text, fold.model, fold.finish_reason, fold.told()) == ("ab", "m", None, {})
+    assert texts == ["a", "", "b"]
+    assert (completion.text, completion.model, completion.finish_reason, completion.final_fields()) == (
+        "ab",
+        "m",
+        None,
+        {},
+    )
 
 
-def test_calls_are_put_together_by_their_index():
-    fold = ChunkAccumulator()
-    fold.feed(
+def test_tool_calls_are_merged_by_index():
+    completion = ChunkAccumulator()
+    completion.feed(
         chunk(tool_calls=[call(1, "", id="two", function={"name": "g"}), call(0, "", id="one", function={"name": "f"})])
     )
-    fold.feed(chunk(tool_calls=[call(0, '{"a"'), call(1, "{}")]))
-    fold.feed(chunk("tool_calls", tool_calls=[call(0, ": 1}")]))
-    assert fold.finish_reason == "tool_calls"
-    assert fold.tool_calls == [
+    completion.feed(chunk(tool_calls=[call(0, '{"a"'), call(1, "{}")]))
+    completion.feed(chunk("tool_calls", tool_calls=[call(0, ": 1}")]))
+    assert completion.finish_reason == "tool_calls"
+    assert completion.tool_calls == [
         {"id": "one", "type": "function", "function": {"name": "f", "arguments": '{"a": 1}'}},
         {"id": "two", "type": "function", "function": {"name": "g", "arguments": "{}"}},
     ]
 
 
-def test_the_usage_is_the_last_one_said_and_needs_no_choice():
-    fold = ChunkAccumulator()
-    fold.feed(chunk("stop", content="a"))
-    fold.feed({"choices": [], "usage": {"total_tokens": 3}})
-    assert fold.told() == {"usage": {"total_tokens": 3}}
-    assert fold.finish_reason == "stop"
+def test_the_last_usage_counts_even_without_choices():
+    completion = ChunkAccumulator()
+    completion.feed(chunk("stop", content="a"))
+    completion.feed({"choices": [], "usage": {"total_tokens": 3}})
+    assert completion.final_fields() == {"usage": {"total_tokens": 3}}
+    assert completion.finish_reason == "stop"

@@ -1,4 +1,4 @@
-"""The types in a request's body, before the proxy does anything with it."""
+"""The types of body fields are validated."""
 
 from __future__ import annotations
 
@@ -45,13 +45,13 @@ WRONG: list[tuple[dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize("body", RIGHT, ids=str)
-def test_right_types_pass(body):
+def test_valid_types_pass(body):
     validate_field_types(body)
 
 
-@pytest.mark.parametrize(("body", "says"), WRONG, ids=str)
-def test_a_wrong_type_is_named_with_its_field(body, says):
+@pytest.mark.parametrize(("body", "message"), WRONG, ids=str)
+def test_a_wrong_type_is_an_error_that_names_the_field(body, message):
     with pytest.raises(ProxyException) as caught:
         validate_field_types(body)
-    assert caught.value.message == says
-    assert says.startswith(caught.value.param)
+    assert caught.value.message == message
+    assert message.startswith(caught.value.param)

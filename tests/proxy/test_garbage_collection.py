@@ -1,4 +1,4 @@
-"""LiteLLM's own streams crash the interpreter in a garbage collection, and do not without their finalizer."""
+"""The finalizer of LiteLLM's streams crashes the interpreter during garbage collection."""
 
 from __future__ import annotations
 
@@ -41,21 +41,21 @@ print("survived")
 
 
 def run(*args: str) -> subprocess.CompletedProcess[str]:
-    # The debug allocator overwrites memory that was freed, so that its use is seen.
+    # The debug allocator overwrites freed memory, so that its use is detected.
     environ = os.environ | {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "PYTHONMALLOC": "debug"}
     return subprocess.run(
         [sys.executable, "-c", SCRIPT, *args], env=environ, capture_output=True, text=True, check=False
     )
 
 
-def test_no_stream_without_its_finalizer_crashes_the_interpreter():
+def test_streams_without_finalizer_do_not_crash_the_interpreter():
     ended = run("guarded")
     assert (ended.returncode, ended.stdout) == (0, "survived\n"), ended.stderr
 
 
 @pytest.mark.skipif(sys.version_info >= (3, 12), reason="from 3.12 on the garbage collector runs between instructions")
-def test_a_stream_of_litellm_still_has_the_finalizer_that_crashes_it():
-    """Once this fails, LiteLLM needs `remove_stream_finalizers` no more."""
+def test_litellms_finalizer_still_crashes_the_interpreter():
+    """Once this fails, `remove_stream_finalizers` can be deleted."""
     if script_ends(guarded=False) == 0:
         pytest.skip("this build of Python has the fault corrected")
     ended = run()

@@ -1,4 +1,4 @@
-"""What LiteLLM's translation of Gemini's routes would lose is kept, or refused."""
+"""Fields that LiteLLM's translation of Gemini calls would drop are preserved or rejected."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ def contents(*parts: Any, role: str = "user") -> dict[str, Any]:
 
 
 def chat(**body: Any) -> dict[str, Any]:
-    """A chat completion as LiteLLM's routes make it of a call that `to_adapter` has changed."""
+    """Return the chat completion into which LiteLLM translates a call of `to_adapter`."""
     model = to_adapter(contents())["model"]
     return {"model": model, "custom_llm_provider": "custom", "proxy_server_request": {"body": body}}
 
 
-def test_a_call_reaches_its_provider_again():
+def test_a_translated_call_gets_its_provider_back():
     assert from_adapter(chat())["custom_llm_provider"] == "stackspot"
     other = {"model": "groq/llama", "custom_llm_provider": "groq"}
     assert from_adapter(other) is other
 
 
-def test_every_spelling_of_a_part_is_read():
+def test_both_spellings_of_a_part_are_supported():
     call, result = {"name": "f", "args": {}}, {"name": "f", "response": {}}
     given = (
         {"inlineData": {"mimeType": "image/png", "data": "aGk="}},
@@ -40,7 +40,7 @@ def test_every_spelling_of_a_part_is_read():
     assert changed["parts"] == [file, file, {"functionCall": call}, {"functionResponse": result}, "Oi"]
 
 
-def test_the_result_of_a_function_may_come_in_a_role_of_its_own():
+def test_a_function_result_in_the_role_function_is_supported():
     [changed] = to_adapter(contents({"functionResponse": {"name": "f"}}, role="function"))["contents"]
     assert changed["role"] == "user"
 
@@ -65,7 +65,7 @@ def test_every_part_of_a_system_instruction_is_kept(spelling):
         (contents() | {"config": {"responseLogprobs": True}}, "responseLogprobs"),
     ],
 )
-def test_what_would_be_lost_is_a_400_that_names_it(call, param):
+def test_unsupported_parts_are_a_400_that_names_them(call, param):
     with pytest.raises(litellm.BadRequestError) as raised:
         to_adapter(call)
     assert raised.value.param == param
@@ -103,11 +103,11 @@ NULLABLE = {
     ],
     ids=["nothing", "text", "JSON of any kind", "a schema"],
 )
-def test_the_format_of_an_answer_is_openais(generation, format_):
+def test_a_generation_config_becomes_a_response_format(generation, format_):
     assert from_adapter(chat(generationConfig=generation)).get("response_format") == format_
 
 
-def test_the_functions_that_are_allowed_become_a_tool_choice():
+def test_allowed_functions_become_a_tool_choice():
     calling = {"mode": "ANY", "allowedFunctionNames": ["a", "b"]}
     choice = from_adapter(chat(toolConfig={"functionCallingConfig": calling}))["tool_choice"]
     assert [tool["function"]["name"] for tool in choice["allowed_tools"]["tools"]] == ["a", "b"]

@@ -1,4 +1,4 @@
-"""The keys that the operator names in a file."""
+"""Keys of KEYS_FILE authenticate their callers."""
 
 from __future__ import annotations
 
@@ -19,46 +19,46 @@ MASTER = "sk-the-master-key-of-all"
 
 @pytest.fixture
 def proxy(monkeypatch):
-    """The running proxy, as far as a key is concerned."""
+    """The attributes of the running proxy that concern keys."""
     running = SimpleNamespace(prisma_client=None, master_key=MASTER, general_settings={})
     monkeypatch.setitem(sys.modules, "litellm.proxy.proxy_server", running)
     return running
 
 
 @pytest.fixture
-def ring(tmp_path, proxy):
-    """Make a ring of a file's text."""
+def from_text(tmp_path, proxy):
+    """Return a function that reads keys from the text of a file."""
 
-    def of(text: str | None) -> KeysFileAuth:
+    def read(text: str | None) -> KeysFileAuth:
         path = tmp_path / "keys.yaml"
         if text is not None:
             path.write_text(text, encoding="utf-8")
         return KeysFileAuth(str(path))
 
-    return of
+    return read
 
 
 @pytest.mark.parametrize("secret", [f"key: {KEY}", f"sha256: {hashlib.sha256(KEY.encode()).hexdigest().upper()}"])
 @pytest.mark.parametrize("sent", [KEY, f"Bearer {KEY}"])
-async def test_a_key_of_the_file_is_its_caller_with_its_own_rate(ring, secret, sent):
-    keys = ring(f"keys: [{{name: team-a, {secret}, requests_per_minute: 7}}]")
+async def test_a_key_of_the_file_gives_its_caller_and_rate_limit(from_text, secret, sent):
+    keys = from_text(f"keys: [{{name: team-a, {secret}, requests_per_minute: 7}}]")
     caller = await keys(None, sent)
     assert (caller.key_alias, caller.rpm_limit, caller.user_role.value) == ("team-a", 7, "internal_user")
     assert KEY not in repr(caller)
-    assert await keys(None, sent) is not caller, "the proxy writes into what it is given"
+    assert await keys(None, sent) is not caller, "the proxy changes the object"
 
 
-async def test_a_key_of_the_file_may_have_no_rate(ring):
-    assert (await ring(f"keys: [{{name: a, key: {KEY}}}]")(None, KEY)).rpm_limit is None
+async def test_the_rate_limit_of_a_key_is_optional(from_text):
+    assert (await from_text(f"keys: [{{name: a, key: {KEY}}}]")(None, KEY)).rpm_limit is None
 
 
 @pytest.mark.parametrize("sent", ["", None, MASTER, f"Bearer {MASTER}"])
-async def test_no_key_and_the_master_key_are_the_proxys_own_affair(proxy, sent):
+async def test_no_key_and_the_master_key_are_checked_by_the_proxy(proxy, sent):
     assert await KeysFileAuth("")(None, sent) is None
 
 
 @pytest.mark.parametrize("sent", ["sk-wrong", "wrong", MASTER[:-1]])
-async def test_a_key_that_nobody_knows_is_a_401(proxy, sent):
+async def test_an_unknown_key_is_a_401(proxy, sent):
     with pytest.raises(ProxyException) as raised:
         await KeysFileAuth("")(None, sent)
     assert raised.value.code == "401"
@@ -76,13 +76,13 @@ async def test_a_key_that_nobody_knows_is_a_401(proxy, sent):
     ],
     ids=["a database", "JWTs", "OAuth", "no keys at all"],
 )
-async def test_a_key_that_the_proxy_may_know_is_left_to_it(proxy, state: dict[str, Any]):
+async def test_a_key_that_the_proxy_may_know_is_checked_by_it(proxy, state: dict[str, Any]):
     vars(proxy).update(state)
     assert await KeysFileAuth("")(None, "sk-virtual") is None
 
 
 @pytest.mark.parametrize(
-    ("text", "says"),
+    ("text", "message"),
     [
         (None, "cannot be read: FileNotFoundError"),
         ("keys: [", "cannot be read: "),
@@ -103,7 +103,7 @@ async def test_a_key_that_the_proxy_may_know_is_left_to_it(proxy, state: dict[st
         (f"keys: [{{name: a, key: {KEY}}}, {{name: a, key: {KEY}2}}]", "stands there twice"),
     ],
 )  # fmt: skip
-def test_a_file_that_is_wrong_is_refused_and_never_quoted(ring, text, says):
-    with pytest.raises(ConfigurationError, match=says) as raised:
-        ring(text)
+def test_an_invalid_file_is_rejected_without_quoting_keys(from_text, text, message):
+    with pytest.raises(ConfigurationError, match=message) as raised:
+        from_text(text)
     assert KEY not in str(raised.value)

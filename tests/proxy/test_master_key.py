@@ -1,4 +1,4 @@
-"""The master key of a proxy that finds none."""
+"""A proxy without a master key gets one."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ REFERENCE = f"os.environ/{NAME}"
 
 @pytest.fixture(autouse=True)
 def no_key(monkeypatch):
-    """An environment without a key; what the code sets is put back."""
+    """Unset the key; restore what the code sets."""
     for name in (NAME, "MY_KEY"):
         monkeypatch.setenv(name, "")
 
@@ -56,14 +56,14 @@ def test_a_key_is_written_once_and_used_again(tmp_path, monkeypatch, caplog, gen
     ],
     ids=["of the environment", "without a reference", "of config.yaml", "config.yaml first", "of another variable"],
 )
-def test_a_key_that_there_is_stays(tmp_path, monkeypatch, environ, general_settings, written, key):
+def test_an_existing_key_is_not_replaced(tmp_path, monkeypatch, environ, general_settings, written, key):
     for name, value in environ.items():
         monkeypatch.setenv(name, value)
     assert ensured(tmp_path, general_settings, written) == key
     assert not (tmp_path / ".env").exists()
 
 
-def test_a_file_that_cannot_be_written_leaves_litellm_to_refuse(tmp_path, caplog):
+def test_without_a_writable_file_no_key_is_set(tmp_path, caplog):
     assert ensured(tmp_path / "missing", {"master_key": None}) is None
     [line] = caplog.messages
     assert re.match(rf"{NAME} is not set, and \S+\.env cannot be written \(FileNotFoundError\)", line)

@@ -1,4 +1,4 @@
-"""The name of a request, in its answer and in the log."""
+"""The id of a request is in its response and in the log."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ async def receive() -> Any:
 
 
 async def served(*headers: tuple[bytes, bytes], kind: str = "http", answer: str = "http.response.start") -> Any:
-    """Serve one request; return the name inside, the header inside and the headers of the answer."""
+    """Serve one request; return the id and header inside, and the headers of the response."""
     seen: dict[str, Any] = {}
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
@@ -34,7 +34,7 @@ async def served(*headers: tuple[bytes, bytes], kind: str = "http", answer: str 
 
 
 @pytest.mark.parametrize("given", ["a", "a" * 128, "trace 1/2", "~!"])
-async def test_a_sane_name_of_the_callers_is_kept(given):
+async def test_a_valid_id_of_the_caller_is_used(given):
     seen = await served((b"x-request-id", given.encode()))
     assert seen == {"inside": given, "header": given, "answer": [given]}
 
@@ -43,25 +43,25 @@ async def test_a_sane_name_of_the_callers_is_kept(given):
     "given",
     [b"", b" ", b"a" * 129, b"a\r\nset-cookie: b", b"a\n", b"a\tb", b"\xe9", b"\x7f", " \u00e7".encode()],
 )
-async def test_a_name_that_is_not_sane_is_replaced(given):
+async def test_an_invalid_id_is_replaced(given):
     seen = await served((b"x-request-id", given))
     assert uuid.UUID(seen["inside"]).version == 4
     assert seen["header"] == seen["inside"]
     assert seen["answer"] == [seen["inside"]]
 
 
-async def test_a_request_without_a_name_gets_one_of_its_own():
+async def test_a_request_without_an_id_gets_one():
     first, second = await served(), await served()
     assert first["inside"] != second["inside"]
 
 
 @pytest.mark.parametrize("answer", ["websocket.accept", "websocket.http.response.start"])
-async def test_a_socket_is_named_in_its_handshake(answer):
+async def test_the_handshake_of_a_socket_has_its_id(answer):
     seen = await served((b"x-request-id", b"mine"), kind="websocket", answer=answer)
     assert seen["answer"] == ["mine"]
 
 
-async def test_the_name_is_in_the_log_while_its_request_is_served():
+async def test_log_records_have_the_id_of_the_current_request():
     record = logging.makeLogRecord({})
     assert request_id() == ""
     assert RequestIdFilter().filter(record)
@@ -75,7 +75,7 @@ async def test_the_name_is_in_the_log_while_its_request_is_served():
     assert record.request_id == "mine"
 
 
-async def test_the_start_of_the_application_has_no_name():
+async def test_the_lifespan_of_the_application_has_no_id():
     seen = []
 
     async def app(scope: Any, receive: Any, send: Any) -> None:

@@ -1,4 +1,4 @@
-"""Headers that are added to the answer to the current request."""
+"""Headers are added to the response of the current request."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from custom_handler.request.context import add_response_header
 
 
 class App:
-    """An application that adds some headers of ours while it answers, in a task of its own as the proxy does."""
+    """An application that adds headers in a task of its own, as the proxy does."""
 
     def __init__(self, own: dict[str, str] | None = None, **added: str) -> None:
         self.middleware_stack: Any = self._serve
@@ -28,7 +28,7 @@ class App:
             add_response_header(name.replace("_", "-"), value)
 
 
-async def answer_of(app: App, kind: str = "http") -> list[dict[str, Any]]:
+async def response_of(app: App, kind: str = "http") -> list[dict[str, Any]]:
     sent: list[dict[str, Any]] = []
 
     async def send(message: Any) -> None:
@@ -44,43 +44,43 @@ async def answer_of(app: App, kind: str = "http") -> list[dict[str, Any]]:
     return sent
 
 
-async def test_a_header_that_is_added_reaches_the_client():
+async def test_an_added_header_is_in_the_response():
     app = App(retry_after="7")
     wrap(app)
-    start, body = await answer_of(app)
+    start, body = await response_of(app)
     assert start["headers"] == [(b"retry-after", b"7")]
     assert (body["type"], body["body"]) == ("http.response.body", b"no")
 
 
-async def test_a_header_of_the_answers_own_is_kept():
+async def test_a_header_of_the_response_is_not_replaced():
     app = App({"retry-after": "3"}, retry_after="7")
     wrap(app)
-    start, _ = await answer_of(app)
+    start, _ = await response_of(app)
     assert start["headers"] == [(b"retry-after", b"3")]
 
 
-async def test_the_headers_of_one_request_are_not_anothers():
+async def test_added_headers_belong_to_one_request():
     app = App(retry_after="7")
     plain = App()
     wrap(app)
     wrap(plain)
-    (start, _), (other, _) = await asyncio.gather(answer_of(app), answer_of(plain))
+    (start, _), (other, _) = await asyncio.gather(response_of(app), response_of(plain))
     assert (start["headers"], other["headers"]) == ([(b"retry-after", b"7")], [])
 
 
-async def test_a_socket_is_left_alone():
+async def test_no_header_is_added_to_a_socket():
     app = App(retry_after="7")
     wrap(app)
-    start, _ = await answer_of(app, "websocket")
+    start, _ = await response_of(app, "websocket")
     assert start["headers"] == []
 
 
-def test_outside_of_a_request_a_header_is_added_to_nothing():
+def test_adding_a_header_outside_of_a_request_does_nothing():
     add_response_header("retry-after", "7")
-    assert asyncio.run(answer_of(App()))[0]["headers"] == []
+    assert asyncio.run(response_of(App()))[0]["headers"] == []
 
 
-def test_an_application_that_does_not_run_yet_is_left_alone():
+def test_an_application_that_has_not_started_is_not_wrapped():
     class NotRunning:
         middleware_stack = None
 

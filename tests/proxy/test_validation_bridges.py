@@ -1,4 +1,4 @@
-"""What a bridge of LiteLLM's would lose is refused, and what it can carry is let through."""
+"""Fields that LiteLLM's bridges would drop are preserved or rejected."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import pytest
 
 from custom_handler.proxy.validation.bridges import documents_as_text, keep_allowed_tools, require_known_response
 
-ASKED = {"role": "user", "content": "Oi"}
-ANSWERED = {"role": "assistant", "content": "Olá"}
+USER = {"role": "user", "content": "Oi"}
+ASSISTANT = {"role": "assistant", "content": "Olá"}
 
 
 def call(*messages: Any, **body: Any) -> dict[str, Any]:
@@ -27,22 +27,22 @@ def call(*messages: Any, **body: Any) -> dict[str, Any]:
     ],
     ids=["conversation", "prompt", "item", "response"],
 )
-def test_a_reference_to_what_nobody_keeps_is_a_400_that_names_it(body, param):
+def test_a_reference_to_a_stored_object_is_a_400_that_names_it(body, param):
     with pytest.raises(litellm.BadRequestError, match=f"{param}: .*Send the whole conversation in input") as raised:
-        require_known_response(call(ASKED, **body))
+        require_known_response(call(USER, **body))
     assert raised.value.param == param
 
 
 @pytest.mark.parametrize(
     ("messages", "body"),
     [
-        ((ASKED,), {"input": "Oi"}),
-        ((ASKED,), {"messages": [ASKED], "prompt": "of another API"}),
-        ((ASKED, ANSWERED, ASKED), {"input": "E agora?", "previous_response_id": "resp_1"}),
+        ((USER,), {"input": "Oi"}),
+        ((USER,), {"messages": [USER], "prompt": "of another API"}),
+        ((USER, ASSISTANT, USER), {"input": "E agora?", "previous_response_id": "resp_1"}),
     ],
     ids=["nothing to recall", "another protocol", "recalled from the database"],
 )
-def test_what_loses_nothing_passes(messages, body):
+def test_requests_without_lost_references_pass(messages, body):
     require_known_response(call(*messages, **body))
 
 
@@ -57,7 +57,7 @@ SCAN = {"type": "base64", "media_type": "application/pdf", "data": "JVBERi0="}
 IMAGE = {"type": "image", "source": {"type": "url", "url": "https://a.example/1.png"}}
 
 
-def passed(*blocks: Any) -> list[Any]:
+def converted(*blocks: Any) -> list[Any]:
     (message,) = documents_as_text({"messages": [{"role": "user", "content": list(blocks)}]})["messages"]
     return message["content"]
 
@@ -86,18 +86,18 @@ def passed(*blocks: Any) -> list[Any]:
         (FOUND, ["[search result Ata]\nhttps://a.example/1", "Foi adiado.", "Para maio."]),
     ],
 )
-def test_what_the_bridge_of_messages_drops_becomes_text(block, texts):
-    assert passed(block) == [{"type": "text", "text": text} for text in texts]
+def test_blocks_that_the_bridge_drops_become_text(block, texts):
+    assert converted(block) == [{"type": "text", "text": text} for text in texts]
 
 
-def test_a_document_that_the_bridge_keeps_has_its_title_before_it():
+def test_the_title_of_a_kept_document_becomes_text():
     untitled, titled = ({"type": "document", "source": SCAN} | more for more in ({}, {"title": "Plano"}))
-    assert passed(untitled, titled) == [untitled, {"type": "text", "text": "[document Plano]"}, titled]
+    assert converted(untitled, titled) == [untitled, {"type": "text", "text": "[document Plano]"}, titled]
 
 
-def test_documents_in_a_tools_result_become_text_too():
+def test_documents_in_a_tool_result_become_text_too():
     result = {"type": "tool_result", "tool_use_id": "t", "content": [FOUND | {"title": ""}, IMAGE]}
-    (after,) = passed(result)
+    (after,) = converted(result)
     assert after["tool_use_id"] == "t"
     assert [block["type"] for block in after["content"]] == ["text", "text", "text", "image"]
 
@@ -105,27 +105,27 @@ def test_documents_in_a_tools_result_become_text_too():
 @pytest.mark.parametrize(
     "messages", [None, "text", [], [{"role": "user", "content": "a"}], ["no message", {"role": "user"}]]
 )
-def test_what_holds_no_documents_is_left_as_it_is(messages):
+def test_messages_without_documents_are_unchanged(messages):
     assert documents_as_text({"messages": messages, "model": "m"}) == {"messages": messages, "model": "m"}
 
 
-def test_all_other_blocks_stay_as_they_are():
+def test_other_blocks_are_unchanged():
     blocks = [{"type": "text", "text": "a"}, IMAGE, {"type": "document", "source": None}, {"type": "search_result"}, 7]
-    assert passed(*blocks) == blocks
+    assert converted(*blocks) == blocks
 
 
 @pytest.mark.parametrize(
-    ("tools", "named"),
+    ("tools", "names"),
     [
         ([{"type": "function", "name": "f"}, {"type": "custom", "name": "g"}], ["f", "g"]),
         ([{"type": "function", "function": {"name": "f"}}], ["f"]),
     ],
     ids=["of a response", "of a chat"],
 )
-def test_allowed_tools_have_one_form(tools, named):
+def test_both_forms_of_allowed_tools_become_one(tools, names):
     flat = "name" in tools[0]
     choice = {"mode": "auto", "tools": tools}
     given = {"type": "allowed_tools", **(choice if flat else {"allowed_tools": choice})}
     changed = keep_allowed_tools({"tool_choice": given})["tool_choice"]["allowed_tools"]
     assert changed["mode"] == "auto"
-    assert [tool["function"]["name"] for tool in changed["tools"]] == named
+    assert [tool["function"]["name"] for tool in changed["tools"]] == names

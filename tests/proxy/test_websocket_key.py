@@ -1,4 +1,4 @@
-"""A key in a socket's address, moved into a header."""
+"""The key in the query of a WebSocket is moved to a header."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ async def seen(query: bytes, *headers: tuple[bytes, bytes], kind: str = "websock
     scope = {"type": kind, "path": path, "query_string": query, "headers": list(headers)}
 
     async def app(inner: Any, receive: Any, send: Any) -> None:
-        assert inner is scope  # the server's log reads this very object
+        assert inner is scope  # the access log of the server reads this object
 
     async def receive() -> Any:
         return {"type": "http.request", "body": b""}
@@ -37,17 +37,17 @@ async def seen(query: bytes, *headers: tuple[bytes, bytes], kind: str = "websock
         (b"", b"", None),
     ],
 )
-async def test_the_key_leaves_the_address(query, left, key):
+async def test_the_key_is_removed_from_the_query(query, left, key):
     expected = [(b"x-litellm-api-key", key)] if key else []
     assert await seen(query) == (left, expected)
     assert (await seen(query, path=f"/behind/a/prefix{PATH}"))[0] == left
 
 
 @pytest.mark.parametrize("name", [b"authorization", b"x-api-key", b"api-key", b"x-litellm-api-key"])
-async def test_a_key_in_a_header_goes_first(name):
+async def test_a_key_in_a_header_has_precedence(name):
     assert await seen(b"api_key=sk-1", (name, b"mine")) == (b"", [(name, b"mine")])
 
 
 @pytest.mark.parametrize("elsewhere", [{"kind": "http"}, {"path": "/v1/realtime"}])
-async def test_the_rest_of_the_proxy_is_left_alone(elsewhere):
+async def test_other_requests_keep_their_query(elsewhere):
     assert await seen(b"api_key=sk-1", **elsewhere) == (b"api_key=sk-1", [])

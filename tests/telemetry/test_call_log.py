@@ -14,7 +14,7 @@ from test_call_record import CANARY, event, failed, payload
 
 from custom_handler.instrumentation import Repaired
 from custom_handler.proxy.logs import ExpectedErrors
-from custom_handler.proxy.middleware.error_bodies import reported
+from custom_handler.proxy.middleware.error_bodies import clean_report
 from custom_handler.proxy.middleware.request_id import RequestIdFilter
 from custom_handler.proxy.middleware.wrap import ProxyWrapper
 from custom_handler.telemetry import call_log as module
@@ -253,7 +253,7 @@ def test_health_errors_contain_no_addresses_and_paths():
         '\nstack trace: Traceback (most recent call last):\n  File "/usr/lib/x.py", line 3'
     )
     body = {"unhealthy_endpoints": [{"model": "groq/llama-3", "api_base": "http://10.0.0.7", "error": error}]}
-    (endpoint,) = json.loads(reported(json.dumps(body).encode()))["unhealthy_endpoints"]
+    (endpoint,) = json.loads(clean_report(json.dumps(body).encode()))["unhealthy_endpoints"]
     assert endpoint["model"] == "groq/llama-3"
     assert endpoint["error"].startswith("litellm.AuthenticationError: no key for (address left out)")
     for hidden in ("10.0.0.7", "9000", "keys.yaml", "Traceback", "/usr"):

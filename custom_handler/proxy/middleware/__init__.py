@@ -1,1 +1,1 @@
-"""ASGI middleware around the proxy's application."""
+"""The ASGI wrapper around the proxy's application, and the functions that it calls."""

@@ -1,4 +1,4 @@
-"""Limits the size of a request body, and its JSON to an object that is not nested too deeply.
+"""Limit the size of request bodies, and their JSON to objects that are not nested too deeply.
 
 The proxy reads a body to its end before it checks the key, whatever its length.
 """
@@ -12,17 +12,17 @@ from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import Message, Receive
 
-LARGEST_BODY = 32 * 1024 * 1024  # as Anthropic's own API
-DEEPEST_LEVEL = 100
+MAX_BODY_BYTES = 32 * 1024 * 1024  # as Anthropic's own API
+MAX_DEPTH = 100
 
-TOO_LARGE = f"The request is larger than {LARGEST_BODY // 1024**2} MiB: shorten it."
+TOO_LARGE = f"The request is larger than {MAX_BODY_BYTES // 1024**2} MiB: shorten it."
 NO_OBJECT = "The request's body must be a JSON object."
-# First characters of JSON that is no object; the proxy itself rejects what is no JSON.
-_OTHER_JSON = tuple(begin.encode() for begin in '["-0123456789tfn')
+# First characters of JSON other than an object; the proxy itself rejects invalid JSON.
+_OTHER_JSON = tuple(character.encode() for character in '["-0123456789tfn')
 
 
 class LimitedBody:
-    """A request body that is read up to the limit; uploads, which go to disk, have none."""
+    """A request body that is read up to the limit; uploads are written to disk and not limited."""
 
     def __init__(self, headers: Headers, receive: Receive) -> None:
         content_type = headers.get("content-type", "application/json")
@@ -31,19 +31,15 @@ class LimitedBody:
         self._first: Message | None = None
         self._is_json = content_type.startswith("application/json")
         self._is_upload = content_type.startswith("multipart/")
-        self._left = LARGEST_BODY
-        self._too_long = length.isdecimal() and int(length) > LARGEST_BODY
-
-    @property
-    def exceeded(self) -> bool:
-        """Return whether more than the limit was read."""
-        return self._left < 0
+        self._left = MAX_BODY_BYTES
+        self._is_too_long = length.isdecimal() and int(length) > MAX_BODY_BYTES
+        self.exceeded = False
 
     async def reject(self) -> tuple[int, str] | None:
-        """Return status and message for a body that must not reach the proxy, else None."""
+        """Return status and message of the error for a body that must not be read, else None."""
         if self._is_upload:
             return None
-        if self._too_long:
+        if self._is_too_long:
             return 413, TOO_LARGE
         self._first = await self._receive()
         if self._is_json and self._first.get("body", b"").lstrip().startswith(_OTHER_JSON):
@@ -51,11 +47,12 @@ class LimitedBody:
         return None
 
     async def receive(self) -> Message:
-        """Return the next message of the body; raises HTTPException above the limit."""
+        """Return the next ASGI message; raises HTTPException above the limit."""
         message, self._first = self._first or await self._receive(), None
         if not self._is_upload:
             self._left -= len(message.get("body", b""))
             if self._left < 0:
+                self.exceeded = True
                 raise HTTPException(413, TOO_LARGE)
         return message
 
@@ -63,12 +60,12 @@ class LimitedBody:
 def reject_deep_nesting(body: Any) -> None:
     """Raise the proxy's error (400) for a body that is nested too deeply to be serialized again."""
     level = [body]
-    for _ in range(DEEPEST_LEVEL + 1):
+    for _ in range(MAX_DEPTH + 1):
         level = [item for value in level for item in _children(value)]
         if not level:
             return
     raise ProxyException(
-        message=f"The request is nested deeper than {DEEPEST_LEVEL} levels: flatten it.",
+        message=f"The request is nested deeper than {MAX_DEPTH} levels: flatten it.",
         type="invalid_request_error",
         param=None,
         code=400,

@@ -1,6 +1,6 @@
-"""Removes tracebacks, and paths of this machine, from the bodies of errors.
+"""Remove tracebacks and file paths from error bodies, and convert some to the protocol's form.
 
-LiteLLM puts some into the message of an unexpected error, and into the report of `/health`.
+LiteLLM includes them in the messages of unexpected errors, and in the report of `/health`.
 """
 
 from __future__ import annotations
@@ -16,29 +16,33 @@ from ..error_body import error_body
 MESSAGE = "The gateway failed in a way it should not: its log has the details."
 
 _TRACEBACK = re.compile(r"\s*Traceback \(most recent call last\).*", re.DOTALL)
-_PLACES = {"api_base", "raw_request_typed_dict"}
+_ADDRESS_FIELDS = {"api_base", "raw_request_typed_dict"}
 _ADDRESS = re.compile(
     r"\b[a-z][a-z0-9+.-]*://[^\s'\"<>)\]]+|\b\d{1,3}(?:\.\d{1,3}){3}(?::\d+)?\b|\b[\w-]+(?:\.[\w-]+)*:\d{2,5}\b"
 )
 _PATH = re.compile(r"(?<![\w/])/(?:[\w.@-]+/)+[\w.@-]+")
-_LONGEST_REPORT = 500
+_MAX_REPORT_LENGTH = 500
 _ANTHROPIC = ("/v1/messages", "/v1/messages/count_tokens")
 _HEALTH = ("/health/", "/health")
 _INTERNAL = re.compile(r"File \\?\"|site-packages|/[\w.-]+\.py\b|validation errors? for \w+|input_value=")
 
 
-def is_report(path: str) -> bool:
-    """Return whether a path is that of the health report, which names errors in a 200 too."""
+def is_health_report(path: str) -> bool:
+    """Return whether a path is `/health`, whose report contains errors with status 200 too."""
     return path in _HEALTH
 
 
-def rewritten(status: int, body: bytes, path: str) -> bytes:
-    """Return a complete error body, or health report, as clients may see it."""
-    return reported(body) if status < 400 else remove_internals(as_error_object(status, body, path))
+def rewrite(status: int, body: bytes, path: str) -> bytes:
+    """Return the body for the client, of an error or of a health report (a status below 400)."""
+    return clean_report(body) if status < 400 else remove_internals(as_error_object(status, body, path))
 
 
 def remove_internals(body: bytes) -> bytes:
-    """Return an error's JSON body without what only the log should have; any other body as it is."""
+    """Return an error body without tracebacks and file paths, which belong in the log only.
+
+    >>> remove_internals(b'{"error": {"message": "no key, see /app/auth.py"}}')
+    b'{"error": {"message": "The gateway failed in a way it should not: its log has the details."}}'
+    """
     if not (_TRACEBACK.search(text := body.decode("utf-8", errors="replace")) or _INTERNAL.search(text)):
         return body
     try:
@@ -48,10 +52,11 @@ def remove_internals(body: bytes) -> bytes:
 
 
 def as_error_object(status: int, body: bytes, path: str = "") -> bytes:
-    """Return the protocol's error object for the errors of LiteLLM's that have another shape; any other body as it is.
+    """Return the protocol's error object for bodies that LiteLLM sends in another form.
 
-    They are a refused key on `/metrics`, which is a bare string, a model that `GET /v1/models/{id}` does not find, and what
-    `/v1/messages` refuses before its own code runs, such as a key, which has OpenAI's shape.
+    These are an invalid key on `/metrics` (a bare string), an unknown model on
+    `GET /v1/models/{id}` (`detail`), and errors of `/v1/messages` before its own code runs, such as
+    an invalid key (OpenAI's form). Other bodies are returned unchanged.
     """
     try:
         content = json.loads(body)
@@ -76,24 +81,24 @@ def _without_internals(value: Any) -> Any:
         return [_without_internals(item) for item in value]
     if not isinstance(value, str):
         return value
-    shown = _TRACEBACK.sub("", value)
-    return MESSAGE if _INTERNAL.search(shown) else shown
+    text = _TRACEBACK.sub("", value)
+    return MESSAGE if _INTERNAL.search(text) else text
 
 
-def reported(body: bytes) -> bytes:
-    """Return a report of `/health` with the class and the message of each error, without tracebacks, paths and addresses."""
+def clean_report(body: bytes) -> bytes:
+    """Return a report of `/health` without tracebacks, file paths and addresses."""
     try:
-        return json.dumps(_without_places(json.loads(body)), ensure_ascii=False).encode()
+        return json.dumps(_without_addresses(json.loads(body)), ensure_ascii=False).encode()
     except ValueError:
         return body
 
 
-def _without_places(value: Any) -> Any:
+def _without_addresses(value: Any) -> Any:
     if isinstance(value, dict):
-        return {name: _without_places(item) for name, item in value.items() if name not in _PLACES}
+        return {name: _without_addresses(item) for name, item in value.items() if name not in _ADDRESS_FIELDS}
     if isinstance(value, list):
-        return [_without_places(item) for item in value]
+        return [_without_addresses(item) for item in value]
     if not isinstance(value, str):
         return value
-    shown = _ADDRESS.sub("(address left out)", _TRACEBACK.sub("", value.split("\nstack trace:")[0]))
-    return _PATH.sub("(path left out)", shown).strip()[:_LONGEST_REPORT]
+    text = _ADDRESS.sub("(address left out)", _TRACEBACK.sub("", value.split("\nstack trace:")[0]))
+    return _PATH.sub("(path left out)", text).strip()[:_MAX_REPORT_LENGTH]

@@ -16,20 +16,20 @@ HEADER = "x-request-id"
 _VALID = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]{0,126}[\x21-\x7e])?")
 
 
-def assign(scope: Scope) -> str:
-    """Return the caller's id of a request, or a new UUID; the scope then has it as a header."""
-    given = Headers(scope=scope).get(HEADER)
-    name = given if given is not None and _VALID.fullmatch(given) else str(uuid.uuid4())
+def assign_request_id(scope: Scope) -> str:
+    """Return the caller's valid id, or a new UUID; set it as a header of the scope."""
+    sent = Headers(scope=scope).get(HEADER)
+    assigned = sent if sent is not None and _VALID.fullmatch(sent) else str(uuid.uuid4())
     scope["headers"] = list(scope["headers"])
-    MutableHeaders(scope=scope)[HEADER] = name
-    return name
+    MutableHeaders(scope=scope)[HEADER] = assigned
+    return assigned
 
 
 class RequestIdFilter(logging.Filter):
-    """Gives each log record the field `request_id`, for the log's format; `-` outside of a request."""
+    """Set `request_id` of each log record, `-` outside of a request; the log's format needs it."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Accept every record."""
-        if not hasattr(record, "request_id"):  # the line of a call has its own
+        if not hasattr(record, "request_id"):  # the call log sets its own
             record.request_id = request_id() or "-"
         return True

@@ -1,6 +1,7 @@
-"""Moves the key of a WebSocket from its address to a header, before a log can record it.
+"""Move the API key of a WebSocket from its query to a header.
 
-A browser cannot set headers on a WebSocket. The server's access log reads the same scope later.
+Browsers cannot set headers on a WebSocket. The server's access log reads the query from the same
+scope later, and must not record the key.
 """
 
 from __future__ import annotations

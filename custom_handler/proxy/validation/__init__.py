@@ -1,1 +1,1 @@
-"""Validation of request bodies before the proxy processes them."""
+"""Validate request bodies before LiteLLM processes them."""

@@ -1,4 +1,4 @@
-"""What LiteLLM's bridges between the protocols would lose without a word, or refuse, before a call of ours reaches the provider."""
+"""Preserve, or reject, the fields that LiteLLM's bridges between the protocols would drop."""
 
 from __future__ import annotations
 
@@ -10,72 +10,73 @@ from ...provider.model_response import litellm_error
 
 
 def keep_allowed_tools(kwargs: dict[str, Any]) -> dict[str, Any]:
-    """Have `allowed_tools` pass LiteLLM, which refuses a `tool_choice` without a function; `request` reads it.
+    """Add an empty function to `allowed_tools`, without which LiteLLM rejects a `tool_choice`.
 
-    /v1/responses has it in a form without nested objects, which LiteLLM's bridge hands on as it is.
+    The form of /v1/responses has no nested objects; LiteLLM's bridge passes it on unchanged.
     """
     choice = kwargs.get("tool_choice")
     if not isinstance(choice, Mapping) or choice.get("type") != "allowed_tools":
         return kwargs
     if isinstance(tools := choice.get("tools"), list):
-        named = [_with_function(tool) for tool in tools]
-        choice = {"type": "allowed_tools", "allowed_tools": {"mode": choice.get("mode"), "tools": named}}
+        nested = [_with_function(tool) for tool in tools]
+        choice = {"type": "allowed_tools", "allowed_tools": {"mode": choice.get("mode"), "tools": nested}}
     return {**kwargs, "tool_choice": {"function": {}, **choice}}
 
 
 def _with_function(tool: Any) -> Any:
-    named = isinstance(tool, Mapping) and "name" in tool
-    return {"type": "function", "function": {"name": tool["name"]}} if named else tool
+    is_flat = isinstance(tool, Mapping) and "name" in tool
+    return {"type": "function", "function": {"name": tool["name"]}} if is_flat else tool
 
 
 def documents_as_text(kwargs: dict[str, Any]) -> dict[str, Any]:
-    """Have a call's documents and search results pass the bridge of /v1/messages as text; it would drop them.
+    """Return a call of /v1/messages with documents and search results as text blocks.
 
-    It keeps what comes as base64 or by an address, without its title: that becomes a text before it.
+    LiteLLM's bridge would drop them. It keeps documents in base64 or by URL without their titles,
+    which become text blocks before them.
     """
     messages = kwargs.get("messages")
     if not isinstance(messages, Sequence) or isinstance(messages, str):
         return kwargs
-    return {**kwargs, "messages": [_with_texts(message) for message in messages]}
+    return {**kwargs, "messages": [_with_text_blocks(message) for message in messages]}
 
 
-def _with_texts(message: Any) -> Any:
+def _with_text_blocks(message: Any) -> Any:
     content = message.get("content") if isinstance(message, Mapping) else None
-    return {**message, "content": list(_passing(content))} if isinstance(content, list) else message
+    return {**message, "content": list(_converted(content))} if isinstance(content, list) else message
 
 
-def _passing(blocks: Sequence[Any]) -> Iterator[Any]:
+def _converted(blocks: Sequence[Any]) -> Iterator[Any]:
     for block in blocks:
         match block:
             case {"type": "tool_result"}:
-                yield _with_texts(block)
+                yield _with_text_blocks(block)
             case {"type": "document", "source": {"type": "text", "data": str(text)}}:
-                yield _text(_head("document", block), text)
+                yield _text(_heading("document", block), text)
             case {"type": "document", "source": {"type": "content", "content": str(text)}}:
-                yield _text(_head("document", block), text)
+                yield _text(_heading("document", block), text)
             case {"type": "document", "source": {"type": "content", "content": list(parts)}}:
-                yield _text(_head("document", block))
-                yield from _passing(parts)
+                yield _text(_heading("document", block))
+                yield from _converted(parts)
             case {"type": "document", "source": {"type": "file"}}:
-                yield _text(_head("document", block), "not shown: this proxy keeps no files")
+                yield _text(_heading("document", block), "not shown: this proxy keeps no files")
             case {"type": "document", "title": str() as title} if title:
-                yield _text(_head("document", block))
+                yield _text(_heading("document", block))
                 yield block
             case {"type": "search_result", "content": list(parts)}:
-                yield _text(_head("search result", block))
-                yield from _passing(parts)
+                yield _text(_heading("search result", block))
+                yield from _converted(parts)
             case _:
                 yield block
 
 
-def _head(kind: str, block: Mapping[str, Any]) -> str:
-    """Say what follows: its title, and what the client says of it or where it is from."""
-    said = [
+def _heading(kind: str, block: Mapping[str, Any]) -> str:
+    """Return the title of a block, and its context or source."""
+    lines = [
         f"[{kind}{f' {title}' if (title := block.get('title')) else ''}]",
         block.get("context"),
         block.get("source"),
     ]
-    return "\n".join(line for line in said if isinstance(line, str) and line)
+    return "\n".join(line for line in lines if isinstance(line, str) and line)
 
 
 def _text(*paragraphs: str) -> dict[str, str]:
@@ -83,12 +84,12 @@ def _text(*paragraphs: str) -> dict[str, str]:
 
 
 def require_known_response(kwargs: Mapping[str, Any]) -> None:
-    """Refuse a call of /v1/responses that builds on an earlier one which the proxy cannot recall.
+    """Raise the proxy's error (400) for a `previous_response_id` that the proxy does not have.
 
-    Its bridge looks the earlier turns up in the database, and goes on without them where it has none.
+    LiteLLM's bridge reads the earlier turns from the database, and ignores that they are missing.
     """
     body = (kwargs.get("proxy_server_request") or {}).get("body") or {}
-    _refuse_lost_parts(body)
+    _reject_references(body)
     if not body.get("previous_response_id"):
         return
     roles = [message.get("role") for message in kwargs.get("messages") or ()]
@@ -101,13 +102,13 @@ def require_known_response(kwargs: Mapping[str, Any]) -> None:
         raise litellm_error(error, str(kwargs.get("model")))
 
 
-def _refuse_lost_parts(body: Mapping[str, Any]) -> None:
-    """Refuse what a body of /v1/responses refers to and the proxy's bridge would leave out without a word."""
+def _reject_references(body: Mapping[str, Any]) -> None:
+    """Raise the proxy's error for references to stored objects, which LiteLLM's bridge ignores."""
     items = body.get("input")
-    referred = isinstance(items, list) and any(
+    has_reference = isinstance(items, list) and any(
         isinstance(item, Mapping) and item.get("type") == "item_reference" for item in items
     )
-    name = "input" if referred else next((name for name in ("conversation", "prompt") if body.get(name)), "")
+    name = "input" if has_reference else next((name for name in ("conversation", "prompt") if body.get(name)), "")
     if name and "input" in body:
         error = RequestError(
             f"{name}: this proxy keeps nothing to refer to. Send the whole conversation in input.", param=name

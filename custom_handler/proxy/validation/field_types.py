@@ -1,7 +1,7 @@
-"""The types in a request's body, for the fields at which the proxy stumbles before any provider sees them.
+"""Validate the types of the body fields that LiteLLM reads before any provider does.
 
-Without this a wrong one is a 500, or a 400 with a traceback and no field's name. These are the same for all providers; what only
-ours knows is checked by `parameters`.
+Without this, a wrong type is a 500, or a 400 with a traceback and no field name. The fields are the
+same for all providers; `request/parameters.py` validates those of StackSpot models.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from typing import Any
 
 from litellm.proxy._types import ProxyException
 
-_Kinds = tuple[type, ...]
-_NUMBER: _Kinds = (int, float)
+_Types = tuple[type, ...]
+_NUMBER: _Types = (int, float)
 
 _NAMES: Mapping[type, str] = {
     str: "a string",
@@ -23,7 +23,7 @@ _NAMES: Mapping[type, str] = {
     bool: "true or false",
 }
 
-_BODY: Mapping[str, _Kinds] = {
+_BODY: Mapping[str, _Types] = {
     "messages": (list,),
     "input": (str, list),
     "system": (str, list),
@@ -45,14 +45,14 @@ _BODY: Mapping[str, _Kinds] = {
     "tags": (list,),
     "litellm_trace_id": (str,),
     "tool_choice": (str, dict),
-    "contents": (list, dict),  # from here on Gemini's
+    "contents": (list, dict),  # Gemini's fields from here on
     "systemInstruction": (dict,),
     "system_instruction": (dict,),
     "generationConfig": (dict,),
     "toolConfig": (dict,),
     "tool_config": (dict,),
 }
-_ITEMS: Mapping[str, Mapping[str, _Kinds]] = {
+_ITEMS: Mapping[str, Mapping[str, _Types]] = {
     "messages": {"role": (str,), "content": (str, list), "tool_calls": (list,)},
     "input": {"role": (str,)},
     "tools": {"function": (dict,), "functionDeclarations": (list,)},
@@ -61,21 +61,21 @@ _ITEMS: Mapping[str, Mapping[str, _Kinds]] = {
 
 
 def validate_field_types(body: Mapping[str, Any]) -> None:
-    """Raise the proxy's error (400) for the first field whose type is wrong; null is as good as left out."""
-    _check(body, _BODY)
+    """Raise the proxy's error (400) for the first field of a wrong type; null counts as absent."""
+    _check_types(body, _BODY)
     if body.get("messages") == []:
-        raise _refusal("messages must be a list with at least one message.", "messages")
-    for name, fields in _ITEMS.items():
-        for where, item in _objects(body, name):
-            _check(item, fields, f"{where}.")
-            for parts in ("content", "tool_calls", "functionDeclarations"):
-                _objects(item, parts, f"{where}.")
+        raise _error("messages must be a list with at least one message.", "messages")
+    for name, types in _ITEMS.items():
+        for path, item in _objects(body, name):
+            _check_types(item, types, f"{path}.")
+            for inner in ("content", "tool_calls", "functionDeclarations"):
+                _objects(item, inner, f"{path}.")
     _check_schemas(body)
 
 
 def _check_schemas(body: Mapping[str, Any]) -> None:
-    """Raise the proxy's error for a tool whose parameters are no schema; LiteLLM would put an empty one in their place."""
-    for where, tool in _objects(body, "tools"):
+    """Raise for parameters of a tool that are no schema; LiteLLM would use an empty one."""
+    for path, tool in _objects(body, "tools"):
         function = tool.get("function")
         inner = function if isinstance(function, dict) else {}
         for name, value in (
@@ -83,38 +83,38 @@ def _check_schemas(body: Mapping[str, Any]) -> None:
             ("parameters", tool.get("parameters")),
             ("input_schema", tool.get("input_schema")),
         ):
-            _check_schema(value, f"{where}.{name}")
-        for declared, function in _objects(tool, "functionDeclarations", f"{where}."):
+            _check_schema(value, f"{path}.{name}")
+        for function_path, function in _objects(tool, "functionDeclarations", f"{path}."):
             for name in ("parameters", "parametersJsonSchema", "parameters_json_schema"):
-                _check_schema(function.get(name), f"{declared}.{name}")
+                _check_schema(function.get(name), f"{function_path}.{name}")
 
 
-def _check_schema(value: Any, where: str) -> None:
+def _check_schema(value: Any, path: str) -> None:
     if value is not None and not isinstance(value, dict | bool):
-        raise _refusal(f"{where} must be a JSON Schema, which is an object.", where)
+        raise _error(f"{path} must be a JSON Schema, which is an object.", path)
 
 
-def _check(fields: Mapping[str, Any], kinds: Mapping[str, _Kinds], within: str = "") -> None:
-    for name, allowed in kinds.items():
+def _check_types(fields: Mapping[str, Any], types: Mapping[str, _Types], prefix: str = "") -> None:
+    for name, allowed in types.items():
         if (value := fields.get(name)) is not None and not isinstance(value, allowed):
-            raise _wrong(f"{within}{name}", (float,) if allowed is _NUMBER else allowed)
+            raise _type_error(f"{prefix}{name}", (float,) if allowed is _NUMBER else allowed)
 
 
-def _objects(fields: Mapping[str, Any], name: str, within: str = "") -> list[tuple[str, Mapping[str, Any]]]:
-    """Return what is in a list, each with its place; raises the proxy's error for what is no object."""
+def _objects(fields: Mapping[str, Any], name: str, prefix: str = "") -> list[tuple[str, Mapping[str, Any]]]:
+    """Return the objects in a list, each with its path; raise for an item that is no object."""
     value = fields.get(name)
     found = [
-        (f"{within}{name}[{number}]", item) for number, item in enumerate(value if isinstance(value, list) else ())
+        (f"{prefix}{name}[{number}]", item) for number, item in enumerate(value if isinstance(value, list) else ())
     ]
-    for where, item in found:
+    for path, item in found:
         if not isinstance(item, dict):
-            raise _wrong(where, (dict,))
+            raise _type_error(path, (dict,))
     return found
 
 
-def _wrong(where: str, allowed: _Kinds) -> ProxyException:
-    return _refusal(f"{where} must be {' or '.join(_NAMES[kind] for kind in allowed)}.", where)
+def _type_error(path: str, allowed: _Types) -> ProxyException:
+    return _error(f"{path} must be {' or '.join(_NAMES[type_] for type_ in allowed)}.", path)
 
 
-def _refusal(message: str, param: str) -> ProxyException:
+def _error(message: str, param: str) -> ProxyException:
     return ProxyException(message=message, type="invalid_request_error", param=param, code=400)

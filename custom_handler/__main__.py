@@ -1,4 +1,4 @@
-"""Makes `python -m custom_handler` the command line."""
+"""Run the command line: `python -m custom_handler`."""
 
 from .cli import main
 

@@ -17,8 +17,8 @@ def setting(
 ) -> Any:
     """Return a dataclass field whose type is that of `default`.
 
-    `name` is the environment's, `meaning` the text of docs/configuration.md. Secrets are left out of `repr`; `least` is
-    the minimum of an integer, 0 or 1.
+    `name` is the environment variable, `meaning` the text in docs/configuration.md, `least` the
+    minimum of an integer (0 or 1). `repr` leaves secrets out.
     """
     return field(
         default=default,
@@ -38,7 +38,7 @@ def lookup(sources: Iterable[Mapping[str, str | None]], name: str) -> str:
 
 
 def parse(item: Field[Any], raw: str) -> object:
-    """Convert text to the type of the setting's default; raise ConfigurationError if it is not valid."""
+    """Convert text to the type of the setting's default; raise ConfigurationError if invalid."""
     name, default, choices = item.metadata["name"], item.default, item.metadata["choices"]
     if choices and raw.lower() not in choices:
         raise ConfigurationError(f"{name} is {raw!r}: say {', '.join(choices[:-1])} or {choices[-1]}.")

@@ -21,7 +21,7 @@ _SECRET = ("CLIENT_SECRET", "CLIENT_SECRET_FILE")
 class AccountSettings:
     """The StackSpot account, its default agent and the platform's hosts.
 
-    `client_secret` is the account's client key; `from_mapping` reads it from `client_secret_file` if it is empty.
+    If `client_secret` is empty, `Settings.from_mapping` reads it from `client_secret_file`.
     """
 
     client_id: str = setting("CLIENT_ID", "", "the account's client id")
@@ -46,11 +46,11 @@ class AccountSettings:
 
     @property
     def name(self) -> str:
-        """Identify the account: realm and client id."""
+        """The account as `realm/client_id`."""
         return f"{self.realm}/{self.client_id}"
 
     def missing(self) -> tuple[str, ...]:
-        """Return the names of the credentials that are not set."""
+        """Return the environment names of the credentials that are not set."""
         required = ("client_id", "client_secret", "realm")
         return tuple(
             item.metadata["name"] for item in fields(self) if item.name in required and not getattr(self, item.name)
@@ -68,7 +68,7 @@ class AccountSettings:
 
 @dataclass(frozen=True, slots=True)
 class LimitSettings:
-    """Limits of the calls to the agent: times in seconds, counts per process unless stated otherwise."""
+    """Limits of calls to the agent; times are in seconds."""
 
     timeout: float = setting(
         "STACKSPOT_TIMEOUT",
@@ -123,7 +123,7 @@ class RequestSettings:
 
 @dataclass(frozen=True, slots=True)
 class UploadSettings:
-    """Files of a request."""
+    """Uploads of the files of a request; sizes are in bytes, times in seconds."""
 
     enabled: bool = setting(
         "STACKSPOT_UPLOADS",
@@ -166,7 +166,7 @@ class RedisSettings:
 
     @property
     def configured(self) -> bool:
-        """Whether there is a Redis."""
+        """Whether a URL or a host is set."""
         return bool(self.url or self.host)
 
 
@@ -213,7 +213,7 @@ class ServiceSettings:
 
 @dataclass(frozen=True, slots=True)
 class JobSettings:
-    """Jobs and their workers."""
+    """Jobs and their workers; times are in seconds, sizes in bytes."""
 
     enabled: bool = setting("JOBS", True, "add the jobs' routes to the proxy")
     directory: str = setting("JOBS_DIR", "jobs", "the folder of the jobs' SQLite file, where there is no Redis")
@@ -243,7 +243,7 @@ class TelemetrySettings:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """All settings, in groups. The environment may add the prefix `STACKSPOT_` to each name.
+    """All settings, in groups; in the environment, each name may have the prefix `STACKSPOT_`.
 
     >>> settings = Settings.from_mapping({"REALM": "acme", "STACKSPOT_MAX_RETRIES": "1"})
     >>> settings.account.realm, settings.limits.max_retries
@@ -264,20 +264,26 @@ class Settings:
 
     @classmethod
     def from_mapping(cls, *sources: Mapping[str, str | None]) -> Settings:
-        """Read each setting from the first source that has it; raise ConfigurationError for an invalid value."""
+        """Read each setting from the first source that has it.
+
+        Raises ConfigurationError for an invalid value.
+        """
         return cls(**{name: _read_group(group, sources) for name, group in setting_groups().items()})
 
     @classmethod
     def load(cls, directory: Path | None = None) -> Settings:
-        """Read the environment, then `.env` of `directory`, or of the working directory and of config.yaml's folder."""
+        """Read the environment, then `.env`, of `directory` if given.
+
+        Otherwise `.env` is that of the working directory, then the one beside config.yaml.
+        """
         files = [directory / ".env"] if directory else dotenv_files()
         return cls.from_mapping(os.environ, *map(dotenv_values, files))
 
     @classmethod
     def account_reloader(cls) -> Callable[[], AccountSettings]:
-        """Return a function that reads the account again, with the present content of the `.env` files.
+        """Return a function that reads the account again, from the current `.env` files.
 
-        The proxy copies `.env` into the environment at startup. Those old values do not override the new `.env`.
+        The proxy copies `.env` into the environment at startup; these copies do not override it.
         """
         files = dotenv_files()
         before = [dotenv_values(file) for file in files]
@@ -285,7 +291,7 @@ class Settings:
         return lambda: cls.from_mapping(own, *map(dotenv_values, files), os.environ).account
 
     def changed(self, **groups: Mapping[str, object]) -> Settings:
-        """Return a copy in which the named fields of the named groups have other values."""
+        """Return a copy with other values: `changed(group={field: value})`."""
         return replace(self, **{name: replace(getattr(self, name), **values) for name, values in groups.items()})
 
 
@@ -295,12 +301,12 @@ def setting_groups() -> dict[str, type]:
 
 
 def all_fields() -> list[Field[Any]]:
-    """Return the fields of all groups in order; `metadata` holds `name`, `meaning`, `least` and `choices`."""
+    """Return the fields of all groups; for their `metadata` see `setting`."""
     return [item for group in setting_groups().values() for item in fields(group)]
 
 
 def _read_group(group: type, sources: Sequence[Mapping[str, str | None]]) -> Any:
-    # CLIENT_SECRET and CLIENT_SECRET_FILE are alternatives: the first source that has either decides for both.
+    # CLIENT_SECRET and its FILE are alternatives: both are read from the first source with either.
     secret = [next((source for source in sources if any(lookup([source], name) for name in _SECRET)), {})]
     values: dict[str, Any] = {
         item.name: parse(item, raw)

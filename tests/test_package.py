@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner
 
 from custom_handler.cli import main
-from custom_handler.cli.run import SIMULATED_AGENT, simulated
+from custom_handler.cli.run import SIMULATED_AGENT, simulator_environment
 from custom_handler.errors import ConfigurationError, CredentialsRefused
 from custom_handler.settings import Settings, all_fields
 from custom_handler.stackspot.client import StackspotClient
@@ -52,7 +52,7 @@ def commands(tmp_path_factory, running_simulator):
     """Exit code, output and errors of each command; importing LiteLLM takes seconds, so they run side by side."""
     running_simulator.reset()
     folder = tmp_path_factory.mktemp("folder")
-    there = simulated(running_simulator.url)
+    there = simulator_environment(running_simulator.url)
     plain = {name.removeprefix("STACKSPOT_"): value for name, value in there.items() if not name.endswith("_URL")}
     configured = tmp_path_factory.mktemp("configured")
     (configured / ".env").write_text("".join(f"{name}={value}\n" for name, value in plain.items()), encoding="utf-8")
@@ -126,7 +126,7 @@ def test_without_settings_authentication_names_them_and_where_to_put_them():
 def test_credentials_that_are_refused_are_named_and_not_shown(simulator, monkeypatch):
     from custom_handler import StackspotLLM
 
-    for name, value in (simulated(simulator.url) | {"STACKSPOT_CLIENT_SECRET": "canary"}).items():
+    for name, value in (simulator_environment(simulator.url) | {"STACKSPOT_CLIENT_SECRET": "canary"}).items():
         monkeypatch.setenv(name, value)
     with pytest.raises(CredentialsRefused, match="CLIENT_SECRET") as raised:
         StackspotLLM().authenticate()
@@ -160,7 +160,7 @@ def test_the_simulator_says_how_to_use_it_and_ends_on_ctrl_c(tmp_path):
 
 def test_a_simulators_settings_are_complete_and_win_over_others():
     mine = {"CLIENT_ID": "mine", "STACKSPOT_IDM_URL": "http://mine", "REALM": "mine"}
-    settings = Settings.from_mapping(mine | simulated("http://127.0.0.1:1"))
+    settings = Settings.from_mapping(mine | simulator_environment("http://127.0.0.1:1"))
     assert (settings.account.missing(), settings.account.agent_id) == ((), SIMULATED_AGENT)
     assert (settings.account.idm_url, settings.account.inference_url) == ("http://127.0.0.1:1", "http://127.0.0.1:1")
     assert "mine" not in repr(settings)

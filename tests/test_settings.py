@@ -57,7 +57,7 @@ def test_blanks_and_newlines_around_a_value_are_removed(value):
     assert Settings.from_mapping({"CLIENT_SECRET": value}).account.client_secret == "secret"
 
 
-def test_what_is_inside_a_value_is_kept():
+def test_a_value_is_not_changed_inside():
     assert Settings.from_mapping({"CLIENT_SECRET": "a&b+c% d"}).account.client_secret == "a&b+c% d"
 
 
@@ -78,7 +78,7 @@ def test_there_is_no_default_realm():
     assert Settings.from_mapping({"CLIENT_ID": "a", "CLIENT_SECRET": "b"}).account.missing() == ("REALM",)
 
 
-def test_missing_settings_name_themselves_and_where_to_put_them():
+def test_missing_credentials_are_an_error_that_names_them():
     with pytest.raises(ConfigurationError) as raised:
         AccountSettings(realm="acme").require_credentials()
     assert "CLIENT_ID, CLIENT_SECRET" in raised.value.message
@@ -86,7 +86,7 @@ def test_missing_settings_name_themselves_and_where_to_put_them():
     assert ".env" in raised.value.message
 
 
-def test_complete_settings_miss_nothing():
+def test_complete_credentials_pass():
     account = AccountSettings(client_id="a", client_secret="b", realm="c")
     account.require_credentials()
     assert account.missing() == ()
@@ -108,13 +108,13 @@ def test_a_switch_is_off_in_the_usual_spellings(raw):
     assert Settings.from_mapping({"STACKSPOT_REQUIRE_CORRELATION_ID": raw}).requests.require_correlation_id is False
 
 
-def test_a_switch_that_is_none_is_an_error_that_names_it():
+def test_an_invalid_switch_is_an_error_that_names_it():
     with pytest.raises(ConfigurationError, match="STACKSPOT_REQUIRE_CORRELATION_ID is 'perhaps'"):
         Settings.from_mapping({"STACKSPOT_REQUIRE_CORRELATION_ID": "perhaps"})
 
 
 @pytest.mark.parametrize("raw", ["soon", "0", "-1", "nan", "inf", "10s"])
-def test_seconds_that_are_none_are_an_error_that_names_them(raw):
+def test_invalid_seconds_are_an_error_that_names_them(raw):
     with pytest.raises(ConfigurationError, match=f"STACKSPOT_TIMEOUT is '{raw}'"):
         Settings.from_mapping({"STACKSPOT_TIMEOUT": raw})
 
@@ -152,16 +152,14 @@ def folder_of_config(empty_environment, monkeypatch):
     return folder
 
 
-def test_dotenv_beside_the_proxys_configuration_is_read_after_that_of_the_working_directory(
-    empty_environment, folder_of_config
-):
+def test_dotenv_of_the_working_directory_precedes_config_yamls(empty_environment, folder_of_config):
     (empty_environment / ".env").write_text("REALM=here\n", encoding="utf-8")
     (folder_of_config / ".env").write_text("REALM=there\nCLIENT_ID=there\n", encoding="utf-8")
     settings = Settings.load()
     assert (settings.account.realm, settings.account.client_id) == ("here", "there")
 
 
-def test_a_new_secret_in_dotenv_beside_the_proxys_configuration_is_found(folder_of_config, monkeypatch):
+def test_a_new_secret_beside_config_yaml_is_read_again(folder_of_config, monkeypatch):
     (folder_of_config / ".env").write_text("CLIENT_SECRET=old\n", encoding="utf-8")
     monkeypatch.setenv("CLIENT_SECRET", "old")  # as the plugin does with what it finds in .env
     reload = Settings.account_reloader()
@@ -169,7 +167,7 @@ def test_a_new_secret_in_dotenv_beside_the_proxys_configuration_is_found(folder_
     assert reload().client_secret == "new"
 
 
-def test_the_first_source_with_a_secret_or_its_file_has_the_word(tmp_path):
+def test_the_first_source_with_a_secret_or_its_file_wins(tmp_path):
     file = tmp_path / "secret"
     file.write_text("of the file", encoding="utf-8")
     first, second = {"CLIENT_SECRET_FILE": str(file)}, {"CLIENT_SECRET": "itself"}
@@ -177,7 +175,7 @@ def test_the_first_source_with_a_secret_or_its_file_has_the_word(tmp_path):
     assert Settings.from_mapping({}, second, first).account.client_secret == "itself"
 
 
-def test_read_again_dotenv_overrides_only_what_came_from_it(empty_environment, monkeypatch):
+def test_a_reload_overrides_only_values_from_dotenv(empty_environment, monkeypatch):
     file = empty_environment / ".env"
     file.write_text("REALM=old\nCLIENT_ID=old\n", encoding="utf-8")
     monkeypatch.setenv("REALM", "old")  # as the proxy does with what it finds in .env
@@ -188,13 +186,13 @@ def test_read_again_dotenv_overrides_only_what_came_from_it(empty_environment, m
     assert (account.realm, account.client_id, account.client_secret) == ("new", "own", "new")
 
 
-def test_dotenv_never_overrides_the_environment_whatever_the_prefix(empty_environment, monkeypatch):
+def test_the_environment_wins_over_a_prefixed_name_in_dotenv(empty_environment, monkeypatch):
     (empty_environment / ".env").write_text("STACKSPOT_REALM=from-file\n", encoding="utf-8")
     monkeypatch.setenv("REALM", "from-environment")
     assert Settings.load().account.realm == "from-environment"
 
 
-def test_the_services_run_with_bounds_unless_they_are_switched_off():
+def test_the_services_are_on_by_default_with_limits():
     services = Settings.from_mapping({}).services
     assert (services.enabled, services.default_model) == (True, "stackspot-chat")
     assert (services.session_turns, services.session_bytes, services.message_bytes) == (20, 100_000, 262_144)
@@ -226,14 +224,14 @@ def test_the_settings_of_jobs_are_read():
     assert "pw" not in repr(read)
 
 
-def test_the_client_key_may_stand_in_a_file_and_goes_before_it(tmp_path):
+def test_the_client_key_may_be_in_a_file(tmp_path):
     (tmp_path / "key").write_text(" from-file\n", encoding="utf-8")
     file = {"CLIENT_SECRET_FILE": str(tmp_path / "key")}
     assert Settings.from_mapping(file).account.client_secret == "from-file"
     assert Settings.from_mapping({**file, "CLIENT_SECRET": "given"}).account.client_secret == "given"
 
 
-def test_a_file_of_the_client_key_that_cannot_be_read_is_an_error_that_names_it(tmp_path):
+def test_an_unreadable_client_key_file_is_an_error(tmp_path):
     with pytest.raises(ConfigurationError, match=r"CLIENT_SECRET_FILE is .*cannot be read"):
         Settings.from_mapping({"CLIENT_SECRET_FILE": str(tmp_path / "missing")})
 
@@ -247,6 +245,6 @@ def test_a_limit_may_be_switched_off(name, field):
         Settings.from_mapping({f"STACKSPOT_{name}": "-1"})
 
 
-def test_the_number_at_once_cannot_be_none():
+def test_max_concurrency_cannot_be_zero():
     with pytest.raises(ConfigurationError, match="STACKSPOT_MAX_CONCURRENCY is '0': give a whole number above zero"):
         Settings.from_mapping({"STACKSPOT_MAX_CONCURRENCY": "0"})

@@ -53,7 +53,7 @@ def look(port: int) -> Startable:
 
 
 def refused(*arguments: str) -> str:
-    """Run, and return the one line that is said."""
+    """Run, and return the one line that is printed."""
     told = CliRunner().invoke(main, ["run", *arguments])
     assert (told.exit_code, told.stdout) == (2, "")
     assert told.stderr.count("\n") == 1
@@ -75,7 +75,7 @@ def refused(*arguments: str) -> str:
         (None, "There is no config.yaml: `stackspot-litellm init` writes one"),
     ],
 )
-def test_a_configuration_that_cannot_be_used_is_one_line(folder, text, said):
+def test_an_unusable_configuration_is_a_one_line_error(folder, text, said):
     (folder / "config.yaml").unlink()
     if text is not None:
         (folder / "config.yaml").write_text(text, encoding="utf-8")
@@ -97,18 +97,18 @@ def test_models_may_come_from_elsewhere(folder, port, text):
         ("CLIENT_SECRET_FILE", "nowhere", "CLIENT_SECRET_FILE is 'nowhere': it cannot be read"),
     ],
 )
-def test_a_setting_that_cannot_be_used_is_one_line(folder, port, name, value, said):
+def test_an_unusable_setting_is_a_one_line_error(folder, port, name, value, said):
     with (folder / ".env").open("a", encoding="utf-8") as file:
         file.write(f"{name}={value}\n")
     assert said in refused("--port", str(port))
 
 
-def test_a_dotenv_that_is_no_text_is_one_line(folder, port):
+def test_a_binary_dotenv_is_a_one_line_error(folder, port):
     (folder / ".env").write_bytes(b"\xff\xfe")
     assert re.match(r"\S+\.env cannot be read \(UnicodeDecodeError\): ", refused("--port", str(port)))
 
 
-def test_a_port_that_is_taken_is_one_line(folder):
+def test_a_used_port_is_a_one_line_error(folder):
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
@@ -118,7 +118,7 @@ def test_a_port_that_is_taken_is_one_line(folder):
         )
 
 
-def test_a_host_of_another_machine_is_one_line(folder, port):
+def test_a_host_of_another_machine_is_a_one_line_error(folder, port):
     assert refused("--host", "203.0.113.7", "--port", str(port)).startswith("203.0.113.7 is no address of this machine")
 
 
@@ -161,14 +161,14 @@ def test_a_key_that_the_configuration_holds_is_enough(folder, port):
         ("{model: groq/llama}", ()),
     ],
 )
-def test_a_simulator_is_needed_for_a_stackspot_model_that_lacks_a_setting(folder, port, model, lacks):
+def test_a_stackspot_model_without_a_setting_needs_a_simulator(folder, port, model, lacks):
     text = f"model_list: [{{model_name: a, litellm_params: {model}}}]"
     (folder / "config.yaml").write_text(text, encoding="utf-8")
     os.environ.update({"CLIENT_ID": "a", "CLIENT_SECRET": "b"})
     assert look(port).missing() == lacks
 
 
-def test_the_greeting_says_what_answers_and_where_the_key_is(folder, port):
+def test_the_greeting_shows_the_models_and_where_the_key_is(folder, port):
     (folder / "config.yaml").write_text((ROOT / "config.yaml").read_text(encoding="utf-8"), encoding="utf-8")
     told = greeting(look(port), folder, "127.0.0.1", port)
     assert re.search(rf"API +http://127.0.0.1:{port}/v1, key: LITELLM_MASTER_KEY in .env\n", told)
@@ -181,7 +181,7 @@ def test_the_greeting_says_what_answers_and_where_the_key_is(folder, port):
     compile(code, "greeting", "exec")
 
 
-def test_the_greeting_takes_a_key_of_the_environment_from_there(folder, port):
+def test_the_greeting_reads_an_exported_key_from_there(folder, port):
     os.environ["LITELLM_MASTER_KEY"] = "sk-other"
     os.environ["STACKSPOT_SERVICES"] = "false"
     told = greeting(look(port), folder, "::1", port)
@@ -227,7 +227,7 @@ def child(port):
     return start
 
 
-def test_the_output_of_a_start_is_held_back_but_for_errors_and_our_own(child, port, capfd):
+def test_startup_output_is_held_back_except_errors_and_ours(child, port, capfd):
     with child(SERVING) as running:
         assert running.wait_until_ready("127.0.0.1", port)
         print("READY", flush=True)
@@ -239,7 +239,7 @@ def test_the_output_of_a_start_is_held_back_but_for_errors_and_our_own(child, po
     assert [line.rpartition(" ")[2] for line in err.splitlines()] == ["ours", "error"]
 
 
-def test_a_proxy_that_ends_before_it_is_ready_shows_its_reason_without_the_frames(child, port, capfd):
+def test_a_proxy_that_exits_early_shows_the_reason(child, port, capfd):
     with child(DYING) as running:
         assert not running.wait_until_ready("127.0.0.1", port)
         running.show_held()

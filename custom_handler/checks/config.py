@@ -1,4 +1,4 @@
-"""Names in config.yaml that lead nowhere: objects to import, and models to fall back on. No LiteLLM."""
+"""Check the names in config.yaml: objects to import, models of fallbacks and aliases."""
 
 from __future__ import annotations
 
@@ -17,60 +17,65 @@ _SECTIONS = ("litellm_settings", "router_settings", "general_settings")
 _SECTIONS_OF_MODELS = ("router_settings", "litellm_settings")
 _FALLBACKS = ("fallbacks", "context_window_fallbacks", "content_policy_fallbacks")
 
-_FORMS = tuple(
+_EXPECTED_TYPES = tuple(
     (section, name, dict if name == "model_group_alias" else list)
     for section in _SECTIONS_OF_MODELS
     for name in (*_FALLBACKS, "default_fallbacks", "model_group_alias")
 )
 
 
-def usable(config: Mapping[str, Any]) -> tuple[dict[str, Any], list[Fault]]:
-    """Leave out the sections that have a wrong form, and say so."""
+def drop_malformed_sections(config: Mapping[str, Any]) -> tuple[dict[str, Any], list[Fault]]:
+    """Return the configuration without malformed sections, and a fault for each of those."""
     faults = [
         Fault(name, f"{name} of config.yaml is no mapping: write it as names and values, as README.md shows.")
         for name in _SECTIONS
         if not isinstance(config.get(name) or {}, Mapping)
     ]
     wrong = {fault.where for fault in faults}
-    sound = {name: value for name, value in config.items() if name not in wrong}
-    settings = sound.get("litellm_settings") or {}
+    valid = {name: value for name, value in config.items() if name not in wrong}
+    settings = valid.get("litellm_settings") or {}
     providers = settings.get("custom_provider_map") or []
     if not isinstance(providers, list) or not all(isinstance(entry, Mapping) for entry in providers):
         where = "custom_provider_map"
         faults.append(Fault(where, f"{where} of config.yaml is no list of providers: see README.md for the form."))
-        sound["litellm_settings"] = {name: value for name, value in settings.items() if name != where}
-    for section, name, kind in _FORMS:
-        if not isinstance((sound.get(section) or {}).get(name) or kind(), kind):
-            form = "list" if kind is list else "mapping"
+        valid["litellm_settings"] = {name: value for name, value in settings.items() if name != where}
+    for section, name, expected in _EXPECTED_TYPES:
+        if not isinstance((valid.get(section) or {}).get(name) or expected(), expected):
+            form = "list" if expected is list else "mapping"
             faults.append(Fault(name, f"{name} of config.yaml is no {form}: see LiteLLM's documentation for the form."))
-    return sound, faults
+    return valid, faults
 
 
 def callback_faults(config: Mapping[str, Any], known: Sequence[str]) -> list[Fault]:
-    """Find names without a dot that are nearly one of LiteLLM's own callbacks, the `known`; others it may know elsewhere."""
+    """Report callbacks that look like a misspelling of one of LiteLLM's own (`known`).
+
+    Other names pass: LiteLLM has callbacks that `known` lacks. Dotted names are not checked here.
+    """
     faults = []
     for name in dict.fromkeys(name for name in callbacks(config) if "." not in name and name not in known):
         if near := difflib.get_close_matches(name, known, 1, 0.8):
-            said = f"callbacks of config.yaml names {name!r}, which LiteLLM does not know: did you mean {near[0]}?"
-            faults.append(Fault("callbacks", said))
+            message = f"callbacks of config.yaml names {name!r}, which LiteLLM does not know: did you mean {near[0]}?"
+            faults.append(Fault("callbacks", message))
     return faults
 
 
 def import_faults(config: Mapping[str, Any], folder: Path) -> list[Fault]:
-    """Find the dotted names that cannot be imported; `folder` is that of config.yaml, where LiteLLM looks first."""
+    """Report dotted names that cannot be imported; as LiteLLM does, search `folder` first."""
     settings, general = config.get("litellm_settings") or {}, config.get("general_settings") or {}
     named = [("custom_handler", entry.get("custom_handler")) for entry in settings.get("custom_provider_map") or ()]
     named += [("callbacks", name) for name in callbacks(config) if "." in name]
     named += [("custom_auth", general.get("custom_auth"))]
     faults = []
     for where, name in named:
-        if (name is not None or where == "custom_handler") and (why := _unimportable(str(name or ""), folder)):
-            faults.append(Fault(where, f"{where} of config.yaml names {str(name or '')!r}, which leads nowhere: {why}"))
+        if (name is not None or where == "custom_handler") and (reason := _import_error(str(name or ""), folder)):
+            faults.append(
+                Fault(where, f"{where} of config.yaml names {str(name or '')!r}, which leads nowhere: {reason}")
+            )
     return faults
 
 
 def reference_faults(config: Mapping[str, Any], default_model: str | None = None) -> list[Fault]:
-    """Find the models that fallbacks, aliases and DEFAULT_MODEL name and that model_list does not have."""
+    """Report models of fallbacks, aliases and DEFAULT_MODEL that model_list does not have."""
     entries = config.get("model_list")
     entries = entries if isinstance(entries, list) else []
     models = [str(entry.get("model_name")) for entry in entries if isinstance(entry, Mapping)]
@@ -79,18 +84,18 @@ def reference_faults(config: Mapping[str, Any], default_model: str | None = None
     aliases = _aliases(config)
     known = {*models, *aliases}
     named = [(f"model_group_alias {alias!r}", target) for alias, target in aliases.items()]
-    named += list(_fallen_back_on(config))
+    named += list(_fallback_models(config))
     faults = [
         Fault(
             where,
-            f"{where} of config.yaml names the model {target!r}, which model_list does not have: {_cure(target, known)}",
+            f"{where} of config.yaml names the model {target!r}, which model_list does not have: {_suggestion(target, known)}",
         )
         for where, target in dict.fromkeys(named)
         if target != "*" and not _is_known(target, known)
     ]
     if default_model and not _is_known(default_model, known):
-        said = f"DEFAULT_MODEL is {default_model!r}, which model_list of config.yaml does not have: {_cure(default_model, known)}"
-        faults.append(Fault("DEFAULT_MODEL", said))
+        message = f"DEFAULT_MODEL is {default_model!r}, which model_list of config.yaml does not have: {_suggestion(default_model, known)}"
+        faults.append(Fault("DEFAULT_MODEL", message))
     return faults
 
 
@@ -103,47 +108,47 @@ def _aliases(config: Mapping[str, Any]) -> dict[str, str]:
     return found
 
 
-def _fallen_back_on(config: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def _fallback_models(config: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for section in _SECTIONS_OF_MODELS:
         settings = config.get(section) or {}
-        for target in _listed(settings.get("default_fallbacks")):
+        for target in _as_list(settings.get("default_fallbacks")):
             yield "default_fallbacks", str(target)
         for name in _FALLBACKS:
-            for entry in _listed(settings.get(name)):
+            for entry in _as_list(settings.get(name)):
                 for model, targets in entry.items() if isinstance(entry, Mapping) else ():
                     yield name, str(model)
-                    yield from ((name, str(target)) for target in _listed(targets) if not isinstance(target, Mapping))
+                    yield from ((name, str(target)) for target in _as_list(targets) if not isinstance(target, Mapping))
 
 
 def _is_known(name: str, known: Iterable[str]) -> bool:
     return any(name == one or ("*" in one and fnmatchcase(name, one)) for one in known)
 
 
-def _listed(value: Any) -> Iterable[Any]:
+def _as_list(value: Any) -> Iterable[Any]:
     return value if isinstance(value, list) else []
 
 
-def _cure(name: str, known: Iterable[str]) -> str:
+def _suggestion(name: str, known: Iterable[str]) -> str:
     near = difflib.get_close_matches(name, sorted(known), 1)
     return f"did you mean {near[0]}?" if near else "add it to model_list, or take the name out."
 
 
-def _unimportable(name: str, folder: Path) -> str | None:
-    """Say why an object cannot be imported by its dotted name; None where it can, or where it lies in a bucket."""
+def _import_error(name: str, folder: Path) -> str | None:
+    """Return why a dotted name cannot be imported; None if it can, or if it is in a bucket."""
     if name.startswith(("s3://", "gcs://")):
         return None
     module, _, attribute = name.rpartition(".")
     if not module:
         return "write it as module.name."
     if module == "custom_handler":
-        names = importlib.import_module(module).__all__  # to get an attribute would build it
+        names = importlib.import_module(module).__all__  # getattr would build the object
         known = [one for one in names if one != "StackspotLLM"]
         near = difflib.get_close_matches(attribute, known, 1)
         cure = f"did you mean custom_handler.{near[0]}?" if near else f"it has {', '.join(known)}."
         return None if attribute in names else cure
     try:
         found = getattr(_module(module, folder), attribute, None)
-    except Exception as error:  # noqa: BLE001  an operator's module can raise anything
+    except Exception as error:  # noqa: BLE001  a module of the operator can raise anything
         return f"its module cannot be imported ({type(error).__name__}). Correct the name or the module."
     return None if found is not None else f"{module} has no {attribute}. Correct the name."
 

@@ -1,4 +1,4 @@
-"""What `check` finds: each model's state, each fault with its cure, and each setting; it raises nothing."""
+"""Collect what `check` reports: the models, the faults and the settings. Raises nothing."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ..proxy.config import Deployment, deployments, read_config, resolved, varia
 from ..setting_fields import PREFIX
 from ..settings import Settings
 from ..stackspot.client import tls_context
-from .config import callback_faults, import_faults, reference_faults, usable
+from .config import callback_faults, drop_malformed_sections, import_faults, reference_faults
 from .environment import PROXIES, Fault, agent_fault, environment_faults, folder_faults, master_key_fault, unknown_names
 from .models import DISABLED, Finding, check_models
 from .probe import Authenticate
@@ -30,17 +30,17 @@ from .settings import SettingRow, list_settings
 MASTER_KEY = "LITELLM_MASTER_KEY"
 ASK_TIMEOUT = 60.0
 
-# With a fault in one of these a call could reach another host than is meant, so none is made.
-_OF_THE_CONNECTION = frozenset(
+# A fault in one of these could direct a call to a wrong host, so no call is made.
+_CONNECTION_SETTINGS = frozenset(
     {"CLIENT_ID", "CLIENT_SECRET", "CLIENT_SECRET_FILE", "REALM", "STACKSPOT_IDM_URL", "STACKSPOT_INFERENCE_URL"}
     | {"STACKSPOT_FILES_URL", "STACKSPOT_CA_BUNDLE", "SSL_CERT_FILE", *PROXIES}
 )
-_LITELLMS_PREFIX = re.compile(r"^litellm\.\w+: ")
+_LITELLM_PREFIX = re.compile(r"^litellm\.\w+: ")
 
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """All that was found; the configuration is good where there are no faults."""
+    """All findings; the configuration is valid if there are no faults."""
 
     models: Sequence[Finding]
     faults: Sequence[Fault]
@@ -50,9 +50,9 @@ class Diagnosis:
 def diagnose(
     path: Path, environ: Mapping[str, str], dotenv: Mapping[str, str | None], *, ask: bool = False
 ) -> Diagnosis:
-    """Check a configuration; `ask` has each agent answer a question, which costs a request of the account each.
+    """Check a configuration; with `ask`, send each agent a question (one request of quota each).
 
-    `environ` is the environment without `dotenv`; the process's own is expected to hold both.
+    `environ` is the environment before `dotenv` was loaded into it; os.environ must contain both.
     """
     config, faults = _read(path)
     rows = list_settings(environ, dotenv, config)
@@ -62,49 +62,49 @@ def diagnose(
     faults += _master_key(config, {row.name for row in rows})
     faults += import_faults(config, path.parent)
     faults += callback_faults(config, litellm._known_custom_logger_compatible_callbacks)
-    settings = _sound(environ, dotenv, {fault.where for fault in faults})
+    settings = _valid_settings(environ, dotenv, {fault.where for fault in faults})
     faults += reference_faults(config, settings.services.default_model if settings.services.enabled else None)
     faults += folder_faults(settings)
-    found = asyncio.run(_asked(config, settings, faults, ask=ask))
-    return Diagnosis(found, _merged(faults, found), rows)
+    found = asyncio.run(_probe(config, settings, faults, ask=ask))
+    return Diagnosis(found, _merge(faults, found), rows)
 
 
 def _read(path: Path) -> tuple[dict[str, Any], list[Fault]]:
     try:
-        return usable(read_config(path))
+        return drop_malformed_sections(read_config(path))
     except ConfigurationError as error:
         return {}, [Fault(str(path), error.message)]
 
 
 def _master_key(config: Mapping[str, Any], named: set[str]) -> list[Fault]:
-    """Check a master key that no variable of config.yaml holds."""
+    """Check the master key unless it is a variable of config.yaml, which has a row already."""
     if MASTER_KEY in named or not config:
         return []
     given = resolved((config.get("general_settings") or {}).get("master_key"))
     name, key = ("general_settings.master_key", given) if given else (MASTER_KEY, os.environ.get(MASTER_KEY, ""))
-    said = master_key_fault(name, str(key)) if key else f"{MASTER_KEY} is not set: set it in .env."
-    return [Fault(name, said)] if said else []
+    message = master_key_fault(name, str(key)) if key else f"{MASTER_KEY} is not set: set it in .env."
+    return [Fault(name, message)] if message else []
 
 
-def _sound(environ: Mapping[str, str], dotenv: Mapping[str, str | None], faulty: set[str]) -> Settings:
-    """Read the settings without those that have a fault."""
+def _valid_settings(environ: Mapping[str, str], dotenv: Mapping[str, str | None], faulty: set[str]) -> Settings:
+    """Read the settings, except those that have a fault."""
     without = faulty | {PREFIX + name for name in faulty}
     sources = [{name: value for name, value in source.items() if name not in without} for source in (environ, dotenv)]
     return Settings.from_mapping(*sources)
 
 
-async def _asked(config: Mapping[str, Any], settings: Settings, faults: list[Fault], *, ask: bool) -> list[Finding]:
-    """Ask the providers, and what the settings name besides; the faults of the latter are added to `faults`."""
+async def _probe(config: Mapping[str, Any], settings: Settings, faults: list[Fault], *, ask: bool) -> list[Finding]:
+    """Probe the providers and the hosts of the settings; append the hosts' faults to `faults`."""
     if not config:
         return []
-    blocked = next((fault.message for fault in faults if fault.where in _OF_THE_CONNECTION), None)
+    blocked = next((fault.message for fault in faults if fault.where in _CONNECTION_SETTINGS), None)
     try:
         models = {model.name: model for model in deployments(config) if model.provider == PROVIDER}
         tls = None if blocked else tls_context(settings.account.ca_bundle)
-    except ConfigurationError:  # check_models says it
+    except ConfigurationError:  # check_models reports it
         models, tls = {}, None
     found, more = await asyncio.gather(
-        check_models(config, settings, _blocked(blocked) if blocked else StackspotLLM(settings).authenticate),
+        check_models(config, settings, _refusing(blocked) if blocked else StackspotLLM(settings).authenticate),
         unreachable(settings, tls, agents=bool(models)),
     )
     faults += more
@@ -112,12 +112,12 @@ async def _asked(config: Mapping[str, Any], settings: Settings, faults: list[Fau
         found = [
             replace(item, state="not asked") if item.fault == f"{item.model}: {blocked}" else item for item in found
         ]
-    found = [_with_agent(item, models.get(item.model), settings) for item in found]
-    return await _answered(found, models, settings) if ask else found
+    found = [_check_agent_id(item, models.get(item.model), settings) for item in found]
+    return await _ask_agents(found, models, settings) if ask else found
 
 
-def _with_agent(item: Finding, model: Deployment | None, settings: Settings) -> Finding:
-    """Look at the agent's id, whose form the start leaves open."""
+def _check_agent_id(item: Finding, model: Deployment | None, settings: Settings) -> Finding:
+    """Check the form of the agent's id, which the startup check does not."""
     if model is None or item.fault:
         return item
     chosen = agent_id(model.model, {"model_info": model.info}, settings)
@@ -125,24 +125,24 @@ def _with_agent(item: Finding, model: Deployment | None, settings: Settings) -> 
     return replace(item, state="misconfigured", fault=f"{item.model}: {fault}") if fault else item
 
 
-def _blocked(why: str) -> Authenticate:
+def _refusing(reason: str) -> Authenticate:
     def refuse(_: float) -> None:
-        raise ConfigurationError(why)
+        raise ConfigurationError(reason)
 
     return refuse
 
 
-async def _answered(found: list[Finding], models: Mapping[str, Deployment], settings: Settings) -> list[Finding]:
-    """Ask each agent one question; those of models that have a fault already are not asked."""
+async def _ask_agents(found: list[Finding], models: Mapping[str, Deployment], settings: Settings) -> list[Finding]:
+    """Ask each agent one question, except those of models that have a fault."""
     agents = {
         item.model: agent_id(model.model, {"model_info": model.info}, settings)
         for item in found
         if (model := models.get(item.model)) and not item.fault and item.state != DISABLED
     }
-    one_each = {agent: models[name] for name, agent in agents.items()}
-    answers = await asyncio.gather(*(asyncio.to_thread(_answer, model, settings) for model in one_each.values()))
-    said = dict(zip(one_each, answers, strict=True))
-    return [_with_answer(item, said[agents[item.model]]) if item.model in agents else item for item in found]
+    asked = {agent: models[name] for name, agent in agents.items()}
+    answers = await asyncio.gather(*(asyncio.to_thread(_ask_agent, model, settings) for model in asked.values()))
+    fault_of = dict(zip(asked, answers, strict=True))
+    return [_with_answer(item, fault_of[agents[item.model]]) if item.model in agents else item for item in found]
 
 
 def _with_answer(item: Finding, fault: str | None) -> Finding:
@@ -150,23 +150,23 @@ def _with_answer(item: Finding, fault: str | None) -> Finding:
     return replace(item, state=state, fault=f"{item.model}: {fault}" if fault else None)
 
 
-def _answer(model: Deployment, settings: Settings) -> str | None:
-    """Ask an agent once; returns what is wrong and what to do."""
-    once = settings.changed(
+def _ask_agent(model: Deployment, settings: Settings) -> str | None:
+    """Ask an agent once; return what is wrong and what to do, or None."""
+    limited = settings.changed(
         limits={"max_retries": 0, "timeout": min(settings.limits.timeout, ASK_TIMEOUT)},
         requests={"repair": False},
         redis={"url": ""},
     )
     question = [{"role": "user", "content": "Answer with the word ok."}]
     try:
-        StackspotLLM(once).completion(model.model, question, litellm_params={"model_info": dict(model.info)})
+        StackspotLLM(limited).completion(model.model, question, litellm_params={"model_info": dict(model.info)})
     except Exception as error:  # noqa: BLE001  LiteLLM's errors have no common base
-        return _LITELLMS_PREFIX.sub("", str(getattr(error, "message", error)).partition("\n")[0])
+        return _LITELLM_PREFIX.sub("", str(getattr(error, "message", error)).partition("\n")[0])
     return None
 
 
-def _merged(faults: Sequence[Fault], found: Sequence[Finding]) -> list[Fault]:
-    """List each fault once: those of models by what is wrong, without what a setting's own fault says."""
+def _merge(faults: Sequence[Fault], found: Sequence[Finding]) -> list[Fault]:
+    """List each fault once: group those of models by message, without those of settings."""
     known = list(dict.fromkeys(faults))
     by_message: dict[str, list[str]] = {}
     for item in found:

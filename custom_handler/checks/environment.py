@@ -1,4 +1,7 @@
-"""What is wrong with the value of a setting beyond its type, and how to correct it: no LiteLLM, no network, no secret shown."""
+"""Check values of settings beyond their type: without LiteLLM, without the network.
+
+Faults say how to correct the value, and show no secret.
+"""
 
 from __future__ import annotations
 
@@ -22,43 +25,46 @@ PROXIES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "https_proxy", "http_proxy"
 
 _KNOWN_KEYS = {"sk-litellm-master-key", "your-master-key-here", "sk-1234567890abcdef"}
 _PASSWORD = re.compile(r"(?<=//)[^/\s]*@|^[^/\s]*@")
-_MEANT_AS_ID = re.compile(r"0[0-9A-Za-z]{19,31}")
-_DIFFERENT = 8  # characters that a key has at least
-_TYPO = 0.6
-_TYPO_WITHOUT_PREFIX = 0.88  # a name of .env may be another program's
+_LOOKS_LIKE_ID = re.compile(r"0[0-9A-Za-z]{19,31}")
+_MIN_DISTINCT = 8  # characters of a key
+_SIMILARITY = 0.6
+_SIMILARITY_WITHOUT_PREFIX = 0.88  # higher, because the name may belong to another program
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What is wrong and what to do about it; `where` is the setting, the model or the file."""
+    """What is wrong and what to do about it; `where` names the setting, the model or the file."""
 
     where: str
     message: str
 
     def __str__(self) -> str:
-        """Return one line that names the place."""
+        """Return one line that contains `where`."""
         return self.message if self.where in self.message else f"{self.where}: {self.message}"
 
 
 def masked(value: str) -> str:
-    """Return an address without its user and password."""
+    """Return a URL without its user and password."""
     return _PASSWORD.sub("…@", value, count=1)
 
 
 def value_fault(name: str, value: str) -> str | None:
-    """Say what is wrong with a value of a setting that has the right type; None for one that may be good."""
+    """Return what is wrong with a setting's value of the right type, or None."""
     return check(name, value) if (check := _CHECKS.get(name)) else None
 
 
 def agent_fault(chosen: str, model: str) -> str | None:
-    """Say what is wrong with the agent of a model: `chosen` by the settings or model_info, or meant by the name of the model."""
-    if _MEANT_AS_ID.fullmatch(model) and not is_agent_id(model):
-        return malformed_agent(model)  # the agent of GENAI_AGENT_ID would answer instead
+    """Return what is wrong with an agent id, or None.
+
+    `chosen` comes from the settings or model_info; `model` may be meant as an id, too.
+    """
+    if _LOOKS_LIKE_ID.fullmatch(model) and not is_agent_id(model):
+        return malformed_agent(model)  # otherwise the agent of GENAI_AGENT_ID would answer
     return None if is_agent_id(chosen) else malformed_agent(chosen)
 
 
 def url_fault(name: str, value: str) -> str | None:
-    """Say what is wrong with an address of HTTP."""
+    """Return what is wrong with an HTTP URL, or None."""
     try:
         url = httpx.URL(value)
     except (httpx.InvalidURL, ValueError):
@@ -69,7 +75,7 @@ def url_fault(name: str, value: str) -> str | None:
 
 
 def proxy_fault(name: str, value: str) -> str | None:
-    """Say what is wrong with the address of an HTTP proxy."""
+    """Return what is wrong with the URL of an HTTP proxy, or None."""
     if value.lower().startswith("socks"):
         return f"{name} is {masked(value)!r}: SOCKS is not supported. Name an HTTP proxy, as http://host:port."
     fault = url_fault(name, value)
@@ -77,8 +83,8 @@ def proxy_fault(name: str, value: str) -> str | None:
 
 
 def redis_url_fault(value: str) -> str | None:
-    """Say what is wrong with the address of a Redis."""
-    from redis.connection import parse_url  # noqa: PLC0415  only who has a Redis needs it
+    """Return what is wrong with a Redis URL, or None."""
+    from redis.connection import parse_url  # noqa: PLC0415  loaded only if Redis is used
 
     try:
         parsed = parse_url(value)  # type: ignore[no-untyped-call]
@@ -93,23 +99,26 @@ def redis_url_fault(value: str) -> str | None:
 
 
 def keys_file_fault(value: str) -> str | None:
-    """Say what is wrong with the file of named keys."""
-    return _said(lambda: read_entries(Path(value)))
+    """Return what is wrong with the file of named keys, or None."""
+    return _configuration_error(lambda: read_entries(Path(value)))
 
 
 def ca_bundle_fault(value: str) -> str | None:
-    """Say what is wrong with the certificates to trust: this file, and that of SSL_CERT_FILE."""
+    """Return what is wrong with this file of certificates or that of SSL_CERT_FILE, or None."""
     from ..stackspot.client import tls_context  # noqa: PLC0415  it loads aiohttp
 
-    return _said(lambda: tls_context(value))
+    return _configuration_error(lambda: tls_context(value))
 
 
 def folder_fault(name: str, value: str) -> str | None:
-    """Say why files cannot be written into a folder, which may not exist yet, by writing one."""
+    """Return why no file can be written to a folder, or None; writes a temporary file.
+
+    If the folder does not exist, its nearest existing parent is tested.
+    """
     folder = Path(value)
     try:
-        there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-        with tempfile.TemporaryFile(dir=there):
+        parent = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+        with tempfile.TemporaryFile(dir=parent):
             return None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or type(error).__name__
@@ -117,7 +126,7 @@ def folder_fault(name: str, value: str) -> str | None:
 
 
 def requests_fault(name: str, value: str) -> str | None:
-    """Say that a budget is above what the platform grants an account."""
+    """Return a fault if the budget is above the platform's limit for an account."""
     if not value.isdecimal() or int(value) <= PLATFORM_LIMIT:
         return None
     return (
@@ -127,8 +136,8 @@ def requests_fault(name: str, value: str) -> str | None:
 
 
 def master_key_fault(name: str, value: str) -> str | None:
-    """Say that a master key can be guessed."""
-    if len(value) >= SHORTEST_KEY and len(set(value)) >= _DIFFERENT and value.lower() not in _KNOWN_KEYS:
+    """Return a fault if a master key is easy to guess."""
+    if len(value) >= SHORTEST_KEY and len(set(value)) >= _MIN_DISTINCT and value.lower() not in _KNOWN_KEYS:
         return None
     return f"{name} is weak: it is short, or easy to guess. Empty it in .env, and the next start writes a strong one."
 
@@ -144,7 +153,7 @@ def folder_faults(settings: Settings) -> list[Fault]:
 
 
 def environment_faults(environ: Mapping[str, str]) -> list[Fault]:
-    """Check what the HTTP clients read from the environment: proxies, and the file of certificates."""
+    """Check the variables that HTTP clients read: the proxies and the file of certificates."""
     values = [(name, environ.get(name, "").strip()) for name in PROXIES]
     faults = [Fault(name, fault) for name, value in values if value and (fault := proxy_fault(name, value))]
     if environ.get("SSL_CERT_FILE") and (fault := ca_bundle_fault("")):
@@ -153,14 +162,19 @@ def environment_faults(environ: Mapping[str, str]) -> list[Fault]:
 
 
 def unknown_names(environ: Mapping[str, str], dotenv: Iterable[str], known: Iterable[str]) -> list[Fault]:
-    """Find names that begin as our settings do and are none, and names of .env that are nearly one; `known` are others' names."""
+    """Report names with our prefix that are no settings, and names in .env that resemble one.
+
+    `known` are the names that config.yaml uses.
+    """
     bare = {str(item.metadata["name"]) for item in all_fields()}
     ours = bare | {name if name.startswith(PREFIX) else PREFIX + name for name in bare}
     named, others = set(dotenv), set(known) | {"LITELLM_MASTER_KEY", "AWS_REGION"}
     faults = []
     for name in sorted(named | {name for name in environ if name.upper().startswith(PREFIX)}):
         prefixed = name.upper().startswith(PREFIX)
-        near = difflib.get_close_matches(name.upper(), ours | others, 1, _TYPO if prefixed else _TYPO_WITHOUT_PREFIX)
+        near = difflib.get_close_matches(
+            name.upper(), ours | others, 1, _SIMILARITY if prefixed else _SIMILARITY_WITHOUT_PREFIX
+        )
         if name in ours | others or not (prefixed or near):
             continue
         cure = (
@@ -170,9 +184,9 @@ def unknown_names(environ: Mapping[str, str], dotenv: Iterable[str], known: Iter
     return faults
 
 
-def _said(use: Callable[[], object]) -> str | None:
+def _configuration_error(action: Callable[[], object]) -> str | None:
     try:
-        use()
+        action()
     except ConfigurationError as error:
         return error.message
     return None

@@ -1,4 +1,4 @@
-"""What must be right before a proxy can serve its models, checked at its start or by hand (`python -m custom_handler check`)."""
+"""Check the models of a configuration, at startup and for `python -m custom_handler check`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ..provider.model_response import PROVIDER
 from ..proxy.availability import missing_variable
 from ..proxy.config import Deployment, deployments
 from ..settings import Settings
-from .probe import Authenticate, pinged, probe
+from .probe import Authenticate, probe, probed_state
 
 logger = logging.getLogger(__name__)
 
@@ -28,9 +28,9 @@ DISABLED = "disabled"
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """The result of a check of one model: `fault` says what is wrong and what to do, and is None where nothing is.
+    """The result of checking one model.
 
-    `passing` marks a fault that is none of the configuration, such as a provider that cannot be reached; `variable` is what a
+    `fault` says what is wrong and what to do, None if nothing is; `variable` is the one that a
     disabled model lacks.
     """
 
@@ -38,16 +38,15 @@ class Finding:
     provider: str
     state: str
     fault: str | None = None
-    passing: bool = False
     variable: str | None = None
 
 
 class StartupCheckError(RuntimeError):
-    """The proxy is not to start; the message has a line for each fault."""
+    """The proxy must not start; the message has a line for each fault."""
 
 
 async def check_models(config: Mapping[str, Any], settings: Settings, authenticate: Authenticate) -> list[Finding]:
-    """Check each model of a configuration, and ask each provider once for each key; disabled models are not asked."""
+    """Check each model, and probe each provider once per key; disabled models are not probed."""
     asked: dict[object, asyncio.Task[str | None]] = {}
 
     async def ask(deployment: Deployment, finding: Finding) -> Finding:
@@ -57,8 +56,8 @@ async def check_models(config: Mapping[str, Any], settings: Settings, authentica
         if key not in asked:
             asked[key] = asyncio.ensure_future(probe(deployment, authenticate))
         if fault := await asked[key]:
-            return replace(finding, state="fault", fault=f"{deployment.name}: {fault}", passing=True)
-        return replace(finding, state=pinged(deployment.provider))
+            return replace(finding, state="fault", fault=f"{deployment.name}: {fault}")
+        return replace(finding, state=probed_state(deployment.provider))
 
     found = await asyncio.to_thread(check_configuration, config, settings)
     try:
@@ -69,7 +68,7 @@ async def check_models(config: Mapping[str, Any], settings: Settings, authentica
 
 
 def check_configuration(config: Mapping[str, Any], settings: Settings) -> list[Finding]:
-    """Check each model of a configuration without the network; a finding for each entry of `model_list`, in its order."""
+    """Check the models without the network; return a finding per entry of `model_list`."""
     try:
         models = deployments(config)
     except ConfigurationError as error:
@@ -108,30 +107,29 @@ def _misconfigured(deployment: Deployment, providers: set[str], settings: Settin
 
 
 def _known_providers(config: Mapping[str, Any]) -> set[str]:
-    """Name LiteLLM's providers, and those that the configuration adds."""
+    """Return the names of LiteLLM's providers and of those that the configuration adds."""
     own = (config.get("litellm_settings") or {}).get("custom_provider_map") or ()
     return {provider.value for provider in LlmProviders} | {str(entry.get("provider")) for entry in own}
 
 
 def check_at_start(mode: str, config: Mapping[str, Any], settings: Settings, authenticate: Authenticate) -> None:
-    """Check as `STARTUP_CHECK` says: not at all; with warnings; or strictly, where faults of the configuration raise StartupCheckError.
+    """Run the startup check; `mode` is STARTUP_CHECK: off, warn or strict.
 
-    Providers are asked beside the start. What they answer is only logged: a provider may be back before the first request.
+    In mode strict, a fault of the configuration raises StartupCheckError. Providers are probed on a
+    thread, and their faults are only logged: a provider may recover before the first request.
     """
     if mode == "off":
         return
     if mode == "strict" and (found := faults(check_configuration(config, settings))):
         listed = "".join(f"\n- {fault}" for fault in found)
         message = f"The proxy does not start, because STARTUP_CHECK is strict and it found:{listed}"
-        atexit.register(
-            print, f"\n{message}", file=sys.stderr
-        )  # after the traceback that the server makes of the error
+        atexit.register(print, f"\n{message}", file=sys.stderr)  # printed after the server's traceback
         raise StartupCheckError(message)
     threading.Thread(target=_warn, args=(config, settings, authenticate), name="start-up-check", daemon=True).start()
 
 
 def faults(found: Sequence[Finding]) -> list[str]:
-    """List the faults, each once."""
+    """Return each fault once."""
     return list(dict.fromkeys(finding.fault for finding in found if finding.fault))
 
 

@@ -1,4 +1,4 @@
-"""Asks a provider for a sign of life that costs no completion: a token, its list of models, or credentials that are there."""
+"""Probe a provider without a completion: fetch a token, list its models, or find credentials."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ..proxy.config import Deployment
 
 TIMEOUT = 5.0
 
-# By provider, what LiteLLM reads its address from, and the address where that is not set.
+# provider: the variable from which LiteLLM reads its base URL, and the default.
 _ADDRESSES = {
     "groq": ("GROQ_API_BASE", "https://api.groq.com/openai/v1"),
     "fireworks_ai": ("FIREWORKS_API_BASE", "https://api.fireworks.ai/inference/v1"),
@@ -25,9 +25,9 @@ Authenticate = Callable[[float], None]
 
 
 async def probe(deployment: Deployment, authenticate: Authenticate) -> str | None:
-    """Ask the provider of a deployment that has its key; returns what is wrong and what to do, or None where all is well.
+    """Probe the provider of a deployment; return what is wrong and what to do, or None.
 
-    `authenticate` gets a token of StackSpot's within some seconds, as `StackspotLLM.authenticate` does.
+    `authenticate` fetches a StackSpot token within some seconds (`StackspotLLM.authenticate`).
     """
     if deployment.provider == PROVIDER:
         return await asyncio.to_thread(_stackspot, authenticate)
@@ -36,8 +36,8 @@ async def probe(deployment: Deployment, authenticate: Authenticate) -> str | Non
     return None
 
 
-def pinged(provider: str) -> str:
-    """Say what a ping of this provider proves."""
+def probed_state(provider: str) -> str:
+    """Return the state of a model whose provider passed the probe."""
     known = {PROVIDER: "a token was given", "bedrock": "credentials found"} | dict.fromkeys(_ADDRESSES, "models listed")
     return known.get(provider, "not asked")
 
@@ -49,7 +49,7 @@ def _stackspot(authenticate: Authenticate) -> str | None:
         return error.message
     except TimeoutError:
         return f"The identity service did not answer within {TIMEOUT:g} s: check the network, and STACKSPOT_IDM_URL."
-    except (ValueError, ImportError, OSError) as error:  # a proxy that is none, or no file of certificates
+    except (ValueError, ImportError, OSError) as error:  # an invalid proxy or file of certificates
         return f"The token call failed ({type(error).__name__}): check HTTPS_PROXY and SSL_CERT_FILE."
     return None
 
@@ -61,7 +61,7 @@ async def _model_list(deployment: Deployment) -> str | None:
     try:
         async with httpx.AsyncClient(timeout=TIMEOUT) as client:
             answer = await client.get(f"{base}/models", headers={"Authorization": f"Bearer {key}"})
-    # The last three: a proxy that is none, or no file of certificates.
+    # The last three: an invalid proxy or file of certificates.
     except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, ValueError, ImportError, OSError) as error:
         return f"{deployment.provider} cannot be reached ({type(error).__name__}): check the network, and {address} if it is set."
     if answer.status_code in {401, 403}:

@@ -1,4 +1,4 @@
-"""Looks whether what the settings name can be reached: the hosts of StackSpot, Redis, proxies. It costs no request of the account."""
+"""Check that the hosts of the settings are reachable: StackSpot, Redis, proxies. Uses no quota."""
 
 from __future__ import annotations
 
@@ -22,33 +22,37 @@ _REFUSALS = (redis.exceptions.AuthenticationError, redis.exceptions.NoPermission
 
 
 async def unreachable(settings: Settings, tls: ssl.SSLContext | None, *, agents: bool) -> list[Fault]:
-    """Ask all at once; without `tls`, or without `agents`, StackSpot's hosts are not asked. The token call proves the identity host."""
-    asks: list[Coroutine[Any, Any, Fault | None]] = []
+    """Probe all hosts concurrently; return a fault for each that cannot be reached.
+
+    Without `tls` or `agents`, StackSpot's hosts are skipped. The token call covers the identity
+    host.
+    """
+    probes: list[Coroutine[Any, Any, Fault | None]] = []
     if tls is not None and agents:
-        asks.append(_host("STACKSPOT_INFERENCE_URL", settings.account.inference_url, tls))
-        asks += [_host("STACKSPOT_FILES_URL", settings.account.files_url, tls)] if settings.uploads.enabled else []
+        probes.append(_host("STACKSPOT_INFERENCE_URL", settings.account.inference_url, tls))
+        probes += [_host("STACKSPOT_FILES_URL", settings.account.files_url, tls)] if settings.uploads.enabled else []
     if settings.redis.configured:
-        asks.append(asyncio.to_thread(_redis, settings))
-    asks += [_proxy(name, value) for name, value in _proxies(os.environ).items()]
-    return [fault for fault in await asyncio.gather(*asks) if fault]
+        probes.append(asyncio.to_thread(_redis, settings))
+    probes += [_proxy(name, value) for name, value in _proxies(os.environ).items()]
+    return [fault for fault in await asyncio.gather(*probes) if fault]
 
 
 async def _host(name: str, url: str, tls: ssl.SSLContext) -> Fault | None:
-    """Ask an address for anything: whatever status it answers, it can be reached."""
+    """Send a GET request; a response of any status shows that the host is reachable."""
     try:
         async with httpx.AsyncClient(verify=tls, timeout=TIMEOUT) as client, client.stream("GET", url):
             return None
     except (httpx.HTTPError, httpx.InvalidURL) as error:
-        said = describe_network_error(error, url)
+        reason = describe_network_error(error, url)
         return Fault(
-            name, f"{name} is {masked(url)!r}: it cannot be reached ({said}). Correct it, or check the network."
+            name, f"{name} is {masked(url)!r}: it cannot be reached ({reason}). Correct it, or check the network."
         )
-    except (ValueError, ImportError):  # a proxy that is none: that has a fault of its own
+    except (ValueError, ImportError):  # an invalid proxy has a fault of its own
         return None
 
 
 def _redis(settings: Settings) -> Fault | None:
-    from ..stackspot.state.redis_client import RedisClient  # noqa: PLC0415  only who has a Redis needs it
+    from ..stackspot.state.redis_client import RedisClient  # noqa: PLC0415  loaded only if Redis is used
 
     name = "REDIS_URL" if settings.redis.url else "REDIS_HOST"
     shown = masked(settings.redis.url) or f"{settings.redis.host}:{settings.redis.port}"
@@ -66,7 +70,7 @@ def _redis(settings: Settings) -> Fault | None:
 
 
 def _proxies(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return the well-formed proxies by their name, each once."""
+    """Return the valid proxies by variable, each URL once."""
     found: dict[str, str] = {}
     for name in PROXIES:
         value = environ.get(name, "").strip()
@@ -81,8 +85,8 @@ async def _proxy(name: str, value: str) -> Fault | None:
     try:
         _, writer = await asyncio.wait_for(asyncio.open_connection(url.host, port), TIMEOUT)
     except (OSError, asyncio.TimeoutError) as error:
-        why = getattr(error, "strerror", None) or type(error).__name__
-        said = f"{name} is {masked(value)!r}: the proxy cannot be reached ({why})."
-        return Fault(name, f"{said} Correct it, or start the proxy.")
+        reason = getattr(error, "strerror", None) or type(error).__name__
+        message = f"{name} is {masked(value)!r}: the proxy cannot be reached ({reason})."
+        return Fault(name, f"{message} Correct it, or start the proxy.")
     writer.close()
     return None

@@ -1,4 +1,4 @@
-"""Each setting by name: where it comes from and whether it is there, with secrets masked."""
+"""List each setting with its source and its value, secrets masked."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from ..setting_fields import lookup
 from ..settings import Settings, all_fields
 from .environment import masked, value_fault
 
-REQUIRED = ("LITELLM_MASTER_KEY",)  # what a model lacks is found where the model is checked
+REQUIRED = ("LITELLM_MASTER_KEY",)  # the variables of models are checked with the model
 
-_HARMLESS = re.compile(r"(_REGION|_MODEL_ID)$")
+_NOT_SECRET = re.compile(r"(_REGION|_MODEL_ID)$")
 
 
 @dataclass(frozen=True, slots=True)
 class SettingRow:
-    """One setting; `state` is its value where that is no secret, and `fault` what is wrong and what to do."""
+    """One setting; `state` is its value, or `set` for a secret; `fault` is for the user."""
 
     name: str
     source: str
@@ -32,7 +32,7 @@ class SettingRow:
 def list_settings(
     environ: Mapping[str, str], dotenv: Mapping[str, str | None], config: Mapping[str, Any]
 ) -> list[SettingRow]:
-    """Describe the package's settings, then the variables that config.yaml names; raises nothing."""
+    """Return a row for each setting, then for each variable of config.yaml. Raises nothing."""
     sources = {"environment": environ, ".env": dotenv}
     rows = list(_settings(sources))
     known = {row.name for row in rows}
@@ -44,9 +44,9 @@ def _settings(sources: Mapping[str, Mapping[str, str | None]]) -> Iterator[Setti
         name = str(item.metadata["name"])
         source, raw = _found(sources, name)
         if not raw:
-            yield SettingRow(name, "default" if item.default != "" else "-", _shown(item.default))
+            yield SettingRow(name, "default" if item.default != "" else "-", _format(item.default))
             continue
-        yield SettingRow(name, source, _shown(raw) if item.repr else "set", _fault(name, raw))
+        yield SettingRow(name, source, _format(raw) if item.repr else "set", _fault(name, raw))
 
 
 def _fault(name: str, raw: str) -> str | None:
@@ -62,7 +62,7 @@ def _variable(name: str, sources: Mapping[str, Mapping[str, str | None]]) -> Set
     source, raw = next(((source, raw) for source, raw in found if raw), ("-", ""))
     if not raw:
         return SettingRow(name, source, "not set", f"{name} is not set: set it in .env." if name in REQUIRED else None)
-    return SettingRow(name, source, raw if _HARMLESS.search(name) else "set", value_fault(name, raw))
+    return SettingRow(name, source, raw if _NOT_SECRET.search(name) else "set", value_fault(name, raw))
 
 
 def _found(sources: Mapping[str, Mapping[str, str | None]], name: str) -> tuple[str, str]:
@@ -70,7 +70,7 @@ def _found(sources: Mapping[str, Mapping[str, str | None]], name: str) -> tuple[
     return next(((source, raw) for source, raw in found if raw), ("-", ""))
 
 
-def _shown(value: object) -> str:
+def _format(value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, Path | str):

@@ -22,7 +22,7 @@ VERSION = "0.1.0"  # as in pyproject.toml, which an image of the package does no
 @click.pass_context
 def main(context: click.Context) -> None:
     """StackSpot AI agents as a model of the LiteLLM proxy."""
-    if os.environ.get("NO_COLOR"):  # click itself looks only whether this is a terminal
+    if os.environ.get("NO_COLOR"):  # click checks only for a terminal
         context.color = False
 
 
@@ -43,10 +43,10 @@ for _command in (chat, check, models, report):
 )
 @click.option("--config", default="config.yaml", show_default=True, type=click.Path(path_type=Path))
 def run(host: str, port: int, config: Path) -> None:
-    """Start the proxy; without StackSpot credentials, with a simulator in its place.
+    """Start the proxy; without StackSpot credentials, start a simulator of StackSpot too.
 
-    Writes a master key into .env where there is none. The exit code is 2 for a fault that prevents the start, and 130
-    for Ctrl-C before the proxy is ready.
+    Writes a master key to .env if there is none. Exit codes: 2 for a fault that prevents the start,
+    130 for Ctrl-C before the proxy is ready.
     """
     try:
         from .run import run as launch  # noqa: PLC0415  each command loads what it needs
@@ -59,9 +59,9 @@ def run(host: str, port: int, config: Path) -> None:
         raise SystemExit(130) from None
 
 
-@main.command(short_help="Write config.yaml and .env into this folder.")
+@main.command(short_help="Write config.yaml and .env to this folder.")
 def init() -> None:
-    """Write config.yaml and .env, with a new master key, into this folder; files that exist stay as they are."""
+    """Write config.yaml, and .env with a new master key, to this folder; keep existing files."""
     from .run import init as write  # noqa: PLC0415
 
     try:
@@ -76,9 +76,14 @@ def init() -> None:
 
 @main.command(short_help="Run jobs without the HTTP server.")
 @click.option("--config", default="config.yaml", show_default=True, type=click.Path(path_type=Path, exists=True))
-@click.option("--at-once", default=4, show_default=True, type=click.IntRange(min=1), help="Jobs at once.")
+@click.option(
+    "--at-once", default=4, show_default=True, type=click.IntRange(min=1), help="Maximum number of concurrent jobs."
+)
 def worker(config: Path, at_once: int) -> None:
-    """Run jobs without the HTTP server: on any machine with the proxy's REDIS_URL, else in the proxy's folder."""
+    """Run jobs without the HTTP server.
+
+    Runs on any machine with the proxy's REDIS_URL; without Redis, in the proxy's folder.
+    """
     from ..jobs.standalone import run_worker  # noqa: PLC0415
 
     raise SystemExit(asyncio.run(run_worker(config, at_once)))
@@ -86,7 +91,7 @@ def worker(config: Path, at_once: int) -> None:
 
 @main.command(short_help="Print all settings in Markdown.")
 def settings() -> None:
-    """Print every setting, its default and what it means, in Markdown."""
+    """Print each setting with its default and meaning, in Markdown."""
     from .settings_docs import settings_page  # noqa: PLC0415
 
     click.echo(settings_page(), nl=False)
@@ -94,21 +99,21 @@ def settings() -> None:
 
 @main.command(short_help="Run the simulator of StackSpot.")
 @click.option("--host", default="127.0.0.1", show_default=True)
-@click.option("--port", default=0, show_default=True, help="0 takes a free port.")
+@click.option("--port", default=0, show_default=True, help="0 selects a free port.")
 def simulate(host: str, port: int) -> None:
-    """Run the simulator: StackSpot's identity and inference hosts in one process."""
+    """Run the simulator: StackSpot's identity, inference and file hosts in one process."""
     with contextlib.suppress(KeyboardInterrupt):
         asyncio.run(_simulate(host, port))
 
 
 async def _simulate(host: str, port: int) -> None:
     from ..simulator import serve  # noqa: PLC0415
-    from .run import simulated  # noqa: PLC0415
+    from .run import simulator_environment  # noqa: PLC0415
 
     simulator = await serve(host, port)
     try:
-        click.echo("The simulator listens. To use it:")
-        for name, value in simulated(simulator.url).items():
+        click.echo("The simulator is running. To use it:")
+        for name, value in simulator_environment(simulator.url).items():
             click.echo(f"export {name}={value}")
         await asyncio.Event().wait()
     finally:

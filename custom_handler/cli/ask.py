@@ -1,4 +1,4 @@
-"""`models` and `chat`: the models of config.yaml, asked in this process, or a proxy's with `--url` and `--key`."""
+"""`models` and `chat`: use config.yaml's models in this process, or a proxy with `--url`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..env_file import load
-from .log_level import alone
+from .log_level import quiet_litellm
 from .table import table
 
 if TYPE_CHECKING:
@@ -32,14 +32,14 @@ Emit = Callable[[Mapping[str, Any] | str], None]
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where the models are: in a configuration file, or in a proxy at `url`."""
+    """Where the models are: in the configuration file, or behind the proxy at `url`."""
 
     config: Path
     url: str | None
     key: str | None = field(repr=False)
 
     def models(self) -> Sequence[Deployment]:
-        """List the models that can be asked."""
+        """Return the enabled models."""
         from ..proxy.availability import disabled_models  # noqa: PLC0415  each command loads what it needs
         from ..proxy.config import deployments, read_config  # noqa: PLC0415
 
@@ -51,10 +51,10 @@ class Source:
         return [model for model in found if model.name not in disabled]
 
     def open(self) -> LibraryBackend | ProxyBackend:
-        """Prepare to ask."""
+        """Return the backend that asks the models."""
         if self.url:
             return self._remote(self.url)
-        alone()
+        quiet_litellm()
         from ..proxy.config import read_config  # noqa: PLC0415
         from .library_backend import LibraryBackend  # noqa: PLC0415  LiteLLM takes seconds to import
 
@@ -70,9 +70,9 @@ class Source:
 
 @contextlib.contextmanager
 def _with_models(source: Source) -> Iterator[Source]:
-    """Yield a source that can be asked: without credentials of StackSpot the proxy of this machine, else a simulator.
+    """Yield a source that can answer, and print on stderr if it is not the given one.
 
-    Says on stderr which of the two it is.
+    Without StackSpot credentials, it is the proxy on this machine, or a simulator if none runs.
     """
     if source.url or not _lacks_credentials():
         yield source
@@ -85,11 +85,11 @@ def _with_models(source: Source) -> Iterator[Source]:
         yield dataclasses.replace(source, url=url)
         return
     from ..simulator import SimulatorThread  # noqa: PLC0415
-    from .run import simulated  # noqa: PLC0415
+    from .run import simulator_environment  # noqa: PLC0415
 
     with SimulatorThread() as simulator:
         click.echo(f"No StackSpot credentials in .env, and no proxy on {url}: a simulator answers.", err=True)
-        os.environ.update(simulated(simulator.url))
+        os.environ.update(simulator_environment(simulator.url))
         yield source
 
 
@@ -107,16 +107,16 @@ def _address(_: click.Context, __: click.Parameter, url: str | None) -> str | No
 
 
 def _source(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the options that make its `source`."""
+    """Add the options that select the models; the command receives them as `source`."""
 
     @click.option("--config", default="config.yaml", show_default=True, type=click.Path(path_type=Path))
-    @click.option("--url", callback=_address, help="Address of a proxy to ask instead.")
-    @click.option("--key", help="Key of that proxy  [default: LITELLM_MASTER_KEY]")
+    @click.option("--url", callback=_address, help="Use the proxy at this URL instead.")
+    @click.option("--key", help="API key of that proxy  [default: LITELLM_MASTER_KEY]")
     @functools.wraps(command)
     def with_source(config: Path, url: str | None, key: str | None, **options: Any) -> None:
         load(Path.cwd() / ".env")
         given = Source(config, url, key or os.environ.get("LITELLM_MASTER_KEY"))
-        with _told(), _with_models(given) as source:
+        with _print_errors(), _with_models(given) as source:
             command(source=source, **options)
 
     return with_source
@@ -126,7 +126,7 @@ def _source(command: Callable[..., None]) -> Callable[..., None]:
 @_source
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def models(source: Source, *, as_json: bool) -> None:
-    """List the models that clients can ask for."""
+    """List the models that clients can use."""
     found = [model.summary() for model in source.models()]
     if as_json:
         click.echo(json.dumps(found, ensure_ascii=False, indent=2))
@@ -136,13 +136,13 @@ def models(source: Source, *, as_json: bool) -> None:
 
 @click.command(short_help="Ask a model.")
 @_source
-@click.option("--model", required=True, help="A name that `models` lists.")
-@click.option("--user", required=True, help="What to say.")
-@click.option("--system", help="Instructions that go before.")
-@click.option("--correlation-id", help="Name of the conversation, for StackSpot and the log.")
-@click.option("--stream", is_flag=True, help="Print the text as it comes.")
+@click.option("--model", required=True, help="Name of the model, as `models` lists it.")
+@click.option("--user", required=True, help="User message.")
+@click.option("--system", help="System message.")
+@click.option("--correlation-id", help="Names the conversation at StackSpot and in the log.")
+@click.option("--stream", is_flag=True, help="Print the text as it arrives.")
 @click.option(
-    "--json", "as_json", is_flag=True, help="With --stream: a line of JSON for each piece, the last for the whole."
+    "--json", "as_json", is_flag=True, help="With --stream: print a JSON line per delta, then one for the answer."
 )
 def chat(
     source: Source,
@@ -154,7 +154,7 @@ def chat(
     stream: bool,
     as_json: bool,
 ) -> None:
-    """Ask a model, and print its answer with its metrics and usage as JSON."""
+    """Ask a model; print its answer, metrics and usage as JSON."""
     messages = [{"role": "system", "content": system}] if system else []
     body = {"model": model, "messages": [*messages, {"role": "user", "content": user}]}
     headers = {"x-request-id": str(uuid.uuid4())} | ({"correlation-id": correlation_id} if correlation_id else {})
@@ -162,7 +162,7 @@ def chat(
 
 
 def _emitter(stream: bool, as_json: bool) -> Emit:
-    """Choose what is printed: pieces of text are given as they come, the whole answer last."""
+    """Return a function that prints a delta (text), or at the end the answer (a mapping)."""
 
     def readable(piece: Mapping[str, Any] | str) -> None:
         click.echo(piece if isinstance(piece, str) else "", nl=not isinstance(piece, str))
@@ -182,27 +182,27 @@ async def _ask(
 ) -> None:
     from ..proxy.chunk_accumulator import ChunkAccumulator  # noqa: PLC0415
 
-    fold, began, first = ChunkAccumulator(), time.perf_counter(), None
-    async with source.stream(body, headers) as answer:
-        async for chunk in answer.chunks:
-            if text := fold.feed(chunk):
+    answer, began, first = ChunkAccumulator(), time.perf_counter(), None
+    async with source.stream(body, headers) as stream:
+        async for chunk in stream.chunks:
+            if text := answer.feed(chunk):
                 first = first or _milliseconds(began)
                 emit(text)
         metrics = {"latency_ms": _milliseconds(began), "time_to_first_token_ms": first}
     provider = next((entry.provider for entry in source.models if entry.name == body["model"]), None)
-    told = {"model": body["model"], "provider": provider, "request_id": headers["x-request-id"]}
-    emit(told | _whole(fold, metrics))
+    call = {"model": body["model"], "provider": provider, "request_id": headers["x-request-id"]}
+    emit(call | _whole(answer, metrics))
 
 
-def _whole(fold: ChunkAccumulator, metrics: Mapping[str, float | None]) -> dict[str, Any]:
-    """Write the answer as `POST /chat` does, and its metrics beside it."""
+def _whole(answer: ChunkAccumulator, metrics: Mapping[str, float | None]) -> dict[str, Any]:
+    """Return the answer in the form of `POST /chat`, with its metrics."""
     return {
-        "content": fold.text,
-        "reply": fold.text,
-        "usage": fold.usage,
+        "content": answer.text,
+        "reply": answer.text,
+        "usage": answer.usage,
         "latency_ms": metrics["latency_ms"],
         "metrics": metrics,
-        **({"tool_calls": fold.tool_calls} if fold.tool_calls else {}),
+        **({"tool_calls": answer.tool_calls} if answer.tool_calls else {}),
     }
 
 
@@ -211,8 +211,8 @@ def _milliseconds(since: float) -> float:
 
 
 @contextlib.contextmanager
-def _told() -> Iterator[None]:
-    """Say what went wrong in one line, with exit code 1."""
+def _print_errors() -> Iterator[None]:
+    """Print an error in one line and exit with code 1."""
     from ..errors import StackspotError  # noqa: PLC0415
     from ..proxy.client import ProxyResponseError  # noqa: PLC0415
 

@@ -1,4 +1,4 @@
-"""`check`: a verdict, the models with their state, the faults with their cure; exit code 1 on a fault."""
+"""`check`: print a verdict, the models, the faults and the settings; exit with 1 on a fault."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import click
 from dotenv import dotenv_values
 
 from ..env_file import load
-from .log_level import alone
+from .log_level import quiet_litellm
 from .table import table
 
 if TYPE_CHECKING:
@@ -27,12 +27,12 @@ if TYPE_CHECKING:
 
 @click.command(short_help="Check settings, models and providers.")
 @click.option("--config", default="config.yaml", show_default=True, type=click.Path(path_type=Path))
-@click.option("--all", "show_all", is_flag=True, help="Show the settings that have their default, too.")
+@click.option("--all", "show_all", is_flag=True, help="Show settings with their default value, too.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@click.option("--ask", is_flag=True, help="Ask each agent one short question: uses a request of the quota for each.")
+@click.option("--ask", is_flag=True, help="Ask each agent a short question: uses one request of the quota each.")
 def check(config: Path, *, show_all: bool, as_json: bool, ask: bool) -> None:
-    """Check the settings, config.yaml and the providers, with secrets masked; exit code 1 on a fault."""
-    found = _diagnosed(config, ask=ask)
+    """Check settings, config.yaml and providers, with secrets masked; exit code 1 on a fault."""
+    found = _diagnose(config, ask=ask)
     if as_json:
         click.echo(_as_json(found))
     else:
@@ -40,8 +40,8 @@ def check(config: Path, *, show_all: bool, as_json: bool, ask: bool) -> None:
     raise SystemExit(1 if found.faults else 0)
 
 
-def _diagnosed(config: Path, *, ask: bool) -> Diagnosis:
-    before = dict(os.environ)  # `.env` is a source of its own in the table, and part of the environment for the rest
+def _diagnose(config: Path, *, ask: bool) -> Diagnosis:
+    before = dict(os.environ)  # the table shows `.env` as a source of its own
     file = Path.cwd() / ".env"
     dotenv: Mapping[str, str | None] = {}
     unreadable = "it is a folder" if file.is_dir() else None
@@ -50,8 +50,8 @@ def _diagnosed(config: Path, *, ask: bool) -> Diagnosis:
         load(file)
     except (OSError, ValueError) as error:
         unreadable = type(error).__name__
-    alone()
-    logging.getLogger("custom_handler").setLevel(logging.CRITICAL)  # what it would log is in the report
+    quiet_litellm()
+    logging.getLogger("custom_handler").setLevel(logging.CRITICAL)  # the report has it
     from ..checks.diagnosis import diagnose  # noqa: PLC0415  LiteLLM takes seconds to import
     from ..checks.environment import Fault  # noqa: PLC0415
 
@@ -73,7 +73,7 @@ def _verdict(found: Diagnosis) -> str:
 
 
 def _as_json(found: Diagnosis) -> str:
-    """Return what was found as JSON, with secrets masked; docs/operations.md lists the keys."""
+    """Return the findings as JSON, secrets masked; docs/operations.md lists the keys."""
     content = {
         "ok": not found.faults,
         "verdict": _verdict(found),
@@ -102,12 +102,12 @@ def _show(found: Diagnosis, *, show_all: bool, asked: bool) -> None:
         lines = table(("SETTING", "SOURCE", "VALUE"), [(row.name, row.source, row.state) for row in rows]).splitlines()
         click.echo("\n" + "\n".join(map(_cut, lines)))
     if not asked and any(one.state == "a token was given" for one in found.models):
-        hint = "A token is no proof of the agent: --ask asks each, and uses a request of the quota for it."
+        hint = "A token does not prove that an agent works: --ask asks each agent (one request of the quota each)."
         click.echo("\n" + click.style(_wrapped(hint), dim=True))
 
 
 def _models(found: Sequence[Finding]) -> str:
-    """Return the table of the models, with the colour of their state."""
+    """Return the table of the models; the colour shows the state."""
     states = [f"{one.state}: set {one.variable}" if one.variable else one.state for one in found]
     colours = ["red" if one.fault else "yellow" if one.variable else "green" for one in found]
     rows = [(one.model, one.provider, state) for one, state in zip(found, states, strict=True)]
@@ -120,7 +120,7 @@ def _models(found: Sequence[Finding]) -> str:
 
 
 def _wrapped(text: str, indent: int = 0) -> str:
-    """Break a text into lines that fit the terminal; where the output goes elsewhere, it stays one line."""
+    """Wrap a text to the width of the terminal; otherwise it stays one line."""
     if not (width := _width()):
         return text
     lines = textwrap.wrap(text, max(width - indent, 20), break_long_words=False, break_on_hyphens=False)
@@ -134,5 +134,5 @@ def _cut(line: str) -> str:
 
 
 def _width() -> int:
-    """Return the columns of the terminal, 0 where the output goes elsewhere."""
+    """Return the columns of the terminal, 0 if the output is not a terminal."""
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else 0

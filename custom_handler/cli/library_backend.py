@@ -1,6 +1,7 @@
-"""Asks the models of config.yaml without a proxy, as a program does that uses LiteLLM as a library.
+"""Use the models of config.yaml without a proxy, with LiteLLM as a library.
 
-LiteLLM's router chooses, retries and falls back as in the proxy; keys, budgets and limits of clients are the proxy's alone.
+LiteLLM's router selects, retries and falls back as in the proxy. API keys, budgets and rate limits
+exist only in the proxy.
 """
 
 from __future__ import annotations
@@ -18,11 +19,11 @@ from ..proxy.lifecycle import wait_for_callbacks
 from ..proxy.model_list import ModelDisabled, ModelList
 from ..proxy_plugin import Plugin
 
-IN_A_PROXY_ONLY = {"prometheus"}
+PROXY_ONLY_CALLBACKS = {"prometheus"}
 
 
 class LibraryBackend:
-    """The models of a configuration; it becomes that of LiteLLM in this process."""
+    """The models of a configuration; configures LiteLLM for the whole process."""
 
     def __init__(self, config: Mapping[str, Any]) -> None:
         self.models = deployments(config)
@@ -34,9 +35,9 @@ class LibraryBackend:
 
     @contextlib.asynccontextmanager
     async def stream(self, body: Mapping[str, Any], headers: Mapping[str, str]) -> AsyncIterator[CompletionStream]:
-        """Ask for an answer as it comes, its usage in the end; `headers` name the call. Raises Refused."""
+        """Stream a completion, with the usage at the end. Raises ProxyResponseError."""
         try:
-            with _translated():
+            with _litellm_errors():
                 self._list.require_enabled(body.get("model"))
                 stream = await self._router.acompletion(
                     **body, stream=True, stream_options={"include_usage": True}, metadata={"headers": dict(headers)}
@@ -50,14 +51,14 @@ class LibraryBackend:
 
 
 async def _chunks(stream: Any) -> AsyncIterator[dict[str, Any]]:
-    with _translated():
+    with _litellm_errors():
         async for chunk in stream:
             yield chunk.model_dump(exclude_none=True)
 
 
 @contextlib.contextmanager
-def _translated() -> Any:
-    """Raise Refused for an error of LiteLLM's, as a proxy would answer it."""
+def _litellm_errors() -> Any:
+    """Convert errors of LiteLLM to ProxyResponseError, with the status that the proxy returns."""
     try:
         yield
     except ModelDisabled as error:
@@ -65,25 +66,26 @@ def _translated() -> Any:
     except Exception as error:
         if (status := getattr(error, "status_code", None)) is None:
             raise
-        message = str(getattr(error, "message", error)).partition("\n")[0]  # LiteLLM adds what it tried, and tracebacks
+        # LiteLLM appends its attempts and tracebacks in further lines.
+        message = str(getattr(error, "message", error)).partition("\n")[0]
         raise ProxyResponseError(int(status), {"message": message, "type": type(error).__name__}, {}) from None
 
 
 def _configure(config: Mapping[str, Any]) -> None:
-    """Do to LiteLLM what the proxy does with `litellm_settings`."""
-    told = resolved(config.get("litellm_settings") or {})
-    for name, value in told.items():
+    """Apply `litellm_settings` to LiteLLM, as the proxy does."""
+    settings = resolved(config.get("litellm_settings") or {})
+    for name, value in settings.items():
         if isinstance(value, bool | int | float | str) and hasattr(litellm, name):
             setattr(litellm, name, value)
     litellm.custom_provider_map = [
-        {"provider": entry["provider"], "custom_handler": _loaded(entry["custom_handler"])}
-        for entry in told.get("custom_provider_map") or ()
+        {"provider": entry["provider"], "custom_handler": _load(entry["custom_handler"])}
+        for entry in settings.get("custom_provider_map") or ()
     ]
     litellm.utils.custom_llm_setup()
-    litellm.callbacks = [_loaded(name) for name in callbacks(config) if name not in IN_A_PROXY_ONLY]
+    litellm.callbacks = [_load(name) for name in callbacks(config) if name not in PROXY_ONLY_CALLBACKS]
 
 
-def _loaded(name: str) -> Any:
-    """Load an object by its dotted name; a name without a dot is one of LiteLLM's own."""
+def _load(name: str) -> Any:
+    """Import an object by its dotted name; return a name without a dot, which LiteLLM resolves."""
     module, dot, attribute = name.rpartition(".")
     return getattr(importlib.import_module(module), attribute) if dot else name

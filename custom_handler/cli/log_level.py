@@ -1,4 +1,4 @@
-"""Keeps what a command prints its own."""
+"""Limit what LiteLLM and the log add to the output of a command."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import logging
 import os
 
 
-def alone() -> None:
-    """Have LiteLLM take its price list from its package, not from the network, and the log tell warnings only, unless asked.
+def quiet_litellm() -> None:
+    """Log warnings only, unless LOG_LEVEL is set, and read LiteLLM's price list from its package.
 
-    To be called before LiteLLM is imported, which reads the environment then.
+    Call this before LiteLLM is imported: it reads the environment then.
     """
     os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
     if not os.environ.keys() & {"LOG_LEVEL", "STACKSPOT_LOG_LEVEL"}:

@@ -1,4 +1,4 @@
-"""Asks the models of a proxy that runs elsewhere."""
+"""Use the models of a running proxy."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from ..proxy.config import Deployment, deployments
 
 
 class ProxyBackend:
-    """The models of the proxy at `url`, for the holder of `key`."""
+    """The models of the proxy at `url`; `key` is an API key of it."""
 
     def __init__(self, url: str, key: str) -> None:
         self._url = url.rstrip("/")
-        self._own = {"Authorization": f"Bearer {key}"}
+        self._authorization = {"Authorization": f"Bearer {key}"}
 
     @property
     def models(self) -> tuple[Deployment, ...]:
-        """Ask for the models that the key may use; raises Refused."""
+        """Fetch the models that the key may use. Raises ProxyResponseError."""
         try:
-            answer = httpx.get(f"{self._url}/v1/model/info", headers=self._own, timeout=10)
+            answer = httpx.get(f"{self._url}/v1/model/info", headers=self._authorization, timeout=10)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise self._unreachable(error) from None
         if answer.is_error:
@@ -32,12 +32,12 @@ class ProxyBackend:
 
     @contextlib.asynccontextmanager
     async def stream(self, body: Mapping[str, object], headers: Mapping[str, str]) -> AsyncIterator[CompletionStream]:
-        """Ask for an answer as it comes, its usage in the end; `headers` name the call. Raises Refused."""
+        """Stream a completion, with the usage at the end. Raises ProxyResponseError."""
         try:
-            async with ProxyClient.at(self._url).stream(body, {**headers, **self._own}) as answer:
+            async with ProxyClient.at(self._url).stream(body, {**headers, **self._authorization}) as answer:
                 yield answer
-        except ProxyResponseError as refused:
-            if isinstance(cause := refused.__cause__, httpx.ConnectError | httpx.ConnectTimeout):
+        except ProxyResponseError as error:
+            if isinstance(cause := error.__cause__, httpx.ConnectError | httpx.ConnectTimeout):
                 raise self._unreachable(cause) from None
             raise
 
@@ -50,7 +50,7 @@ class ProxyBackend:
 
 
 def is_running(url: str) -> bool:
-    """Tell whether a proxy of LiteLLM answers at an address of this machine."""
+    """Return whether a LiteLLM proxy responds at `url`."""
     with contextlib.suppress(httpx.HTTPError, httpx.InvalidURL):
         return httpx.get(f"{url}/health/liveliness", timeout=2, trust_env=False).status_code == 200
     return False

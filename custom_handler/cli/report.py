@@ -1,4 +1,4 @@
-"""`report`: what a run did, as a table and as a page with plots."""
+"""`report`: summarise a run as a table and as a page with plots."""
 
 from __future__ import annotations
 
@@ -11,20 +11,22 @@ from .table import table
 
 @click.command(short_help="Summarise a run as a table and a page.")
 @click.argument("run", required=False)
-@click.option("--output", type=click.Path(path_type=Path), help="The page to write.  [default: report.html of the run]")
+@click.option(
+    "--output", type=click.Path(path_type=Path), help="File to write.  [default: report.html in the folder of the run]"
+)
 def report(run: str | None, output: Path | None) -> None:
-    """Print what RUN did (the newest, where none is named), and write a page with plots."""
+    """Print a summary of RUN (default: the newest run), and write a page with plots."""
     from ..errors import ConfigurationError  # noqa: PLC0415  each command loads what it needs
     from ..report import page, read_run, summarize  # noqa: PLC0415
     from ..settings import Settings  # noqa: PLC0415
 
     try:
-        told = read_run(Path(Settings.load().telemetry.runs_dir), run)
+        recorded = read_run(Path(Settings.load().telemetry.runs_dir), run)
     except ConfigurationError as error:
         raise click.ClickException(error.message) from None
-    summary = summarize(told)
+    summary = summarize(recorded)
     click.echo(
-        f"Run {told.name}: {summary.calls} calls, {summary.failures} failed, from {summary.first} to {summary.last}"
+        f"Run {recorded.name}: {summary.calls} calls, {summary.failures} failed, from {summary.first} to {summary.last}"
     )
     click.echo()
     head = ("MODEL", "CALLS", "FAILED", "P50 MS", "P95 MS", "P99 MS", "FIRST TOKEN P50", "TOKENS IN", "TOKENS OUT")
@@ -32,9 +34,9 @@ def report(run: str | None, output: Path | None) -> None:
     if summary.errors:
         click.echo()
         click.echo(table(("ERROR", "STATUS", "CALLS"), [tuple(map(str, error)) for error in summary.errors]))
-    target = output or told.folder / "report.html"
+    target = output or recorded.folder / "report.html"
     try:
-        target.write_text(page(told, summary), encoding="utf-8")
+        target.write_text(page(recorded, summary), encoding="utf-8")
     except OSError as error:
         raise click.ClickException(f"The page cannot be written to {target}: {error.strerror}.") from None
-    click.echo(f"\nThe page with plots: {target}")
+    click.echo(f"\nPage with plots: {target}")

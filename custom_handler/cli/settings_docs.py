@@ -1,4 +1,4 @@
-"""docs/configuration.md, written from the settings themselves: `make docs`."""
+"""Generate docs/configuration.md: `make docs`."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ that cannot be meant stops the start with an error that names the setting.
 
 
 def settings_page() -> str:
-    """Return the page: a heading for each group, a row for each setting."""
+    """Return the page: a section for each group, a row for each setting."""
     return PAGE.format(groups="\n\n".join(_table(*group) for group in setting_groups().items()))
 
 
@@ -57,7 +57,7 @@ def _row(setting: Field[Any]) -> str:
 
 
 def _default(value: object) -> str:
-    """Write a default as the environment would have it."""
+    """Format a default as in the environment."""
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"
     if isinstance(value, float):

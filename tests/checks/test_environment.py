@@ -18,7 +18,7 @@ NAMES = {str(item.metadata["name"]): item.name for item in all_fields()}
     "value", ["\x7f", "-1", "é" * 5000, "a\0b", "http://[", "https://a:b:c", "redis://:@:x", "~", "[", "*"]
 )
 @pytest.mark.parametrize("name", NAMES)
-def test_no_value_of_a_setting_raises_anything_but_a_fault(name, value, tmp_path, monkeypatch):
+def test_any_value_of_a_setting_gives_a_fault_or_none(name, value, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     try:
         settings = Settings.from_mapping({name: value})
@@ -50,19 +50,19 @@ def test_a_good_value_is_no_fault(name, value):
 
 
 @pytest.mark.parametrize("value", ["sk-1234", "fake-key", "a" * 40, "sk-litellm-master-key"])
-def test_a_key_that_can_be_guessed_is_weak_and_not_shown(value):
+def test_a_guessable_master_key_is_a_fault_that_masks_it(value):
     said = str(master_key_fault("LITELLM_MASTER_KEY", value))
     assert said.startswith("LITELLM_MASTER_KEY is weak")
     assert value not in said
 
 
 @pytest.mark.parametrize("value", ["http://me:canary@h", "canary@h", "redis://:canary@h:1/0", "http://canary:x@y@h"])
-def test_an_address_is_shown_without_its_password(value):
+def test_a_url_is_masked(value):
     assert "canary" not in masked(value)
     assert masked(value).endswith(value.rpartition("@")[2])
 
 
-def test_names_that_are_others_are_not_taken_for_misspelled_ones():
+def test_names_of_other_programs_are_not_misspellings():
     environ = {"STACKSPOT_JOBS": "1", "STACKSPOT_IDM_URL": "a", "HOME": "/", "RUNS_DIRS": "of another program"}
     assert (
         unknown_names(environ, ["GROQ_API_KEY", "JOBS", "LITELLM_MASTER_KEY", "POSTGRES_PASSWORD"], ["MY_REALM"]) == []

@@ -102,12 +102,12 @@ def test_a_provider_with_a_good_key_is_ready(api, monkeypatch):
     assert sorted(api.asked) == ["/inference/v1/models", "/openai/v1/models"]
 
 
-def test_a_key_that_is_refused_is_named_and_not_shown(api, monkeypatch):
+def test_a_refused_key_is_named_and_masked(api, monkeypatch):
     monkeypatch.setenv("GROQ_API_KEY", f"{CANARY}-old")
     assert faults(check(config(GROQ))) == ["llama: groq refuses GROQ_API_KEY (HTTP 401): set a valid key in .env."]
 
 
-def test_a_model_without_its_key_is_disabled_and_its_provider_is_not_asked(api):
+def test_a_model_without_a_key_is_disabled_and_not_probed(api):
     found = check(config(GROQ, FIREWORKS, BEDROCK))
     assert [(one.state, one.variable) for one in found] == [
         ("disabled", "GROQ_API_KEY"),
@@ -118,14 +118,14 @@ def test_a_model_without_its_key_is_disabled_and_its_provider_is_not_asked(api):
     assert not api.asked
 
 
-def test_one_key_is_tried_once_for_all_its_models(api, monkeypatch):
+def test_a_key_is_probed_once_for_all_its_models(api, monkeypatch):
     monkeypatch.setenv("GROQ_API_KEY", CANARY)
     assert faults(check(config(GROQ, {**GROQ, "model_name": "again"}))) == []
     assert len(api.asked) == 1
 
 
 @pytest.mark.parametrize(("status", "said"), [(500, "answers HTTP 500"), (0, "cannot be reached (ReadTimeout)")])
-def test_a_provider_in_trouble_is_a_fault_within_a_short_time(api, monkeypatch, status, said):
+def test_a_failing_provider_is_a_fault_within_the_timeout(api, monkeypatch, status, said):
     monkeypatch.setenv("GROQ_API_KEY", CANARY)
     monkeypatch.setattr(probe, "TIMEOUT", 0.2)
     api.status = status
@@ -134,7 +134,7 @@ def test_a_provider_in_trouble_is_a_fault_within_a_short_time(api, monkeypatch, 
     assert CANARY not in fault
 
 
-def test_stackspots_own_words_are_the_fault():
+def test_the_fault_is_the_message_of_stackspot():
     def refused(seconds: float) -> None:
         raise CredentialsRefused("StackSpot refuses CLIENT_ID and so on")
 
@@ -157,7 +157,7 @@ def test_the_real_provider_gets_a_token_from_the_simulator(settings, simulator):
     assert "refuses CLIENT_ID and CLIENT_SECRET" in faults(refused)[0]
 
 
-def test_a_token_is_waited_for_as_long_as_told(settings, simulator):
+def test_authenticate_waits_no_longer_than_its_timeout(settings, simulator):
     simulator.script({"at": "token", "delay_headers": 5})
     with pytest.raises(TimeoutError):
         StackspotLLM(settings).authenticate(0.05)
@@ -181,7 +181,7 @@ def test_a_fault_of_the_configuration_says_what_to_do(told, fault):
     assert fault in found
 
 
-def test_another_way_to_keep_conversations_than_those_known_is_a_fault():
+def test_an_unknown_conversation_mode_is_a_fault():
     unknown = {**STACKSPOT, "model_info": {"conversation": "server"}}
     [fault] = faults(asyncio.run(check_models(config(unknown), SETTINGS, lambda seconds: None)))
     assert fault.startswith("chat: model_info.conversation is 'server' in config.yaml: say native")
@@ -203,7 +203,7 @@ def test_a_model_without_an_agent_is_a_fault():
     )
 
 
-def test_missing_credentials_of_stackspot_are_a_fault_and_disable_nothing():
+def test_missing_stackspot_credentials_are_a_fault():
     [found] = check_configuration(
         config(STACKSPOT), Settings(account=AccountSettings(agent_id="an-agent", realm="acme"))
     )
@@ -222,7 +222,7 @@ def at_exit(monkeypatch):
     return printed
 
 
-def test_a_strict_check_stops_the_start_with_a_line_for_each_fault(at_exit):
+def test_a_strict_check_raises_with_a_line_for_each_fault(at_exit):
     with pytest.raises(StartupCheckError) as raised:
         check_at_start("strict", BAD, SETTINGS, lambda seconds: None)
     first, second = str(raised.value).splitlines()[1:]
@@ -230,13 +230,13 @@ def test_a_strict_check_stops_the_start_with_a_line_for_each_fault(at_exit):
     assert at_exit == [f"\n{raised.value}"]
 
 
-async def test_a_strict_check_works_where_a_loop_runs():
+async def test_a_strict_check_works_on_a_running_event_loop():
     with pytest.raises(StartupCheckError):
         check_at_start("strict", BAD, SETTINGS, lambda seconds: None)
 
 
 @pytest.mark.parametrize("mode", ["strict", "warn"])
-def test_a_provider_is_asked_beside_the_start_and_what_fails_there_only_warns(mode, caplog, eventually):
+def test_providers_are_probed_on_a_thread_that_only_warns(mode, caplog, eventually):
     caplog.set_level(logging.INFO, "custom_handler")
     free = threading.Event()
 
@@ -251,7 +251,7 @@ def test_a_provider_is_asked_beside_the_start_and_what_fails_there_only_warns(mo
     assert "Start-up check: chat: StackSpot refuses them" in caplog.text
 
 
-def test_a_fault_of_the_configuration_only_warns_where_that_is_asked_for(caplog, eventually):
+def test_a_fault_only_warns_in_mode_warn(caplog, eventually):
     check_at_start("warn", BAD, SETTINGS, lambda seconds: None)
     eventually(lambda: "does not know, 'grok'" in caplog.text)
 
@@ -269,7 +269,7 @@ def test_a_check_that_is_off_checks_nothing():
         (None, "cannot be read"),
     ],
 )
-def test_a_file_that_is_no_configuration_says_so(tmp_path, text, said):
+def test_a_file_without_a_configuration_is_an_error(tmp_path, text, said):
     file = tmp_path / "config.yaml"
     if text is not None:
         file.write_text(text, encoding="utf-8")
@@ -291,7 +291,7 @@ def test_this_projects_configuration_is_read(monkeypatch):
     assert set(callbacks(told)) >= {"custom_handler.plugin", "prometheus"}
 
 
-def test_the_inventory_tells_sources_and_masks_secrets():
+def test_settings_are_listed_with_sources_and_masked():
     told = {"a": "os.environ/GROQ_API_KEY", "b": ["os.environ/AWS_REGION"], "c": "os.environ/LITELLM_MASTER_KEY"}
     environ = {"CLIENT_SECRET": CANARY, "GROQ_API_KEY": CANARY, "STACKSPOT_REALM": "acme"}
     dotenv = {

@@ -52,7 +52,7 @@ def folder(simulator: Any, one_certificate: Path, tmp_path: Path, monkeypatch: p
 
 @pytest.fixture
 def command(folder: Path) -> Iterator[Callable[..., Result]]:
-    """Run the command line in the folder, as a process of its own would: what it leaves behind is put back."""
+    """Run the command line in the folder, and restore what it changes in this process."""
     import litellm
 
     import custom_handler

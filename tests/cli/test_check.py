@@ -43,7 +43,7 @@ def faults_of(ran: Result) -> list[str]:
 
 
 @pytest.mark.parametrize("name", NONSENSE)
-def test_nonsense_in_any_setting_is_one_fault_that_names_it(command: Callable[..., Result], folder: Path, name: str):
+def test_an_invalid_setting_is_one_fault_that_names_it(command: Callable[..., Result], folder: Path, name: str):
     write(folder, **NONSENSE[name])
     named = [fault for fault in faults_of(command("check")) if name in fault]
     assert len(named) == 1, named
@@ -126,7 +126,7 @@ IN_VAIN: dict[str, tuple[str, str, str]] = {
 
 
 @pytest.mark.parametrize("case", IN_VAIN)
-def test_what_config_yaml_says_in_vain_is_a_fault(command, folder, case):
+def test_an_invalid_part_of_config_yaml_is_a_fault(command, folder, case):
     written, wrong, named = IN_VAIN[case]
     text = (folder / "config.yaml").read_text(encoding="utf-8")
     if case == "information as a list":
@@ -137,17 +137,17 @@ def test_what_config_yaml_says_in_vain_is_a_fault(command, folder, case):
     assert any(named in fault for fault in faults_of(ran)), ran.output
 
 
-def test_a_default_model_that_there_is_not_is_a_fault(command, folder):
+def test_an_unknown_default_model_is_a_fault(command, folder):
     write(folder, DEFAULT_MODEL="stackspot-chatt")
     assert any("did you mean stackspot-chat?" in fault for fault in faults_of(command("check")))
 
 
-def test_the_faults_of_a_program_are_those_of_a_person(command, folder):
+def test_json_lists_the_same_faults_as_the_text(command, folder):
     write(folder, LOG_LEVEL="loud", STACKSPOT_REPAIR="perhaps")
     assert json.loads(command("check", "--json").output)["faults"] == faults_of(command("check"))
 
 
-def test_the_faults_of_other_settings_do_not_keep_the_models_from_being_asked(command, folder):
+def test_models_are_probed_despite_faults_of_other_settings(command, folder):
     write(folder, STARTUP_CHECK="maybe")
     ran: Any = command("check")
     assert re.search(r"^stackspot-chat +stackspot +a token was given$", ran.output, re.MULTILINE)

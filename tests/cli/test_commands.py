@@ -45,7 +45,7 @@ def test_models_are_listed_without_a_proxy(command):
     ]
 
 
-def test_an_answer_is_told_with_metrics_and_usage(command, simulator):
+def test_an_answer_is_printed_with_metrics_and_usage(command, simulator):
     simulator.script({"text": "Olá!", "tokens": {"input": 4, "output": 2}})
     told = command(
         "chat", "--model", "stackspot-chat", "--user", "Oi", "--system", "Seja breve", "--correlation-id", "c-1"
@@ -65,7 +65,7 @@ def test_an_answer_is_told_with_metrics_and_usage(command, simulator):
     assert asked["headers"]["correlation-id"] == "c-1"
 
 
-def test_a_call_from_the_command_line_is_written_down(command, simulator, folder):
+def test_a_call_from_the_command_line_is_recorded(command, simulator, folder):
     simulator.script({"text": "canary-answer"})
     answer = json.loads(command("chat", "--model", "stackspot-chat", "--user", "canary-question").stdout)
     (file,) = folder.glob("runs/2*/interactions.jsonl")
@@ -125,7 +125,7 @@ def test_a_failure_has_an_exit_code_and_one_clear_line(command, arguments, code,
     assert "Traceback" not in told.output
 
 
-def test_a_refusal_of_the_agent_is_told(command, simulator):
+def test_a_refusal_of_the_agent_is_printed(command, simulator):
     simulator.script({"status": 403})
     told = command("chat", "--model", "stackspot-chat", "--user", "Oi")
     assert (told.exit_code, told.stdout) == (1, "")
@@ -139,7 +139,7 @@ def test_a_proxy_is_not_asked_without_a_key(command, folder):
     assert "--key" in told.stderr
 
 
-def test_without_credentials_a_simulator_is_asked_and_said_so(command, folder, monkeypatch):
+def test_without_credentials_a_simulator_answers(command, folder, monkeypatch):
     with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))
         monkeypatch.setenv("PORT", str(nobody.getsockname()[1]))
@@ -149,7 +149,7 @@ def test_without_credentials_a_simulator_is_asked_and_said_so(command, folder, m
     assert "a simulator answers" in ran.stderr
 
 
-def test_check_shows_the_verdict_first_then_models_and_the_settings_that_are_set(command):
+def test_check_prints_verdict_models_and_set_settings(command):
     ran = command("check")
     assert ran.exit_code == 0, ran.output
     assert ran.output.startswith("No faults found. 1 of 1 models ready, 1 disabled.\n\nMODEL ")
@@ -163,7 +163,7 @@ def test_check_shows_the_verdict_first_then_models_and_the_settings_that_are_set
         assert secret not in command("check", "--all").output + command("check", "--json").output
 
 
-def test_check_can_be_read_by_a_program(command, folder):
+def test_check_prints_json(command, folder):
     found = json.loads(command("check", "--json").output)
     assert (found["ok"], found["faults"]) == (True, [])
     assert [(model["model"], model["state"], model["variable"]) for model in found["models"]] == [
@@ -176,7 +176,7 @@ def test_check_can_be_read_by_a_program(command, folder):
     assert (refused.exit_code, json.loads(refused.output)["ok"]) == (1, False)
 
 
-def test_check_asks_each_agent_only_where_that_is_asked_for(command, simulator):
+def test_check_asks_the_agents_only_with_ask(command, simulator):
     assert command("check").exit_code == 0
     assert [request for request in simulator.requests() if request["at"] == "chat"] == []
     simulator.script({"status": 404, "body": {"code": "AGENT_NOT_FOUND"}})
@@ -187,7 +187,7 @@ def test_check_asks_each_agent_only_where_that_is_asked_for(command, simulator):
 
 
 @pytest.mark.parametrize(("broken", "said"), [("a: [", "is not YAML"), (None, "cannot be read")])
-def test_check_tells_a_file_that_cannot_be_used(command, folder, broken, said):
+def test_check_reports_an_unusable_configuration_file(command, folder, broken, said):
     if broken is None:
         (folder / "config.yaml").unlink()
     else:
@@ -217,7 +217,7 @@ FAULTS = {
 
 
 @pytest.mark.parametrize("line", FAULTS)
-def test_check_names_a_fault_with_its_cure(command, folder, line):
+def test_check_reports_a_fault_and_what_to_do(command, folder, line):
     name = line.partition("=")[0]
     text = re.sub(rf"^{name}=.*\n", "", (folder / ".env").read_text(encoding="utf-8"), flags=re.MULTILINE)
     (folder / ".env").write_text(f"{text}{line}\n", encoding="utf-8")
@@ -239,7 +239,7 @@ CONFIG_FAULTS = {
 
 
 @pytest.mark.parametrize("written", CONFIG_FAULTS)
-def test_check_names_what_the_configuration_names_in_vain(command, folder, written):
+def test_check_reports_names_that_cannot_be_resolved(command, folder, written):
     wrong, says = CONFIG_FAULTS[written]
     text = (folder / "config.yaml").read_text(encoding="utf-8")
     assert written in text

@@ -37,7 +37,7 @@ def key_in(folder: Path) -> str:
     return found[1]
 
 
-def test_init_writes_the_templates_with_a_strong_key_that_only_its_owner_can_read(folder):
+def test_init_writes_a_strong_key_only_its_owner_can_read(folder):
     assert init(folder) == [(folder / "config.yaml", True), (folder / ".env", True)]
     assert (folder / "config.yaml").read_bytes() == (ROOT / "config.yaml").read_bytes()
     assert re.fullmatch(r"sk-[\w-]{40,}", key_in(folder))
@@ -112,7 +112,7 @@ FAULTS = {
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_fault_ends_the_start_with_one_line_before_litellm_is_loaded(folder, fault):
+def test_a_fault_ends_the_start_before_litellm_is_loaded(folder, fault):
     import subprocess
 
     files, says = FAULTS[fault]

@@ -200,7 +200,7 @@ def test_a_proxy_that_does_not_start_says_why_without_a_traceback(tmp_path: Path
     with process(command, log, cwd=tmp_path, PYTHONPATH=str(ROOT), STARTUP_CHECK="strict") as running:
         assert running.wait(START_SECONDS) not in {0, 130}
     told = log.read_text()
-    assert "The proxy ended before it was ready." in told
+    assert "The proxy exited before it was ready." in told
     assert "no-such-provider" in told
     assert "Traceback" not in told
     assert "simulator on" not in told

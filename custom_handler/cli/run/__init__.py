@@ -1,4 +1,4 @@
-"""`run`: the stock proxy with what a first start lacks, a `.env` with a master key and a StackSpot to talk to."""
+"""`run`: start the stock proxy; create `.env` and start a simulator if they are needed."""
 
 from __future__ import annotations
 
@@ -14,49 +14,56 @@ from .greeting import greeting
 from .preflight import require_startable
 from .process import INTERRUPTED, Child
 
-__all__ = ["SIMULATED_AGENT", "init", "run", "simulated", "template"]
+__all__ = ["SIMULATED_AGENT", "init", "run", "simulator_environment", "template"]
 
 SIMULATED_AGENT = "01ARZ3NDEKTSV4RRFFQ69G5FAV"
 
 
 def run(host: str, port: int, config: Path) -> int:
-    """Start the proxy and what it needs, and wait for its end; returns its exit code. Raises ConfigurationError."""
-    began = time.monotonic()
+    """Start the proxy, wait until it exits and return its exit code. Raises ConfigurationError."""
+    started = time.monotonic()
     try:
-        return _run(host, port, config, began)
+        return _run(host, port, config, started)
     except KeyboardInterrupt:
         return INTERRUPTED
 
 
-def _run(host: str, port: int, config: Path, began: float) -> int:
+def _run(host: str, port: int, config: Path, started: float) -> int:
     folder = Path.cwd()
     read_dotenv(folder)
-    start = require_startable(host, port, config)
-    ensure_key(folder, start.config)
+    startable = require_startable(host, port, config)
+    ensure_key(folder, startable.config)
     with contextlib.ExitStack() as stack:
         environ = dict(os.environ) | {
             "LITELLM_LOCAL_MODEL_COST_MAP": os.environ.get("LITELLM_LOCAL_MODEL_COST_MAP", "True")
         }
-        if missing := start.missing():
+        if missing := startable.missing():
             simulator = stack.enter_context(SimulatorThread())
-            environ |= simulated(simulator.url)
-            _say(f"{', '.join(missing)} not set in .env: a simulator on {simulator.url} answers in StackSpot's place.")
-        _say("Starting LiteLLM …")
-        # The module is the command `litellm`, under a name that is the same on every system.
+            environ |= simulator_environment(simulator.url)
+            _print_progress(
+                f"{', '.join(missing)} not set in .env: using a simulator on {simulator.url} instead of StackSpot."
+            )
+        _print_progress("Starting LiteLLM …")
+        # This module runs the command `litellm`, whose path depends on the system.
         command = [sys.executable, "-m", "custom_handler.cli.stock_proxy", "--config", str(config)]
         child = stack.enter_context(Child([*command, "--host", host, "--port", str(port)], environ))
-        address = _reachable(host)
+        address = _connect_address(host)
         if not child.wait_until_ready(address, port):
-            _say("The proxy ended before it was ready. The last that it printed:")
+            _print_progress("The proxy exited before it was ready. Its last output:")
             child.show_held()
             return child.wait()
-        _say(f"Ready after {time.monotonic() - began:.1f} s.\n{greeting(start, folder, address, port)}")
+        _print_progress(
+            f"Ready after {time.monotonic() - started:.1f} s.\n{greeting(startable, folder, address, port)}"
+        )
         child.show_all()
         return child.wait()
 
 
-def simulated(url: str) -> dict[str, str]:
-    """Return the settings that point the provider at a simulator; the prefixed names win over those of `.env`."""
+def simulator_environment(url: str) -> dict[str, str]:
+    """Return the environment of a provider that uses the simulator at `url`.
+
+    The names have the prefix, which takes precedence over the names in `.env`.
+    """
     defaults = SimulatorSettings()
     return {
         "STACKSPOT_IDM_URL": url,
@@ -69,10 +76,10 @@ def simulated(url: str) -> dict[str, str]:
     }
 
 
-def _reachable(host: str) -> str:
-    """Return the address at which this machine reaches a proxy that listens on `host`."""
+def _connect_address(host: str) -> str:
+    """Return the address to connect to for a proxy that listens on `host`."""
     return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  compared, not bound
 
 
-def _say(text: str) -> None:
+def _print_progress(text: str) -> None:
     print(f"\n>>> {text}", flush=True)

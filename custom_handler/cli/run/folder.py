@@ -1,4 +1,4 @@
-"""The files that a folder needs before a proxy can run in it."""
+"""Create the files that a proxy needs in its folder."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _PACKAGE = Path(__file__).resolve().parents[2]
 
 
 def init(folder: Path) -> list[tuple[Path, bool]]:
-    """Write config.yaml and `.env` into a folder; returns each file and whether it was written, as existing files stay."""
+    """Write config.yaml and `.env` unless they exist; return each path, and whether it is new."""
     written = []
     for name, text in (("config.yaml", template("config.yaml")), (".env", _first_env())):
         target = folder / name
@@ -33,13 +33,16 @@ def init(folder: Path) -> list[tuple[Path, bool]]:
 
 
 def template(name: str) -> str:
-    """Return the text of config.yaml or .env.example: of the installed package, else of the repository."""
+    """Return config.yaml or .env.example, from the installed package or the repository."""
     packaged = _PACKAGE / "templates" / name
     return (packaged if packaged.exists() else _PACKAGE.parent / name).read_text(encoding="utf-8")
 
 
 def read_dotenv(folder: Path) -> None:
-    """Put what `.env` says into the environment, which wins; raises ConfigurationError for one that cannot be read."""
+    """Load `.env` into the environment, which takes precedence.
+
+    Raises ConfigurationError if the file cannot be read.
+    """
     try:
         load(folder / ".env")
     except (OSError, UnicodeDecodeError) as error:
@@ -49,7 +52,10 @@ def read_dotenv(folder: Path) -> None:
 
 
 def ensure_key(folder: Path, config: Mapping[str, Any]) -> None:
-    """Write `.env` where there is none, and a master key into one that has none; raises ConfigurationError."""
+    """Write a new master key to `.env`, which is created if needed, unless a key is set.
+
+    Raises ConfigurationError if the file cannot be written.
+    """
     file = folder / ".env"
     if os.environ.get(MASTER_KEY, "").strip() or resolved((config.get("general_settings") or {}).get("master_key")):
         return
@@ -68,7 +74,7 @@ def ensure_key(folder: Path, config: Mapping[str, Any]) -> None:
 
 
 def key_is_in_dotenv(folder: Path) -> bool:
-    """Tell whether the master key of this process is that of `.env`."""
+    """Return whether the master key of this process is that of `.env`."""
     return dotenv_values(folder / ".env").get(MASTER_KEY) == os.environ.get(MASTER_KEY)
 
 

@@ -1,4 +1,4 @@
-"""What a person reads when the proxy is ready."""
+"""The text that `run` prints when the proxy is ready."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ...proxy.availability import STACKSPOT, disabled_models
 from .folder import MASTER_KEY, key_is_in_dotenv
 from .preflight import Startable
 
-# The key is taken from .env by the shell or by Python, so that it stands neither on the screen nor in a log.
+# The shell or Python reads the key from .env, so that no screen and no log shows it.
 _CURL = """\
 curl -sN {api}/chat/completions -H "Authorization: Bearer {key}" \
 -H 'Content-Type: application/json' -H 'correlation-id: hello-1' \
@@ -23,23 +23,23 @@ answer = client.chat.completions.create(model="{model}", messages=[{{"role": "us
 print(answer.choices[0].message.content)"""
 
 
-def greeting(start: Startable, folder: Path, host: str, port: int) -> str:
-    """Tell the addresses, the models, and two ways to ask one."""
+def greeting(startable: Startable, folder: Path, host: str, port: int) -> str:
+    """Return the URLs, the models, and two ways to ask a model."""
     base = f"http://{f'[{host}]' if ':' in host else host}:{port}"
-    in_dotenv, simulated = key_is_in_dotenv(folder), bool(start.missing())
-    disabled = disabled_models(start.config.get("model_list") or ())
-    able = {model.name: model for model in start.models if model.name not in disabled}
-    played = {name for name, model in able.items() if simulated and model.provider == STACKSPOT}
-    answering = ", ".join(f"{name} (a simulator answers)" if name in played else name for name in able)
+    in_dotenv, simulated = key_is_in_dotenv(folder), bool(startable.missing())
+    disabled = disabled_models(startable.config.get("model_list") or ())
+    enabled = {model.name: model for model in startable.models if model.name not in disabled}
+    simulated_models = {name for name, model in enabled.items() if simulated and model.provider == STACKSPOT}
+    answering = ", ".join(f"{name} (a simulator answers)" if name in simulated_models else name for name in enabled)
     rows = [
         ("API", f"{base}/v1, key: {MASTER_KEY} {'in .env' if in_dotenv else 'of the environment'}"),
-        *([("Playground", f"{base}/playground")] if start.settings.services.enabled else []),
+        *([("Playground", f"{base}/playground")] if startable.settings.services.enabled else []),
         ("Documentation", f"{base}/"),
         ("Models", answering or "none"),
         *([("Disabled", ", ".join(f"{name} ({lacks})" for name, lacks in disabled.items()))] if disabled else []),
     ]
-    told = "\n".join(f"    {label:<15}{value}" for label, value in rows)
-    return f"\n{told}\n{_try(f'{base}/v1', next(iter(able)), in_dotenv) if able else ''}"
+    lines = "\n".join(f"    {label:<15}{value}" for label, value in rows)
+    return f"\n{lines}\n{_try(f'{base}/v1', next(iter(enabled)), in_dotenv) if enabled else ''}"
 
 
 def _try(api: str, model: str, in_dotenv: bool) -> str:

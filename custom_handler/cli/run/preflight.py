@@ -1,4 +1,4 @@
-"""Finds faults that stop a start, within a second and without loading LiteLLM; each is one line that says what to do."""
+"""Find faults that prevent a start, within a second and without LiteLLM; each is one line."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from ...settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class Startable:
-    """A configuration and the settings of a proxy that can start."""
+    """The configuration and the settings of a proxy that can start."""
 
     config: Mapping[str, Any]
     models: tuple[Deployment, ...]
     settings: Settings
 
     def missing(self) -> tuple[str, ...]:
-        """Name the settings that the StackSpot models of the configuration lack."""
+        """Return the names of the settings that the configuration's StackSpot models lack."""
         ours = [model for model in self.models if model.provider == STACKSPOT]
         if not ours:
             return ()
@@ -43,7 +43,7 @@ class Startable:
 
 
 def require_startable(host: str, port: int, config: Path) -> Startable:
-    """Return what can start; raises ConfigurationError for the first fault."""
+    """Check what a start needs; raise ConfigurationError for the first fault."""
     if not config.exists():
         raise ConfigurationError(f"There is no {config}: `stackspot-litellm init` writes one, or name it by --config.")
     content = read_config(config)
@@ -51,7 +51,7 @@ def require_startable(host: str, port: int, config: Path) -> Startable:
     settings = Settings.load()
     if settings.proxy.keys_file:
         read_entries(Path(settings.proxy.keys_file))
-    _require_free(host, port)
+    _require_free_port(host, port)
     return Startable(content, models, settings)
 
 
@@ -66,25 +66,25 @@ def _models(config: Path, content: Mapping[str, Any]) -> tuple[Deployment, ...]:
                 f"{config}, model_list[{number}] has no litellm_params: see README.md for the form."
             )
     found = deployments(content)
-    elsewhere = content.get("include") or (content.get("general_settings") or {}).get("store_model_in_db")
-    if not found and not elsewhere:
+    from_elsewhere = content.get("include") or (content.get("general_settings") or {}).get("store_model_in_db")
+    if not found and not from_elsewhere:
         raise ConfigurationError(f"{config} has no models: give it a model_list, as README.md shows.")
     return found
 
 
-def _require_free(host: str, port: int) -> None:
+def _require_free_port(host: str, port: int) -> None:
     try:
         family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         with socket.socket(family, kind) as probe:
-            if os.name == "posix":  # as the server does, for a port just left; on Windows it would share a port in use
+            if os.name == "posix":  # as the server does, to reuse a port just closed; Windows would share a used one
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(address)
             probe.listen()
     except (OSError, OverflowError) as error:
-        raise ConfigurationError(_unusable(host, port, error)) from None
+        raise ConfigurationError(_port_fault(host, port, error)) from None
 
 
-def _unusable(host: str, port: int, error: Exception) -> str:
+def _port_fault(host: str, port: int, error: Exception) -> str:
     reason = getattr(error, "strerror", None) or str(error)
     if isinstance(error, socket.gaierror) or getattr(error, "errno", None) == errno.EADDRNOTAVAIL:
         return f"{host} is no address of this machine ({reason}): give 127.0.0.1 or 0.0.0.0 as --host."

@@ -1,4 +1,4 @@
-"""The proxy as a child process: its output is held back until it is ready, and it ends with this program."""
+"""Run the proxy as a child process, with its output held back until it is ready."""
 
 from __future__ import annotations
 
@@ -15,39 +15,41 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import IO, TextIO
 
 INTERRUPTED = 130
-"""The exit code after Ctrl-C while the proxy loads, as a shell gives it."""
+"""Exit code after Ctrl-C while the proxy loads, as in a shell."""
 
 SLOW = 120.0
-"""Seconds after which a start shows what it holds back."""
+"""Seconds after which a start prints the output that it holds back."""
 
-_HELD = 400
-_LAST = 25
-_POLL = 0.1
+_MAX_HELD_LINES = 400
+_MAX_SHOWN_LINES = 25
+_POLL_SECONDS = 0.1
 _ERROR = re.compile(r":(ERROR|CRITICAL): |^(ERROR|CRITICAL)\b|\"level\": \"(ERROR|CRITICAL)\"")
 _OURS = re.compile(r"\] custom_handler[\w.]*: |\"custom_handler[\w.]*\"")
 _UVICORN = re.compile(
     r"(Started server process|Waiting for application startup|Application startup complete|Uvicorn running on)"
 )
 _BANNER = re.compile(r"[█╗╝║]|^\S*#[ '\-#]|Thank you for using LiteLLM|Give Feedback|^\s*$")
-_TRACEBACK = "Traceback (most recent call last)"  # uvicorn logs one as an error of several lines
+_TRACEBACK = "Traceback (most recent call last)"  # uvicorn logs one in several lines
 _CHAINED = ("During handling of the above", "The above exception was the direct cause")
 
 
 class Child:
-    """A proxy that runs as long as the context does."""
+    """The process of a proxy; it runs until the context exits."""
 
     def __init__(self, command: list[str], environ: Mapping[str, str]) -> None:
         self._command = command
-        # What goes into a pipe would be kept in a buffer, and come after this program's own words.
+        # Python buffers output to a pipe, which would appear after this process's own lines.
         self._environ = {**environ, "PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8"}
-        # By stream, errors last: two pipes have no order between them.
-        self._held: dict[TextIO, deque[str]] = {pipe: deque(maxlen=_HELD) for pipe in (sys.stdout, sys.stderr)}
+        # By stream, stderr last: the order of lines between two pipes is unknown.
+        self._held: dict[TextIO, deque[str]] = {
+            pipe: deque(maxlen=_MAX_HELD_LINES) for pipe in (sys.stdout, sys.stderr)
+        }
         self._lock = threading.Lock()
-        self._open = False
+        self._show_everything = False
 
     def __enter__(self) -> Child:
-        # SIGTERM ends this program through the same `__exit__` as Ctrl-C does.
-        self._before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+        # SIGTERM exits through `__exit__`, as Ctrl-C does.
+        self._previous_handler = signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
         self._process = subprocess.Popen(  # noqa: S603  our own command
             self._command,
             env=self._environ,
@@ -57,90 +59,90 @@ class Child:
             errors="replace",
         )
         pipes = zip((self._process.stdout, self._process.stderr), self._held, strict=True)
-        self._readers = [threading.Thread(target=self._pass_on, args=pipe, daemon=True) for pipe in pipes]
+        self._readers = [threading.Thread(target=self._forward, args=pipe, daemon=True) for pipe in pipes]
         for reader in self._readers:
             reader.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        # On Windows there is no gentle way, but Ctrl-C has reached the proxy, too.
+        # On Windows terminate() would kill; there, Ctrl-C reaches the proxy, too.
         if os.name != "nt":
             self._process.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired, KeyboardInterrupt):
             self._process.wait(timeout=15)
         self._process.kill()
         self._process.wait()
-        self._finish()
-        signal.signal(signal.SIGTERM, self._before)
+        self._join_readers()
+        signal.signal(signal.SIGTERM, self._previous_handler)
 
     def wait_until_ready(self, host: str, port: int) -> bool:
-        """Wait until the proxy takes connections; False where it ended before."""
+        """Wait until the proxy accepts connections; return False if it exits before."""
         waited = 0.0
         while self._process.poll() is None:
             with contextlib.suppress(OSError), socket.create_connection((host, port), timeout=1):
                 return True
             with contextlib.suppress(subprocess.TimeoutExpired):
-                self._process.wait(_POLL)
-            waited += _POLL
-            if waited > SLOW and not self._open:
-                _print(f"The proxy is not ready after {SLOW:.0f} s. What it printed:\n", sys.stderr)
+                self._process.wait(_POLL_SECONDS)
+            waited += _POLL_SECONDS
+            if waited > SLOW and not self._show_everything:
+                _print(f"The proxy is not ready after {SLOW:.0f} s. Its output so far:\n", sys.stderr)
                 self.show_held()
                 self.show_all()
         return False
 
     def wait(self) -> int:
-        """Wait for the end, by itself or by Ctrl-C, and return the exit code."""
+        """Wait until the proxy exits or Ctrl-C; return the exit code."""
         try:
             code = self._process.wait()
         except KeyboardInterrupt:
             return 0
-        self._finish()
+        self._join_readers()
         return code if code >= 0 else 128 - code
 
     def show_all(self) -> None:
-        """Pass on whatever comes from now on, but for uvicorn's own report of the start."""
+        """Print all further output, except uvicorn's report of its start."""
         with self._lock:
-            self._open = True
+            self._show_everything = True
 
     def show_held(self) -> None:
-        """Print the last of what was held back, without banner and the frames of tracebacks."""
+        """Print the last lines held back, without the banner and frames of tracebacks."""
         if self._process.poll() is not None:
-            self._finish()
+            self._join_readers()
         with self._lock:
-            held = [list(_without_noise(lines))[-_LAST:] for lines in self._held.values()]
+            held = [list(_without_noise(lines))[-_MAX_SHOWN_LINES:] for lines in self._held.values()]
         _print("".join(line for lines in held for line in lines), sys.stderr)
 
-    def _pass_on(self, source: IO[str], target: TextIO) -> None:
+    def _forward(self, source: IO[str], target: TextIO) -> None:
         with source:
             for line in source:
                 with self._lock:
                     if self._is_shown(line):
                         _print(line, target)
-                    elif not self._open:
+                    elif not self._show_everything:
                         self._held[target].append(line)
 
     def _is_shown(self, line: str) -> bool:
-        if self._open:
+        if self._show_everything:
             return not _UVICORN.search(line)
         return _TRACEBACK not in line and bool(_OURS.search(line) or _ERROR.search(line))
 
-    def _finish(self) -> None:
-        """Wait until all that the proxy printed is read."""
+    def _join_readers(self) -> None:
+        """Wait until all output is read."""
         for reader in self._readers:
             reader.join(timeout=5)
 
 
 def _without_noise(lines: Iterable[str]) -> Iterator[str]:
-    inside = False  # of a traceback
+    in_traceback = False
     for line in lines:
         if _TRACEBACK in line:
-            inside = True
-        elif not (inside and line[0].isspace()) and not line.startswith(_CHAINED) and not _BANNER.search(line):
-            inside = False
+            in_traceback = True
+        elif not (in_traceback and line[0].isspace()) and not line.startswith(_CHAINED) and not _BANNER.search(line):
+            in_traceback = False
             yield line
 
 
 def _print(text: str, target: TextIO) -> None:
-    with contextlib.suppress(OSError, ValueError):  # a reader of ours that is gone does not stop the proxy
+    with contextlib.suppress(OSError, ValueError):  # a closed output must not stop the proxy
         target.write(text)
         target.flush()

@@ -28,10 +28,7 @@ def setting(
 
 
 def lookup(sources: Iterable[Mapping[str, str | None]], name: str) -> str:
-    """Return a setting's text, stripped, from the first source that has it; empty if none has.
-
-    In each source, the name with the prefix `STACKSPOT_` takes precedence.
-    """
+    """Return a setting's text from the first source that has it (with the prefix first), or ""."""
     names = (name if name.startswith(PREFIX) else PREFIX + name, name)
     found = ((source.get(known) or "").strip() for source in sources for known in names)
     return next(filter(None, found), "")

@@ -51,10 +51,8 @@ class AccountSettings:
 
     def missing(self) -> tuple[str, ...]:
         """Return the environment names of the credentials that are not set."""
-        required = ("client_id", "client_secret", "realm")
-        return tuple(
-            item.metadata["name"] for item in fields(self) if item.name in required and not getattr(self, item.name)
-        )
+        required = {"CLIENT_ID": self.client_id, "CLIENT_SECRET": self.client_secret, "REALM": self.realm}
+        return tuple(name for name, value in required.items() if not value)
 
     def require_credentials(self) -> None:
         """Raise ConfigurationError if a credential is not set."""
@@ -264,18 +262,12 @@ class Settings:
 
     @classmethod
     def from_mapping(cls, *sources: Mapping[str, str | None]) -> Settings:
-        """Read each setting from the first source that has it.
-
-        Raises ConfigurationError for an invalid value.
-        """
+        """Read each setting from the first source that has it. Raises ConfigurationError."""
         return cls(**{name: _read_group(group, sources) for name, group in setting_groups().items()})
 
     @classmethod
     def load(cls, directory: Path | None = None) -> Settings:
-        """Read the environment, then `.env`, of `directory` if given.
-
-        Otherwise `.env` is that of the working directory, then the one beside config.yaml.
-        """
+        """Read the environment, then `.env`: of `directory`, or see `env_file.dotenv_files`."""
         files = [directory / ".env"] if directory else dotenv_files()
         return cls.from_mapping(os.environ, *map(dotenv_values, files))
 

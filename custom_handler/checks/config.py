@@ -47,10 +47,7 @@ def drop_malformed_sections(config: Mapping[str, Any]) -> tuple[dict[str, Any], 
 
 
 def callback_faults(config: Mapping[str, Any], known: Sequence[str]) -> list[Fault]:
-    """Report callbacks that look like a misspelling of one of LiteLLM's own (`known`).
-
-    Other names pass: LiteLLM has callbacks that `known` lacks. Dotted names are not checked here.
-    """
+    """Report likely misspellings of LiteLLM's callbacks; it has more callbacks than `known`."""
     faults = []
     for name in dict.fromkeys(name for name in callbacks(config) if "." not in name and name not in known):
         if near := difflib.get_close_matches(name, known, 1, 0.8):

@@ -1,7 +1,4 @@
-"""Check values of settings beyond their type: without LiteLLM, without the network.
-
-Faults say how to correct the value, and show no secret.
-"""
+"""Check the values of settings, without LiteLLM or the network; faults show no secret."""
 
 from __future__ import annotations
 
@@ -54,10 +51,7 @@ def value_fault(name: str, value: str) -> str | None:
 
 
 def agent_fault(chosen: str, model: str) -> str | None:
-    """Return what is wrong with an agent id, or None.
-
-    `chosen` comes from the settings or model_info; `model` may be meant as an id, too.
-    """
+    """Return what is wrong with the agent id `chosen`, or with a `model` meant as an id."""
     if _LOOKS_LIKE_ID.fullmatch(model) and not is_agent_id(model):
         return malformed_agent(model)  # otherwise the agent of GENAI_AGENT_ID would answer
     return None if is_agent_id(chosen) else malformed_agent(chosen)
@@ -111,10 +105,7 @@ def ca_bundle_fault(value: str) -> str | None:
 
 
 def folder_fault(name: str, value: str) -> str | None:
-    """Return why no file can be written to a folder, or None; writes a temporary file.
-
-    If the folder does not exist, its nearest existing parent is tested.
-    """
+    """Return why no file can be written to a folder or its nearest existing parent, or None."""
     folder = Path(value)
     try:
         parent = next(path for path in (folder, *folder.absolute().parents) if path.exists())
@@ -162,10 +153,7 @@ def environment_faults(environ: Mapping[str, str]) -> list[Fault]:
 
 
 def unknown_names(environ: Mapping[str, str], dotenv: Iterable[str], known: Iterable[str]) -> list[Fault]:
-    """Report names with our prefix that are no settings, and names in .env that resemble one.
-
-    `known` are the names that config.yaml uses.
-    """
+    """Report unknown names with our prefix, and names in .env that are nearly known."""
     bare = {str(item.metadata["name"]) for item in all_fields()}
     ours = bare | {name if name.startswith(PREFIX) else PREFIX + name for name in bare}
     named, others = set(dotenv), set(known) | {"LITELLM_MASTER_KEY", "AWS_REGION"}

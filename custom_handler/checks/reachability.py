@@ -22,11 +22,7 @@ _REFUSALS = (redis.exceptions.AuthenticationError, redis.exceptions.NoPermission
 
 
 async def unreachable(settings: Settings, tls: ssl.SSLContext | None, *, agents: bool) -> list[Fault]:
-    """Probe all hosts concurrently; return a fault for each that cannot be reached.
-
-    Without `tls` or `agents`, StackSpot's hosts are skipped. The token call covers the identity
-    host.
-    """
+    """Probe the hosts concurrently; without `tls` or `agents`, skip those of StackSpot."""
     probes: list[Coroutine[Any, Any, Fault | None]] = []
     if tls is not None and agents:
         probes.append(_host("STACKSPOT_INFERENCE_URL", settings.account.inference_url, tls))

@@ -80,10 +80,7 @@ def init() -> None:
     "--at-once", default=4, show_default=True, type=click.IntRange(min=1), help="Maximum number of concurrent jobs."
 )
 def worker(config: Path, at_once: int) -> None:
-    """Run jobs without the HTTP server.
-
-    Runs on any machine with the proxy's REDIS_URL; without Redis, in the proxy's folder.
-    """
+    """Run jobs without the HTTP server: with the proxy's REDIS_URL, or in the proxy's folder."""
     from ..jobs.standalone import run_worker  # noqa: PLC0415
 
     raise SystemExit(asyncio.run(run_worker(config, at_once)))

@@ -60,10 +60,7 @@ def _run(host: str, port: int, config: Path, started: float) -> int:
 
 
 def simulator_environment(url: str) -> dict[str, str]:
-    """Return the environment of a provider that uses the simulator at `url`.
-
-    The names have the prefix, which takes precedence over the names in `.env`.
-    """
+    """Return settings for the simulator at `url`; prefixed names take precedence over `.env`."""
     defaults = SimulatorSettings()
     return {
         "STACKSPOT_IDM_URL": url,

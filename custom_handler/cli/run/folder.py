@@ -39,10 +39,7 @@ def template(name: str) -> str:
 
 
 def read_dotenv(folder: Path) -> None:
-    """Load `.env` into the environment, which takes precedence.
-
-    Raises ConfigurationError if the file cannot be read.
-    """
+    """Load `.env` into the environment, which takes precedence. Raises ConfigurationError."""
     try:
         load(folder / ".env")
     except (OSError, UnicodeDecodeError) as error:
@@ -52,10 +49,7 @@ def read_dotenv(folder: Path) -> None:
 
 
 def ensure_key(folder: Path, config: Mapping[str, Any]) -> None:
-    """Write a new master key to `.env`, which is created if needed, unless a key is set.
-
-    Raises ConfigurationError if the file cannot be written.
-    """
+    """Write a new master key to `.env` unless a key is set. Raises ConfigurationError."""
     file = folder / ".env"
     if os.environ.get(MASTER_KEY, "").strip() or resolved((config.get("general_settings") or {}).get("master_key")):
         return

@@ -102,14 +102,11 @@ def simulate(host: str, port: int) -> None:
 
 
 async def _simulate(host: str, port: int) -> None:
-    from ..simulator import serve  # noqa: PLC0415
+    from ..simulator import Simulator  # noqa: PLC0415
     from .run import simulated  # noqa: PLC0415
 
-    simulator = await serve(host, port)
-    try:
+    async with Simulator(host, port) as simulator:
         click.echo("The simulator listens. To use it:")
         for name, value in simulated(simulator.url).items():
             click.echo(f"export {name}={value}")
         await asyncio.Event().wait()
-    finally:
-        await simulator.stop()

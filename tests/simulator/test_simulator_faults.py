@@ -224,28 +224,6 @@ async def test_the_end_in_the_middle_of_a_character(service):
     assert content.endswith(b'data: {"message":"S\xc3')
 
 
-@pytest.mark.parametrize(
-    ("fault", "error"),
-    [("reset_within", httpx.ReadError), ("close_within", httpx.RemoteProtocolError), ("stall", httpx.ReadTimeout)],
-)
-async def test_a_whole_answer_breaks_off_in_its_middle(service, fault, error):
-    await service.script({"text": WORDS, "fault": fault})
-    with pytest.raises(error):
-        await service.client.send(_impatient(service, streaming=False))
-
-
-async def test_a_whole_answer_can_be_an_error_with_status_200(service):
-    await service.script({"fault": "error_frame"})
-    assert set((await service.ask(streaming=False)).json()) == {"type", "code", "details"}
-
-
-async def test_a_whole_answer_that_never_ends_is_dropped_by_the_gateway(service):
-    await service.configure(gateway_timeout=0.05)
-    await service.script({"fault": "endless_empty"})
-    with pytest.raises(httpx.RemoteProtocolError):
-        await service.ask(streaming=False)
-
-
 async def test_cuts_before_a_break_lose_nothing(service):
     await service.script({"text": WORDS, "fault": "close_within", "after": 1, "cut": 7})
     received, error = await read_until_error(service, service.build())

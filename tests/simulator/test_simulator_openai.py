@@ -8,12 +8,12 @@ import pytest
 PATH = "/v1/chat/completions"
 
 
-def asked(prompt="Repita 5 palavras", **more):
+def asked(prompt="Conte até 5", **more):
     return {"model": "any", "messages": [{"role": "user", "content": prompt}]} | more
 
 
 async def test_both_faces_say_the_same_in_the_same_pieces(service, frames_of):
-    told = [frame["message"] for frame in await service.ask_for_frames("Repita 5 palavras") if frame["message"]]
+    told = [frame["message"] for frame in await service.ask_for_frames("Conte até 5") if frame["message"]]
     answer = await service.client.post(PATH, json=asked(stream=True))
     *chunks, done = answer.content.decode().strip().split("\n\n")
     frames = frames_of("\n\n".join([*chunks, ""]).encode())
@@ -33,12 +33,6 @@ async def test_a_whole_completion_has_the_text_and_the_counts_of_a_stream(servic
     )
     assert frames[-1]["usage"] == whole["usage"]
     assert frames[-1]["choices"] == []
-
-
-async def test_text_parts_are_a_prompt_too(service):
-    parts = [{"type": "text", "text": "Repita 5 palavras"}]
-    whole = (await service.client.post(PATH, json=asked(parts))).json()
-    assert len(whole["choices"][0]["message"]["content"].split()) == 5
 
 
 async def test_plays_apply_to_both_faces(service):

@@ -1,4 +1,4 @@
-"""Files and the list of agents: sections 6 and 7 of the wire contract."""
+"""Files for the context of a chat."""
 
 import hashlib
 
@@ -76,20 +76,9 @@ async def test_a_wrong_request_for_a_permission_is_a_bad_request(service, change
     assert answer.status_code == 400
 
 
-async def test_permissions_and_agents_need_a_token(service):
+async def test_an_upload_form_needs_a_token(service):
     await service.client.post("/control/revoke")
     assert (await service.client.post("/v2/file-upload/form", json=WANTED)).status_code == 401
-    assert (await service.client.get("/v1/agents", params={"visibility": "personal"})).status_code == 401
-
-
-async def test_the_agents_are_listed_with_their_names(service):
-    agents = ["01K00000000000000000000001", "01K00000000000000000000002"]
-    default = (await service.client.get("/v1/agents", params={"visibility": "personal"})).json()
-    await service.configure(known_agents=agents)
-    listed = (await service.client.get("/v1/agents", params={"visibility": "personal"})).json()
-    assert len(default) == 1
-    assert [agent["id"] for agent in listed] == agents
-    assert listed[0]["name"] == "Simulated agent 1"
 
 
 async def test_a_chat_with_an_upload_that_never_came_is_not_found(service):

@@ -1,7 +1,7 @@
-"""A simulator of StackSpot for demos, tests and benchmarks: identity, agents and files in one process.
+"""A simulator of StackSpot for demos, tests and benchmarks: identity, agents and files.
 
-It issues signed tokens that expire, streams replies with a realistic cadence, and plays the failures that
-a script asks for (`scripted.py`). Without a script, a small agent replies (`agent.py`).
+It issues signed tokens that expire, streams replies with a realistic cadence, and fails as a script
+asks for (`scripted.py`). Without a script, a small agent replies (`agent.py`).
 """
 
 from .server import Simulator

@@ -4,11 +4,12 @@ It reads the one text that an agent receives:
 
     {system text}
     # Tools
-    {"name": …, "description": …, "parameters": {…}}       one tool per line, among the rules
+    {"name": …, "parameters": {…}}      one tool per line, among the rules
     # Answer
-    … JSON …                                               the schema on the last line, if there is one
+    … JSON …                            the schema on the last line, if there is one
     # Conversation
-    [user] | [assistant] | [tool result id=… name=…] | [reminder]      a line, before the text of the message
+    [user]                              or [assistant], [tool result id=… name=…], [reminder]
+    {text of the message}
 
 A single user message comes without any of it.
 """
@@ -63,9 +64,9 @@ class Prompt(NamedTuple):
 
 
 def reply_to(prompt: str, earlier: Iterable[tuple[str, str]] = ()) -> str:
-    """Return the agent's reply: tool calls, JSON, a report of tool results, or some sentences.
+    """Return the reply: tool calls, JSON, a report of tool results, or some sentences.
 
-    `earlier` has the prompts and replies of the same conversation, whose tools and schema stay valid.
+    `earlier` has the prompts and replies of the conversation, whose tools and schema stay valid.
 
     >>> reply_to("Count to 3")
     '1 2 3'
@@ -111,7 +112,7 @@ def _read_object(line: str) -> dict[str, Any]:
 
 
 def _choose_tools(tools: list[dict[str, Any]], question: str, reminder: str) -> list[dict[str, Any]]:
-    """Return the tools that the reminder demands, else those with a word of their name in the question."""
+    """Return the tools that the reminder demands, else those named by words of the question."""
     if named := [tool for tool in tools if re.search(rf"\b{re.escape(tool['name'])}\b", reminder)]:
         return named
     words = _words(question)

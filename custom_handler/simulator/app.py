@@ -1,7 +1,8 @@
 """The endpoints of StackSpot's hosts.
 
-A chat request is refused in this order: 401 token, 429 account limit, 404 agent, 400 body, 404 upload.
-A refused request consumes no script; at the token endpoint, only a form that cannot be read is refused before.
+A chat request is refused in this order: 401 token, 429 account limit, 404 agent, 400 body, 404
+upload. A refused request consumes no scripted response; at the token endpoint, only a form that
+cannot be read is refused before that.
 """
 
 from __future__ import annotations
@@ -79,7 +80,7 @@ class SimulatorApp:
             await exchange.send(scripted.status or 200, body, scripted.headers)
 
     async def chat(self, exchange: Exchange) -> None:
-        """Reply to a prompt: as a script says, or by the default agent."""
+        """Reply to a prompt: scripted, or by the default agent."""
         self.recorder.counters.chat_requests += 1
         record = exchange.record
         agent = record.agent_id = exchange.request.match_info["agent_id"]

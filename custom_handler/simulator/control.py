@@ -1,7 +1,7 @@
 """What tests and demos can ask of a running simulator, over HTTP or from another thread.
 
-The routes take a JSON object or a query with the arguments of the method, and return JSON. They need no
-authorization.
+The routes take a JSON object or a query with the arguments of the method, and return JSON. They
+need no authorization.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Control:
         return {"queued": len(self._app.scripts)}
 
     def requests(self, at: str | None = None, match: str | None = None) -> list[dict[str, Any]]:
-        """Return the recorded requests, oldest first: those at one endpoint, and with a text in the prompt."""
+        """Return the requests, oldest first: at one endpoint, and with a text in the prompt."""
         return self._app.recorder.find(at, match)
 
     def forget_requests(self) -> None:
@@ -77,7 +77,7 @@ class Control:
         return self.settings()
 
     def reset(self) -> None:
-        """Restore the first settings; remove scripts, records and counts, but neither tokens nor files."""
+        """Restore the first settings; remove scripts and records, but neither tokens nor files."""
         self._app.settings = self._first_settings
         self._app.scripts.clear()
         self._app.recorder.reset()

@@ -26,7 +26,7 @@ class Conversations:
         return (agent, identifier) in self._lost
 
     def open(self, agent: str, identifier: str) -> Exchanges:
-        """Return the conversation with this id, to which the caller appends; it is empty if unknown."""
+        """Return the list to which the caller appends; it is empty for an unknown id."""
         key = (agent, identifier)
         self._lost.discard(key)
         self._known[key] = exchanges = self._known.pop(key, [])

@@ -26,7 +26,8 @@ JSON = "application/json"
 class Exchange:
     """Read a request and write its response; `record` receives the progress.
 
-    `burst` writes are joined into one, after the sum of their pauses; `cut` is the size of the writes in bytes.
+    `burst` writes are joined into one, after the sum of their pauses; `cut` is the number of bytes
+    per write.
     """
 
     def __init__(self, request: web.Request, record: Record) -> None:
@@ -99,7 +100,7 @@ class Exchange:
         return self._response
 
     async def break_off(self, how: Literal["reset", "close", "hang"], delay: float = 0) -> NoReturn:
-        """Reset or close the connection, or stop sending; the server cancels this when the connection ends."""
+        """Reset or close the connection, or stop sending, until the server cancels the task."""
         await self._flush(everything=True)
         await asyncio.sleep(delay)
         transport = self.request.transport

@@ -1,4 +1,4 @@
-"""OpenAI's chat completions with the agent's reply: the upstream for measuring LiteLLM's `openai` provider.
+"""OpenAI's chat completions: the upstream for measuring LiteLLM's `openai` provider.
 
 A reply has the same text, pieces and pace as at the Agent API, and the same scripts apply.
 """

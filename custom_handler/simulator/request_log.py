@@ -73,7 +73,7 @@ class Recorder:
         self.counters.client_disconnects += record.disconnected
 
     def find(self, at: str | None = None, match: str | None = None) -> list[dict[str, Any]]:
-        """Return the records as JSON objects: those of one endpoint, and with this text in the prompt."""
+        """Return records as JSON objects: of one endpoint, and with this text in the prompt."""
         return [
             asdict(record)
             for record in self.records

@@ -40,7 +40,7 @@ STREAM_ERROR = error_body("INFERENCE_5000_INTERNAL_ERROR", "The model stopped in
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A chat request with the ids of its response; `before` counts the characters of the conversation."""
+    """A chat request with the ids of its response; `before` is the conversation's characters."""
 
     prompt: str
     streaming: bool
@@ -168,7 +168,7 @@ class ResponseWriter:
 
 
 async def fail(exchange: Exchange, scripted: ScriptedResponse) -> None:
-    """Fail as `scripted.fault` says; return if the response ends or continues normally."""
+    """Play `scripted.fault`; return if the response can end or continue normally."""
 
     async def send_frame(value: object) -> None:
         await exchange.write(encode_frame(value, scripted.line_ending), 1)

@@ -26,7 +26,7 @@ def fold(text: str) -> str:
 def fill_schema(schema: dict[str, Any], question: str) -> Any:
     """Return a value for a schema; each name and number of the question is used once.
 
-    >>> fill_schema({"properties": {"city": {}, "days": {"type": "integer"}}}, "Passar 3 dias em Recife")
+    >>> fill_schema({"properties": {"city": {}, "days": {"type": "integer"}}}, "3 dias em Recife")
     {'city': 'Recife', 'days': 3}
     """
     return _Filler(schema, question).fill(schema, 0)

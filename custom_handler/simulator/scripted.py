@@ -1,9 +1,9 @@
 """Scripted responses: what a test or a demo asks the simulator to do with coming requests.
 
-A script is a list of JSON objects with the fields of `ScriptedResponse`. A request consumes the first one
-with the same `at` whose `match` is in its prompt (at "token": in its client id; at "upload": in the file
-name; at "storage": in the path). At "upload" and "storage" only an HTTP response or a fault before it can
-be scripted.
+A script is a list of JSON objects with the fields of `ScriptedResponse`. A request consumes the
+first one with the same `at` whose `match` is in its prompt (at "token": in its client id; at
+"upload": in the file name; at "storage": in the path). At "upload" and "storage" only an HTTP
+response or a fault before it can be scripted.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def _decode(value: Any) -> bytes:
 
 
 class ScriptedResponse(BaseModel):
-    """One scripted response; times are seconds, and fields that are not set keep the simulator's behaviour."""
+    """One scripted response; times are seconds. A field that is not set changes nothing."""
 
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
 

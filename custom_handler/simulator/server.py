@@ -42,11 +42,11 @@ class Simulator:
 
     @property
     def url(self) -> str:
-        """The base URL to set as STACKSPOT_IDM_URL, STACKSPOT_INFERENCE_URL and STACKSPOT_FILES_URL."""
+        """The value for STACKSPOT_IDM_URL, STACKSPOT_INFERENCE_URL and STACKSPOT_FILES_URL."""
         return f"http://{self.host}:{self.port}"
 
     async def start(self) -> None:
-        """Listen, at a free port if `port` is 0; raises OSError if the address is in use."""
+        """Listen; port 0 takes a free one. Raises OSError if the address is in use."""
         app = web.Application(client_max_size=LARGEST_BODY)
         app.add_routes([*self._routes(), *control_routes(self.control)])
         # A client that disconnects cancels its handler.

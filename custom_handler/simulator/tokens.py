@@ -27,7 +27,7 @@ def refused_token(status: int, error: str, description: str) -> RefusedError:
 
 
 def read_form(content_type: str, body: bytes) -> dict[str, str]:
-    """Return the fields of a token request; raises RefusedError unless each of the three is there once."""
+    """Return the form's fields; raises RefusedError unless each of `FIELDS` is there once."""
     try:
         pairs = parse_qsl(body.decode("ascii"), keep_blank_values=True, strict_parsing=True, errors="strict")
     except ValueError:

@@ -24,7 +24,7 @@ class Uploads:
         self._forms: dict[str, dict[str, str]] = {}
 
     def create_form(self, wanted: Mapping[str, Any], upload_id: str, origin: str) -> dict[str, Any]:
-        """Return the response to a request for an upload; raises ValueError if the request is invalid."""
+        """Return the response to a request for an upload; raises ValueError if it is invalid."""
         name, expiration = wanted.get("file_name"), wanted.get("expiration")
         if not (isinstance(name, str) and name and isinstance(expiration, int) and expiration > 0):
             raise ValueError("file_name must be a string and expiration a positive whole number")
@@ -39,7 +39,7 @@ class Uploads:
         return {"id": upload_id, "url": f"{origin}/upload/{upload_id}", "form": form}
 
     def store(self, upload_id: str, fields: Sequence[tuple[str, object]], *, authorized: bool) -> None:
-        """Store the file of a posted form; raises RefusedError as a storage with signed forms does."""
+        """Store the file of a posted form; raises RefusedError as a storage for signed forms."""
         if upload_id not in self._forms:
             raise RefusedError(404, "NoSuchUpload")
         if authorized:

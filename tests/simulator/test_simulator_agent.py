@@ -1,4 +1,4 @@
-"""The default agent: what it reads in a prompt, and what it says."""
+"""The default agent: how it reads a prompt, and its replies."""
 
 import json
 from dataclasses import dataclass
@@ -77,7 +77,7 @@ ASKED = [
 
 
 @pytest.mark.parametrize("asked", ASKED, ids=lambda asked: asked.question)
-def test_the_agent_calls_the_tools_a_question_asks_for_and_no_others(asked):
+def test_the_agent_calls_the_tools_that_fit_the_question(asked):
     reply = reply_to(render(asked.question))
     assert tuple(calls_in(reply) if "FUNCTION_CALL_START" in reply else ()) == asked.calls
 
@@ -114,7 +114,7 @@ def test_every_required_argument_gets_a_value_of_its_type(question):
     assert list(arguments) == list(EVERY_KIND)
 
 
-def test_a_schema_that_holds_itself_is_filled_to_some_depth():
+def test_a_recursive_schema_is_filled_to_some_depth():
     declared = tool("make_tree", "", ["child"], child={"$ref": "#"})
     assert calls_in(reply_to(render("Please make_tree", [declared])))[0][0] == "make_tree"
 
@@ -131,20 +131,20 @@ json_values = st.recursive(
 
 @settings(deadline=None, max_examples=60, database=None)
 @given(json_values, st.text(max_size=60))
-def test_no_schema_and_no_question_makes_the_agent_stumble(schema, question):
+def test_no_schema_or_question_makes_the_agent_fail(schema, question):
     assert reply_to(render(f"use my_tool {question}", [{"name": "my_tool", "parameters": schema}]))
 
 
 RESULT = "\n[tool result id=call_abc name=get_weather]\n25°C, ensolarado\n\n[reminder]\nCall tools only when needed."
 
 
-def test_results_after_the_question_are_told_instead_of_calling_again():
+def test_results_after_the_question_are_reported():
     after = '\n[assistant]\nFUNCTION_CALL_START\nget_weather\narguments: {"city":"São Paulo"}\nFUNCTION_CALL_END\n'
     reply = reply_to(render("Qual o tempo em São Paulo?", after=after + RESULT))
     assert reply == "Segundo get_weather: 25°C, ensolarado."
 
 
-def test_results_before_the_question_do_not_keep_from_calling():
+def test_results_before_the_question_do_not_prevent_a_call():
     reply = reply_to(render("Qual o tempo em Recife?", after=RESULT + "\n\n[user]\nE o tempo em Natal?"))
     assert calls_in(reply) == [("get_weather", {"city": "Natal"})]
 
@@ -158,7 +158,7 @@ def test_a_reminder_can_demand_a_call_of_any_tool_or_of_one():
 
 
 @pytest.mark.parametrize("results", ["", RESULT])
-def test_a_json_answer_is_valid_against_the_schema_of_the_prompt(results):
+def test_a_json_reply_is_valid_against_the_schema(results):
     jsonschema = pytest.importorskip("jsonschema")
     schema = {
         "type": "object",
@@ -173,7 +173,7 @@ def test_a_json_answer_is_valid_against_the_schema_of_the_prompt(results):
     assert value == {"cidade": "Recife", "dias": 3, "modo": "ônibus"}
 
 
-def test_a_json_answer_without_a_schema_is_an_object():
+def test_a_json_reply_without_a_schema_is_an_object():
     prompt = "# Answer\nReply with one JSON object and nothing else.\n\n# Conversation\n[user]\nOlá"
     assert isinstance(json.loads(reply_to(prompt)), dict)
 
@@ -216,5 +216,5 @@ def test_a_prompt_is_read_into_its_parts():
     assert prompt.messages[0].text == "a\n[b]\n\nc"
 
 
-def test_a_heading_called_conversation_in_a_lone_message_is_just_text():
+def test_a_heading_conversation_in_a_single_message_is_text():
     assert read_prompt("# Conversation\nabout us").messages[0].text == "# Conversation\nabout us"

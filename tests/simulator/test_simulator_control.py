@@ -1,4 +1,4 @@
-"""The routes under /control, and what is remembered of requests."""
+"""The routes under /control, and the records of requests."""
 
 import asyncio
 import time
@@ -61,7 +61,7 @@ def test_only_the_newest_records_are_kept():
 
 
 async def test_the_state_counts_what_happened(service):
-    await service.script({"text": "never played", "match": "nothing like it"})
+    await service.script({"text": "never sent", "match": "nothing like it"})
     await service.ask()
     await service.ask(agent="unknown")
     state = await service.state()
@@ -100,7 +100,7 @@ async def test_a_reset_undoes_everything_but_the_tokens(service):
     assert (await service.ask()).status_code == 200
 
 
-async def test_stopping_breaks_off_open_streams_quickly():
+async def test_stopping_ends_open_streams_quickly():
     simulator = Simulator(settings=SimulatorSettings(first_token_delay=3600))
     await simulator.start()
     async with httpx.AsyncClient(base_url=simulator.url) as client:
@@ -138,7 +138,7 @@ def test_a_simulator_on_a_thread_is_scripted_without_http():
         httpx.get(simulator.url)
 
 
-def test_a_taken_port_is_told_to_who_starts_the_thread():
+def test_a_port_in_use_is_raised_by_start():
     with SimulatorThread() as first, pytest.raises(OSError, match="in use"):
         SimulatorThread(port=first.port).start()
 

@@ -21,6 +21,7 @@ import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .schema_values import fill_schema, fold
+from .wire import ENCODE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -85,7 +86,7 @@ def reply_to(prompt: str, earlier: Iterable[tuple[str, str]] = ()) -> str:
     if not results and (called := _choose_tools(tools, question, reminder)):
         return "\n".join(_call(tool, question) for tool in called)
     if schema is not None:
-        return _encode(fill_schema(schema, question))
+        return ENCODE(fill_schema(schema, question))
     return " ".join(map(_report, results)) or _converse(question)
 
 
@@ -129,7 +130,7 @@ def _words(text: str) -> set[str]:
 def _call(tool: dict[str, Any], question: str) -> str:
     parameters = tool.get("parameters")
     schema = parameters if isinstance(parameters, dict) else {}
-    arguments = _encode(fill_schema({**schema, "type": "object"}, question))
+    arguments = ENCODE(fill_schema({**schema, "type": "object"}, question))
     return f"FUNCTION_CALL_START\n{tool['name']}\narguments: {arguments}\nFUNCTION_CALL_END"
 
 
@@ -147,7 +148,3 @@ def _converse(question: str) -> str:
     if GREETING.fullmatch(folded):
         return WELCOME
     return ABOUT.format(topic if len(topic) <= TOPIC_CHARACTERS else f"{topic[:TOPIC_CHARACTERS]}…")
-
-
-def _encode(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))

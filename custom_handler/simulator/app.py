@@ -107,10 +107,9 @@ class SimulatorApp:
         except ValueError as error:
             problem = {"message": str(error), "type": "invalid_request_error", "param": None, "code": None}
             raise RefusedError(400, {"error": problem}) from None
-        exchange.record.prompt, exchange.record.characters = question.prompt, len(question.prompt)
-        scripted = take_script(self.scripts, "chat", question.prompt) or ScriptedResponse(
-            text=reply_to(question.prompt)
-        )
+        prompt = question.prompt
+        exchange.record.prompt, exchange.record.characters = prompt, len(prompt)
+        scripted = take_script(self.scripts, "chat", prompt) or ScriptedResponse(text=reply_to(prompt))
         await CompletionWriter(exchange, scripted, question, self.settings).write()
 
     async def upload_form(self, exchange: Exchange) -> None:

@@ -6,7 +6,7 @@ import re
 import unicodedata
 from typing import Any
 
-MAX_DEPTH = 6  # schemas may refer to themselves
+MAX_DEPTH = 12  # schemas may refer to themselves
 CAPITAL = r"[^\W\d_a-zß-öø-ÿ][\w’'-]*"
 QUOTED_OR_NAME = re.compile(rf'"([^"\n]+)"|(?<=[\w,] )({CAPITAL}(?:\s+(?:d[aeo]s?\s+)?{CAPITAL})*)')
 NUMBER = re.compile(r"(?<![\w.,])-?\d+(?:[.,]\d+)?(?!\w)")
@@ -39,8 +39,14 @@ class _Filler:
         self._strings = [quoted or name for quoted, name in QUOTED_OR_NAME.findall(question)]
         self._numbers = [float(found.replace(",", ".")) for found in NUMBER.findall(question)]
 
-    def fill(self, given: Any, depth: int) -> Any:
-        schema = self._resolve(given)
+    def fill(self, schema: Any, depth: int) -> Any:
+        if not isinstance(schema, dict) or depth > MAX_DEPTH:
+            schema = {}
+        if isinstance(reference := schema.get("$ref"), str):
+            return self.fill(self._look_up(reference), depth + 1)
+        choices = schema.get("anyOf") or schema.get("oneOf") or schema.get("allOf")
+        if isinstance(choices, list):
+            return self.fill(next((choice for choice in choices if choice != {"type": "null"}), {}), depth + 1)
         if "const" in schema:
             return schema["const"]
         if isinstance(values := schema.get("enum"), list) and values:
@@ -51,44 +57,26 @@ class _Filler:
             kind = next((item for item in kind if item != "null"), "null")
         match kind:
             case "object":
-                return self._fill_object(schema, depth)
+                properties, required = schema.get("properties"), schema.get("required")
+                properties = properties if isinstance(properties, dict) else {}
+                names = required if isinstance(required, list) else [] if depth else list(properties)
+                return {name: self.fill(inner, depth + 1) for name, inner in properties.items() if name in names}
             case "array":
-                return [self.fill(schema.get("items"), depth + 1)] if depth < MAX_DEPTH else []
+                return [self.fill(schema.get("items"), depth + 1)]
             case "boolean":
                 return True
             case "null":
                 return None
             case "integer" | "number":
                 number = self._numbers.pop(0) if self._numbers else 1.0
-                number = max(number, _bound(schema.get("minimum"), number))
-                number = min(number, _bound(schema.get("maximum"), number))
+                number = float(min(max(number, schema.get("minimum", number)), schema.get("maximum", number)))
                 return int(number) if kind == "integer" or number.is_integer() else number
         if schema.get("format") in list(FORMATS):
             return FORMATS[schema["format"]]
         return self._strings.pop(0) if self._strings else self._question
 
-    def _fill_object(self, schema: dict[str, Any], depth: int) -> dict[str, Any]:
-        properties, required = schema.get("properties"), schema.get("required")
-        if not isinstance(properties, dict) or depth == MAX_DEPTH:
-            return {}
-        names = required if isinstance(required, list) else [] if depth else list(properties)
-        return {name: self.fill(inner, depth + 1) for name, inner in properties.items() if name in names}
-
-    def _resolve(self, schema: Any) -> dict[str, Any]:
-        for _ in range(MAX_DEPTH):
-            if not isinstance(schema, dict):
-                break
-            choices = schema.get("anyOf") or schema.get("oneOf") or schema.get("allOf")
-            if isinstance(reference := schema.get("$ref"), str):
-                schema = self._root
-                for step in reference.strip("#/").split("/"):
-                    schema = schema.get(step, {}) if isinstance(schema, dict) and step else schema
-            elif isinstance(choices, list):
-                schema = next((choice for choice in choices if choice != {"type": "null"}), {})
-            else:
-                return schema
-        return {}
-
-
-def _bound(value: Any, default: float) -> float:
-    return float(value) if isinstance(value, int | float) else default
+    def _look_up(self, reference: str) -> Any:
+        found: Any = self._root
+        for step in reference.strip("#/").split("/"):
+            found = found.get(step, {}) if isinstance(found, dict) and step else found
+        return found

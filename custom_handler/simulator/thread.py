@@ -32,7 +32,7 @@ def _on_its_loop(method: Callable[Concatenate[Control, P], T]) -> Callable[Conca
 
 
 class SimulatorThread:
-    """Run a simulator on a daemon thread.
+    """Run a simulator on a daemon thread; its methods call those of `Control`.
 
     >>> with SimulatorThread() as simulator:
     ...     simulator.script({"text": "Olá!"})

@@ -53,6 +53,7 @@ TYPES_ONLY = {  # these use classes and functions of a network library, and open
     "stackspot/http/network_errors.py",
     "proxy/middleware/websocket_key.py",
     "simulator/control.py",
+    "simulator/request_log.py",
     "simulator/tokens.py",
     "simulator/uploads.py",
     "telemetry/call_log.py",

@@ -17,7 +17,7 @@ from .request_log import Recorder
 from .responses import Question, ResponseWriter, fail, send_http_response
 from .scripted import ScriptedResponse, take_script
 from .tokens import TokenIssuer, check_client, read_form, token_body
-from .uploads import Uploads
+from .uploads import Uploads, read_form_data
 from .wire import RefusedError, count_tokens, error_body, html_page, is_ulid, new_ulid
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ class SimulatorApp:
     async def upload(self, exchange: Exchange) -> None:
         """Store a posted file."""
         request = exchange.request
-        fields = list((await request.post()).items())
+        fields = await read_form_data(request)
         if (scripted := take_script(self.scripts, "storage", request.path)) is not None:
             await exchange.pause(scripted.delay_headers)
             await send_http_response(exchange, scripted)

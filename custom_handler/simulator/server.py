@@ -93,7 +93,7 @@ class Simulator:
         self, at: str, endpoint: Callable[[Exchange], Awaitable[None]]
     ) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
         async def handle(request: web.Request) -> web.StreamResponse:
-            await (request.post() if request.content_type == "multipart/form-data" else request.read())
+            await (request.post() if at == "storage" else request.read())
             record, recorder = record_of(at, request), self._app.recorder
             exchange = Exchange(request, record)
             recorder.start(record)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from aiohttp.web import FileField
+from aiohttp.web import FileField, Request
 
 from .wire import RefusedError
 
@@ -14,6 +14,26 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
 LARGEST_FILE = 10 * 1024 * 1024
+
+
+class PostedFile(NamedTuple):
+    """A file in a form."""
+
+    name: str
+    content_type: str
+    data: bytes
+
+
+async def read_form_data(request: Request) -> list[tuple[str, str | PostedFile]]:
+    """Return the fields of a multipart form in their order, none for another body."""
+    fields: list[tuple[str, str | PostedFile]] = []
+    for name, value in (await request.post()).items():
+        if isinstance(value, FileField):
+            with value.file as file:
+                fields.append((name, PostedFile(value.filename, value.content_type, file.read())))
+        else:
+            fields.append((name, str(value)))
+    return fields
 
 
 class Uploads:
@@ -38,26 +58,25 @@ class Uploads:
         }
         return {"id": upload_id, "url": f"{origin}/upload/{upload_id}", "form": form}
 
-    def store(self, upload_id: str, fields: Sequence[tuple[str, object]], *, authorized: bool) -> None:
+    def store(self, upload_id: str, fields: Sequence[tuple[str, str | PostedFile]], *, authorized: bool) -> None:
         """Store the file of a posted form; raises RefusedError as a storage for signed forms."""
         if upload_id not in self._forms:
             raise RefusedError(404, "NoSuchUpload")
         if authorized:
             raise RefusedError(400, "Only one auth mechanism allowed")
         name, file = fields[-1] if fields else ("", None)
-        if name != "file" or not isinstance(file, FileField):
+        if name != "file" or not isinstance(file, PostedFile):
             raise RefusedError(400, "The file must be the last field")
         if dict(fields[:-1]) != self._forms[upload_id]:
             raise RefusedError(403, "SignatureDoesNotMatch")
-        data = file.file.read()
-        if len(data) > LARGEST_FILE:
+        if len(file.data) > LARGEST_FILE:
             raise RefusedError(400, "EntityTooLarge")
         self.files[upload_id] = {
             "id": upload_id,
-            "name": file.filename,
+            "name": file.name,
             "content_type": file.content_type,
-            "size": len(data),
-            "sha256": hashlib.sha256(data).hexdigest(),
+            "size": len(file.data),
+            "sha256": hashlib.sha256(file.data).hexdigest(),
         }
 
     def find_missing(self, upload_ids: Iterable[object]) -> str | None:

@@ -1,1 +1,1 @@
-"""Measures the provider beside the proxy's own `openai` provider: `make bench`, `make bench-quick`; docs/bench.md says how to read it."""
+"""Measure the provider against LiteLLM's `openai` provider (`make bench`); see docs/bench.md."""

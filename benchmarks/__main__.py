@@ -1,4 +1,4 @@
-"""`python -m benchmarks`: measures the rows, and writes docs/bench/ where that is asked for."""
+"""`python -m benchmarks`: measure the rows, and write docs/bench/ with `--write`."""
 
 from __future__ import annotations
 
@@ -36,25 +36,25 @@ ROWS: MappingProxyType[str, Row] = MappingProxyType(
     }
 )
 # `settings` starts a proxy for each setting, which takes minutes.
-USUAL = tuple(name for name in ROWS if name != "settings")
+DEFAULT = tuple(name for name in ROWS if name != "settings")
 
 
 @click.command()
-@click.option("--quick", is_flag=True, help="A smoke run: every row, few rounds, small loads.")
+@click.option("--quick", is_flag=True, help="Smoke test: every row, few rounds, small loads.")
 @click.option(
     "--row",
     "rows",
     multiple=True,
     type=click.Choice(list(ROWS)),
-    help="Only this row; may be repeated. `settings` is measured only when it is named.",
+    help="Measure only this row; may be repeated. `settings` is not measured otherwise.",
 )
-@click.option("--write/--no-write", default=False, help="Write docs/bench/ and the table of docs/bench.md.")
+@click.option("--write/--no-write", default=False, help="Write docs/bench/ and the table in docs/bench.md.")
 def main(*, quick: bool, rows: Sequence[str], write: bool) -> None:
-    """Measure the provider beside the proxy's own `openai` provider."""
+    """Measure the provider against LiteLLM's `openai` provider."""
     began, load = time.monotonic(), os.getloadavg()
     figures: list[Figure] = []
     with tempfile.TemporaryDirectory() as directory, open_bench(Path(directory), QUICK if quick else FULL) as bench:
-        for name in rows or USUAL:
+        for name in rows or DEFAULT:
             measured = ROWS[name](bench)
             figures += measured
             _show(measured, time.monotonic() - began)

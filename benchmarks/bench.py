@@ -1,4 +1,4 @@
-"""The bench on which the rows are measured: the servers, the load generator, and rounds that alternate between the models."""
+"""The servers, the load generator, and rounds that alternate between the models."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .servers import KEY, OPENAI, STACKSPOT, Proxy, Simulator, proxy, simulator
 
 MODELS = (STACKSPOT, OPENAI)
 SIDES = MappingProxyType({STACKSPOT: "stackspot", OPENAI: "openai"})
-_PLAYS = (
+_RESPONSES = (
     {"match": "whole", "text": "A short answer of a few words.", "cadence": 0, "delay_first": 0},
     {"match": "burst", "pieces": texts.DELTAS, "cadence": 0, "delay_first": 0},
     {"match": "paced", "pieces": texts.DELTAS, "stamped": True, "cadence": 0.02, "delay_first": 0},
@@ -23,7 +23,7 @@ _PLAYS = (
 
 @dataclass(frozen=True)
 class Size:
-    """How much is measured; each row takes its part of the rounds and of the requests."""
+    """How much is measured; a row may use a fraction of the rounds and requests."""
 
     rounds: int
     requests: int
@@ -38,7 +38,7 @@ QUICK = Size(rounds=2, requests=16, streams=20, seconds=3.0, largest=300_000)
 
 @dataclass(frozen=True)
 class Bench:
-    """What the rows need."""
+    """The running servers and the load generator, for the rows."""
 
     directory: Path
     size: Size
@@ -47,14 +47,17 @@ class Bench:
     load: LoadGenerator
 
     def job(self, model: str, prompt: str, requests: int, clients: int = 4, server: Proxy | None = None) -> Job:
-        """Describe a job for one of the models; the prompt chooses the simulator's play."""
+        """Return a job for one of the models; the prompt selects the scripted response."""
         url = f"{(server or self.proxy).url}/v1/chat/completions"
         return Job(url, KEY, model, prompt, stream=prompt != "whole", clients=clients, requests=requests)
 
     def alternate(
         self, prompt: str, requests: int, rounds: int, clients: int = 4
     ) -> Iterator[tuple[str, Outcome, float]]:
-        """Run the job for both models, in rounds, after one that warms up; yields model, outcome and CPU seconds of the proxy."""
+        """Warm up, then run the job for both models in rounds.
+
+        Yields model, outcome and CPU seconds of the proxy.
+        """
         for model in MODELS:
             self.load.run(self.job(model, prompt, clients, clients))
         for number in range(rounds):
@@ -66,7 +69,7 @@ class Bench:
 
 @contextlib.contextmanager
 def open_bench(directory: Path, size: Size) -> Iterator[Bench]:
-    """Start what is measured and what measures, all on loopback."""
+    """Start the simulator, the proxy and the load generator, all on loopback."""
     with simulator(directory) as upstream, proxy(directory, upstream) as server, LoadGenerator() as load:
-        upstream.script(*({**play, "times": "always"} for play in _PLAYS))
+        upstream.script(*({**response, "times": "always"} for response in _RESPONSES))
         yield Bench(directory, size, upstream, server, load)

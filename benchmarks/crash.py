@@ -1,10 +1,12 @@
-"""`make crash`: does the stock proxy, without the plugin, survive a load of streams? And with it?
+"""`make crash`: test whether the proxy survives a load of streams, with and without the plugin.
 
-LiteLLM's streams set context variables in their finalizer. Up to Python 3.11 the garbage collector may call it while the
-interpreter sets another context variable, which then crashes (CPython issue 148891). The plugin removes the finalizer.
-First the fault alone, in a script of a few lines; then the stock proxy and the proxy with the plugin, under the same load of
-LiteLLM's own `openai/` provider, for CRASH_MINUTES (2) each. Prints how each ended; the exit code is 1 if the proxy with the
-plugin died.
+LiteLLM's streams set context variables in their finalizer. Up to Python 3.11 the garbage collector
+may call it while the interpreter sets another context variable, which then crashes (CPython issue
+148891). The plugin removes the finalizer.
+
+A short script reproduces the fault. Then the stock proxy and the proxy with the plugin serve the
+same load through LiteLLM's `openai/` provider, for CRASH_MINUTES (2) each. Prints how each ended;
+the exit code is 1 if the proxy with the plugin died.
 """
 
 from __future__ import annotations
@@ -46,14 +48,14 @@ for number in range(100_000):
 """
 
 
-def script_ends(*, guarded: bool) -> int:
-    """Run the script, with a finalizer that sets a context variable unless it is `guarded`; returns its exit code."""
+def run_script(*, guarded: bool) -> int:
+    """Run the script and return its exit code; a `guarded` finalizer sets no variable."""
     command = [sys.executable, "-c", SCRIPT, *(["guarded"] if guarded else [])]
     return subprocess.run(command, check=False, capture_output=True).returncode
 
 
-async def proxy_ends(folder: Path, upstream: servers.Simulator, *, plugin: bool) -> str:
-    """Load a proxy with streams of its `openai/` model; returns how it ended."""
+async def run_proxy(folder: Path, upstream: servers.Simulator, *, plugin: bool) -> str:
+    """Load a proxy with streams of its `openai/` model, and return how it ended."""
     with servers.proxy(folder, upstream, plugin=plugin) as proxy:
         load = Load(proxy, upstream, servers.OPENAI)
         running = asyncio.create_task(load.run(seconds=MINUTES * 60, callers=CALLERS))
@@ -72,10 +74,10 @@ def _is_alive(proxy: servers.Proxy) -> bool:
 
 
 async def main() -> int:
-    """Run all, and print what was seen."""
+    """Run the script and the proxies, and print how each ended."""
     print(f"Python {sys.version.split()[0]}")
     for guarded in (False, True):
-        code = script_ends(guarded=guarded)
+        code = run_script(guarded=guarded)
         ended = "survived" if code == 0 else f"died ({signal.Signals(-code).name})"
         print(f"  script, finalizer {'removed' if guarded else 'as in LiteLLM'}: {ended}", flush=True)
     died = False
@@ -84,7 +86,7 @@ async def main() -> int:
             settings = {"first_token_delay": 0.05, "cadence": 0.005, "burst": 5}
             await session.post(f"{upstream.url}/control/settings", json=settings)
         for plugin in (False, True):
-            ended = await proxy_ends(Path(folder), upstream, plugin=plugin)
+            ended = await run_proxy(Path(folder), upstream, plugin=plugin)
             died = plugin and ended.startswith("died")
             print(f"  proxy {'with' if plugin else 'without'} the plugin: {ended}", flush=True)
     return 1 if died else 0

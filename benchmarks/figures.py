@@ -1,4 +1,4 @@
-"""What a row of the table is made of: samples of every round, their median and spread, and the goal beside them."""
+"""The figures of a row: samples of every round, their median and spread, and the goal."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """A limit that the result's median should keep."""
+    """A limit for the result's median."""
 
     limit: float
     at_least: bool = False
 
     def met(self, value: float) -> bool:
-        """Tell whether a value keeps it."""
+        """Return whether a value is within the limit."""
         return value >= self.limit if self.at_least else value <= self.limit
 
     def __str__(self) -> str:
@@ -25,7 +25,10 @@ class Goal:
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One figure, round by round: what each side gave, in `unit`, and the result, a ratio where two sides are compared."""
+    """One figure of a row: the samples of each side in `unit`, and a result per round.
+
+    The result is a ratio where two sides are compared.
+    """
 
     row: str
     name: str
@@ -43,7 +46,7 @@ class Figure:
         sides: Mapping[str, Sequence[float]],
         goal: Goal | None = None,
     ) -> Figure:
-        """Compare two sides: the first one over the second one, within each round."""
+        """Return the ratio of the first side to the second one in each round."""
         ours, theirs = sides.values()
         return cls(row, name, unit, [a / b for a, b in zip(ours, theirs, strict=True)], sides, goal)
 
@@ -54,11 +57,11 @@ class Figure:
 
     @property
     def met(self) -> bool | None:
-        """Whether the median keeps the goal; None without a goal."""
+        """Whether the median meets the goal; None without a goal."""
         return None if self.goal is None else self.goal.met(self.median)
 
     def as_json(self) -> dict[str, Any]:
-        """Return the figure as results.json holds it."""
+        """Return the figure in the format of results.json."""
         return {
             "row": self.row,
             "name": self.name,

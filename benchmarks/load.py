@@ -1,6 +1,6 @@
-"""The load generator, a process of its own: reads a job a line on its standard input, writes its outcome as a line of JSON.
+"""The load generator, a separate process: it reads one job per line and writes its outcome as JSON.
 
-It is a client as clients are: it takes what arrives, when it arrives. A job is bounded in requests and in seconds.
+It reads bytes as soon as they arrive. A job is limited in requests and in seconds.
 """
 
 from __future__ import annotations
@@ -25,7 +25,10 @@ _STAMP = re.compile(r"\d+\.\d{6}")
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """So many requests by so many clients, each of which waits for its answer before it asks again; `seconds` is the limit."""
+    """Requests by parallel clients, each of which waits for its response before the next one.
+
+    No request starts after `seconds`.
+    """
 
     url: str
     key: str
@@ -39,9 +42,10 @@ class Job:
 
 @dataclass(slots=True)
 class Outcome:
-    """What the clients saw; times in seconds. A token's delay is counted from the moment at which the upstream sent it.
+    """The clients' measurements; times are seconds.
 
-    A pause is the longest gap of one stream.
+    A token's delay counts from the time at which the upstream sent it. A pause is the longest gap
+    of a stream.
     """
 
     seconds: float = 0.0
@@ -57,7 +61,7 @@ class Outcome:
 
 
 class LoadGenerator:
-    """The process, seen from the benchmark."""
+    """The handle of the process."""
 
     def __init__(self) -> None:
         command = [sys.executable, "-m", "benchmarks.load"]
@@ -70,12 +74,12 @@ class LoadGenerator:
         self._process.communicate()
 
     def run(self, job: Job) -> Outcome:
-        """Carry out a job; raises RuntimeError if a request failed."""
+        """Run a job; raises RuntimeError if a request failed."""
         self.start(job)
         return self.wait()
 
     def start(self, job: Job) -> None:
-        """Begin a job."""
+        """Start a job."""
         assert self._process.stdin is not None
         print(json.dumps(dataclasses.asdict(job)), file=self._process.stdin, flush=True)
 
@@ -92,7 +96,7 @@ class LoadGenerator:
 
 
 class _Clients:
-    """The clients of one job, and what they saw."""
+    """The clients of one job, and their measurements."""
 
     def __init__(self, job: Job, session: aiohttp.ClientSession) -> None:
         self._job = job
@@ -133,13 +137,13 @@ class _Clients:
             if answer.status != 200:
                 raise ValueError(f"HTTP {answer.status}: {await answer.text()}")
             if self._job.stream:
-                await self._listen(answer, began)
+                await self._read_stream(answer, began)
             else:
                 content = orjson.loads(await answer.read())["choices"][0]["message"]["content"]
                 self._outcome.characters += len(content)
         self._samples["latency"].append(time.monotonic() - began)
 
-    async def _listen(self, answer: aiohttp.ClientResponse, began: float) -> None:
+    async def _read_stream(self, answer: aiohttp.ClientResponse, began: float) -> None:
         unread, last, pause = b"", 0.0, 0.0
         while piece := await answer.content.readany():
             now = time.monotonic()
@@ -152,12 +156,12 @@ class _Clients:
                 pause = max(pause, now - last)
             else:
                 self._samples["first"].append(now - began)
-            self._time("".join(contents), now, last)
+            self._measure("".join(contents), now, last)
             last = now
         self._samples["pause"].append(pause)
 
-    def _time(self, text: str, now: float, last: float) -> None:
-        """Note the tokens that arrived at once: those behind the first of them came without a gap."""
+    def _measure(self, text: str, now: float, last: float) -> None:
+        """Measure the tokens of one read; all but the first arrived without a gap."""
         stamps = [float(stamp) for stamp in _STAMP.findall(text)]
         self._samples["delay"] += [now - stamp for stamp in stamps]
         if stamps and last:
@@ -175,7 +179,7 @@ def _content(event: bytes) -> str:
 
 
 def percentiles(samples: Sequence[float]) -> dict[str, float]:
-    """Return the median, the 99th percentile and the largest; empty for no samples."""
+    """Return the median, the 99th percentile and the maximum; empty without samples."""
     if not samples:
         return {}
     ordered = sorted(samples)
@@ -187,7 +191,7 @@ def percentiles(samples: Sequence[float]) -> dict[str, float]:
 
 
 async def _serve() -> None:
-    # The proxy closes connections that were idle for 5 s: one that is about to be closed is not used again.
+    # The proxy closes connections that were idle for 5 s, so do not reuse one that old.
     connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=2)
     timeout = aiohttp.ClientTimeout(total=None, sock_read=60)
     async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:

@@ -1,4 +1,4 @@
-"""The plots of docs/bench: every ratio against its goal, and what a client of a loaded proxy sees."""
+"""The plots of docs/bench: ratios with goals, and what a client of a loaded proxy measures."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _SIDES = [
 
 
 def draw(results: dict[str, Any], directory: Path) -> None:
-    """Draw ratios.svg and sides.svg of what results.json holds; figures that were not measured are left out."""
+    """Draw ratios.svg and sides.svg from results.json; skip figures that were not measured."""
     figures = results["figures"]
     if compared := [figure for figure in figures if set(figure["sides"]) == {"stackspot", "openai"}]:
         _draw_ratios(compared, directory / "ratios.svg")
@@ -39,7 +39,7 @@ def draw(results: dict[str, Any], directory: Path) -> None:
 
 
 def _draw_ratios(figures: list[dict[str, Any]], file: Path) -> None:
-    """One bar a figure, the median of the rounds' ratios, with the rounds' spread and the goal as a mark."""
+    """Draw a bar per figure: the median of the rounds, with their spread and the goal."""
     drawing, axes = plt.subplots(figsize=(9, 0.34 * len(figures) + 1.2), layout="constrained")
     for place, figure in enumerate(reversed(figures)):
         result = figure["result"]

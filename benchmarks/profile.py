@@ -1,12 +1,14 @@
-"""Whose CPU it is: stacks of the proxy, sampled by py-spy from outside while it is under load.
+"""The plugin's share of the proxy's CPU: py-spy samples the stacks of a loaded proxy.
 
-A sample belongs to the nearest frame above its leaf that is the proxy's or ours; what both call (httpx, json, pydantic,
-LiteLLM's own types) counts for the one who called. Our own code alone is what has its leaf in `custom_handler`.
+A sample belongs to the innermost frame of the proxy or of the plugin; shared libraries (httpx,
+json, pydantic, LiteLLM's types) count for their caller. The plugin's own code is counted by the
+samples with their leaf in `custom_handler`.
 """
 
 from __future__ import annotations
 
 import contextlib
+import re
 import subprocess
 import sys
 import time
@@ -22,19 +24,20 @@ from .servers import STACKSPOT, Proxy
 
 _OWNERS = ("/litellm/", "/starlette/", "/fastapi/", "/uvicorn/", "/custom_handler/")
 _SHARED = "/litellm/types/"
+_SERVICES = re.compile("/custom_handler/(?:api|checks|jobs|proxy|telemetry)/")
 
 
 def share(bench: Bench) -> list[Figure]:
-    """The provider's share of the proxy's CPU, whole and burst."""
-    with _alone(bench.proxy.process):
+    """Measure the provider's share of the proxy's CPU, whole and burst."""
+    with _pinned(bench.proxy.process):
         return [figure for prompt in ("whole", "burst") for figure in _shares(bench, prompt)]
 
 
 def _shares(bench: Bench, prompt: str) -> list[Figure]:
     inclusive, own, provider = [], [], []
-    bench.load.run(bench.job(STACKSPOT, prompt, 16))  # what is done once has been done
+    bench.load.run(bench.job(STACKSPOT, prompt, 16))  # warm up
     for _ in range(max(1, bench.size.rounds // 2)):
-        counted = _owners(_sampled(bench, prompt))
+        counted = _owners(_sample(bench, prompt))
         total = counted["ours"] + counted["proxy"]
         inclusive.append(100 * counted["ours"] / total)
         own.append(100 * counted["own"] / total)
@@ -48,25 +51,25 @@ def _shares(bench: Bench, prompt: str) -> list[Figure]:
 
 
 @contextlib.contextmanager
-def _alone(server: psutil.Process) -> Iterator[None]:
-    """Leave a core to the proxy, where there are two: the sampler takes a process that waits for a core for a busy one.
+def _pinned(server: psutil.Process) -> Iterator[None]:
+    """Give the proxy a core of its own, if there are two.
 
-    Most of what the others are woken by is a call's own sending.
+    py-spy counts a process that waits for a core as busy.
     """
     here = psutil.Process()
-    kept, *others = here.cpu_affinity()
+    reserved, *others = here.cpu_affinity()
     processes = [here, *here.children(recursive=True)]
     for process in processes if others else ():
-        process.cpu_affinity([kept] if process == server else others)
+        process.cpu_affinity([reserved] if process == server else others)
     try:
         yield
     finally:
         for process in processes:
-            process.cpu_affinity([kept, *others])
+            process.cpu_affinity([reserved, *others])
 
 
-def _sampled(bench: Bench, prompt: str) -> Iterator[tuple[list[str], int]]:
-    """Yield stacks, from the root to the leaf, and how often each was seen."""
+def _sample(bench: Bench, prompt: str) -> Iterator[tuple[list[str], int]]:
+    """Yield stacks, from the root to the leaf, and how often each was sampled."""
     stacks = bench.directory / "stacks.txt"
     with sampling(bench.proxy, stacks, bench.size.seconds / 2):
         deadline = time.monotonic() + bench.size.seconds / 2
@@ -101,7 +104,7 @@ def _owners(stacks: Iterator[tuple[list[str], int]]) -> Counter[str]:
             counted["proxy"] += count
         else:
             counted["own"] += count if owner is frames[-1] else 0
-            counted["service"] += count if "/service/" in owner else 0
+            counted["service"] += count if _SERVICES.search(owner) else 0
             counted["ours"] += count
     return counted
 

@@ -1,4 +1,4 @@
-"""The proxy's three protocols as a client of `make soak` speaks them: a request's body, and what an answer said."""
+"""The proxy's three protocols: the body of a request, and the content of a response."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ _SCHEMA = {"type": "object", "properties": {"text": {"type": "string"}}, "requir
 
 
 @dataclass
-class Said:
-    """The text and the tool's arguments of an answer so far, and whether it told of a failure or of its end."""
+class Received:
+    """The text and tool arguments of a response so far, and whether it failed or ended."""
 
     text: list[str] = field(default_factory=list)
     arguments: list[str] = field(default_factory=list)
@@ -24,7 +24,7 @@ class Said:
 
 
 def body(path: str, model: str, question: str, *, stream: bool, tools: bool) -> dict[str, Any]:
-    """Ask in the words of a protocol."""
+    """Return the body of a request with this question."""
     asked: dict[str, Any] = {"model": model, "stream": stream}
     asked |= {"input": question} if path == PATHS[2] else {"messages": [{"role": "user", "content": question}]}
     if path == PATHS[1]:
@@ -41,56 +41,56 @@ def _tool(path: str) -> dict[str, Any]:
     return {"type": "function", **function} if path == PATHS[2] else {"type": "function", "function": function}
 
 
-def read_whole(path: str, answer: Mapping[str, Any], said: Said) -> None:
-    """Take a whole answer."""
-    said.ended = True
+def read_whole(path: str, answer: Mapping[str, Any], received: Received) -> None:
+    """Read a response that was not streamed."""
+    received.ended = True
     if path == PATHS[0]:
         message = answer["choices"][0]["message"]
-        said.text.append(message.get("content") or "")
-        said.arguments += [call["function"]["arguments"] for call in message.get("tool_calls") or ()]
+        received.text.append(message.get("content") or "")
+        received.arguments += [call["function"]["arguments"] for call in message.get("tool_calls") or ()]
     elif path == PATHS[1]:
         for block in answer["content"]:
-            _take(said, block.get("text"), json.dumps(block["input"]) if block["type"] == "tool_use" else None)
+            _append(received, block.get("text"), json.dumps(block["input"]) if block["type"] == "tool_use" else None)
     else:
         for item in answer["output"]:
             texts = (part.get("text") for part in item.get("content") or ())
-            _take(said, "".join(filter(None, texts)), item.get("arguments"))
+            _append(received, "".join(filter(None, texts)), item.get("arguments"))
 
 
-def read_event(path: str, data: str, said: Said) -> None:
-    """Take one event of a streamed answer."""
+def read_event(path: str, data: str, received: Received) -> None:
+    """Read one event of a streamed response."""
     if data == "[DONE]":
-        said.ended = True
+        received.ended = True
         return
     event = json.loads(data)
     if event.get("error") or event.get("type") in {"error", "response.failed"}:
-        said.failed = True
+        received.failed = True
     elif path == PATHS[0]:
-        _read_choices(event.get("choices") or (), said)
+        _read_choices(event.get("choices") or (), received)
     elif path == PATHS[1]:
         delta = event.get("delta") or {}
-        _take(said, delta.get("text"), delta.get("partial_json"))
-        said.ended |= event.get("type") == "message_stop"
+        _append(received, delta.get("text"), delta.get("partial_json"))
+        received.ended |= event.get("type") == "message_stop"
     else:
         kind, delta = event.get("type"), event.get("delta")
-        _take(
-            said,
+        _append(
+            received,
             delta if kind == "response.output_text.delta" else None,
             delta if kind == "response.function_call_arguments.delta" else None,
         )
-        said.ended |= kind in {"response.completed", "response.incomplete"}
+        received.ended |= kind in {"response.completed", "response.incomplete"}
 
 
-def _read_choices(choices: Iterable[Mapping[str, Any]], said: Said) -> None:
+def _read_choices(choices: Iterable[Mapping[str, Any]], received: Received) -> None:
     for choice in choices:
         delta = choice.get("delta") or {}
-        _take(said, delta.get("content"), None)
+        _append(received, delta.get("content"), None)
         for call in delta.get("tool_calls") or ():
-            _take(said, None, (call.get("function") or {}).get("arguments"))
+            _append(received, None, (call.get("function") or {}).get("arguments"))
 
 
-def _take(said: Said, text: str | None, arguments: str | None) -> None:
+def _append(received: Received, text: str | None, arguments: str | None) -> None:
     if text:
-        said.text.append(text)
+        received.text.append(text)
     if arguments:
-        said.arguments.append(arguments)
+        received.arguments.append(arguments)

@@ -1,4 +1,4 @@
-"""What a run leaves: results.json, the table in docs/bench.md, and a line for each figure on the screen."""
+"""The results of a run: results.json, and the table in docs/bench.md."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _TABLE = re.compile(r"(<!-- table -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def conditions(load_before: tuple[float, float, float], seconds: float) -> dict[str, Any]:
-    """Tell where and with what was measured."""
+    """Return the date, the machine and the packages of a run."""
     return {
         "date": datetime.now(timezone.utc).strftime("%Y-%m-%d"),
         "minutes": round(seconds / 60, 1),
@@ -33,12 +33,12 @@ def conditions(load_before: tuple[float, float, float], seconds: float) -> dict[
 
 
 def as_json(figures: Sequence[Figure], under: dict[str, Any]) -> str:
-    """Write results.json."""
+    """Return the content of results.json."""
     return json.dumps({"conditions": under, "figures": [figure.as_json() for figure in figures]}, indent=1) + "\n"
 
 
 def table(results: dict[str, Any]) -> str:
-    """Draw the table of results.json's content."""
+    """Return the table of the results in Markdown."""
     lines = [
         "| row | figure | stackspot | against | result | rounds from … to | goal | |",
         "|---|---|---|---|---|---|---|---|",
@@ -51,12 +51,12 @@ def _line(figure: dict[str, Any]) -> str:
     unit = f" {figure['unit']}" if figure["unit"] else ""
     sides = [f"{side['median']:g}{unit}" for side in figure["sides"].values()] or ["", ""]
     result, mark = figure["result"], {True: "met", False: "**missed**", None: ""}[figure["met"]]
-    said = f"{result['median']:g}{'' if figure['sides'] else unit}"
+    value = f"{result['median']:g}{'' if figure['sides'] else unit}"
     cells = (
         figure["row"],
         figure["name"],
         *sides,
-        said,
+        value,
         f"{result['low']:g} … {result['high']:g}",
         figure["goal"] or "",
         mark,
@@ -64,8 +64,8 @@ def _line(figure: dict[str, Any]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def told(under: dict[str, Any]) -> str:
-    """Tell the conditions in words."""
+def conditions_text(under: dict[str, Any]) -> str:
+    """Return the conditions as a sentence."""
     before, after = (", ".join(f"{load:.1f}" for load in under["load_average"][when]) for when in ("before", "after"))
     packages = ", ".join(f"{name} {number}" for name, number in under["packages"].items())
     return (
@@ -75,19 +75,19 @@ def told(under: dict[str, Any]) -> str:
 
 
 def merged(results: dict[str, Any], file: Path) -> dict[str, Any]:
-    """Add the figures of an earlier run for rows that this one did not measure."""
+    """Add the figures of an earlier run for rows that were not measured in this one."""
     if not file.exists():
         return results
     earlier = json.loads(file.read_text())["figures"]
     measured = {figure["row"] for figure in results["figures"]}
-    kept = [figure for figure in earlier if figure["row"] not in measured]
+    others = [figure for figure in earlier if figure["row"] not in measured]
     order = list(dict.fromkeys(figure["row"] for figure in [*earlier, *results["figures"]]))
-    return results | {"figures": sorted([*kept, *results["figures"]], key=lambda figure: order.index(figure["row"]))}
+    return results | {"figures": sorted([*others, *results["figures"]], key=lambda figure: order.index(figure["row"]))}
 
 
 def write(results: dict[str, Any], directory: Path, page: Path) -> None:
-    """Put the results, and their table, where the documentation shows them."""
+    """Write results.json and the table and conditions in docs/bench.md."""
     directory.mkdir(parents=True, exist_ok=True)
     (directory / "results.json").write_text(json.dumps(results, indent=1) + "\n")
     text = _TABLE.sub(lambda found: found[1] + table(results) + found[2], page.read_text())
-    page.write_text(_CONDITIONS.sub(lambda found: found[1] + told(results["conditions"]) + found[2], text))
+    page.write_text(_CONDITIONS.sub(lambda found: found[1] + conditions_text(results["conditions"]) + found[2], text))

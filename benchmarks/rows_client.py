@@ -1,4 +1,4 @@
-"""What a call to the agent costs by itself: the provider's HTTP on an event loop beside httpx, from one process to the simulator."""
+"""The cost of a call to the agent: the provider's HTTP client against httpx, without a proxy."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Ask = Callable[[str], Awaitable[None]]
 
 @dataclass(frozen=True)
 class _Request:
-    """The request that both send."""
+    """The request that both clients send."""
 
     url: str
     headers: dict[str, str]
@@ -40,7 +40,7 @@ class _Request:
 
 
 def client(bench: Bench) -> list[Figure]:
-    """CPU of a whole answer and of a hundred deltas at 20 ms, through the provider's HTTP over that through httpx."""
+    """Measure the CPU of a whole answer and of 100 deltas at 20 ms, against httpx."""
     settings = Settings.from_mapping(bench.simulator.environ)
     token = StackspotClient(settings).tokens.request().result()
     headers = {"authorization": f"Bearer {token.value}", "content-type": "application/json"}
@@ -57,7 +57,7 @@ async def _measured(bench: Bench, request: _Request) -> list[Figure]:
         ("paced", "100 deltas at 20 ms", 8),
     ):
         spent: dict[str, list[float]] = {side: [] for side in asks}
-        for number in range(-1, bench.size.rounds):  # one that warms up
+        for number in range(-1, bench.size.rounds):  # -1 warms up
             for side in asks if number % 2 else reversed(asks):
                 cpu = await _cpu(asks[side], prompt, calls)
                 if number >= 0:

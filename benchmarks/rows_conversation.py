@@ -1,4 +1,4 @@
-"""What a conversation that the platform keeps saves: the characters that an agent is sent over a tool loop, natively and in prompts."""
+"""The characters that native conversations save in a tool loop."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MODEL = "stackspot-chat"
 
 @dataclass(frozen=True)
 class Loop:
-    """A tool loop: characters of the system text, of the tools' compact JSON, and of each result."""
+    """A tool loop; sizes in characters: system text, compact JSON of the tools, each result."""
 
     name: str
     system: int
@@ -36,7 +36,7 @@ LOOPS = (
 
 
 def conversation(_: Bench) -> list[Figure]:
-    """Characters in the prompts of a tool loop of 20 turns, over those where each prompt holds the whole conversation."""
+    """Measure the characters sent in 20 turns, natively and with the history in each prompt."""
     row = f"tool loop of {TURNS} turns"
     with SimulatorThread(SimulatorSettings(first_token_delay=0, cadence=0)) as simulator:
         return [
@@ -51,7 +51,7 @@ def conversation(_: Bench) -> list[Figure]:
 
 
 def _sent(simulator: SimulatorThread, loop: Loop, *, native: bool) -> float:
-    """Run the loop; every turn but the last one calls a tool."""
+    """Run the loop, in which every turn but the last calls a tool; return the characters."""
     simulator.reset()
     for number in range(TURNS - 1):
         arguments = json.dumps({"option_0": "one", "text": texts.prose(300, number)})

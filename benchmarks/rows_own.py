@@ -1,4 +1,4 @@
-"""The rows that need no proxy: the reader of tool calls, the prompt, and what the package costs before it is used."""
+"""The rows without requests: the tool call parser, the prompt, import time and memory."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ print(time.process_time() - began)
 
 
 def reader(bench: Bench) -> list[Figure]:
-    """The reader of tool calls: how fast, by the size of the pieces, and how its time grows with the text."""
+    """Measure the tool call parser: MB/s by size of the pieces, and growth with the text."""
     text = texts.answer(min(300_000, bench.size.largest))
     plain = texts.prose(len(text))
     rounds, row = max(1, bench.size.rounds // 2), "tool-call reader"
@@ -47,18 +47,18 @@ def _speed(text: str, size: int) -> float:
 
 
 def _reading(text: str, size: int) -> float:
-    """Return the CPU seconds that reading a text in pieces takes."""
+    """Return the CPU seconds for parsing a text in pieces."""
     pieces = [text[start : start + size] for start in range(0, len(text), size)]
-    made = ToolCallParser({"write_file": texts.TOOL})
+    parser = ToolCallParser({"write_file": texts.TOOL})
     began = time.process_time()
     for piece in pieces:
-        made.feed(piece)
-    made.flush()
+        parser.feed(piece)
+    parser.flush()
     return time.process_time() - began
 
 
 def _exponent(largest: int) -> float:
-    """Return the slope of time over size, both logarithmic: 1 is linear, 2 quadratic. Small texts are read again and again."""
+    """Return the slope of log(time) over log(size): 1 is linear, 2 quadratic."""
     sizes = [size for size in (10_000, 100_000, 1_000_000, 10_000_000) if size <= largest]
     times = []
     for size in sizes:
@@ -69,7 +69,7 @@ def _exponent(largest: int) -> float:
 
 
 def prompt(bench: Bench) -> list[Figure]:
-    """The prompt of a coding agent's session: 200 turns, and 60 tools of 230 kB."""
+    """Measure the prompt of a coding agent's session: 200 turns, and 60 tools of 230 kB."""
     declared, messages, row = texts.tools(), texts.conversation(), "prompt of 200 turns, 60 tools"
     request = ChatRequest.from_openai(messages, {"tools": declared})
     render(request)
@@ -89,7 +89,7 @@ def _cpu(action: Callable[[], object]) -> float:
 
 
 def start(bench: Bench) -> list[Figure]:
-    """What the package adds to the import of LiteLLM, and to the proxy's memory."""
+    """Measure what the package adds to the import of LiteLLM and to the proxy's memory."""
     command, environ = [sys.executable, "-c", _IMPORT], clean_environ() | {"LITELLM_LOCAL_MODEL_COST_MAP": "True"}
     spent = [
         1000 * float(subprocess.run(command, cwd=ROOT, env=environ, check=True, capture_output=True, text=True).stdout)

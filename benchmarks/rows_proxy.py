@@ -1,4 +1,4 @@
-"""The rows that compare the two models of one running proxy."""
+"""The rows that compare the two models of a running proxy."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from .servers import OPENAI, STACKSPOT, Proxy, proxy
 
 Samples = dict[str, list[float]]
 
-# Without the patience uvicorn takes a worker that is busy for 5 s for dead, and on a machine under load none ever starts.
+# By default, uvicorn restarts a worker that is busy for 5 s: on a loaded machine none would start.
 _TWO = ("--num_workers", "2", "--timeout_worker_healthcheck", "60")
 
 
 def _collect(
     rounds: Iterator[tuple[str, Outcome, float]], **reads: Callable[[Outcome, float], float]
 ) -> dict[str, Samples]:
-    """Read figures out of each outcome and its CPU seconds."""
+    """Return figures computed from each outcome and its CPU seconds."""
     found: dict[str, Samples] = defaultdict(lambda: {side: [] for side in SIDES.values()})
     for model, outcome, cpu in rounds:
         for name, read in reads.items():
@@ -31,7 +31,7 @@ def _collect(
 
 
 def whole(bench: Bench) -> list[Figure]:
-    """Whole answers: how many a second, and what one costs."""
+    """Measure whole answers: requests/s and CPU."""
     found = _collect(
         bench.alternate("whole", 2 * bench.size.requests, 2 * bench.size.rounds),
         rate=lambda outcome, _: outcome.answers / outcome.seconds,
@@ -45,7 +45,7 @@ def whole(bench: Bench) -> list[Figure]:
 
 
 def burst(bench: Bench) -> list[Figure]:
-    """A hundred deltas that arrive at once."""
+    """Measure answers of 100 deltas that arrive at once."""
     found = _collect(
         bench.alternate("burst", max(8, bench.size.requests // 2), 2 * bench.size.rounds),
         rate=lambda outcome, _: outcome.answers / outcome.seconds,
@@ -61,7 +61,7 @@ def burst(bench: Bench) -> list[Figure]:
 
 
 def paced(bench: Bench) -> list[Figure]:
-    """A hundred deltas at 20 ms, few streams at a time: what the proxy adds to each token."""
+    """Measure the delay that the proxy adds to 100 deltas at 20 ms, in few streams."""
     rounds = max(1, bench.size.rounds // 2)
     found = _collect(
         bench.alternate("paced", 16 if bench.size.rounds > 2 else 8, rounds, clients=8),
@@ -80,7 +80,10 @@ def paced(bench: Bench) -> list[Figure]:
 
 
 def crowd(bench: Bench) -> list[Figure]:
-    """Many streams at once, each model in a proxy of its own, because memory once taken is seldom given back."""
+    """Measure many streams at once.
+
+    Each model has a proxy of its own, because a process seldom returns memory.
+    """
     streams, found = bench.size.streams, defaultdict[str, Samples](lambda: {side: [] for side in SIDES.values()})
     with _pair(bench) as servers:
         for number in range(max(1, bench.size.rounds // 2)):
@@ -112,7 +115,7 @@ def _pair(bench: Bench) -> Iterator[dict[str, Proxy]]:
 
 
 def _crowded(bench: Bench, server: Proxy, model: str, streams: int) -> tuple[Outcome, float]:
-    """Open all the streams at once; returns the most memory that the proxy had meanwhile, too."""
+    """Open all streams at once; return the outcome and the proxy's peak memory in MiB."""
     most, ended = [0.0], threading.Event()
 
     def watch() -> None:
@@ -130,7 +133,7 @@ def _crowded(bench: Bench, server: Proxy, model: str, streams: int) -> tuple[Out
 
 
 def workers(bench: Bench) -> list[Figure]:
-    """Two workers against one; the load generator and the simulator take their part of the same cores."""
+    """Measure two workers against one; all processes share the same cores."""
     rates: Samples = {"2 workers": [], "1 worker": []}
     with proxy(bench.directory, bench.simulator, options=_TWO) as two:
         servers = {"2 workers": two, "1 worker": bench.proxy}
@@ -144,7 +147,7 @@ def workers(bench: Bench) -> list[Figure]:
 
 
 def _warm(bench: Bench, server: Proxy) -> None:
-    """Ask until both workers have had something to do."""
+    """Send requests until both workers have had some."""
     deadline = time.monotonic() + 5
     while time.monotonic() < deadline:
         bench.load.run(bench.job(STACKSPOT, "whole", 8, 8, server))

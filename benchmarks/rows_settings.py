@@ -1,4 +1,4 @@
-"""What can be set without losing a feature, each setting against the proxy as it comes: `python -m benchmarks --row settings`."""
+"""Settings that may save CPU, each against the default (`python -m benchmarks --row settings`)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .servers import STACKSPOT, Proxy, proxy
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """A proxy that differs in one thing; the packages in `hidden` cannot be imported there."""
+    """A proxy that differs in one setting; it cannot import the packages in `hidden`."""
 
     name: str
     options: Sequence[str] = ()
@@ -35,7 +35,7 @@ VARIANTS = (
 
 
 def settings(bench: Bench) -> list[Figure]:
-    """CPU of a request and of a stream with one thing changed, over that of the proxy as it comes, in alternating rounds."""
+    """Measure the CPU of a request and of a stream with each setting, against the default."""
     figures = []
     for number, variant in enumerate(VARIANTS):
         environ = dict(variant.environ)
@@ -50,7 +50,7 @@ def settings(bench: Bench) -> list[Figure]:
 def _compared(bench: Bench, changed: Proxy, name: str, prompt: str, requests: int) -> Figure:
     servers = {"changed": changed, "as it comes": bench.proxy}
     spent: dict[str, list[float]] = {side: [] for side in servers}
-    for number in range(-1, bench.size.rounds):  # one that warms up
+    for number in range(-1, bench.size.rounds):  # -1 warms up
         for side in servers if number % 2 else reversed(servers):
             cpu = _cpu(bench.load, bench, servers[side], prompt, requests)
             if number >= 0:
@@ -66,7 +66,7 @@ def _cpu(load: LoadGenerator, bench: Bench, server: Proxy, prompt: str, requests
 
 
 def _hidden(directory: Path, packages: Sequence[str]) -> Path:
-    """Make a directory that hides packages from whoever has it first on its path."""
+    """Return a directory that hides packages from a Python with it first on its path."""
     directory.mkdir()
     for package in packages:
         (directory / f"{package}.py").write_text("raise ModuleNotFoundError(name=__name__)\n")

@@ -1,4 +1,4 @@
-"""The processes that are measured: the simulator and the stock proxy, on loopback, each with its log in a file."""
+"""The measured processes: the simulator and the stock proxy, on loopback, with log files."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
 START_SECONDS = 180
-# The account's limits are not what is measured.
+# Limits of the account would dominate the figures.
 _NO_QUEUE = {"STACKSPOT_REQUESTS_PER_MINUTE": "0", "STACKSPOT_MAX_CONCURRENCY": "1000", "STACKSPOT_MAX_WAITING": "1000"}
-# What would change what is measured; with the last one Python compiles every module at each start.
+# These change the measurement; with the last one Python compiles every module at each start.
 _OURS = ("STACKSPOT_", "LITELLM_", "PYTHONOPTIMIZE", "PYTHONDONTWRITEBYTECODE")
 KEY = f"sk-{uuid.uuid4().hex}"
 STACKSPOT, OPENAI = "stackspot-chat", "openai-chat"
@@ -31,13 +31,13 @@ STACKSPOT, OPENAI = "stackspot-chat", "openai-chat"
 
 @dataclass(frozen=True)
 class Simulator:
-    """The upstream of both models."""
+    """The running simulator, the upstream of both models."""
 
     url: str
     environ: Mapping[str, str]
 
     def script(self, *plays: Mapping[str, Any]) -> None:
-        """Replace the plays by these."""
+        """Replace the scripted responses."""
         httpx.delete(f"{self.url}/control", trust_env=False).raise_for_status()
         httpx.post(f"{self.url}/control/script", json={"plays": plays}, trust_env=False).raise_for_status()
 
@@ -54,7 +54,7 @@ class Proxy:
         return sum(process.memory_info().rss for process in self._family()) / 2**20
 
     def cpu(self) -> float:
-        """Return the CPU seconds that the proxy and its workers used so far."""
+        """Return the CPU seconds of the proxy and its workers so far."""
         return sum(sum(process.cpu_times()[:2]) for process in self._family())
 
     def _family(self) -> list[psutil.Process]:
@@ -62,7 +62,7 @@ class Proxy:
 
 
 def clean_environ() -> dict[str, str]:
-    """Return the environment without what would change the measurement."""
+    """Return the environment without variables that change the measurement."""
     return {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
 
 
@@ -95,7 +95,7 @@ def _children(pid: int) -> list[psutil.Process]:
 
 
 def wait_for(log: Path, pattern: str, process: subprocess.Popen[bytes], times: int = 1) -> None:
-    """Wait until a process has printed the pattern so many times; raises RuntimeError with the log's end."""
+    """Wait for the pattern in a log; raises RuntimeError with the end of the log."""
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline and process.poll() is None:
         if len(re.findall(pattern, log.read_text(errors="replace"))) >= times:
@@ -123,7 +123,7 @@ def proxy(
     options: Sequence[str] = (),
     environ: Mapping[str, str] | None = None,
 ) -> Iterator[Proxy]:
-    """Run the stock proxy with this project's config.yaml, its models replaced by the two that are compared."""
+    """Run the stock proxy with the project's config.yaml and the two compared models."""
     port = _free_port()
     log, config = directory / f"proxy-{port}.log", directory / f"config-{port}.yaml"
     config.write_text(yaml.safe_dump(_config(upstream, plugin=plugin)))

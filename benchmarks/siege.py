@@ -1,15 +1,16 @@
-"""`make siege`: one team attacks the real proxy with JSON Schemas, while another team's calls and a health probe are timed.
+"""`make siege`: one team attacks the proxy with JSON Schemas, another team is timed.
 
-Each schema of siege_attacks.py goes to each route, whole and streamed, and then into jobs during which the proxy is killed twice
-(kill -9). A stall is the time that the longest health probe took during a call. One above the limit is measured once more, and
-the shorter one counts, because other processes of the machine cause stalls as well. The limit is 250 ms; it is 500 ms with
-`--loaded`, or where a probe took more than 100 ms before the attacks began. Exit code 1 where a stall is above the limit, a call of
-the other team failed, or an attack was not answered.
+Each schema of siege_attacks.py goes to each route, whole and streamed, and then into jobs during
+which the proxy is killed twice (kill -9). A stall is the longest health probe during a call. A
+stall above the limit is measured once more, and the shorter one counts, because other processes of
+the machine cause stalls as well. The limit is 250 ms, or 500 ms with `--loaded` or after a probe of
+more than 100 ms before the attacks. The exit code is 1 if a stall is above the limit, a call of the
+other team failed, or an attack got no response.
 
     --quick              a few attacks, one route each, no jobs: at most a minute
     --only TEXT          the attacks whose name has the text
     --loaded             other work runs on this machine
-    SIEGE_MINUTES   20   attacks that have not begun by then are left out, which counts as a failure
+    SIEGE_MINUTES   20   attacks that have not begun until then count as a failure
 """
 
 from __future__ import annotations
@@ -30,8 +31,8 @@ import yaml
 
 from . import servers
 from .siege_attacks import ATTACKS, PLAIN, Attack
-from .siege_calls import ROUTES, Call, Result, call, plays
-from .siege_jobs import jobs_through_deaths
+from .siege_calls import ROUTES, Call, Result, call, scripted_responses
+from .siege_jobs import run_jobs_with_kills
 from .siege_other import Other, Seen, other_team
 
 MINUTES = float(os.environ.get("SIEGE_MINUTES", "20"))
@@ -50,7 +51,7 @@ QUICK = (
 
 @dataclass
 class Siege:
-    """What was seen so far."""
+    """The measurements so far."""
 
     limit: float = LIMIT
     longest: float = 0
@@ -62,7 +63,7 @@ class Siege:
     failures: list[str] = dataclasses.field(default_factory=list)
 
     def add(self, what: str, result: Result, seen: Seen, cpu: float) -> None:
-        """Take the result of a call, print its row, and remember what is above the limit."""
+        """Add the result of a call, print its row, and list failures."""
         self.calls += 1
         self.longest, self.slowest_chat = max(self.longest, seen.stall), max(self.slowest_chat, seen.slowest_chat)
         self.cpu = max(self.cpu, cpu)
@@ -80,7 +81,7 @@ class Siege:
         )
 
     def summary(self) -> int:
-        """Print the totals; returns the exit code."""
+        """Print the totals and return the exit code."""
         print(f"{'calls of the attacker':44} {self.calls}")
         print(f"{'chats of the other team':44} {self.chats}")
         print(f"{'lines of the log: not checked':44} {self.unchecked}")
@@ -135,7 +136,7 @@ def _keys(directory: Path) -> Keys:
 
 
 def _attack(siege: Siege, field: Field, one: Call) -> None:
-    """Make a call, and once more where a stall is above the limit."""
+    """Make a call, and repeat it if a stall is above the limit."""
     result, seen, cpu = _timed(field, one)
     if seen.stall > siege.limit:
         result, again, cpu = _timed(field, one)
@@ -144,7 +145,7 @@ def _attack(siege: Siege, field: Field, one: Call) -> None:
 
 
 def _timed(field: Field, one: Call) -> tuple[Result, Seen, float]:
-    """Make a call; returns what it got, what the other team saw, and the proxy's CPU seconds."""
+    """Make a call; return its result, the other team's times and the proxy's CPU seconds."""
     cpu, began = field.proxy.cpu(), time.monotonic()
     result = call(field.proxy.url, field.key, one)
     seen = field.other.seen(began, time.monotonic())
@@ -164,7 +165,7 @@ def _calls(attacks: Sequence[Attack]) -> Iterator[Call]:
 
 
 def _baseline(siege: Siege, other: Other, seconds: float, *, loaded: bool) -> None:
-    """Time the other team without an attack, and choose the limit."""
+    """Time the other team without an attack, and set the limit."""
     began = time.monotonic()
     time.sleep(seconds)
     seen = other.seen(began, time.monotonic())
@@ -180,29 +181,29 @@ def _baseline(siege: Siege, other: Other, seconds: float, *, loaded: bool) -> No
 
 
 def run(*, quick: bool, loaded: bool, only: str = "") -> int:
-    """Run all attacks and print what was seen; returns the exit code."""
+    """Run all attacks, print the measurements and return the exit code."""
     deadline = time.monotonic() + MINUTES * 60
     siege = Siege()
     attacks = [attack for attack in (PLAIN, *ATTACKS) if only in attack.name or attack is PLAIN]
     with tempfile.TemporaryDirectory() as folder, servers.simulator(Path(folder)) as upstream:
         directory = Path(folder)
         keys = _keys(directory)
-        upstream.script(*plays(attacks))
+        upstream.script(*scripted_responses(attacks))
         print("The proxy starts …", flush=True)
         with _field(directory, upstream, keys) as field:
-            for route in ROUTES:  # the first call of each imports modules, and no attack causes that
+            for route in ROUTES:  # the first call of each imports modules
                 call(field.proxy.url, field.key, Call(PLAIN, route, stream=False))
             _baseline(siege, field.other, 3 if quick else BASELINE_SECONDS, loaded=loaded)
             _all(siege, field, list(_quick_calls() if quick else _calls(attacks)), deadline)
         if not quick:
-            upstream.script(*plays(attacks))  # which forgets the requests so far
+            upstream.script(*scripted_responses(attacks))  # and remove the recorded requests
 
             @contextmanager
             def start() -> Iterator[tuple[servers.Proxy, Other]]:
                 with _field(directory, upstream, keys) as field:
                     yield field.proxy, field.other
 
-            for what, result, seen in jobs_through_deaths(start, upstream, keys.attacker, attacks):
+            for what, result, seen in run_jobs_with_kills(start, upstream, keys.attacker, attacks):
                 siege.add(what, result, seen, 0)
         siege.unchecked = sum(
             log.read_text(errors="replace").count("not checked: ") for log in directory.glob("proxy-*.log")

@@ -1,6 +1,6 @@
-"""JSON Schemas that cost far more than their size suggests, each with a value that makes a validator do the work.
+"""JSON Schemas that cost far more than their size suggests, each with a value to validate.
 
-Add an attack to ATTACKS to have `make siege` send it on every route. A value is an object, because a tool's arguments are.
+`make siege` sends each attack of ATTACKS on every route. A value is an object, like arguments.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Attack:
 
 
 def chain(levels: int, link: Callable[[Json], Json], **keywords: Any) -> Json:
-    """Return a chain of definitions, each of which applies the next one as `link` says."""
+    """Return a chain of definitions, in which `link` makes each apply the next one."""
     definitions = {f"d{number}": link({"$ref": f"#/$defs/d{number + 1}"}) for number in range(levels)}
     definitions[f"d{levels}"] = {"type": "object"}
     return {"type": "object", "$ref": "#/$defs/d0", "$defs": definitions, **keywords}
@@ -92,7 +92,7 @@ _OTHERS = (
         of_rows({"type": "array", "items": {"enum": [{"a": number} for number in range(_MANY)]}}),
         {ROWS: [{"a": _MANY - 1 - number} for number in range(300)]},
     ),
-    # The longest that fits into a prompt: a longer one is refused before anything reads it.
+    # The longest that fits into a prompt: a longer one is rejected before validation.
     Attack("pattern of 0.9 MB", of_rows({"pattern": "(a|b)*" * 160_000}), {ROWS: "ab" * 20}),
     Attack("pattern of 100 kB", of_rows({"pattern": "(a|b)*" * 17_000}), {ROWS: "ab" * 20}),
     Attack("pattern with alternatives", of_rows({"pattern": "^(a|a)*$"}), {ROWS: _SUBJECT}),

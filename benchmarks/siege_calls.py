@@ -1,4 +1,4 @@
-"""The attacker's calls of `make siege`: a schema on each route of the proxy, and what came back."""
+"""The attacker's calls of `make siege`: a schema on each route of the proxy."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 
 from . import servers
-from .protocols import PATHS, Said, read_event, read_whole
+from .protocols import PATHS, Received, read_event, read_whole
 from .siege_attacks import Attack
 
 CALL_SECONDS = 60
@@ -24,7 +24,7 @@ _PIECE_CHARACTERS = 4_000
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A way to send a schema: where, and the fields of the body that carry it."""
+    """A way to send a schema: the path, and the fields of the body with the schema."""
 
     name: str
     path: str
@@ -68,11 +68,11 @@ class Call:
 
     @property
     def name(self) -> str:
-        """What the table calls it."""
+        """The name in the table."""
         return f"{self.attack.name} | {self.route.name} | {'streamed' if self.stream else 'whole'}"
 
     def body(self) -> dict[str, Any]:
-        """Return the body in the words of the route's protocol."""
+        """Return the body of the request."""
         carried = self.route.carry(self.attack.schema)
         messages = [{"role": "user", "content": question(self.attack, tool=self.route.tool)}]
         if self.route.path == CHAT:
@@ -89,7 +89,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a call got: `ended` where the proxy answered in time, be it with an error."""
+    """The result of a call; `ended` if the proxy responded in time, even with an error."""
 
     status: int
     seconds: float
@@ -98,12 +98,12 @@ class Result:
 
 
 def question(attack: Attack, kind: str = "json", *, tool: bool = False) -> str:
-    """Return the prompt that an attack's play fits."""
+    """Return the prompt that selects an attack's scripted response."""
     return f"<{'tool' if tool else kind}: {attack.name}>"
 
 
-def plays(attacks: Iterable[Attack]) -> Iterator[dict[str, Any]]:
-    """Have the agent answer each attack with its value, as JSON, as a tool's arguments, and slowly in a job."""
+def scripted_responses(attacks: Iterable[Attack]) -> Iterator[dict[str, Any]]:
+    """Yield replies with each attack's value: as JSON, as tool arguments, and late in a job."""
     for attack in attacks:
         text = json.dumps(attack.value)
         block = f"FUNCTION_CALL_START\n{TOOL}\narguments: {text}\nFUNCTION_CALL_END\n"
@@ -114,12 +114,12 @@ def plays(attacks: Iterable[Attack]) -> Iterator[dict[str, Any]]:
 
 
 def _pieces(text: str) -> list[str]:
-    """Cut a text into few pieces: thousands of deltas cost more than a schema, and are not what is measured."""
+    """Cut a text into few pieces, because thousands of deltas would cost more than a schema."""
     return [text[start : start + _PIECE_CHARACTERS] for start in range(0, len(text), _PIECE_CHARACTERS)]
 
 
 def call(url: str, key: str, one: Call) -> Result:
-    """Make a call and read its answer."""
+    """Make a call and return its result."""
     began = time.monotonic()
     try:
         answer = httpx.post(
@@ -137,18 +137,18 @@ def call(url: str, key: str, one: Call) -> Result:
 def _outcome(one: Call, answer: httpx.Response) -> str:
     if answer.status_code != 200:
         return answer.text[:100].replace("\n", " ")
-    said = Said()
+    received = Received()
     if one.route.path == CHAT:
-        said.text.append(_chat_text(answer.text) if one.stream else answer.json()["content"])
+        received.text.append(_chat_text(answer.text) if one.stream else answer.json()["content"])
     elif one.stream:
         for line in answer.text.splitlines():
             if line.startswith("data:"):
-                read_event(one.route.path, line[5:].strip(), said)
+                read_event(one.route.path, line[5:].strip(), received)
     else:
-        read_whole(one.route.path, answer.json(), said)
-    if said.failed:
+        read_whole(one.route.path, answer.json(), received)
+    if received.failed:
         return "an error within the answer"
-    text = "".join(said.arguments if one.route.tool else said.text)
+    text = "".join(received.arguments if one.route.tool else received.text)
     return AS_SENT if _loaded(text) == one.attack.value else f"another answer: {text[:60]!r}"
 
 
@@ -160,7 +160,7 @@ def _loaded(text: str) -> Any:
 
 
 def _chat_text(body: str) -> str:
-    """Return the text of an answer of /chat: its events without a name."""
+    """Return the text of a streamed response of /chat: its events without a name."""
     events = (event.split("\n") for event in body.split("\n\n"))
     data = ("\n".join(line[6:] for line in lines) for lines in events if lines[0].startswith("data: "))
     return "".join(text for text in data if text != "[DONE]")

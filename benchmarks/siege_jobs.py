@@ -1,4 +1,4 @@
-"""The attacks of `make siege` as jobs, while the proxy is killed twice: each job has to end, and nothing else may wait."""
+"""The attacks of `make siege` as jobs, while the proxy is killed twice: each job has to end."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ _ABANDONED = "item_abandoned"
 Start = Callable[[], AbstractContextManager[tuple[servers.Proxy, Other]]]
 
 
-def jobs_through_deaths(
+def run_jobs_with_kills(
     start: Start, upstream: servers.Simulator, key: str, attacks: Sequence[Attack]
 ) -> Iterator[tuple[str, Result, Seen]]:
-    """Send each attack as a job, kill the proxy twice while it works on them, and yield how each job ended."""
+    """Send each attack as a job, kill the working proxy twice, and yield the outcomes."""
     headers = {"Authorization": f"Bearer {key}"}
     jobs: dict[str, Attack] = {}
     for kill in range(KILLS):
@@ -39,7 +39,7 @@ def jobs_through_deaths(
             seen = other.seen(began, time.monotonic())
             proxy.process.kill()
         killed = Result(0, time.monotonic() - began, "the proxy is killed", ended=True)
-        if kill:  # the jobs go on as soon as it has started, so that its imports cannot be told from them
+        if kill:  # its imports overlap with the jobs, which continue at once
             seen = replace(seen, stall=0, slowest_chat=0)
         yield f"jobs, before kill {kill + 1}{' (not timed)' if kill else ''}", killed, seen
     with start() as (proxy, other):
@@ -56,8 +56,8 @@ def jobs_through_deaths(
 
 
 def _warm_up(other: Other) -> None:
-    """Wait for a chat of the other team: the first one has a proxy import modules for seconds, and no attack causes that."""
-    for _ in range(3):  # the probe of that time has ended as well after the next chat
+    """Wait for a chat of the other team, because the first one imports modules for seconds."""
+    for _ in range(3):  # a probe may still run after the first chat
         other.seen(time.monotonic(), time.monotonic())
 
 
@@ -73,7 +73,7 @@ def _ingest(url: str, headers: dict[str, str], attack: Attack) -> str:
 
 
 def _wait_for_call(upstream: servers.Simulator, since: float) -> None:
-    """Wait until the agent has been asked for an item that it has not answered, so that a kill strikes it."""
+    """Wait until a reply to an item is open, so that the kill interrupts it."""
     while time.monotonic() < since + JOB_SECONDS:
         state = httpx.get(f"{upstream.url}/control/requests", params={"at": "chat"}, trust_env=False).json()
         if any("<job:" in (record.get("prompt") or "") and not record["ended"] for record in state):

@@ -1,4 +1,4 @@
-"""The other team's process beside the attacks of `make siege`, and what it saw in a span of time."""
+"""The other team's process during `make siege`, and its measurements."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Seen:
 
 
 class Other:
-    """Reads what the process prints."""
+    """Read the measurements that the process prints."""
 
     def __init__(self, log: Path) -> None:
         self._log = log
@@ -42,7 +42,10 @@ class Other:
         self._rows: list[tuple[str, float, float, int]] = []
 
     def seen(self, began: float, ended: float) -> Seen:
-        """Return what happened between two moments of the monotonic clock; waits for the answers that are awaited at its end."""
+        """Return the measurements between two times of the monotonic clock.
+
+        Waits for responses that are outstanding at the end.
+        """
         deadline = time.monotonic() + NO_ANSWER_SECONDS + 5
         while not self._complete(ended) and time.monotonic() < deadline:
             time.sleep(0.02)
@@ -57,7 +60,7 @@ class Other:
         )
 
     def _complete(self, ended: float) -> bool:
-        """Say whether a probe and a chat have ended since."""
+        """Return whether a probe and a chat have ended since."""
         with self._log.open(encoding="utf-8") as log:
             log.seek(self._offset)
             text = log.read()

@@ -1,7 +1,8 @@
-"""The other team of `make siege`, a process of its own: it asks a proxy for its health and chats, and prints how long each took.
+"""The other team of `make siege`, a separate process that times health probes and chats of a proxy.
 
-A line is JSON: what was asked ("health" or "chat"), when by the machine's monotonic clock, the seconds, and the status, which
-is 0 where there was no answer. ADDRESS, SIEGE_KEY and SIEGE_MODEL come from the command line and the environment.
+A line is a JSON list: "health" or "chat", the start on the monotonic clock, the seconds, and the
+status, 0 without a response. The address comes from the command line, SIEGE_KEY and SIEGE_MODEL
+from the environment.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ async def _repeat(session: aiohttp.ClientSession, kind: str) -> None:
 
 
 async def probe(address: str) -> None:
-    """Ask until the process is ended."""
+    """Send requests until the process is ended."""
     headers = {"Authorization": f"Bearer {os.environ['SIEGE_KEY']}"}
     timeout = aiohttp.ClientTimeout(total=NO_ANSWER_SECONDS)
     async with aiohttp.ClientSession(address, headers=headers, timeout=timeout) as session:

@@ -1,7 +1,8 @@
-"""`make soak`: 200 concurrent calls of all kinds, some of them struck by a fault, through the real proxy for minutes.
+"""`make soak`: 200 concurrent calls of all kinds, some with a fault, through the proxy for minutes.
 
-Every answer's text is known beforehand, so that a lost or doubled character is seen. Then the same number of calls goes to
-LiteLLM's own `openai` provider, whose growth in memory is the measure of ours. Exit code 1 when a goal is missed.
+The text of every answer is known, so that a lost or doubled character is noticed. Then the same
+number of calls goes to LiteLLM's `openai` provider, whose growth in memory is the baseline. The
+exit code is 1 if a goal is missed.
 
     SOAK_MINUTES              10     how long
     SOAK_CALLS                200    how many at once
@@ -28,7 +29,7 @@ import aiohttp
 import httpx
 
 from . import servers
-from .protocols import PATHS, TOOL, Said, body, read_event, read_whole
+from .protocols import PATHS, TOOL, Received, body, read_event, read_whole
 
 MINUTES = float(os.environ.get("SOAK_MINUTES", "10"))
 CALLERS = int(os.environ.get("SOAK_CALLS", "200"))
@@ -38,7 +39,7 @@ MOST_GROWTH = 20.0
 WARM_UP = min(60.0, MINUTES * 60 / 2)
 SETTLE = 60.0
 
-LEAVES = "the client leaves"
+DISCONNECTS = "the client disconnects"
 FAULTS: dict[str, dict[str, Any]] = {
     "reset before": {"fault": "reset_before"},
     "closed before": {"fault": "close_before"},
@@ -48,11 +49,11 @@ FAULTS: dict[str, dict[str, Any]] = {
     "closed within": {"fault": "close_within", "after": 20},
     "an error frame": {"fault": "error_frame", "after": 20},
     "bad frames": {"fault": "bad_frame", "after": 20},
-    LEAVES: {"cadence": 0.05},
+    DISCONNECTS: {"cadence": 0.05},
 }
 NOTED = " ".join(f"n{number:04}" for number in range(200))
 PREFACE = "Vou anotar.\n"
-TOOL_PLAY = {
+TOOL_REPLY = {
     "match": "<tools>",
     "times": "always",
     "text": f"{PREFACE}FUNCTION_CALL_START\n{TOOL}\narguments: {json.dumps({'text': NOTED})}\nFUNCTION_CALL_END\n",
@@ -61,7 +62,7 @@ TOOL_PLAY = {
 
 @dataclass
 class Tally:
-    """What was seen so far."""
+    """The outcomes so far."""
 
     outcomes: Counter[str] = field(default_factory=Counter)
     lost: int = 0
@@ -104,7 +105,7 @@ class Call:
 
     @property
     def text(self) -> str:
-        """What the agent says."""
+        """The text of the agent's reply."""
         return PREFACE.strip() if self.tools else " ".join(map(str, range(1, self._count + 1)))
 
     @property
@@ -158,51 +159,51 @@ class Load:
         while not over():
             call = Call(next(self._numbers))
             if call.fault:
-                play = {"match": f"<{call.number}>", "text": call.text, **FAULTS[call.fault]}
-                async with session.post(f"{self._upstream.url}/control/script", json={"plays": [play]}) as answer:
+                scripted = {"match": f"<{call.number}>", "text": call.text, **FAULTS[call.fault]}
+                async with session.post(f"{self._upstream.url}/control/script", json={"plays": [scripted]}) as answer:
                     answer.raise_for_status()
             try:
                 await self._make(session, call)
             except (aiohttp.ClientError, TimeoutError) as error:
-                self._judge(call, Said(failed=True), type(error).__name__)
+                self._judge(call, Received(failed=True), type(error).__name__)
 
     async def _make(self, session: aiohttp.ClientSession, call: Call) -> None:
-        said = Said()
+        received = Received()
         asked = body(call.path, self._model, call.question, stream=call.stream, tools=call.tools)
         async with session.post(self._proxy.url + call.path, json=asked) as answer:
             if answer.status != 200:
-                said.failed = True
-                self._judge(call, said, f"HTTP {answer.status}: {(await answer.text())[:200]}")
+                received.failed = True
+                self._judge(call, received, f"HTTP {answer.status}: {(await answer.text())[:200]}")
                 return
-            if call.fault == LEAVES:
+            if call.fault == DISCONNECTS:
                 await answer.content.readany()
-                self.tally.outcomes[LEAVES] += 1
+                self.tally.outcomes[DISCONNECTS] += 1
                 answer.close()
                 return
             if call.stream:
                 async for data in _events(answer):
-                    read_event(call.path, data, said)
+                    read_event(call.path, data, received)
             else:
-                read_whole(call.path, await answer.json(), said)
-        self._judge(call, said, "an error within the answer")
+                read_whole(call.path, await answer.json(), received)
+        self._judge(call, received, "an error within the answer")
 
-    def _judge(self, call: Call, said: Said, trouble: str) -> None:
-        """Compare what arrived with what was said; the peer has no tools, its answers are only counted."""
-        text = "".join(said.text)
+    def _judge(self, call: Call, received: Received, trouble: str) -> None:
+        """Compare the response with the known text; responses of the peer are only counted."""
+        text = "".join(received.text)
         if self._model != servers.STACKSPOT:
             self.tally.outcomes["peer"] += 1
-        elif said.failed and call.fault:
-            self.tally.outcomes["told of its fault"] += 1
+        elif received.failed and call.fault:
+            self.tally.outcomes["failed by its fault"] += 1
             self.tally.doubled += 0 if call.text.startswith(text) else len(text)
-        elif said.failed:
+        elif received.failed:
             self.tally.outcomes["failed without a fault"] += 1
             self.tally.unforeseen.append(f"{call.path} {trouble}")
         else:
             self.tally.outcomes["whole in spite of its fault" if call.fault else "whole"] += 1
             self._compare(call.text, text.strip() if call.tools else text)
             if call.tools:
-                self._compare(NOTED, _noted("".join(said.arguments)))
-            if not said.ended:
+                self._compare(NOTED, _noted("".join(received.arguments)))
+            if not received.ended:
                 self.tally.outcomes["without an end"] += 1
 
     def _compare(self, expected: str, found: str) -> None:
@@ -226,7 +227,7 @@ async def _events(answer: aiohttp.ClientResponse) -> AsyncIterator[str]:
 
 
 async def _tasks(proxy: servers.Proxy) -> Counter[str]:
-    """Name the proxy's running tasks, as LiteLLM tells them."""
+    """Return the names of the proxy's running tasks, from LiteLLM's debug route."""
     async with (
         aiohttp.ClientSession(headers={"Authorization": f"Bearer {servers.KEY}"}) as session,
         session.get(f"{proxy.url}/debug/asyncio-tasks") as answer,
@@ -235,7 +236,7 @@ async def _tasks(proxy: servers.Proxy) -> Counter[str]:
 
 
 def _connections(proxy: servers.Proxy, state: dict[str, Any]) -> int:
-    """Count the agent's open answers, the connections of clients, and those that nobody closes."""
+    """Count open streams of the agent, connections of clients, and half-closed ones."""
     port = int(proxy.url.rsplit(":", 1)[1])
     found = proxy.process.net_connections("tcp")
     left = [
@@ -251,7 +252,7 @@ async def _state(upstream: servers.Simulator) -> dict[str, Any]:
 
 
 async def _settled(proxy: servers.Proxy, upstream: servers.Simulator, idle: Counter[str]) -> tuple[int, Counter[str]]:
-    """Wait until nothing is left of the load, or for a minute; returns the connections and tasks that are."""
+    """Wait until nothing is left of the load, or a minute; return connections and tasks."""
     deadline = time.monotonic() + SETTLE
     while True:
         connections = _connections(proxy, await _state(upstream))
@@ -262,7 +263,7 @@ async def _settled(proxy: servers.Proxy, upstream: servers.Simulator, idle: Coun
 
 
 async def _growth(directory: Path, upstream: servers.Simulator, model: str, **limits: float) -> dict[str, Any]:
-    """Put the load on a proxy of its own; returns what was seen."""
+    """Put the load on a new proxy and return the outcomes."""
     _configure(upstream, 0 if model != servers.STACKSPOT else QUOTA)
     environ = {"STACKSPOT_REQUESTS_PER_MINUTE": str(QUOTA), "STACKSPOT_MAX_CONCURRENCY": str(CALLERS)}
     with servers.proxy(directory, upstream, plugin=model == servers.STACKSPOT, environ=environ) as proxy:
@@ -276,13 +277,13 @@ async def _growth(directory: Path, upstream: servers.Simulator, model: str, **li
 
 
 def _configure(upstream: servers.Simulator, quota: int) -> None:
-    upstream.script(TOOL_PLAY)
+    upstream.script(TOOL_REPLY)
     settings = {"first_token_delay": 0.2, "cadence": 0.05, "burst": 10, "requests_per_minute": quota or None}
     httpx.post(f"{upstream.url}/control/settings", json=settings, trust_env=False).raise_for_status()
 
 
 async def soak() -> int:
-    """Run both loads and print what was seen; returns the exit code."""
+    """Run both loads, print the outcomes and return the exit code."""
     with tempfile.TemporaryDirectory() as folder, servers.simulator(Path(folder)) as upstream:
         ours = await _growth(Path(folder), upstream, servers.STACKSPOT, seconds=MINUTES * 60)
         state = await _state(upstream)

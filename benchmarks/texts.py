@@ -1,4 +1,4 @@
-"""What the benchmarks talk about: made up, always the same, and of the sizes that coding agents have."""
+"""Texts for the benchmarks: generated, reproducible, and of the sizes of coding agents."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ TOOL = {"type": "object", "properties": {"path": {"type": "string"}, "content": 
 
 
 def prose(characters: int, seed: int = 0) -> str:
-    """Make text in lines and paragraphs, without a marker."""
+    """Return text in lines and paragraphs, without markers."""
     random, lines, size = Random(seed), [], 0
     while size < characters:
         lines.append(" ".join(random.choices(_WORDS, k=14)) + (".\n\n" if random.random() < 0.2 else ".\n"))
@@ -25,19 +25,19 @@ def prose(characters: int, seed: int = 0) -> str:
 
 
 def answer(characters: int) -> str:
-    """Make what a coding agent writes: prose, code in fences, and calls that write files, 4 kB each."""
+    """Return a coding agent's reply: parts of 4 kB with prose, fenced code and a tool call."""
     part = f"{prose(1500)}\n```python\n{prose(1000, 1)}\n```\n{call(1500)}"
     return (part * (characters // len(part) + 1))[:characters]
 
 
 def call(characters: int) -> str:
-    """Make one call of the tool `write_file`."""
+    """Return a call of the tool `write_file`."""
     arguments = json.dumps({"path": "src/module.py", "content": prose(characters, 2)})
     return f"FUNCTION_CALL_START\nwrite_file\narguments: {arguments}\nFUNCTION_CALL_END\n"
 
 
 def tools(count: int = 60, characters: int = 230_000) -> list[dict[str, Any]]:
-    """Declare tools in OpenAI's form, of so many characters of compact JSON together."""
+    """Return tools in OpenAI's form, with `characters` of compact JSON in total."""
     made = [_tool(number, 0) for number in range(count)]
     missing = (characters - len(compact(made))) // count
     return [_tool(number, missing) for number in range(count)]
@@ -64,7 +64,7 @@ def _tool(number: int, description: int) -> dict[str, Any]:
 
 
 def conversation(turns: int = 200) -> list[dict[str, Any]]:
-    """Make a system text and so many turns: a question, then calls and their results, as a coding agent's session has them."""
+    """Return the messages of a coding agent's session: a question, then calls and results."""
     messages: list[dict[str, Any]] = [
         {"role": "system", "content": prose(8000)},
         {"role": "user", "content": prose(500, 1)},
@@ -79,5 +79,5 @@ def conversation(turns: int = 200) -> list[dict[str, Any]]:
 
 
 def compact(value: object) -> str:
-    """Write JSON without blanks."""
+    """Return JSON without whitespace."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))

@@ -45,6 +45,7 @@ NETWORK = {
     "cli/ask.py",
     "cli/run/preflight.py",
     "cli/run/process.py",
+    "simulator/exchange.py",
     "simulator/server.py",
 }
 TYPES_ONLY = {  # these use classes and functions of a network library, and open no connection
@@ -53,7 +54,10 @@ TYPES_ONLY = {  # these use classes and functions of a network library, and open
     "stackspot/http/multipart.py",
     "stackspot/http/network_errors.py",
     "proxy/middleware/websocket_key.py",
+    "simulator/control.py",
+    "simulator/request_log.py",
     "simulator/tokens.py",
+    "simulator/uploads.py",
     "telemetry/call_log.py",
 }
 NETWORK_LIBRARIES = {

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from benchmarks import servers
-from benchmarks.protocols import PATHS, Said, body, read_event, read_whole
+from benchmarks.protocols import PATHS, Received, body, read_event, read_whole
 from benchmarks.soak import NOTED, PREFACE, Call, Load
 
 WHOLE = {
@@ -34,24 +34,24 @@ EVENTS: dict[str, list[Any]] = {
 
 @pytest.mark.parametrize("path", PATHS)
 def test_an_answer_is_read_alike_whole_and_streamed(path):
-    whole, streamed = Said(), Said()
+    whole, streamed = Received(), Received()
     read_whole(path, WHOLE[path], whole)
     for event in EVENTS[path]:
         read_event(path, event if isinstance(event, str) else json.dumps(event), streamed)
-    assert whole == streamed == Said(["a"], ["{}"], failed=False, ended=True)
+    assert whole == streamed == Received(["a"], ["{}"], failed=False, ended=True)
     assert body(path, "m", "Oi", stream=True, tools=True)["tools"]
 
 
 @pytest.mark.parametrize("path", PATHS)
 def test_an_error_within_a_stream_is_seen(path):
-    said = Said()
-    read_event(path, json.dumps({"type": "error", "error": {"message": "no"}}), said)
-    assert (said.failed, said.ended) == (True, False)
+    received = Received()
+    read_event(path, json.dumps({"type": "error", "error": {"message": "no"}}), received)
+    assert (received.failed, received.ended) == (True, False)
 
 
-def judged(call: Call, said: Said) -> tuple[int, int, dict[str, int]]:
+def judged(call: Call, received: Received) -> tuple[int, int, dict[str, int]]:
     load = Load(SimpleNamespace(), SimpleNamespace(), servers.STACKSPOT)  # type: ignore[arg-type]
-    load._judge(call, said, "trouble")
+    load._judge(call, received, "trouble")
     return load.tally.lost, load.tally.doubled, dict(load.tally.outcomes)
 
 
@@ -61,20 +61,20 @@ FAULTY = next(call for call in map(Call, range(1000)) if call.fault)
 
 
 @pytest.mark.parametrize(
-    ("call", "said", "seen"),
+    ("call", "received", "seen"),
     [
-        (PLAIN, Said([PLAIN.text], ended=True), (0, 0, {"whole": 1})),
-        (PLAIN, Said([PLAIN.text[:-3]], ended=True), (3, 0, {"whole": 1})),
-        (PLAIN, Said([PLAIN.text, "xy"], ended=True), (0, 2, {"whole": 1})),
-        (PLAIN, Said(["x" + PLAIN.text[1:]], ended=True), (1, 0, {"whole": 1})),
-        (PLAIN, Said([PLAIN.text]), (0, 0, {"whole": 1, "without an end": 1})),
-        (PLAIN, Said(failed=True), (0, 0, {"failed without a fault": 1})),
-        (TOOLS, Said([PREFACE], [json.dumps({"text": NOTED})], ended=True), (0, 0, {"whole": 1})),
-        (TOOLS, Said([PREFACE], [json.dumps({"text": NOTED[:-1]})], ended=True), (1, 0, {"whole": 1})),
-        (FAULTY, Said([FAULTY.text[:9]], failed=True), (0, 0, {"told of its fault": 1})),
-        (FAULTY, Said(["1 1 2"], failed=True), (0, 5, {"told of its fault": 1})),
-        (FAULTY, Said([FAULTY.text[:-2]], ended=True), (2, 0, {"whole in spite of its fault": 1})),
+        (PLAIN, Received([PLAIN.text], ended=True), (0, 0, {"whole": 1})),
+        (PLAIN, Received([PLAIN.text[:-3]], ended=True), (3, 0, {"whole": 1})),
+        (PLAIN, Received([PLAIN.text, "xy"], ended=True), (0, 2, {"whole": 1})),
+        (PLAIN, Received(["x" + PLAIN.text[1:]], ended=True), (1, 0, {"whole": 1})),
+        (PLAIN, Received([PLAIN.text]), (0, 0, {"whole": 1, "without an end": 1})),
+        (PLAIN, Received(failed=True), (0, 0, {"failed without a fault": 1})),
+        (TOOLS, Received([PREFACE], [json.dumps({"text": NOTED})], ended=True), (0, 0, {"whole": 1})),
+        (TOOLS, Received([PREFACE], [json.dumps({"text": NOTED[:-1]})], ended=True), (1, 0, {"whole": 1})),
+        (FAULTY, Received([FAULTY.text[:9]], failed=True), (0, 0, {"failed by its fault": 1})),
+        (FAULTY, Received(["1 1 2"], failed=True), (0, 5, {"failed by its fault": 1})),
+        (FAULTY, Received([FAULTY.text[:-2]], ended=True), (2, 0, {"whole in spite of its fault": 1})),
     ],
 )
-def test_lost_and_doubled_characters_are_counted(call, said, seen):
-    assert judged(call, said) == seen
+def test_lost_and_doubled_characters_are_counted(call, received, seen):
+    assert judged(call, received) == seen

@@ -104,14 +104,11 @@ def simulate(host: str, port: int) -> None:
 
 
 async def _simulate(host: str, port: int) -> None:
-    from ..simulator import serve  # noqa: PLC0415
+    from ..simulator import Simulator  # noqa: PLC0415
     from .run import simulator_environment  # noqa: PLC0415
 
-    simulator = await serve(host, port)
-    try:
+    async with Simulator(host, port) as simulator:
         click.echo("The simulator is running. To use it:")
         for name, value in simulator_environment(simulator.url).items():
             click.echo(f"export {name}={value}")
         await asyncio.Event().wait()
-    finally:
-        await simulator.stop()

@@ -1,11 +1,11 @@
-"""A StackSpot stand-in: identity host, agents and files in one process, for demos, tests and benchmarks.
+"""A simulator of StackSpot for demos, tests and benchmarks: identity, agents and files.
 
-It plays every row of the wire contract: real signed tokens that expire, streams cut anywhere, refusals and
-broken connections, as scripted by plays (`scripted.py`); without a script a small agent answers (`agent.py`).
+It issues signed tokens that expire, streams replies with a realistic cadence, and fails as a script
+asks for (`scripted.py`). Without a script, a small agent replies (`agent.py`).
 """
 
-from .server import Simulator, serve
+from .server import Simulator
 from .settings import SimulatorSettings
 from .thread import SimulatorThread
 
-__all__ = ["Simulator", "SimulatorSettings", "SimulatorThread", "serve"]
+__all__ = ["Simulator", "SimulatorSettings", "SimulatorThread"]

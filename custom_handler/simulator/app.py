@@ -1,14 +1,8 @@
-"""The stand-in for StackSpot: reads a request, remembers it and decides its answer, without a network.
+"""The endpoints of StackSpot's hosts.
 
-    POST /{realm}/oidc/oauth/token         a token for the account's credentials
-    POST /v1/agent/{agent_id}/chat         an answer: a scripted play, else the default agent's reply
-    POST /v2/file-upload/form              the permission to upload a file, and where
-    POST /upload/{upload_id}               the file itself
-    GET  /v1/agents                        the account's agents
-    POST /v1/chat/completions              the same answers in OpenAI's words, for any key (`openai_api`)
-
-Refusals of a chat come in this order: 401 token, 429 account limit, 404 and 403 agent, 400 body, 404 upload. A play
-is consumed by a request that was not refused; at the token endpoint by one whose form can be read.
+A chat request is refused in this order: 401 token, 429 account limit, 404 agent, 400 body, 404
+upload. A refused request consumes no scripted response; at the token endpoint, only a form that
+cannot be read is refused before that.
 """
 
 from __future__ import annotations
@@ -17,235 +11,198 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from .agent import reply_to
-from .conversations import Conversation, Conversations, watched
-from .errors import InvalidRequestError, RefusedError, TokenRefusedError
-from .faults import TROUBLES
-from .http_messages import Request, Response, check_chat, read_object
-from .openai_api import OpenAIScore, read_completion, refuse_completion
-from .request_log import Record, Recorder, hide_secret
-from .responses import Question, ResponseWriter, answer_plainly, is_plain, pause, perform, perform_plainly
-from .scripted import UNSET, ScriptedResponse, ScriptQueue
-from .steps import HTML, Step, answer_bytes, answer_json
-from .tokens import TokenIssuer, check_client, read_form, token_answer
-from .uploads import Uploads
-from .wire import (
-    count_tokens,
-    error_body,
-    html_page,
-    is_ulid,
-    new_ulid,
-    prompt_too_long,
-    rate_limited,
-)
+from .conversations import Conversations, count_characters
+from .openai_api import CompletionWriter, read_completion
+from .request_log import Recorder
+from .responses import Question, ResponseWriter, fail, send_http_response
+from .scripted import ScriptedResponse, take_script
+from .tokens import TokenIssuer, check_client, read_form, token_body
+from .uploads import Uploads, read_form_data
+from .wire import RefusedError, count_tokens, error_body, html_page, is_ulid, new_ulid
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Mapping
 
+    from .exchange import Exchange
     from .settings import SimulatorSettings
 
 A_MINUTE = 60
-DEFAULT_AGENT = "01K00000000000000000000000"
+CHAT_FIELDS: Mapping[str, type | tuple[type, ...]] = {
+    "user_prompt": str,
+    "streaming": bool,
+    "stackspot_knowledge": bool,
+    "return_ks_in_response": bool,
+    "use_conversation": bool,
+    "conversation_id": (str, type(None)),
+    "upload_ids": list,
+    "knowledge_source_ids": list,
+    "deep_search_ks": bool,
+    "agent_version_number": int,
+}
 
 
 class SimulatorApp:
-    """Both hosts of one account; `clock` tells seconds since the epoch, as time.time does."""
+    """The state and the endpoints of one account; `clock` returns seconds since the epoch."""
 
     def __init__(self, settings: SimulatorSettings, clock: Callable[[], float]) -> None:
         self.settings = settings
-        self.plays = ScriptQueue()
+        self.scripts: list[ScriptedResponse] = []
         self.recorder = Recorder()
         self.issuer = TokenIssuer(clock)
         self.uploads = Uploads()
         self.conversations = Conversations()
+        self.request_times: deque[float] = deque()
         self._clock = clock
-        self._admitted: deque[float] = deque()
 
-    def token(self, call: Request) -> Response:
-        """Answer a token request."""
+    async def token(self, exchange: Exchange) -> None:
+        """Issue a token for the account's credentials."""
         self.recorder.counters.token_requests += 1
-        record = self._remember("token", call)
-        try:
-            form = read_form(call.content_type, call.body)
-        except TokenRefusedError as refused:
-            return Response(answer_json(refused.status, refused.body), record)
-        record.body = {name: value for name, value in form.items() if name != "client_secret"}
-        play = self.plays.take("token", form.get("client_id", "")) or ScriptedResponse(at="token")
-        return Response(self._token_steps(call.params["realm"], form, play), record)
-
-    def chat(self, call: Request) -> Response:
-        """Answer a chat request."""
-        self.recorder.counters.chat_requests += 1
-        record = self._remember("chat", call)
-        record.agent_id = call.params["agent_id"]
-        try:
-            self._admit(call, record.agent_id)
-            body = self._read_chat(call, record)
-            conversation = self._conversation(record.agent_id, body)
-        except RefusedError as refused:
-            return Response(_refuse(refused), record)
-        earlier = [(exchange.prompt, exchange.answer) for exchange in conversation.exchanges] if conversation else []
-        play = self.plays.take("chat", record.prompt) or ScriptedResponse(text=reply_to(record.prompt, earlier))
-        score = ResponseWriter(play, self._question(record.prompt, body, conversation), self.settings)
-        if conversation is None:
-            return Response(perform(score), record)
-        return Response(watched(perform(score), lambda: conversation.remember(record.prompt, score.text)), record)
-
-    def completion(self, call: Request) -> Response:
-        """Answer a chat completion as the agent would, but in OpenAI's words."""
-        self.recorder.counters.chat_requests += 1
-        record = self._remember("chat", call)
-        try:
-            completion = read_completion(read_object(call), new_ulid(self._clock()))
-        except InvalidRequestError as error:
-            return Response(refuse_completion(str(error)), record)
-        record.prompt = completion.prompt
-        play = self.plays.take("chat", record.prompt) or ScriptedResponse(text=reply_to(record.prompt))
-        return Response(perform(OpenAIScore(play, completion, self.settings)), record)
-
-    def upload_form(self, call: Request) -> Response:
-        """Answer the request for the permission to upload a file."""
-        record = self._remember("upload", call)
-        try:
-            self._authenticate(call)
-            record.body = wanted = read_object(call)
-            if (play := self.plays.take("upload", str(wanted.get("file_name")))) is not None:
-                return Response(perform_plainly(play), record)
-            permission = self.uploads.permit(wanted, new_ulid(self._clock()), call.origin)
-        except InvalidRequestError as error:
-            return Response(answer_json(400, error_body("INVALID_REQUEST", str(error), "DATA_INTEGRATION")), record)
-        except RefusedError as refused:
-            return Response(_refuse(refused), record)
-        return Response(answer_json(200, permission), record)
-
-    def upload(self, call: Request) -> Response:
-        """Take a file, as the storage behind the upload form does."""
-        record = self._remember("storage", call)
-        if (play := self.plays.take("storage", call.path)) is not None:
-            return Response(perform_plainly(play), record)
-        try:
-            self.uploads.store(call)
-        except RefusedError as refused:
-            return Response(_refuse(refused), record)
-        return Response(answer_plainly(ScriptedResponse(status=204)), record)
-
-    def agents(self, call: Request) -> Response:
-        """List the account's agents."""
-        try:
-            self._authenticate(call)
-        except RefusedError as refused:
-            return Response(_refuse(refused))
-        known = self.settings.known_agents or (DEFAULT_AGENT,)
-        return Response(answer_json(200, [_listed(agent, number) for number, agent in enumerate(known, 1)]))
-
-    def forget_rate(self) -> None:
-        """Start the account's minute anew."""
-        self._admitted.clear()
-
-    def _remember(self, at: str, call: Request) -> Record:
-        headers = dict(call.headers)
-        if call.authorization:
-            headers["authorization"] = hide_secret(call.authorization)
-        record = Record(at, call.path, headers, self._clock())
-        self.recorder.add(record)
-        return record
-
-    def _token_steps(self, realm: str, form: dict[str, str], play: ScriptedResponse) -> Iterator[Step]:
-        yield from pause(play.delay_headers + (play.delay_first or 0))
-        if play.fault is not None:
-            yield from TROUBLES[play.fault](play)
-        elif play.html:
-            status = play.status or 401
-            page = html_page(status, "Authorization Required")
-            yield from answer_bytes(status, page.encode(), HTML, play.headers)
-        elif play.empty:
-            yield from answer_plainly(ScriptedResponse(status=play.status or 401, headers=play.headers))
-        elif is_plain(play):
-            yield from answer_plainly(play)
+        request = exchange.request
+        form = read_form(request.content_type, await request.read())
+        exchange.record.body = {name: value for name, value in form.items() if name != "client_secret"}
+        scripted = take_script(self.scripts, "token", form.get("client_id", "")) or ScriptedResponse(at="token")
+        await exchange.pause(scripted.delay_headers + (scripted.delay_first or 0))
+        if scripted.fault is not None:
+            await fail(exchange, scripted)
+        elif scripted.html or scripted.empty:
+            page = html_page(f"{scripted.status or 401} Authorization Required") if scripted.html else ""
+            await exchange.send(scripted.status or 401, page, scripted.headers)
+        elif scripted.is_http_response:
+            await send_http_response(exchange, scripted)
         else:
-            yield from self._grant(realm, form, play)
+            check_client(self.settings, request.match_info["realm"], form)
+            self.recorder.counters.tokens_issued += 1
+            body = token_body(self.issuer.issue(self.settings, scripted.token), self.settings.token_lifetime)
+            if scripted.expires_in == "missing":
+                del body["expires_in"]
+            elif scripted.sets("expires_in"):
+                body["expires_in"] = scripted.expires_in
+            await exchange.send(scripted.status or 200, body, scripted.headers)
 
-    def _grant(self, realm: str, form: dict[str, str], play: ScriptedResponse) -> Iterator[Step]:
+    async def chat(self, exchange: Exchange) -> None:
+        """Reply to a prompt: scripted, or by the default agent."""
+        self.recorder.counters.chat_requests += 1
+        record = exchange.record
+        agent = record.agent_id = exchange.request.match_info["agent_id"]
+        self._check_agent(exchange, agent)
+        body = await self._read_chat(exchange)
+        prompt, conversation, exchanges = record.prompt, None, []
+        if body.get("use_conversation"):
+            conversation = self._conversation_id(agent, body.get("conversation_id"))
+            exchanges = self.conversations.open(agent, conversation)
+        before = count_characters(exchanges)
+        self._check_length(prompt, before)
+        scripted = take_script(self.scripts, "chat", prompt) or ScriptedResponse(text=reply_to(prompt, exchanges))
+        question = Question(prompt, bool(body.get("streaming")), new_ulid(self._clock()), conversation, before)
+        writer = ResponseWriter(exchange, scripted, question, self.settings)
+        await writer.write()
+        if record.status == 200:
+            exchanges.append((prompt, writer.text))
+
+    async def completion(self, exchange: Exchange) -> None:
+        """Reply to a chat completion request, for any API key."""
+        self.recorder.counters.chat_requests += 1
         try:
-            check_client(self.settings, realm, form)
-        except TokenRefusedError as refused:
-            return answer_json(refused.status, refused.body)
-        self.recorder.counters.tokens_issued += 1
-        body = token_answer(self.issuer.issue(self.settings, play.token), self.settings.token_lifetime)
-        if play.expires_in == "missing":
-            del body["expires_in"]
-        elif play.expires_in is not UNSET:
-            body["expires_in"] = play.expires_in
-        return answer_json(play.status or 200, body, play.headers)
+            question = read_completion(await exchange.read_object(), new_ulid(self._clock()))
+        except ValueError as error:
+            problem = {"message": str(error), "type": "invalid_request_error", "param": None, "code": None}
+            raise RefusedError(400, {"error": problem}) from None
+        prompt = question.prompt
+        exchange.record.prompt, exchange.record.characters = prompt, len(prompt)
+        scripted = take_script(self.scripts, "chat", prompt) or ScriptedResponse(text=reply_to(prompt))
+        await CompletionWriter(exchange, scripted, question, self.settings).write()
 
-    def _authenticate(self, call: Request) -> None:
-        if self.issuer.check(call.authorization) is None:
+    async def upload_form(self, exchange: Exchange) -> None:
+        """Issue the form with which a file is posted."""
+        self._authenticate(exchange)
+        try:
+            exchange.record.body = wanted = await exchange.read_object()
+            scripted = take_script(self.scripts, "upload", str(wanted.get("file_name")))
+            if scripted is None:
+                request = exchange.request
+                origin = f"{request.scheme}://{request.host}"
+                form = self.uploads.create_form(wanted, new_ulid(self._clock()), origin)
+        except ValueError as error:
+            raise RefusedError(400, error_body("INVALID_REQUEST", str(error), "DATA_INTEGRATION")) from None
+        if scripted is None:
+            await exchange.send(200, form)
+        else:
+            await exchange.pause(scripted.delay_headers)
+            await send_http_response(exchange, scripted)
+
+    async def upload(self, exchange: Exchange) -> None:
+        """Store a posted file."""
+        request = exchange.request
+        fields = await read_form_data(request)
+        if (scripted := take_script(self.scripts, "storage", request.path)) is not None:
+            await exchange.pause(scripted.delay_headers)
+            await send_http_response(exchange, scripted)
+        else:
+            upload_id, authorized = request.match_info["upload_id"], bool(exchange.authorization)
+            self.uploads.store(upload_id, fields, authorized=authorized)
+            await exchange.send(204, "")
+
+    def _authenticate(self, exchange: Exchange) -> None:
+        if not self.issuer.is_valid(exchange.authorization):
             self.recorder.counters.unauthorized += 1
             details = "Missing, invalid or expired token."
             raise RefusedError(401, error_body("UNAUTHORIZED", details, "AUTHENTICATION"))
 
-    def _admit(self, call: Request, agent: str) -> None:
-        self._authenticate(call)
-        self._take_slot()
-        known = self.settings.known_agents
-        if not is_ulid(agent) or (known is not None and agent not in known):
+    def _check_agent(self, exchange: Exchange, agent: str) -> None:
+        self._authenticate(exchange)
+        self._count_request()
+        if not is_ulid(agent):
             raise RefusedError(404, error_body("AGENT_NOT_FOUND", f"Agent {agent} not found.", "NOT_FOUND"))
-        if agent in self.settings.forbidden_agents:
-            raise RefusedError(403)
 
-    def _take_slot(self) -> None:
-        limit, now = self.settings.requests_per_minute, self._clock()
+    def _count_request(self) -> None:
+        limit, now, times = self.settings.requests_per_minute, self._clock(), self.request_times
         if limit is None:
             return
-        while self._admitted and now - self._admitted[0] >= A_MINUTE:
-            self._admitted.popleft()
-        if len(self._admitted) >= limit:
+        while times and now - times[0] >= A_MINUTE:
+            times.popleft()
+        if len(times) >= limit:
             self.recorder.counters.rate_limited += 1
-            raise RefusedError(429, rate_limited())
-        self._admitted.append(now)
+            details = "Rate limit exceeded for this account."
+            raise RefusedError(429, error_body("INFERENCE_3008_CHAT_RATE_LIMIT_EXCEEDED", details))
+        times.append(now)
 
-    def _read_chat(self, call: Request, record: Record) -> dict[str, Any]:
+    async def _read_chat(self, exchange: Exchange) -> dict[str, Any]:
+        record = exchange.record
         try:
-            body = read_object(call)
-            record.prompt = body["user_prompt"] if isinstance(body.get("user_prompt"), str) else ""
+            body = await exchange.read_object()
+            prompt = body.get("user_prompt")
+            record.prompt = prompt if isinstance(prompt, str) else ""
             record.characters = len(record.prompt)
             record.body = {name: value for name, value in body.items() if name != "user_prompt"}
-            check_chat(body)
-        except InvalidRequestError as error:
+            _check_fields(body)
+        except ValueError as error:
             raise RefusedError(400, error_body("INFERENCE_4000_INVALID_REQUEST", str(error))) from None
-        if missing := self.uploads.missing(body.get("upload_ids", ())):
-            raise RefusedError(404, error_body("UPLOAD_NOT_FOUND", f"Upload {missing[0]} not found.", "NOT_FOUND"))
-        self._check_length(record.prompt)
+        if missing := self.uploads.find_missing(body.get("upload_ids", ())):
+            raise RefusedError(404, error_body("UPLOAD_NOT_FOUND", f"Upload {missing} not found.", "NOT_FOUND"))
         return body
 
-    def _check_length(self, prompt: str, before: int = 0) -> None:
-        tokens = count_tokens(prompt, before)
-        if tokens > self.settings.token_limit:
-            raise RefusedError(400, prompt_too_long(self.settings.token_limit, tokens))
+    def _check_length(self, prompt: str, characters_before: int) -> None:
+        limit, tokens = self.settings.token_limit, count_tokens(prompt, characters_before)
+        if tokens > limit:
+            details = (
+                f"Input tokens exceed the configured limit of {limit} tokens. "
+                f"Your messages resulted in {tokens} tokens. Please reduce the length of the messages."
+            )
+            raise RefusedError(400, error_body("INFERENCE_6001_LLM_MODEL_BAD_REQUEST", details))
 
-    def _conversation(self, agent: str, body: dict[str, Any]) -> Conversation | None:
-        """The conversation that a request goes on with or begins, if it asks for one."""
-        if not body.get("use_conversation"):
-            return None
-        given, now = body.get("conversation_id"), self._clock()
-        identifier = str(given) if is_ulid(given) else new_ulid(now)
-        if self.conversations.lost(agent, identifier) and self.settings.lost_conversation != "silent":
-            if self.settings.lost_conversation == "refused":
-                raise RefusedError(404, error_body("CONVERSATION_NOT_FOUND", "Conversation not found.", "NOT_FOUND"))
-            identifier = new_ulid(now)
-        conversation = self.conversations.open(agent, identifier)
-        self._check_length(body["user_prompt"], conversation.characters)
-        return conversation
-
-    def _question(self, prompt: str, body: dict[str, Any], conversation: Conversation | None) -> Question:
-        streaming, message_id = bool(body.get("streaming", False)), new_ulid(self._clock())
-        if conversation is None:
-            return Question(prompt, streaming, message_id)
-        return Question(prompt, streaming, message_id, conversation.id, conversation.characters)
+    def _conversation_id(self, agent: str, given: object) -> str:
+        """Return the id of the conversation that a request continues or begins."""
+        identifier = str(given) if is_ulid(given) else new_ulid(self._clock())
+        if not self.conversations.is_lost(agent, identifier) or self.settings.lost_conversation == "silent":
+            return identifier
+        if self.settings.lost_conversation == "refused":
+            raise RefusedError(404, error_body("CONVERSATION_NOT_FOUND", "Conversation not found.", "NOT_FOUND"))
+        return new_ulid(self._clock())
 
 
-def _refuse(refused: RefusedError) -> Iterator[Step]:
-    return answer_plainly(ScriptedResponse(status=refused.status, body=UNSET if refused.body is None else refused.body))
-
-
-def _listed(agent: str, number: int) -> dict[str, Any]:
-    return {"id": agent, "name": f"Simulated agent {number}", "slug": f"simulated-agent-{number}"}
+def _check_fields(body: Mapping[str, Any]) -> None:
+    for name, kind in CHAT_FIELDS.items():
+        if name in body and not isinstance(body[name], kind):
+            raise ValueError(f"{name} has a wrong type")
+    if not body.get("user_prompt"):
+        raise ValueError("user_prompt must not be empty")

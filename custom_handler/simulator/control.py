@@ -1,84 +1,116 @@
-"""What tests and demos may ask of a running simulator, over HTTP or from another thread."""
+"""What tests and demos can ask of a running simulator, over HTTP or from another thread.
+
+The routes take a JSON object or a query with the arguments of the method, and return JSON. They
+need no authorization.
+"""
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from .errors import InvalidRequestError
-from .scripted import read_play
+from aiohttp import web
+
+from .conversations import Conversations
+from .scripted import ScriptedResponse
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Awaitable, Callable
 
     from .app import SimulatorApp
 
 
 class Control:
-    """Scripts, records and settings of a stand-in, in JSON values; a wrong one raises InvalidRequestError."""
+    """The operations of the routes, as JSON values; invalid arguments raise ValueError."""
 
-    def __init__(self, stand_in: SimulatorApp) -> None:
-        self._stand_in = stand_in
-        self._first_settings = stand_in.settings
+    def __init__(self, app: SimulatorApp) -> None:
+        self._app = app
+        self._first_settings = app.settings
 
-    def script(self, plays: Any) -> dict[str, Any]:
-        """Queue `plays`, all or none."""
+    def script(self, plays: list[dict[str, Any]]) -> dict[str, Any]:
+        """Queue scripted responses, all or none."""
         if not isinstance(plays, list):
-            raise InvalidRequestError("plays must be a list")
-        self._stand_in.plays.add([read_play(play) for play in plays])
-        return {"queued": len(self._stand_in.plays)}
+            raise TypeError("plays must be a list")
+        self._app.scripts += [ScriptedResponse.model_validate(play) for play in plays]
+        return {"queued": len(self._app.scripts)}
 
     def requests(self, at: str | None = None, match: str | None = None) -> list[dict[str, Any]]:
-        """The recorded requests, oldest first."""
-        return self._stand_in.recorder.found(at, match)
+        """Return the requests, oldest first: at one endpoint, and with a text in the prompt."""
+        return self._app.recorder.find(at, match)
 
-    def forget_requests(self) -> dict[str, Any]:
-        """Clear the recorded requests."""
-        self._stand_in.recorder.clear()
-        return {}
+    def forget_requests(self) -> None:
+        """Remove the recorded requests."""
+        self._app.recorder.records.clear()
 
     def conversations(self) -> list[dict[str, Any]]:
-        """The conversations that are kept: agent, id, how many exchanges and characters."""
-        return self._stand_in.conversations.listed()
+        """Return agent, id and size of each conversation."""
+        return self._app.conversations.list()
 
-    def forget_conversations(self) -> dict[str, Any]:
-        """Lose them; the setting `lost_conversation` says what becomes of who goes on with one."""
-        self._stand_in.conversations.forget()
-        return {}
+    def forget_conversations(self) -> None:
+        """Lose every conversation; see the setting `lost_conversation`."""
+        self._app.conversations.lose()
 
     def state(self) -> dict[str, Any]:
-        """The counters, and how many plays wait."""
-        return asdict(self._stand_in.recorder.counters) | {"plays_waiting": len(self._stand_in.plays)}
+        """Return the counters and the number of scripted responses that wait."""
+        return asdict(self._app.recorder.counters) | {"plays_waiting": len(self._app.scripts)}
 
-    def revoke(self) -> dict[str, Any]:
+    def revoke(self) -> None:
         """Revoke every token issued so far."""
-        self._stand_in.issuer.revoke_all()
-        return {}
+        self._app.issuer.revoke_all()
 
     def uploads(self) -> list[dict[str, Any]]:
-        """The files that were taken, in their order."""
-        return self._stand_in.uploads.listed()
+        """Return the stored files in their order."""
+        return list(self._app.uploads.files.values())
 
-    def lose_uploads(self) -> dict[str, Any]:
+    def lose_uploads(self) -> None:
         """Lose every file, as when they expire."""
-        self._stand_in.uploads.lose()
-        return {}
+        self._app.uploads.files.clear()
 
     def settings(self) -> dict[str, Any]:
-        """The settings in force."""
-        return asdict(self._stand_in.settings)
+        """Return the current settings."""
+        return self._app.settings.model_dump()
 
-    def configure(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Change some settings, for the requests to come."""
-        self._stand_in.settings = self._stand_in.settings.changed(values)
+    def configure(self, /, **values: Any) -> dict[str, Any]:
+        """Change some settings for the requests to come."""
+        self._app.settings = self._app.settings.changed(values)
         return self.settings()
 
-    def reset(self) -> dict[str, Any]:
-        """Back to the first settings, without plays, records and counts; issued tokens and uploads stay good."""
-        self._stand_in.settings = self._first_settings
-        self._stand_in.plays.clear()
-        self._stand_in.recorder.clear()
-        self._stand_in.recorder.reset_counters()
-        self._stand_in.conversations.clear()
-        self._stand_in.forget_rate()
-        return {}
+    def reset(self) -> None:
+        """Restore the first settings; remove scripts and records, but neither tokens nor files."""
+        self._app.settings = self._first_settings
+        self._app.scripts.clear()
+        self._app.recorder.reset()
+        self._app.conversations = Conversations()
+        self._app.request_times.clear()
+
+
+def control_routes(control: Control) -> list[web.RouteDef]:
+    """Return the routes under /control."""
+    actions: list[tuple[str, str, Callable[..., Any]]] = [
+        ("POST", "/control/script", control.script),
+        ("GET", "/control/requests", control.requests),
+        ("DELETE", "/control/requests", control.forget_requests),
+        ("GET", "/control/conversations", control.conversations),
+        ("DELETE", "/control/conversations", control.forget_conversations),
+        ("GET", "/control/state", control.state),
+        ("POST", "/control/revoke", control.revoke),
+        ("GET", "/control/uploads", control.uploads),
+        ("DELETE", "/control/uploads", control.lose_uploads),
+        ("GET", "/control/settings", control.settings),
+        ("POST", "/control/settings", control.configure),
+        ("DELETE", "/control", control.reset),
+    ]
+    return [web.route(method, path, _as_json(action)) for method, path, action in actions]
+
+
+def _as_json(action: Callable[..., Any]) -> Callable[[web.Request], Awaitable[web.Response]]:
+    async def handle(request: web.Request) -> web.Response:
+        try:
+            arguments = json.loads(await request.read() or b"{}") if request.method == "POST" else request.query
+            result = action(**arguments)
+        except (ValueError, TypeError) as error:
+            return web.json_response({"error": str(error)}, status=400)
+        return web.json_response({} if result is None else result)
+
+    return handle

@@ -1,6 +1,6 @@
-"""The agent's answers in OpenAI's words: what the proxy's own `openai` provider is measured against.
+"""OpenAI's chat completions: the upstream for measuring LiteLLM's `openai` provider.
 
-An answer has the same text, in the same pieces, at the same pace as at the Agent API, and the same plays apply.
+A reply has the same text, pieces and pace as at the Agent API, and the same scripts apply.
 """
 
 from __future__ import annotations
@@ -8,91 +8,65 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from .errors import InvalidRequestError
 from .responses import Question, ResponseWriter
-from .steps import answer_json
 from .wire import count_tokens
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
-    from .scripted import ScriptedResponse
-    from .settings import SimulatorSettings
-    from .steps import Step
-
-# Nothing depends on the time of an answer, and a fixed one keeps answers equal.
+# A fixed time makes responses comparable.
 CREATED = 1_767_225_600
 
 
 @dataclass(frozen=True, slots=True)
-class Completion(Question):
-    """A chat completion that is asked for; its prompt is the text of the last user message."""
+class CompletionQuestion(Question):
+    """A request for a chat completion; its prompt is the text of the last user message."""
 
     model: str = ""
     include_usage: bool = False
 
 
-def read_completion(body: Mapping[str, Any], message_id: str) -> Completion:
-    """The request in a body; raises InvalidRequestError unless it has a user message with text."""
-    messages = body.get("messages")
-    said = [m for m in messages if isinstance(m, dict)] if isinstance(messages, list) else []
-    spoken = [_text(message.get("content")) for message in said if message.get("role") == "user"]
-    if not spoken or not spoken[-1]:
-        raise InvalidRequestError("messages must hold a user message with text")
-    options = body.get("stream_options")
-    return Completion(
-        prompt=spoken[-1],
-        streaming=bool(body.get("stream", False)),
-        message_id=message_id,
-        model=str(body.get("model", "")),
-        include_usage=isinstance(options, dict) and bool(options.get("include_usage")),
-    )
+def read_completion(body: Mapping[str, Any], message_id: str) -> CompletionQuestion:
+    """Return the question in a body; raises ValueError without a user message that is a text."""
+    messages = body.get("messages") if isinstance(body.get("messages"), list) else []
+    users = [message for message in messages or () if isinstance(message, dict) and message.get("role") == "user"]
+    if not users or not isinstance(users[-1].get("content"), str):
+        raise ValueError("messages must hold a user message with text")
+    include_usage = bool((body.get("stream_options") or {}).get("include_usage"))
+    prompt, streaming = users[-1]["content"], bool(body.get("stream"))
+    return CompletionQuestion(prompt, streaming, message_id, model=str(body.get("model")), include_usage=include_usage)
 
 
-def refuse_completion(why: str) -> Iterator[Step]:
-    """A refusal as OpenAI writes it."""
-    return answer_json(400, {"error": {"message": why, "type": "invalid_request_error", "param": None, "code": None}})
+class CompletionWriter(ResponseWriter):
+    """Write the response to one question in the format of OpenAI's API."""
 
+    question: CompletionQuestion
 
-class OpenAIScore(ResponseWriter):
-    """One play read against one chat completion."""
+    def frame(self, message: str, *, first: bool = False) -> dict[str, Any]:
+        """Return a chunk with an increment of text; the first chunk has the role."""
+        return self._chunk({"role": "assistant", "content": message} if first else {"content": message})
 
-    def __init__(self, play: ScriptedResponse, completion: Completion, settings: SimulatorSettings) -> None:
-        super().__init__(play, completion, settings)
-        self._completion = completion
+    async def write_end(self) -> None:
+        """Write the finish reason, the usage if requested, and the end marker."""
+        await self.write_frame(self._chunk({}, "stop"))
+        if self.question.include_usage:
+            await self.write_frame(self._head("chat.completion.chunk") | {"choices": [], "usage": self._usage()})
+        await self.write_frame("[DONE]")
 
-    def shaped(self, message: str, *, opening: bool = False) -> dict[str, Any]:
-        """One chunk with a delta of text."""
-        return self._chunk({"role": "assistant", "content": message} if opening else {"content": message})
-
-    def closing(self) -> Iterator[Step]:
-        """The finish, the usage where it was asked for, and the end mark."""
-        yield self.write(self._chunk({}, "stop"))
-        if self._completion.include_usage:
-            yield self.write(self._chunk(None) | {"usage": self._usage()})
-        yield self.write("[DONE]")
-
-    def answer(self) -> dict[str, Any]:
-        """The whole chat completion."""
+    def whole_body(self) -> dict[str, Any]:
+        """Return the whole chat completion."""
         message = {"role": "assistant", "content": self.text, "refusal": None}
         choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": "stop"}
         return self._head("chat.completion") | {"choices": [choice], "usage": self._usage()}
 
-    def _chunk(self, delta: Mapping[str, Any] | None, finish_reason: str | None = None) -> dict[str, Any]:
+    def _chunk(self, delta: Mapping[str, Any], finish_reason: str | None = None) -> dict[str, Any]:
         choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
-        return self._head("chat.completion.chunk") | {"choices": [] if delta is None else [choice]}
+        return self._head("chat.completion.chunk") | {"choices": [choice]}
 
     def _head(self, kind: str) -> dict[str, Any]:
         identifier = f"chatcmpl-{self.question.message_id}"
-        return {"id": identifier, "object": kind, "created": CREATED, "model": self._completion.model}
+        return {"id": identifier, "object": kind, "created": CREATED, "model": self.question.model}
 
     def _usage(self) -> dict[str, int]:
-        asked, said = count_tokens(self.question.prompt), count_tokens(self.text)
-        return {"prompt_tokens": asked, "completion_tokens": said, "total_tokens": asked + said}
-
-
-def _text(content: object) -> str:
-    if isinstance(content, str):
-        return content
-    parts = content if isinstance(content, list) else []
-    return "\n".join(str(part.get("text", "")) for part in parts if isinstance(part, dict))
+        sent, received = count_tokens(self.question.prompt), count_tokens(self.text)
+        return {"prompt_tokens": sent, "completion_tokens": received, "total_tokens": sent + received}

@@ -1,20 +1,22 @@
-"""What the simulator remembers of the requests it answered, for tests to look at."""
+"""The log of received requests, for tests to read."""
 
 from __future__ import annotations
 
 import hashlib
+import time
 from collections import deque
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from aiohttp.web import Request
 
 MOST_RECORDS = 10_000
-# A second bound, so that long prompts do not fill the memory of a benchmark.
-MOST_CHARACTERS = 64_000_000
 
 
 @dataclass(slots=True)
 class Record:
-    """One request and how its answer ended; times are seconds since the epoch."""
+    """One request and how its response ended; times are seconds since the epoch."""
 
     at: str
     path: str
@@ -53,49 +55,42 @@ class Recorder:
     """The newest records, oldest first, and the counters."""
 
     counters: Counters = field(default_factory=Counters)
-    _records: deque[Record] = field(default_factory=deque)
-    _characters: int = 0
+    records: deque[Record] = field(default_factory=lambda: deque(maxlen=MOST_RECORDS))
 
-    def add(self, record: Record) -> None:
-        """Remember `record`, and forget the oldest ones when there are too many."""
-        self._records.append(record)
-        self._characters += len(record.prompt)
-        while len(self._records) > MOST_RECORDS or self._characters > MOST_CHARACTERS < self._characters:
-            self._characters -= len(self._records.popleft().prompt)
-
-    def opened(self, record: Record) -> None:
-        """Count an answer that begins."""
+    def start(self, record: Record) -> None:
+        """Record a request and count an open stream."""
+        self.records.append(record)
         if record.at == "chat":
             self.counters.open_streams += 1
             self.counters.most_open_streams = max(self.counters.most_open_streams, self.counters.open_streams)
 
-    def ended(self, record: Record) -> None:
-        """Count an answer that ended, well or badly."""
+    def end(self, record: Record) -> None:
+        """Count a response that ended, completely or not."""
+        record.ended = time.time()
         self.counters.open_streams -= record.at == "chat"
         self.counters.frames_sent += record.frames_sent
         self.counters.connections_reset += record.broken == "reset"
         self.counters.client_disconnects += record.disconnected
 
-    def found(self, at: str | None = None, match: str | None = None) -> list[dict[str, Any]]:
-        """The records as JSON objects: all, those of one endpoint, those with that text in the prompt."""
+    def find(self, at: str | None = None, match: str | None = None) -> list[dict[str, Any]]:
+        """Return records as JSON objects: of one endpoint, and with this text in the prompt."""
         return [
             asdict(record)
-            for record in self._records
+            for record in self.records
             if at in (None, record.at) and (match is None or match in record.prompt)
         ]
 
-    def clear(self) -> None:
-        """Forget every record."""
-        self._records.clear()
-        self._characters = 0
-
-    def reset_counters(self) -> None:
-        """Set the totals to zero, but for the streams that are open."""
+    def reset(self) -> None:
+        """Remove the records and set the totals to zero, except the number of open streams."""
+        self.records.clear()
         still_open = self.counters.open_streams
         self.counters = Counters(open_streams=still_open, most_open_streams=still_open)
 
 
-def hide_secret(authorization: str) -> str:
-    """A short hash in place of a credential, the same for the same credential."""
-    scheme, _, credential = authorization.rpartition(" ")
-    return f"{scheme} sha256:{hashlib.sha256(credential.encode()).hexdigest()[:12]}".strip()
+def record_of(at: str, request: Request) -> Record:
+    """Return the record of a request, with a short hash in place of the credential."""
+    headers = {name.lower(): value for name, value in request.headers.items()}
+    if "authorization" in headers:
+        scheme, _, credential = headers["authorization"].rpartition(" ")
+        headers["authorization"] = f"{scheme} sha256:{hashlib.sha256(credential.encode()).hexdigest()[:12]}".strip()
+    return Record(at, request.path, headers, time.time())

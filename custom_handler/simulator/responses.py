@@ -1,4 +1,4 @@
-"""Turns a play, or an agent's reply, into the steps of an answer to one chat request."""
+"""The responses to requests: scripted, failing, or with the agent's reply."""
 
 from __future__ import annotations
 
@@ -7,48 +7,40 @@ from dataclasses import dataclass
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-from .faults import HARMLESS, TROUBLES, error_of
-from .scripted import BEFORE_ANSWER, UNSET, WITHIN_ANSWER, ScriptedResponse
-from .steps import (
-    EVENT_STREAM,
-    HTML,
-    JSON,
-    PLAIN,
-    Break,
-    Open,
-    Pause,
-    Step,
-    Write,
-    answer_bytes,
-    answer_json,
-    cut,
-    gather,
-    with_default,
-)
-from .wire import (
-    count_tokens,
-    encode_frame,
-    encode_json,
-    fat_frame,
-    openai_frame,
-    split_words,
-    thin_frame,
-)
+from .scripted import BEFORE_RESPONSE, ScriptedResponse
+from .wire import FULL_FRAME, count_tokens, encode_frame, error_body, html_page, openai_frame, split_words
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
+    from .exchange import Exchange
     from .settings import SimulatorSettings
 
+EVENT_STREAM = "text/event-stream; charset=utf-8"
 # A word comes up to this share of the cadence early or late.
 SPREAD = 0.3
-# A filtered answer costs its tokens all the same.
+# A filtered reply has no text, but tokens.
 FILTERED_TOKENS = 5
+
+# A stream continues after these faults.
+HARMLESS = frozenset({"bad_frame", "surrogate", "big_line"})
+# The faults of a stream; the other ones change its frames.
+STREAM_FAULTS = HARMLESS | {
+    "reset_within",
+    "close_within",
+    "stall",
+    "endless_empty",
+    "error_frame",
+    "truncated_utf8",
+}
+EMPTY_FRAME_INTERVAL = 0.05
+BIG_LINE = 9 * 1024 * 1024
+# A reset discards the bytes that the client's kernel has not delivered yet.
+RESET_DELAY = 0.02
+STREAM_ERROR = error_body("INFERENCE_5000_INTERNAL_ERROR", "The model stopped in the middle of its answer.")
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What a chat request asks for, with the identifiers its answer will carry; `before` is what is read beside it."""
+    """A chat request with the ids of its response; `before` is the conversation's characters."""
 
     prompt: str
     streaming: bool
@@ -57,176 +49,161 @@ class Question:
     before: int = 0
 
 
-def perform(score: ResponseWriter) -> Iterator[Step]:
-    """The steps of the answer that the score's play asks for; what it leaves open is taken from the settings."""
-    play = score.play
-    yield from pause(play.delay_headers)
-    if play.fault in BEFORE_ANSWER:
-        yield from pause(score.first_delay)
-        yield from TROUBLES[str(play.fault)](play)
-    elif play.fault is None and is_plain(play):
-        yield from pause(score.first_delay)
-        yield from answer_plainly(play)
-    elif play.raw is not None:
-        yield from score.raw()
-    elif play.frames is None and (play.fault == "json_body" or not score.question.streaming):
-        yield from score.whole()
-    else:
-        yield from score.stream()
-
-
-def is_plain(play: ScriptedResponse) -> bool:
-    """Whether `play` sets an HTTP answer of its own in place of an agent's."""
-    return play.body is not UNSET or (play.status is not None and play.status >= 400)
-
-
-def answer_plainly(play: ScriptedResponse) -> Iterator[Step]:
-    """The status, headers and body of `play`: a string as text or HTML, anything else as JSON."""
-    status = play.status or 200
-    if play.body is UNSET:
-        return answer_bytes(status, b"", PLAIN, play.headers)
-    if not isinstance(play.body, str):
-        return answer_json(status, play.body, play.headers)
-    kind = HTML if play.body.lstrip().startswith("<") else PLAIN
-    return answer_bytes(status, play.body.encode(errors="replace"), kind, play.headers)
-
-
-def perform_plainly(play: ScriptedResponse) -> Iterator[Step]:
-    """The steps of a play at an endpoint that is no agent: a pause, then a trouble or an HTTP answer."""
-    yield from pause(play.delay_headers)
-    yield from answer_plainly(play) if play.fault is None else TROUBLES[play.fault](play)
-
-
-def pause(seconds: float) -> Iterator[Step]:
-    """A pause, when there is anything to wait for."""
-    if seconds:
-        yield Pause(seconds)
-
-
 class ResponseWriter:
-    """One play read against one question, in the words of the Agent API."""
+    """Write the response to one question in the format of the Agent API."""
 
-    def __init__(self, play: ScriptedResponse, question: Question, settings: SimulatorSettings) -> None:
-        self.play = play
+    def __init__(
+        self, exchange: Exchange, scripted: ScriptedResponse, question: Question, settings: SimulatorSettings
+    ) -> None:
+        self.exchange = exchange
+        self.scripted = scripted
         self.question = question
         self._settings = settings
-        self._random = Random(settings.seed)  # noqa: S311 - paces a stream, hides nothing
-        self._filtered = play.fault == "null_message"
-        self._pieces = () if self._filtered else _pieces_of(play)
+        self._random = Random(0)  # noqa: S311 - paces a stream, protects nothing
+        self._filtered = scripted.fault == "null_message"
+        pieces = split_words(scripted.text or "") if scripted.pieces is None else scripted.pieces
+        self._pieces = [] if self._filtered else pieces
         self.text = "".join(self._pieces)
-        self.first_delay = settings.first_token_delay if play.delay_first is None else play.delay_first
+        self._first_delay = settings.first_token_delay if scripted.delay_first is None else scripted.delay_first
 
-    def raw(self) -> Iterator[Step]:
-        """The play's own bytes, as they are."""
-        play = self.play
-        yield Open(play.status or 200, with_default(play.headers, "Content-Type", EVENT_STREAM))
-        for index, chunk in enumerate(play.raw or ()):
-            yield from pause(self._cadence() if index else self.first_delay)
-            yield Write(chunk, 1)
-
-    def stream(self) -> Iterator[Step]:
-        """Server-Sent Events, with the play's trouble in its place."""
-        play = self.play
-        headers = with_default(play.headers, "Content-Type", EVENT_STREAM)
-        yield Open(play.status or 200, with_default(headers, "Cache-Control", "no-cache"))
-        burst = play.burst or self._settings.burst
-        steps = self._events() if burst == 1 else gather(self._events(), burst)
-        yield from cut(steps, play.cut) if play.cut else steps
-
-    def whole(self) -> Iterator[Step]:
-        """One JSON answer when all is said; what outlasts the gateway's patience is dropped unanswered."""
-        patience = self._settings.gateway_timeout
-        seconds = self.first_delay + sum(self._cadence() for _ in self._pieces[1:])
-        if self.play.fault == "endless_empty" or seconds > patience:
-            yield Pause(patience)
-            yield Break("close")
-            return
-        yield from pause(seconds)
-        yield from self._whole_body()
-
-    def _whole_body(self) -> Iterator[Step]:
-        play, answer = self.play, self.answer()
-        if play.fault == "error_frame":
-            yield from answer_json(play.status or 200, error_of(play), play.headers)
-        elif play.fault in WITHIN_ANSWER:
-            yield Open(play.status or 200, with_default(play.headers, "Content-Type", JSON))
-            data = encode_json(answer)
-            yield Write(data[: len(data) // 2])
-            yield from TROUBLES[play.fault](play)
+    async def write(self) -> None:
+        """Write the response that the script asks for, or break the connection off."""
+        exchange, scripted = self.exchange, self.scripted
+        await exchange.pause(scripted.delay_headers)
+        if scripted.fault in BEFORE_RESPONSE or (scripted.fault is None and scripted.is_http_response):
+            await exchange.pause(self._first_delay)
+            await send_http_response(exchange, scripted)
+        elif scripted.raw is not None:
+            await exchange.open(scripted.status or 200, EVENT_STREAM, scripted.headers)
+            for index, chunk in enumerate(scripted.raw):
+                await exchange.pause(self._cadence() if index else self._first_delay)
+                await exchange.write(chunk, 1)
+        elif self.question.streaming and scripted.fault != "json_body":
+            await self._write_stream()
+        elif scripted.fault in STREAM_FAULTS or scripted.frames is not None:
+            await self._write_stream()  # in a whole body there is no place for them
         else:
-            yield from answer_json(play.status or 200, answer, play.headers)
+            await self._write_whole()
 
-    def answer(self) -> dict[str, Any]:
-        """The whole answer as one JSON object."""
-        return self._last_frame(None if self._filtered else self.text)
+    async def _write_whole(self) -> None:
+        exchange, timeout = self.exchange, self._settings.gateway_timeout
+        seconds = self._first_delay + sum(self._cadence() for _ in self._pieces[1:])
+        if seconds > timeout:
+            await exchange.pause(timeout)
+            await exchange.break_off("close")
+        await exchange.pause(seconds)
+        await exchange.send(self.scripted.status or 200, self.whole_body(), self.scripted.headers)
 
-    def _events(self) -> Iterator[Step]:
-        yield from pause(self.first_delay)
-        if self.play.frames is None:
-            yield self.write(self.shaped("", opening=True))
-        trouble = TROUBLES.get(self.play.fault or "")
-        count = len(self._pieces if self.play.frames is None else self.play.frames)
-        # An answer with fewer pieces than that meets its trouble at their end.
-        strikes_at = min(self.play.after, count)
-        for index in range(count + 1):
-            if trouble and index == strikes_at:
-                yield from trouble(self.play)
-                if self.play.fault not in HARMLESS:
+    async def _write_stream(self) -> None:
+        exchange, scripted = self.exchange, self.scripted
+        exchange.burst, exchange.cut = scripted.burst or self._settings.burst, scripted.cut
+        headers = {"Cache-Control": "no-cache", **scripted.headers}
+        await exchange.open(scripted.status or 200, EVENT_STREAM, headers)
+        await exchange.pause(self._first_delay)
+        if scripted.frames is None:
+            await self.write_frame(self.frame("", first=True))
+        pieces = self._pieces if scripted.frames is None else scripted.frames
+        # A stream with fewer pieces fails after the last one.
+        fails_at = min(scripted.after, len(pieces)) if scripted.fault in STREAM_FAULTS else -1
+        for index in range(len(pieces) + 1):
+            if index == fails_at:
+                await fail(exchange, scripted)
+                if scripted.fault not in HARMLESS:
                     return
-            if index < count:
-                yield from pause(self._cadence() if index else 0)
-                yield self.write(self._frame(index))
-        yield from self.closing()
+            if index < len(pieces):
+                await exchange.pause(self._cadence() if index else 0)
+                await self.write_frame(self._frame_at(index))
+        await self.write_end()
 
-    def _frame(self, index: int) -> Any:
-        if self.play.frames is not None:
-            return self.play.frames[index]
-        return self.shaped(f" {time.monotonic():.6f}" if self.play.stamped else self._pieces[index])
+    def _frame_at(self, index: int) -> Any:
+        if self.scripted.frames is not None:
+            return self.scripted.frames[index]
+        return self.frame(f" {time.monotonic():.6f}" if self.scripted.stamped else self._pieces[index])
 
-    def shaped(self, message: str, *, opening: bool = False) -> dict[str, Any]:
-        """One frame with an increment of text."""
-        if self.play.fault == "openai_shape":
+    def frame(self, message: str, *, first: bool = False) -> dict[str, Any]:
+        """Return a frame with an increment of text; the first frame has all fields."""
+        if self.scripted.fault == "openai_shape":
             return openai_frame(message)
-        if opening or self.play.fat:
-            return fat_frame(None if self._filtered else message)
-        return thin_frame(message)
+        if first or self.scripted.fat:
+            return FULL_FRAME | {"message": None if self._filtered else message}
+        return {"message": message}
 
-    def closing(self) -> Iterator[Step]:
-        """The writes behind the last increment."""
-        play = self.play
-        in_openai_shape = play.fault == "openai_shape"
-        if play.frames is None and not play.omit_final:
-            last = self._last_frame(None if self._filtered else "")
-            yield self.write(openai_frame(None, "stop") if in_openai_shape else last)
-        if play.done or in_openai_shape:
-            yield self.write("[DONE]")
+    async def write_end(self) -> None:
+        """Write the frames after the last increment."""
+        scripted, in_openai_shape = self.scripted, self.scripted.fault == "openai_shape"
+        if scripted.frames is None and not scripted.omit_final:
+            await self.write_frame(openai_frame(None, "stop") if in_openai_shape else self._last_frame(""))
+        if scripted.done or in_openai_shape:
+            await self.write_frame("[DONE]")
 
-    def _last_frame(self, message: str | None) -> dict[str, Any]:
-        question, play = self.question, self.play
-        output = FILTERED_TOKENS if self._filtered else count_tokens(self.text)
-        counts = {
+    def whole_body(self) -> dict[str, Any]:
+        """Return the body of a response that is not streamed."""
+        return self._last_frame(self.text)
+
+    def _last_frame(self, message: str) -> dict[str, Any]:
+        question, scripted = self.question, self.scripted
+        tokens = {
             "user": None,
             "enrichment": None,
             "input": count_tokens(question.prompt, question.before),
-            "output": output,
+            "output": FILTERED_TOKENS if self._filtered else count_tokens(self.text),
         }
         own = {
-            "stop_reason": play.stop_reason,
-            "tokens": counts if play.tokens is UNSET else play.tokens,
+            "message": None if self._filtered else message,
+            "stop_reason": scripted.stop_reason,
+            "tokens": scripted.tokens if scripted.sets("tokens") else tokens,
             "conversation_id": question.conversation_id,
             "message_id": question.message_id,
         }
-        return fat_frame(message) | own | dict(play.final)
+        return FULL_FRAME | own | scripted.final
 
-    def write(self, frame: object) -> Write:
-        """One frame on the wire."""
-        return Write(encode_frame(frame, self.play.line_ending), 1)
+    async def write_frame(self, frame: object) -> None:
+        """Write one Server-Sent Event."""
+        await self.exchange.write(encode_frame(frame, self.scripted.line_ending), 1)
 
     def _cadence(self) -> float:
-        if self.play.cadence is not None:
-            return self.play.cadence
+        if self.scripted.cadence is not None:
+            return self.scripted.cadence
         return self._settings.cadence * (1 + SPREAD * (2 * self._random.random() - 1))
 
 
-def _pieces_of(play: ScriptedResponse) -> tuple[str, ...]:
-    return tuple(split_words(play.text or "")) if play.pieces is None else play.pieces
+async def fail(exchange: Exchange, scripted: ScriptedResponse) -> None:
+    """Play `scripted.fault`; return if the response can end or continue normally."""
+
+    async def send_frame(value: object) -> None:
+        await exchange.write(encode_frame(value, scripted.line_ending), 1)
+
+    match scripted.fault:
+        case "reset_before" | "reset_within":
+            await exchange.break_off("reset", RESET_DELAY)
+        case "close_before" | "close_within":
+            await exchange.break_off("close")
+        case "hang_headers" | "stall":
+            await exchange.break_off("hang")
+        case "html_502":
+            await exchange.send(scripted.status or 502, html_page("502 Bad Gateway"), scripted.headers)
+        case "endless_empty":
+            while True:
+                await send_frame({"message": ""})
+                await exchange.pause(EMPTY_FRAME_INTERVAL)
+        case "error_frame":
+            own = scripted.body if scripted.sets("body") else STREAM_ERROR
+            await send_frame(own)
+        case "truncated_utf8":
+            await exchange.write('data: {"message":"Sã'.encode()[:-1])
+        case "bad_frame":
+            await send_frame("this is not JSON")
+            await send_frame([1, "not an object"])
+        case "surrogate":
+            await send_frame({"message": "\ud83d"})
+        case "big_line":
+            await send_frame({"message": "a" * BIG_LINE})
+
+
+async def send_http_response(exchange: Exchange, scripted: ScriptedResponse) -> None:
+    """Send the status, headers and body of a script, or fail before them."""
+    if scripted.fault is not None:
+        await fail(exchange, scripted)
+    else:
+        body = scripted.body if scripted.sets("body") else ""
+        await exchange.send(scripted.status or 200, body, scripted.headers)

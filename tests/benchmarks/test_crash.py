@@ -7,13 +7,13 @@ import sys
 
 import pytest
 
-from benchmarks.crash import script_ends
+from benchmarks.crash import run_script
 
 
 def test_a_finalizer_that_sets_no_context_variable_crashes_nothing():
-    assert script_ends(guarded=True) == 0
+    assert run_script(guarded=True) == 0
 
 
 @pytest.mark.skipif(sys.version_info >= (3, 12), reason="from 3.12 on the garbage collector runs between instructions")
 def test_a_finalizer_that_sets_a_context_variable_crashes_the_interpreter():
-    assert script_ends(guarded=False) == -signal.SIGSEGV
+    assert run_script(guarded=False) == -signal.SIGSEGV

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from benchmarks.crash import script_ends
+from benchmarks.crash import run_script
 
 # The garbage collector runs at each of the first allocations within `ContextVar.set`, with one stream to collect, whose
 # client left: the context still has the stream's ids, which the finalizer takes back.
@@ -56,7 +56,7 @@ def test_streams_without_finalizer_do_not_crash_the_interpreter():
 @pytest.mark.skipif(sys.version_info >= (3, 12), reason="from 3.12 on the garbage collector runs between instructions")
 def test_litellms_finalizer_still_crashes_the_interpreter():
     """Once this fails, `remove_stream_finalizers` can be deleted."""
-    if script_ends(guarded=False) == 0:
+    if run_script(guarded=False) == 0:
         pytest.skip("this build of Python has the fault corrected")
     ended = run()
     assert ended.returncode != 0, ended.stdout

@@ -1,4 +1,4 @@
-"""A simulator in the test's own loop, and a client that knows how to ask it."""
+"""A simulator in the test's event loop, and a client for it."""
 
 import json
 from collections.abc import AsyncIterator

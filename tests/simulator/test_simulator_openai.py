@@ -1,4 +1,4 @@
-"""The simulator's OpenAI face: the agent's text at the agent's pace, in OpenAI's words."""
+"""The simulator's OpenAI API: the agent's text at the agent's pace."""
 
 import re
 import time
@@ -8,17 +8,17 @@ import pytest
 PATH = "/v1/chat/completions"
 
 
-def asked(prompt="Repita 5 palavras", **more):
+def asked(prompt="Conte até 5", **more):
     return {"model": "any", "messages": [{"role": "user", "content": prompt}]} | more
 
 
-async def test_both_faces_say_the_same_in_the_same_pieces(service, frames_of):
-    told = [frame["message"] for frame in await service.ask_for_frames("Repita 5 palavras") if frame["message"]]
+async def test_both_apis_send_the_same_pieces(service, frames_of):
+    sent = [frame["message"] for frame in await service.ask_for_frames("Conte até 5") if frame["message"]]
     answer = await service.client.post(PATH, json=asked(stream=True))
     *chunks, done = answer.content.decode().strip().split("\n\n")
     frames = frames_of("\n\n".join([*chunks, ""]).encode())
     assert done == "data: [DONE]"
-    assert [text for frame in frames if (text := frame["choices"][0]["delta"].get("content"))] == told
+    assert [text for frame in frames if (text := frame["choices"][0]["delta"].get("content"))] == sent
     assert frames[0]["choices"][0]["delta"]["role"] == "assistant"
     assert [frame["choices"][0]["finish_reason"] for frame in frames[-2:]] == [None, "stop"]
     assert len({(frame["id"], frame["created"], frame["model"]) for frame in frames}) == 1
@@ -35,13 +35,7 @@ async def test_a_whole_completion_has_the_text_and_the_counts_of_a_stream(servic
     assert frames[-1]["choices"] == []
 
 
-async def test_text_parts_are_a_prompt_too(service):
-    parts = [{"type": "text", "text": "Repita 5 palavras"}]
-    whole = (await service.client.post(PATH, json=asked(parts))).json()
-    assert len(whole["choices"][0]["message"]["content"].split()) == 5
-
-
-async def test_plays_apply_to_both_faces(service):
+async def test_scripts_apply_to_both_apis(service):
     await service.script({"text": "scripted", "times": 2})
     assert (await service.client.post(PATH, json=asked())).json()["choices"][0]["message"]["content"] == "scripted"
     assert (await service.ask(streaming=False)).json()["message"] == "scripted"
@@ -55,7 +49,7 @@ async def test_a_completion_without_a_users_text_is_refused(service, messages):
 
 
 @pytest.mark.parametrize("path", [PATH, None])
-async def test_a_stamped_piece_tells_when_it_was_sent(service, frames_of, path):
+async def test_a_stamped_piece_has_the_time_it_was_sent(service, frames_of, path):
     await service.script({"pieces": ["", ""], "stamped": True, "cadence": 0.05})
     before = time.monotonic()
     answer = await (service.client.post(path, json=asked(stream=True)) if path else service.ask())

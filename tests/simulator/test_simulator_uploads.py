@@ -1,4 +1,4 @@
-"""Files and the list of agents: sections 6 and 7 of the wire contract."""
+"""Files for the context of a chat."""
 
 import hashlib
 
@@ -21,7 +21,7 @@ async def post_file(service, permission, data=b"hello", fields=None, headers=Non
     return await client.send(request)
 
 
-async def test_a_permission_has_an_id_an_address_and_a_form(service):
+async def test_an_upload_form_has_an_id_and_a_url(service):
     permission = await permit(service)
     assert set(permission) == {"id", "url", "form"}
     assert permission["url"].startswith(service.simulator.url)
@@ -59,7 +59,7 @@ async def test_a_file_above_ten_megabytes_is_refused(service):
     assert (answer.status_code, answer.text) == (400, "EntityTooLarge")
 
 
-async def test_a_body_that_is_no_form_and_an_unknown_upload_are_refused(service):
+async def test_other_bodies_and_unknown_uploads_are_refused(service):
     permission = await permit(service)
     request = service.client.build_request("POST", permission["url"], content=b"hello")
     request.headers.pop("Authorization")
@@ -71,28 +71,17 @@ async def test_a_body_that_is_no_form_and_an_unknown_upload_are_refused(service)
 @pytest.mark.parametrize(
     "changes", [{"file_name": ""}, {"target_type": "KNOWLEDGE_SOURCE"}, {"expiration": 0}, {"expiration": "60"}]
 )
-async def test_a_wrong_request_for_a_permission_is_a_bad_request(service, changes):
+async def test_an_invalid_request_for_a_form_is_a_bad_request(service, changes):
     answer = await service.client.post("/v2/file-upload/form", json=WANTED | changes)
     assert answer.status_code == 400
 
 
-async def test_permissions_and_agents_need_a_token(service):
+async def test_an_upload_form_needs_a_token(service):
     await service.client.post("/control/revoke")
     assert (await service.client.post("/v2/file-upload/form", json=WANTED)).status_code == 401
-    assert (await service.client.get("/v1/agents", params={"visibility": "personal"})).status_code == 401
 
 
-async def test_the_agents_are_listed_with_their_names(service):
-    agents = ["01K00000000000000000000001", "01K00000000000000000000002"]
-    default = (await service.client.get("/v1/agents", params={"visibility": "personal"})).json()
-    await service.configure(known_agents=agents)
-    listed = (await service.client.get("/v1/agents", params={"visibility": "personal"})).json()
-    assert len(default) == 1
-    assert [agent["id"] for agent in listed] == agents
-    assert listed[0]["name"] == "Simulated agent 1"
-
-
-async def test_a_chat_with_an_upload_that_never_came_is_not_found(service):
+async def test_a_chat_with_a_missing_upload_is_not_found(service):
     permission = await permit(service)
     answer = await service.ask(upload_ids=[permission["id"]])
     assert (answer.status_code, answer.json()["code"]) == (404, "UPLOAD_NOT_FOUND")
@@ -103,8 +92,8 @@ async def test_a_chat_with_an_upload_that_never_came_is_not_found(service):
 async def test_files_are_listed_without_their_bytes_until_they_are_lost(service):
     permission = await permit(service)
     await post_file(service, permission)
-    (told,) = (await service.client.get("/control/uploads")).json()
-    assert told == {
+    (listed,) = (await service.client.get("/control/uploads")).json()
+    assert listed == {
         "id": permission["id"],
         "name": "notes.txt",
         "content_type": "text/plain",
@@ -127,7 +116,7 @@ async def test_both_steps_are_recorded_without_credentials(service):
     assert (storage["status"], "authorization" in storage["headers"]) == (204, False)
 
 
-async def test_a_permission_and_a_storage_can_be_scripted(service):
+async def test_an_upload_form_and_a_storage_can_be_scripted(service):
     await service.script(
         {"at": "upload", "match": "notes", "status": 403, "body": {"code": "FORBIDDEN"}},
         {"at": "storage", "status": 503, "delay_headers": 0.01},
@@ -140,7 +129,7 @@ async def test_a_permission_and_a_storage_can_be_scripted(service):
 
 
 @pytest.mark.parametrize("at", ["upload", "storage"])
-async def test_where_files_are_taken_only_a_fault_before_an_answer_can_be_played(service, at):
+async def test_uploads_can_be_scripted_only_with_faults_before_a_response(service, at):
     answer = await service.client.post("/control/script", json={"plays": [{"at": at, "fault": "stall"}]})
     assert answer.status_code == 400
     await service.script({"at": at, "fault": "close_before"})

@@ -1,4 +1,4 @@
-"""What a play makes of an answer."""
+"""Scripted responses."""
 
 import base64
 import time
@@ -9,30 +9,30 @@ import pytest
 AGENT = "01K00000000000000000000000"
 
 
-async def test_a_play_sets_the_agents_text(service, text_of):
+async def test_a_script_sets_the_agents_text(service, text_of):
     await service.script({"text": "São Paulo: 25 °C ☀"})
     frames = await service.ask_for_frames()
     assert text_of(frames) == "São Paulo: 25 °C ☀"
     assert [frame["message"] for frame in frames] == ["", "São", " Paulo:", " 25", " °C", " ☀", ""]
 
 
-async def test_a_play_answers_whole_when_the_caller_does_not_stream(service):
+async def test_a_script_answers_whole_without_streaming(service):
     await service.script({"text": "one two"})
     body = (await service.ask(streaming=False)).json()
     assert (body["message"], body["tokens"]["output"]) == ("one two", 2)
 
 
-async def test_a_play_sets_the_increments(service):
+async def test_a_script_sets_the_increments(service):
     await service.script({"pieces": ["ha", "ha", "", "!"]})
     assert [frame["message"] for frame in await service.ask_for_frames()] == ["", "ha", "ha", "", "!", ""]
 
 
-async def test_a_play_sets_every_frame(service):
+async def test_a_script_sets_every_frame(service):
     await service.script({"frames": [{"message": "a"}, "not json", 7, {"error": "x"}]})
     assert await service.ask_for_frames() == [{"message": "a"}, b"not json", 7, {"error": "x"}]
 
 
-async def test_a_play_sets_every_byte(service):
+async def test_a_script_sets_every_byte(service):
     chunks = [b": comment\n\nda", b"ta: {}\r", b"\n\r\n\xff"]
     await service.script({"raw": [base64.b64encode(chunk).decode() for chunk in chunks]})
     async with service.client.stream("POST", f"/v1/agent/{AGENT}/chat", json={"user_prompt": "a"}) as answer:
@@ -40,7 +40,7 @@ async def test_a_play_sets_every_byte(service):
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7])
-async def test_a_play_cuts_the_bytes_anywhere(service, frames_of, text_of, size):
+async def test_a_script_cuts_the_bytes_anywhere(service, frames_of, text_of, size):
     await service.script({"text": "ação ☀ 😀", "cut": size, "line_ending": "\r\n"})
     request = service.build()
     answer = await service.client.send(request, stream=True)
@@ -50,20 +50,20 @@ async def test_a_play_cuts_the_bytes_anywhere(service, frames_of, text_of, size)
 
 
 @pytest.mark.parametrize("line_ending", ["\n", "\r\n", "\r"])
-async def test_a_play_chooses_the_line_ending(service, frames_of, text_of, line_ending):
+async def test_a_script_chooses_the_line_ending(service, frames_of, text_of, line_ending):
     await service.script({"text": "a b", "line_ending": line_ending})
     content = (await service.ask()).content
     assert content.count(line_ending.encode() * 2) == 4
     assert text_of(frames_of(content, line_ending.encode())) == "a b"
 
 
-async def test_a_play_joins_frames_in_one_write(service):
+async def test_a_script_joins_frames_in_one_write(service):
     await service.script({"text": "a b c d", "burst": 4})
     answer = await service.client.send(service.build(), stream=True)
     assert [chunk.count(b"data: ") async for chunk in answer.aiter_raw()] == [4, 2]
 
 
-async def test_a_play_sets_the_delay_and_the_cadence(service):
+async def test_a_script_sets_the_delay_and_the_cadence(service):
     await service.script({"text": "a b c", "delay_first": 0.1, "cadence": 0.05})
     started = time.perf_counter()
     await service.ask()
@@ -77,7 +77,7 @@ async def test_the_headers_come_before_the_delay_of_the_first_text(service):
     await answer.aclose()
 
 
-async def test_a_play_can_hold_the_headers_back(service):
+async def test_a_script_can_hold_the_headers_back(service):
     await service.script({"text": "a", "delay_headers": 0.1})
     started = time.perf_counter()
     answer = await service.client.send(service.build(), stream=True)
@@ -85,7 +85,7 @@ async def test_a_play_can_hold_the_headers_back(service):
     await answer.aclose()
 
 
-async def test_a_play_sets_the_last_frame(service):
+async def test_a_script_sets_the_last_frame(service):
     tokens = {"user": "3", "enrichment": 4, "output": None}
     await service.script(
         {"text": "a", "stop_reason": "length", "tokens": tokens, "final": {"message": " b", "source": ["s"]}}
@@ -100,23 +100,23 @@ async def test_tokens_can_be_null(service):
     assert (last["tokens"], last["stop_reason"]) == (None, None)
 
 
-async def test_a_play_makes_every_frame_fat(service):
+async def test_a_script_makes_every_frame_fat(service):
     await service.script({"text": "a b", "fat": True})
     assert all("tokens" in frame for frame in await service.ask_for_frames())
 
 
-async def test_a_play_leaves_the_last_frame_out(service):
+async def test_a_script_leaves_the_last_frame_out(service):
     await service.script({"text": "a", "omit_final": True})
     assert (await service.ask_for_frames())[-1] == {"message": "a"}
 
 
-async def test_a_play_ends_with_done(service):
+async def test_a_script_ends_with_done(service):
     await service.script({"text": "a", "done": True})
     assert (await service.ask()).content.endswith(b"data: [DONE]\n\n")
 
 
 @pytest.mark.parametrize(
-    ("play", "status", "kind", "content"),
+    ("script", "status", "kind", "content"),
     [
         ({"status": 403}, 403, "text/plain; charset=utf-8", b""),
         ({"status": 429, "body": "Credit Limit Reached"}, 429, "text/plain; charset=utf-8", b"Credit Limit Reached"),
@@ -126,40 +126,40 @@ async def test_a_play_ends_with_done(service):
         ({"body": [], "headers": {"content-type": "a/b"}}, 200, "a/b", b"[]"),
     ],
 )
-async def test_a_play_sets_an_http_answer(service, play, status, kind, content):
-    await service.script(play)
+async def test_a_script_sets_an_http_answer(service, script, status, kind, content):
+    await service.script(script)
     answer = await service.ask()
     assert (answer.status_code, answer.headers["content-type"], answer.content) == (status, kind, content)
 
 
-async def test_a_play_sets_headers(service):
+async def test_a_script_sets_headers(service):
     await service.script({"text": "a", "headers": {"X-Request-Id": "7"}})
     assert (await service.ask()).headers["x-request-id"] == "7"
 
 
-async def test_plays_are_consumed_in_order_and_then_the_agent_answers(service, text_of):
+async def test_scripts_are_consumed_in_order_before_the_agent_replies(service, text_of):
     await service.script({"text": "one"}, {"text": "two", "times": 2})
-    said = [text_of(await service.ask_for_frames("Olá")) for _ in range(4)]
-    assert said[:3] == ["one", "two", "two"]
-    assert said[3].startswith("Olá!")
+    replies = [text_of(await service.ask_for_frames("Olá")) for _ in range(4)]
+    assert replies[:3] == ["one", "two", "two"]
+    assert replies[3].startswith("Olá!")
 
 
-async def test_a_play_with_match_waits_for_its_prompt(service, text_of):
+async def test_a_script_with_match_waits_for_its_prompt(service, text_of):
     await service.script({"text": "for b", "match": "number b"}, {"text": "for all", "times": "always"})
-    said = [text_of(await service.ask_for_frames(f"number {letter}")) for letter in "abb"]
-    assert said == ["for all", "for b", "for all"]
+    replies = [text_of(await service.ask_for_frames(f"number {letter}")) for letter in "abb"]
+    assert replies == ["for all", "for b", "for all"]
     assert (await service.state())["plays_waiting"] == 1
 
 
-async def test_a_refused_request_consumes_no_play(service, text_of):
-    await service.script({"text": "kept"})
+async def test_a_refused_request_consumes_no_script(service, text_of):
+    await service.script({"text": "next"})
     assert (await service.ask("")).status_code == 400
     assert (await service.ask(agent="unknown")).status_code == 404
-    assert text_of(await service.ask_for_frames()) == "kept"
+    assert text_of(await service.ask_for_frames()) == "next"
 
 
 @pytest.mark.parametrize(
-    "play",
+    "script",
     [
         "text",
         {"unknown": 1},
@@ -184,8 +184,8 @@ async def test_a_refused_request_consumes_no_play(service, text_of):
         {"token": "paper"},
     ],
 )
-async def test_a_wrong_play_is_refused_and_none_of_its_script_is_queued(service, play):
-    answer = await service.client.post("/control/script", json={"plays": [{"text": "a"}, play]})
+async def test_an_invalid_script_is_refused_as_a_whole(service, script):
+    answer = await service.client.post("/control/script", json={"plays": [{"text": "a"}, script]})
     assert answer.status_code == 400
     assert answer.json()["error"]
     assert (await service.state())["plays_waiting"] == 0
@@ -196,12 +196,12 @@ async def test_a_script_without_a_list_is_refused(service):
         assert (await service.client.post("/control/script", content=body)).status_code == 400
 
 
-async def test_a_lone_surrogate_in_a_script_reaches_the_client_as_an_escape(service):
+async def test_a_lone_surrogate_in_a_script_is_sent_as_an_escape(service):
     await service.client.post("/control/script", content=rb'{"plays":[{"pieces":["\ud83d"]}]}')
     assert rb'{"message":"\ud83d"}' in (await service.ask()).content
 
 
-async def test_a_play_may_stream_for_a_caller_who_did_not_ask_when_it_names_the_frames(service):
+async def test_scripted_frames_are_streamed_even_if_not_requested(service):
     await service.script({"frames": [{"message": "a"}]})
     answer = await service.ask(streaming=False)
     assert isinstance(answer, httpx.Response)

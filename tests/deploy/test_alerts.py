@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
 
-import pytest
 import yaml
 
 from custom_handler import errors
+from tests.support.processes import program
 
 ROOT = Path(__file__).resolve().parents[2]
 PROMETHEUS = ROOT / "deploy" / "prometheus"
@@ -24,9 +22,8 @@ QUERIES = [target["expr"] for panel in PANELS for target in panel["targets"]]
 
 
 def promtool(*arguments: str | Path) -> None:
-    if shutil.which("promtool") is None:
-        (pytest.fail if "CI" in os.environ else pytest.skip)("promtool is missing: apt-get install prometheus")
-    told = subprocess.run(["promtool", *arguments], cwd=PROMETHEUS, capture_output=True, text=True, check=False)
+    command = [program("promtool", "prometheus"), *arguments]
+    told = subprocess.run(command, cwd=PROMETHEUS, capture_output=True, text=True, check=False)
     assert told.returncode == 0, told.stdout + told.stderr
 
 

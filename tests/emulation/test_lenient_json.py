@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from custom_handler.emulation.lenient_json import LenientJsonError, LenientJsonParser
-from tests.growth import is_linear
+from tests.support.growth import is_linear
 
 TABLE = Path(__file__).parent.parent / "cases" / "lenient_json.jsonl"
 

@@ -16,7 +16,7 @@ from custom_handler.errors import RequestError
 from custom_handler.events import Text
 from custom_handler.request.chat_request import ChatRequest, Tool
 from custom_handler.request.parameters import Parameters
-from tests.growth import is_linear
+from tests.support.growth import is_linear
 
 USER = {"role": "user", "content": "Olá"}
 CITY = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}

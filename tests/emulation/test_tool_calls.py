@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from custom_handler.emulation.tool_calls.parser import ToolCallParser, new_call_id
 from custom_handler.events import ReadEvent, Text, ToolCallArguments, ToolCallStart, Unreadable
-from tests.growth import is_linear
+from tests.support.growth import is_linear
 
 CASES = Path(__file__).parents[1] / "cases"
 HEAD = 'FUNCTION_CALL_START\nwrite_file\narguments: {"path": "a.txt", "content": "'

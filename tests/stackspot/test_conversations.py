@@ -18,14 +18,7 @@ from custom_handler.stackspot.state.backend import open_state
 from custom_handler.stackspot.state.conversations import ConversationStore, LocalConversationStore, new_conversation_id
 from custom_handler.stackspot.state.redis_client import RETRY_SECONDS
 from custom_handler.stackspot.state.redis_conversations import RedisConversationStore
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
+from tests.support.clock import Clock
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from custom_handler.settings import Settings
 from custom_handler.stackspot.limiter import Limiter
 from custom_handler.stackspot.state.redis_client import RETRY_SECONDS
 from custom_handler.stackspot.state.redis_window import RedisRequestWindow
+from tests.support.clock import Clock
 
 PROCESSES, EACH, BUDGET, WINDOW = 4, 6, 8, 2
 
@@ -33,14 +34,6 @@ for waiter in waiters:
 for waiter in waiters:
     waiter.admitted.result(30)
 """
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture

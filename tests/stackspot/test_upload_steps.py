@@ -32,20 +32,13 @@ from custom_handler.stackspot.uploads import (
     fetch_files,
     open_stream_with_files,
 )
+from tests.support.clock import Clock
 
 SETTINGS = Settings(
     inference_url="https://agent.example", files_url="https://files.example", uploads=True, upload_expiration=100
 )
 CALL = AgentCall("01ARZ3NDEKTSV4RRFFQ69G5FAV", "Olá", "c-1")
 PERMISSION = {"id": "U1", "url": "https://storage.example/bucket", "form": {"key": "k", "policy": "p"}}
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 def file(data: bytes = b"text", name: str = "a.txt") -> File:

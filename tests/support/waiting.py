@@ -1,0 +1,28 @@
+"""Wait for what another thread or process brings about."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+Value = TypeVar("Value")
+
+
+def eventually(condition: Callable[[], Value], seconds: float = 20, pause: float = 0.005) -> Value:
+    """Return the first true value of the condition; fail after so many seconds without one."""
+    deadline = time.monotonic() + seconds
+    while not (value := condition()):
+        assert time.monotonic() < deadline, "it never happened"
+        time.sleep(pause)
+    return value
+
+
+async def eventually_async(condition: Callable[[], Value], seconds: float = 20, pause: float = 0.005) -> Value:
+    """Do as `eventually`, and leave the event loop to others in between."""
+    deadline = time.monotonic() + seconds
+    while not (value := condition()):
+        assert time.monotonic() < deadline, "it never happened"
+        await asyncio.sleep(pause)
+    return value

@@ -8,8 +8,8 @@ from typing import Any
 import anthropic
 import pytest
 
-from .conftest import Proxy, Simulator
-from .test_tools import STREAMED, block
+from tests.support.protocols import STREAMED, ask_messages, block
+from tests.support.proxy import Proxy, Simulator
 
 BASH = {
     "name": "Bash",
@@ -35,15 +35,6 @@ def claude(proxy: Proxy) -> Iterator[anthropic.Anthropic]:
         yield made
 
 
-def ask(claude: anthropic.Anthropic, messages: Any, *, stream: bool = False, **params: Any) -> anthropic.types.Message:
-    messages = [{"role": "user", "content": messages}] if isinstance(messages, str) else messages
-    params = {"model": "stackspot-chat", "max_tokens": 1000, "messages": messages} | params
-    if not stream:
-        return claude.messages.create(**params)
-    with claude.messages.stream(**params) as events:
-        return events.get_final_message()
-
-
 @STREAMED
 def test_a_loop_with_tool_results_runs_to_its_answer(
     claude: anthropic.Anthropic, simulator: Simulator, stream: bool
@@ -52,7 +43,7 @@ def test_a_loop_with_tool_results_runs_to_its_answer(
         {"text": "Olho os dois.\n" + block("Bash", command="ls") + block("Read", file_path="/x")},
         {"text": "/x não existe.", "tokens": {"input": 41, "output": 6}},
     )
-    first = ask(claude, "O que há aqui?", tools=[BASH, READ], stream=stream)
+    first = ask_messages(claude, "O que há aqui?", tools=[BASH, READ], stream=stream)
     text, *uses = first.content
     assert (text.type, text.text, first.stop_reason) == ("text", "Olho os dois.", "tool_use")
     assert [(use.type, use.name, use.input) for use in uses] == [
@@ -69,7 +60,7 @@ def test_a_loop_with_tool_results_runs_to_its_answer(
         {"role": "assistant", "content": [part.model_dump(exclude_none=True) for part in first.content]},
         {"role": "user", "content": results},
     ]
-    final = ask(claude, history, tools=[BASH, READ], stream=stream)
+    final = ask_messages(claude, history, tools=[BASH, READ], stream=stream)
     assert ([part.text for part in final.content], final.stop_reason) == (["/x não existe."], "end_turn")
     assert (final.usage.input_tokens, final.usage.output_tokens) == (41, 6)
     prompt = simulator.prompts()[-1]
@@ -93,7 +84,7 @@ def test_one_call_is_all_that_disable_parallel_tool_use_lets_through(
 ) -> None:
     simulator.script({"text": block("Bash", command="ls") + block("Bash", command="pwd")})
     choice = {"type": "auto", "disable_parallel_tool_use": True}
-    message = ask(claude, "?", tools=[BASH], tool_choice=choice, stream=stream)
+    message = ask_messages(claude, "?", tools=[BASH], tool_choice=choice, stream=stream)
     assert [part.input for part in message.content] == [{"command": "ls"}]
     assert "one block at most" in simulator.prompts()[0]
 
@@ -112,7 +103,7 @@ def test_each_tool_choice_reaches_the_agent(
     claude: anthropic.Anthropic, simulator: Simulator, choice: Any, says: str
 ) -> None:
     simulator.script({"text": block("Read", file_path="/x") if choice["type"] != "none" else "Nada."})
-    message = ask(claude, "O que há?", tools=[BASH, READ], tool_choice=choice)
+    message = ask_messages(claude, "O que há?", tools=[BASH, READ], tool_choice=choice)
     assert message.stop_reason == ("end_turn" if choice["type"] == "none" else "tool_use")
     [prompt] = simulator.prompts()
     assert says in prompt.splitlines()[-1]
@@ -120,13 +111,13 @@ def test_each_tool_choice_reaches_the_agent(
 
 def test_a_choice_of_an_undeclared_tool_is_a_400(claude: anthropic.Anthropic, simulator: Simulator) -> None:
     with pytest.raises(anthropic.BadRequestError, match="tool_choice names 'Voar'"):
-        ask(claude, "?", tools=[BASH], tool_choice={"type": "tool", "name": "Voar"})
+        ask_messages(claude, "?", tools=[BASH], tool_choice={"type": "tool", "name": "Voar"})
 
 
 @STREAMED
 def test_stop_sequences_end_the_answer(claude: anthropic.Anthropic, simulator: Simulator, stream: bool) -> None:
     simulator.script({"pieces": [f"linha {number}\n" for number in range(300)], "cadence": 0.01})
-    message = ask(claude, "Escreva", stop_sequences=["linha 3"], stream=stream)
+    message = ask_messages(claude, "Escreva", stop_sequences=["linha 3"], stream=stream)
     assert message.content[0].text == "linha 0\nlinha 1\nlinha 2\n"
     assert simulator.wait_for_disconnect()["frames_sent"] < 200
 
@@ -134,7 +125,7 @@ def test_stop_sequences_end_the_answer(claude: anthropic.Anthropic, simulator: S
 @STREAMED
 def test_max_tokens_end_the_answer(claude: anthropic.Anthropic, simulator: Simulator, stream: bool) -> None:
     simulator.script({"text": "abcd " * 500})
-    message = ask(claude, "Escreva", max_tokens=10, stream=stream)
+    message = ask_messages(claude, "Escreva", max_tokens=10, stream=stream)
     assert (message.content[0].text, message.stop_reason) == ("abcd " * 10, "max_tokens")
 
 
@@ -189,7 +180,7 @@ def test_a_request_of_claude_code_is_understood_and_answered(
     simulator.script({"text": "Running.\n" + block("Bash", command="pytest"), "tokens": {"input": 900, "output": 20}})
     beta = "claude-code-20250219,interleaved-thinking-2025-05-14,fine-grained-tool-streaming-2025-05-14"
     more = {"temperature": 1, "context_management": {"edits": [{"type": "clear_tool_uses_20250919"}]}}
-    message = ask(
+    message = ask_messages(
         claude,
         CLAUDE_CODE["messages"],
         stream=stream,

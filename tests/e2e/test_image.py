@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import BIN, MASTER_KEY, ROOT, Simulator, free_port, process, wait_for
+from tests.support.processes import BIN, ROOT, free_port, process, wait_for
+from tests.support.proxy import MASTER_KEY, Simulator
 
 LAST = (ROOT / "Dockerfile").read_text().rpartition("\nFROM ")[2].replace("\\\n", "")
 SOURCES = re.findall(r"^COPY (?:--from=built /srv/stackspot/)?([\w.]+) \S+$", LAST, re.MULTILINE)

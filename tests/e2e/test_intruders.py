@@ -19,7 +19,8 @@ from typing import Any
 import httpx
 import pytest
 
-from .conftest import BIN, MASTER_KEY, ROOT, Proxy, Simulator, process, running_proxy, wait_for
+from tests.support.processes import BIN, ROOT, process, wait_for
+from tests.support.proxy import MASTER_KEY, Proxy, Simulator, running_proxy
 
 PATHS = ("/v1/chat/completions", "/v1/messages", "/v1/responses")
 GEMINI = tuple(f"/v1beta/models/stackspot-chat:{method}" for method in ("generateContent", "streamGenerateContent"))

@@ -13,14 +13,15 @@ import re
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
 
 import httpx
 import pytest
 
-from .conftest import ROOT, Proxy, Simulator, running_proxy
-from .test_errors import PATHS, body
+from tests.support.processes import ROOT
+from tests.support.protocols import PATHS, body
+from tests.support.proxy import Proxy, Simulator, running_proxy
+from tests.support.waiting import eventually
 
 STALL = {"pieces": ["Era uma vez", " fim"], "fault": "stall", "after": 1}
 
@@ -41,20 +42,12 @@ def proxy(simulator_process: Simulator, tmp_path_factory: pytest.TempPathFactory
         yield running
 
 
-def until(condition: Callable[[], Any], seconds: float = 20) -> Any:
-    deadline = time.monotonic() + seconds
-    while not (value := condition()):
-        assert time.monotonic() < deadline, "it never happened"
-        time.sleep(0.01)
-    return value
-
-
 def leave_in_the_middle(proxy: Proxy, simulator: Simulator, path: str, *, stream: bool) -> float:
     """Ask, and leave when the agent has begun to speak; returns the moment of leaving."""
     with contextlib.closing(http.client.HTTPConnection(proxy.url.removeprefix("http://"))) as connection:
         content = json.dumps(body(path, "Conte", stream=stream))
         connection.request("POST", path, content, proxy.headers | {"Content-Type": "application/json"})
-        until(lambda: any(record["frames_sent"] for record in simulator.requests()))
+        eventually(lambda: any(record["frames_sent"] for record in simulator.requests()))
     return time.time()
 
 
@@ -65,7 +58,7 @@ def test_a_client_that_leaves_ends_the_agents_answer_and_frees_its_place(
 ) -> None:
     simulator.script(STALL)
     left = leave_in_the_middle(proxy, simulator, path, stream=stream)
-    (record,) = until(lambda: [record for record in simulator.requests() if record["ended"]])
+    (record,) = eventually(lambda: [record for record in simulator.requests() if record["ended"]])
     assert record["disconnected"]
     print(f"\n{path} {'streamed' if stream else 'whole'}: hung up {record['ended'] - left:.3f} s after the client")
     assert proxy.post(path, body(path, "Oi", stream=stream)).status_code == 200
@@ -117,10 +110,10 @@ def test_sigterm_lets_a_running_stream_finish(proxy: Proxy, simulator: Simulator
 
     reading = threading.Thread(target=read)
     reading.start()
-    until(lambda: simulator.requests() and simulator.requests()[0]["frames_sent"] > 2)
+    eventually(lambda: simulator.requests() and simulator.requests()[0]["frames_sent"] > 2)
     os.kill(proxy.pid, signal.SIGTERM)
     reading.join(30)
     assert ("data: [DONE]" in lines, any('"19 "' in line for line in lines)) == (True, True)
     assert simulator.requests()[0]["finished"]
     with pytest.raises(httpx.ConnectError):
-        until(lambda: httpx.get(f"{proxy.url}/health/liveliness", trust_env=False).status_code != 200)
+        eventually(lambda: httpx.get(f"{proxy.url}/health/liveliness", trust_env=False).status_code != 200)

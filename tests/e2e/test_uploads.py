@@ -12,7 +12,7 @@ import anthropic
 import openai
 import pytest
 
-from .conftest import WEB, Proxy, Simulator, running_proxy
+from tests.support.proxy import WEB, Proxy, Simulator, running_proxy
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 40
 PDF = b"%PDF-1.7\n\xff\xfe" + bytes(range(256)) * 40

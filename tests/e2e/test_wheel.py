@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import BIN, ROOT, WEB, free_port, process, wait_for
+from tests.support.processes import BIN, ROOT, free_port, process, wait_for
+from tests.support.proxy import WEB
 
 SOURCES = ("custom_handler", "setup.py", "MANIFEST.in", "pyproject.toml", "README.md", "LICENSE", "config.yaml")
 

@@ -1,4 +1,4 @@
-"""Carry a generator of steps out with a StackspotClient, in its two ways, and return every event."""
+"""Run a generator of steps with a StackspotClient, in its two ways, and return every event."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ Drive = Callable[[StackspotClient, Steps[Any]], list[Any]]
 
 
 def run(client: StackspotClient, steps: Steps[Any]) -> list[Any]:
-    """Carry the steps out on this thread, which waits."""
+    """Run the steps from this thread, which waits."""
     return [event for events in client.run(steps) for event in events]
 
 
 def arun(client: StackspotClient, steps: Steps[Any]) -> list[Any]:
-    """Carry the steps out on an event loop of their own."""
+    """Run the steps on an event loop of their own."""
 
     async def gather() -> list[Any]:
         return [event async for events in client.arun(steps) for event in events]

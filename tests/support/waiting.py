@@ -10,7 +10,7 @@ from typing import TypeVar
 Value = TypeVar("Value")
 
 
-def eventually(condition: Callable[[], Value], seconds: float = 20, pause: float = 0.005) -> Value:
+def eventually(condition: Callable[[], Value], seconds: float = 30, pause: float = 0.02) -> Value:
     """Return the first true value of the condition; fail after so many seconds without one."""
     deadline = time.monotonic() + seconds
     while not (value := condition()):
@@ -19,7 +19,7 @@ def eventually(condition: Callable[[], Value], seconds: float = 20, pause: float
     return value
 
 
-async def eventually_async(condition: Callable[[], Value], seconds: float = 20, pause: float = 0.005) -> Value:
+async def eventually_async(condition: Callable[[], Value], seconds: float = 30, pause: float = 0.02) -> Value:
     """Do as `eventually`, and leave the event loop to others in between."""
     deadline = time.monotonic() + seconds
     while not (value := condition()):

@@ -14,7 +14,7 @@ endef
 LOCK = .venv/bin/uv pip compile --quiet --universal --generate-hashes --no-annotate --no-emit-index-url \
   --python-version 3.10 --custom-compile-command 'make lock'
 
-.PHONY: help run test test-clients check audit soak crash siege bench bench-quick format docs dist lock clean
+.PHONY: help run test test-fast test-clients check audit soak crash siege bench bench-quick format docs dist lock clean
 .DEFAULT_GOAL := run
 
 help: ## this list
@@ -29,6 +29,9 @@ IN_TWO = --numprocesses 2 --dist loadfile
 test: .venv/.test .venv-clients/.test ## every test but those of the next target
 	.venv/bin/python -m pytest $(IN_TWO) --cov --cov-report term:skip-covered --cov-fail-under 90 tests --ignore=tests/e2e --ignore=tests/clients
 	.venv-clients/bin/python -m pytest $(IN_TWO) tests/e2e
+
+test-fast: .venv/.test ## the tests within one process: nothing end to end, and none marked slow
+	.venv/bin/python -m pytest $(IN_TWO) -m 'not slow' tests --ignore=tests/e2e --ignore=tests/clients
 
 # Coding agents and clients that pin what others need: each runs a task in an environment of its own. Not part of `test`,
 # because they are more than two gigabytes, from two registries.

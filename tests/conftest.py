@@ -5,7 +5,6 @@ The tests in `tests/e2e` run without LiteLLM and our dependencies: whatever need
 
 from __future__ import annotations
 
-import functools
 import json
 import os
 import signal
@@ -30,6 +29,15 @@ AGENT = "01ARZ3NDEKTSV4RRFFQ69G5FAV"
 def pytest_configure(config: pytest.Config) -> None:
     # Pydantic says it once, when LiteLLM's message types are first used.
     config.addinivalue_line("filterwarnings", "ignore:Items? .* using the `ReadOnly` qualifier:UserWarning")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark as slow what starts a Redis server, for which no test has to name the marker."""
+    for item in items:
+        names = getattr(item, "fixturenames", ())
+        params = getattr(item, "callspec", None) and item.callspec.params
+        if "redis_server" in names or "redis_process" in names or "redis" in (params or {}).values():
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(params=list(ENTRIES))
@@ -142,4 +150,4 @@ def block() -> Callable[..., str]:
 @pytest.fixture(name="eventually")
 def eventually_fixture() -> Callable[..., Any]:
     """Wait for a condition that another thread brings about, and return its value."""
-    return functools.partial(eventually, seconds=10, pause=0.005)
+    return eventually

@@ -71,6 +71,7 @@ def test_names_that_are_others_are_not_taken_for_misspelled_ones():
     ]
 
 
+@pytest.mark.slow
 def test_no_check_of_a_setting_loads_litellm():
     code = (
         "import sys, custom_handler.checks.environment, custom_handler.checks.config; "

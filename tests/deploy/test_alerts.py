@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
 from custom_handler import errors
@@ -27,10 +28,12 @@ def promtool(*arguments: str | Path) -> None:
     assert told.returncode == 0, told.stdout + told.stderr
 
 
+@pytest.mark.slow
 def test_prometheus_takes_its_configuration():
     promtool("check", "config", "--syntax-only", "prometheus.yml")
 
 
+@pytest.mark.slow
 def test_each_alert_fires_for_its_fault_and_none_when_all_is_well():
     promtool("test", "rules", "alerts_test.yml")
 

@@ -15,6 +15,7 @@ WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 TEXTS = {file.name: file.read_text(encoding="utf-8") for file in WORKFLOWS}
 
 
+@pytest.mark.slow
 def test_the_linter_finds_nothing():
     told = subprocess.run(
         [Path(sys.executable).parent / "zizmor", "--offline", "--no-progress", ROOT / ".github"],

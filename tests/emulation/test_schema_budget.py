@@ -256,6 +256,7 @@ def keywords(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
 SCHEMAS = st.recursive(st.booleans() | st.just({}), keywords, max_leaves=8)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=300, database=None)
 @given(SCHEMAS, SCHEMAS, SCHEMAS, VALUES)
 def test_any_schema_ends_and_its_verdict_is_that_of_jsonschema(schema, first, second, value):

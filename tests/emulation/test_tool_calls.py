@@ -286,6 +286,7 @@ def test_platform_arguments_leave_unless_the_schema_declares_them() -> None:
     ]
 
 
+@pytest.mark.slow
 def test_the_cost_of_a_megabyte_of_arguments_is_linear() -> None:
     def write(lines: int) -> None:
         content = "def f(x):\n    return 'é' # {}\n" * lines
@@ -301,6 +302,7 @@ def test_ids_are_unique_across_replies() -> None:
     assert len({new_call_id() for _ in range(1000)}) == 1000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "unit", ["`", "*", " ", "\n", "FUNCTION_CALL_START\n", "Result ", 'FUNCTION_CALL_START\na\n{"b": "']
 )

@@ -171,6 +171,7 @@ def test_workers_that_share_a_queue_run_each_job_once(open_queue, add, work, age
     assert len(agent.asked) == 60
 
 
+@pytest.mark.slow
 def test_a_thousand_jobs_are_completed(queue, add, work, agent, eventually):
     jobs = [add("a") for _ in range(1000)]
     work(queue, agent, jobs_workers=8)

@@ -48,11 +48,13 @@ def run(*args: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.slow
 def test_no_stream_without_its_finalizer_crashes_the_interpreter():
     ended = run("guarded")
     assert (ended.returncode, ended.stdout) == (0, "survived\n"), ended.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.version_info >= (3, 12), reason="from 3.12 on the garbage collector runs between instructions")
 def test_a_stream_of_litellm_still_has_the_finalizer_that_crashes_it():
     """Once this fails, LiteLLM needs `remove_stream_finalizers` no more."""

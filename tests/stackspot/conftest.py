@@ -11,6 +11,6 @@ from tests.support.redis_server import RedisServer, running_redis
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[RedisServer]:
+def redis_server(tmp_path: Path) -> Iterator[RedisServer]:
     with running_redis(tmp_path) as running:
         yield running

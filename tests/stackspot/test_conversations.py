@@ -22,11 +22,11 @@ from tests.support.clock import Clock
 
 
 @pytest.fixture
-def shared(server: Any) -> Iterator[Callable[..., RedisConversationStore]]:
+def shared(redis_server: Any) -> Iterator[Callable[..., RedisConversationStore]]:
     made: list[RedisConversationStore] = []
 
     def make(clock: Any = time.monotonic, **settings: Any) -> RedisConversationStore:
-        given = {"redis_url": server.url, "realm": "r", "client_id": "c", **settings}
+        given = {"redis_url": redis_server.url, "realm": "r", "client_id": "c", **settings}
         made.append(RedisConversationStore(Settings(**given), clock))
         return made[-1]
 
@@ -108,26 +108,26 @@ def test_accounts_do_not_share(shared):
     assert shared(realm="b").take("print") is None
 
 
-def test_redis_stores_only_fingerprint_and_id_and_expires_them(shared, server):
+def test_redis_stores_only_fingerprint_and_id_and_expires_them(shared, redis_server):
     shared(conversation_keep=90.0).put("print", "01A")
-    with redis.Redis(port=server.port) as client:
+    with redis.Redis(port=redis_server.port) as client:
         [key] = client.scan_iter()
         assert re.fullmatch(rb"stackspot:[0-9a-f]{16}:conversation:print", key)
         assert client.get(key) == b"01A"
         assert 85_000 < client.pttl(key) <= 90_000
 
 
-def test_without_redis_none_is_found_and_one_warning_logged(shared, server, caplog):
+def test_without_redis_none_is_found_and_one_warning_logged(shared, redis_server, caplog):
     clock = Clock()
     known = shared(clock)
     known.put("print", "01A")
     with caplog.at_level(logging.INFO, "custom_handler"):
-        server.stop()
+        redis_server.stop()
         assert known.take("print") is None
         known.put("print", "01B")
         clock.now += RETRY_SECONDS + 1
         assert known.take("print") is None
-        server.start()
+        redis_server.start()
         clock.now += RETRY_SECONDS + 1
         known.put("print", "01C")
         assert known.take("print") == "01C"

@@ -194,6 +194,7 @@ def test_a_call_has_the_context_variables_of_its_caller(settings):
     assert seen == ["the caller's"]
 
 
+@pytest.mark.slow
 @FORKS
 @THREADED_FORK
 def test_a_child_process_leaves_the_parents_stream_and_loop_alone(provider, simulator):
@@ -280,6 +281,7 @@ def run(simulator: Any, body: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("body", EXITS.values(), ids=EXITS.keys())
 def test_an_exit_closes_the_connection_without_a_traceback(settings, simulator, eventually, body):
     simulator.script(STALL)
@@ -288,6 +290,7 @@ def test_an_exit_closes_the_connection_without_a_traceback(settings, simulator, 
     assert eventually(lambda: hung_up(simulator))
 
 
+@pytest.mark.slow
 def test_a_thread_that_outlives_the_main_one_can_call(settings, simulator):
     body = """
 import dataclasses
@@ -318,6 +321,7 @@ print('um')
 """
 
 
+@pytest.mark.slow
 @FORKS
 def test_an_exiting_child_leaves_the_parents_idle_connections_alone(settings, simulator):
     simulator.script(*[{"text": "um"}] * 4)

@@ -10,6 +10,7 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -24,6 +25,7 @@ os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 AGENT = "01ARZ3NDEKTSV4RRFFQ69G5FAV"
+NO_PARAMETERS = SimpleNamespace(params={})
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -34,9 +36,8 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark as slow what starts a Redis server, for which no test has to name the marker."""
     for item in items:
-        names = getattr(item, "fixturenames", ())
-        params = getattr(item, "callspec", None) and item.callspec.params
-        if "redis_server" in names or "redis_process" in names or "redis" in (params or {}).values():
+        params = getattr(item, "callspec", NO_PARAMETERS).params
+        if "redis" in params.values() or {"redis_server", "redis_process"} & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.slow)
 
 

@@ -159,7 +159,8 @@ def test_the_simulator_says_how_to_use_it_and_ends_on_ctrl_c(tmp_path):
     with start(tmp_path, "-m", "custom_handler", "simulate") as process:
         assert process.stdout is not None
         lines = [process.stdout.readline() for _ in range(7)]
-        exported = dict(re.fullmatch(r"export (\w+)=(\S+)\n", line).groups() for line in lines[1:])
+        exported = dict(re.findall(r"^export (\w+)=(\S+)$", "".join(lines[1:]), re.MULTILINE))
+        assert len(exported) == len(lines) - 1
         token = StackspotClient(Settings.from_mapping(exported)).tokens.request().result(10)
         process.send_signal(signal.SIGINT)
         assert (process.wait(10), process.stderr.read()) == (0, "")

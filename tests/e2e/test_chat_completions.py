@@ -117,7 +117,7 @@ def test_a_tool_loop_runs_to_its_answer(client: openai.OpenAI, simulator: Simula
         {"role": "user", "content": "Qual o tempo em São Paulo?"},
     ]
     first = client.chat.completions.create(model="stackspot-chat", messages=messages, tools=[WEATHER])
-    [call] = first.choices[0].message.tool_calls or ()
+    [call] = first.choices[0].message.tool_calls or []
     assert json.loads(call.function.arguments) == {"cidade": "São Paulo"}
     messages += [first.choices[0].message, {"role": "tool", "tool_call_id": call.id, "content": "25°C, ensolarado"}]
     second = client.chat.completions.create(model="stackspot-chat", messages=messages, tools=[WEATHER])

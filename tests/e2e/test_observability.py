@@ -21,6 +21,7 @@ from tests.support.waiting import eventually
 
 CANARY = "canary-c0ffee"
 CHAT = "/v1/chat/completions"
+EXTRA: dict[str, dict[str, Any]] = {"/v1/messages": {"max_tokens": 50}, "/v1/responses": {"input": f"Oi {CANARY}"}}
 
 
 def post(proxy: Proxy, request: str, path: str = CHAT, key: str = "", **body: Any) -> httpx.Response:
@@ -50,8 +51,7 @@ def test_agent_and_telemetry_agree_on_a_correlation_id_that_nobody_gave(
     proxy: Proxy, simulator: Simulator, path: str
 ) -> None:
     request = f"nameless-{path.strip('/').replace('/', '-')}"
-    more = {"/v1/messages": {"max_tokens": 50}, "/v1/responses": {"input": "Oi"}}.get(path, {})
-    body = {"model": "stackspot-chat", "messages": [{"role": "user", "content": "Oi"}], **more}
+    body = {"model": "stackspot-chat", "messages": [{"role": "user", "content": "Oi"}], **EXTRA.get(path, {})}
     headers = {"Authorization": f"Bearer {proxy.key}", "x-request-id": request}
     answer = httpx.post(f"{proxy.url}{path}", json=body, headers=headers, timeout=60, trust_env=False)
     assert answer.status_code == 200, answer.text
@@ -70,10 +70,8 @@ def test_a_service_call_without_a_key_is_told_as_what_was_sent(proxy: Proxy) -> 
 def test_a_call_on_any_route_is_one_line(proxy: Proxy, simulator: Simulator, path: str, stream: bool) -> None:
     simulator.script({"text": f"Olá {CANARY}", "tokens": {"input": 4, "output": 2}})
     request = f"one-{path.strip('/').replace('/', '-')}-{stream}"
-    extra: dict[str, Any] = {"/v1/messages": {"max_tokens": 50}, "/v1/responses": {"input": f"Oi {CANARY}"}}.get(
-        path, {}
-    )
-    asked = {"params": {"stream": stream}} if path == "/chat" else {"stream": stream, **extra}
+    extra = EXTRA.get(path, {})
+    asked: dict[str, Any] = {"params": {"stream": stream}} if path == "/chat" else {"stream": stream, **extra}
     answer = post(proxy, request, path, **asked)
     assert answer.status_code == 200, answer.text
     line = line_of(proxy, request)
@@ -262,8 +260,8 @@ def calls_of(proxy: Proxy, request: str) -> list[dict[str, str]]:
 def test_the_log_has_one_line_for_each_call(proxy: Proxy, simulator: Simulator, path: str, stream: bool) -> None:
     """Each case is a call of its own; what would be logged twice is there once the next call is logged."""
     block = 'FUNCTION_CALL_START\nget_weather\narguments: {"city": "Recife"}\nFUNCTION_CALL_END'
-    extra: dict[str, Any] = {"/v1/messages": {"max_tokens": 50}, "/v1/responses": {"input": CANARY}}.get(path, {})
-    asked = {"params": {"stream": stream}} if path == "/chat" else {"stream": stream, **extra}
+    extra = EXTRA.get(path, {})
+    asked: dict[str, Any] = {"params": {"stream": stream}} if path == "/chat" else {"stream": stream, **extra}
     tools: dict[str, Any] = {}
     if path == CHAT:
         tools = {"tools": [{"type": "function", "function": {"name": "get_weather", "parameters": {"type": "object"}}}]}

@@ -209,34 +209,42 @@ def test_a_block_that_stays_unreadable_is_shown_and_is_no_error(
 FUNCTIONS = [TIME["function"]]
 
 
+OLDER: dict[str, Any] = {"model": "stackspot-chat", "functions": FUNCTIONS, "function_call": "auto"}
+QUESTION = {"role": "user", "content": "O tempo?"}
+
+
+def whole_function_call(proxy: Proxy) -> tuple[dict[str, str], str]:
+    """Ask for a whole answer; return its function call and finish reason."""
+    answer = proxy.post("/v1/chat/completions", OLDER | {"messages": [QUESTION]}).json()
+    conforms(answer, "CreateChatCompletionResponse")
+    [choice] = answer["choices"]
+    assert not choice["message"].get("tool_calls")
+    return choice["message"]["function_call"], choice["finish_reason"]
+
+
+def streamed_function_call(client: openai.OpenAI) -> tuple[dict[str, str], str]:
+    """Ask for a stream; return its function call, put together, and its finish reason."""
+    chunks: Any = client.chat.completions.create(messages=[QUESTION], stream=True, **OLDER)
+    choices = [choice for chunk in chunks for choice in chunk.choices]
+    deltas = [choice.delta.function_call for choice in choices if choice.delta.function_call]
+    called = {key: "".join(getattr(delta, key) or "" for delta in deltas) for key in ("name", "arguments")}
+    return called, next(choice.finish_reason for choice in choices if choice.finish_reason)
+
+
 @STREAMED
 def test_the_older_functions_are_called_and_answered_in_their_form(
     proxy: Proxy, client: openai.OpenAI, simulator: Simulator, stream: bool
 ) -> None:
     simulator.script({"text": "Vejo.\n" + block("tempo", cidade="Recife") + block("tempo", cidade="Natal")})
-    question = {"role": "user", "content": "O tempo?"}
-    params: dict[str, Any] = {"model": "stackspot-chat", "functions": FUNCTIONS, "function_call": "auto"}
-    if stream:
-        chunks = list(client.chat.completions.create(messages=[question], stream=True, **params))
-        deltas = [
-            choice.delta.function_call for chunk in chunks for choice in chunk.choices if choice.delta.function_call
-        ]
-        called = {key: "".join(getattr(delta, key) or "" for delta in deltas) for key in ("name", "arguments")}
-        reason = next(c.finish_reason for chunk in chunks for c in chunk.choices if c.finish_reason)
-    else:
-        answer = proxy.post("/v1/chat/completions", params | {"messages": [question]}).json()
-        conforms(answer, "CreateChatCompletionResponse")
-        [choice] = answer["choices"]
-        called, reason = choice["message"]["function_call"], choice["finish_reason"]
-        assert not choice["message"].get("tool_calls")
+    called, reason = streamed_function_call(client) if stream else whole_function_call(proxy)
     assert (called["name"], json.loads(called["arguments"]), reason) == ("tempo", {"cidade": "Recife"}, "function_call")
     simulator.script({"text": "28 °C no Recife."})
     history = [
-        question,
+        QUESTION,
         {"role": "assistant", "content": None, "function_call": called},
         {"role": "function", "name": "tempo", "content": "28 °C"},
     ]
-    final = client.chat.completions.create(messages=history, **params).choices[0]
+    final = client.chat.completions.create(messages=history, **OLDER).choices[0]
     assert (final.finish_reason, final.message.content) == ("stop", "28 °C no Recife.")
     assert "name=tempo]\n28 °C" in simulator.prompts()[-1]
 

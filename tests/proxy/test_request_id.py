@@ -56,7 +56,7 @@ async def test_a_socket_is_named_in_its_handshake(answer):
 
 
 async def test_the_name_is_in_the_log_while_its_request_is_served():
-    record = logging.makeLogRecord({})
+    record: Any = logging.makeLogRecord({})
     assert request_id() == ""
     assert RequestIdFilter().filter(record)
     assert record.request_id == "-"

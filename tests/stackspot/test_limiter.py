@@ -317,7 +317,7 @@ def test_calls_wait_until_the_window_allows_another(settings, simulator, hello):
 
 def test_a_window_lock_held_at_a_fork_is_replaced_in_the_child():
     line = Line()
-    line.limiter._window._lock.acquire()
+    line.limiter._window._lock.acquire()  # type: ignore[attr-defined]
     line.limiter.reset_after_fork()
-    assert not line.limiter._window._lock.locked()
+    assert not line.limiter._window._lock.locked()  # type: ignore[attr-defined]
     line.limiter.acquire(1).admitted.result(1)

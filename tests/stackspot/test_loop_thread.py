@@ -34,7 +34,7 @@ def ask(provider: StackspotLLM, content: str = "Olá") -> str:
     return provider.completion(MODEL, [{"role": "user", "content": content}]).choices[0].message.content
 
 
-def streamed(provider: StackspotLLM, content: str = "Olá") -> Iterator[Any]:
+def streamed(provider: StackspotLLM, content: str = "Olá") -> Any:
     return provider.streaming(MODEL, [{"role": "user", "content": content}])
 
 
@@ -133,7 +133,7 @@ def test_a_garbage_collected_provider_closes_its_sessions(settings):
     provider = StackspotLLM(settings)
     ask(provider)
     session = next(iter(provider._client._clients.values()))[0]._session
-    provider._client.cycle = provider  # as a program may do: no reference that goes frees it
+    provider._client.cycle = provider  # type: ignore[attr-defined]  # as a program may do: no reference that goes frees it
     del provider
     assert not session.closed
     gc.collect()

@@ -56,6 +56,7 @@ class Opening:
         self._account = given.get("account", "acme/me")
         self._answers = {name: iter(given.get(name, ())) for name in ("form", "bucket", "chat")}
         self._ids = iter(f"U{number}" for number in range(1, 99))
+        self._body: list[bytes] = []
         self._seconds = given.get("seconds", 0.0)
         settings = given.get("settings", SETTINGS)
         deadline = Deadline(given.get("timeout", 600), self.clock)

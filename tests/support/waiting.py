@@ -5,12 +5,10 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from typing import TypeVar
-
-Value = TypeVar("Value")
+from typing import Any
 
 
-def eventually(condition: Callable[[], Value], seconds: float = 30, pause: float = 0.02) -> Value:
+def eventually(condition: Callable[[], Any], seconds: float = 30, pause: float = 0.02) -> Any:
     """Return the first true value of the condition; fail after so many seconds without one."""
     deadline = time.monotonic() + seconds
     while not (value := condition()):
@@ -19,7 +17,7 @@ def eventually(condition: Callable[[], Value], seconds: float = 30, pause: float
     return value
 
 
-async def eventually_async(condition: Callable[[], Value], seconds: float = 30, pause: float = 0.02) -> Value:
+async def eventually_async(condition: Callable[[], Any], seconds: float = 30, pause: float = 0.02) -> Any:
     """Do as `eventually`, and leave the event loop to others in between."""
     deadline = time.monotonic() + seconds
     while not (value := condition()):

@@ -77,7 +77,7 @@ class Disk:
         self._write = os.write
         self.full = False
         self.free_bytes: int | None = None
-        monkeypatch.setattr(module.os, "write", self)
+        monkeypatch.setattr(os, "write", self)
         monkeypatch.setattr(module, "RETRY_SECONDS", 0.01)
 
     def __call__(self, file: int, data: bytes) -> int:

@@ -40,10 +40,11 @@ CLIENTS = $(patsubst examples/%/,.clients/%/.installed,$(dir $(wildcard examples
 test-clients: .venv/.test .venv-clients/.test $(CLIENTS) ## coding agents and more clients, installed on demand (npm)
 	.venv-clients/bin/python -m pytest tests/clients
 
-check: .venv/.test ## format, lint and types
+check: .venv/.test ## format, lint, types and spelling
 	.venv/bin/ruff format --check .
 	.venv/bin/ruff check .
 	.venv/bin/mypy
+	.venv/bin/codespell
 
 # Not part of `check`: the advisories come over the network.
 audit: .venv/.test ## known vulnerabilities, .pth files and licences of the pinned packages

@@ -170,27 +170,53 @@ CLAUDE_CODE: dict[str, Any] = {
 }
 
 
+CLAUDE_CODE_SENDS: dict[str, Any] = {
+    "timeout": 60,
+    "extra_headers": {
+        "anthropic-beta": "claude-code-20250219,interleaved-thinking-2025-05-14,fine-grained-tool-streaming-2025-05-14",
+        "user-agent": "claude-cli/2.0.1 (external, cli)",
+    },
+    "extra_query": {"beta": "true"},
+    "extra_body": {"temperature": 1, "context_management": {"edits": [{"type": "clear_tool_uses_20250919"}]}},
+}
+CONVERSATION = """# Conversation
+[user]
+<system-reminder>today</system-reminder>
+Run the tests
+
+[assistant]
+I look.
+FUNCTION_CALL_START
+Bash
+arguments: {"command": "ls"}
+FUNCTION_CALL_END
+FUNCTION_CALL_START
+Read
+arguments: {"file_path": "/x"}
+FUNCTION_CALL_END
+
+[tool result id=toolu_01 name=Bash]
+a.py
+
+[tool result id=toolu_02 name=Read error]
+No such file
+
+[user]
+Go on
+
+[reminder]
+Reply to the conversation above now: with tool call blocks, or with the answer."""
+
+
 @STREAMED
 @pytest.mark.parametrize(
     "thinking", [{"type": "enabled", "budget_tokens": 31999}, {"type": "adaptive"}], ids=["enabled", "adaptive"]
 )
 def test_a_request_of_claude_code_is_understood_and_answered(
-    proxy: Proxy, claude: anthropic.Anthropic, simulator: Simulator, thinking: Any, stream: bool
+    claude: anthropic.Anthropic, simulator: Simulator, thinking: Any, stream: bool
 ) -> None:
     simulator.script({"text": "Running.\n" + block("Bash", command="pytest"), "tokens": {"input": 900, "output": 20}})
-    beta = "claude-code-20250219,interleaved-thinking-2025-05-14,fine-grained-tool-streaming-2025-05-14"
-    more = {"temperature": 1, "context_management": {"edits": [{"type": "clear_tool_uses_20250919"}]}}
-    message = ask_messages(
-        claude,
-        CLAUDE_CODE["messages"],
-        stream=stream,
-        thinking=thinking,
-        timeout=60,
-        extra_headers={"anthropic-beta": beta, "user-agent": "claude-cli/2.0.1 (external, cli)"},
-        extra_query={"beta": "true"},
-        extra_body=more,
-        **{name: value for name, value in CLAUDE_CODE.items() if name != "messages"},
-    )
+    message = ask_messages(claude, thinking=thinking, stream=stream, **CLAUDE_CODE, **CLAUDE_CODE_SENDS)
     assert [part.type for part in message.content] == ["text", "tool_use"]
     assert (message.content[1].name, message.content[1].input) == ("Bash", {"command": "pytest"})
     assert (message.stop_reason, message.usage.input_tokens, message.usage.output_tokens) == ("tool_use", 900, 20)
@@ -198,17 +224,7 @@ def test_a_request_of_claude_code_is_understood_and_answered(
     assert prompt.startswith("You are Claude Code.\nBe concise.\n\n# Tools\n")
     assert '{"name":"Bash","description":"Runs a command","parameters":{"type":"object"' in prompt
     assert "web_search" not in prompt
-    told = prompt[prompt.index("# Conversation") :]
-    assert told == (
-        "# Conversation\n[user]\n<system-reminder>today</system-reminder>\nRun the tests\n\n"
-        "[assistant]\nI look.\n"
-        'FUNCTION_CALL_START\nBash\narguments: {"command": "ls"}\nFUNCTION_CALL_END\n'
-        'FUNCTION_CALL_START\nRead\narguments: {"file_path": "/x"}\nFUNCTION_CALL_END\n\n'
-        "[tool result id=toolu_01 name=Bash]\na.py\n\n"
-        "[tool result id=toolu_02 name=Read error]\nNo such file\n\n"
-        "[user]\nGo on\n\n"
-        "[reminder]\nReply to the conversation above now: with tool call blocks, or with the answer."
-    )
+    assert prompt[prompt.index("# Conversation") :] == CONVERSATION
 
 
 def test_tokens_can_be_counted_before_the_call(claude: anthropic.Anthropic, simulator: Simulator) -> None:

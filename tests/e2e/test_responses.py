@@ -204,48 +204,70 @@ HISTORY: list[dict[str, Any]] = [
 ]
 
 
+CODEX_HEADERS = {
+    "user-agent": "codex_cli_rs/0.60.0",
+    "originator": "codex_cli_rs",
+    "OpenAI-Beta": "responses=experimental",
+}
+PATCH_SHOWN = '{"name":"apply_patch","description":"Edits files\\n\\nFormat:\\n```lark\\nstart: begin hunk+ end\\n```"'
+CONVERSATION = f"""# Conversation
+[user]
+<environment_context/>
+
+[user]
+Fix it
+
+[assistant]
+I look.
+FUNCTION_CALL_START
+shell
+arguments: {{"command":["ls"]}}
+FUNCTION_CALL_END
+
+[tool result id=call_1 name=shell]
+a.py
+
+[assistant]
+FUNCTION_CALL_START
+apply_patch
+arguments: {json.dumps({"content": DIFF})}
+FUNCTION_CALL_END
+
+[tool result id=call_2 name=apply_patch]
+Success
+
+[reminder]
+Reply to the conversation above now: with tool call blocks, or with the answer."""
+
+
+def as_codex_reads(client: openai.OpenAI, *, stream: bool) -> tuple[dict[str, Any], Any]:
+    """Ask as Codex does; return the items by their type, and the usage. Of a stream Codex takes the items as they are done."""
+    params = {"model": "stackspot-chat", "input": HISTORY, "extra_headers": CODEX_HEADERS, **CODEX}
+    if not stream:
+        response = client.responses.create(**params)
+        return {item.type: item for item in response.output}, response.usage
+    events = list(client.responses.create(**params, stream=True))
+    assert events[-1].type == "response.completed"
+    done = [event.item for event in events if event.type == "response.output_item.done"]
+    return {item.type: item for item in done}, events[-1].response.usage
+
+
 @STREAMED
 def test_a_request_of_codex_is_understood_and_answered(
     client: openai.OpenAI, simulator: Simulator, stream: bool
 ) -> None:
-    simulator.script(
-        {"text": "Patching.\n" + block("apply_patch", content=DIFF), "tokens": {"input": 700, "output": 40}}
-    )
-    headers = {
-        "user-agent": "codex_cli_rs/0.60.0",
-        "originator": "codex_cli_rs",
-        "OpenAI-Beta": "responses=experimental",
-    }
-    params = {"model": "stackspot-chat", "input": HISTORY, "extra_headers": headers, **CODEX}
-    if stream:  # Codex takes the items as they are done, and the usage of the end
-        events = list(client.responses.create(**params, stream=True))
-        items = [event.item for event in events if event.type == "response.output_item.done"]
-        assert events[-1].type == "response.completed"
-        usage = events[-1].response.usage
-    else:
-        response = client.responses.create(**params)
-        items, usage = response.output, response.usage
-    [call] = [item for item in items if item.type == "custom_tool_call"]
-    [message] = [item for item in items if item.type == "message"]
+    text = "Patching.\n" + block("apply_patch", content=DIFF)
+    simulator.script({"text": text, "tokens": {"input": 700, "output": 40}})
+    items, usage = as_codex_reads(client, stream=stream)
+    call = items["custom_tool_call"]
     assert (call.name, call.input, call.status) == ("apply_patch", DIFF, "completed")
-    assert message.content[0].text == "Patching."
+    assert items["message"].content[0].text == "Patching."
     assert (usage.input_tokens, usage.output_tokens) == (700, 40)
     [prompt] = simulator.prompts()
     assert prompt.startswith("You are Codex.\n\n<permissions>rw</permissions>\n\n# Tools\n")
-    assert (
-        '{"name":"apply_patch","description":"Edits files\\n\\nFormat:\\n```lark\\nstart: begin hunk+ end\\n```"'
-        in prompt
-    )
+    assert PATCH_SHOWN in prompt
     assert "web_search" not in prompt
-    told = prompt[prompt.index("# Conversation") :]
-    assert told == (
-        "# Conversation\n[user]\n<environment_context/>\n\n[user]\nFix it\n\n"
-        '[assistant]\nI look.\nFUNCTION_CALL_START\nshell\narguments: {"command":["ls"]}\nFUNCTION_CALL_END\n\n'
-        "[tool result id=call_1 name=shell]\na.py\n\n"
-        f"[assistant]\nFUNCTION_CALL_START\napply_patch\narguments: {json.dumps({'content': DIFF})}\nFUNCTION_CALL_END\n\n"
-        "[tool result id=call_2 name=apply_patch]\nSuccess\n\n"
-        "[reminder]\nReply to the conversation above now: with tool call blocks, or with the answer."
-    )
+    assert prompt[prompt.index("# Conversation") :] == CONVERSATION
 
 
 @STREAMED

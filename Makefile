@@ -14,7 +14,7 @@ endef
 LOCK = .venv/bin/uv pip compile --quiet --universal --generate-hashes --no-annotate --no-emit-index-url \
   --python-version 3.10 --custom-compile-command 'make lock'
 
-.PHONY: help run test test-clients check audit soak crash siege bench bench-quick format docs dist lock clean
+.PHONY: help run test test-fast test-clients check audit soak crash siege bench bench-quick format docs dist lock clean
 .DEFAULT_GOAL := run
 
 help: ## this list
@@ -30,6 +30,9 @@ test: .venv/.test .venv-clients/.test ## every test but those of the next target
 	.venv/bin/python -m pytest $(IN_TWO) --cov --cov-report term:skip-covered --cov-fail-under 90 tests --ignore=tests/e2e --ignore=tests/clients
 	.venv-clients/bin/python -m pytest $(IN_TWO) tests/e2e
 
+test-fast: .venv/.test ## the tests within one process: nothing end to end, and none marked slow
+	.venv/bin/python -m pytest $(IN_TWO) -m 'not slow' tests --ignore=tests/e2e --ignore=tests/clients
+
 # Coding agents and clients that pin what others need: each runs a task in an environment of its own. Not part of `test`,
 # because they are more than two gigabytes, from two registries.
 CLIENTS = $(patsubst examples/%/,.clients/%/.installed,$(dir $(wildcard examples/*/requirements.txt examples/*/package.json)))
@@ -37,10 +40,11 @@ CLIENTS = $(patsubst examples/%/,.clients/%/.installed,$(dir $(wildcard examples
 test-clients: .venv/.test .venv-clients/.test $(CLIENTS) ## coding agents and more clients, installed on demand (npm)
 	.venv-clients/bin/python -m pytest tests/clients
 
-check: .venv/.test ## format, lint and types
+check: .venv/.test ## format, lint, types and spelling
 	.venv/bin/ruff format --check .
 	.venv/bin/ruff check .
 	.venv/bin/mypy
+	.venv/bin/codespell
 
 # Not part of `check`: the advisories come over the network.
 audit: .venv/.test ## known vulnerabilities, .pth files and licences of the pinned packages

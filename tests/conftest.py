@@ -5,18 +5,18 @@ The tests in `tests/e2e` run without LiteLLM and our dependencies: whatever need
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import json
 import os
 import signal
-import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+
+from tests.support.asking import ENTRIES, Answer, Ask, read_chunks, read_whole
+from tests.support.waiting import eventually
 
 # Without it LiteLLM fetches its price list from the network when it is imported.
 os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
@@ -25,7 +25,7 @@ os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 AGENT = "01ARZ3NDEKTSV4RRFFQ69G5FAV"
-MODEL = "stackspot-chat"
+NO_PARAMETERS = SimpleNamespace(params={})
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -33,86 +33,22 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("filterwarnings", "ignore:Items? .* using the `ReadOnly` qualifier:UserWarning")
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What a client is told, however it asked; ids are left out, `chunks` is empty for a whole answer."""
-
-    content: str
-    calls: tuple[tuple[str, str], ...]
-    finish: str
-    usage: tuple[int, int]
-    chunks: tuple[Any, ...] = ()
-
-    def told(self) -> tuple[Any, ...]:
-        """What must not depend on the way of asking."""
-        return self.content, self.calls, self.finish, self.usage
-
-
-def read_whole(response: Any) -> Answer:
-    choice = response.choices[0]
-    calls = tuple((call.function.name, call.function.arguments) for call in choice.message.tool_calls or ())
-    usage = response.usage.prompt_tokens, response.usage.completion_tokens
-    return Answer(choice.message.content or "", calls, choice.finish_reason, usage)
-
-
-def read_chunks(chunks: list[Any]) -> Answer:
-    content, finish, usage = "", [], [(0, 0)]
-    calls: dict[int, list[str]] = {}
-    for chunk in chunks:
-        if getattr(chunk, "usage", None) is not None:
-            usage.append((chunk.usage.prompt_tokens, chunk.usage.completion_tokens))
-        for choice in chunk.choices:
-            content += choice.delta.content or ""
-            finish += [choice.finish_reason] if choice.finish_reason else []
-            for call in choice.delta.tool_calls or ():
-                known = calls.setdefault(call.index, ["", ""])
-                known[0] += call.function.name or ""
-                known[1] += call.function.arguments or ""
-    assert len(finish) == 1
-    return Answer(content, tuple((name, args) for name, args in calls.values()), finish[0], usage[-1], tuple(chunks))
-
-
-async def _gathered(stream: Any) -> list[Any]:
-    async with contextlib.aclosing(stream):
-        return [chunk async for chunk in stream]
-
-
-async def _astreamed(provider: Any, messages: Any, call: dict[str, Any]) -> list[Any]:
-    return await _gathered(provider.astreaming(MODEL, messages, **call))
-
-
-def _ask_completion(provider: Any, messages: Any, **call: Any) -> Answer:
-    return read_whole(provider.completion(MODEL, messages, **call))
-
-
-def _ask_acompletion(provider: Any, messages: Any, **call: Any) -> Answer:
-    return read_whole(asyncio.run(provider.acompletion(MODEL, messages, **call)))
-
-
-def _ask_streaming(provider: Any, messages: Any, **call: Any) -> Answer:
-    return read_chunks(list(provider.streaming(MODEL, messages, **call)))
-
-
-def _ask_astreaming(provider: Any, messages: Any, **call: Any) -> Answer:
-    return read_chunks(asyncio.run(_astreamed(provider, messages, call)))
-
-
-ENTRIES: dict[str, Callable[..., Answer]] = {
-    "completion": _ask_completion,
-    "acompletion": _ask_acompletion,
-    "streaming": _ask_streaming,
-    "astreaming": _ask_astreaming,
-}
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark as slow what starts a Redis server, for which no test has to name the marker."""
+    for item in items:
+        params = getattr(item, "callspec", NO_PARAMETERS).params
+        if "redis" in params.values() or {"redis_server", "redis_process"} & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(params=list(ENTRIES))
-def ask(request: pytest.FixtureRequest) -> Callable[..., Answer]:
+def ask(request: pytest.FixtureRequest) -> Ask:
     """One of the four ways to ask, as a function of provider, messages and call that returns an Answer."""
     return ENTRIES[request.param]
 
 
 @pytest.fixture
-def entries() -> dict[str, Callable[..., Answer]]:
+def entries() -> dict[str, Ask]:
     """All four ways to ask, by the name of the method."""
     return ENTRIES
 
@@ -213,15 +149,7 @@ def block() -> Callable[..., str]:
     return write
 
 
-@pytest.fixture
-def eventually() -> Callable[[Callable[[], Any]], Any]:
+@pytest.fixture(name="eventually")
+def eventually_fixture() -> Callable[..., Any]:
     """Wait for a condition that another thread brings about, and return its value."""
-
-    def wait(condition: Callable[[], Any], seconds: float = 10) -> Any:
-        deadline = time.monotonic() + seconds
-        while not (value := condition()):
-            assert time.monotonic() < deadline, "it never happened"
-            time.sleep(0.005)
-        return value
-
-    return wait
+    return eventually

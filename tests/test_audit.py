@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import shutil
 import sysconfig
+from importlib.metadata import PathDistribution
 from pathlib import Path
 
 import pytest
@@ -42,21 +43,10 @@ def test_a_listed_file_that_is_not_its_packages_fails(audit, tmp_path, capsys):
 
 
 def test_a_listed_file_that_was_changed_fails(audit, tmp_path, monkeypatch):
-    class Changed(audit.Distribution):
-        """A package whose file was changed after it was installed."""
-
-        def read_text(self, filename):
-            return f"a1_coverage.pth,sha256={'A' * 43},1\n" if filename == "RECORD" else None
-
-        def locate_file(self, path):
-            return tmp_path / path
-
-        @classmethod
-        def from_name(cls, name):
-            return cls()
-
+    metadata = tmp_path / "coverage-1.dist-info"
+    metadata.mkdir()
+    (metadata / "RECORD").write_text(f"a1_coverage.pth,sha256={'A' * 43},1\n")
     shutil.copy(SITE / "a1_coverage.pth", tmp_path)
-    monkeypatch.setattr(audit, "Distribution", Changed)
-    assert audit.examine(tmp_path / "a1_coverage.pth", {"a1_coverage.pth": "coverage"}).endswith(
-        "not what coverage installs."
-    )
+    monkeypatch.setattr(audit.Distribution, "from_name", lambda _: PathDistribution(metadata))
+    fault = audit.examine(tmp_path / "a1_coverage.pth", {"a1_coverage.pth": "coverage"})
+    assert fault.endswith("not what coverage installs.")

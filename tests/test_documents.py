@@ -162,3 +162,11 @@ def test_the_case_in_contributing_is_read_as_it_says():
     assert [event.name for event in events if isinstance(event, ToolCallStart)] == [wanted["name"]]
     told = "".join(event.arguments for event in events if isinstance(event, ToolCallArguments))
     assert json.loads(told) == wanted["arguments"]
+
+
+def test_what_contributing_says_to_open_exists():
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    rows = text.partition("## To change X, open Y")[2].partition("\n## ")[0]
+    paths = re.findall(r"`([\w./*]+/[\w./*]*)`", rows)
+    assert len(paths) > 30
+    assert [path for path in paths if not any([*ROOT.glob(path), *ROOT.glob(f"custom_handler/{path}")])] == []

@@ -50,7 +50,7 @@ def test_an_error_within_a_stream_is_seen(path):
 
 
 def judged(call: Call, received: Received) -> tuple[int, int, dict[str, int]]:
-    load = Load(SimpleNamespace(), SimpleNamespace(), servers.STACKSPOT)  # type: ignore[arg-type]
+    load = Load(SimpleNamespace(), SimpleNamespace(), servers.STACKSPOT)
     load._judge(call, received, "trouble")
     return load.tally.lost, load.tally.doubled, dict(load.tally.outcomes)
 

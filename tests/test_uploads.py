@@ -170,7 +170,7 @@ def test_an_agent_that_knows_no_upload_is_called_twice(ask: Callable[..., Any], 
     simulator.script({"times": 2, "status": 404, "body": {"code": "X_NOT_FOUND", "details": "Upload 1 not found"}})
     with pytest.raises(Exception, match="does not know a file that was uploaded for it") as raised:
         ask(uploader, QUESTION)
-    assert raised.value.status_code == 502
+    assert raised.value.status_code == 502  # type: ignore[attr-defined]
     assert count(simulator, "chat") == 2
 
 
@@ -248,7 +248,7 @@ def test_a_slow_storage_ends_with_the_calls_deadline(ask: Callable[..., Any], up
     simulator.script({"at": "storage", "fault": "hang_headers", "times": 3})
     with pytest.raises(Exception, match=r"The file storage sent nothing for 0\.5 s") as raised:
         ask(uploader, [user(image())], timeout=0.5)
-    assert raised.value.status_code == 504
+    assert raised.value.status_code == 504  # type: ignore[attr-defined]
     assert count(simulator, "chat") == 0
 
 
@@ -287,7 +287,7 @@ def test_an_address_in_a_private_network_is_a_400(ask: Callable[..., Any], gener
     part = {"type": "image_url", "image_url": {"url": url}}
     with pytest.raises(Exception, match="no address in the public internet") as raised:
         ask(StackspotLLM(generous.changed(uploads={"fetch_urls": True})), [user(text("Veja"), part)])
-    assert (raised.value.status_code, raised.value.param) == (400, "messages[0].content[1]")
+    assert (raised.value.status_code, raised.value.param) == (400, "messages[0].content[1]")  # type: ignore[attr-defined]
     assert count(simulator, "chat") == count(simulator, "upload") == 0
 
 

@@ -19,6 +19,7 @@ TINY = dataclasses.replace(QUICK, rounds=1, requests=8, streams=4, largest=100_0
 FASTER = Figure.ratio("row", "rate", "1/s", {"stackspot": [20, 30], "openai": [10, 10]}, Goal(2, at_least=True))
 
 
+@pytest.mark.slow
 def test_both_models_are_measured_and_return_the_same(tmp_path):
     with open_bench(tmp_path, TINY) as bench:
         for prompt in ("whole", "burst", "paced"):
@@ -77,6 +78,7 @@ def test_results_are_written_and_other_rows_preserved(tmp_path):
     assert text.endswith("c\n")
 
 
+@pytest.mark.slow
 def test_the_plots_show_what_was_compared(tmp_path):
     plots.draw(
         json.loads(report.as_json([dataclasses.replace(FASTER, row="whole answer", name="requests/s")], {})), tmp_path

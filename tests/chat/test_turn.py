@@ -17,18 +17,11 @@ from custom_handler.settings import RequestSettings, Settings
 from custom_handler.stackspot.agent_call import AcquireToken, Emit, Read, ResponseHead, Send, advance
 from custom_handler.stackspot.deadline import FIRST_TEXT_TIMEOUT
 from custom_handler.stackspot.tokens import Token
+from tests.support.clock import Clock
 
 USER = {"role": "user", "content": "Olá"}
 TOOLS = (Tool("get_weather", "", {"type": "object"}),)
 CALL = 'FUNCTION_CALL_START\nget_weather\narguments: {"city": "Recife"}\nFUNCTION_CALL_END'
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 def frame(**fields: Any) -> bytes:

@@ -28,6 +28,7 @@ from custom_handler.request.parameters import Parameters
 from custom_handler.settings import LimitSettings, RequestSettings, Settings
 from custom_handler.stackspot.agent_call import AcquireSlot, AcquireToken, Emit, Read, ResponseHead, Send, advance
 from custom_handler.stackspot.tokens import Token
+from tests.support.clock import Clock
 
 USER = {"role": "user", "content": "Olá"}
 TOOLS = (Tool("get_weather", "", {"type": "object"}), Tool("search", "", {}))
@@ -38,14 +39,6 @@ TOO_LONG = {
     "code": "INFERENCE_6001_LLM_MODEL_BAD_REQUEST",
     "details": "Input tokens exceed the configured limit of 10000 tokens. Your messages resulted in 20000 tokens.",
 }
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 def frame(**fields: Any) -> bytes:

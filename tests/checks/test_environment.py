@@ -73,6 +73,7 @@ def test_names_of_other_programs_are_not_misspellings():
     ]
 
 
+@pytest.mark.slow
 def test_no_check_of_a_setting_loads_litellm():
     code = (
         "import sys, custom_handler.checks.environment, custom_handler.checks.config; "

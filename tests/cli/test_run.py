@@ -111,6 +111,7 @@ FAULTS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_fault_ends_the_start_before_litellm_is_loaded(folder, fault):
     import subprocess

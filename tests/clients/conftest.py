@@ -16,7 +16,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from e2e.conftest import ROOT, Proxy, Simulator, proxy, simulator, simulator_process
+
+from tests.support.processes import ROOT
+from tests.support.proxy import Proxy, Simulator
+from tests.support.proxy_fixtures import proxy, simulator, simulator_process
 
 __all__ = ["proxy", "simulator", "simulator_process"]
 

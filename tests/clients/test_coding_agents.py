@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from e2e.conftest import Simulator
+
+from tests.support.proxy import Simulator
 
 from .conftest import Workplace
 
@@ -23,7 +24,7 @@ RUN = "python3 hello.py"
 
 
 @dataclass(frozen=True)
-class Agent:
+class CodingAgent:
     """How a coding agent is started, and the calls of its tools that do the task; {path} is the program's."""
 
     client: str
@@ -36,7 +37,7 @@ class Agent:
 
 
 AGENTS = (
-    Agent(
+    CodingAgent(
         "claude_code",
         {"claude_code/settings.json": "settings.json"},
         ("claude", "--settings", "settings.json", "--allowedTools=Edit,Bash", "-p", QUESTION),
@@ -46,7 +47,7 @@ AGENTS = (
             ("Bash", {"command": RUN, "description": "Run it"}),
         ),
     ),
-    Agent(
+    CodingAgent(
         "codex",
         {"codex/config.toml": ".codex/config.toml"},
         ("codex", "exec", "--skip-git-repo-check", "--sandbox", "danger-full-access", QUESTION),
@@ -55,7 +56,7 @@ AGENTS = (
             ("exec_command", {"cmd": RUN}),
         ),
     ),
-    Agent(
+    CodingAgent(
         "cline",
         {"cline/cline.sh": "cline.sh"},
         ("sh", "cline.sh", QUESTION),
@@ -65,7 +66,7 @@ AGENTS = (
             ("run_commands", {"commands": [RUN]}),
         ),
     ),
-    Agent(
+    CodingAgent(
         "continue",
         {"continue/config.yaml": "config.yaml"},
         ("cn", "--config", "config.yaml", "--auto", "-p", QUESTION),
@@ -75,7 +76,7 @@ AGENTS = (
             ("Bash", {"command": RUN}),
         ),
     ),
-    Agent(
+    CodingAgent(
         "copilot_cli",
         {"copilot_cli/copilot.sh": "copilot.sh"},
         ("sh", "copilot.sh", "--allow-all-tools", "-p", QUESTION),
@@ -90,7 +91,7 @@ AGENTS = (
 
 @pytest.mark.parametrize("agent", AGENTS, ids=str)
 def test_a_coding_agent_repairs_a_file_and_runs_it(
-    agent: Agent, workplace: Workplace, simulator: Simulator, call: Callable[..., dict[str, Any]]
+    agent: CodingAgent, workplace: Workplace, simulator: Simulator, call: Callable[..., dict[str, Any]]
 ) -> None:
     program = workplace.folder / "hello.py"
     program.write_text(PROGRAM.format(BROKEN))

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from e2e.conftest import ROOT, Simulator
+from tests.support.processes import ROOT
+from tests.support.proxy import Simulator
 
 from .conftest import Workplace
 

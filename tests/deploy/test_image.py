@@ -21,6 +21,7 @@ SERVICES = COMPOSE["services"]
 BUILT = [service["image"] for service in SERVICES.values() if "build" in service]
 
 
+@pytest.mark.slow
 def test_the_dockerfile_passes_its_linter():
     told = subprocess.run([BIN / "hadolint", ROOT / "Dockerfile"], capture_output=True, text=True, check=False)
     assert (told.returncode, told.stdout) == (0, "")
@@ -61,6 +62,7 @@ def test_what_is_copied_into_the_image_exists_and_is_not_ignored():
     assert ignored.index("**/.env") > ignored.index("!custom_handler/")  # the last line that fits decides
 
 
+@pytest.mark.slow
 def test_the_image_says_that_it_is_ill_where_nothing_answers():
     command = json.loads(re.search(r"^HEALTHCHECK .*?CMD (\[.*?\])$", DOCKERFILE, re.MULTILINE | re.DOTALL)[1])
     assert command[0] == "python"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -15,6 +16,7 @@ WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 TEXTS = {file.name: file.read_text(encoding="utf-8") for file in WORKFLOWS}
 
 
+@pytest.mark.slow
 def test_the_linter_finds_nothing():
     told = subprocess.run(
         [Path(sys.executable).parent / "zizmor", "--offline", "--no-progress", ROOT / ".github"],
@@ -61,3 +63,17 @@ def test_what_the_workflows_make_is_in_the_makefile():
     }
     targets = set(re.findall(r"^([\w./-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
     assert {"check", "audit", "dist", "bench-quick"} <= asked <= targets
+
+
+@pytest.mark.slow
+def test_a_fresh_start_that_fails_ends_its_job_at_once(tmp_path):
+    steps = yaml.safe_load(TEXTS["ci.yml"])["jobs"]["fresh"]["steps"]
+    [script] = [step["run"] for step in steps if "run" in step]
+    (tmp_path / "make").write_text("#!/bin/sh\necho it broke\nexit 2\n")
+    (tmp_path / "make").chmod(0o755)
+    environ = os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    # As the runner starts it.
+    ran = subprocess.run(
+        ["bash", "-e", "-c", script], cwd=tmp_path, env=environ, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert (ran.returncode, ran.stdout) == (1, "it broke\n")

@@ -8,8 +8,8 @@ from typing import Any
 import anthropic
 import pytest
 
-from .conftest import Proxy, Simulator
-from .test_tools import STREAMED, block
+from tests.support.protocols import STREAMED, ask_messages, block
+from tests.support.proxy import Proxy, Simulator
 
 BASH = {
     "name": "Bash",
@@ -35,15 +35,6 @@ def claude(proxy: Proxy) -> Iterator[anthropic.Anthropic]:
         yield made
 
 
-def ask(claude: anthropic.Anthropic, messages: Any, *, stream: bool = False, **params: Any) -> anthropic.types.Message:
-    messages = [{"role": "user", "content": messages}] if isinstance(messages, str) else messages
-    params = {"model": "stackspot-chat", "max_tokens": 1000, "messages": messages} | params
-    if not stream:
-        return claude.messages.create(**params)
-    with claude.messages.stream(**params) as events:
-        return events.get_final_message()
-
-
 @STREAMED
 def test_a_loop_with_tool_results_runs_to_its_answer(
     claude: anthropic.Anthropic, simulator: Simulator, stream: bool
@@ -52,7 +43,7 @@ def test_a_loop_with_tool_results_runs_to_its_answer(
         {"text": "Olho os dois.\n" + block("Bash", command="ls") + block("Read", file_path="/x")},
         {"text": "/x não existe.", "tokens": {"input": 41, "output": 6}},
     )
-    first = ask(claude, "O que há aqui?", tools=[BASH, READ], stream=stream)
+    first = ask_messages(claude, "O que há aqui?", tools=[BASH, READ], stream=stream)
     text, *uses = first.content
     assert (text.type, text.text, first.stop_reason) == ("text", "Olho os dois.", "tool_use")
     assert [(use.type, use.name, use.input) for use in uses] == [
@@ -69,7 +60,7 @@ def test_a_loop_with_tool_results_runs_to_its_answer(
         {"role": "assistant", "content": [part.model_dump(exclude_none=True) for part in first.content]},
         {"role": "user", "content": results},
     ]
-    final = ask(claude, history, tools=[BASH, READ], stream=stream)
+    final = ask_messages(claude, history, tools=[BASH, READ], stream=stream)
     assert ([part.text for part in final.content], final.stop_reason) == (["/x não existe."], "end_turn")
     assert (final.usage.input_tokens, final.usage.output_tokens) == (41, 6)
     prompt = simulator.prompts()[-1]
@@ -93,7 +84,7 @@ def test_one_call_is_all_that_disable_parallel_tool_use_lets_through(
 ) -> None:
     simulator.script({"text": block("Bash", command="ls") + block("Bash", command="pwd")})
     choice = {"type": "auto", "disable_parallel_tool_use": True}
-    message = ask(claude, "?", tools=[BASH], tool_choice=choice, stream=stream)
+    message = ask_messages(claude, "?", tools=[BASH], tool_choice=choice, stream=stream)
     assert [part.input for part in message.content] == [{"command": "ls"}]
     assert "one block at most" in simulator.prompts()[0]
 
@@ -112,7 +103,7 @@ def test_each_tool_choice_reaches_the_agent(
     claude: anthropic.Anthropic, simulator: Simulator, choice: Any, says: str
 ) -> None:
     simulator.script({"text": block("Read", file_path="/x") if choice["type"] != "none" else "Nada."})
-    message = ask(claude, "O que há?", tools=[BASH, READ], tool_choice=choice)
+    message = ask_messages(claude, "O que há?", tools=[BASH, READ], tool_choice=choice)
     assert message.stop_reason == ("end_turn" if choice["type"] == "none" else "tool_use")
     [prompt] = simulator.prompts()
     assert says in prompt.splitlines()[-1]
@@ -120,13 +111,13 @@ def test_each_tool_choice_reaches_the_agent(
 
 def test_a_choice_of_an_undeclared_tool_is_a_400(claude: anthropic.Anthropic, simulator: Simulator) -> None:
     with pytest.raises(anthropic.BadRequestError, match="tool_choice names 'Voar'"):
-        ask(claude, "?", tools=[BASH], tool_choice={"type": "tool", "name": "Voar"})
+        ask_messages(claude, "?", tools=[BASH], tool_choice={"type": "tool", "name": "Voar"})
 
 
 @STREAMED
 def test_stop_sequences_end_the_answer(claude: anthropic.Anthropic, simulator: Simulator, stream: bool) -> None:
     simulator.script({"pieces": [f"linha {number}\n" for number in range(300)], "cadence": 0.01})
-    message = ask(claude, "Escreva", stop_sequences=["linha 3"], stream=stream)
+    message = ask_messages(claude, "Escreva", stop_sequences=["linha 3"], stream=stream)
     assert message.content[0].text == "linha 0\nlinha 1\nlinha 2\n"
     assert simulator.wait_for_disconnect()["frames_sent"] < 200
 
@@ -134,7 +125,7 @@ def test_stop_sequences_end_the_answer(claude: anthropic.Anthropic, simulator: S
 @STREAMED
 def test_max_tokens_end_the_answer(claude: anthropic.Anthropic, simulator: Simulator, stream: bool) -> None:
     simulator.script({"text": "abcd " * 500})
-    message = ask(claude, "Escreva", max_tokens=10, stream=stream)
+    message = ask_messages(claude, "Escreva", max_tokens=10, stream=stream)
     assert (message.content[0].text, message.stop_reason) == ("abcd " * 10, "max_tokens")
 
 
@@ -179,27 +170,53 @@ CLAUDE_CODE: dict[str, Any] = {
 }
 
 
+CLAUDE_CODE_SENDS: dict[str, Any] = {
+    "timeout": 60,
+    "extra_headers": {
+        "anthropic-beta": "claude-code-20250219,interleaved-thinking-2025-05-14,fine-grained-tool-streaming-2025-05-14",
+        "user-agent": "claude-cli/2.0.1 (external, cli)",
+    },
+    "extra_query": {"beta": "true"},
+    "extra_body": {"temperature": 1, "context_management": {"edits": [{"type": "clear_tool_uses_20250919"}]}},
+}
+CONVERSATION = """# Conversation
+[user]
+<system-reminder>today</system-reminder>
+Run the tests
+
+[assistant]
+I look.
+FUNCTION_CALL_START
+Bash
+arguments: {"command": "ls"}
+FUNCTION_CALL_END
+FUNCTION_CALL_START
+Read
+arguments: {"file_path": "/x"}
+FUNCTION_CALL_END
+
+[tool result id=toolu_01 name=Bash]
+a.py
+
+[tool result id=toolu_02 name=Read error]
+No such file
+
+[user]
+Go on
+
+[reminder]
+Reply to the conversation above now: with tool call blocks, or with the answer."""
+
+
 @STREAMED
 @pytest.mark.parametrize(
     "thinking", [{"type": "enabled", "budget_tokens": 31999}, {"type": "adaptive"}], ids=["enabled", "adaptive"]
 )
 def test_a_request_of_claude_code_is_understood_and_answered(
-    proxy: Proxy, claude: anthropic.Anthropic, simulator: Simulator, thinking: Any, stream: bool
+    claude: anthropic.Anthropic, simulator: Simulator, thinking: Any, stream: bool
 ) -> None:
     simulator.script({"text": "Running.\n" + block("Bash", command="pytest"), "tokens": {"input": 900, "output": 20}})
-    beta = "claude-code-20250219,interleaved-thinking-2025-05-14,fine-grained-tool-streaming-2025-05-14"
-    more = {"temperature": 1, "context_management": {"edits": [{"type": "clear_tool_uses_20250919"}]}}
-    message = ask(
-        claude,
-        CLAUDE_CODE["messages"],
-        stream=stream,
-        thinking=thinking,
-        timeout=60,
-        extra_headers={"anthropic-beta": beta, "user-agent": "claude-cli/2.0.1 (external, cli)"},
-        extra_query={"beta": "true"},
-        extra_body=more,
-        **{name: value for name, value in CLAUDE_CODE.items() if name != "messages"},
-    )
+    message = ask_messages(claude, thinking=thinking, stream=stream, **CLAUDE_CODE, **CLAUDE_CODE_SENDS)
     assert [part.type for part in message.content] == ["text", "tool_use"]
     assert (message.content[1].name, message.content[1].input) == ("Bash", {"command": "pytest"})
     assert (message.stop_reason, message.usage.input_tokens, message.usage.output_tokens) == ("tool_use", 900, 20)
@@ -207,17 +224,7 @@ def test_a_request_of_claude_code_is_understood_and_answered(
     assert prompt.startswith("You are Claude Code.\nBe concise.\n\n# Tools\n")
     assert '{"name":"Bash","description":"Runs a command","parameters":{"type":"object"' in prompt
     assert "web_search" not in prompt
-    told = prompt[prompt.index("# Conversation") :]
-    assert told == (
-        "# Conversation\n[user]\n<system-reminder>today</system-reminder>\nRun the tests\n\n"
-        "[assistant]\nI look.\n"
-        'FUNCTION_CALL_START\nBash\narguments: {"command": "ls"}\nFUNCTION_CALL_END\n'
-        'FUNCTION_CALL_START\nRead\narguments: {"file_path": "/x"}\nFUNCTION_CALL_END\n\n'
-        "[tool result id=toolu_01 name=Bash]\na.py\n\n"
-        "[tool result id=toolu_02 name=Read error]\nNo such file\n\n"
-        "[user]\nGo on\n\n"
-        "[reminder]\nReply to the conversation above now: with tool call blocks, or with the answer."
-    )
+    assert prompt[prompt.index("# Conversation") :] == CONVERSATION
 
 
 def test_tokens_can_be_counted_before_the_call(claude: anthropic.Anthropic, simulator: Simulator) -> None:

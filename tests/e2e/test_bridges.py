@@ -9,7 +9,7 @@ import anthropic
 import openai
 import pytest
 
-from .conftest import Proxy, Simulator
+from tests.support.proxy import Proxy, Simulator
 
 SCHEMA = {"type": "object", "properties": {"cidade": {"type": "string"}}, "required": ["cidade"]}
 CALL = 'Vou ver.\nFUNCTION_CALL_START\nbuscar_tempo\narguments: {"cidade": "São Paulo"}\nFUNCTION_CALL_END\n'

@@ -9,7 +9,7 @@ from typing import Any
 import openai
 import pytest
 
-from .conftest import Proxy, Simulator, conforms
+from tests.support.proxy import Proxy, Simulator, conforms
 
 WEATHER = {
     "type": "function",
@@ -22,7 +22,7 @@ WEATHER = {
 CALL = 'Vou ver.\nFUNCTION_CALL_START\nbuscar_tempo\narguments: {"cidade": "São Paulo"}\nFUNCTION_CALL_END\n'
 
 
-def ask(client: openai.OpenAI, text: str, **params: Any) -> Any:
+def create(client: openai.OpenAI, text: str, **params: Any) -> Any:
     return client.chat.completions.create(
         model="stackspot-chat", messages=[{"role": "user", "content": text}], **params
     )
@@ -30,7 +30,7 @@ def ask(client: openai.OpenAI, text: str, **params: Any) -> Any:
 
 def test_a_whole_answer_has_the_agents_text_and_token_counts(client: openai.OpenAI, simulator: Simulator) -> None:
     simulator.script({"text": "Olá, João! 🙂", "tokens": {"user": None, "enrichment": None, "input": 42, "output": 5}})
-    answer = ask(client, "Oi")
+    answer = create(client, "Oi")
     assert answer.choices[0].message.content == "Olá, João! 🙂"
     assert answer.choices[0].message.tool_calls is None
     assert answer.choices[0].finish_reason == "stop"
@@ -41,7 +41,7 @@ def test_a_whole_answer_has_the_agents_text_and_token_counts(client: openai.Open
 def test_a_stream_is_one_answer_in_pieces(client: openai.OpenAI, simulator: Simulator) -> None:
     pieces = ["Era ", "uma ", "vez", "…"]
     simulator.script({"pieces": pieces, "cadence": 0.02, "tokens": {"input": 7, "output": 4}})
-    chunks = list(ask(client, "Conte", stream=True, stream_options={"include_usage": True}))
+    chunks = list(create(client, "Conte", stream=True, stream_options={"include_usage": True}))
     deltas = [choice.delta for chunk in chunks for choice in chunk.choices]
     assert "".join(delta.content or "" for delta in deltas) == "".join(pieces)
     assert [delta.role for delta in deltas if delta.role] == ["assistant"]
@@ -76,7 +76,7 @@ def test_a_whole_answer_conforms_to_the_published_schema(proxy: Proxy, simulator
 
 def test_a_block_in_the_agents_text_becomes_a_tool_call(client: openai.OpenAI, simulator: Simulator) -> None:
     simulator.script({"text": CALL})
-    choice = ask(client, "O tempo?", tools=[WEATHER]).choices[0]
+    choice = create(client, "O tempo?", tools=[WEATHER]).choices[0]
     assert (choice.finish_reason, choice.message.content) == ("tool_calls", "Vou ver.")
     [call] = choice.message.tool_calls
     assert (call.function.name, json.loads(call.function.arguments)) == ("buscar_tempo", {"cidade": "São Paulo"})
@@ -103,7 +103,7 @@ def test_a_long_call_goes_out_while_the_agent_writes_it(client: openai.OpenAI, s
     simulator.script({"pieces": [head, *lines, '"}\nFUNCTION_CALL_END'], "cadence": 0.002})
     deltas = [
         call.function.arguments
-        for chunk in ask(client, "Escreva", tools=[WEATHER], stream=True)
+        for chunk in create(client, "Escreva", tools=[WEATHER], stream=True)
         for choice in chunk.choices
         for call in choice.delta.tool_calls or ()
     ]
@@ -117,7 +117,7 @@ def test_a_tool_loop_runs_to_its_answer(client: openai.OpenAI, simulator: Simula
         {"role": "user", "content": "Qual o tempo em São Paulo?"},
     ]
     first = client.chat.completions.create(model="stackspot-chat", messages=messages, tools=[WEATHER])
-    [call] = first.choices[0].message.tool_calls or ()
+    [call] = first.choices[0].message.tool_calls or []
     assert json.loads(call.function.arguments) == {"cidade": "São Paulo"}
     messages += [first.choices[0].message, {"role": "tool", "tool_call_id": call.id, "content": "25°C, ensolarado"}]
     second = client.chat.completions.create(model="stackspot-chat", messages=messages, tools=[WEATHER])
@@ -129,7 +129,7 @@ def test_the_correlation_id_travels_to_the_agent_and_into_the_log(
     proxy: Proxy, client: openai.OpenAI, simulator: Simulator
 ) -> None:
     headers = {"correlation-id": "conversa-teste-123"}
-    ask(client, "Rastreie o tempo em São Paulo", tools=[WEATHER], extra_headers=headers)
+    create(client, "Rastreie o tempo em São Paulo", tools=[WEATHER], extra_headers=headers)
     [request] = simulator.requests("Rastreie o tempo")
     assert request["headers"]["correlation-id"] == "conversa-teste-123"
     assert "[conversa-teste-123] Tool calls: buscar_tempo" in proxy.log.read_text()
@@ -138,7 +138,7 @@ def test_the_correlation_id_travels_to_the_agent_and_into_the_log(
 def test_the_agent_is_asked_for_a_stream_with_four_fields_and_no_others(
     client: openai.OpenAI, simulator: Simulator
 ) -> None:
-    ask(
+    create(
         client,
         "Quais campos?",
         temperature=0.2,
@@ -173,7 +173,7 @@ def test_a_choice_may_allow_some_of_the_tools(client: openai.OpenAI, simulator: 
     other = {"type": "function", "function": {"name": "outra", "parameters": {}}}
     named = {"type": "function", "function": {"name": "buscar_tempo"}}
     choice = {"type": "allowed_tools", "allowed_tools": {"mode": "required", "tools": [named]}}
-    answer = ask(client, "Tempo?", tools=[other, WEATHER], tool_choice=choice, stream=stream)
+    answer = create(client, "Tempo?", tools=[other, WEATHER], tool_choice=choice, stream=stream)
     reasons = (
         [chunk.choices[0].finish_reason for chunk in answer if chunk.choices]
         if stream

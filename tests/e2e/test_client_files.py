@@ -8,7 +8,8 @@ import re
 import httpx
 import pytest
 
-from .conftest import ROOT, Proxy, Simulator
+from tests.support.processes import ROOT
+from tests.support.proxy import Proxy, Simulator
 
 HOST = "http://127.0.0.1:4000"
 CALL = 'FUNCTION_CALL_START\nread_file\narguments: {"path": "a.py"}\nFUNCTION_CALL_END'

@@ -9,7 +9,8 @@ import time
 import httpx
 import pytest
 
-from .conftest import ROOT, Proxy, Simulator
+from tests.support.processes import ROOT
+from tests.support.proxy import Proxy, Simulator
 
 CALL = "FUNCTION_CALL_START\nlook\narguments: {}\nFUNCTION_CALL_END"
 SPOILED = "FUNCTION_CALL_START\nlook\narguments: {oops\nFUNCTION_CALL_END"

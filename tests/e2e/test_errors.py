@@ -10,9 +10,9 @@ import httpx
 import openai
 import pytest
 
-from .conftest import Proxy, Simulator, running_proxy
+from tests.support.protocols import PATHS, body
+from tests.support.proxy import Proxy, Simulator, running_proxy
 
-PATHS = ("/v1/chat/completions", "/v1/messages", "/v1/responses")
 TOO_LONG = {
     "code": "INFERENCE_6001_LLM_MODEL_BAD_REQUEST",
     "details": "Input tokens exceed the configured limit of 272000 tokens. Your messages resulted in 340000 tokens.",
@@ -45,13 +45,6 @@ FAILURES = [
     Failure("no frame at all", {"raw": []}, 502, "no frame that can be read"),
     Failure("a token refused for ever", {"status": 401, "times": 2}, 502, "refuses a fresh token"),
 ]
-
-
-def body(path: str, text: str, *, stream: bool) -> dict[str, Any]:
-    """Ask the same in the words of a protocol."""
-    said = {"input": text} if path == "/v1/responses" else {"messages": [{"role": "user", "content": text}]}
-    limit = {"max_tokens": 100} if path == "/v1/messages" else {}
-    return {"model": "stackspot-chat", "stream": stream, **said, **limit}
 
 
 @pytest.mark.parametrize("path", PATHS)

@@ -11,10 +11,9 @@ import pytest
 from google import genai
 from google.genai import errors, types
 
-from .conftest import Proxy, Simulator
+from tests.support.protocols import MODEL, STREAMED, ask_gemini
+from tests.support.proxy import Proxy, Simulator
 
-MODEL = "stackspot-chat"
-STREAMED = pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
 CALL = 'FUNCTION_CALL_START\nbuscar_tempo\narguments: {"cidade": "Recife"}\nFUNCTION_CALL_END'
 TOOL = types.Tool(
     function_declarations=[
@@ -38,21 +37,10 @@ def gemini(proxy: Proxy) -> Iterator[genai.Client]:
         yield client
 
 
-def ask(gemini: genai.Client, contents: Any, *, stream: bool, **config: Any) -> tuple[str, list[Any], Any]:
-    """The text, the function calls and the usage of an answer."""
-    asked = {"model": MODEL, "contents": contents, "config": types.GenerateContentConfig(**config)}
-    models = gemini.models
-    answers = list(models.generate_content_stream(**asked)) if stream else [models.generate_content(**asked)]
-    parts = [part for answer in answers for part in (answer.candidates[0].content.parts or [])]
-    text = "".join(part.text or "" for part in parts)
-    usage = next(answer.usage_metadata for answer in reversed(answers) if answer.usage_metadata)
-    return text, [part.function_call for part in parts if part.function_call], usage
-
-
 @STREAMED
 def test_an_answer_comes_with_its_usage(gemini: genai.Client, simulator: Simulator, stream: bool) -> None:
     simulator.script({"text": "Olá, Ana.", "tokens": {"user": None, "enrichment": None, "input": 42, "output": 7}})
-    text, calls, usage = ask(gemini, "Oi", stream=stream, system_instruction="Seja breve.")
+    text, calls, usage = ask_gemini(gemini, "Oi", stream=stream, system_instruction="Seja breve.")
     assert (text, calls) == ("Olá, Ana.", [])
     assert (usage.prompt_token_count, usage.candidates_token_count) == (42, 7)
     assert "Seja breve." in simulator.prompts()[0]
@@ -61,9 +49,9 @@ def test_an_answer_comes_with_its_usage(gemini: genai.Client, simulator: Simulat
 @STREAMED
 def test_limits_and_stop_sequences_hold(gemini: genai.Client, simulator: Simulator, stream: bool) -> None:
     simulator.script({"text": "um dois FIM três"})
-    assert ask(gemini, "Conte", stream=stream, stop_sequences=["FIM"])[0] == "um dois "
+    assert ask_gemini(gemini, "Conte", stream=stream, stop_sequences=["FIM"])[0] == "um dois "
     simulator.script({"text": (whole := "um dois três quatro cinco seis sete oito nove dez")})
-    text, _, _ = ask(gemini, "Conte", stream=stream, max_output_tokens=3)
+    text, _, _ = ask_gemini(gemini, "Conte", stream=stream, max_output_tokens=3)
     assert whole.startswith(text)
     assert 0 < len(text) < len(whole) / 2
 
@@ -74,13 +62,13 @@ def test_a_tool_is_called_and_its_result_reaches_the_agent(
 ) -> None:
     simulator.script({"text": CALL}, {"text": "28 °C no Recife."})
     question = types.Content(role="user", parts=[types.Part(text="Qual o tempo no Recife?")])
-    _, [call], _ = ask(gemini, [question], stream=stream, tools=[TOOL])
+    _, [call], _ = ask_gemini(gemini, [question], stream=stream, tools=[TOOL])
     assert (call.name, call.args) == ("buscar_tempo", {"cidade": "Recife"})
     assert '"parameters":{"type":"object","properties":{"cidade":{"type":"string"}}' in simulator.prompts()[0]
     called = types.Content(role="model", parts=[types.Part(function_call=call)])
     response = types.FunctionResponse(name=call.name, id=call.id, response={"graus": 28})
     result = types.Content(role="user", parts=[types.Part(function_response=response)])
-    text, calls, _ = ask(gemini, [question, called, result], stream=stream, tools=[TOOL])
+    text, calls, _ = ask_gemini(gemini, [question, called, result], stream=stream, tools=[TOOL])
     assert (text, calls) == ("28 °C no Recife.", [])
     assert '"graus": 28' in simulator.prompts()[1]
 
@@ -90,7 +78,7 @@ def test_a_json_answer_keeps_to_its_schema(gemini: genai.Client, simulator: Simu
     simulator.script({"text": '```json\n{"cidade": "Recife"}\n```'})
     schema = {"type": "OBJECT", "properties": {"cidade": {"type": "STRING"}}, "required": ["cidade"]}
     json_only = {"response_mime_type": "application/json", "response_schema": schema}
-    assert ask(gemini, "Que cidade?", stream=stream, **json_only)[0].strip() == '{"cidade": "Recife"}'
+    assert ask_gemini(gemini, "Que cidade?", stream=stream, **json_only)[0].strip() == '{"cidade": "Recife"}'
     assert '"cidade"' in simulator.prompts()[0]
 
 
@@ -109,7 +97,7 @@ def test_json_of_each_kind_is_asked_for_and_checked(
 ) -> None:
     simulator.script({"text": "Aqui está, sem JSON."}, {"text": text})
     config = {"response_mime_type": "application/json"} | ({"response_schema": schema} if schema else {})
-    assert json.loads(ask(gemini, "Cidades?", stream=stream, **config)[0]) == json.loads(text)
+    assert json.loads(ask_gemini(gemini, "Cidades?", stream=stream, **config)[0]) == json.loads(text)
     assert len(simulator.prompts()) == 2
 
 
@@ -119,7 +107,7 @@ def test_a_function_that_must_be_called_is_demanded(gemini: genai.Client, simula
     calling = types.FunctionCallingConfig(mode="ANY", allowed_function_names=["buscar_tempo"])
     other = types.Tool(function_declarations=[types.FunctionDeclaration(name="voar", description="Voa")])
     config = types.ToolConfig(function_calling_config=calling)
-    _, [call], _ = ask(gemini, "Recife?", stream=stream, tools=[TOOL, other], tool_config=config)
+    _, [call], _ = ask_gemini(gemini, "Recife?", stream=stream, tools=[TOOL, other], tool_config=config)
     assert call.name == "buscar_tempo"
     first, second = simulator.prompts()
     assert "voar" not in first
@@ -133,7 +121,7 @@ def test_all_of_a_system_instruction_and_a_file_reach_the_agent(gemini: genai.Cl
     parts = [types.Part(text="O que é?"), types.Part.from_bytes(data=png, mime_type="image/png")]
     simulator.script({"text": "Um ponto."})
     instruction = types.Content(parts=[types.Part(text="Seja breve."), types.Part(text="Fale português.")])
-    text, _, _ = ask(gemini, parts, stream=False, system_instruction=instruction)
+    text, _, _ = ask_gemini(gemini, parts, stream=False, system_instruction=instruction)
     assert text == "Um ponto."
     [prompt] = simulator.prompts()
 
@@ -154,7 +142,7 @@ def test_what_an_agent_cannot_do_is_a_400_that_names_it(
     gemini: genai.Client, simulator: Simulator, contents: Any, config: dict[str, Any], named: str, stream: bool
 ) -> None:
     with pytest.raises(errors.ClientError, match=named) as caught:
-        ask(gemini, contents, stream=stream, **config)
+        ask_gemini(gemini, contents, stream=stream, **config)
     assert caught.value.code == 400
     assert simulator.requests() == []
 
@@ -172,7 +160,7 @@ def test_an_error_of_the_agent_has_its_status(
 ) -> None:
     simulator.script(play)
     with pytest.raises(errors.APIError) as caught:
-        ask(gemini, "Oi", stream=stream)
+        ask_gemini(gemini, "Oi", stream=stream)
     assert caught.value.code == code
 
 
@@ -182,7 +170,7 @@ def test_a_limit_of_the_platform_says_when_to_try_again(
 ) -> None:
     simulator.script(*[{"status": 429, "headers": {"retry-after": "1"}}] * 4)
     with pytest.raises(errors.ClientError) as caught:
-        ask(gemini, "Oi", stream=stream)
+        ask_gemini(gemini, "Oi", stream=stream)
     assert caught.value.code == 429
     assert int(caught.value.response.headers["retry-after"]) > 0
 
@@ -216,7 +204,7 @@ def test_a_wrong_key_is_a_401(proxy: Proxy, stream: bool) -> None:
         genai.Client(api_key="fake-key", http_options=options) as client,
         pytest.raises(errors.ClientError, match=r"file \.env .*LITELLM_MASTER_KEY") as caught,
     ):
-        ask(client, "Oi", stream=stream)
+        ask_gemini(client, "Oi", stream=stream)
     assert caught.value.code == 401
 
 

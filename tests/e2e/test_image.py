@@ -11,11 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import BIN, MASTER_KEY, ROOT, Simulator, free_port, process, wait_for
+from tests.support.processes import BIN, ROOT, free_port, process, wait_for
+from tests.support.proxy import MASTER_KEY, Simulator
 
 LAST = (ROOT / "Dockerfile").read_text().rpartition("\nFROM ")[2].replace("\\\n", "")
 SOURCES = re.findall(r"^COPY (?:--from=built /srv/stackspot/)?([\w.]+) \S+$", LAST, re.MULTILINE)
-SET = dict(pair.split("=", 1) for pair in re.search(r"^ENV (.*)$", LAST, re.MULTILINE)[1].split())
+SET = dict(re.findall(r"(\S+?)=(\S+)", re.search(r"^ENV (.*)$", LAST, re.MULTILINE)[1]))
 HEALTH, START = (json.loads(found) for found in re.findall(r"\bCMD (\[.*\])$", LAST, re.MULTILINE))
 WRITABLE = {Path(path).name for path in json.loads(re.search(r"^VOLUME (.*)$", LAST, re.MULTILINE)[1])}
 

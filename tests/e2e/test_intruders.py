@@ -19,7 +19,8 @@ from typing import Any
 import httpx
 import pytest
 
-from .conftest import BIN, MASTER_KEY, ROOT, Proxy, Simulator, process, running_proxy, wait_for
+from tests.support.processes import BIN, ROOT, process, wait_for
+from tests.support.proxy import MASTER_KEY, Proxy, Simulator, running_proxy
 
 PATHS = ("/v1/chat/completions", "/v1/messages", "/v1/responses")
 GEMINI = tuple(f"/v1beta/models/stackspot-chat:{method}" for method in ("generateContent", "streamGenerateContent"))
@@ -451,7 +452,7 @@ EXPECTED = {"a schema of 50 levels": 200, "10,000 messages": 200, "2,000 tools":
 def memory(proxy: Proxy) -> int:
     """Return the proxy's resident memory, in MiB."""
     status = Path(f"/proc/{proxy.pid}/status").read_text()
-    return int(re.search(r"VmRSS:\s+(\d+)", status)[1]) // 1024  # type: ignore[index]
+    return int(re.search(r"VmRSS:\s+(\d+)", status)[1]) // 1024
 
 
 def test_a_body_that_hurts_gets_an_answer_or_a_4xx_and_the_others_go_on(guarded: Proxy) -> None:

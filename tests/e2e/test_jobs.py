@@ -7,28 +7,18 @@ import os
 import re
 import signal
 import subprocess
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from .conftest import (
-    BIN,
-    MASTER_KEY,
-    ROOT,
-    START_SECONDS,
-    Proxy,
-    Simulator,
-    free_port,
-    process,
-    running_proxy,
-    running_redis,
-    wait_for,
-)
+from tests.support.processes import BIN, ROOT, START_SECONDS, free_port, process, wait_for
+from tests.support.proxy import MASTER_KEY, Proxy, Simulator, running_proxy
+from tests.support.redis_server import running_redis
+from tests.support.waiting import eventually
 
 ITEMS = 4
 ENDED = {"completed", "failed", "cancelled"}
@@ -45,16 +35,8 @@ def ingest(proxy: Proxy, body: dict[str, Any], **headers: str) -> str:
     return answer.json()["job_id"]
 
 
-def until(condition: Callable[[], Any], seconds: float = 60) -> Any:
-    deadline = time.monotonic() + seconds
-    while not (value := condition()):
-        assert time.monotonic() < deadline, "it never happened"
-        time.sleep(0.1)
-    return value
-
-
 def ended(proxy: Proxy, job_id: str) -> dict[str, Any]:
-    return until(lambda: (told := get(proxy, f"/status/{job_id}").json())["status"] in ENDED and told)
+    return eventually(lambda: (told := get(proxy, f"/status/{job_id}").json())["status"] in ENDED and told, 60)
 
 
 def test_documents_are_answered_one_by_one(proxy, simulator):
@@ -83,7 +65,7 @@ def test_what_fails_is_told_by_item(proxy, simulator):
 def test_a_running_job_is_cancelled_and_its_call_with_it(proxy, simulator):
     simulator.configure(first_token_delay=30)
     job_id = ingest(proxy, {"messages": ["nunca respondida"]})
-    until(lambda: simulator.requests("nunca respondida"))
+    eventually(lambda: simulator.requests("nunca respondida"))
     answer = httpx.delete(f"{proxy.url}/jobs/{job_id}", headers=proxy.headers, trust_env=False)
     assert answer.json() == {"job_id": job_id, "status": "cancelled"}
     assert get(proxy, f"/status/{job_id}").json()["result"] == []
@@ -139,10 +121,10 @@ def test_two_processes_share_a_file_and_what_they_leave_when_killed_is_finished(
     serve = ("litellm", "--config", "config.yaml", "--host", "127.0.0.1", "--port", str(port))
     both = (*serve, "--num_workers", "2", "--timeout_worker_healthcheck", str(START_SECONDS))
     with command(log, *both, **environ) as running:
-        until(lambda: log.read_text().count("jobs at once") == 2, START_SECONDS)
+        eventually(lambda: log.read_text().count("jobs at once") == 2, START_SECONDS)
         proxy = Proxy(f"http://127.0.0.1:{port}", MASTER_KEY, log, running.pid)
         jobs = submitted(proxy, 16)
-        until(lambda: some_done_some_not(proxy))
+        eventually(lambda: some_done_some_not(proxy), 60)
         killed(running)
     with running_proxy(tmp_path / "again", **environ) as proxy:
         each_ended_once(proxy, simulator, jobs, in_flight=2 * 4 * 4)
@@ -150,8 +132,8 @@ def test_two_processes_share_a_file_and_what_they_leave_when_killed_is_finished(
 
 @pytest.fixture
 def redis(tmp_path) -> Iterator[str]:
-    with running_redis(tmp_path) as url:
-        yield url
+    with running_redis(tmp_path, durable=True) as server:
+        yield server.url
 
 
 def test_workers_elsewhere_do_the_jobs_of_a_proxy_and_one_of_them_may_be_killed(simulator, redis, tmp_path):
@@ -166,7 +148,7 @@ def test_workers_elsewhere_do_the_jobs_of_a_proxy_and_one_of_them_may_be_killed(
         for name, running in (("first", first), ("second", second)):
             wait_for(tmp_path / name, "2 jobs at once", running)
         jobs = submitted(proxy, 12)
-        until(lambda: some_done_some_not(proxy))
+        eventually(lambda: some_done_some_not(proxy), 60)
         killed(first)
         each_ended_once(proxy, simulator, jobs, in_flight=2 * 4)
         assert "jobs at once" not in proxy.log.read_text()

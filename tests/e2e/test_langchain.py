@@ -10,8 +10,8 @@ from langchain_core.messages import AIMessageChunk, HumanMessage
 from langchain_core.tools import tool
 from langchain_openai import ChatOpenAI
 
-from .conftest import Proxy, Simulator
-from .test_tools import block
+from tests.support.protocols import block
+from tests.support.proxy import Proxy, Simulator
 
 
 class Weather(pydantic.BaseModel):

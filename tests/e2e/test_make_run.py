@@ -9,13 +9,14 @@ import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from .conftest import BIN, ROOT, START_SECONDS, WEB, Simulator, free_port, process, wait_for
+from tests.support.processes import BIN, ROOT, START_SECONDS, free_port, process, wait_for
+from tests.support.proxy import WEB, Simulator
+from tests.support.waiting import eventually
 
 
 @pytest.fixture(scope="module")
@@ -62,13 +63,6 @@ def test_what_the_proxy_logs_when_it_is_ready_is_seen(started: tuple[Path, int, 
     folder, port, _ = started
     WEB.get(f"http://127.0.0.1:{port}/health/liveliness").raise_for_status()
     eventually(lambda: '"GET /health/liveliness HTTP/1.1" 200' in (folder / "log").read_text(errors="replace"))
-
-
-def eventually(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < deadline, "it never happened"
-        time.sleep(0.05)
 
 
 def test_each_address_that_it_prints_answers(started: tuple[Path, int, str]) -> None:

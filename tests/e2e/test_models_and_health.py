@@ -9,7 +9,7 @@ import httpx
 import openai
 import pytest
 
-from .conftest import Proxy, Simulator, running_proxy
+from tests.support.proxy import Proxy, Simulator, running_proxy
 
 ALIASES = {"stackspot-chat", "chat/llama-small", "chat/qwen-small", "chat/nova-micro"}
 

@@ -11,8 +11,9 @@ import anthropic
 import openai
 import pytest
 
-from .conftest import WEB, Proxy, Simulator, running_proxy, running_redis
-from .test_tools import STREAMED, calls_of, tool
+from tests.support.protocols import STREAMED, ask_chat, ask_messages, ask_responses, block, calls_of, tool
+from tests.support.proxy import WEB, Proxy, Simulator, running_proxy
+from tests.support.redis_server import running_redis
 
 CONFIG = """
 model_list:
@@ -43,8 +44,8 @@ def proxy(simulator_process: Simulator, tmp_path_factory: pytest.TempPathFactory
     keys.write_text(json.dumps({"keys": [{"name": name, "key": key} for name, key in KEYS.items()]}))
     environ = simulator_process.environ | {"KEYS_FILE": str(keys), "STACKSPOT_MAX_CONCURRENCY": "32"}
     with (
-        running_redis(folder) as url,
-        running_proxy(folder / "log", str(config), workers=2, **environ, REDIS_URL=url) as running,
+        running_redis(folder, durable=True) as redis,
+        running_proxy(folder / "log", str(config), workers=2, **environ, REDIS_URL=redis.url) as running,
     ):
         yield running
 
@@ -52,14 +53,6 @@ def proxy(simulator_process: Simulator, tmp_path_factory: pytest.TempPathFactory
 def client_of(proxy: Proxy, key: str, correlation: str) -> openai.OpenAI:
     headers = {"correlation-id": correlation}
     return openai.OpenAI(base_url=f"{proxy.url}/v1", api_key=key, max_retries=0, default_headers=headers)
-
-
-def ask(client: openai.OpenAI, model: str, messages: list[Any], *, stream: bool) -> Any:
-    """Return the first choice of the whole answer, or of what the SDK makes of the stream."""
-    if not stream:
-        return client.chat.completions.create(model=model, messages=messages, tools=[CITY]).choices[0]
-    with client.chat.completions.stream(model=model, messages=messages, tools=[CITY]) as chunks:
-        return chunks.get_final_completion().choices[0]
 
 
 def loop(client: openai.OpenAI, model: str, turns: int = TURNS, *, stream: bool = False) -> list[Any]:
@@ -70,7 +63,7 @@ def loop(client: openai.OpenAI, model: str, turns: int = TURNS, *, stream: bool 
     for number in range(turns):
         if not told or not told[-1][1]:
             messages.append({"role": "user", "content": f'Como está o tempo em "{next(cities)}"?'})
-        choice = ask(client, model, messages, stream=stream)
+        choice = ask_chat(client, messages, model=model, tools=[CITY], stream=stream)
         told.append((choice.message.content or "", calls_of(choice), choice.finish_reason))
         messages.append(choice.message.model_dump(exclude_none=True, include={"role", "content", "tool_calls"}))
         for call in choice.message.tool_calls or ():
@@ -156,74 +149,66 @@ def test_an_answer_is_right_though_the_platform_lost_the_conversation(
     simulator.configure(lost_conversation=loss)
     with client_of(proxy, KEYS["team-a"], f"lost-{stream}-{loss}") as client:
         messages: list[Any] = [SYSTEM, {"role": "user", "content": 'Como está o tempo em "Recife"?'}]
-        first = ask(client, "native", messages, stream=stream)
+        first = ask_chat(client, messages, model="native", tools=[CITY], stream=stream)
         WEB.delete(f"{simulator.url}/control/conversations").raise_for_status()
         [call] = first.message.tool_calls
         messages.append(first.message.model_dump(exclude_none=True, include={"role", "content", "tool_calls"}))
         messages.append({"role": "tool", "tool_call_id": call.id, "content": "28 graus"})
         messages.append({"role": "user", "content": 'Como está o tempo em "Olinda"?'})
-        second = ask(client, "native", messages, stream=stream)
+        second = ask_chat(client, messages, model="native", tools=[CITY], stream=stream)
     assert [name for name, _ in calls_of(second)] == ["tempo"]  # which only the first turn declared
     assert SYSTEM["content"] in simulator.prompts()[-1]
+
+
+QUESTION, NEXT_QUESTION = (
+    {"role": "user", "content": f'Como está o tempo em "{city}"?'} for city in ("Recife", "Olinda")
+)
+PLAY = {"text": "Vou ver.\n" + block("tempo", cidade="Recife")}
+ASKED = 4
+
+
+def all_in_one_conversation(simulator: Simulator) -> bool:
+    return len(sent(simulator)) == ASKED and len({conversation for conversation, _ in sent(simulator)}) == 1
 
 
 @STREAMED
 def test_it_goes_on_in_anthropics_protocol(proxy: Proxy, simulator: Simulator, stream: bool) -> None:
     declared = {"name": "tempo", "description": "Diz o tempo", "input_schema": CITY["function"]["parameters"]}
-    messages: list[Any] = [{"role": "user", "content": 'Como está o tempo em "Recife"?'}]
-    simulator.script(
-        {"text": 'Vou ver.\nFUNCTION_CALL_START\ntempo\narguments: {"cidade": "Recife"}\nFUNCTION_CALL_END'}
-    )
+    fixed = {"model": "native", "tools": [declared], "system": "Breve.", "stream": stream}
+    messages: list[Any] = [QUESTION]
+    simulator.script(PLAY)
     headers = {"correlation-id": f"claude-{stream}"}
-    with anthropic.Anthropic(
-        base_url=proxy.url, api_key=KEYS["team-a"], max_retries=0, default_headers=headers
-    ) as client:
-        for number in range(4):
-            params = {
-                "model": "native",
-                "max_tokens": 1000,
-                "messages": messages,
-                "tools": [declared],
-                "system": "Breve.",
-            }
-            if stream:
-                with client.messages.stream(**params) as events:
-                    answer = events.get_final_message()
-            else:
-                answer = client.messages.create(**params)
-            messages.append(
-                {"role": "assistant", "content": [part.model_dump(exclude_none=True) for part in answer.content]}
-            )
-            used = [part.id for part in answer.content if part.type == "tool_use"]
-            results = [{"type": "tool_result", "tool_use_id": name, "content": f"{20 + number} graus"} for name in used]
-            messages.append({"role": "user", "content": results or 'Como está o tempo em "Olinda"?'})
-    assert len({conversation for conversation, _ in sent(simulator)}) == 1
-    assert len(sent(simulator)) == 4
+    claude = anthropic.Anthropic(base_url=proxy.url, api_key=KEYS["team-a"], max_retries=0, default_headers=headers)
+    with claude as client:
+        for _ in range(ASKED):
+            content = ask_messages(client, messages, **fixed).content
+            messages.append({"role": "assistant", "content": [part.model_dump(exclude_none=True) for part in content]})
+            results = [
+                {"type": "tool_result", "tool_use_id": part.id, "content": "20 graus"}
+                for part in content
+                if part.type == "tool_use"
+            ]
+            messages.append({"role": "user", "content": results} if results else NEXT_QUESTION)
+    assert all_in_one_conversation(simulator)
 
 
 @STREAMED
 def test_it_goes_on_in_the_protocol_of_responses(proxy: Proxy, simulator: Simulator, stream: bool) -> None:
     declared = {"type": "function", **CITY["function"]}
-    said: list[Any] = [{"role": "user", "content": 'Como está o tempo em "Recife"?'}]
-    simulator.script(
-        {"text": 'Vou ver.\nFUNCTION_CALL_START\ntempo\narguments: {"cidade": "Recife"}\nFUNCTION_CALL_END'}
-    )
+    fixed = {"model": "native", "tools": [declared], "instructions": "Breve.", "stream": stream}
+    items: list[Any] = [QUESTION]
+    simulator.script(PLAY)
     with client_of(proxy, KEYS["team-a"], f"responses-{stream}") as client:
-        for number in range(4):
-            params = {"model": "native", "input": said, "tools": [declared], "instructions": "Breve."}
-            if stream:
-                with client.responses.stream(**params) as events:
-                    answer = events.get_final_response()
-            else:
-                answer = client.responses.create(**params)
-            said += [item.model_dump(exclude_none=True, exclude={"status"}) for item in answer.output]
-            calls = [item.call_id for item in answer.output if item.type == "function_call"]
+        for _ in range(ASKED):
+            output = ask_responses(client, items, **fixed).output
+            items += [item.model_dump(exclude_none=True, exclude={"status"}) for item in output]
             results = [
-                {"type": "function_call_output", "call_id": name, "output": f"{20 + number} graus"} for name in calls
+                {"type": "function_call_output", "call_id": item.call_id, "output": "20 graus"}
+                for item in output
+                if item.type == "function_call"
             ]
-            said += results or [{"role": "user", "content": 'Como está o tempo em "Olinda"?'}]
-    assert len({conversation for conversation, _ in sent(simulator)}) == 1
-    assert len(sent(simulator)) == 4
+            items += results or [NEXT_QUESTION]
+    assert all_in_one_conversation(simulator)
 
 
 def test_without_a_correlation_id_the_platform_keeps_nothing(proxy: Proxy, simulator: Simulator) -> None:

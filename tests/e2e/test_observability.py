@@ -6,8 +6,7 @@ import json
 import os
 import re
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -16,13 +15,16 @@ from typing import Any
 import httpx
 import pytest
 
-from .conftest import BIN, MASTER_KEY, ROOT, Proxy, Simulator, running_proxy
+from tests.support.processes import BIN, ROOT
+from tests.support.proxy import MASTER_KEY, Proxy, Simulator, running_proxy
+from tests.support.waiting import eventually
 
 CANARY = "canary-c0ffee"
 CHAT = "/v1/chat/completions"
+EXTRA: dict[str, dict[str, Any]] = {"/v1/messages": {"max_tokens": 50}, "/v1/responses": {"input": f"Oi {CANARY}"}}
 
 
-def ask(proxy: Proxy, request: str, path: str = CHAT, key: str = "", **body: Any) -> httpx.Response:
+def post(proxy: Proxy, request: str, path: str = CHAT, key: str = "", **body: Any) -> httpx.Response:
     """Ask with a connection of its own, so that any worker may take it."""
     told = {
         "model": "stackspot-chat",
@@ -38,14 +40,6 @@ def lines_of(proxy: Proxy) -> list[dict[str, Any]]:
     return [json.loads(line) for file in files for line in file.read_text(encoding="utf-8").splitlines()]
 
 
-def eventually(condition: Callable[[], Any], seconds: float = 15) -> Any:
-    deadline = time.monotonic() + seconds
-    while not (value := condition()):
-        assert time.monotonic() < deadline, "it never happened"
-        time.sleep(0.02)
-    return value
-
-
 def line_of(proxy: Proxy, request: str) -> dict[str, Any]:
     """The one line of a request; the proxy writes it after its answer."""
     (line,) = eventually(lambda: [line for line in lines_of(proxy) if line["request_id"] == request])
@@ -57,8 +51,7 @@ def test_agent_and_telemetry_agree_on_a_correlation_id_that_nobody_gave(
     proxy: Proxy, simulator: Simulator, path: str
 ) -> None:
     request = f"nameless-{path.strip('/').replace('/', '-')}"
-    more = {"/v1/messages": {"max_tokens": 50}, "/v1/responses": {"input": "Oi"}}.get(path, {})
-    body = {"model": "stackspot-chat", "messages": [{"role": "user", "content": "Oi"}], **more}
+    body = {"model": "stackspot-chat", "messages": [{"role": "user", "content": "Oi"}], **EXTRA.get(path, {})}
     headers = {"Authorization": f"Bearer {proxy.key}", "x-request-id": request}
     answer = httpx.post(f"{proxy.url}{path}", json=body, headers=headers, timeout=60, trust_env=False)
     assert answer.status_code == 200, answer.text
@@ -77,11 +70,9 @@ def test_a_service_call_without_a_key_is_told_as_what_was_sent(proxy: Proxy) -> 
 def test_a_call_on_any_route_is_one_line(proxy: Proxy, simulator: Simulator, path: str, stream: bool) -> None:
     simulator.script({"text": f"Olá {CANARY}", "tokens": {"input": 4, "output": 2}})
     request = f"one-{path.strip('/').replace('/', '-')}-{stream}"
-    extra: dict[str, Any] = {"/v1/messages": {"max_tokens": 50}, "/v1/responses": {"input": f"Oi {CANARY}"}}.get(
-        path, {}
-    )
-    asked = {"params": {"stream": stream}} if path == "/chat" else {"stream": stream, **extra}
-    answer = ask(proxy, request, path, **asked)
+    extra = EXTRA.get(path, {})
+    asked: dict[str, Any] = {"params": {"stream": stream}} if path == "/chat" else {"stream": stream, **extra}
+    answer = post(proxy, request, path, **asked)
     assert answer.status_code == 200, answer.text
     line = line_of(proxy, request)
     assert (line["status"], line["error_class"], line["model"], line["provider"]) == (
@@ -110,14 +101,14 @@ def test_a_failure_is_one_line_wherever_it_happens(
     proxy: Proxy, simulator: Simulator, request_id: str, changes: dict[str, Any], status: int, error: str
 ) -> None:
     simulator.script({"status": 403})
-    assert ask(proxy, request_id, **changes).status_code == status
+    assert post(proxy, request_id, **changes).status_code == status
     line = line_of(proxy, request_id)
     assert (line["status"], line["error_class"], line["correlation_id"]) == (status, error, f"c-{request_id}")
 
 
 def test_neither_content_nor_secrets_are_in_the_run(proxy: Proxy, simulator: Simulator) -> None:
     simulator.script({"text": f"Olá {CANARY}"})
-    ask(proxy, "canary")
+    post(proxy, "canary")
     line_of(proxy, "canary")
     (folder,) = proxy.log.parent.glob("runs/2*")
     told = "".join(file.read_text(encoding="utf-8") for file in folder.iterdir())
@@ -148,7 +139,7 @@ def test_requests_and_the_provider_are_counted(proxy: Proxy, simulator: Simulato
     samples = [served, "stackspot_tool_calls_total", "stackspot_time_to_first_token_seconds_count"]
     before = [metric(proxy, sample) for sample in samples]
     simulator.script({"text": block})
-    assert ask(proxy, "tool", tools=[tool]).status_code == 200
+    assert post(proxy, "tool", tools=[tool]).status_code == 200
     assert [metric(proxy, sample) for sample in samples] == [number + 1 for number in before]
     httpx.get(f"{proxy.url}/no/such/{CANARY}", trust_env=False)
     told = httpx.get(f"{proxy.url}/metrics", headers=proxy.headers, trust_env=False).text
@@ -222,14 +213,14 @@ def test_workers_share_metrics_and_telemetry_and_lose_nothing_when_they_are_stop
     environ |= {"PROMETHEUS_MULTIPROC_DIR": str(tmp_path / "metrics"), **simulator.environ}
     with running_proxy(tmp_path / "log", str(tmp_path / "config.yaml"), workers=2, **environ) as proxy:
         for number in range(20):
-            assert ask(proxy, f"r-{number}", stream=number % 2 == 0).status_code == 200
+            assert post(proxy, f"r-{number}", stream=number % 2 == 0).status_code == 200
         served = f'http_requests_total{{method="POST",path="{CHAT}",status="200"}}'
         assert [metric(proxy, served) for _ in range(6)] == [20] * 6  # whichever worker answers
         told = httpx.get(f"{proxy.url}/trace-check", headers=proxy.headers, trust_env=False).json()
         assert told["tracers"]["otlp"] == {"enabled": True, "callback": "otel", "missing": [], "to_do": []}
         assert eventually(lambda: [path for path, _ in sent if path == "/v1/traces"])
         for number in range(20, 30):
-            assert ask(proxy, f"r-{number}").status_code == 200
+            assert post(proxy, f"r-{number}").status_code == 200
     assert sorted(line["request_id"] for line in lines_of(proxy)) == sorted(f"r-{number}" for number in range(30))
     assert len(list(tmp_path.glob("runs/2*"))) == 1
     assert "Start-up check: 1 of 1 models are ready" in proxy.log.read_text(encoding="utf-8")
@@ -269,8 +260,8 @@ def calls_of(proxy: Proxy, request: str) -> list[dict[str, str]]:
 def test_the_log_has_one_line_for_each_call(proxy: Proxy, simulator: Simulator, path: str, stream: bool) -> None:
     """Each case is a call of its own; what would be logged twice is there once the next call is logged."""
     block = 'FUNCTION_CALL_START\nget_weather\narguments: {"city": "Recife"}\nFUNCTION_CALL_END'
-    extra: dict[str, Any] = {"/v1/messages": {"max_tokens": 50}, "/v1/responses": {"input": CANARY}}.get(path, {})
-    asked = {"params": {"stream": stream}} if path == "/chat" else {"stream": stream, **extra}
+    extra = EXTRA.get(path, {})
+    asked: dict[str, Any] = {"params": {"stream": stream}} if path == "/chat" else {"stream": stream, **extra}
     tools: dict[str, Any] = {}
     if path == CHAT:
         tools = {"tools": [{"type": "function", "function": {"name": "get_weather", "parameters": {"type": "object"}}}]}
@@ -280,7 +271,7 @@ def test_the_log_has_one_line_for_each_call(proxy: Proxy, simulator: Simulator, 
         simulator.reset()
         simulator.script({"status": 403} if case == "refused" else {"text": block if tools else "Oi"})
         changes: dict[str, Any] = {"wrong-key": {"key": "sk-wrong"}, "no-model": {"model": "no-such"}}.get(case, {})
-        assert ask(proxy, f"{name}-{case}", path, **(asked | tools | changes)).status_code == status
+        assert post(proxy, f"{name}-{case}", path, **(asked | tools | changes)).status_code == status
     for case, status in expected.items():
         (line,) = eventually(lambda: calls_of(proxy, f"{name}-{case}"))  # noqa: B023  called at once
         assert (line["status"], line["correlation_id"]) == (str(status), f"c-{name}-{case}")
@@ -298,7 +289,7 @@ def test_the_log_shows_no_traceback_of_a_refusal(proxy: Proxy, simulator: Simula
     for number, status in enumerate((400, 403, 429)):
         simulator.reset()
         simulator.script({"status": status, "times": 3})
-        ask(proxy, f"quiet-{number}")
+        post(proxy, f"quiet-{number}")
         assert eventually(lambda: calls_of(proxy, f"quiet-{number}"))  # noqa: B023  called at once
     httpx.post(f"{proxy.url}{CHAT}", json={"model": "stackspot-chat", "messages": []}, trust_env=False)
     after = proxy.log.read_text(encoding="utf-8", errors="replace").count("Traceback (most recent call last)")

@@ -9,8 +9,10 @@ import openai
 import pydantic
 import pytest
 
-from .conftest import Proxy, Simulator, conforms
-from .test_tools import STREAMED, TIME, ask, block
+from tests.support.protocols import STREAMED, ask_chat, block
+from tests.support.proxy import Proxy, Simulator, conforms
+
+from .test_tools import TIME
 
 WORDS = [f"palavra{number} " for number in range(300)]
 
@@ -32,7 +34,7 @@ def test_a_stop_sequence_ends_the_answer_and_the_agents_work(
     client: openai.OpenAI, simulator: Simulator, stop: Any, stream: bool
 ) -> None:
     simulator.script({"pieces": WORDS, "cadence": 0.01})
-    choice = ask(client, "Escreva", stop=stop, stream=stream)
+    choice = ask_chat(client, "Escreva", stop=stop, stream=stream)
     assert choice.message.content == "".join(WORDS)[: "".join(WORDS).index("vra12 pal")]
     assert choice.finish_reason == "stop"
     assert simulator.wait_for_disconnect()["frames_sent"] < 200
@@ -44,14 +46,14 @@ def test_a_limit_of_tokens_ends_the_answer_and_the_agents_work(
     client: openai.OpenAI, simulator: Simulator, name: str, stream: bool
 ) -> None:
     simulator.script({"pieces": WORDS, "cadence": 0.01})
-    choice = ask(client, "Escreva", stream=stream, **{name: 20})
+    choice = ask_chat(client, "Escreva", stream=stream, **{name: 20})
     assert (choice.message.content, choice.finish_reason) == ("".join(WORDS)[:100], "length")
     assert simulator.wait_for_disconnect()["frames_sent"] < 200
 
 
 def test_a_call_cut_off_by_the_limit_is_no_call(client: openai.OpenAI, simulator: Simulator) -> None:
     simulator.script({"text": "Vejo.\n" + block("tempo", cidade="Recife " * 40)})
-    choice = ask(client, "O tempo?", tools=[TIME], max_tokens=20)
+    choice = ask_chat(client, "O tempo?", tools=[TIME], max_tokens=20)
     assert (choice.finish_reason, choice.message.tool_calls) == ("length", None)
     assert len(simulator.requests()) == 1, "what a limit cut off is nothing to mend"
 
@@ -70,7 +72,7 @@ def test_a_json_answer_comes_out_of_its_fence_and_strict(
     client: openai.OpenAI, simulator: Simulator, wanted: Any, stream: bool
 ) -> None:
     simulator.script({"text": f"Aqui está:\n```json\n{RECIFE[:-1]},}}\n```\nAlgo mais?", "cut": 7})
-    choice = ask(client, "Fale do Recife", response_format=wanted, stream=stream)
+    choice = ask_chat(client, "Fale do Recife", response_format=wanted, stream=stream)
     assert json.loads(choice.message.content) == json.loads(RECIFE)
     assert choice.finish_reason == "stop"
     assert ("habitantes" in simulator.prompts()[0]) == (wanted is FORMAT)
@@ -122,7 +124,7 @@ def test_json_that_stays_invalid_is_shown_and_is_no_error(
     client: openai.OpenAI, simulator: Simulator, second: dict[str, Any], stream: bool
 ) -> None:
     simulator.script({"text": '{"nome": "Recife"}'}, second)
-    choice = ask(client, "Recife?", response_format=FORMAT, stream=stream)
+    choice = ask_chat(client, "Recife?", response_format=FORMAT, stream=stream)
     assert (choice.message.content, choice.finish_reason) == ('{"nome": "Recife"}', "stop")
 
 
@@ -138,7 +140,7 @@ def test_a_prompt_above_the_agents_limit_is_sent_once_more_and_smaller(
     ]
     question = {"role": "user", "content": "E então?"}
     simulator.script({"text": "Resumo."})
-    choice = ask(client, [{"role": "system", "content": "Seja breve."}, *history, question], stream=stream)
+    choice = ask_chat(client, [{"role": "system", "content": "Seja breve."}, *history, question], stream=stream)
     assert choice.message.content == "Resumo."
     long, short = simulator.prompts()
     assert len(short) <= 4 * 1000 < len(long)
@@ -154,13 +156,13 @@ def test_a_prompt_that_cannot_be_made_to_fit_is_a_context_error(
 ) -> None:
     simulator.configure(token_limit=100)
     with pytest.raises(openai.BadRequestError, match="ContextWindowExceededError") as caught:
-        ask(client, "palavra " * 400, stream=stream)
+        ask_chat(client, "palavra " * 400, stream=stream)
     assert "the limit is 100" in str(caught.value)
     history = [{"role": "user", "content": f"{number} " + "blá " * 40} for number in range(10)]
     simulator.reset()
     simulator.script({"status": 400, "body": too_long(100, 200), "times": 2})
     with pytest.raises(openai.BadRequestError, match="ContextWindowExceededError"):
-        ask(client, history, stream=stream)
+        ask_chat(client, history, stream=stream)
     assert len(simulator.requests()) == 2, "it is made smaller once"
 
 
@@ -198,7 +200,7 @@ def test_parameters_that_cannot_act_are_accepted_and_named_in_the_log_once_a_cli
 ) -> None:
     named = {"extra_headers": {"user-agent": f"um-cliente-{stream}"}}
     for _ in range(2):
-        assert ask(client, "Oi", stream=stream, **ACCEPTED, **named).finish_reason == "stop"
+        assert ask_chat(client, "Oi", stream=stream, **ACCEPTED, **named).finish_reason == "stop"
     lines = [
         line for line in proxy.log.read_text().splitlines() if f"without effect from 'um-cliente-{stream}'" in line
     ]

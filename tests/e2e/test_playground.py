@@ -12,7 +12,8 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
-from .conftest import ROOT, Proxy, Simulator
+from tests.support.processes import ROOT
+from tests.support.proxy import Proxy, Simulator
 
 PICTURE = ROOT / "docs" / "images" / "playground.png"
 CALL = 'Vou consultar.\nFUNCTION_CALL_START\nbuscar_tempo\narguments: {"cidade": "Recife"}\nFUNCTION_CALL_END'
@@ -51,7 +52,7 @@ def sign_in(page: Page, services: Proxy) -> None:
     expect(page.locator("#model option")).to_have_count(4)
 
 
-def ask(page: Page, question: str, model: str = "stackspot-chat") -> Locator:
+def ask_page(page: Page, question: str, model: str = "stackspot-chat") -> Locator:
     page.locator("#model").select_option(model)
     page.locator("#question").fill(question)
     page.locator("#question").press("Enter")
@@ -63,11 +64,11 @@ def test_an_answer_arrives_token_by_token_with_its_facts(page: Page, services: P
         {"pieces": ["Consistência", " eventual"], "fault": "stall", "after": 1}, {"text": "Consistência eventual é…"}
     )
     sign_in(page, services)
-    answer = ask(page, "O que é consistência eventual?")
+    answer = ask_page(page, "O que é consistência eventual?")
     expect(answer.locator("p")).to_have_text("Consistência")
     expect(answer.locator("p")).to_have_class("answering")
     page.locator("#stop").click()
-    answer = ask(page, "O que é consistência eventual?")
+    answer = ask_page(page, "O que é consistência eventual?")
     expect(answer.locator("p")).to_have_text("Consistência eventual é…")
     expect(answer.locator("dl")).to_contain_text("stackspot")
     told = dict(zip(answer.locator("dt").all_inner_texts(), answer.locator("dd").all_inner_texts(), strict=True))
@@ -79,7 +80,7 @@ def test_an_answer_arrives_token_by_token_with_its_facts(page: Page, services: P
 def test_what_a_model_writes_is_shown_as_text(page: Page, services: Proxy, simulator: Simulator) -> None:
     simulator.script({"text": "<img src=x onerror=alert(1)><b>bold</b>"})
     sign_in(page, services)
-    answer = ask(page, "Oi")
+    answer = ask_page(page, "Oi")
     expect(answer.locator("p")).to_have_text("<img src=x onerror=alert(1)><b>bold</b>")
     assert answer.locator("img, b").count() == 0
 
@@ -89,7 +90,7 @@ def test_a_tool_call_is_shown(page: Page, services: Proxy, simulator: Simulator)
     sign_in(page, services)
     page.locator("summary").click()
     page.locator("#params").fill(json.dumps(TOOLS))
-    answer = ask(page, "Que tempo faz?")
+    answer = ask_page(page, "Que tempo faz?")
     expect(answer.locator("pre")).to_have_text('calls buscar_tempo({"cidade":"Recife"})')
 
 
@@ -99,13 +100,13 @@ def test_errors_are_shown_and_the_next_question_is_answered(page: Page, services
     expect(page.get_by_role("alert")).to_have_count(1)
     sign_in(page, services)
     simulator.script({"status": 500}, {"text": "Olá"})
-    ask(page, "first")
+    ask_page(page, "first")
     expect(page.get_by_role("alert")).to_have_count(2)
     page.locator("#params").evaluate("node => node.value = '[1]'")
-    ask(page, "with parameters that are none")
+    ask_page(page, "with parameters that are none")
     expect(page.get_by_role("alert")).to_have_count(3)
     page.locator("#params").evaluate("node => node.value = ''")
-    expect(ask(page, "second").locator("p")).to_have_text("Olá")
+    expect(ask_page(page, "second").locator("p")).to_have_text("Olá")
 
 
 def test_it_is_used_with_the_keyboard_alone(page: Page, services: Proxy, simulator: Simulator) -> None:
@@ -174,9 +175,9 @@ def test_its_picture_in_the_readme_is_what_it_looks_like(page: Page, services: P
     dark = page.evaluate("getComputedStyle(document.body).backgroundColor")
     page.emulate_media(color_scheme="light")
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") != dark
-    expect(ask(page, "O que é consistência eventual?").locator("dl")).to_be_visible()
+    expect(ask_page(page, "O que é consistência eventual?").locator("dl")).to_be_visible()
     page.locator("#params").evaluate("(node, value) => node.value = value", json.dumps(TOOLS))
-    expect(ask(page, "Que tempo faz no Recife?").locator("dl")).to_be_visible()
+    expect(ask_page(page, "Que tempo faz no Recife?").locator("dl")).to_be_visible()
     picture = page.screenshot()
     assert len(picture) > 10_000
     if not PICTURE.exists():

@@ -13,8 +13,8 @@ from pydantic_ai.messages import ToolCallPart
 from pydantic_ai.models.openai import OpenAIChatModel
 from pydantic_ai.providers.openai import OpenAIProvider
 
-from .conftest import Proxy, Simulator
-from .test_tools import block
+from tests.support.protocols import block
+from tests.support.proxy import Proxy, Simulator
 
 
 class Weather(BaseModel):

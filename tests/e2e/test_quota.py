@@ -10,16 +10,17 @@ from pathlib import Path
 import httpx
 import pytest
 
-from .conftest import Simulator, running_proxy, running_redis
-from .test_errors import PATHS, body
+from tests.support.protocols import PATHS, body
+from tests.support.proxy import Simulator, running_proxy
+from tests.support.redis_server import running_redis
 
 WORKERS, BUDGET, CALLS = 2, 6, 36
 
 
 @pytest.fixture
 def redis_url(tmp_path: Path) -> Iterator[str]:
-    with running_redis(tmp_path) as url:
-        yield url
+    with running_redis(tmp_path, durable=True) as server:
+        yield server.url
 
 
 def test_workers_never_exceed_the_quota_together_and_turn_the_others_away_with_a_hint(

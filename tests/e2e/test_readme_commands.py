@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import ROOT, Simulator, free_port, process, wait_for
+from tests.support.processes import ROOT, free_port, process, wait_for
+from tests.support.proxy import Simulator
 
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 PROGRAM = re.compile(

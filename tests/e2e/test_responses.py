@@ -9,8 +9,8 @@ import openai
 import pydantic
 import pytest
 
-from .conftest import Simulator
-from .test_tools import STREAMED, block
+from tests.support.protocols import STREAMED, ask_responses, block
+from tests.support.proxy import Simulator
 
 SHELL = {
     "type": "function",
@@ -39,21 +39,13 @@ class City(pydantic.BaseModel):
     nome: str
 
 
-def ask(client: openai.OpenAI, given: Any, *, stream: bool = False, **params: Any) -> Any:
-    params = {"model": "stackspot-chat", "input": given} | params
-    if not stream:
-        return client.responses.create(**params)
-    with client.responses.stream(**params) as events:
-        return events.get_final_response()
-
-
 @STREAMED
 def test_a_loop_of_function_calls_runs_to_its_answer(client: openai.OpenAI, simulator: Simulator, stream: bool) -> None:
     simulator.script(
         {"text": "Olho.\n" + block("shell", command=["ls"]) + block("shell", command=["pwd"])},
         {"text": "Há a.py em /x.", "tokens": {"input": 51, "output": 8}},
     )
-    first = ask(client, "O que há aqui?", tools=[SHELL], stream=stream)
+    first = ask_responses(client, "O que há aqui?", tools=[SHELL], stream=stream)
     message, *calls = first.output
     assert (message.type, first.output_text, first.status) == ("message", "Olho.", "completed")
     assert [(call.type, call.name, json.loads(call.arguments)) for call in calls] == [
@@ -66,7 +58,9 @@ def test_a_loop_of_function_calls_runs_to_its_answer(client: openai.OpenAI, simu
         for call, output in zip(calls, ["a.py", "/x"], strict=True)
     ]
     said = [item.model_dump(exclude_none=True) for item in first.output]
-    final = ask(client, [{"role": "user", "content": "O que há aqui?"}, *said, *results], tools=[SHELL], stream=stream)
+    final = ask_responses(
+        client, [{"role": "user", "content": "O que há aqui?"}, *said, *results], tools=[SHELL], stream=stream
+    )
     assert ([item.type for item in final.output], final.output_text) == (["message"], "Há a.py em /x.")
     assert (final.usage.input_tokens, final.usage.output_tokens, final.usage.total_tokens) == (51, 8, 59)
     prompt = simulator.prompts()[-1]
@@ -113,7 +107,7 @@ def test_each_tool_choice_reaches_the_agent(
 ) -> None:
     custom = isinstance(choice, dict) and choice["type"] == "custom"
     simulator.script({"text": block("apply_patch", content=DIFF) if custom else block("shell", command=["ls"])})
-    response = ask(client, "O que há?", tools=[SHELL, PATCH], tool_choice=choice)
+    response = ask_responses(client, "O que há?", tools=[SHELL, PATCH], tool_choice=choice)
     kind = "message" if choice == "none" else "custom_tool_call" if custom else "function_call"
     assert [item.type for item in response.output] == [kind]
     assert says in simulator.prompts()[0].splitlines()[-1]
@@ -127,7 +121,10 @@ def test_only_the_allowed_tools_are_shown(
     simulator.script({"text": "Nada a fazer."})
     allowed = [{"type": tool["type"], "name": tool["name"]}]
     choice = {"type": "allowed_tools", "mode": "auto", "tools": allowed}
-    assert ask(client, "?", tools=[SHELL, PATCH], tool_choice=choice, stream=stream).output_text == "Nada a fazer."
+    assert (
+        ask_responses(client, "?", tools=[SHELL, PATCH], tool_choice=choice, stream=stream).output_text
+        == "Nada a fazer."
+    )
     [prompt] = simulator.prompts()
     assert [name in prompt for name in ("shell", "apply_patch")] == [tool is SHELL, tool is PATCH]
 
@@ -144,7 +141,7 @@ def test_a_choice_that_cannot_be_met_is_a_400(
     client: openai.OpenAI, simulator: Simulator, params: dict[str, Any], says: str
 ) -> None:
     with pytest.raises(openai.BadRequestError, match=says):
-        ask(client, "?", **params)
+        ask_responses(client, "?", **params)
 
 
 @STREAMED
@@ -168,7 +165,7 @@ def test_a_limit_of_tokens_leaves_the_response_incomplete(
         assert last.type == "response.incomplete"
         response = last.response
     else:
-        response = ask(client, "?", max_output_tokens=10)
+        response = ask_responses(client, "?", max_output_tokens=10)
     assert (response.output_text, response.status) == ("abcd " * 10, "incomplete")
     assert response.incomplete_details.reason == "max_output_tokens"
     assert simulator.wait_for_disconnect()["frames_sent"] < 200
@@ -207,48 +204,70 @@ HISTORY: list[dict[str, Any]] = [
 ]
 
 
+CODEX_HEADERS = {
+    "user-agent": "codex_cli_rs/0.60.0",
+    "originator": "codex_cli_rs",
+    "OpenAI-Beta": "responses=experimental",
+}
+PATCH_SHOWN = '{"name":"apply_patch","description":"Edits files\\n\\nFormat:\\n```lark\\nstart: begin hunk+ end\\n```"'
+CONVERSATION = f"""# Conversation
+[user]
+<environment_context/>
+
+[user]
+Fix it
+
+[assistant]
+I look.
+FUNCTION_CALL_START
+shell
+arguments: {{"command":["ls"]}}
+FUNCTION_CALL_END
+
+[tool result id=call_1 name=shell]
+a.py
+
+[assistant]
+FUNCTION_CALL_START
+apply_patch
+arguments: {json.dumps({"content": DIFF})}
+FUNCTION_CALL_END
+
+[tool result id=call_2 name=apply_patch]
+Success
+
+[reminder]
+Reply to the conversation above now: with tool call blocks, or with the answer."""
+
+
+def as_codex_reads(client: openai.OpenAI, *, stream: bool) -> tuple[dict[str, Any], Any]:
+    """Ask as Codex does; return the items by their type, and the usage. Of a stream Codex takes the items as they are done."""
+    params = {"model": "stackspot-chat", "input": HISTORY, "extra_headers": CODEX_HEADERS, **CODEX}
+    if not stream:
+        response = client.responses.create(**params)
+        return {item.type: item for item in response.output}, response.usage
+    events = list(client.responses.create(**params, stream=True))
+    assert events[-1].type == "response.completed"
+    done = [event.item for event in events if event.type == "response.output_item.done"]
+    return {item.type: item for item in done}, events[-1].response.usage
+
+
 @STREAMED
 def test_a_request_of_codex_is_understood_and_answered(
     client: openai.OpenAI, simulator: Simulator, stream: bool
 ) -> None:
-    simulator.script(
-        {"text": "Patching.\n" + block("apply_patch", content=DIFF), "tokens": {"input": 700, "output": 40}}
-    )
-    headers = {
-        "user-agent": "codex_cli_rs/0.60.0",
-        "originator": "codex_cli_rs",
-        "OpenAI-Beta": "responses=experimental",
-    }
-    params = {"model": "stackspot-chat", "input": HISTORY, "extra_headers": headers, **CODEX}
-    if stream:  # Codex takes the items as they are done, and the usage of the end
-        events = list(client.responses.create(**params, stream=True))
-        items = [event.item for event in events if event.type == "response.output_item.done"]
-        assert events[-1].type == "response.completed"
-        usage = events[-1].response.usage
-    else:
-        response = client.responses.create(**params)
-        items, usage = response.output, response.usage
-    [call] = [item for item in items if item.type == "custom_tool_call"]
-    [message] = [item for item in items if item.type == "message"]
+    text = "Patching.\n" + block("apply_patch", content=DIFF)
+    simulator.script({"text": text, "tokens": {"input": 700, "output": 40}})
+    items, usage = as_codex_reads(client, stream=stream)
+    call = items["custom_tool_call"]
     assert (call.name, call.input, call.status) == ("apply_patch", DIFF, "completed")
-    assert message.content[0].text == "Patching."
+    assert items["message"].content[0].text == "Patching."
     assert (usage.input_tokens, usage.output_tokens) == (700, 40)
     [prompt] = simulator.prompts()
     assert prompt.startswith("You are Codex.\n\n<permissions>rw</permissions>\n\n# Tools\n")
-    assert (
-        '{"name":"apply_patch","description":"Edits files\\n\\nFormat:\\n```lark\\nstart: begin hunk+ end\\n```"'
-        in prompt
-    )
+    assert PATCH_SHOWN in prompt
     assert "web_search" not in prompt
-    told = prompt[prompt.index("# Conversation") :]
-    assert told == (
-        "# Conversation\n[user]\n<environment_context/>\n\n[user]\nFix it\n\n"
-        '[assistant]\nI look.\nFUNCTION_CALL_START\nshell\narguments: {"command":["ls"]}\nFUNCTION_CALL_END\n\n'
-        "[tool result id=call_1 name=shell]\na.py\n\n"
-        f"[assistant]\nFUNCTION_CALL_START\napply_patch\narguments: {json.dumps({'content': DIFF})}\nFUNCTION_CALL_END\n\n"
-        "[tool result id=call_2 name=apply_patch]\nSuccess\n\n"
-        "[reminder]\nReply to the conversation above now: with tool call blocks, or with the answer."
-    )
+    assert prompt[prompt.index("# Conversation") :] == CONVERSATION
 
 
 @STREAMED
@@ -256,7 +275,7 @@ def test_a_function_call_of_codex_comes_with_the_id_that_its_result_names(
     client: openai.OpenAI, simulator: Simulator, stream: bool
 ) -> None:
     simulator.script({"text": block("shell", command=["ls", "-la"])})
-    response = ask(client, "?", stream=stream, **{**CODEX, "tools": [SHELL]})
+    response = ask_responses(client, "?", stream=stream, **{**CODEX, "tools": [SHELL]})
     [call] = response.output
     assert (call.type, json.loads(call.arguments)) == ("function_call", {"command": ["ls", "-la"]})
     assert call.call_id.startswith("call_")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from .conftest import Proxy
-from .providers import USAGE, Providers
-from .seeds import run
+from tests.support.providers import USAGE, Providers
+from tests.support.proxy import Proxy
+from tests.support.seeds import run
 
 CHAT = """curl -X POST http://127.0.0.1:8000/chat -H "Content-Type: application/json" -d '{
   "model": "chat/llama-small",

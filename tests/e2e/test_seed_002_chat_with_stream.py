@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidStatus
 
-from .conftest import Proxy, Simulator
-from .providers import Providers
+from tests.support.providers import Providers
+from tests.support.proxy import Proxy, Simulator
+from tests.support.waiting import eventually_async
 
 QUESTION = """{
   "question": "Explique resumidamente o que é LangChain.",
@@ -36,17 +35,11 @@ async def answers(websocket: ClientConnection, *, until: str = "end") -> list[di
     return told
 
 
-async def ask(websocket: ClientConnection, question: str, session_id: str = "s", **more: Any) -> list[dict[str, Any]]:
+async def ask_websocket(
+    websocket: ClientConnection, question: str, session_id: str = "s", **more: Any
+) -> list[dict[str, Any]]:
     await websocket.send(json.dumps({"question": question, "session_id": session_id} | more))
     return await answers(websocket)
-
-
-async def until(seen: Callable[[], object]) -> None:
-    """Wait for what is sure to come."""
-    deadline = time.monotonic() + 20
-    while not seen():
-        assert time.monotonic() < deadline
-        await asyncio.sleep(0.02)
 
 
 async def test_a_question_is_answered_token_by_token(services: Proxy, simulator: Simulator) -> None:
@@ -67,11 +60,11 @@ async def test_a_question_is_answered_token_by_token(services: Proxy, simulator:
 async def test_each_session_keeps_its_context_while_its_socket_is_open(services: Proxy, simulator: Simulator) -> None:
     simulator.script({"text": "Olá, Ana."}, *[{"text": "…"}] * 3)
     async with socket(services) as websocket:
-        await ask(websocket, "Meu nome é Ana.", "a")
-        await ask(websocket, "Qual é meu nome, a?", "a")
-        await ask(websocket, "Qual é meu nome, b?", "b")
+        await ask_websocket(websocket, "Meu nome é Ana.", "a")
+        await ask_websocket(websocket, "Qual é meu nome, a?", "a")
+        await ask_websocket(websocket, "Qual é meu nome, b?", "b")
     async with socket(services) as websocket:
-        await ask(websocket, "Qual é meu nome, c?", "a")
+        await ask_websocket(websocket, "Qual é meu nome, c?", "a")
     prompts = {name: simulator.requests(f"meu nome, {name}?")[-1] for name in "abc"}
     assert "Meu nome é Ana." in prompts["a"]["prompt"]
     assert "Olá, Ana." in prompts["a"]["prompt"]
@@ -84,7 +77,7 @@ async def test_the_correlation_id_of_the_handshake_goes_with_each_question(
     services: Proxy, simulator: Simulator
 ) -> None:
     async with socket(services, **{"correlation-id": "a conversation"}) as websocket:
-        start, *_ = await ask(websocket, "Oi")
+        start, *_ = await ask_websocket(websocket, "Oi")
     assert start["correlation_id"] == "a conversation"
     assert simulator.requests()[-1]["headers"]["correlation-id"] == "a conversation"
 
@@ -92,7 +85,7 @@ async def test_the_correlation_id_of_the_handshake_goes_with_each_question(
 async def test_nova_micro_answers_through_converse_stream(services: Proxy, providers: Providers) -> None:
     providers.text = ("Olá", ", sou", " a Nova…")
     async with socket(services) as websocket:
-        start, *tokens, end = await ask(websocket, "Quem é você?", model="chat/nova-micro")
+        start, *tokens, end = await ask_websocket(websocket, "Quem é você?", model="chat/nova-micro")
     assert (start["model"], start["provider"]) == ("chat/nova-micro", "bedrock")
     assert "".join(token["text"] for token in tokens) == end["full_text"] == "Olá, sou a Nova…"
     assert (end["usage"]["prompt_tokens"], end["usage"]["completion_tokens"]) == (7, 3)
@@ -106,7 +99,7 @@ async def test_a_tool_call_is_told_at_the_end(services: Proxy, simulator: Simula
     simulator.script({"text": call})
     tool = {"type": "function", "function": {"name": "buscar_tempo", "parameters": {"type": "object"}}}
     async with socket(services) as websocket:
-        *_, end = await ask(websocket, "Tempo?", params={"tools": [tool]})
+        *_, end = await ask_websocket(websocket, "Tempo?", params={"tools": [tool]})
     assert end["finish_reason"] == "tool_calls"
     assert json.loads(end["tool_calls"][0]["function"]["arguments"]) == {"cidade": "Recife"}
 
@@ -131,8 +124,8 @@ async def test_whatever_goes_wrong_the_socket_stays_open(services: Proxy, simula
             assert (error["type"], error["code"]) == ("error", code)
             assert error["message"]
         simulator.script({"status": 500}, {"text": "Olá"})
-        assert (await ask(websocket, "Oi"))[-1]["type"] == "error"
-        assert (await ask(websocket, "Oi"))[-1]["full_text"] == "Olá"
+        assert (await ask_websocket(websocket, "Oi"))[-1]["type"] == "error"
+        assert (await ask_websocket(websocket, "Oi"))[-1]["full_text"] == "Olá"
 
 
 async def test_a_failure_within_an_answer_is_told_and_forgotten(services: Proxy, simulator: Simulator) -> None:
@@ -140,10 +133,10 @@ async def test_a_failure_within_an_answer_is_told_and_forgotten(services: Proxy,
         {"pieces": ["lost ", "text ", "…"], "cadence": 0.3, "fault": "reset_within", "after": 2}, {"text": "Olá"}
     )
     async with socket(services) as websocket:
-        start, token, *_, error = await ask(websocket, "first")
+        start, token, *_, error = await ask_websocket(websocket, "first")
         assert (start["type"], token["type"], error["type"]) == ("start", "token", "error")
         assert error["request_id"] == start["request_id"]
-        await ask(websocket, "second")
+        await ask_websocket(websocket, "second")
     assert "lost" not in simulator.requests("second")[-1]["prompt"]
 
 
@@ -152,18 +145,18 @@ async def test_a_second_question_is_refused_while_one_is_answered(services: Prox
     async with socket(services) as websocket:
         await websocket.send(QUESTION)
         await answers(websocket, until="token")
-        [refused] = await ask(websocket, "and?")
+        [refused] = await ask_websocket(websocket, "and?")
         assert refused["code"] == "409"
     async with socket(services) as websocket:
-        assert (await ask(websocket, "and?"))[-1]["full_text"] == "Olá"
+        assert (await ask_websocket(websocket, "and?"))[-1]["full_text"] == "Olá"
 
 
 async def test_closing_the_socket_ends_the_call(services: Proxy, simulator: Simulator) -> None:
     simulator.script({"match": "endless", "fault": "endless_empty", "cadence": 0.02, "text": "never"})
     async with socket(services) as websocket:
         await websocket.send(json.dumps({"question": "endless", "session_id": "s"}))
-        await until(lambda: simulator.requests("endless"))
-    await until(lambda: simulator.requests("endless")[-1]["disconnected"])
+        await eventually_async(lambda: simulator.requests("endless"))
+    await eventually_async(lambda: simulator.requests("endless")[-1]["disconnected"])
 
 
 async def test_closing_the_socket_ends_a_call_of_another_provider(services: Proxy, providers: Providers) -> None:
@@ -171,13 +164,13 @@ async def test_closing_the_socket_ends_a_call_of_another_provider(services: Prox
     async with socket(services) as websocket:
         await websocket.send(json.dumps({"question": "Oi", "session_id": "s", "model": "chat/nova-micro"}))
         await answers(websocket, until="token")
-    await until(lambda: providers.left_at)
+    await eventually_async(lambda: providers.left_at)
 
 
 async def test_a_key_in_the_address_lets_in_and_is_in_no_log(services: Proxy, simulator: Simulator) -> None:
     simulator.script({"text": "Olá"})
     async with connect(address(services, f"?api_key={services.key}&from=browser"), proxy=None) as websocket:
-        assert (await ask(websocket, "Oi"))[-1]["full_text"] == "Olá"
+        assert (await ask_websocket(websocket, "Oi"))[-1]["full_text"] == "Olá"
     async with connect(address(services), additional_headers={"x-api-key": services.key}, proxy=None):
         pass
     log = services.log.read_text()
@@ -204,7 +197,7 @@ async def test_two_hundred_sockets_are_served_at_once(services: Proxy, simulator
         async with connect(
             address(services), additional_headers=services.headers, proxy=None, open_timeout=60, ping_interval=None
         ) as websocket:
-            return (await ask(websocket, f"load {number}", f"s{number}"))[-1]
+            return (await ask_websocket(websocket, f"load {number}", f"s{number}"))[-1]
 
     told = await asyncio.gather(*map(one, range(200)))
     assert [end.get("full_text") for end in told] == ["abc"] * 200

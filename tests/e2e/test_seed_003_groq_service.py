@@ -8,9 +8,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from .conftest import Proxy, Simulator
-from .providers import Providers
-from .seeds import run
+from tests.support.providers import Providers
+from tests.support.proxy import Proxy, Simulator
+from tests.support.seeds import run
 
 CURL = """curl -s -X POST http://localhost:8000/chat \\
   -H 'content-type: application/json' \\

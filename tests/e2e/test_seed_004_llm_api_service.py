@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import json
-import time
 import uuid
-from collections.abc import Callable
 from http.client import HTTPConnection
 from pathlib import Path
 
 import httpx
 import pytest
 
-from .conftest import Proxy, Simulator
-from .providers import Providers
-from .seeds import run
+from tests.support.providers import Providers
+from tests.support.proxy import Proxy, Simulator
+from tests.support.seeds import run
+from tests.support.waiting import eventually
 
 DEMO = """curl -s http://127.0.0.1:8000/health >/dev/null
 curl -s http://127.0.0.1:8000/ >/dev/null
@@ -22,14 +21,6 @@ curl -N -X POST http://127.0.0.1:8000/chat/stream-text \\
   -H "Content-Type: application/json" \\
   -d '{"message":"Give 3 bullets about Kuwait"}'"""
 KUWAIT = "- oil\n- pearls\n- heat"
-
-
-def until(seen: Callable[[], object]) -> None:
-    """Wait for what is sure to come."""
-    deadline = time.monotonic() + 20
-    while not seen():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def test_the_demo_prints_the_request_id_and_then_the_text(
@@ -152,6 +143,6 @@ def test_a_client_that_leaves_ends_the_call(
     simulator.script({"fault": "endless_empty", "cadence": 0.02, "text": "never"})
     client = HTTPConnection(services.url.removeprefix("http://"))
     client.request("POST", path, '{"message": "leave"}', services.headers | {"content-type": "application/json"})
-    until(lambda: simulator.requests("leave"))
+    eventually(lambda: simulator.requests("leave"))
     client.close()
-    until(lambda: simulator.requests("leave")[-1]["disconnected"])
+    eventually(lambda: simulator.requests("leave")[-1]["disconnected"])

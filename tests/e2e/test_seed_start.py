@@ -12,7 +12,8 @@ from typing import Any
 import httpx
 import pytest
 
-from .conftest import BIN, ROOT, START_SECONDS, WEB, Proxy, Simulator, free_port, process, wait_for
+from tests.support.processes import BIN, ROOT, START_SECONDS, free_port, process, wait_for
+from tests.support.proxy import WEB, Proxy, Simulator
 
 NO_SETTINGS = dict.fromkeys(
     ("LITELLM_MASTER_KEY", "STARTUP_CHECK", "GROQ_API_KEY", "FIREWORKS_AI_API_KEY", "BEDROCK_MODEL_ID", "AWS_REGION"),
@@ -140,18 +141,18 @@ def elsewhere(simulator_process: Simulator, tmp_path_factory: pytest.TempPathFac
 def test_dotenv_beside_the_configuration_has_the_account_and_the_key(elsewhere: Proxy) -> None:
     listed = WEB.get(f"{elsewhere.url}/v1/models", headers=elsewhere.headers).json()["data"]
     assert {model["id"] for model in listed} == {"stackspot-chat", "spare"}
-    assert ask(elsewhere, "stackspot-chat").status_code == 200
+    assert ask_model(elsewhere, "stackspot-chat").status_code == 200
     assert "Wrote a new" not in elsewhere.log.read_text(encoding="utf-8")
 
 
-def ask(proxy: Proxy, model: str, **more: Any) -> httpx.Response:
+def ask_model(proxy: Proxy, model: str, **more: Any) -> httpx.Response:
     return proxy.post("/v1/chat/completions", {"model": model, "messages": QUESTION["messages"], **more})
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
 def test_a_fallback_to_a_disabled_model_is_passed_over(elsewhere: Proxy, simulator: Simulator, stream: bool) -> None:
     simulator.script(FORBIDDEN)
-    answer = ask(elsewhere, "stackspot-chat", stream=stream)
+    answer = ask_model(elsewhere, "stackspot-chat", stream=stream)
     assert answer.status_code == 200, answer.text
     assert [request["agent_id"][-1] for request in simulator.requests()] == [
         simulator.environ["STACKSPOT_GENAI_AGENT_ID"][-1],
@@ -164,10 +165,10 @@ def test_where_all_fallbacks_are_disabled_the_first_error_stays(
     elsewhere: Proxy, simulator: Simulator, stream: bool
 ) -> None:
     simulator.script(FORBIDDEN)
-    answer = ask(elsewhere, "spare", stream=stream)
+    answer = ask_model(elsewhere, "spare", stream=stream)
     assert (answer.status_code, "The agent is not shared" in answer.text) == (403, True)
 
 
 def test_a_disabled_model_with_a_fallback_of_the_clients_is_a_503(elsewhere: Proxy) -> None:
-    answer = ask(elsewhere, "shown", fallbacks=["stackspot-chat"])
+    answer = ask_model(elsewhere, "shown", fallbacks=["stackspot-chat"])
     assert (answer.status_code, answer.json()["error"]["code"]) == (503, "model_disabled")

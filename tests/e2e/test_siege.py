@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 
-from .conftest import BIN, ROOT
+from tests.support.processes import BIN, ROOT
 
 ATTACKS = 7
 SECONDS = 300

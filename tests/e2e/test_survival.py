@@ -11,16 +11,17 @@ import json
 import os
 import re
 import signal
-import threading
 import time
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
 
-from .conftest import ROOT, Proxy, Simulator, running_proxy
-from .test_errors import PATHS, body
+from tests.support.processes import ROOT
+from tests.support.protocols import PATHS, body
+from tests.support.proxy import Proxy, Simulator, running_proxy
+from tests.support.waiting import eventually
 
 STALL = {"pieces": ["Era uma vez", " fim"], "fault": "stall", "after": 1}
 
@@ -41,20 +42,12 @@ def proxy(simulator_process: Simulator, tmp_path_factory: pytest.TempPathFactory
         yield running
 
 
-def until(condition: Callable[[], Any], seconds: float = 20) -> Any:
-    deadline = time.monotonic() + seconds
-    while not (value := condition()):
-        assert time.monotonic() < deadline, "it never happened"
-        time.sleep(0.01)
-    return value
-
-
 def leave_in_the_middle(proxy: Proxy, simulator: Simulator, path: str, *, stream: bool) -> float:
     """Ask, and leave when the agent has begun to speak; returns the moment of leaving."""
     with contextlib.closing(http.client.HTTPConnection(proxy.url.removeprefix("http://"))) as connection:
         content = json.dumps(body(path, "Conte", stream=stream))
         connection.request("POST", path, content, proxy.headers | {"Content-Type": "application/json"})
-        until(lambda: any(record["frames_sent"] for record in simulator.requests()))
+        eventually(lambda: any(record["frames_sent"] for record in simulator.requests()))
     return time.time()
 
 
@@ -65,7 +58,7 @@ def test_a_client_that_leaves_ends_the_agents_answer_and_frees_its_place(
 ) -> None:
     simulator.script(STALL)
     left = leave_in_the_middle(proxy, simulator, path, stream=stream)
-    (record,) = until(lambda: [record for record in simulator.requests() if record["ended"]])
+    (record,) = eventually(lambda: [record for record in simulator.requests() if record["ended"]])
     assert record["disconnected"]
     print(f"\n{path} {'streamed' if stream else 'whole'}: hung up {record['ended'] - left:.3f} s after the client")
     assert proxy.post(path, body(path, "Oi", stream=stream)).status_code == 200
@@ -99,28 +92,30 @@ def test_what_the_plugin_has_given_up_the_proxy_does_not_try_again(
     assert (answer.status_code, len(simulator.requests())) == (503, 2)
 
 
+def lines_of_a_stream(proxy: Proxy) -> list[str]:
+    content = body(PATHS[0], "Conte", stream=True)
+    url = f"{proxy.url}{PATHS[0]}"
+    with httpx.stream("POST", url, json=content, headers=proxy.headers, timeout=30, trust_env=False) as answer:
+        return list(answer.iter_lines())
+
+
+def is_refused(proxy: Proxy) -> bool:
+    """Return whether the port is closed; as long as it is open, the proxy is well."""
+    try:
+        assert httpx.get(f"{proxy.url}/health/liveliness", trust_env=False).status_code == 200
+    except httpx.ConnectError:
+        return True
+    return False
+
+
 def test_sigterm_lets_a_running_stream_finish(proxy: Proxy, simulator: Simulator) -> None:
     """The last test of this file: it ends the proxy."""
     simulator.script({"pieces": [f"{number} " for number in range(20)], "cadence": 0.1})
-    lines: list[str] = []
-
-    def read() -> None:
-        with httpx.stream(
-            "POST",
-            f"{proxy.url}{PATHS[0]}",
-            json=body(PATHS[0], "Conte", stream=True),
-            headers=proxy.headers,
-            timeout=30,
-            trust_env=False,
-        ) as answer:
-            lines.extend(answer.iter_lines())
-
-    reading = threading.Thread(target=read)
-    reading.start()
-    until(lambda: simulator.requests() and simulator.requests()[0]["frames_sent"] > 2)
-    os.kill(proxy.pid, signal.SIGTERM)
-    reading.join(30)
+    with ThreadPoolExecutor(1) as pool:
+        reading = pool.submit(lines_of_a_stream, proxy)
+        eventually(lambda: simulator.requests() and simulator.requests()[0]["frames_sent"] > 2)
+        os.kill(proxy.pid, signal.SIGTERM)
+        lines = reading.result(30)
     assert ("data: [DONE]" in lines, any('"19 "' in line for line in lines)) == (True, True)
     assert simulator.requests()[0]["finished"]
-    with pytest.raises(httpx.ConnectError):
-        until(lambda: httpx.get(f"{proxy.url}/health/liveliness", trust_env=False).status_code != 200)
+    eventually(lambda: is_refused(proxy))

@@ -9,40 +9,13 @@ from typing import Any
 import openai
 import pytest
 
-from .conftest import Proxy, Simulator, conforms
+from tests.support.protocols import STREAMED, ask_chat, block, calls_of, complete_chat, tool
+from tests.support.proxy import Proxy, Simulator, conforms
 
-STREAMED = pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
 FILES = {"soma.py": "def soma(a, b):\n    return a - b\n"}
 
 
-def tool(name: str, *arguments: str) -> dict[str, Any]:
-    schema = {"type": "object", "properties": {a: {"type": "string"} for a in arguments}, "required": list(arguments)}
-    return {"type": "function", "function": {"name": name, "description": f"Faz {name}", "parameters": schema}}
-
-
-def block(name: str, **arguments: Any) -> str:
-    body = json.dumps(arguments, ensure_ascii=False)
-    return f"FUNCTION_CALL_START\n{name}\narguments: {body}\nFUNCTION_CALL_END\n"
-
-
 TIME, MAIL = tool("tempo", "cidade"), tool("enviar", "para", "texto")
-
-
-def ask(client: openai.OpenAI, messages: Any, *, stream: bool = False, **params: Any) -> Any:
-    """Return the first choice of the whole answer, or of what the SDK makes of the stream."""
-    messages = [{"role": "user", "content": messages}] if isinstance(messages, str) else messages
-    params |= {"model": "stackspot-chat", "messages": messages}
-    if not stream:
-        return client.chat.completions.create(**params).choices[0]
-    try:
-        with client.chat.completions.stream(**params) as chunks:
-            return chunks.get_final_completion().choices[0]
-    except openai.LengthFinishReasonError as cut:  # the SDK's stream has no other way to say it
-        return cut.completion.choices[0]
-
-
-def calls_of(choice: Any) -> list[tuple[str, Mapping[str, Any]]]:
-    return [(call.function.name, json.loads(call.function.arguments)) for call in choice.message.tool_calls or ()]
 
 
 class Workshop:
@@ -90,7 +63,7 @@ def test_a_loop_of_five_steps_runs_to_its_answer(client: openai.OpenAI, simulato
     messages: list[Any] = [{"role": "system", "content": "Você conserta código."}]
     messages.append({"role": "user", "content": "O teste de soma falha."})
     for _ in range(10):
-        choice = ask(client, messages, tools=workshop.tools, stream=stream)
+        choice = ask_chat(client, messages, tools=workshop.tools, stream=stream)
         messages.append(choice.message.model_dump(exclude_none=True))
         for call in choice.message.tool_calls or ():
             told.append(workshop.run(call.function.name, json.loads(call.function.arguments)))
@@ -112,12 +85,12 @@ def test_calls_of_one_reply_arrive_in_their_order_with_ids_of_their_own(
 ) -> None:
     cities = ["Recife", "São Paulo", "Belém"]
     simulator.script({"text": "Vejo as três.\n" + "".join(block("tempo", cidade=city) for city in cities)})
-    choice = ask(client, "O tempo nas três?", tools=[TIME], stream=stream)
+    choice = ask_chat(client, "O tempo nas três?", tools=[TIME], stream=stream)
     assert (choice.finish_reason, choice.message.content) == ("tool_calls", "Vejo as três.")
     assert calls_of(choice) == [("tempo", {"cidade": city}) for city in cities]
     assert len({call.id for call in choice.message.tool_calls}) == 3
     results = [{"role": "tool", "tool_call_id": c.id, "content": "28 °C"} for c in choice.message.tool_calls]
-    ask(
+    ask_chat(
         client, [{"role": "user", "content": "?"}, choice.message.model_dump(exclude_none=True), *results], tools=[TIME]
     )
     assert [f"id={call.id} name=tempo]" in simulator.prompts()[-1] for call in choice.message.tool_calls] == [True] * 3
@@ -143,7 +116,7 @@ def test_one_call_is_all_that_parallel_tool_calls_false_lets_through(
     simulator.script(
         {"text": block("tempo", cidade="Recife") + block("tempo", cidade="Natal") + "x " * 400, "cadence": 0.01}
     )
-    choice = ask(client, "O tempo?", tools=[TIME], parallel_tool_calls=False, stream=stream)
+    choice = ask_chat(client, "O tempo?", tools=[TIME], parallel_tool_calls=False, stream=stream)
     assert (choice.finish_reason, calls_of(choice)) == ("tool_calls", [("tempo", {"cidade": "Recife"})])
     assert "one block at most" in simulator.prompts()[0]
     simulator.wait_for_disconnect()
@@ -152,7 +125,7 @@ def test_one_call_is_all_that_parallel_tool_calls_false_lets_through(
 @STREAMED
 def test_tool_choice_none_leaves_the_tools_out(client: openai.OpenAI, simulator: Simulator, stream: bool) -> None:
     simulator.script({"text": "Não sei."})
-    choice = ask(client, "O tempo?", tools=[TIME], tool_choice="none", stream=stream)
+    choice = ask_chat(client, "O tempo?", tools=[TIME], tool_choice="none", stream=stream)
     assert (choice.finish_reason, choice.message.content, choice.message.tool_calls) == ("stop", "Não sei.", None)
     assert simulator.prompts() == ["O tempo?"]
 
@@ -160,7 +133,7 @@ def test_tool_choice_none_leaves_the_tools_out(client: openai.OpenAI, simulator:
 @STREAMED
 def test_tool_choice_auto_may_answer_in_text(client: openai.OpenAI, simulator: Simulator, stream: bool) -> None:
     simulator.script({"text": "Olá."})
-    choice = ask(client, "Oi", tools=[TIME], tool_choice="auto", stream=stream)
+    choice = ask_chat(client, "Oi", tools=[TIME], tool_choice="auto", stream=stream)
     assert (choice.finish_reason, choice.message.content) == ("stop", "Olá.")
     assert len(simulator.requests()) == 1
 
@@ -173,7 +146,7 @@ def test_a_call_that_has_to_come_is_asked_for_again(
     client: openai.OpenAI, simulator: Simulator, wanted: Any, stream: bool
 ) -> None:
     simulator.script({"text": "Posso enviar, se quiser."}, {"text": block("enviar", para="Ana", texto="Oi")})
-    choice = ask(client, "Escreva à Ana", tools=[TIME, MAIL], tool_choice=wanted, stream=stream)
+    choice = ask_chat(client, "Escreva à Ana", tools=[TIME, MAIL], tool_choice=wanted, stream=stream)
     assert (choice.finish_reason, calls_of(choice)) == ("tool_calls", [("enviar", {"para": "Ana", "texto": "Oi"})])
     first, second = simulator.prompts()
     assert "tool call block" in first.rpartition("[reminder]")[2]
@@ -184,7 +157,7 @@ def test_a_call_that_has_to_come_is_asked_for_again(
 def test_only_the_chosen_tool_is_called(client: openai.OpenAI, simulator: Simulator, stream: bool) -> None:
     named = {"type": "function", "function": {"name": "tempo"}}
     simulator.script({"text": block("enviar", para="Ana", texto="Oi") + block("tempo", cidade="Recife")})
-    choice = ask(client, "?", tools=[TIME, MAIL], tool_choice=named, stream=stream)
+    choice = ask_chat(client, "?", tools=[TIME, MAIL], tool_choice=named, stream=stream)
     assert calls_of(choice) == [("tempo", {"cidade": "Recife"})]
 
 
@@ -192,7 +165,7 @@ def test_only_the_chosen_tool_is_called(client: openai.OpenAI, simulator: Simula
 def test_only_the_allowed_tools_are_shown_and_called(client: openai.OpenAI, simulator: Simulator, stream: bool) -> None:
     only = {"mode": "required", "tools": [{"type": "function", "function": {"name": "tempo"}}]}
     simulator.script({"text": block("tempo", cidade="Recife")})
-    choice = ask(
+    choice = ask_chat(
         client, "?", tools=[TIME, MAIL], tool_choice={"type": "allowed_tools", "allowed_tools": only}, stream=stream
     )
     assert calls_of(choice) == [("tempo", {"cidade": "Recife"})]
@@ -210,16 +183,8 @@ def test_a_block_that_cannot_be_read_is_mended_out_of_sight_and_its_cost_is_told
         {"text": "Vejo e envio.\n" + block("tempo", cidade="Recife") + broken, "tokens": {"input": 100, "output": 20}},
         {"text": block("enviar", para="Ana", texto="10,50"), "tokens": {"input": 130, "output": 9}},
     )
-    params: dict[str, Any] = {
-        "tools": [TIME, MAIL],
-        "model": "stackspot-chat",
-        "messages": [{"role": "user", "content": "?"}],
-    }
-    if stream:
-        with client.chat.completions.stream(**params, stream_options={"include_usage": True}) as chunks:
-            answer = chunks.get_final_completion()
-    else:
-        answer = client.chat.completions.create(**params)
+    usage = {"stream_options": {"include_usage": True}} if stream else {}
+    answer = complete_chat(client, "?", tools=[TIME, MAIL], stream=stream, **usage)
     choice = answer.choices[0]
     assert (choice.finish_reason, choice.message.content) == ("tool_calls", "Vejo e envio.")
     assert calls_of(choice) == [("tempo", {"cidade": "Recife"}), ("enviar", {"para": "Ana", "texto": "10,50"})]
@@ -236,7 +201,7 @@ def test_a_block_that_stays_unreadable_is_shown_and_is_no_error(
 ) -> None:
     broken = 'Envio.\nFUNCTION_CALL_START\nenviar\narguments: {"texto": 10,50}\nFUNCTION_CALL_END'
     simulator.script({"text": broken}, second)
-    choice = ask(client, "?", tools=[MAIL], stream=stream)
+    choice = ask_chat(client, "?", tools=[MAIL], stream=stream)
     assert (choice.finish_reason, choice.message.content, choice.message.tool_calls) == ("stop", broken, None)
     assert len(simulator.requests()) == 2
 
@@ -244,34 +209,42 @@ def test_a_block_that_stays_unreadable_is_shown_and_is_no_error(
 FUNCTIONS = [TIME["function"]]
 
 
+OLDER: dict[str, Any] = {"model": "stackspot-chat", "functions": FUNCTIONS, "function_call": "auto"}
+QUESTION = {"role": "user", "content": "O tempo?"}
+
+
+def whole_function_call(proxy: Proxy) -> tuple[dict[str, str], str]:
+    """Ask for a whole answer; return its function call and finish reason."""
+    answer = proxy.post("/v1/chat/completions", OLDER | {"messages": [QUESTION]}).json()
+    conforms(answer, "CreateChatCompletionResponse")
+    [choice] = answer["choices"]
+    assert not choice["message"].get("tool_calls")
+    return choice["message"]["function_call"], choice["finish_reason"]
+
+
+def streamed_function_call(client: openai.OpenAI) -> tuple[dict[str, str], str]:
+    """Ask for a stream; return its function call, put together, and its finish reason."""
+    chunks: Any = client.chat.completions.create(messages=[QUESTION], stream=True, **OLDER)
+    choices = [choice for chunk in chunks for choice in chunk.choices]
+    deltas = [choice.delta.function_call for choice in choices if choice.delta.function_call]
+    called = {key: "".join(getattr(delta, key) or "" for delta in deltas) for key in ("name", "arguments")}
+    return called, next(choice.finish_reason for choice in choices if choice.finish_reason)
+
+
 @STREAMED
 def test_the_older_functions_are_called_and_answered_in_their_form(
     proxy: Proxy, client: openai.OpenAI, simulator: Simulator, stream: bool
 ) -> None:
     simulator.script({"text": "Vejo.\n" + block("tempo", cidade="Recife") + block("tempo", cidade="Natal")})
-    question = {"role": "user", "content": "O tempo?"}
-    params: dict[str, Any] = {"model": "stackspot-chat", "functions": FUNCTIONS, "function_call": "auto"}
-    if stream:
-        chunks = list(client.chat.completions.create(messages=[question], stream=True, **params))
-        deltas = [
-            choice.delta.function_call for chunk in chunks for choice in chunk.choices if choice.delta.function_call
-        ]
-        called = {key: "".join(getattr(delta, key) or "" for delta in deltas) for key in ("name", "arguments")}
-        reason = next(c.finish_reason for chunk in chunks for c in chunk.choices if c.finish_reason)
-    else:
-        answer = proxy.post("/v1/chat/completions", params | {"messages": [question]}).json()
-        conforms(answer, "CreateChatCompletionResponse")
-        [choice] = answer["choices"]
-        called, reason = choice["message"]["function_call"], choice["finish_reason"]
-        assert not choice["message"].get("tool_calls")
+    called, reason = streamed_function_call(client) if stream else whole_function_call(proxy)
     assert (called["name"], json.loads(called["arguments"]), reason) == ("tempo", {"cidade": "Recife"}, "function_call")
     simulator.script({"text": "28 °C no Recife."})
     history = [
-        question,
+        QUESTION,
         {"role": "assistant", "content": None, "function_call": called},
         {"role": "function", "name": "tempo", "content": "28 °C"},
     ]
-    final = client.chat.completions.create(messages=history, **params).choices[0]
+    final = client.chat.completions.create(messages=history, **OLDER).choices[0]
     assert (final.finish_reason, final.message.content) == ("stop", "28 °C no Recife.")
     assert "name=tempo]\n28 °C" in simulator.prompts()[-1]
 
@@ -298,6 +271,6 @@ def test_a_choice_that_cannot_be_met_is_a_400(
     client: openai.OpenAI, simulator: Simulator, params: dict[str, Any], says: str
 ) -> None:
     with pytest.raises(openai.BadRequestError) as caught:
-        ask(client, "Oi", **params)
+        ask_chat(client, "Oi", **params)
     assert says in str(caught.value)
     assert simulator.requests() == []

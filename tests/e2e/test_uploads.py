@@ -7,12 +7,13 @@ import hashlib
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import anthropic
 import openai
 import pytest
 
-from .conftest import WEB, Proxy, Simulator, running_proxy
+from tests.support.proxy import WEB, Proxy, Simulator, running_proxy
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 40
 PDF = b"%PDF-1.7\n\xff\xfe" + bytes(range(256)) * 40
@@ -59,7 +60,7 @@ REPORT = ("relatório.pdf", "application/pdf", hashlib.sha256(PDF).hexdigest())
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
 def test_chat_completions_upload_an_image_and_a_pdf(uploading: Proxy, agent: Simulator, stream: bool) -> None:
     agent.script({"text": "Um gato."})
-    parts = [
+    parts: Any = [
         ASKED,
         {"type": "image_url", "image_url": {"url": DATA["image/png"], "detail": "auto"}},
         {"type": "file", "file": {"file_data": DATA["application/pdf"], "filename": "relatório.pdf"}},
@@ -93,7 +94,7 @@ def test_the_next_turn_uploads_nothing(uploading: Proxy, agent: Simulator) -> No
 
 
 def test_responses_upload_an_image_and_a_pdf(uploading: Proxy, agent: Simulator) -> None:
-    parts = [
+    parts: Any = [
         {"type": "input_text", "text": "O que é isto?"},
         {"type": "input_image", "image_url": DATA["image/png"], "detail": "auto"},
         {"type": "input_file", "file_data": DATA["application/pdf"], "filename": "relatório.pdf"},
@@ -108,7 +109,7 @@ def test_messages_upload_an_image_and_a_document(uploading: Proxy, agent: Simula
     def source(kind: str, data: bytes) -> dict[str, str]:
         return {"type": "base64", "media_type": kind, "data": base64.b64encode(data).decode()}
 
-    parts = [
+    parts: Any = [
         ASKED,
         {"type": "image", "source": source("image/png", PNG)},
         {"type": "document", "title": "Relatório", "source": source("application/pdf", PDF)},
@@ -139,7 +140,7 @@ def test_messages_keep_documents_and_search_results_as_text(uploading: Proxy, ag
         "source": "https://a.example/1",
         "content": [{"type": "text", "text": "Foi adiado."}],
     }
-    parts = [
+    parts: Any = [
         {
             "type": "document",
             "title": "Notas",

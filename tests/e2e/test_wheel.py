@@ -12,9 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import BIN, ROOT, WEB, free_port, process, wait_for
+from tests.support.processes import BIN, ROOT, free_port, process, wait_for
+from tests.support.proxy import WEB
 
 SOURCES = ("custom_handler", "setup.py", "MANIFEST.in", "pyproject.toml", "README.md", "LICENSE", "config.yaml")
+
+TESTED = ("api", "chat", "checks", "cli", "provider", "report", "request", "telemetry")
 
 
 def ran(*command: str | Path, cwd: Path) -> str:
@@ -65,6 +68,18 @@ def test_the_files_of_the_wheel_are_those_of_the_project(folder: Path) -> None:
     assert (folder / "config.yaml").read_bytes() == (ROOT / "config.yaml").read_bytes()
     written = re.sub("(?m)^(LITELLM_MASTER_KEY=).+$", r"\1", (folder / ".env").read_text())
     assert written == (ROOT / ".env.example").read_text()
+
+
+def test_the_unit_tests_of_what_the_wheel_holds_pass(bin_of: Path, tmp_path: Path) -> None:
+    """In a folder without the checkout's package, so that each `import custom_handler` finds the installed one."""
+    ignored = shutil.ignore_patterns("__pycache__", "e2e", "clients")
+    shutil.copytree(ROOT / "tests", tmp_path / "tests", ignore=ignored)
+    for name in ("pyproject.toml", "config.yaml", ".env.example"):
+        shutil.copy(ROOT / name, tmp_path)
+    folders = [Path("tests", name) for name in TESTED]
+    options = ("--numprocesses", "2", "--dist", "loadfile", "-m", "not slow")
+    printed = ran(bin_of / "python", "-m", "pytest", *options, *folders, cwd=tmp_path)
+    assert re.search(r"(?m)^\d{3,} passed", printed), printed
 
 
 @pytest.fixture(scope="module")

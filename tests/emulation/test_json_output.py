@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from custom_handler.emulation.json_output import InvalidJsonAnswer, JsonFormat
 from custom_handler.errors import RequestError
-from tests.growth import is_linear
+from tests.support.growth import is_linear
 
 CITY = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
 RECIFE = '{"city": "Recife"}'

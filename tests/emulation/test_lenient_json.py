@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from custom_handler.emulation.lenient_json import LenientJsonError, LenientJsonParser
-from tests.growth import is_linear
+from tests.support.growth import is_linear
 
 TABLE = Path(__file__).parent.parent / "cases" / "lenient_json.jsonl"
 
@@ -173,6 +173,7 @@ def test_ten_thousand_levels_are_read_without_recursion():
 MEGABYTE = 1_000_000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "text_of",
     [
@@ -227,6 +228,7 @@ def cut_by(text: str, seed: int) -> list[list[int]]:
     return [cut_evenly(text, 1), cut_evenly(text, 3), cut_at_random(text, seed)]
 
 
+@pytest.mark.slow
 @given(st.dictionaries(words, values), layouts, st.text(max_size=5))
 def test_strict_json_comes_out_equal_and_is_done_at_its_end(value: dict, layout: dict, behind: str):
     text = json.dumps(value, **layout)
@@ -237,12 +239,14 @@ def test_strict_json_comes_out_equal_and_is_done_at_its_end(value: dict, layout:
         assert parse_strictly(outcome.written) == value
 
 
+@pytest.mark.slow
 @given(st.dictionaries(st.sampled_from("abcd"), values), st.frozensets(st.sampled_from("abcd")), layouts)
 def test_dropped_members_are_all_that_is_missing(value: dict, drop: frozenset[str], layout: dict):
     outcome = read(json.dumps(value, **layout), drop=drop)
     assert parse_strictly(outcome.written) == {key: item for key, item in value.items() if key not in drop}
 
 
+@pytest.mark.slow
 @settings(max_examples=500)
 @given(scribbles | st.text(), drops)
 def test_any_text_is_strict_json_or_a_fault_or_not_done(text: str, drop: frozenset[str]):
@@ -251,6 +255,7 @@ def test_any_text_is_strict_json_or_a_fault_or_not_done(text: str, drop: frozens
         assert not drop & parse_strictly(outcome.written).keys()
 
 
+@pytest.mark.slow
 @settings(max_examples=500)
 @given(scribbles | st.text(), drops, st.integers(0, 999))
 def test_any_text_comes_out_the_same_however_it_is_cut(text: str, drop: frozenset[str], seed: int):
@@ -260,6 +265,7 @@ def test_any_text_comes_out_the_same_however_it_is_cut(text: str, drop: frozense
         assert read(text, cuts, drop) == whole
 
 
+@pytest.mark.slow
 @settings(max_examples=500)
 @given(scribbles, drops, st.integers(0, 999))
 def test_a_value_is_the_same_for_every_cut(text: str, drop: frozenset[str], seed: int):

@@ -15,7 +15,7 @@ from custom_handler.emulation.tool_calls.parser import ToolCallParser
 from custom_handler.errors import RequestError
 from custom_handler.request.chat_request import ChatRequest, Tool
 from custom_handler.request.parameters import Parameters
-from tests.growth import is_linear
+from tests.support.growth import is_linear
 
 USER = {"role": "user", "content": "Olá"}
 CITY = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}

@@ -256,6 +256,7 @@ def keywords(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
 SCHEMAS = st.recursive(st.booleans() | st.just({}), keywords, max_leaves=8)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=300, database=None)
 @given(SCHEMAS, SCHEMAS, SCHEMAS, VALUES)
 def test_any_schema_ends_and_its_verdict_is_that_of_jsonschema(schema, first, second, value):
@@ -301,7 +302,7 @@ def test_many_checks_at_the_same_time_do_not_add_up(monkeypatch):
     schema, value = DOUBLING["allOf 22"]
     plain = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}
     used: list[int] = []
-    kept = json_schema.Budget
+    kept = json_schema.Budget  # type: ignore[attr-defined]
 
     def noted(*arguments: Any) -> Budget:
         budget = kept(*arguments)

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from custom_handler.emulation.tool_calls.parser import ToolCallParser, new_call_id
 from custom_handler.events import ParsedPart, ToolCallArguments, ToolCallStart, Unreadable
-from tests.growth import is_linear
+from tests.support.growth import is_linear
 
 CASES = Path(__file__).parents[1] / "cases"
 HEAD = 'FUNCTION_CALL_START\nwrite_file\narguments: {"path": "a.txt", "content": "'
@@ -290,6 +290,7 @@ def test_platform_arguments_leave_unless_the_schema_declares_them() -> None:
     ]
 
 
+@pytest.mark.slow
 def test_the_cost_of_a_megabyte_of_arguments_is_linear() -> None:
     def write(lines: int) -> None:
         content = "def f(x):\n    return 'é' # {}\n" * lines
@@ -305,6 +306,7 @@ def test_ids_are_unique_across_replies() -> None:
     assert len({new_call_id() for _ in range(1000)}) == 1000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "unit", ["`", "*", " ", "\n", "FUNCTION_CALL_START\n", "Result ", 'FUNCTION_CALL_START\na\n{"b": "']
 )

@@ -4,10 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import os
-import shutil
-import socket
-import subprocess
 import sys
 import threading
 import time
@@ -18,54 +14,19 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from redis import Redis, RedisError
+from redis import Redis
 
 from custom_handler.jobs.job import Job
 from custom_handler.jobs.queue import JobQueue
 from custom_handler.jobs.worker import RunItem, Worker
 from custom_handler.settings import JobSettings, Settings
-
-
-class RedisProcess:
-    """A redis-server that keeps its data on the disk when it stops."""
-
-    def __init__(self, directory: Path) -> None:
-        with socket.socket() as server:
-            server.bind(("127.0.0.1", 0))
-            self._port = server.getsockname()[1]
-        self._directory = directory
-        self.url = f"redis://127.0.0.1:{self._port}/0"
-        self.client = Redis.from_url(self.url)
-
-    def start(self) -> None:
-        options = ["--bind", "127.0.0.1", "--save", "", "--appendonly", "yes", "--appendfsync", "everysec"]
-        command = ["redis-server", "--port", str(self._port), "--dir", str(self._directory), *options]
-        self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-        deadline = time.monotonic() + 20
-        while not self._answers():
-            assert time.monotonic() < deadline, "Redis does not start"
-            time.sleep(0.02)
-
-    def _answers(self) -> bool:
-        try:
-            return bool(self.client.ping())
-        except RedisError:
-            return False
-
-    def stop(self) -> None:
-        self.client.close()
-        self._process.kill()
-        self._process.wait()
+from tests.support.redis_server import RedisServer, running_redis
 
 
 @pytest.fixture(scope="session")
-def redis_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisProcess]:
-    if shutil.which("redis-server") is None:
-        (pytest.fail if "CI" in os.environ else pytest.skip)("Redis is missing: apt-get install redis-server")
-    redis = RedisProcess(tmp_path_factory.mktemp("redis"))
-    redis.start()
-    yield redis
-    redis.stop()
+def redis_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    with running_redis(tmp_path_factory.mktemp("redis"), durable=True) as server:
+        yield server
 
 
 @pytest.fixture(params=["sqlite", "redis"])
@@ -75,7 +36,8 @@ def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
     if request.param == "sqlite":
         return settings
     redis = request.getfixturevalue("redis_process")
-    redis.client.flushall()
+    with Redis.from_url(redis.url) as client:
+        client.flushall()
     return settings.changed(redis={"url": redis.url})
 
 

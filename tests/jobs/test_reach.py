@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from redis import Redis
 
 from custom_handler.checks.reachability import unreachable
 from custom_handler.settings import RedisSettings, Settings
@@ -11,9 +12,10 @@ from custom_handler.settings import RedisSettings, Settings
 @pytest.fixture
 def locked(redis_process):
     """A Redis that requires a password."""
-    redis_process.client.config_set("requirepass", "canary-5d1e")
-    yield redis_process
-    redis_process.client.config_set("requirepass", "")
+    with Redis.from_url(redis_process.url) as client:
+        client.config_set("requirepass", "canary-5d1e")
+        yield redis_process
+        client.config_set("requirepass", "")
 
 
 def with_password(url: str, password: str) -> str:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 
 import pytest
 
-from custom_handler.jobs import run_item
 from custom_handler.jobs.credentials import encrypt_headers
 from custom_handler.jobs.run_item import ItemRunner
 from custom_handler.proxy.client import Completion, ProxyResponseError
@@ -83,7 +83,7 @@ async def test_busy_responses_are_retried_after_their_delay(job, status, tries, 
     async def sleep(seconds):
         waited.append(seconds)
 
-    monkeypatch.setattr(run_item.asyncio, "sleep", sleep)
+    monkeypatch.setattr(asyncio, "sleep", sleep)
     wait = {"retry-after": "7"}
     client = Client(busy(status, **wait), busy(status, **{"retry-after": "100000"}))
     outcome = await ItemRunner(client)(job, 0, ITEM)

@@ -15,7 +15,7 @@ from custom_handler.jobs.worker import MAX_CRASHES
 SOON = 0.6  # seconds: a lease that expires within a test; recovery and purge run twice as often
 
 
-class Agent:
+class CountingAgent:
     """Answers items; counts the requests for each, and the concurrent ones."""
 
     def __init__(self) -> None:
@@ -41,7 +41,7 @@ class Agent:
 
 @pytest.fixture
 def agent():
-    return Agent()
+    return CountingAgent()
 
 
 @pytest.fixture
@@ -123,7 +123,7 @@ def test_a_queued_job_that_is_cancelled_never_starts(queue, add, work, agent, st
 
 def test_a_worker_that_stops_releases_its_jobs_soon(queue, open_queue, add, work, agent, status, eventually):
     job = add("a", "b", "c")
-    hang = Agent()
+    hang = CountingAgent()
     hang.open.clear()
 
     async def first_only(job, number, item):
@@ -171,6 +171,7 @@ def test_workers_that_share_a_queue_run_each_job_once(open_queue, add, work, age
     assert len(agent.asked) == 60
 
 
+@pytest.mark.slow
 def test_a_thousand_jobs_are_completed(queue, add, work, agent, eventually):
     jobs = [add("a") for _ in range(1000)]
     work(queue, agent, workers=8)

@@ -48,11 +48,13 @@ def run(*args: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.slow
 def test_streams_without_finalizer_do_not_crash_the_interpreter():
     ended = run("guarded")
     assert (ended.returncode, ended.stdout) == (0, "survived\n"), ended.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.version_info >= (3, 12), reason="from 3.12 on the garbage collector runs between instructions")
 def test_litellms_finalizer_still_crashes_the_interpreter():
     """Once this fails, `remove_stream_finalizers` can be deleted."""

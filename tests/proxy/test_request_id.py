@@ -62,7 +62,7 @@ async def test_the_handshake_of_a_socket_has_its_id(answer):
 
 
 async def test_log_records_have_the_id_of_the_current_request():
-    record = logging.makeLogRecord({})
+    record: Any = logging.makeLogRecord({})
     assert request_id() == ""
     assert RequestIdFilter().filter(record)
     assert record.request_id == "-"

@@ -121,7 +121,7 @@ def test_no_call_is_lost_between_the_spans(write):
 
 
 def svg(text: str) -> ElementTree.Element:
-    return ElementTree.fromstring(re.search(r"<svg.*</svg>", text, re.DOTALL)[0])  # type: ignore[index]
+    return ElementTree.fromstring(re.search(r"<svg.*</svg>", text, re.DOTALL)[0])
 
 
 def test_lines_go_up_with_their_values():

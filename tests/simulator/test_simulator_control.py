@@ -143,6 +143,7 @@ def test_a_port_in_use_is_raised_by_start():
         SimulatorThread(port=first.port).start()
 
 
+@pytest.mark.slow
 async def test_two_hundred_streams_at_once_all_end_well(service, text_of, frames_of):
     await service.script({"text": "word " * 50, "cadence": 0.001, "times": "always"})
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)

@@ -32,6 +32,7 @@ from custom_handler.stackspot.agent_call import (
 )
 from custom_handler.stackspot.deadline import Deadline
 from custom_handler.stackspot.tokens import Token
+from tests.support.clock import Clock
 
 SETTINGS = Settings(
     account=AccountSettings(inference_url="https://inference.example"), limits=LimitSettings(timeout=600)
@@ -39,16 +40,6 @@ SETTINGS = Settings(
 CALL = AgentCall("01ARZ3NDEKTSV4RRFFQ69G5FAV", "Olá, “mundo” ☀", "conversation-7")
 TOKEN = Token("the-token", 1200)
 FRESH = Token("fresh-token", 1200)
-
-
-class Clock:
-    """A clock that stands still until somebody sleeps."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 class Opening:

@@ -92,7 +92,7 @@ async def test_the_socket_is_not_read_while_the_buffer_is_full(asked):
         for _number in range(1000):
             writer.write(chunk(b"x" * 100_000))
             sent += 100_000
-            _, waiting = await asyncio.wait({asyncio.ensure_future(writer.drain())}, timeout=0.5)
+            _done, waiting = await asyncio.wait({asyncio.ensure_future(writer.drain())}, timeout=0.5)
             if waiting:
                 blocked.set()
                 await asyncio.wait(waiting)

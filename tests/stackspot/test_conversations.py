@@ -18,24 +18,17 @@ from custom_handler.stackspot.state.backend import open_state
 from custom_handler.stackspot.state.conversations import ConversationStore, LocalConversationStore, new_conversation_id
 from custom_handler.stackspot.state.redis_client import RETRY_SECONDS
 from custom_handler.stackspot.state.redis_conversations import RedisConversationStore
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
+from tests.support.clock import Clock
 
 
 @pytest.fixture
-def shared(server: Any) -> Iterator[Callable[..., RedisConversationStore]]:
+def shared(redis_server: Any) -> Iterator[Callable[..., RedisConversationStore]]:
     made: list[RedisConversationStore] = []
 
     def make(
         clock: Any = time.monotonic, keep: float = 1800.0, account: str = "r/c", **redis: Any
     ) -> RedisConversationStore:
-        settings = RedisSettings(**{"url": server.url, **redis})
+        settings = RedisSettings(**{"url": redis_server.url, **redis})
         made.append(RedisConversationStore(settings, account, keep, clock))
         return made[-1]
 
@@ -117,26 +110,26 @@ def test_accounts_do_not_share(shared):
     assert shared(account="b/c").take("print") is None
 
 
-def test_redis_stores_only_fingerprint_and_id_and_expires_them(shared, server):
+def test_redis_stores_only_fingerprint_and_id_and_expires_them(shared, redis_server):
     shared(keep=90.0).put("print", "01A")
-    with redis.Redis(port=server.port) as client:
+    with redis.Redis(port=redis_server.port) as client:
         [key] = client.scan_iter()
         assert re.fullmatch(rb"stackspot:[0-9a-f]{16}:conversation:print", key)
         assert client.get(key) == b"01A"
         assert 85_000 < client.pttl(key) <= 90_000
 
 
-def test_without_redis_none_is_found_and_one_warning_logged(shared, server, caplog):
+def test_without_redis_none_is_found_and_one_warning_logged(shared, redis_server, caplog):
     clock = Clock()
     known = shared(clock)
     known.put("print", "01A")
     with caplog.at_level(logging.INFO, "custom_handler"):
-        server.stop()
+        redis_server.stop()
         assert known.take("print") is None
         known.put("print", "01B")
         clock.now += RETRY_SECONDS + 1
         assert known.take("print") is None
-        server.start()
+        redis_server.start()
         clock.now += RETRY_SECONDS + 1
         known.put("print", "01C")
         assert known.take("print") == "01C"

@@ -38,6 +38,7 @@ async def wave(provider: Any, hello: Any) -> Counter[str]:
     return Counter(answer.choices[0].finish_reason for answer in answers)
 
 
+@pytest.mark.slow
 async def test_500_calls_at_once_make_one_token_request_each_time(settings, simulator, hello, monkeypatch):
     simulator.script({"text": "sim", "times": "always"})
     provider = StackspotLLM(settings.changed(limits={"max_concurrency": 4, "max_waiting": AT_ONCE}))
@@ -118,6 +119,7 @@ def test_one_token_serves_several_loops_and_threads(provider, simulator, hello):
     assert simulator.state()["token_requests"] == 1
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_a_child_process_leaves_the_parents_connections_alone(provider, simulator, hello):

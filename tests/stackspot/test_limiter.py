@@ -16,18 +16,9 @@ from custom_handler.instrumentation import QueueChanged, Queued
 from custom_handler.settings import LimitSettings, Settings
 from custom_handler.stackspot.limiter import Limiter, Waiter
 from custom_handler.stackspot.state.window import LocalRequestWindow
+from tests.support.clock import Clock
 
 LONG = 20.0
-
-
-class Clock:
-    """A clock that stands still until it is moved."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 class Line:
@@ -150,7 +141,7 @@ def test_reacquire_keeps_the_slot_and_goes_first():
 
 
 def test_a_429_pauses_new_calls_for_retry_after():
-    clock = Clock()
+    clock = Clock(1000.0)
     line = Line(clock)
     line.limiter.throttle(7)
     clock.now += 6.9
@@ -160,7 +151,7 @@ def test_a_429_pauses_new_calls_for_retry_after():
 
 
 def test_each_429_without_retry_after_pauses_longer():
-    clock, pauses = Clock(), []
+    clock, pauses = Clock(1000.0), []
     line = Line(clock)
     for _ in range(5):
         line.limiter.throttle(None)
@@ -174,7 +165,7 @@ def test_each_429_without_retry_after_pauses_longer():
 
 
 def test_several_429s_halve_the_budget_once_and_it_recovers():
-    clock = Clock()
+    clock = Clock(1000.0)
     line = Line(clock, requests_per_minute=90, max_concurrency=99)
     assert line.at_once() == 90
     line.limiter.throttle(10)
@@ -194,7 +185,7 @@ def test_several_429s_halve_the_budget_once_and_it_recovers():
 
 
 def test_a_small_budget_never_becomes_none():
-    clock = Clock()
+    clock = Clock(1000.0)
     line = Line(clock, requests_per_minute=1)
     line.limiter.throttle(None)
     clock.now += 61
@@ -325,7 +316,7 @@ def test_calls_wait_until_the_window_allows_another(settings, simulator, hello):
 
 def test_a_window_lock_held_at_a_fork_is_replaced_in_the_child():
     line = Line()
-    line.limiter._window._lock.acquire()
+    line.limiter._window._lock.acquire()  # type: ignore[attr-defined]
     line.limiter.reset_after_fork()
-    assert not line.limiter._window._lock.locked()
+    assert not line.limiter._window._lock.locked()  # type: ignore[attr-defined]
     line.limiter.acquire(1).admitted.result(1)

@@ -33,7 +33,7 @@ def ask(provider: StackspotLLM, content: str = "Olá") -> str:
     return provider.completion(MODEL, [{"role": "user", "content": content}]).choices[0].message.content
 
 
-def streamed(provider: StackspotLLM, content: str = "Olá") -> Iterator[Any]:
+def streamed(provider: StackspotLLM, content: str = "Olá") -> Any:
     return provider.streaming(MODEL, [{"role": "user", "content": content}])
 
 
@@ -132,7 +132,7 @@ def test_a_garbage_collected_provider_closes_its_sessions(settings):
     provider = StackspotLLM(settings)
     ask(provider)
     session = next(iter(provider._client._clients.values()))[0]._session
-    provider._client.cycle = provider  # as a program may do: no reference that goes frees it
+    provider._client.cycle = provider  # type: ignore[attr-defined]  # as a program may do: no reference that goes frees it
     del provider
     assert not session.closed
     gc.collect()
@@ -193,6 +193,7 @@ def test_a_call_has_the_context_variables_of_its_caller(settings):
     assert seen == ["the caller's"]
 
 
+@pytest.mark.slow
 @FORKS
 @THREADED_FORK
 def test_a_child_process_leaves_the_parents_stream_and_loop_alone(provider, simulator):
@@ -280,6 +281,7 @@ def run(simulator: Any, body: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("body", EXITS.values(), ids=EXITS.keys())
 def test_an_exit_closes_the_connection_without_a_traceback(settings, simulator, eventually, body):
     simulator.script(STALL)
@@ -288,6 +290,7 @@ def test_an_exit_closes_the_connection_without_a_traceback(settings, simulator, 
     assert eventually(lambda: hung_up(simulator))
 
 
+@pytest.mark.slow
 def test_a_thread_that_outlives_the_main_one_can_call(settings, simulator):
     body = """
 url = provider.settings.account.inference_url.replace('127.0.0.1', 'localhost')
@@ -316,6 +319,7 @@ print('um')
 """
 
 
+@pytest.mark.slow
 @FORKS
 def test_an_exiting_child_leaves_the_parents_idle_connections_alone(settings, simulator):
     simulator.script(*[{"text": "um"}] * 4)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import datetime
 import http.server
 import ipaddress
@@ -20,6 +19,7 @@ from custom_handler.errors import RequestError
 from custom_handler.stackspot.agent_call import Emit, FetchPublicFile, Steps
 from custom_handler.stackspot.client import StackspotClient
 from custom_handler.stackspot.http.public_fetch import PublicFileFetcher, is_public, resolve
+from tests.support.drivers import arun, run
 
 PRIVATE = [
     "0.0.0.0",
@@ -252,17 +252,6 @@ def test_a_private_address_is_not_connected_to(trusting: Any, host: str, monkeyp
     monkeypatch.setattr(httpx, "AsyncHTTPTransport", lambda *_, **__: pytest.fail("it connected"))
     with pytest.raises(RequestError, match="no address in the public internet"):
         fetch(PublicFileFetcher(trusting, known), f"https://{host}/latest/meta-data")
-
-
-def run(transport: StackspotClient, steps: Any) -> list[Any]:
-    return [event for events in transport.run(steps) for event in events]
-
-
-def arun(transport: StackspotClient, steps: Any) -> list[Any]:
-    async def gather() -> list[Any]:
-        return [event async for events in transport.arun(steps) for event in events]
-
-    return asyncio.run(gather())
 
 
 def fetching(url: str, timeout: float = 5.0) -> Steps[Any]:

@@ -17,6 +17,7 @@ from custom_handler.settings import LimitSettings, RedisSettings
 from custom_handler.stackspot.limiter import Limiter
 from custom_handler.stackspot.state.redis_client import RETRY_SECONDS
 from custom_handler.stackspot.state.redis_window import RedisRequestWindow
+from tests.support.clock import Clock
 
 PROCESSES, EACH, BUDGET, WINDOW = 4, 6, 8, 2
 
@@ -35,20 +36,12 @@ for waiter in waiters:
 """
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @pytest.fixture
-def windows(server: Any) -> Iterator[Callable[..., RedisRequestWindow]]:
+def windows(redis_server: Any) -> Iterator[Callable[..., RedisRequestWindow]]:
     made: list[RedisRequestWindow] = []
 
     def make(clock: Any = time.monotonic, window: int = 61, account: str = "r/c", **redis: Any) -> RedisRequestWindow:
-        settings = RedisSettings(**{"url": server.url, **redis})
+        settings = RedisSettings(**{"url": redis_server.url, **redis})
         made.append(RedisRequestWindow(settings, account, clock, window))
         return made[-1]
 
@@ -57,8 +50,8 @@ def windows(server: Any) -> Iterator[Callable[..., RedisRequestWindow]]:
         window._client.redis.close()
 
 
-def test_four_processes_never_exceed_the_budget_together(server):
-    command = [sys.executable, "-c", CALLER, server.url]
+def test_four_processes_never_exceed_the_budget_together(redis_server):
+    command = [sys.executable, "-c", CALLER, redis_server.url]
     callers = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(PROCESSES)]
     times = sorted(float(line) for caller in callers for line in caller.communicate(timeout=60)[0].split())
     assert len(times) == PROCESSES * EACH
@@ -105,18 +98,18 @@ def test_a_429_in_one_process_pauses_all_and_halves_the_budget(windows):
     assert (one._budget(), other._budget()) == (4, 4)
 
 
-def test_without_redis_each_process_has_its_own_budget(server, windows, caplog):
+def test_without_redis_each_process_has_its_own_budget(redis_server, windows, caplog):
     clock = Clock()
     window = windows(clock)
     with caplog.at_level(logging.INFO, "custom_handler"):
         assert window.acquire(3) == 0
-        server.stop()
+        redis_server.stop()
         assert [window.acquire(3) == 0 for _ in range(4)] == [True, True, False, False]  # it knows of the first one
         assert window.set_mark("pause", 1, 30)
         assert window.get_mark("pause")[1] == 30
         clock.now += RETRY_SECONDS + 1
         assert window.get_mark("pause")[1] == 30 - RETRY_SECONDS - 1
-        server.start()
+        redis_server.start()
         assert window.get_mark("pause")[1]  # not asked again yet
         clock.now += RETRY_SECONDS + 1
         assert window.get_mark("pause") == (0, 0.0)
@@ -128,19 +121,19 @@ def test_without_redis_each_process_has_its_own_budget(server, windows, caplog):
     assert window.acquire(1) > 0
 
 
-def test_host_port_and_password_are_settings(server, windows):
-    with redis.Redis(port=server.port) as client:
+def test_host_port_and_password_are_settings(redis_server, windows):
+    with redis.Redis(port=redis_server.port) as client:
         client.config_set("requirepass", "p@ss word/")
-        window = windows(url="", host="127.0.0.1", port=server.port, password="p@ss word/")
+        window = windows(url="", host="127.0.0.1", port=redis_server.port, password="p@ss word/")
         assert window.set_mark("pause", 1, 30)
         assert [key.rpartition(b":")[2] for key in client.scan_iter()] == [b"pause"]
 
 
-def test_user_and_database_are_settings(server, windows):
-    with redis.Redis(port=server.port, db=3) as client:
+def test_user_and_database_are_settings(redis_server, windows):
+    with redis.Redis(port=redis_server.port, db=3) as client:
         client.acl_setuser("gateway", enabled=True, passwords=["+secret"], keys=["*"], categories=["+@all"])
         told = {"username": "gateway", "password": "secret", "db": 3}
-        assert windows(url="", host="127.0.0.1", port=server.port, **told).set_mark("pause", 1, 30)
+        assert windows(url="", host="127.0.0.1", port=redis_server.port, **told).set_mark("pause", 1, 30)
         assert [key.rpartition(b":")[2] for key in client.scan_iter()] == [b"pause"]
 
 
@@ -149,9 +142,9 @@ def test_tls_is_a_setting():
     assert window._client.redis.connection_pool.connection_class is redis.SSLConnection
 
 
-def test_a_wrong_password_is_logged_as_such(server, windows, caplog):
+def test_a_wrong_password_is_logged_as_such(redis_server, windows, caplog):
     told = {"username": "nobody", "password": "wrong"}
-    window = windows(url="", host="127.0.0.1", port=server.port, **told)
+    window = windows(url="", host="127.0.0.1", port=redis_server.port, **told)
     assert window.acquire(1) == 0
     assert [record.getMessage().partition(" (")[0] for record in caplog.records] == ["Redis rejects the credentials"]
 

@@ -9,7 +9,7 @@ import json
 import socket
 import threading
 import weakref
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from typing import Any
 
 import pytest
@@ -27,20 +27,9 @@ from custom_handler.provider.started_stream import StartedStream, close_abandone
 from custom_handler.request.context import RequestContext
 from custom_handler.stackspot.agent_call import AcquireToken, Emit, Read, ResponseHead, Send, Steps
 from custom_handler.stackspot.client import MAX_ERROR_BODY, StackspotClient
+from tests.support.drivers import Drive, arun, run
 
 AGENT = "01ARZ3NDEKTSV4RRFFQ69G5FAV"
-Drive = Callable[[StackspotClient, Steps[Any]], list[Any]]
-
-
-def run(transport: StackspotClient, steps: Steps[Any]) -> list[Any]:
-    return [event for events in transport.run(steps) for event in events]
-
-
-def arun(transport: StackspotClient, steps: Steps[Any]) -> list[Any]:
-    async def gather() -> list[Any]:
-        return [event async for events in transport.arun(steps) for event in events]
-
-    return asyncio.run(gather())
 
 
 @pytest.fixture(params=[run, arun], ids=["blocking", "awaiting"])

@@ -22,6 +22,7 @@ from custom_handler.stackspot.tokens import (
     token_form,
     token_url,
 )
+from tests.support.clock import Clock
 
 ACCOUNT = AccountSettings(client_id="an-id", client_secret="a-secret", realm="acme", idm_url="https://idm.example")
 A_DAY = 86_400
@@ -31,22 +32,12 @@ def signed(**claims: Any) -> str:
     return jwt.encode(claims, "a key of thirty-two bytes, no less", algorithm="HS256")
 
 
-class Clock:
-    """A clock that stands still until it is moved."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 class Identity:
     """A token call that counts, and that can be held back, or fail."""
 
     def __init__(self, lifetime: float = 1200, seconds: float = 0) -> None:
         self.calls = 0
-        self.clock = Clock()
+        self.clock = Clock(1000.0)
         self.failure: BaseException | None = None
         self.open = threading.Event()
         self.open.set()

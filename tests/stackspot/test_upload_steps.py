@@ -31,6 +31,7 @@ from custom_handler.stackspot.uploads import (
     fetch_files,
     open_stream_with_files,
 )
+from tests.support.clock import Clock
 
 SETTINGS = Settings(
     account=AccountSettings(inference_url="https://agent.example", files_url="https://files.example"),
@@ -38,14 +39,6 @@ SETTINGS = Settings(
 )
 CALL = AgentCall("01ARZ3NDEKTSV4RRFFQ69G5FAV", "Olá", "c-1")
 PERMISSION = {"id": "U1", "url": "https://storage.example/bucket", "form": {"key": "k", "policy": "p"}}
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 def file(data: bytes = b"text", name: str = "a.txt") -> File:
@@ -63,6 +56,7 @@ class Opening:
         self._account = given.get("account", "acme/me")
         self._answers = {name: iter(given.get(name, ())) for name in ("form", "bucket", "chat")}
         self._ids = iter(f"U{number}" for number in range(1, 99))
+        self._body: list[bytes] = []
         self._seconds = given.get("seconds", 0.0)
         settings = given.get("settings", SETTINGS)
         deadline = Deadline(given.get("timeout", 600), self.clock)

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 from litellm._logging import JsonFormatter
 from litellm.constants import LITELLM_PROXY_MASTER_KEY_ALIAS
-from test_call_record import CANARY, event, failed, payload
 
 from custom_handler.instrumentation import Repaired
 from custom_handler.proxy.logs import ExpectedErrors
@@ -20,6 +19,7 @@ from custom_handler.proxy.middleware.wrap import ProxyWrapper
 from custom_handler.telemetry import call_log as module
 from custom_handler.telemetry.call_log import CallLog
 from custom_handler.telemetry.call_record import CallRecorder
+from tests.telemetry.test_call_record import CANARY, event, failed, payload
 
 OK = payload(stream=True, model_id="m-1")
 
@@ -133,7 +133,7 @@ def test_a_report_after_the_response_is_awaited(log):
     async def run() -> None:
         scope = {"type": "http", "method": "POST", "path": "/v1/messages", "headers": []}
         noted = asyncio.Event()
-        plain, call_log.add_report = call_log.add_report, lambda line, details: (plain(line, details), noted.set())  # type: ignore[method-assign]
+        plain, call_log.add_report = call_log.add_report, lambda line, details: (plain(line, details), noted.set())  # type: ignore[assignment, method-assign]
         recorder._on_line = call_log.add_report
 
         async def receive() -> dict[str, Any]:

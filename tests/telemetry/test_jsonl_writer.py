@@ -77,7 +77,7 @@ class Disk:
         self._write = os.write
         self.full = False
         self.free_bytes: int | None = None
-        monkeypatch.setattr(module.os, "write", self)
+        monkeypatch.setattr(os, "write", self)
         monkeypatch.setattr(module, "RETRY_SECONDS", 0.01)
 
     def __call__(self, file: int, data: bytes) -> int:
@@ -130,6 +130,7 @@ def test_a_full_disk_does_not_fill_the_memory(tmp_path, monkeypatch, caplog, eve
     assert [line["number"] for line in lines_of(tmp_path / "lines.jsonl")] == list(range(15, 20))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root may mount a file system")
 def test_a_file_system_that_is_really_full_loses_no_line(tmp_path, monkeypatch, caplog, eventually):
     disk = tmp_path / "disk"
@@ -168,6 +169,7 @@ assert writer.flush()
 """
 
 
+@pytest.mark.slow
 def test_processes_share_a_file(tmp_path):
     file = tmp_path / "lines.jsonl"
     processes = [subprocess.Popen([sys.executable, "-c", WRITER, str(file), who]) for who in "ab"]
@@ -176,6 +178,7 @@ def test_processes_share_a_file(tmp_path):
     assert sorted((line["who"], line["number"]) for line in found) == [(w, n) for w in "ab" for n in range(1000)]
 
 
+@pytest.mark.slow
 def test_a_forked_process_writes_for_itself(tmp_path):
     writer = JsonLinesWriter(lambda: tmp_path / "lines.jsonl")
     writer.write({"who": "parent"})

@@ -33,6 +33,7 @@ def test_without_a_repository_there_is_no_commit(tmp_path, monkeypatch):
     assert json.loads((folder / "manifest.json").read_text(encoding="utf-8"))["git_sha"] is None
 
 
+@pytest.mark.slow
 def test_the_commit_is_that_of_the_working_directory(tmp_path, monkeypatch):
     import subprocess
 
@@ -52,6 +53,7 @@ def _locate(directory, results):
     results.put(str(RunFolder(directory).interactions()))
 
 
+@pytest.mark.slow
 def test_all_workers_of_one_proxy_write_into_one_run(tmp_path):
     context = multiprocessing.get_context("spawn")
     results = context.Queue()

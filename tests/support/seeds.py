@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from .conftest import Proxy
+from tests.support.proxy import Proxy
 
 
 def run(command: str, proxy: Proxy, folder: Path) -> str:

@@ -1,4 +1,4 @@
-"""Put config.yaml and .env.example of the repository into the package, for `stackspot-litellm init`; see pyproject.toml."""
+"""Put config.yaml and .env.example into the package, for `stackspot-litellm init`."""
 
 from pathlib import Path
 

@@ -47,7 +47,7 @@ class HttpMetrics:
         )
 
     def request_started(self, scope: Scope) -> None:
-        """Serve `/metrics` itself: LiteLLM's mount would redirect, which scrapers may not follow."""
+        """Serve `/metrics` without LiteLLM's redirect, which scrapers may not follow."""
         if scope["path"] == METRICS:
             scope["path"] = f"{METRICS}/"
 

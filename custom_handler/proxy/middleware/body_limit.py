@@ -1,6 +1,6 @@
 """Limit the size of request bodies, and their JSON to objects that are not nested too deeply.
 
-The proxy reads a body to its end before it checks the key, whatever its length.
+The proxy reads a body of any length to its end before it checks the key.
 """
 
 from __future__ import annotations

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from litellm.proxy._types import ProxyException
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import Message, Receive
+
+from ..error_body import invalid_request
 
 MAX_BODY_BYTES = 32 * 1024 * 1024  # as Anthropic's own API
 MAX_DEPTH = 100
@@ -64,12 +65,7 @@ def reject_deep_nesting(body: Any) -> None:
         level = [item for value in level for item in _children(value)]
         if not level:
             return
-    raise ProxyException(
-        message=f"The request is nested deeper than {MAX_DEPTH} levels: flatten it.",
-        type="invalid_request_error",
-        param=None,
-        code=400,
-    )
+    raise invalid_request(f"The request is nested deeper than {MAX_DEPTH} levels: flatten it.")
 
 
 def _children(value: Any) -> list[Any]:

@@ -11,6 +11,8 @@ from typing import Any
 
 from litellm.proxy._types import ProxyException
 
+from ..error_body import invalid_request
+
 _Types = tuple[type, ...]
 _NUMBER: _Types = (int, float)
 
@@ -64,7 +66,7 @@ def validate_field_types(body: Mapping[str, Any]) -> None:
     """Raise the proxy's error (400) for the first field of a wrong type; null counts as absent."""
     _check_types(body, _BODY)
     if body.get("messages") == []:
-        raise _error("messages must be a list with at least one message.", "messages")
+        raise invalid_request("messages must be a list with at least one message.", "messages")
     for name, types in _ITEMS.items():
         for path, item in _objects(body, name):
             _check_types(item, types, f"{path}.")
@@ -91,7 +93,7 @@ def _check_schemas(body: Mapping[str, Any]) -> None:
 
 def _check_schema(value: Any, path: str) -> None:
     if value is not None and not isinstance(value, dict | bool):
-        raise _error(f"{path} must be a JSON Schema, which is an object.", path)
+        raise invalid_request(f"{path} must be a JSON Schema, which is an object.", path)
 
 
 def _check_types(fields: Mapping[str, Any], types: Mapping[str, _Types], prefix: str = "") -> None:
@@ -113,8 +115,4 @@ def _objects(fields: Mapping[str, Any], name: str, prefix: str = "") -> list[tup
 
 
 def _type_error(path: str, allowed: _Types) -> ProxyException:
-    return _error(f"{path} must be {' or '.join(_NAMES[type_] for type_ in allowed)}.", path)
-
-
-def _error(message: str, param: str) -> ProxyException:
-    return ProxyException(message=message, type="invalid_request_error", param=param, code=400)
+    return invalid_request(f"{path} must be {' or '.join(_NAMES[type_] for type_ in allowed)}.", path)

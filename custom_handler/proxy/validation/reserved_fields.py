@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from litellm.proxy._types import ProxyException
 from litellm.proxy.auth.auth_utils import iter_request_fallback_targets
 from litellm.types.router import GenericLiteLLMParams
 
 from ...request.context import current_request
+from ..error_body import invalid_request
 
 # Parameters of a deployment that LiteLLM allows in a request too. The plugin limits timeouts.
 _ALLOWED = {
@@ -73,7 +73,7 @@ def sent_body(data: Mapping[str, Any]) -> dict[str, Any]:
         sent = {name: body.get(name) for name in names}
         path = (scope.get("path_params") or {}).get("model_name")
         if path is not None and sent.get("model", path) != path:
-            raise _error("The path names another model: leave model out of the body.", "model")
+            raise invalid_request("The path names another model: leave model out of the body.", "model")
         return {**sent, **model}
     snapshot = data.get("proxy_server_request") or {}  # without the credentials
     return {**(snapshot.get("body") or data), **dict.fromkeys(snapshot.get("credential_fields") or ()), **model}
@@ -84,16 +84,14 @@ def reject_reserved_fields(body: Mapping[str, Any]) -> None:
     if "model" not in body:  # the routes of files and batches name a provider instead of a model
         return
     if "," in str(body["model"]):  # LiteLLM would call all of them, and count one request
-        raise _error("Ask for one model at a time.", "model")
+        raise invalid_request("Ask for one model at a time.", "model")
     targets = (target for target in iter_request_fallback_targets(body) if isinstance(target, Mapping))
     for fields in (body, *targets):
         if name := next((name for name in fields if _is_reserved(name)), None):
-            raise _error(f"The field {name!r} is set by the proxy's operator: leave it out of the request.", name)
+            raise invalid_request(
+                f"The field {name!r} is set by the proxy's operator: leave it out of the request.", name
+            )
 
 
 def _is_reserved(name: str) -> bool:
     return name in RESERVED or name.startswith("_")
-
-
-def _error(message: str, param: str) -> ProxyException:
-    return ProxyException(message=message, type="invalid_request_error", param=param, code=400)

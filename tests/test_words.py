@@ -1,4 +1,7 @@
-"""The package's identifiers, docstrings and comments are in plain technical English."""
+"""Words that keep a reader guessing who does what stay out of the package's identifiers, docstrings and comments.
+
+Strings that are no docstrings are free: an error message or a prompt is written for other readers.
+"""
 
 from __future__ import annotations
 
@@ -12,51 +15,63 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "custom_handler"
+MODULES = sorted(PACKAGE.rglob("*.py"))
 WORDS = ("told", "whoever", "nobody", "somebody", "whatever", "wherever", "patience", "what becomes of")
-_ODD = re.compile(rf"\b(?i:{'|'.join(WORDS)})\b|\bStackspot\b")
+FOUND = re.compile(rf"\b(?:(?i:{'|'.join(WORDS)})|Stackspot)\b")  # in prose it is StackSpot
 
 
-def prose_of(source: str) -> Iterator[tuple[int, str]]:
-    """Yield the line and the text of each comment, docstring and identifier.
+def words_of(identifier: str) -> str:
+    """Return the words of a name: `_LastTold` and `LAST_TOLD` are both "last told"."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|_", " ", identifier).lower()
 
-    Other strings are error messages, help texts and prompts, which have tests of their own.
-    """
-    docstrings = {
-        node.body[0].value.lineno
-        for node in ast.walk(ast.parse(source))
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
-        and ast.get_docstring(node) is not None
-        and isinstance(node.body[0], ast.Expr)
-    }
+
+def docstrings(source: str) -> Iterator[tuple[int, str]]:
+    """Yield the line and the text of each docstring; that of an attribute is one as well."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
+            yield node.lineno, node.value.value
+
+
+def texts(source: str) -> Iterator[tuple[int, str]]:
+    """Yield the line and the words of each identifier, comment and docstring."""
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
-        is_docstring = token.type == tokenize.STRING and token.start[0] in docstrings
-        if token.type in {tokenize.COMMENT, tokenize.NAME} or is_docstring:
-            text = token.string.replace("_", " ") if token.type == tokenize.NAME else token.string
-            yield token.start[0], text
+        if token.type == tokenize.NAME:
+            yield token.start[0], words_of(token.string)
+        elif token.type == tokenize.COMMENT:
+            yield token.start[0], token.string
+    yield from docstrings(source)
 
 
-def odd_words(source: str) -> list[tuple[int, str]]:
-    return [(line, match[0]) for line, text in prose_of(source) for match in _ODD.finditer(text)]
+def faults(source: str) -> list[str]:
+    return [
+        f"line {line}: {word} in {text!r}"
+        for line, text in texts(source)
+        for word in FOUND.findall(re.sub(r"\s+", " ", text))
+    ]
 
 
-@pytest.mark.parametrize("module", sorted(PACKAGE.rglob("*.py")), ids=lambda file: str(file.relative_to(PACKAGE)))
-def test_a_module_is_written_in_plain_words(module):
-    assert odd_words(module.read_text(encoding="utf-8")) == []
+@pytest.mark.parametrize("module", MODULES, ids=[str(path.relative_to(PACKAGE)) for path in MODULES])
+def test_a_module_uses_plain_words(module):
+    assert faults(module.read_text(encoding="utf-8")) == []
 
 
 @pytest.mark.parametrize(
     "source",
     [
-        "told = 1",
-        "def f_nobody(): ...",
-        "# whatever it is",
-        '"""What becomes of it."""',
-        'class A:\n    """Of the Stackspot account."""',
+        "def f(told): pass",
+        "_last_told = 1",
+        "class ToldTwice: pass",
+        "x.patience = 1",
+        "import a as nobody",
+        "x = 1  # Whoever reads this",
+        '"""Say what becomes\nof it."""',
+        'x = 1\n"""Whatever it is."""',
+        '"""An account of Stackspot."""',
     ],
 )
-def test_an_odd_word_is_found(source):
-    assert odd_words(source)
+def test_such_a_word_is_found(source):
+    assert len(faults(source)) == 1
 
 
-def test_a_message_is_not_prose():
-    assert odd_words('raise ValueError("Nobody is there")') == []
+def test_messages_and_parts_of_words_are_free():
+    assert faults('raise ValueError("nobody was told")\nuntold = f"whatever {impatience}"\nStackspotLLM') == []

@@ -2,7 +2,7 @@
 
 import json
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -173,27 +173,28 @@ def test_ten_thousand_levels_are_read_without_recursion():
 MEGABYTE = 1_000_000
 
 
+# A text of any size: what stands before, what is repeated, and what stands behind.
+LONG_TEXTS = {
+    "string": ('{"a": "', "x", '"}'),
+    "lines": ('{"a": "', "line\n", '"}'),
+    "escapes": ('{"a": "', r"\u4e2d", '"}'),
+    "inner quotes": ('{"a": "', 'say "x" ', '"}'),
+    "space behind a quote": ('{"a": "say "hi"', " ", 'there"}'),
+    "escaped line ends behind a quote": ('{"a": "x"', r"\n", "}"),
+    "space": ('{"a":', " ", "1}"),
+    "stars": ('{"a": /*', "*", "/ 1}"),
+    "line comment": ('{"a": 1 //', " *", "\n}"),
+    "members": ('{"a": [', '{"k": 1, "l": "m"}, ', "]}"),
+    "key": ('{"', "k", '": 1}'),
+}
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "text_of",
-    [
-        pytest.param(lambda size: '{"a": "' + "x" * size + '"}', id="string"),
-        pytest.param(lambda size: '{"a": "' + "line\n" * (size // 5) + '"}', id="lines"),
-        pytest.param(lambda size: '{"a": "' + r"\u4e2d" * (size // 6) + '"}', id="escapes"),
-        pytest.param(lambda size: '{"a": "' + 'say "x" ' * (size // 8) + '"}', id="inner quotes"),
-        pytest.param(lambda size: '{"a": "say "hi"' + " " * size + 'there"}', id="space behind a quote"),
-        pytest.param(lambda size: '{"a": "x"' + r"\n" * (size // 2) + "}", id="escaped line ends behind a quote"),
-        pytest.param(lambda size: '{"a":' + " " * size + "1}", id="space"),
-        pytest.param(lambda size: '{"a": /*' + "*" * size + "/ 1}", id="stars"),
-        pytest.param(lambda size: '{"a": 1 //' + " *" * (size // 2) + "\n}", id="line comment"),
-        pytest.param(lambda size: '{"a": [' + '{"k": 1, "l": "m"}, ' * (size // 20) + "]}", id="members"),
-        pytest.param(lambda size: '{"' + "k" * size + '": 1}', id="key"),
-    ],
-)
+@pytest.mark.parametrize(("before", "repeated", "behind"), LONG_TEXTS.values(), ids=LONG_TEXTS)
 @pytest.mark.parametrize("size", [16, 2 * MEGABYTE])
-def test_the_cost_grows_with_the_length_of_the_text(text_of: Callable[[int], str], size: int):
+def test_the_cost_grows_with_the_length_of_the_text(before: str, repeated: str, behind: str, size: int):
     def work(length: int) -> None:
-        text = text_of(length)
+        text = before + repeated * (length // len(repeated)) + behind
         assert read(text, cut_evenly(text, size), frozenset(("drop",))).done
 
     assert is_linear(work, MEGABYTE)

@@ -21,6 +21,7 @@ class CountingAgent:
     def __init__(self) -> None:
         self.asked = collections.Counter()
         self.at_once = self.most = 0
+        self.repeats = 1  # of the text of an answer
         self.open = threading.Event()
         self.open.set()
 
@@ -36,7 +37,7 @@ class CountingAgent:
             self.at_once -= 1
         if item == "break":
             raise ValueError("an internal error")
-        return Outcome({"content": f"re: {item}"}, ok=item != "bad")
+        return Outcome({"content": f"re: {item}" * self.repeats}, ok=item != "bad")
 
 
 @pytest.fixture
@@ -200,26 +201,25 @@ def test_a_job_survives_a_restart_of_redis(queue, add, work, agent, status, redi
     assert agent.asked == {(job.id, number): 1 for number in range(4)}
 
 
+def limit_pages(queue, most: int) -> None:
+    """Let the database's file grow to so many pages only, as on a disk that is full."""
+    with queue.huey.storage.db() as cursor:
+        cursor.execute(f"pragma max_page_count={most}")
+
+
 @pytest.mark.parametrize("settings", ["sqlite"], indirect=True)
 def test_outcomes_wait_while_the_disk_is_full(queue, add, work, agent, status, eventually):
-    def pages(most: int) -> None:
-        with queue.huey.storage.db() as cursor:
-            cursor.execute(f"pragma max_page_count={most}")
-
-    async def long_answer(job, number, item):
-        outcome = await agent(job, number, item)
-        return Outcome({"content": outcome.answer["content"] * 20_000})
-
-    job = add(*"abcdef")
+    agent.repeats = 20_000  # an outcome that needs pages of its own
     agent.open.clear()
-    work(queue, long_answer)
+    job = add(*"abcdef")
+    work(queue, agent)
     eventually(lambda: agent.at_once == 2)
-    pages(1)  # fewer than in use: the file cannot grow
+    limit_pages(queue, 1)  # fewer than in use: the file cannot grow
     agent.open.set()
     eventually(lambda: agent.at_once == 0)
     time.sleep(0.5)
     assert queue.store.find(job.id).done == 0
-    pages(100_000)
+    limit_pages(queue, 100_000)
     assert status(job, "completed").done == 6
     assert agent.asked == {(job.id, number): 1 for number in range(6)}
 

@@ -17,6 +17,7 @@ from custom_handler.settings import LimitSettings, Settings
 from custom_handler.stackspot.limiter import Limiter, Waiter
 from custom_handler.stackspot.state.window import LocalRequestWindow
 from tests.support.clock import Clock
+from tests.support.waiting import eventually_async
 
 LONG = 20.0
 
@@ -192,38 +193,51 @@ def test_a_small_budget_never_becomes_none():
     assert line.at_once() == 1
 
 
-def test_tasks_of_several_loops_and_threads_share_one_queue():
-    line, most, running, lock = Line(requests_per_minute=0, max_concurrency=3), [0], [0], threading.Lock()
+class Slots:
+    """Counts the calls that hold a slot now, and the most at the same time."""
 
-    def count(change: int) -> None:
-        with lock:
-            running[0] += change
-            most[0] = max(most[0], running[0])
+    def __init__(self) -> None:
+        self.held = self.most = 0
+        self._lock = threading.Lock()
 
-    def blocking() -> None:
-        waiter = line.acquire()
-        waiter.admitted.result(LONG)
-        count(1)
+    def __enter__(self) -> None:
+        with self._lock:
+            self.held += 1
+            self.most = max(self.most, self.held)
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self.held -= 1
+
+
+def hold_a_slot(line: Line, slots: Slots) -> None:
+    waiter = line.acquire()
+    waiter.admitted.result(LONG)
+    with slots:
         time.sleep(0.01)
-        count(-1)
-        line.limiter.release(waiter)
+    line.limiter.release(waiter)
 
-    async def awaiting() -> None:
-        waiter = line.acquire()
-        await asyncio.wrap_future(waiter.admitted)
-        count(1)
+
+async def hold_a_slot_in_a_task(line: Line, slots: Slots) -> None:
+    waiter = line.acquire()
+    await asyncio.wrap_future(waiter.admitted)
+    with slots:
         await asyncio.sleep(0.01)
-        count(-1)
-        line.limiter.release(waiter)
+    line.limiter.release(waiter)
 
-    async def many() -> None:
-        await asyncio.gather(*(awaiting() for _ in range(10)))
 
+async def hold_slots_in_tasks(line: Line, slots: Slots, tasks: int) -> None:
+    await asyncio.gather(*(hold_a_slot_in_a_task(line, slots) for _ in range(tasks)))
+
+
+def test_tasks_of_several_loops_and_threads_share_one_queue():
+    line, slots = Line(requests_per_minute=0, max_concurrency=3), Slots()
     with ThreadPoolExecutor(12) as pool:
-        work = [pool.submit(blocking) for _ in range(10)] + [pool.submit(asyncio.run, many()) for _ in range(2)]
-        for done in work:
-            done.result(LONG)
-    assert (most[0], line.waiting, line.running) == (3, 0, 0)
+        threads = [pool.submit(hold_a_slot, line, slots) for _ in range(10)]
+        loops = [pool.submit(asyncio.run, hold_slots_in_tasks(line, slots, 10)) for _ in range(2)]
+        for work in threads + loops:
+            work.result(LONG)
+    assert (slots.most, line.waiting, line.running) == (3, 0, 0)
     queued = [told for told in line.told if isinstance(told, Queued)]
     assert (len(queued), {told.admitted for told in queued}) == (30, {True})
 
@@ -254,34 +268,32 @@ def queue_of(told: list[Any]) -> tuple[int, int]:
     return (now[0].waiting, now[0].running) if now else (0, 0)
 
 
+async def ask(provider: StackspotLLM, messages: Any, streamed: bool) -> None:
+    if not streamed:
+        await provider.acompletion("stackspot-chat", messages)
+        return
+    async for _ in provider.astreaming("stackspot-chat", messages):
+        pass
+
+
+async def cancel(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.wait({task})
+
+
 @pytest.mark.parametrize("streamed", [False, True], ids=["whole", "streamed"])
-async def test_a_disconnected_client_frees_its_slot(narrow, simulator, hello, eventually, streamed):
+async def test_a_disconnected_client_frees_its_slot(narrow, simulator, hello, streamed):
     provider, told = narrow
     simulator.script({"text": "um dois", "fault": "stall"})
-
-    async def ask() -> None:
-        if not streamed:
-            await provider.acompletion("stackspot-chat", hello)
-        else:
-            async for _ in provider.astreaming("stackspot-chat", hello):
-                pass
-
-    async def until(queue: tuple[int, int]) -> None:
-        await asyncio.to_thread(eventually, lambda: queue_of(told) == queue)
-
-    stalled = asyncio.create_task(ask())
-    await until((0, 1))
-    await asyncio.to_thread(eventually, lambda: simulator.state()["chat_requests"] == 1)
-    leaving = asyncio.create_task(ask())
-    await until((1, 1))
-    leaving.cancel()
-    await asyncio.wait({leaving})
-    assert queue_of(told) == (0, 1)
-    assert simulator.state()["chat_requests"] == 1
-    stalled.cancel()
-    await asyncio.wait({stalled})
+    stalled = asyncio.create_task(ask(provider, hello, streamed))
+    await eventually_async(lambda: (queue_of(told), simulator.state()["chat_requests"]) == ((0, 1), 1))
+    waiting = asyncio.create_task(ask(provider, hello, streamed))
+    await eventually_async(lambda: queue_of(told) == (1, 1))
+    await cancel(waiting)
+    assert (queue_of(told), simulator.state()["chat_requests"]) == ((0, 1), 1)
+    await cancel(stalled)
     assert queue_of(told) == (0, 0)
-    await ask()
+    await ask(provider, hello, streamed)
 
 
 def test_a_closed_iterator_frees_its_slot(narrow, simulator, hello):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+from functools import partial
 from typing import Any
 
 import pytest
@@ -19,26 +20,37 @@ from custom_handler.proxy.middleware.wrap import ProxyWrapper
 from custom_handler.telemetry import call_log as module
 from custom_handler.telemetry.call_log import CallLog
 from custom_handler.telemetry.call_record import CallRecorder
+from tests.support.waiting import eventually_async
 from tests.telemetry.test_call_record import CANARY, event, failed, payload
 
 OK = payload(stream=True, model_id="m-1")
+
+
+def scope_of(path: str, **headers: str) -> dict[str, Any]:
+    raw = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
+    return {"type": "http", "method": "POST", "path": path, "headers": raw}
+
+
+async def receive() -> dict[str, Any]:
+    return {"type": "http.request", "body": b""}
+
+
+async def receive_disconnect() -> dict[str, Any]:
+    return {"type": "http.disconnect"}
+
+
+async def send(message: Any) -> None:
+    pass
 
 
 def serve(
     call_log: CallLog, app: Any, path: str = "/v1/chat/completions", *, disconnects: bool = False, **headers: str
 ) -> None:
     """Serve one request and log it."""
-    raw = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
-    scope = {"type": "http", "method": "POST", "path": path, "headers": raw}
-
-    async def receive() -> dict[str, Any]:
-        return {"type": "http.disconnect"} if disconnects else {"type": "http.request", "body": b""}
-
-    async def send(message: Any) -> None:
-        pass
 
     async def run() -> None:
-        await ProxyWrapper(app, [call_log])(scope, receive, send)
+        received = receive_disconnect if disconnects else receive
+        await ProxyWrapper(app, [call_log])(scope_of(path, **headers), received, send)
         call_log.flush()
 
     asyncio.run(run())
@@ -75,27 +87,29 @@ def recorder_of(call_log: CallLog) -> CallRecorder:
     return CallRecorder(lambda line: None, on_line=call_log.add_report)
 
 
+SUCCEEDED = {
+    "request_id": "r-1",
+    "correlation_id": "c-1",
+    "key": "team%20a",
+    "model": "chat",
+    "status": "200",
+    "first_token": "0.25",
+    "tokens": "3/4",
+    "tool_calls": "0",
+    "repairs": "1",
+    "upstream": "stackspot/stackspot-chat",
+}
+
+
 def test_a_call_that_succeeds_is_one_line(log):
     call_log = CallLog()
-    recorder = recorder_of(call_log)
-    report = event({**OK, "metadata": {"user_api_key_alias": "team a", "user_api_key_hash": CANARY}})
-    repaired = Repaired("json", succeeded=True)
-    app = answering(200, lambda: recorder.record(report), lambda: recorder.record(report), lambda: call_log(repaired))
-    serve(call_log, app, x_request_id="r-1", correlation_id="c-1")
+    metadata = {"user_api_key_alias": "team a", "user_api_key_hash": CANARY}
+    report = partial(recorder_of(call_log).record, event({**OK, "metadata": metadata}))
+    repair = partial(call_log, Repaired("json", succeeded=True))
+    serve(call_log, answering(200, report, report, repair), x_request_id="r-1", correlation_id="c-1")
     shown = fields(log)
     assert float(shown.pop("seconds")) >= 0
-    assert shown == {
-        "request_id": "r-1",
-        "correlation_id": "c-1",
-        "key": "team%20a",
-        "model": "chat",
-        "status": "200",
-        "first_token": "0.25",
-        "tokens": "3/4",
-        "tool_calls": "0",
-        "repairs": "1",
-        "upstream": "stackspot/stackspot-chat",
-    }
+    assert shown == SUCCEEDED
     assert (log.records[0].levelno, CANARY in log.text) == (logging.INFO, False)
 
 
@@ -120,32 +134,13 @@ def test_a_call_without_a_report_is_logged(log):
     assert (fields(log)["status"], fields(log)["correlation_id"], fields(log)["model"]) == ("422", "c-9", "-")
 
 
-def test_a_report_after_the_response_is_awaited(log):
+async def test_a_report_after_the_response_is_awaited(log):
     call_log = CallLog()
     recorder = recorder_of(call_log)
-
-    def later() -> None:
-        asyncio.get_running_loop().call_soon(recorder.record, event(OK))
-
-    async def app(scope: Any, receive: Any, send: Any) -> None:
-        await answering(200, later)(scope, receive, send)
-
-    async def run() -> None:
-        scope = {"type": "http", "method": "POST", "path": "/v1/messages", "headers": []}
-        noted = asyncio.Event()
-        plain, call_log.add_report = call_log.add_report, lambda line, details: (plain(line, details), noted.set())  # type: ignore[assignment, method-assign]
-        recorder._on_line = call_log.add_report
-
-        async def receive() -> dict[str, Any]:
-            return {"type": "http.request", "body": b""}
-
-        async def send(message: Any) -> None:
-            pass
-
-        await ProxyWrapper(app, [call_log])(scope, receive, send)
-        await asyncio.wait_for(noted.wait(), 30)
-
-    asyncio.run(run())
+    loop = asyncio.get_running_loop()
+    app = answering(200, lambda: loop.call_soon(recorder.record, event(OK)))
+    await ProxyWrapper(app, [call_log])(scope_of("/v1/messages"), receive, send)
+    await eventually_async(lambda: log.records)
     assert (fields(log)["status"], fields(log)["tokens"]) == ("200", "3/4")
 
 

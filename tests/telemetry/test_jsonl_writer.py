@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -130,32 +131,38 @@ def test_a_full_disk_does_not_fill_the_memory(tmp_path, monkeypatch, caplog, eve
     assert [line["number"] for line in lines_of(tmp_path / "lines.jsonl")] == list(range(15, 20))
 
 
-@pytest.mark.slow
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root may mount a file system")
-def test_a_file_system_that_is_really_full_loses_no_line(tmp_path, monkeypatch, caplog, eventually):
+@pytest.fixture
+def small_disk(tmp_path) -> Iterator[Path]:
+    """A file system of 64 KiB."""
     disk = tmp_path / "disk"
     disk.mkdir()
-    if subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(disk)], check=False, capture_output=True
-    ).returncode:
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(disk)]
+    if subprocess.run(mount, check=False, capture_output=True).returncode:
         pytest.skip("mount is not permitted on this machine")
-    try:
-        monkeypatch.setattr(module, "RETRY_SECONDS", 0.01)
-        (disk / "ballast").write_bytes(bytes(60 * 1024))
-        writer = JsonLinesWriter(lambda: disk / "lines.jsonl")
-        for number in range(200):
-            writer.write({"number": number, "padding": "x" * 100})
-        eventually(lambda: "cannot be written" in caplog.text)
-        (disk / "ballast").unlink()
-        eventually(lambda: "written again; 0 lines were lost" in caplog.text)
-        assert writer.flush()
-        whole = []
-        for line in (disk / "lines.jsonl").read_text(encoding="utf-8").splitlines():
-            with contextlib.suppress(ValueError):  # the truncated line
-                whole.append(json.loads(line)["number"])
-        assert whole == list(range(200))
-    finally:
-        subprocess.run(["umount", str(disk)], check=True)
+    yield disk
+    subprocess.run(["umount", str(disk)], check=True)
+
+
+def whole_lines_of(file: Path) -> Iterator[dict[str, Any]]:
+    for line in file.read_text(encoding="utf-8").splitlines():
+        with contextlib.suppress(ValueError):  # the truncated line
+            yield json.loads(line)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root may mount a file system")
+def test_a_file_system_that_is_really_full_loses_no_line(small_disk, monkeypatch, caplog, eventually):
+    monkeypatch.setattr(module, "RETRY_SECONDS", 0.01)
+    ballast, lines = small_disk / "ballast", small_disk / "lines.jsonl"
+    ballast.write_bytes(bytes(60 * 1024))
+    writer = JsonLinesWriter(lambda: lines)
+    for number in range(200):
+        writer.write({"number": number, "padding": "x" * 100})
+    eventually(lambda: "cannot be written" in caplog.text)
+    ballast.unlink()
+    eventually(lambda: "written again; 0 lines were lost" in caplog.text)
+    assert writer.flush()
+    assert [line["number"] for line in whole_lines_of(lines)] == list(range(200))
 
 
 WRITER = """

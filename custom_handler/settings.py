@@ -83,6 +83,9 @@ class LimitSettings:
         90,
         "the account's budget, the platform's own limit being 100; further calls queue. `0`: no budget",
     )
+    requests_per_day: int = setting(
+        "STACKSPOT_REQUESTS_PER_DAY", 0, "the account's requests in 24 hours; further calls get a 429. `0`: no limit"
+    )
     max_concurrency: int = setting(
         "STACKSPOT_MAX_CONCURRENCY", 16, "how many calls a process has at the agent at once", least=1
     )

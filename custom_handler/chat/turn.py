@@ -22,6 +22,7 @@ from ..emulation.prompt.render import render, repair_prompt
 from ..errors import ConversationLost, PromptTooLong, RequestError, StackspotError
 from ..events import Finish, ReplyEvent, Usage
 from ..instrumentation import FirstText, Hook, Measurement, Repaired, ToolCalled, no_hook
+from ..request.caller import Caller
 from ..request.chat_request import ChatRequest
 from ..request.files import FilePart, name_files, with_placeholders
 from ..settings import Settings
@@ -67,6 +68,7 @@ class Turn:
     timeout: float
     settings: Settings
     conversation_owner: str | None = field(default=None, repr=False)
+    caller: Caller = Caller()
     files: Sequence[FilePart] = ()
     hook: Hook = no_hook
     clock: Callable[[], float] = time.monotonic
@@ -177,7 +179,7 @@ class Turn:
 
     def _open(self, reply: AgentReply, settings: Settings) -> Steps[ReplyEvent]:
         conversation_id = None if reply.conversation is None else reply.conversation.id
-        call = AgentCall(self.agent_id, reply.prompt, self.correlation_id, conversation_id)
+        call = AgentCall(self.agent_id, reply.prompt, self.correlation_id, conversation_id, caller=self.caller)
         yield from open_stream_with_files(call, self._attached, settings, self._deadline, self._on_measurement)
         size = len(reply.prompt)
         self._log.debug("SSE connection open after %.3f s, prompt of %d characters", self._deadline.elapsed(), size)

@@ -13,11 +13,15 @@ import httpx
 from ..chat.turn import Turn
 from ..errors import ConfigurationError
 from ..instrumentation import Hook, no_hook
+from ..request.caller import Caller
 from ..request.chat_request import ChatRequest
 from ..request.correlation_id import correlation_id, is_valid, require_valid
 from ..request.files import find_files
 from ..settings import Settings
 from ..stackspot.uploads import UploadCache
+
+QUOTA = "stackspot_quota"
+"""The name under which the metadata of an API key has its `weight` and its `share`."""
 
 _ULID = re.compile(r"[0-9A-HJKMNP-TV-Z]{26}", re.IGNORECASE)
 _AGENT_ID = re.compile(r"[\w-]{1,64}", re.ASCII)
@@ -48,6 +52,7 @@ def turn_from_call(  # noqa: PLR0917  the first three as LiteLLM passes them
         timeout=_timeout(call.get("timeout"), settings.limits.timeout),
         settings=settings,
         conversation_owner=_owner(params, given),
+        caller=_caller(params),
         hook=hook,
         uploads=uploads,
     )
@@ -148,6 +153,14 @@ def uses_native_conversation(model_info: Mapping[str, Any]) -> bool:
             "or prompt, for the whole conversation in each prompt."
         )
     return mode == "native"
+
+
+def _caller(params: Mapping[str, Any]) -> Caller:
+    """Return the API key of the call, as the proxy has authenticated it."""
+    metadata = params.get("metadata") or {}
+    key = str(metadata.get("user_api_key_alias") or str(metadata.get("user_api_key") or "")[:12])
+    quota = (metadata.get("user_api_key_metadata") or {}).get(QUOTA) or {}
+    return Caller(key, quota.get("weight", 1), quota.get("share", 1.0))
 
 
 def _owner(params: Mapping[str, Any], correlation_id: str | None) -> str | None:

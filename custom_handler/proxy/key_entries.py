@@ -4,6 +4,8 @@ keys:
   - name: team-a
     key: sk-…                  # or sha256: the key's SHA-256, so that the file holds no secret
     requests_per_minute: 60    # optional; default: no limit
+    weight: 2                  # optional, 1 to 100; default: 1
+    share: 0.5                 # optional, above 0 to 1; default: 1
 """
 
 from __future__ import annotations
@@ -23,16 +25,21 @@ SHORTEST_KEY = 16
 
 _SHA256 = re.compile(r"[0-9a-f]{64}", re.IGNORECASE)
 _KEY = re.compile(rf"[\x21-\x7e]{{{SHORTEST_KEY},}}")
-_FIELDS = {"name", "key", "sha256", "requests_per_minute"}
+_FIELDS = {"name", "key", "sha256", "requests_per_minute", "share", "weight"}
 
 
 @dataclass(frozen=True, slots=True)
 class KeyEntry:
-    """One key: name, SHA-256 as hex digits, and maximum of requests per minute (None: no limit)."""
+    """One key: name, SHA-256 as hex digits, and maximum of requests per minute (None: no limit).
+
+    `weight` and `share` are its part of the account's requests (see `Caller`).
+    """
 
     name: str
     sha256: str
     requests_per_minute: int | None
+    weight: int = 1
+    share: float = 1.0
 
 
 def read_entries(path: Path) -> list[KeyEntry]:
@@ -68,7 +75,12 @@ def _entry(fields: Any, where: str) -> KeyEntry:
         raise ConfigurationError(f"{where} needs a name.")
     if limit is not None and (not isinstance(limit, int) or isinstance(limit, bool) or limit < 1):
         raise ConfigurationError(f"{where}.requests_per_minute must be a whole number above zero.")
-    return KeyEntry(name.strip(), _digest_of(fields, where), limit)
+    weight, share = fields.get("weight", 1), fields.get("share", 1.0)
+    if not isinstance(weight, int) or isinstance(weight, bool) or not 1 <= weight <= 100:
+        raise ConfigurationError(f"{where}.weight must be a whole number from 1 to 100.")
+    if not isinstance(share, int | float) or isinstance(share, bool) or not 0 < share <= 1:
+        raise ConfigurationError(f"{where}.share must be a number above 0, and at most 1.")
+    return KeyEntry(name.strip(), _digest_of(fields, where), limit, weight, float(share))
 
 
 def _digest_of(fields: Mapping[str, Any], where: str) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from litellm.proxy._types import LitellmUserRoles, ProxyException, UserAPIKeyAuth
 
+from ..provider.litellm_call import QUOTA
 from ..proxy_module import running_proxy
 from .key_entries import digest, read_entries
 
@@ -59,7 +60,11 @@ def read_keys(path: Path) -> dict[str, UserAPIKeyAuth]:
     role = LitellmUserRoles.INTERNAL_USER
     return {
         entry.sha256: UserAPIKeyAuth(
-            api_key=entry.sha256, key_alias=entry.name, rpm_limit=entry.requests_per_minute, user_role=role
+            api_key=entry.sha256,
+            key_alias=entry.name,
+            rpm_limit=entry.requests_per_minute,
+            user_role=role,
+            metadata={QUOTA: {"weight": entry.weight, "share": entry.share}},
         )
         for entry in read_entries(path)
     }

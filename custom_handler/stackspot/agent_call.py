@@ -17,6 +17,7 @@ from typing import Any, Generic, TypeAlias, TypeVar
 
 from ..errors import AgentError, QueueFull, RateLimited
 from ..instrumentation import Hook, Retried, no_hook
+from ..request.caller import Caller
 from ..settings import Settings
 from .deadline import Deadline
 from .frames import error_from_response, rate_limited, retry_after
@@ -44,6 +45,7 @@ class AcquireSlot:
     """
 
     timeout: float
+    caller: Caller = Caller()
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +157,7 @@ class AgentCall:
     correlation_id: str
     conversation_id: str | None = None
     upload_ids: tuple[str, ...] = ()
+    caller: Caller = Caller()
 
 
 Step: TypeAlias = (
@@ -262,7 +265,8 @@ def _attempt(
 def _send(
     call: AgentCall, settings: Settings, deadline: Deadline, token: Token, *, first: bool
 ) -> Generator[Step[Any], Any, ResponseHead]:
-    yield AcquireSlot(max(0.0, min(settings.limits.queue_timeout, deadline.left(text_received=first))))
+    timeout = max(0.0, min(settings.limits.queue_timeout, deadline.left(text_received=first)))
+    yield AcquireSlot(timeout, call.caller)
     if first:
         deadline.mark_sent()
     head: ResponseHead = yield _request(call, settings, token, deadline.silence_timeout(text_received=False))

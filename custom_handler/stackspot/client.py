@@ -230,8 +230,8 @@ class _Connection:
                 case AcquireToken(rejected, timeout):
                     async with time_limit(timeout):
                         return await _result_of(self.tokens.request(rejected))
-                case AcquireSlot(timeout):
-                    await _result_of(self.slot.request(timeout))
+                case AcquireSlot(timeout, caller):
+                    await _result_of(self.slot.request(timeout, caller))
                 case ReportRateLimit(seconds):
                     self.slot.throttle(seconds)
                 case Sleep(seconds):

@@ -1,9 +1,13 @@
-"""The queue before the agent: limits concurrent calls and requests a minute, pauses after a 429.
+"""The queue before the agent: concurrent calls, requests a minute and a day, pauses after a 429.
 
 acquire ──▶ waits ──▶ admitted ──▶ release        a slot is held from admission until `release`
   │           ├ reacquire: another request of the same call keeps its slot and goes first
   │           └ QueueFull: the timeout passed, or will pass before a slot can be free
   └ QueueFull: too many calls wait
+
+The slots and requests are divided between the API keys that wait (`state/fairness`); the calls of
+one key keep their order. When the queue is full, a key with fewer calls in it takes the place of
+the last call of the key with the most.
 
 Callers are tasks of any event loop, and threads: each waits for a `concurrent.futures.Future`. A
 thread, which runs only while calls wait, admits what cannot be admitted at once, so no caller
@@ -15,17 +19,21 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 
 from ..errors import QueueFull
 from ..instrumentation import Hook, QueueChanged, Queued, no_hook
 from ..settings import LimitSettings
-from .state.window import RequestWindow
+from ..request.caller import Caller
+from .state.window import Decision, Limits, Queue, RequestWindow, Usage
 
 MINUTE = 60.0
 FIRST_PAUSE, LONGEST_PAUSE = 10, 60
 IDLE_SECONDS = 5.0
+REPORT_SECONDS = 1.0  # how often a shared window learns that calls wait
+_ANY = Caller()
 
 logger = logging.getLogger(__name__)
 
@@ -33,7 +41,8 @@ logger = logging.getLogger(__name__)
 class Waiter:
     """One call in the queue, or among those that hold a slot (`running`)."""
 
-    def __init__(self, since: float, timeout: float) -> None:
+    def __init__(self, caller: Caller, since: float, timeout: float) -> None:
+        self.caller = caller
         self.running = False
         self.wait(since, timeout)
 
@@ -79,22 +88,19 @@ class Limiter:
         self._thread: threading.Thread | None = None
         self._waiting: list[Waiter] = []
         self._running = 0
+        self._reported = False
         self._rate_limits: list[float | None] = []  # reported, and not yet recorded in the window
 
-    def acquire(self, timeout: float) -> Waiter:
+    def acquire(self, timeout: float, caller: Caller = _ANY) -> Waiter:
         """Join the queue for `timeout` seconds; raises QueueFull where too many calls wait."""
-        waiter = Waiter(self._clock(), timeout)
+        waiter = Waiter(caller, self._clock(), timeout)
         with self._lock:
-            if not self._waiting and self._window.is_local and self._has_slot(waiter) and not self._delay():
+            at_once = not self._waiting and self._window.is_local and self._has_slot(waiter)
+            if at_once and self._decide([waiter]).caller is not None:
                 self._admit(waiter)
                 return waiter
             if len(self._waiting) >= self._max_waiting():
-                self._hook(Queued(0.0, admitted=False))
-                wait = self._estimated_wait()
-                raise QueueFull(
-                    f"{len(self._waiting)} calls wait for the StackSpot account already: try again in {wait:.0f} s.",
-                    retry_after=wait,
-                )
+                self._make_room(caller)
             self._waiting.append(waiter)
             self._report_change()
             self._wake_thread()
@@ -128,6 +134,34 @@ class Limiter:
                 self._rate_limits.append(seconds)
                 self._wake_thread()
 
+    def usage(self) -> Usage:
+        """Return the requests that the window counts; blocks where it is shared."""
+        return self._window.usage()
+
+    def paused_for(self) -> float:
+        """Return the seconds until the pause after a 429 ends; blocks where the window is shared."""
+        return self._window.get_mark("pause")[1]
+
+    def _make_room(self, caller: Caller) -> None:
+        """Remove the last call of the key with the most calls; raises QueueFull for that key."""
+        queued = Counter({caller: 1})
+        queued.update(waiter.caller for waiter in self._waiting if not waiter.running)
+        most = max(queued, key=lambda one: (queued[one] / one.weight, one == caller))
+        error = self._queue_full()
+        if most == caller:
+            self._hook(Queued(0.0, admitted=False))
+            raise error
+        last = next(one for one in reversed(self._waiting) if one.caller == most and not one.running)
+        self._dequeue(last, admitted=False)
+        last.admitted.set_exception(error)
+
+    def _queue_full(self) -> QueueFull:
+        wait = self._estimated_wait()
+        return QueueFull(
+            f"{len(self._waiting)} calls wait for the StackSpot account already: try again in {wait:.0f} s.",
+            retry_after=wait,
+        )
+
     def _max_waiting(self) -> int:
         """Return the limit of the queue; with a shared window, calls with a free slot wait too."""
         free = 0 if self._window.is_local else max(0, self._limits.max_concurrency - self._running)
@@ -159,15 +193,23 @@ class Limiter:
         rate = self._limits.requests_per_minute
         return min(max(1.0, len(self._waiting) / rate * MINUTE), MINUTE) if rate else 1.0
 
-    def _delay(self) -> float:
-        """Count a request in the window and return 0, or the seconds until one is allowed."""
+    def _decide(self, waiting: Iterable[Waiter]) -> Decision:
+        """Count a request of the caller whose turn it is, or return the seconds until the next try."""
         _, pause = self._window.get_mark("pause")
-        if pause or not self._limits.requests_per_minute:
-            return pause
-        return self._window.acquire(self._budget())
+        if pause:
+            return Decision(None, pause)
+        limits = Limits(self._budget(), self._limits.requests_per_day)
+        return self._window.acquire(_queues(waiting, self._candidates(waiting)), limits)
+
+    def _candidates(self, waiting: Iterable[Waiter]) -> list[Waiter]:
+        """Return the calls that a slot is free for: repeated requests of running calls, if any."""
+        free = [waiter for waiter in waiting if self._has_slot(waiter)]
+        return [waiter for waiter in free if waiter.running] or free
 
     def _budget(self) -> int:
         """Return the requests a minute: fewer after a 429, then one more with each minute."""
+        if not self._limits.requests_per_minute:
+            return 0
         _, seconds = self._window.get_mark("deficit")
         return max(1, self._limits.requests_per_minute - int(-(-seconds // MINUTE)))
 
@@ -215,39 +257,54 @@ class Limiter:
         with self._lock:
             rate_limits, self._rate_limits = self._rate_limits, []
             self._reject_overdue(self._clock())
-            idle = None if not self._waiting else self._until_next(IDLE_SECONDS)
-            admissible = any(map(self._has_slot, self._waiting))
+            waiting = list(self._waiting)
+            idle = None if not waiting else self._until_next(IDLE_SECONDS)
+            admissible = bool(self._candidates(waiting))
         for retry_after in rate_limits:
             self._record_rate_limit(retry_after)
         if not admissible:
+            if waiting or self._reported:
+                self._window.report(_queues(waiting, ()))
+            self._reported = bool(waiting)
             return idle
-        delay = self._delay()
+        self._reported = True
+        decision = self._decide(waiting)
         with self._lock:
-            if delay:
-                self._reject_overdue(self._clock() + delay)
-                return self._until_next(delay)
-            if (waiter := next(filter(self._has_slot, self._waiting), None)) is not None:
+            if decision.caller is None:
+                self._reject_overdue(self._clock() + decision.delay, daily=decision.daily)
+                return self._until_next(decision.delay)
+            candidates = self._candidates(self._waiting)
+            own = (waiter for waiter in candidates if waiter.caller == decision.caller)
+            # The call may have left since; another one then takes its request.
+            if (waiter := next(own, next(iter(candidates), None))) is not None:
                 self._admit(waiter)
         return 0.0
 
-    def _reject_overdue(self, earliest: float) -> None:
+    def _reject_overdue(self, earliest: float, *, daily: bool = False) -> None:
         """Reject the calls whose deadline is not after `earliest`, the next possible admission."""
         now = self._clock()
+        reason = (
+            f"The StackSpot account's {self._limits.requests_per_day} requests of 24 hours are used up"
+            if daily
+            else "The gateway keeps to the StackSpot account's limits, and no place came free in time"
+        )
         for waiter in [waiter for waiter in self._waiting if waiter.deadline <= earliest]:
             self._dequeue(waiter, admitted=False)
             self._report_change()
             wait = max(1.0, earliest - now)
-            waiter.admitted.set_exception(
-                QueueFull(
-                    f"The gateway keeps to the StackSpot account's limits, and no place came free in time: "
-                    f"try again in {wait:.0f} s.",
-                    retry_after=wait,
-                )
-            )
+            waiter.admitted.set_exception(QueueFull(f"{reason}: try again in {wait:.0f} s.", retry_after=wait))
 
     def _until_next(self, delay: float) -> float:
         now = self._clock()
+        if not self._window.is_local:
+            delay = min(delay, REPORT_SECONDS)
         return max(0.0, min([delay, *(waiter.deadline - now for waiter in self._waiting)]))
+
+
+def _queues(waiting: Iterable[Waiter], candidates: Iterable[Waiter]) -> dict[Caller, Queue]:
+    admissible = {waiter.caller for waiter in candidates}
+    counts = Counter(waiter.caller for waiter in waiting)
+    return {caller: Queue(count, caller in admissible) for caller, count in counts.items()}
 
 
 class Slot:
@@ -257,13 +314,13 @@ class Slot:
         self._limiter = limiter
         self._waiter: Waiter | None = None
 
-    def request(self, timeout: float) -> Future[None]:
+    def request(self, timeout: float, caller: Caller = _ANY) -> Future[None]:
         """Return a future that is done once the next request may be sent.
 
         Raises QueueFull, which the future may raise too.
         """
         if self._waiter is None:
-            self._waiter = self._limiter.acquire(timeout)
+            self._waiter = self._limiter.acquire(timeout, caller)
         else:
             self._limiter.reacquire(self._waiter, timeout)
         return self._waiter.admitted

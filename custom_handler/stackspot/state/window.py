@@ -1,17 +1,67 @@
-"""The requests of an account in the last minute, and temporary marks, in this process.
+"""The requests of an account in the last minute and day, and temporary marks, in this process.
 
 `redis_window` has the same for several processes.
 """
 
 from __future__ import annotations
 
+import math
 import threading
-from collections import deque
-from collections.abc import Callable
+from collections import Counter, deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Protocol
+
+from ...request.caller import Caller
+from .fairness import FairOrder
 
 # The agent counts a minute by arrival, and requests do not all take equally long to arrive.
 WINDOW = 61
+MINUTE = 60
+DAY_MINUTES = 24 * 60 + 1  # the current minute is counted whole
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The most requests of an account a minute and in 24 hours; 0 is no limit."""
+
+    per_minute: int = 0
+    per_day: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """The calls of one caller in this process: all that wait, and whether one could be sent now."""
+
+    waiting: int = 1
+    admissible: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The caller whose request was counted, or the seconds until the next attempt makes sense.
+
+    `daily`: the limit of 24 hours is the reason.
+    """
+
+    caller: Caller | None
+    delay: float = 0.0
+    daily: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """The requests of the last minute, in total and by caller's name, and of the last 24 hours.
+
+    `reset` is the time in seconds until the oldest request of the minute is no longer counted.
+    `waiting` has the calls that wait, by caller.
+    """
+
+    used: int = 0
+    reset: float = 0.0
+    used_today: int = 0
+    by_caller: Mapping[str, int] = field(default_factory=dict)
+    waiting: Mapping[Caller, int] = field(default_factory=dict)
 
 
 class RequestWindow(Protocol):
@@ -19,8 +69,17 @@ class RequestWindow(Protocol):
 
     is_local: bool
 
-    def acquire(self, budget: int) -> float:
-        """Count a request and return 0, or with `budget` used up the seconds to the next."""
+    def acquire(self, queues: Mapping[Caller, Queue], limits: Limits) -> Decision:
+        """Count a request of the caller whose turn it is, within all limits.
+
+        `queues` are the calls that wait in this process; they are compared with those of others.
+        """
+
+    def report(self, queues: Mapping[Caller, Queue]) -> None:
+        """Report the calls that wait in this process, without counting a request."""
+
+    def usage(self) -> Usage:
+        """Return the counted requests."""
 
     def get_mark(self, mark: str) -> tuple[int, float]:
         """Return a mark's value and the seconds until it expires; both are 0 for an unset mark."""
@@ -35,11 +94,12 @@ class RequestWindow(Protocol):
 class LocalRequestWindow:
     """The RequestWindow of one process; thread-safe.
 
-    Not the one of `limits`, which uses the wall clock, which can jump, and a thread a request.
-
     >>> window = LocalRequestWindow(clock=lambda: 0.0)
-    >>> window.acquire(budget=1), window.acquire(budget=1)
-    (0.0, 61.0)
+    >>> ana, limits = {Caller("ana"): Queue()}, Limits(per_minute=1)
+    >>> window.acquire(ana, limits).caller
+    Caller(name='ana', weight=1, share=1.0)
+    >>> window.acquire(ana, limits)
+    Decision(caller=None, delay=61.0, daily=False)
     """
 
     is_local = True
@@ -47,7 +107,12 @@ class LocalRequestWindow:
     def __init__(self, clock: Callable[[], float], window: float = WINDOW) -> None:
         self._clock = clock
         self._window = window
-        self._requests: deque[float] = deque()
+        self._requests: deque[tuple[float, str]] = deque()
+        self._by_caller: Counter[str] = Counter()
+        self._by_minute: deque[list[int]] = deque()  # [minute, requests]
+        self._today = 0
+        self._order = FairOrder()
+        self._queues: Mapping[Caller, Queue] = {}
         self._marks: dict[str, tuple[int, float]] = {}
         self.reset_after_fork()
 
@@ -55,16 +120,40 @@ class LocalRequestWindow:
         """See RequestWindow; counted requests stay."""
         self._lock = threading.Lock()
 
-    def acquire(self, budget: int) -> float:
+    def acquire(self, queues: Mapping[Caller, Queue], limits: Limits) -> Decision:
         """See RequestWindow."""
         with self._lock:
-            now = self._clock()
-            while self._requests and self._requests[0] <= now - self._window:
-                self._requests.popleft()
-            if len(self._requests) >= budget:
-                return self._requests[-budget] + self._window - now
-            self._requests.append(now)
-            return 0.0
+            now = self._expire()
+            self._queues = queues
+            if limits.per_day and self._today >= limits.per_day:
+                return Decision(None, self._day_delay(now), daily=True)
+            if limits.per_minute and len(self._requests) >= limits.per_minute:
+                return Decision(None, self._requests[-limits.per_minute][0] + self._window - now)
+            delays = []
+            for caller in self._order.sorted(caller for caller, queue in queues.items() if queue.admissible):
+                if delay := self._share_delay(caller, limits.per_minute, now):
+                    delays.append(delay)
+                    continue
+                self._record(caller, now)
+                return Decision(caller)
+            return Decision(None, min(delays, default=self._window))
+
+    def record(self, caller: Caller) -> None:
+        """Count a request that another window has admitted."""
+        with self._lock:
+            self._record(caller, self._expire())
+
+    def report(self, queues: Mapping[Caller, Queue]) -> None:
+        """See RequestWindow."""
+        self._queues = queues
+
+    def usage(self) -> Usage:
+        """See RequestWindow."""
+        with self._lock:
+            now = self._expire()
+            reset = self._requests[0][0] + self._window - now if self._requests else 0.0
+            waiting = {caller: queue.waiting for caller, queue in self._queues.items()}
+            return Usage(len(self._requests), reset, self._today, dict(self._by_caller), waiting)
 
     def get_mark(self, mark: str) -> tuple[int, float]:
         """See RequestWindow."""
@@ -78,6 +167,38 @@ class LocalRequestWindow:
                 return False
             self._marks[mark] = value, self._clock() + seconds
             return True
+
+    def _expire(self) -> float:
+        """Remove the requests that are no longer counted, and return the time."""
+        now = self._clock()
+        while self._requests and self._requests[0][0] <= now - self._window:
+            _, name = self._requests.popleft()
+            self._by_caller[name] -= 1
+            if not self._by_caller[name]:
+                del self._by_caller[name]
+        while self._by_minute and self._by_minute[0][0] <= now // MINUTE - DAY_MINUTES:
+            self._today -= self._by_minute.popleft()[1]
+        return now
+
+    def _record(self, caller: Caller, now: float) -> None:
+        self._requests.append((now, caller.name))
+        self._by_caller[caller.name] += 1
+        if not self._by_minute or self._by_minute[-1][0] != now // MINUTE:
+            self._by_minute.append([int(now // MINUTE), 0])
+        self._by_minute[-1][1] += 1
+        self._today += 1
+        self._order.record(caller)
+
+    def _day_delay(self, now: float) -> float:
+        return (self._by_minute[0][0] + DAY_MINUTES) * MINUTE - now
+
+    def _share_delay(self, caller: Caller, per_minute: int, now: float) -> float:
+        """Return the seconds for which a caller has used up its share, 0 where it has not."""
+        if not per_minute or self._by_caller[caller.name] < caller.limit(per_minute):
+            return 0.0
+        over = self._by_caller[caller.name] - caller.limit(per_minute)
+        times = [time for time, name in self._requests if name == caller.name]
+        return max(math.ulp(now), times[over] + self._window - now)
 
     def _get_mark(self, mark: str) -> tuple[int, float]:
         value, expires = self._marks.get(mark, (0, 0.0))

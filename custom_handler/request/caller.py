@@ -1,0 +1,26 @@
+"""The API key of a request, and its part of the account's requests."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """An API key, by its name.
+
+    While several keys wait, each gets requests in proportion to its `weight` (1 to 100); `share`
+    (above 0, up to 1) is the largest part of the account's requests a minute that it may use.
+    """
+
+    name: str = ""
+    weight: int = 1
+    share: float = 1.0
+
+    def limit(self, budget: int) -> int:
+        """Return how many requests of a budget it may use, at least one.
+
+        >>> Caller("team", share=0.5).limit(90)
+        45
+        """
+        return budget if self.share >= 1 else max(1, int(self.share * budget))

@@ -22,7 +22,7 @@ from ..emulation.prompt.render import render, repair_prompt
 from ..errors import ConversationLost, PromptTooLong, RequestError, StackspotError
 from ..events import Finish, ReplyEvent, Usage
 from ..instrumentation import FirstText, Hook, Measurement, Repaired, ToolCalled, no_hook
-from ..request.caller import Caller
+from ..request.caller import ANYONE, Caller
 from ..request.chat_request import ChatRequest
 from ..request.files import FilePart, name_files, with_placeholders
 from ..settings import Settings
@@ -68,7 +68,7 @@ class Turn:
     timeout: float
     settings: Settings
     conversation_owner: str | None = field(default=None, repr=False)
-    caller: Caller = Caller()
+    caller: Caller = ANYONE
     files: Sequence[FilePart] = ()
     hook: Hook = no_hook
     clock: Callable[[], float] = time.monotonic

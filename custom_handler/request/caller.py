@@ -24,3 +24,7 @@ class Caller:
         45
         """
         return budget if self.share >= 1 else max(1, int(self.share * budget))
+
+
+ANYONE = Caller()
+"""The caller of a program that uses the provider without the proxy."""

@@ -17,7 +17,7 @@ from typing import Any, Generic, TypeAlias, TypeVar
 
 from ..errors import AgentError, QueueFull, RateLimited
 from ..instrumentation import Hook, Retried, no_hook
-from ..request.caller import Caller
+from ..request.caller import ANYONE, Caller
 from ..settings import Settings
 from .deadline import Deadline
 from .frames import error_from_response, rate_limited, retry_after
@@ -45,7 +45,7 @@ class AcquireSlot:
     """
 
     timeout: float
-    caller: Caller = Caller()
+    caller: Caller = ANYONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +157,7 @@ class AgentCall:
     correlation_id: str
     conversation_id: str | None = None
     upload_ids: tuple[str, ...] = ()
-    caller: Caller = Caller()
+    caller: Caller = ANYONE
 
 
 Step: TypeAlias = (

@@ -25,15 +25,14 @@ from concurrent.futures import Future
 
 from ..errors import QueueFull
 from ..instrumentation import Hook, QueueChanged, Queued, no_hook
+from ..request.caller import ANYONE, Caller
 from ..settings import LimitSettings
-from ..request.caller import Caller
 from .state.window import Decision, Limits, Queue, RequestWindow, Usage
 
 MINUTE = 60.0
 FIRST_PAUSE, LONGEST_PAUSE = 10, 60
 IDLE_SECONDS = 5.0
 REPORT_SECONDS = 1.0  # how often a shared window learns that calls wait
-_ANY = Caller()
 
 logger = logging.getLogger(__name__)
 
@@ -91,7 +90,7 @@ class Limiter:
         self._reported = False
         self._rate_limits: list[float | None] = []  # reported, and not yet recorded in the window
 
-    def acquire(self, timeout: float, caller: Caller = _ANY) -> Waiter:
+    def acquire(self, timeout: float, caller: Caller = ANYONE) -> Waiter:
         """Join the queue for `timeout` seconds; raises QueueFull where too many calls wait."""
         waiter = Waiter(caller, self._clock(), timeout)
         with self._lock:
@@ -139,7 +138,7 @@ class Limiter:
         return self._window.usage()
 
     def paused_for(self) -> float:
-        """Return the seconds until the pause after a 429 ends; blocks where the window is shared."""
+        """Return the seconds left of the pause after a 429; blocks where the window is shared."""
         return self._window.get_mark("pause")[1]
 
     def _make_room(self, caller: Caller) -> None:
@@ -194,7 +193,7 @@ class Limiter:
         return min(max(1.0, len(self._waiting) / rate * MINUTE), MINUTE) if rate else 1.0
 
     def _decide(self, waiting: Iterable[Waiter]) -> Decision:
-        """Count a request of the caller whose turn it is, or return the seconds until the next try."""
+        """Count a request of the next caller, or return the seconds until the next attempt."""
         _, pause = self._window.get_mark("pause")
         if pause:
             return Decision(None, pause)
@@ -314,7 +313,7 @@ class Slot:
         self._limiter = limiter
         self._waiter: Waiter | None = None
 
-    def request(self, timeout: float, caller: Caller = _ANY) -> Future[None]:
+    def request(self, timeout: float, caller: Caller = ANYONE) -> Future[None]:
         """Return a future that is done once the next request may be sent.
 
         Raises QueueFull, which the future may raise too.

@@ -11,8 +11,9 @@ import httpx
 import pytest
 
 from tests.support.protocols import PATHS, body
-from tests.support.proxy import Simulator, running_proxy
+from tests.support.proxy import WEB, Proxy, Simulator, running_proxy
 from tests.support.redis_server import running_redis
+from tests.support.waiting import eventually
 
 WORKERS, BUDGET, CALLS = 2, 6, 36
 
@@ -42,3 +43,30 @@ def test_workers_never_exceed_the_quota_together_and_turn_the_others_away_with_a
     assert all(1 <= int(answer.headers["retry-after"]) <= 61 for answer in answers if answer.status_code == 429)
     assert (state["chat_requests"], state["rate_limited"]) == (BUDGET, 0)
     assert state["token_requests"] > 1, "one process served all"
+
+
+def metrics(proxy: Proxy) -> str:
+    return WEB.get(f"{proxy.url}/metrics", headers=proxy.headers).text
+
+
+def test_another_keys_call_passes_a_long_queue(simulator: Simulator, tmp_path: Path) -> None:
+    keys = tmp_path / "keys.yaml"
+    keys.write_text("keys: [{name: ana, key: sk-the-key-of-ana-1}, {name: bia, key: sk-the-key-of-bia-1}]")
+    simulator.configure(first_token_delay=0.5)
+    one_at_once = {"STACKSPOT_MAX_CONCURRENCY": "1", "KEYS_FILE": str(keys)}
+    with running_proxy(tmp_path / "log", **(simulator.environ | one_at_once)) as proxy:
+
+        def call(name: str) -> int:
+            key = {"authorization": f"Bearer sk-the-key-of-{name}-1"}
+            asked = body(PATHS[0], f"Oi, sou {name}", stream=False)
+            return WEB.post(f"{proxy.url}{PATHS[0]}", json=asked, headers=key).status_code
+
+        with ThreadPoolExecutor(CALLS) as pool:
+            many = [pool.submit(call, "ana") for _ in range(20)]
+            eventually(lambda: "stackspot_queue_depth 19.0" in metrics(proxy))
+            sent = len(simulator.requests())
+            one = pool.submit(call, "bia")
+            assert [answer.result() for answer in [*many, one]] == [200] * 21
+    order = ["bia" in request["prompt"] for request in simulator.requests()]
+    print(f"\n{order.index(True) - sent} calls of 20 before the other key's")
+    assert order.index(True) - sent <= 3  # one that was on its way, and two

@@ -107,3 +107,22 @@ def test_an_invalid_file_is_rejected_without_quoting_keys(from_text, text, messa
     with pytest.raises(ConfigurationError, match=message) as raised:
         from_text(text)
     assert KEY not in str(raised.value)
+
+
+async def test_a_key_has_a_weight_and_a_share_of_the_account(from_text):
+    given = await from_text(f"keys: [{{name: a, key: {KEY}, weight: 7, share: 0.25}}]")(None, KEY)
+    assert given.metadata == {"stackspot_quota": {"weight": 7, "share": 0.25}}
+    default = await from_text(f"keys: [{{name: a, key: {KEY}}}]")(None, KEY)
+    assert default.metadata == {"stackspot_quota": {"weight": 1, "share": 1.0}}
+
+
+@pytest.mark.parametrize("weight", ["0", "101", "1.5", "true", "x"])
+def test_a_weight_is_a_whole_number_up_to_100(from_text, weight):
+    with pytest.raises(ConfigurationError, match=r"keys\[0\].weight must be a whole number from 1 to 100"):
+        from_text(f"keys: [{{name: a, key: {KEY}, weight: {weight}}}]")
+
+
+@pytest.mark.parametrize("share", ["0", "1.1", "-1", "true", "x"])
+def test_a_share_is_a_part_of_one(from_text, share):
+    with pytest.raises(ConfigurationError, match=r"keys\[0\].share must be a number above 0, and at most 1"):
+        from_text(f"keys: [{{name: a, key: {KEY}, share: {share}}}]")

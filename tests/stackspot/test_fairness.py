@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import subprocess
 import sys
@@ -40,11 +41,15 @@ def sent(window: LocalRequestWindow, queues: dict[Caller, int], limits: Limits) 
     return names
 
 
+def _append(order: list[int], index: int, _: object) -> None:
+    order.append(index)
+
+
 def until_admitted(limiter: Limiter, clock: Clock, waiters: list[Waiter]) -> list[int]:
     """Step through a minute, and return the indexes of the waiters in the order of their admission."""
     order: list[int] = []
     for index, waiter in enumerate(waiters):
-        waiter.admitted.add_done_callback(lambda _, index=index: order.append(index))
+        waiter.admitted.add_done_callback(functools.partial(_append, order, index))
     for _ in range(2000):
         delay = limiter._step()
         if delay is None:

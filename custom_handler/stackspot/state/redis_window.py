@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
 
-from ...settings import RedisSettings
 from ...request.caller import Caller
+from ...settings import RedisSettings
 from .redis_client import RedisClient
 from .window import DAY_MINUTES, WINDOW, Decision, Limits, LocalRequestWindow, Queue, Usage
 

@@ -86,11 +86,16 @@ class AgentReply:
         self._decoder.check()
 
     def usage(self, max_tokens: int | None) -> Usage:
-        """Return the agent's token counts, or an estimate where they are missing."""
-        if self._decoder.end.usage is not None:
-            return self._decoder.end.usage
-        completion = _tokens(self.characters)
-        return Usage(_tokens(len(self.prompt)), min(completion, max_tokens or completion))
+        """Return the agent's token counts, or an estimate where they are missing.
+
+        An answer that is cut at `max_tokens` has no more, even if all of the reply has arrived.
+        """
+        usage = self._decoder.end.usage
+        if usage is None:
+            usage = Usage(_tokens(len(self.prompt)), _tokens(self.characters))
+        elif not self.answer.truncated:
+            return usage
+        return Usage(usage.prompt_tokens, min(usage.completion_tokens, max_tokens or usage.completion_tokens))
 
 
 def _tokens(characters: int) -> int:

@@ -65,7 +65,6 @@ NETWORK_LIBRARIES = {
     "http",
     "httpcore",
     "httpx",
-    "limits",
     "redis",
     "requests",
     "socket",

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import redis
-from limits.storage import RedisStorage
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
@@ -42,19 +41,17 @@ class RedisClient:
         login = {"username": settings.username, "password": settings.password}
         credentials: dict[str, Any] = {name: value for name, value in login.items() if value}
         try:
-            self.storage = RedisStorage(
+            self.redis: redis.Redis = redis.Redis.from_url(
                 settings.url or _url(settings),
-                key_prefix=self._prefix,
                 socket_timeout=RESPONSE_TIMEOUT,
                 socket_connect_timeout=RESPONSE_TIMEOUT,
-                retry=Retry(NoBackoff(), 1),  # type: ignore[arg-type]
+                retry=Retry(NoBackoff(), 1),
                 **credentials,
             )
         except ValueError:
             raise ConfigurationError(
                 "REDIS_URL is no address of a Redis: it begins with redis:// or rediss://."
             ) from None
-        self.redis: redis.Redis = self.storage.get_connection()  # type: ignore[assignment]
 
     def key(self, name: str) -> str:
         """Return the account's key for a name."""

@@ -272,3 +272,13 @@ def test_an_orderly_stop_counts_no_attempt(queue, add, work, agent, eventually):
     eventually(lambda: agent.at_once == 1)
     worker.stop()
     assert [item.attempts for item in queue.store.open_items(job.id)] == [0]
+
+
+def test_a_worker_that_stops_claims_no_job(queue, add, work, agent, monkeypatch):
+    worker = work(queue, agent)
+    worker.stop()
+    job = add("a")
+    queue.huey.dequeue()
+    monkeypatch.setattr(queue.store, "claim", lambda *_: pytest.fail("it was claimed"))
+    worker._run_job(job.id)  # as a thread that has not noticed the stop
+    assert job.id in [task.id for task in queue.huey.pending()]

@@ -23,23 +23,23 @@ SYSTEM = {"role": "system", "content": "Responda em uma frase. " + "Seja breve e
 
 
 @pytest.fixture
-def talk(provider: Any, ask: Callable[..., Any], weather: dict[str, Any]) -> Callable[..., Any]:
+def talk(provider: Any, ask_one_way: Callable[..., Any], weather: dict[str, Any]) -> Callable[..., Any]:
     """Ask within the conversation c-1 of key k-1, natively unless told otherwise."""
 
     def say(messages: Sequence[Any], key: str = "k-1", correlation: str | None = "c-1", **more: Any) -> Any:
-        return ask(provider, list(messages), **call(key, correlation, **{**weather["optional_params"], **more}))
+        return ask_one_way(provider, list(messages), **call(key, correlation, **{**weather["optional_params"], **more}))
 
     return say
 
 
 @pytest.fixture
-def ask(request: pytest.FixtureRequest, entries: dict[str, Callable[..., Any]]) -> Callable[..., Any]:
+def ask_one_way(request: pytest.FixtureRequest, entries: dict[str, Callable[..., Any]]) -> Callable[..., Any]:
     """One of the ways to ask; a whole answer on a thread unless a test says more."""
     return entries[getattr(request, "param", "completion")]
 
 
-ALL = pytest.mark.parametrize("ask", ["completion", "acompletion", "streaming", "astreaming"], indirect=True)
-WHOLE = pytest.mark.parametrize("ask", ["completion", "acompletion"], indirect=True)
+ALL = pytest.mark.parametrize("ask_one_way", ["completion", "acompletion", "streaming", "astreaming"], indirect=True)
+WHOLE = pytest.mark.parametrize("ask_one_way", ["completion", "acompletion"], indirect=True)
 
 
 def call(key: str = "k-1", correlation: str | None = "c-1", native: bool = True, **params: Any) -> dict[str, Any]:
@@ -284,13 +284,13 @@ def test_a_repair_in_a_conversation_sends_all_turns(second, simulator, block):
     assert "[correction]" in repair
 
 
-def test_after_a_retry_all_turns_are_sent(settings, ask, simulator):
+def test_after_a_retry_all_turns_are_sent(settings, ask_one_way, simulator):
     provider = StackspotLLM(settings.changed(limits={"max_retries": 1}))
     simulator.script({"status": 502})
-    answer = ask(provider, FIRST, **call())
+    answer = ask_one_way(provider, FIRST, **call())
     first, again = simulator.requests("chat")
     assert first["body"] == again["body"]
-    ask(provider, [*FIRST, replayed(answer), user("E agora?")], **call())
+    ask_one_way(provider, [*FIRST, replayed(answer), user("E agora?")], **call())
     assert begun(simulator) == (True, True)
 
 
@@ -307,29 +307,29 @@ def test_a_conversation_too_long_for_the_model_restarts_shortened(talk, simulato
     assert answer.finish in {"stop", "tool_calls"}
 
 
-def test_new_turns_that_are_too_long_lose_their_middle(settings, ask, simulator, weather):
+def test_new_turns_that_are_too_long_lose_their_middle(settings, ask_one_way, simulator, weather):
     provider = StackspotLLM(settings.changed(requests={"max_prompt_chars": 8000}))
-    answer = ask(provider, FIRST, **call(**weather["optional_params"]))
+    answer = ask_one_way(provider, FIRST, **call(**weather["optional_params"]))
     messages = [*FIRST, replayed(answer), *results(answer, "chuva " * 5000)]
-    ask(provider, messages, **call(**weather["optional_params"]))
+    ask_one_way(provider, messages, **call(**weather["optional_params"]))
     prompt = simulator.requests("chat")[-1]["prompt"]
     assert len(prompt) <= 8000
     assert "characters left out" in prompt
     assert begun(simulator) == (False, False)
 
 
-def test_a_conversation_of_long_ago_begins_anew(settings, ask, simulator):
+def test_a_conversation_of_long_ago_begins_anew(settings, ask_one_way, simulator):
     provider = StackspotLLM(settings.changed(requests={"conversation_keep": 1e-6}))
-    answer = ask(provider, FIRST, **call())
-    ask(provider, [*FIRST, replayed(answer), user("E agora?")], **call())
+    answer = ask_one_way(provider, FIRST, **call())
+    ask_one_way(provider, [*FIRST, replayed(answer), user("E agora?")], **call())
     assert begun(simulator) == (True, True)
 
 
-def test_another_agent_does_not_know_the_conversation(provider, ask, simulator):
-    answer = ask(provider, FIRST, **call())
+def test_another_agent_does_not_know_the_conversation(provider, ask_one_way, simulator):
+    answer = ask_one_way(provider, FIRST, **call())
     other = call()
     other["litellm_params"]["model_info"]["agent_id"] = "01K00000000000000000000000"
-    ask(provider, [*FIRST, replayed(answer), user("E agora?")], **other)
+    ask_one_way(provider, [*FIRST, replayed(answer), user("E agora?")], **other)
     assert begun(simulator) == (True, True)
 
 
@@ -437,24 +437,24 @@ def test_an_unprocessed_turn_is_sent_again_in_its_conversation(talk, simulator, 
     assert begun(simulator) == (False, False)
 
 
-def test_a_turn_that_may_be_processed_leaves_its_conversation(settings, ask, simulator):
+def test_a_turn_that_may_be_processed_leaves_its_conversation(settings, ask_one_way, simulator):
     provider = StackspotLLM(settings.changed(limits={"max_retries": 1}))
-    answer = ask(provider, FIRST, **call())
+    answer = ask_one_way(provider, FIRST, **call())
     messages = [*FIRST, replayed(answer), user("E agora?")]
     simulator.script({"status": 502}, {"status": 429, "headers": {"Retry-After": "1"}})
     with pytest.raises(Exception, match="used up"):
-        ask(provider, messages, **call())
-    ask(provider, messages, **call())
+        ask_one_way(provider, messages, **call())
+    ask_one_way(provider, messages, **call())
     assert begun(simulator) == (True, True)
 
 
-def test_a_conversation_with_uploads_is_sent_in_its_prompts(settings, ask, simulator):
+def test_a_conversation_with_uploads_is_sent_in_its_prompts(settings, ask_one_way, simulator):
     provider = StackspotLLM(settings.changed(uploads={"enabled": True}))
     png = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
     image = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{png}"}}
     first = [SYSTEM, user([{"type": "text", "text": "O que há aqui?"}, image])]
-    answer = ask(provider, first, **call())
-    ask(provider, [*first, replayed(answer), user("E agora?")], **call())
+    answer = ask_one_way(provider, first, **call())
+    ask_one_way(provider, [*first, replayed(answer), user("E agora?")], **call())
     for record in simulator.requests("chat"):
         assert "use_conversation" not in record["body"]
         assert len(record["body"]["upload_ids"]) == 1

@@ -22,7 +22,7 @@ WRITABLE = {Path(path).name for path in json.loads(re.search(r"^VOLUME (.*)$", L
 
 
 @pytest.fixture(scope="module")
-def started(simulator_process: Simulator, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str]]:
+def container(simulator_process: Simulator, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str]]:
     """The folder of a running container, as it were, and the port that it serves."""
     folder, temporary = tmp_path_factory.mktemp("image"), tmp_path_factory.mktemp("tmp")
     for name in SOURCES:
@@ -42,14 +42,14 @@ def started(simulator_process: Simulator, tmp_path_factory: pytest.TempPathFacto
         yield folder, port
 
 
-def test_it_is_well_by_its_own_health_check(started: tuple[Path, str]) -> None:
-    command = [str(BIN / HEALTH[0]), *(argument.replace(":4000/", f":{started[1]}/") for argument in HEALTH[1:])]
+def test_it_is_well_by_its_own_health_check(container: tuple[Path, str]) -> None:
+    command = [str(BIN / HEALTH[0]), *(argument.replace(":4000/", f":{container[1]}/") for argument in HEALTH[1:])]
     checked = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
     assert checked.returncode == 0, checked.stderr
 
 
-def test_it_writes_into_its_volumes_only(started: tuple[Path, str]) -> None:
-    folder, _ = started
+def test_it_writes_into_its_volumes_only(container: tuple[Path, str]) -> None:
+    folder, _ = container
     assert {file.name for file in folder.iterdir()} <= {*SOURCES, *WRITABLE}
     copied = {name: {file.relative_to(ROOT) for file in (ROOT / name).rglob("*")} for name in SOURCES}
     assert all({file.relative_to(folder) for file in (folder / name).rglob("*")} <= copied[name] for name in SOURCES)

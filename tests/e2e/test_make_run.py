@@ -20,7 +20,7 @@ from tests.support.waiting import eventually
 
 
 @pytest.fixture(scope="module")
-def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, int, str]]:
+def first_start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, int, str]]:
     """A first start: its folder, its port and what it printed. Its end must leave nothing running."""
     folder, port = tmp_path_factory.mktemp("first-start"), free_port()
     shutil.copy(ROOT / "config.yaml", folder)
@@ -38,43 +38,43 @@ def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, in
 
 
 def test_the_first_start_writes_env_with_a_strong_key_that_only_its_owner_can_read(
-    started: tuple[Path, int, str],
+    first_start: tuple[Path, int, str],
 ) -> None:
-    folder, _, _ = started
+    folder, _, _ = first_start
     env = folder / ".env"
     assert re.search(r"^LITELLM_MASTER_KEY=sk-[\w-]{40,}$", env.read_text(), re.MULTILINE)
     assert env.stat().st_mode & 0o077 == 0
 
 
-def test_only_this_machine_can_reach_it(started: tuple[Path, int, str]) -> None:
-    _, port, printed = started
+def test_only_this_machine_can_reach_it(first_start: tuple[Path, int, str]) -> None:
+    _, port, printed = first_start
     assert re.search(rf"API +http://127.0.0.1:{port}/v1, key: LITELLM_MASTER_KEY in .env\n", printed)
     with socket.socket() as other:  # an address of this machine, too, which 0.0.0.0 would have taken
         assert other.connect_ex(("127.0.0.2", port)) != 0
 
 
-def test_nothing_of_litellms_banner_and_warnings_is_seen(started: tuple[Path, int, str]) -> None:
-    _, _, printed = started
+def test_nothing_of_litellms_banner_and_warnings_is_seen(first_start: tuple[Path, int, str]) -> None:
+    _, _, printed = first_start
     for noise in ("█", "Thank you for using", "Give Feedback", "Uvicorn running", "LiteLLM Proxy:WARNING", "Deprecat"):
         assert noise not in printed
 
 
-def test_what_the_proxy_logs_when_it_is_ready_is_seen(started: tuple[Path, int, str]) -> None:
-    folder, port, _ = started
+def test_what_the_proxy_logs_when_it_is_ready_is_seen(first_start: tuple[Path, int, str]) -> None:
+    folder, port, _ = first_start
     WEB.get(f"http://127.0.0.1:{port}/health/liveliness").raise_for_status()
     eventually(lambda: '"GET /health/liveliness HTTP/1.1" 200' in (folder / "log").read_text(errors="replace"))
 
 
-def test_each_address_that_it_prints_answers(started: tuple[Path, int, str]) -> None:
-    _, _, printed = started
+def test_each_address_that_it_prints_answers(first_start: tuple[Path, int, str]) -> None:
+    _, _, printed = first_start
     addresses = dict(re.findall(r"^    (\w+) +(http://\S+?)(?:,|$)", printed, re.MULTILINE))
     assert list(addresses) == ["API", "Playground", "Documentation"]
     for address in (addresses["Playground"], addresses["Documentation"]):
         assert "<html" in WEB.get(address, headers={"Accept": "text/html"}).text.lower()
 
 
-def test_the_python_that_it_prints_answers(started: tuple[Path, int, str]) -> None:
-    folder, _, printed = started
+def test_the_python_that_it_prints_answers(first_start: tuple[Path, int, str]) -> None:
+    folder, _, printed = first_start
     code = printed.partition("Python of this environment:\n\n")[2].partition("\n\n")[0]
     answer = subprocess.run([str(BIN / "python"), "-c", code], cwd=folder, capture_output=True, text=True, check=True)
     assert answer.stdout.strip()
@@ -83,9 +83,9 @@ def test_the_python_that_it_prints_answers(started: tuple[Path, int, str]) -> No
 @pytest.mark.parametrize("command", [["models"], ["chat", "--model", "stackspot-chat", "--user", "Oi"]])
 @pytest.mark.parametrize("there", [True, False])
 def test_a_command_without_credentials_asks_the_proxy_of_this_machine_else_a_simulator(
-    started: tuple[Path, int, str], command: list[str], there: bool
+    first_start: tuple[Path, int, str], command: list[str], there: bool
 ) -> None:
-    folder, port, _ = started
+    folder, port, _ = first_start
     port = port if there else free_port()
     environ = os.environ | {"PORT": str(port), "PYTHONPATH": str(ROOT)}
     program = [str(BIN / "python"), "-m", "custom_handler", *command]
@@ -99,21 +99,21 @@ def test_a_command_without_credentials_asks_the_proxy_of_this_machine_else_a_sim
     )
 
 
-def test_it_says_in_one_line_that_a_simulator_answers(started: tuple[Path, int, str]) -> None:
-    _, _, printed = started
+def test_it_says_in_one_line_that_a_simulator_answers(first_start: tuple[Path, int, str]) -> None:
+    _, _, printed = first_start
     [line] = [line for line in printed.splitlines() if "simulator on http://127.0.0.1:" in line]
     assert "CLIENT_ID, CLIENT_SECRET, REALM, GENAI_AGENT_ID not set" in line
 
 
-def test_the_curl_that_it_prints_works_when_pasted(started: tuple[Path, int, str]) -> None:
-    folder, _, printed = started
+def test_the_curl_that_it_prints_works_when_pasted(first_start: tuple[Path, int, str]) -> None:
+    folder, _, printed = first_start
     [command] = [line for line in printed.splitlines() if line.startswith("curl ")]
     answer = subprocess.run(["sh", "-c", command], cwd=folder, capture_output=True, text=True, check=True).stdout
     assert '"role":"assistant"' in answer
 
 
-def test_nothing_that_it_prints_holds_the_key(started: tuple[Path, int, str]) -> None:
-    folder, _, printed = started
+def test_nothing_that_it_prints_holds_the_key(first_start: tuple[Path, int, str]) -> None:
+    folder, _, printed = first_start
     key = re.search(r"^LITELLM_MASTER_KEY=(.+)$", (folder / ".env").read_text(), re.MULTILINE)
     assert key
     assert key[1] not in printed
@@ -133,22 +133,22 @@ EXAMPLES = {
 
 
 @pytest.mark.parametrize("example", EXAMPLES)
-def test_an_example_runs_unchanged(started: tuple[Path, int, str], example: str) -> None:
-    run_example(started, "sh" if example.endswith(".sh") else sys.executable, example)
+def test_an_example_runs_unchanged(first_start: tuple[Path, int, str], example: str) -> None:
+    run_example(first_start, "sh" if example.endswith(".sh") else sys.executable, example)
 
 
 @pytest.mark.parametrize("example", ["openai/chat.py", "openai/async_chat.py"])
 def test_an_example_of_the_openai_sdk_runs_in_the_environment_of_the_proxy(
-    started: tuple[Path, int, str], example: str
+    first_start: tuple[Path, int, str], example: str
 ) -> None:
-    run_example(started, str(BIN / "python"), example)
+    run_example(first_start, str(BIN / "python"), example)
 
 
 @pytest.mark.parametrize("example", EXAMPLES)
 def test_an_example_takes_the_key_from_the_environment_first(
-    started: tuple[Path, int, str], example: str, tmp_path: Path
+    first_start: tuple[Path, int, str], example: str, tmp_path: Path
 ) -> None:
-    folder, port, printed = started
+    folder, port, printed = first_start
     key = re.search(r"^LITELLM_MASTER_KEY=(.+)$", (folder / ".env").read_text(), re.MULTILINE)
     assert key
     (tmp_path / ".env").write_text("LITELLM_MASTER_KEY=sk-of-another-proxy\n")
@@ -156,8 +156,8 @@ def test_an_example_takes_the_key_from_the_environment_first(
     run_example((tmp_path, port, printed), program, example, LITELLM_MASTER_KEY=key[1])
 
 
-def run_example(started: tuple[Path, int, str], program: str, example: str, **own: str) -> None:
-    folder, port, printed = started
+def run_example(first_start: tuple[Path, int, str], program: str, example: str, **own: str) -> None:
+    folder, port, printed = first_start
     simulator = re.search(r"simulator on (\S+)", printed)
     assert simulator
     Simulator(simulator[1], {}).configure(first_token_delay=0, cadence=0)

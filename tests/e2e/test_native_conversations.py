@@ -37,7 +37,7 @@ CITIES = ("Recife", "Olinda", "Natal", "Belém", "Manaus", "Macapá", "Palmas", 
 
 
 @pytest.fixture(scope="module")
-def proxy(simulator_process: Simulator, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
+def native_proxy(simulator_process: Simulator, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
     folder = tmp_path_factory.mktemp("native")
     config, keys = folder / "config.yaml", folder / "keys.yaml"
     config.write_text(CONFIG)
@@ -50,9 +50,9 @@ def proxy(simulator_process: Simulator, tmp_path_factory: pytest.TempPathFactory
         yield running
 
 
-def client_of(proxy: Proxy, key: str, correlation: str) -> openai.OpenAI:
+def client_of(native_proxy: Proxy, key: str, correlation: str) -> openai.OpenAI:
     headers = {"correlation-id": correlation}
-    return openai.OpenAI(base_url=f"{proxy.url}/v1", api_key=key, max_retries=0, default_headers=headers)
+    return openai.OpenAI(base_url=f"{native_proxy.url}/v1", api_key=key, max_retries=0, default_headers=headers)
 
 
 def loop(client: openai.OpenAI, model: str, turns: int = TURNS, *, stream: bool = False) -> list[Any]:
@@ -79,9 +79,9 @@ def sent(simulator: Simulator) -> list[tuple[str | None, int]]:
 
 @STREAMED
 def test_a_loop_of_twenty_turns_is_answered_alike_for_far_fewer_characters(
-    proxy: Proxy, simulator: Simulator, stream: bool
+    native_proxy: Proxy, simulator: Simulator, stream: bool
 ) -> None:
-    with client_of(proxy, KEYS["team-a"], f"loop-{stream}") as client:
+    with client_of(native_proxy, KEYS["team-a"], f"loop-{stream}") as client:
         natively, native = loop(client, "native", stream=stream), sent(simulator)
         simulator.reset()
         plainly, plain = loop(client, "plain", stream=stream), sent(simulator)
@@ -94,9 +94,9 @@ def test_a_loop_of_twenty_turns_is_answered_alike_for_far_fewer_characters(
     assert few < 0.15 * many
 
 
-def test_callers_of_one_correlation_id_do_not_meet(proxy: Proxy, simulator: Simulator) -> None:
+def test_callers_of_one_correlation_id_do_not_meet(native_proxy: Proxy, simulator: Simulator) -> None:
     def run(key: str) -> list[Any]:
-        with client_of(proxy, key, "the-same") as client:
+        with client_of(native_proxy, key, "the-same") as client:
             return loop(client, "native", 6)
 
     with ThreadPoolExecutor() as pool:
@@ -111,7 +111,7 @@ def test_callers_of_one_correlation_id_do_not_meet(proxy: Proxy, simulator: Simu
     [("/v1/chat/completions", "messages"), ("/v1/messages", "messages"), ("/v1/responses", "input")],
 )
 def test_a_conversation_is_its_keys_own_in_every_protocol(
-    proxy: Proxy, simulator: Simulator, path: str, messages: str
+    native_proxy: Proxy, simulator: Simulator, path: str, messages: str
 ) -> None:
     history = [{"role": "user", "content": "Oi"}]
     forged = {"user_api_key": "forged"}  # what a client says of itself counts for nothing
@@ -119,7 +119,7 @@ def test_a_conversation_is_its_keys_own_in_every_protocol(
         simulator.script({"text": "Olá."})
         body = {"model": "native", "max_tokens": 99, messages: history, "metadata": forged}
         headers = {"Authorization": f"Bearer {KEYS[key]}", "correlation-id": f"own-{path}"}
-        WEB.post(f"{proxy.url}{path}", json=body, headers=headers).raise_for_status()
+        WEB.post(f"{native_proxy.url}{path}", json=body, headers=headers).raise_for_status()
         if len(history) == 1:
             history += [{"role": "assistant", "content": "Olá."}, {"role": "user", "content": "Tudo bem?"}]
     first, stranger, again = (conversation for conversation, _ in sent(simulator))
@@ -127,10 +127,10 @@ def test_a_conversation_is_its_keys_own_in_every_protocol(
 
 
 def test_agents_that_work_at_once_under_one_correlation_id_and_key_do_not_meet(
-    proxy: Proxy, simulator: Simulator
+    native_proxy: Proxy, simulator: Simulator
 ) -> None:
     def run(_: int) -> list[Any]:
-        with client_of(proxy, KEYS["team-a"], "subagents") as client:
+        with client_of(native_proxy, KEYS["team-a"], "subagents") as client:
             return loop(client, "native", 6)
 
     with ThreadPoolExecutor() as pool:
@@ -144,10 +144,10 @@ def test_agents_that_work_at_once_under_one_correlation_id_and_key_do_not_meet(
 # A stream of which only the last frame tells that the conversation is another one has gone out by then: tests/chat/test_conversation.py.
 @pytest.mark.parametrize(("loss", "stream"), [("refused", False), ("refused", True), ("new", False)])
 def test_an_answer_is_right_though_the_platform_lost_the_conversation(
-    proxy: Proxy, simulator: Simulator, stream: bool, loss: str
+    native_proxy: Proxy, simulator: Simulator, stream: bool, loss: str
 ) -> None:
     simulator.configure(lost_conversation=loss)
-    with client_of(proxy, KEYS["team-a"], f"lost-{stream}-{loss}") as client:
+    with client_of(native_proxy, KEYS["team-a"], f"lost-{stream}-{loss}") as client:
         messages: list[Any] = [SYSTEM, {"role": "user", "content": 'Como está o tempo em "Recife"?'}]
         first = ask_chat(client, messages, model="native", tools=[CITY], stream=stream)
         WEB.delete(f"{simulator.url}/control/conversations").raise_for_status()
@@ -172,13 +172,15 @@ def all_in_one_conversation(simulator: Simulator) -> bool:
 
 
 @STREAMED
-def test_it_goes_on_in_anthropics_protocol(proxy: Proxy, simulator: Simulator, stream: bool) -> None:
+def test_it_goes_on_in_anthropics_protocol(native_proxy: Proxy, simulator: Simulator, stream: bool) -> None:
     declared = {"name": "tempo", "description": "Diz o tempo", "input_schema": CITY["function"]["parameters"]}
     fixed = {"model": "native", "tools": [declared], "system": "Breve.", "stream": stream}
     messages: list[Any] = [QUESTION]
     simulator.script(PLAY)
     headers = {"correlation-id": f"claude-{stream}"}
-    claude = anthropic.Anthropic(base_url=proxy.url, api_key=KEYS["team-a"], max_retries=0, default_headers=headers)
+    claude = anthropic.Anthropic(
+        base_url=native_proxy.url, api_key=KEYS["team-a"], max_retries=0, default_headers=headers
+    )
     with claude as client:
         for _ in range(ASKED):
             content = ask_messages(client, messages, **fixed).content
@@ -193,12 +195,12 @@ def test_it_goes_on_in_anthropics_protocol(proxy: Proxy, simulator: Simulator, s
 
 
 @STREAMED
-def test_it_goes_on_in_the_protocol_of_responses(proxy: Proxy, simulator: Simulator, stream: bool) -> None:
+def test_it_goes_on_in_the_protocol_of_responses(native_proxy: Proxy, simulator: Simulator, stream: bool) -> None:
     declared = {"type": "function", **CITY["function"]}
     fixed = {"model": "native", "tools": [declared], "instructions": "Breve.", "stream": stream}
     items: list[Any] = [QUESTION]
     simulator.script(PLAY)
-    with client_of(proxy, KEYS["team-a"], f"responses-{stream}") as client:
+    with client_of(native_proxy, KEYS["team-a"], f"responses-{stream}") as client:
         for _ in range(ASKED):
             output = ask_responses(client, items, **fixed).output
             items += [item.model_dump(exclude_none=True, exclude={"status"}) for item in output]
@@ -211,13 +213,13 @@ def test_it_goes_on_in_the_protocol_of_responses(proxy: Proxy, simulator: Simula
     assert all_in_one_conversation(simulator)
 
 
-def test_without_a_correlation_id_the_platform_keeps_nothing(proxy: Proxy, simulator: Simulator) -> None:
-    with openai.OpenAI(base_url=f"{proxy.url}/v1", api_key=KEYS["team-a"], max_retries=0) as client:
+def test_without_a_correlation_id_the_platform_keeps_nothing(native_proxy: Proxy, simulator: Simulator) -> None:
+    with openai.OpenAI(base_url=f"{native_proxy.url}/v1", api_key=KEYS["team-a"], max_retries=0) as client:
         loop(client, "native", 3)
     assert all("use_conversation" not in record["body"] for record in simulator.requests())
 
 
-def test_a_caller_cannot_make_a_model_native(proxy: Proxy, simulator: Simulator) -> None:
+def test_a_caller_cannot_make_a_model_native(native_proxy: Proxy, simulator: Simulator) -> None:
     body = {"model": "plain", "messages": [{"role": "user", "content": "Oi"}], "model_info": {"conversation": "native"}}
-    proxy.post("/v1/chat/completions", body, **{"correlation-id": "mine"})
+    native_proxy.post("/v1/chat/completions", body, **{"correlation-id": "mine"})
     assert all("use_conversation" not in record["body"] for record in simulator.requests())

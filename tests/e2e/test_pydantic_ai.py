@@ -30,7 +30,7 @@ def buscar_tempo(cidade: str) -> str:
 
 
 @pytest.fixture
-async def model(proxy: Proxy) -> AsyncIterator[OpenAIChatModel]:
+async def pydantic_model(proxy: Proxy) -> AsyncIterator[OpenAIChatModel]:
     client = httpx2.AsyncClient(headers={"correlation-id": "conversa-teste-123"}, timeout=60, trust_env=False)
     provider = OpenAIProvider(base_url=f"{proxy.url}/v1", api_key=proxy.key, http_client=client)
     async with client:
@@ -38,8 +38,8 @@ async def model(proxy: Proxy) -> AsyncIterator[OpenAIChatModel]:
 
 
 @pytest.fixture
-def agent(model: OpenAIChatModel) -> Agent:
-    return Agent(model, tools=[buscar_tempo], system_prompt="Use as ferramentas disponíveis para responder.")
+def pydantic_agent(pydantic_model: OpenAIChatModel) -> Agent:
+    return Agent(pydantic_model, tools=[buscar_tempo], system_prompt="Use as ferramentas disponíveis para responder.")
 
 
 def tool_calls(result) -> list[str]:
@@ -47,15 +47,17 @@ def tool_calls(result) -> list[str]:
     return [part.tool_name for part in parts if isinstance(part, ToolCallPart)]
 
 
-async def test_an_agent_calls_its_tool_and_answers_with_the_result(agent: Agent, simulator: Simulator) -> None:
-    result = await agent.run("Qual o tempo em São Paulo?")
+async def test_an_agent_calls_its_tool_and_answers_with_the_result(pydantic_agent: Agent, simulator: Simulator) -> None:
+    result = await pydantic_agent.run("Qual o tempo em São Paulo?")
     assert "25°C" in result.output
     assert tool_calls(result) == ["buscar_tempo"]
     assert {r["headers"]["correlation-id"] for r in simulator.requests("São Paulo")} == {"conversa-teste-123"}
 
 
-async def test_a_streamed_agent_calls_its_tool_and_streams_the_answer(agent: Agent, simulator: Simulator) -> None:
-    async with agent.run_stream("Qual o tempo em Recife?") as result:
+async def test_a_streamed_agent_calls_its_tool_and_streams_the_answer(
+    pydantic_agent: Agent, simulator: Simulator
+) -> None:
+    async with pydantic_agent.run_stream("Qual o tempo em Recife?") as result:
         pieces = [piece async for piece in result.stream_text(delta=True, debounce_by=None)]
     assert "25°C" in "".join(pieces)
     assert tool_calls(result) == ["buscar_tempo"]
@@ -73,9 +75,9 @@ BY_FORMAT = '```json\n{"cidade": "Recife", "graus": 28}\n```'
     ids=["by a tool", "by response_format"],
 )
 async def test_a_typed_answer_comes_after_the_tools_call(
-    model: OpenAIChatModel, simulator: Simulator, wanted: Any, text: str
+    pydantic_model: OpenAIChatModel, simulator: Simulator, wanted: Any, text: str
 ) -> None:
-    typed = Agent(model, tools=[buscar_tempo], output_type=wanted)
+    typed = Agent(pydantic_model, tools=[buscar_tempo], output_type=wanted)
     simulator.script({"text": "Vejo.\n" + block("buscar_tempo", cidade="Recife")}, {"text": text})
     result = await typed.run("O tempo no Recife?")
     assert result.output == Weather(**RECIFE)
@@ -87,17 +89,17 @@ async def test_a_typed_answer_comes_after_the_tools_call(
 
 
 async def test_a_typed_answer_that_comes_as_prose_is_mended_out_of_sight(
-    model: OpenAIChatModel, simulator: Simulator
+    pydantic_model: OpenAIChatModel, simulator: Simulator
 ) -> None:
     simulator.script({"text": "No Recife faz 28 graus."}, {"text": BY_TOOL})
-    result = await Agent(model, output_type=Weather).run("O tempo no Recife?")
+    result = await Agent(pydantic_model, output_type=Weather).run("O tempo no Recife?")
     assert result.output == Weather(**RECIFE)
     assert result.usage.requests == 1
     assert len(simulator.requests()) == 2
 
 
-async def test_a_tool_that_asks_for_another_try_gets_it(model: OpenAIChatModel, simulator: Simulator) -> None:
-    careful = Agent(model)
+async def test_a_tool_that_asks_for_another_try_gets_it(pydantic_model: OpenAIChatModel, simulator: Simulator) -> None:
+    careful = Agent(pydantic_model)
 
     @careful.tool_plain
     def dividir(por: int) -> str:
@@ -111,11 +113,11 @@ async def test_a_tool_that_asks_for_another_try_gets_it(model: OpenAIChatModel, 
     assert "name=dividir]\n25" in simulator.prompts()[2]
 
 
-async def test_calls_of_one_reply_are_run_together(agent: Agent, simulator: Simulator) -> None:
+async def test_calls_of_one_reply_are_run_together(pydantic_agent: Agent, simulator: Simulator) -> None:
     cities = ["Recife", "Natal", "Belém"]
     simulator.script(
         {"text": "".join(block("buscar_tempo", cidade=city) for city in cities)}, {"text": "Todas com sol."}
     )
-    result = await agent.run("O tempo nas três?")
+    result = await pydantic_agent.run("O tempo nas três?")
     assert (result.output, tool_calls(result)) == ("Todas com sol.", ["buscar_tempo"] * 3)
     assert all(f"Tempo em {city}" in simulator.prompts()[1] for city in cities)

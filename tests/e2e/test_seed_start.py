@@ -40,7 +40,7 @@ def litellm(config: Path, port: int, *more: str) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def started(simulator_process: Simulator, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
+def seeded_proxy(simulator_process: Simulator, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
     """Two workers, which start at the same time, in a folder with these two files only."""
     folder, port = tmp_path_factory.mktemp("seed"), free_port()
     environ = seed(folder, simulator_process, (ROOT / "config.yaml").read_text(encoding="utf-8"))
@@ -54,14 +54,14 @@ def started(simulator_process: Simulator, tmp_path_factory: pytest.TempPathFacto
         yield Proxy(f"http://127.0.0.1:{port}", key, log, running.pid)
 
 
-def test_all_workers_take_the_one_key_that_was_written_to_dotenv(started: Proxy) -> None:
+def test_all_workers_take_the_one_key_that_was_written_to_dotenv(seeded_proxy: Proxy) -> None:
     for _ in range(8):  # a new connection each, so that both workers answer
-        answer = httpx.get(f"{started.url}/v1/models", headers=started.headers, timeout=60, trust_env=False)
+        answer = httpx.get(f"{seeded_proxy.url}/v1/models", headers=seeded_proxy.headers, timeout=60, trust_env=False)
         assert (answer.status_code, [model["id"] for model in answer.json()["data"]]) == (200, ["stackspot-chat"])
-    printed = started.log.read_text(encoding="utf-8")
+    printed = seeded_proxy.log.read_text(encoding="utf-8")
     assert len(re.findall(r"INFO .*Wrote a new LITELLM_MASTER_KEY to \S+/\.env", printed)) == 1
-    assert started.key not in printed
-    answer = started.post("/v1/chat/completions", {"model": "stackspot-chat", "messages": QUESTION["messages"]})
+    assert seeded_proxy.key not in printed
+    answer = seeded_proxy.post("/v1/chat/completions", {"model": "stackspot-chat", "messages": QUESTION["messages"]})
     assert answer.status_code == 200, answer.text
 
 
@@ -78,11 +78,11 @@ def test_all_workers_take_the_one_key_that_was_written_to_dotenv(started: Proxy)
     ],
 )
 def test_the_key_of_the_seeds_examples_is_a_401_that_says_where_the_key_is(
-    started: Proxy, path: str, header: str
+    seeded_proxy: Proxy, path: str, header: str
 ) -> None:
     sent = {header: "Bearer fake-key" if header == "authorization" else "fake-key"}
     body = GEMINI if "v1beta" in path else {"model": "stackspot-chat", **QUESTION}
-    answer = WEB.post(f"{started.url}{path}", json=body, headers=sent)
+    answer = WEB.post(f"{seeded_proxy.url}{path}", json=body, headers=sent)
     error = answer.json()["error"]
     assert answer.status_code == 401
     assert ".env" in error["message"]
@@ -95,9 +95,9 @@ def test_the_key_of_the_seeds_examples_is_a_401_that_says_where_the_key_is(
 
 @pytest.mark.parametrize("alias", ["chat/nova-micro", "llama3-8b-8192"])
 @pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/messages", "/v1/responses", "/chat"])
-def test_a_disabled_model_and_an_alias_of_one_are_a_503(started: Proxy, path: str, alias: str) -> None:
+def test_a_disabled_model_and_an_alias_of_one_are_a_503(seeded_proxy: Proxy, path: str, alias: str) -> None:
     body = {"messages": QUESTION["messages"]} if path == "/chat" else QUESTION
-    answer = started.post(path, {"model": alias, **body})
+    answer = seeded_proxy.post(path, {"model": alias, **body})
     assert answer.status_code == 503, answer.text
     variable = {"chat/nova-micro": "BEDROCK_MODEL_ID", "llama3-8b-8192": "GROQ_API_KEY"}[alias]
     assert answer.json()["error"]["message"].startswith(f"The model {alias} is disabled, because {variable} is not set")

@@ -27,7 +27,7 @@ STALL = {"pieces": ["Era uma vez", " fim"], "fault": "stall", "after": 1}
 
 
 @pytest.fixture(scope="module")
-def proxy(simulator_process: Simulator, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
+def one_slot_proxy(simulator_process: Simulator, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
     folder = tmp_path_factory.mktemp("survival")
     text = (ROOT / "config.yaml").read_text()
     seconds = "sse_keepalive_ping_interval_seconds: 1\n  anthropic_sse_ping_interval_seconds: 1"
@@ -42,11 +42,11 @@ def proxy(simulator_process: Simulator, tmp_path_factory: pytest.TempPathFactory
         yield running
 
 
-def leave_in_the_middle(proxy: Proxy, simulator: Simulator, path: str, *, stream: bool) -> float:
+def leave_in_the_middle(one_slot_proxy: Proxy, simulator: Simulator, path: str, *, stream: bool) -> float:
     """Ask, and leave when the agent has begun to speak; returns the moment of leaving."""
-    with contextlib.closing(http.client.HTTPConnection(proxy.url.removeprefix("http://"))) as connection:
+    with contextlib.closing(http.client.HTTPConnection(one_slot_proxy.url.removeprefix("http://"))) as connection:
         content = json.dumps(body(path, "Conte", stream=stream))
-        connection.request("POST", path, content, proxy.headers | {"Content-Type": "application/json"})
+        connection.request("POST", path, content, one_slot_proxy.headers | {"Content-Type": "application/json"})
         eventually(lambda: any(record["frames_sent"] for record in simulator.requests()))
     return time.time()
 
@@ -54,20 +54,22 @@ def leave_in_the_middle(proxy: Proxy, simulator: Simulator, path: str, *, stream
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
 def test_a_client_that_leaves_ends_the_agents_answer_and_frees_its_place(
-    proxy: Proxy, simulator: Simulator, path: str, stream: bool
+    one_slot_proxy: Proxy, simulator: Simulator, path: str, stream: bool
 ) -> None:
     simulator.script(STALL)
-    left = leave_in_the_middle(proxy, simulator, path, stream=stream)
+    left = leave_in_the_middle(one_slot_proxy, simulator, path, stream=stream)
     (record,) = eventually(lambda: [record for record in simulator.requests() if record["ended"]])
     assert record["disconnected"]
     print(f"\n{path} {'streamed' if stream else 'whole'}: hung up {record['ended'] - left:.3f} s after the client")
-    assert proxy.post(path, body(path, "Oi", stream=stream)).status_code == 200
+    assert one_slot_proxy.post(path, body(path, "Oi", stream=stream)).status_code == 200
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_while_the_agent_is_silent_the_client_hears_a_ping(proxy: Proxy, simulator: Simulator, path: str) -> None:
+def test_while_the_agent_is_silent_the_client_hears_a_ping(
+    one_slot_proxy: Proxy, simulator: Simulator, path: str
+) -> None:
     simulator.script({"pieces": ["Era uma vez", " fim"], "delay_first": 1.6, "cadence": 1.6})
-    answer = proxy.post(path, body(path, "Conte", stream=True))
+    answer = one_slot_proxy.post(path, body(path, "Conte", stream=True))
     before, _, after = answer.text.partition("Era uma vez")
     assert (answer.status_code, " fim" in after) == (200, True)
     print(f"\n{path}: pings before the text {before.count('ping')}, within {after.count('ping')}")
@@ -76,46 +78,48 @@ def test_while_the_agent_is_silent_the_client_hears_a_ping(proxy: Proxy, simulat
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
-def test_a_failure_that_passes_is_not_seen_by_the_client(proxy: Proxy, simulator: Simulator, stream: bool) -> None:
+def test_a_failure_that_passes_is_not_seen_by_the_client(
+    one_slot_proxy: Proxy, simulator: Simulator, stream: bool
+) -> None:
     simulator.script({"status": 500})
-    assert proxy.post(PATHS[0], body(PATHS[0], "Oi", stream=stream)).status_code == 200
+    assert one_slot_proxy.post(PATHS[0], body(PATHS[0], "Oi", stream=stream)).status_code == 200
     assert len(simulator.requests()) == 2
 
 
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
 def test_what_the_plugin_has_given_up_the_proxy_does_not_try_again(
-    proxy: Proxy, simulator: Simulator, path: str, stream: bool
+    one_slot_proxy: Proxy, simulator: Simulator, path: str, stream: bool
 ) -> None:
     simulator.script({"status": 503, "times": "always"})
-    answer = proxy.post(path, body(path, "Oi", stream=stream))
+    answer = one_slot_proxy.post(path, body(path, "Oi", stream=stream))
     assert (answer.status_code, len(simulator.requests())) == (503, 2)
 
 
-def lines_of_a_stream(proxy: Proxy) -> list[str]:
+def lines_of_a_stream(one_slot_proxy: Proxy) -> list[str]:
     content = body(PATHS[0], "Conte", stream=True)
-    url = f"{proxy.url}{PATHS[0]}"
-    with httpx.stream("POST", url, json=content, headers=proxy.headers, timeout=30, trust_env=False) as answer:
+    url = f"{one_slot_proxy.url}{PATHS[0]}"
+    with httpx.stream("POST", url, json=content, headers=one_slot_proxy.headers, timeout=30, trust_env=False) as answer:
         return list(answer.iter_lines())
 
 
-def is_refused(proxy: Proxy) -> bool:
+def is_refused(one_slot_proxy: Proxy) -> bool:
     """Return whether the port is closed; as long as it is open, the proxy is well."""
     try:
-        assert httpx.get(f"{proxy.url}/health/liveliness", trust_env=False).status_code == 200
+        assert httpx.get(f"{one_slot_proxy.url}/health/liveliness", trust_env=False).status_code == 200
     except httpx.ConnectError:
         return True
     return False
 
 
-def test_sigterm_lets_a_running_stream_finish(proxy: Proxy, simulator: Simulator) -> None:
+def test_sigterm_lets_a_running_stream_finish(one_slot_proxy: Proxy, simulator: Simulator) -> None:
     """The last test of this file: it ends the proxy."""
     simulator.script({"pieces": [f"{number} " for number in range(20)], "cadence": 0.1})
     with ThreadPoolExecutor(1) as pool:
-        reading = pool.submit(lines_of_a_stream, proxy)
+        reading = pool.submit(lines_of_a_stream, one_slot_proxy)
         eventually(lambda: simulator.requests() and simulator.requests()[0]["frames_sent"] > 2)
-        os.kill(proxy.pid, signal.SIGTERM)
+        os.kill(one_slot_proxy.pid, signal.SIGTERM)
         lines = reading.result(30)
     assert ("data: [DONE]" in lines, any('"19 "' in line for line in lines)) == (True, True)
     assert simulator.requests()[0]["finished"]
-    eventually(lambda: is_refused(proxy))
+    eventually(lambda: is_refused(one_slot_proxy))

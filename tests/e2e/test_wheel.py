@@ -58,15 +58,15 @@ def bin_of(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def folder(bin_of: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def initialized(bin_of: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     empty = tmp_path_factory.mktemp("empty")
     assert ran(bin_of / "stackspot-litellm", "init", cwd=empty).startswith("Wrote config.yaml\nWrote .env\n")
     return empty
 
 
-def test_the_files_of_the_wheel_are_those_of_the_project(folder: Path) -> None:
-    assert (folder / "config.yaml").read_bytes() == (ROOT / "config.yaml").read_bytes()
-    written = re.sub("(?m)^(LITELLM_MASTER_KEY=).+$", r"\1", (folder / ".env").read_text())
+def test_the_files_of_the_wheel_are_those_of_the_project(initialized: Path) -> None:
+    assert (initialized / "config.yaml").read_bytes() == (ROOT / "config.yaml").read_bytes()
+    written = re.sub("(?m)^(LITELLM_MASTER_KEY=).+$", r"\1", (initialized / ".env").read_text())
     assert written == (ROOT / ".env.example").read_text()
 
 
@@ -83,27 +83,35 @@ def test_the_unit_tests_of_what_the_wheel_holds_pass(bin_of: Path, tmp_path: Pat
 
 
 @pytest.fixture(scope="module")
-def served(bin_of: Path, folder: Path) -> Iterator[str]:
-    port, log = free_port(), folder / "log"
+def wheel_url(bin_of: Path, initialized: Path) -> Iterator[str]:
+    port, log = free_port(), initialized / "log"
     command = [str(bin_of / "stackspot-litellm"), "run", "--port", str(port)]
-    with process(command, log, cwd=folder, HOME=str(folder)) as running:
+    with process(command, log, cwd=initialized, HOME=str(initialized)) as running:
         wait_for(log, r"Ready after \d", running)
         yield f"http://127.0.0.1:{port}"
         os.killpg(running.pid, signal.SIGINT)
         assert running.wait(30) == 0
 
 
-def test_the_proxy_of_the_wheel_answers_a_chat(served: str, folder: Path) -> None:
-    key = re.search("(?m)^LITELLM_MASTER_KEY=(.+)$", (folder / ".env").read_text())
+def test_the_proxy_of_the_wheel_answers_a_chat(wheel_url: str, initialized: Path) -> None:
+    key = re.search("(?m)^LITELLM_MASTER_KEY=(.+)$", (initialized / ".env").read_text())
     assert key
     question = {"model": "stackspot-chat", "messages": [{"role": "user", "content": "Quem é você?"}]}
-    answer = WEB.post(f"{served}/v1/chat/completions", json=question, headers={"Authorization": f"Bearer {key[1]}"})
+    answer = WEB.post(f"{wheel_url}/v1/chat/completions", json=question, headers={"Authorization": f"Bearer {key[1]}"})
     assert answer.status_code == 200, answer.text
     assert answer.json()["choices"][0]["message"]["content"]
 
 
-def test_the_command_line_of_the_wheel_answers_a_chat(served: str, bin_of: Path, folder: Path) -> None:
+def test_the_command_line_of_the_wheel_answers_a_chat(wheel_url: str, bin_of: Path, initialized: Path) -> None:
     told = ran(
-        bin_of / "stackspot-litellm", "chat", "--url", served, "--model", "stackspot-chat", "--user", "Oi", cwd=folder
+        bin_of / "stackspot-litellm",
+        "chat",
+        "--url",
+        wheel_url,
+        "--model",
+        "stackspot-chat",
+        "--user",
+        "Oi",
+        cwd=initialized,
     )
     assert '"provider": "stackspot"' in told

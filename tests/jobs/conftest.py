@@ -30,24 +30,24 @@ def redis_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisSer
 
 
 @pytest.fixture(params=["sqlite", "redis"])
-def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
+def store_settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
     """Settings of an empty job store; no lease expires during a test."""
-    settings = Settings(jobs=JobSettings(directory=str(tmp_path / "jobs"), lease=600.0, workers=2, concurrency=2))
+    store_settings = Settings(jobs=JobSettings(directory=str(tmp_path / "jobs"), lease=600.0, workers=2, concurrency=2))
     if request.param == "sqlite":
-        return settings
+        return store_settings
     redis = request.getfixturevalue("redis_process")
     with Redis.from_url(redis.url) as client:
         client.flushall()
-    return settings.changed(redis={"url": redis.url})
+    return store_settings.changed(redis={"url": redis.url})
 
 
 @pytest.fixture
-def open_queue(settings: Settings) -> Iterator[Callable[[], JobQueue]]:
+def open_queue(store_settings: Settings) -> Iterator[Callable[[], JobQueue]]:
     """Open the store, as each of the processes does that share it."""
     opened: list[JobQueue] = []
 
     def open_one() -> JobQueue:
-        queue = JobQueue.open(settings, "sk-secret")
+        queue = JobQueue.open(store_settings, "sk-secret")
         queue.huey.storage.read_timeout = 0.1  # seconds after which a thread that waits for Redis notices a stop
         opened.append(queue)
         return queue
@@ -94,12 +94,12 @@ def loop() -> Iterator[asyncio.AbstractEventLoop]:
 
 
 @pytest.fixture
-def work(loop: asyncio.AbstractEventLoop, settings: Settings) -> Iterator[Callable[..., Worker]]:
+def work(loop: asyncio.AbstractEventLoop, store_settings: Settings) -> Iterator[Callable[..., Worker]]:
     """Start a worker on a queue, with a function that runs items."""
     workers: list[Worker] = []
 
     def start(queue: JobQueue, run_item: RunItem, **jobs: Any) -> Worker:
-        worker = Worker(queue, run_item, dataclasses.replace(settings.jobs, **jobs), loop)
+        worker = Worker(queue, run_item, dataclasses.replace(store_settings.jobs, **jobs), loop)
         worker.start()
         workers.append(worker)
         return worker

@@ -13,7 +13,7 @@ from custom_handler.jobs import lifespan
 from custom_handler.jobs.job import Outcome
 from custom_handler.jobs.lifespan import JobsLifespan
 
-pytestmark = [pytest.mark.usefixtures("salt"), pytest.mark.parametrize("settings", ["sqlite"], indirect=True)]
+pytestmark = [pytest.mark.usefixtures("salt"), pytest.mark.parametrize("store_settings", ["sqlite"], indirect=True)]
 
 
 class Proxy(SimpleNamespace):
@@ -53,9 +53,9 @@ async def answer(job, number, item) -> Outcome:
     return Outcome({"content": item})
 
 
-async def test_the_worker_starts_after_the_proxy_and_stops_before_it(proxy, settings, new_job, caplog):
+async def test_the_worker_starts_after_the_proxy_and_stops_before_it(proxy, store_settings, new_job, caplog):
     caplog.set_level("INFO", "custom_handler")
-    jobs = JobsLifespan.of_running_proxy(Client(), settings)
+    jobs = JobsLifespan.of_running_proxy(Client(), store_settings)
     assert await proxy.initialize_shared_aiohttp_session() == "session"
     await happens(lambda: "The job worker runs 2 jobs at once" in caplog.text)
     await proxy.proxy_shutdown_event()
@@ -67,9 +67,9 @@ async def test_the_worker_starts_after_the_proxy_and_stops_before_it(proxy, sett
     queue.close()
 
 
-async def test_a_proxy_that_only_accepts_jobs_starts_no_worker(proxy, settings, caplog):
+async def test_a_proxy_that_only_accepts_jobs_starts_no_worker(proxy, store_settings, caplog):
     caplog.set_level("INFO", "custom_handler")
-    jobs = JobsLifespan.of_running_proxy(Client(), settings.changed(jobs={"work_here": False}))
+    jobs = JobsLifespan.of_running_proxy(Client(), store_settings.changed(jobs={"work_here": False}))
     await proxy.initialize_shared_aiohttp_session()
     await asyncio.sleep(0.05)
     assert caplog.text == ""
@@ -77,16 +77,16 @@ async def test_a_proxy_that_only_accepts_jobs_starts_no_worker(proxy, settings, 
 
 
 @pytest.fixture
-def blocking_file(settings):
+def blocking_file(store_settings):
     """A file at the path of the jobs folder."""
-    file = Path(settings.jobs.directory)
+    file = Path(store_settings.jobs.directory)
     file.write_text("a file")
     return file
 
 
-async def test_the_worker_starts_when_the_store_can_be_opened(settings, blocking_file, new_job, monkeypatch):
+async def test_the_worker_starts_when_the_store_can_be_opened(store_settings, blocking_file, new_job, monkeypatch):
     monkeypatch.setattr(lifespan, "_RETRY_SECONDS", 0.01)
-    jobs = JobsLifespan(answer, settings)
+    jobs = JobsLifespan(answer, store_settings)
     jobs.start()
     await asyncio.sleep(0.1)
     await asyncio.to_thread(blocking_file.unlink)
@@ -98,9 +98,9 @@ async def test_the_worker_starts_when_the_store_can_be_opened(settings, blocking
     await jobs.stop()
 
 
-async def test_without_an_encryption_key_the_reason_is_logged(settings, monkeypatch, caplog):
+async def test_without_an_encryption_key_the_reason_is_logged(store_settings, monkeypatch, caplog):
     monkeypatch.delenv("LITELLM_SALT_KEY")
-    jobs = JobsLifespan(answer, settings)
+    jobs = JobsLifespan(answer, store_settings)
     jobs.start()
     await happens(lambda: "The job worker does not start: Jobs keep their callers' keys encrypted" in caplog.text)
     await jobs.stop()

@@ -25,7 +25,7 @@ KEYS = {"ana": "hash-of-ana", "bia": "hash-of-bia", "master": LITELLM_PROXY_MAST
 
 
 @pytest.fixture
-def settings(tmp_path):
+def route_settings(tmp_path):
     from custom_handler.settings import JobSettings, Settings
 
     return Settings(jobs=JobSettings(directory=str(tmp_path / "jobs"), max_items=5, max_bytes=2000))
@@ -34,13 +34,13 @@ def settings(tmp_path):
 class Client:
     """Sends requests with one of the keys."""
 
-    def __init__(self, settings: Any) -> None:
+    def __init__(self, route_settings: Any) -> None:
         async def run_item(*_: object) -> Outcome:
             raise AssertionError("no worker runs here")
 
-        self.jobs = JobsLifespan(run_item, settings)
+        self.jobs = JobsLifespan(run_item, route_settings)
         self.app = FastAPI()
-        self.app.include_router(routes(self.jobs, settings))
+        self.app.include_router(routes(self.jobs, route_settings))
         self.app.dependency_overrides[require_key] = self._caller
 
     async def _caller(self, request: Request) -> UserAPIKeyAuth:
@@ -57,8 +57,8 @@ class Client:
 
 
 @pytest.fixture
-async def client(settings):
-    client = Client(settings)
+async def client(route_settings):
+    client = Client(route_settings)
     yield client
     await client.jobs.stop()
 
@@ -140,7 +140,7 @@ async def test_jobs_are_listed_newest_first_up_to_the_limit(client):
     assert (await client("GET", "/jobs?limit=0")).status_code == 422
 
 
-async def test_the_callers_headers_are_stored_encrypted(client, settings):
+async def test_the_callers_headers_are_stored_encrypted(client, route_settings):
     job_id = await ingested(client, **{"correlation-id": "conversa-1", "x-litellm-tags": "t", "x-litellm-call-id": "c"})
     encrypted = client.jobs.queue().store.find(job_id).caller
     headers = decrypt_headers(job_id, encrypted)
@@ -160,8 +160,8 @@ async def test_the_default_correlation_id_is_the_jobs_id(client):
     assert decrypt_headers(job_id, client.jobs.queue().store.find(job_id).caller)["correlation-id"] == job_id
 
 
-async def test_a_required_correlation_id_is_checked_at_ingestion(settings):
-    client = Client(settings.changed(requests={"require_correlation_id": True}))
+async def test_a_required_correlation_id_is_checked_at_ingestion(route_settings):
+    client = Client(route_settings.changed(requests={"require_correlation_id": True}))
     refused = await client("POST", "/ingest", {"messages": ["a"]})
     assert (refused.status_code, "correlation-id is missing" in refused.text) == (400, True)
 
@@ -225,8 +225,8 @@ async def test_each_entry_becomes_an_item(client, case):
     assert [found.payload for found in client.jobs.queue().store.open_items(job.id)] == items
 
 
-async def test_an_unreachable_store_is_a_503_with_retry_after(settings):
-    client = Client(settings.changed(redis={"url": "redis://127.0.0.1:1/0"}))
+async def test_an_unreachable_store_is_a_503_with_retry_after(route_settings):
+    client = Client(route_settings.changed(redis={"url": "redis://127.0.0.1:1/0"}))
     for method, path, body in (("POST", "/ingest", {"messages": ["a"]}), ("GET", "/jobs", None)):
         answer = await client(method, path, body)
         assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
@@ -234,7 +234,7 @@ async def test_an_unreachable_store_is_a_503_with_retry_after(settings):
     await client.jobs.stop()
 
 
-async def test_without_an_encryption_key_no_job_is_accepted(settings, monkeypatch):
+async def test_without_an_encryption_key_no_job_is_accepted(route_settings, monkeypatch):
     monkeypatch.delenv("LITELLM_SALT_KEY")
-    answer = await Client(settings)("POST", "/ingest", {"messages": ["a"]})
+    answer = await Client(route_settings)("POST", "/ingest", {"messages": ["a"]})
     assert (answer.status_code, "set LITELLM_MASTER_KEY" in answer.text) == (503, True)

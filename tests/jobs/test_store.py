@@ -164,22 +164,22 @@ def test_only_a_claimable_job_without_a_message_is_queued_again(queue, new_job):
     assert [task.id for task in queue.huey.pending()] == [notified.id, lost.id]
 
 
-def test_queue_messages_are_signed(settings, queue, new_job):
+def test_queue_messages_are_signed(store_settings, queue, new_job):
     """huey unpickles messages, which can run code: a message with another signature is rejected."""
     queue.add(new_job(), ["x"])
-    forged = JobQueue.open(settings, "another secret").huey
+    forged = JobQueue.open(store_settings, "another secret").huey
     with pytest.raises(ValueError, match="mismatch"):
         forged.dequeue()
 
 
-@pytest.mark.parametrize("settings", ["sqlite"], indirect=True)
-def test_only_the_owner_can_read_the_file(settings, queue, stored):
-    modes = {stat.S_IMODE(file.stat().st_mode) for file in Path(settings.jobs.directory).iterdir()}
+@pytest.mark.parametrize("store_settings", ["sqlite"], indirect=True)
+def test_only_the_owner_can_read_the_file(store_settings, queue, stored):
+    modes = {stat.S_IMODE(file.stat().st_mode) for file in Path(store_settings.jobs.directory).iterdir()}
     assert modes == {0o600}
-    assert stat.S_IMODE(Path(settings.jobs.directory).stat().st_mode) == 0o700
+    assert stat.S_IMODE(Path(store_settings.jobs.directory).stat().st_mode) == 0o700
 
 
-@pytest.mark.parametrize("settings", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("store_settings", ["sqlite"], indirect=True)
 def test_a_full_disk_is_an_error_and_no_partial_job_is_stored(queue, new_job):
     queue.huey.storage.conn.execute("pragma max_page_count=40")  # the error is that of a full disk
     job = new_job(500)
@@ -190,16 +190,16 @@ def test_a_full_disk_is_an_error_and_no_partial_job_is_stored(queue, new_job):
     assert queue.store.open_items(job.id) == []
 
 
-@pytest.mark.parametrize("settings", ["sqlite"], indirect=True)
-def test_a_folder_that_cannot_be_created_is_an_error(settings):
-    Path(settings.jobs.directory).write_text("a file is in the way")
+@pytest.mark.parametrize("store_settings", ["sqlite"], indirect=True)
+def test_a_folder_that_cannot_be_created_is_an_error(store_settings):
+    Path(store_settings.jobs.directory).write_text("a file is in the way")
     with pytest.raises(JobStoreUnavailable, match=r"File exists|Not a directory"):
-        JobQueue.open(settings, "secret")
+        JobQueue.open(store_settings, "secret")
 
 
-@pytest.mark.parametrize("settings", ["redis"], indirect=True)
-def test_an_unreachable_redis_is_an_error_soon(settings):
-    unreachable = settings.changed(redis={"url": "redis://:hunter2@127.0.0.1:1/0"})
+@pytest.mark.parametrize("store_settings", ["redis"], indirect=True)
+def test_an_unreachable_redis_is_an_error_soon(store_settings):
+    unreachable = store_settings.changed(redis={"url": "redis://:hunter2@127.0.0.1:1/0"})
     queue = JobQueue.open(unreachable, "secret")
     with pytest.raises(JobStoreUnavailable, match="Redis does not answer") as error:
         queue.store.newest(None, 1)

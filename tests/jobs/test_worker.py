@@ -187,7 +187,7 @@ def test_old_jobs_are_purged(queue, add, work, agent, eventually):
     eventually(lambda: queue.store.find(job.id) is None)
 
 
-@pytest.mark.parametrize("settings", ["redis"], indirect=True)
+@pytest.mark.parametrize("store_settings", ["redis"], indirect=True)
 def test_a_job_survives_a_restart_of_redis(queue, add, work, agent, status, redis_process, eventually):
     agent.open.clear()
     job = add("a", "b", "c", "d")
@@ -207,7 +207,7 @@ def limit_pages(queue, most: int) -> None:
         cursor.execute(f"pragma max_page_count={most}")
 
 
-@pytest.mark.parametrize("settings", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("store_settings", ["sqlite"], indirect=True)
 def test_outcomes_wait_while_the_disk_is_full(queue, add, work, agent, status, eventually):
     agent.repeats = 20_000  # an outcome that needs pages of its own
     agent.open.clear()

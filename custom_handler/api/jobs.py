@@ -5,7 +5,6 @@ A job is visible to the API key that created it, and to the master key.
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import time
 import uuid
@@ -47,7 +46,7 @@ def routes(jobs: JobsLifespan, settings: Settings) -> APIRouter:
             queue.add(job, items)
             return job.id
 
-        job_id = await _with_queue(jobs, add)
+        job_id = await _with_queue(jobs, add, lambda job_id: jobs.queue().store.end(job_id, CANCELLED))
         response.headers["location"] = f"/status/{job_id}"
         return {"job_id": job_id, "status": QUEUED}
 
@@ -71,10 +70,13 @@ def routes(jobs: JobsLifespan, settings: Settings) -> APIRouter:
     return router
 
 
-async def _with_queue(jobs: JobsLifespan, do: Callable[[JobQueue], _T]) -> _T:
-    """Call `do` with the queue, on a thread; raises ProxyResponseError if the store fails."""
+async def _with_queue(jobs: JobsLifespan, do: Callable[[JobQueue], _T], undo: Callable[[_T], Any] | None = None) -> _T:
+    """Call `do` with the queue; raises ProxyResponseError if the store fails or is too slow.
+
+    `undo` gets the result that came too late for the client.
+    """
     try:
-        return await asyncio.to_thread(lambda: do(jobs.queue()))
+        return await jobs.run(do, undo)
     except (JobStoreUnavailable, ConfigurationError) as error:
         headers = {"retry-after": f"{error.retry_after:.0f}"} if error.retry_after else {}
         raise ProxyResponseError(

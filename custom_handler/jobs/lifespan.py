@@ -6,6 +6,8 @@ import asyncio
 import contextlib
 import logging
 import threading
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from ..errors import ConfigurationError, JobStoreUnavailable
 from ..proxy.client import ProxyClient
@@ -15,7 +17,10 @@ from ..settings import Settings
 from .credentials import encryption_key
 from .queue import JobQueue
 from .run_item import ItemRunner
+from .store_executor import StoreExecutor
 from .worker import RunItem, Worker
+
+Result = TypeVar("Result")
 
 logger = logging.getLogger(__name__)
 
@@ -32,6 +37,7 @@ class JobsLifespan:
         self._queue: JobQueue | None = None
         self._worker: Worker | None = None
         self._start_task: asyncio.Task[None] | None = None
+        self._executor = StoreExecutor()
 
     @classmethod
     def of_running_proxy(cls, client: ProxyClient, settings: Settings) -> JobsLifespan:
@@ -49,6 +55,13 @@ class JobsLifespan:
                 self._queue = JobQueue.open(self._settings, encryption_key())
             return self._queue
 
+    async def run(self, call: Callable[[JobQueue], Result], undo: Callable[[Result], Any] | None = None) -> Result:
+        """Return the result of a call with the queue, on the threads of the store (StoreExecutor).
+
+        Raises JobStoreUnavailable, ConfigurationError.
+        """
+        return await self._executor.run(lambda: call(self.queue()), undo)
+
     def start(self) -> None:
         """Start the worker once the store can be opened; call this on the event loop."""
         if self._settings.jobs.work_here:
@@ -60,6 +73,7 @@ class JobsLifespan:
             self._start_task.cancel()
         if self._worker is not None:
             await asyncio.to_thread(self._worker.stop)
+        self._executor.close()
         if self._queue is not None:
             await asyncio.to_thread(self._queue.close)
 

@@ -34,8 +34,8 @@ class StoreExecutor:
     async def run(self, call: Callable[[], Result], undo: Callable[[Result], Any] | None = None) -> Result:
         """Return the result of a call.
 
-        A call that has timed out still runs to its end; `undo` then gets its result, so that the
-        caller, who was told of a failure, can repeat the request.
+        A call that has timed out still runs to its end; `undo` then gets its result, so the client
+        can send its request again.
 
         Raises:
             JobStoreUnavailable: too many calls wait, or this one has not ended within the timeout.

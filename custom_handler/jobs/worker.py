@@ -14,7 +14,7 @@ import platform
 import threading
 import uuid
 from collections.abc import Awaitable, Callable, Collection, Iterator
-from concurrent.futures import Future, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any, TypeVar
 
 from huey.consumer import Consumer
@@ -33,6 +33,7 @@ _T = TypeVar("_T")
 _POLL_SECONDS = 1.0
 _OUTAGE_SECONDS = 10.0
 _STOP_SECONDS = 5.0
+_MAX_STORE_THREADS = 16
 
 MAX_CRASHES = 3
 
@@ -55,6 +56,9 @@ class Worker:
         self._name = f"{platform.node()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
         self._running: dict[str, Future[None]] = {}
         self._stopping = threading.Event()
+        # A slow store must not occupy the threads that serve the proxy's requests.
+        calls = min(_MAX_STORE_THREADS, settings.workers * settings.concurrency)
+        self._store_threads = ThreadPoolExecutor(calls, thread_name_prefix="stackspot-jobs")
         self._maintenance = threading.Thread(target=self._maintain, name="jobs-maintenance", daemon=True)
         queue.on_job = self._run_job
         # A storage that blocks until a message arrives needs no polling, only a pause after errors.
@@ -76,6 +80,10 @@ class Worker:
             running.cancel()
         for _, thread in self._consumer.worker_threads:
             thread.join(_STOP_SECONDS)
+        self._store_threads.shutdown(wait=False)
+
+    async def _on_thread(self, call: Callable[..., _T], *args: Any) -> _T:
+        return await self._loop.run_in_executor(self._store_threads, lambda: call(*args))
 
     def _run_job(self, job_id: str) -> None:
         """Claim a job and run it to its end, on a thread of huey's."""
@@ -150,7 +158,7 @@ class Worker:
             for item in items:
                 outcome = await self._outcome(job, item, started)
                 # This waits while the store is unavailable, since the call is paid for.
-                await asyncio.to_thread(self._retry, self._store.record, job.id, self._name, item.number, outcome)
+                await self._on_thread(self._retry, self._store.record, job.id, self._name, item.number, outcome)
 
         tasks = [asyncio.create_task(run_next()) for _ in range(concurrency)]
         try:
@@ -164,7 +172,7 @@ class Worker:
         if item.attempts >= MAX_CRASHES:
             logger.error("Job %s: item %d is abandoned after %d attempts", job.id, item.number, item.attempts)
             return _abandoned(job, item)
-        await asyncio.to_thread(self._start, job, item.number, started)
+        await self._on_thread(self._start, job, item.number, started)
         return await self._run_item(job, item.number, item.payload)
 
     def _start(self, job: Job, number: int, started: set[int]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import threading
 from typing import Any
 
 import httpx
@@ -18,6 +19,7 @@ from custom_handler.jobs.credentials import decrypt_headers, encrypt_headers
 from custom_handler.jobs.job import Outcome
 from custom_handler.jobs.lifespan import JobsLifespan
 from custom_handler.proxy.auth import require_key
+from tests.support.waiting import eventually_async
 
 pytestmark = pytest.mark.usefixtures("salt")
 
@@ -238,3 +240,20 @@ async def test_without_an_encryption_key_no_job_is_accepted(route_settings, monk
     monkeypatch.delenv("LITELLM_SALT_KEY")
     answer = await Client(route_settings)("POST", "/ingest", {"messages": ["a"]})
     assert (answer.status_code, "set LITELLM_MASTER_KEY" in answer.text) == (503, True)
+
+
+async def test_a_slow_store_is_a_503_and_a_late_job_is_cancelled(client, monkeypatch):
+    queue = client.jobs.queue()
+    opened, added = threading.Event(), queue.add
+
+    def slow_add(*args):
+        opened.wait(60)
+        added(*args)
+
+    monkeypatch.setattr(queue, "add", slow_add)
+    monkeypatch.setattr(client.jobs._executor, "_timeout", 0.05)
+    refused = await client("POST", "/ingest", {"messages": ["a"]})
+    assert (refused.status_code, refused.headers["retry-after"]) == (503, "5")
+    assert "no answer within 0.05 s" in refused.json()["error"]["message"]
+    opened.set()
+    await eventually_async(lambda: [job.status for job in queue.store.newest(None, 9)] == ["cancelled"])

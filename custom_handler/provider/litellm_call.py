@@ -157,7 +157,8 @@ def uses_native_conversation(model_info: Mapping[str, Any]) -> bool:
 
 def _caller(params: Mapping[str, Any]) -> Caller:
     """Return the API key of the call, as the proxy has authenticated it."""
-    metadata = params.get("metadata") or {}
+    # LiteLLM writes it to one of the two, and removes it from what the client sent.
+    metadata = {**(params.get("litellm_metadata") or {}), **(params.get("metadata") or {})}
     key = str(metadata.get("user_api_key_alias") or str(metadata.get("user_api_key") or "")[:12])
     quota = (metadata.get("user_api_key_metadata") or {}).get(QUOTA) or {}
     return Caller(key, quota.get("weight", 1), quota.get("share", 1.0))

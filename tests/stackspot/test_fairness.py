@@ -237,6 +237,20 @@ def test_the_same_key_in_two_processes_is_one_key(windows):
     assert abs(counts["ana"] - counts["bia"]) <= 2
 
 
+def test_no_name_of_a_key_is_special(windows):
+    window, odd = windows(), Caller(":now")
+    names = [window.acquire({odd: Queue(9), ANA: Queue(9)}, Limits(90)).caller for _ in range(6)]
+    assert names in ([odd, ANA] * 3, [ANA, odd] * 3)
+
+
+def test_a_forked_process_has_a_queue_of_its_own(windows):
+    window = windows()
+    window.report({ANA: Queue(2)})
+    window.reset_after_fork()
+    window.report({BIA: Queue(3)})
+    assert window.usage().waiting == {ANA: 2, BIA: 3}
+
+
 def test_limits_hold_in_redis_too(windows):
     window, half = windows(), Caller("ana", share=0.5)
     limits = Limits(10, 8)

@@ -102,7 +102,7 @@ for owner, callers in pairs(reported) do
   for _, caller in ipairs(callers) do
     if caller.admissible then
       local wait = share_delay(caller)
-      local start = math.max(present, tonumber(redis.call('HGET', order, caller.name) or 0))
+      local start = math.max(present, tonumber(redis.call('HGET', order, '=' .. caller.name) or 0))
       if wait > 0 then
         if owner == process then delay = math.min(delay, wait) end
       elseif first == nil or start < first_start or (start == first_start and caller.name < first.name) then
@@ -126,7 +126,7 @@ for index = 1, #ends, 2 do
   if tonumber(ends[index + 1]) <= first_start then redis.call('HDEL', order, ends[index]) end
 end
 redis.call('HSET', order, ':now', string.format('%.17g', first_start))
-redis.call('HSET', order, first.name, string.format('%.17g', first_start + 1 / first.weight))
+redis.call('HSET', order, '=' .. first.name, string.format('%.17g', first_start + 1 / first.weight))
 redis.call('EXPIRE', order, 3600)
 return {first.name, 0, 0}
 """
@@ -163,7 +163,7 @@ class RedisRequestWindow:
 
     def __init__(self, settings: RedisSettings, account: str, clock: Callable[[], float], window: int = WINDOW) -> None:
         self._window = window
-        self._process = f"{platform.node()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
+        self._process = _process_name()
         self._local = LocalRequestWindow(clock, window)
         self._client = RedisClient(
             settings, account, clock, "each process counts its own quota", "the quota is shared again"
@@ -231,6 +231,7 @@ class RedisRequestWindow:
 
     def reset_after_fork(self) -> None:
         """See RequestWindow; redis-py handles forks itself."""
+        self._process = _process_name()
         self._local.reset_after_fork()
 
     def _report_of(self, queues: Mapping[Caller, Queue]) -> list[Any]:
@@ -240,3 +241,7 @@ class RedisRequestWindow:
 
     def _keys(self) -> list[str]:
         return [self._client.key(name) for name in _KEYS]
+
+
+def _process_name() -> str:
+    return f"{platform.node()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"

@@ -26,7 +26,7 @@ run: .venv/.run ## the proxy, for this machine only (HOST=0.0.0.0 PORT=4000); a 
 # The files of the tests are shared out among two processes: each starts a proxy of its own, of a third of a gigabyte.
 IN_TWO = --numprocesses 2 --dist loadfile
 
-test: .venv/.test .venv-clients/.test ## every test but those of the next target
+test: .venv/.test .venv-clients/.test ## every test but those of test-clients
 	.venv/bin/python -m pytest $(IN_TWO) --cov --cov-report term:skip-covered --cov-fail-under 90 tests --ignore=tests/e2e --ignore=tests/clients
 	.venv-clients/bin/python -m pytest $(IN_TWO) tests/e2e
 

@@ -1,7 +1,7 @@
 """The queue before the agent: concurrent calls, requests a minute and a day, pauses after a 429.
 
 acquire ──▶ waits ──▶ admitted ──▶ release        a slot is held from admission until `release`
-  │           ├ reacquire: another request of the same call keeps its slot and goes first
+  │           ├ reacquire: another request of the same call keeps its slot, first of its key
   │           └ QueueFull: the timeout passed, or will pass before a slot can be free
   └ QueueFull: too many calls wait
 
@@ -27,7 +27,7 @@ from ..errors import QueueFull
 from ..instrumentation import Hook, QueueChanged, Queued, no_hook
 from ..request.caller import ANYONE, Caller
 from ..settings import LimitSettings
-from .state.window import Decision, Limits, Queue, RequestWindow, Usage
+from .state.window import Decision, Limits, Queue, RequestWindow
 
 MINUTE = 60.0
 FIRST_PAUSE, LONGEST_PAUSE = 10, 60
@@ -106,7 +106,7 @@ class Limiter:
         return waiter
 
     def reacquire(self, waiter: Waiter, timeout: float) -> None:
-        """Wait for another request of a running call: it keeps its slot, and is the next one."""
+        """Wait for another request of a running call: it keeps its slot, and is its key's next."""
         with self._lock:
             waiter.wait(self._clock(), timeout)
             self._waiting.insert(0, waiter)
@@ -132,14 +132,6 @@ class Limiter:
             else:
                 self._rate_limits.append(seconds)
                 self._wake_thread()
-
-    def usage(self) -> Usage:
-        """Return the requests that the window counts; blocks where it is shared."""
-        return self._window.usage()
-
-    def paused_for(self) -> float:
-        """Return the seconds left of the pause after a 429; blocks where the window is shared."""
-        return self._window.get_mark("pause")[1]
 
     def _make_room(self, caller: Caller) -> None:
         """Remove the last call of the key with the most calls; raises QueueFull for that key."""
@@ -196,14 +188,13 @@ class Limiter:
         """Count a request of the next caller, or return the seconds until the next attempt."""
         _, pause = self._window.get_mark("pause")
         if pause:
-            return Decision(None, pause)
+            return Decision(None, pause, for_all=True)
         limits = Limits(self._budget(), self._limits.requests_per_day)
         return self._window.acquire(_queues(waiting, self._candidates(waiting)), limits)
 
     def _candidates(self, waiting: Iterable[Waiter]) -> list[Waiter]:
-        """Return the calls that a slot is free for: repeated requests of running calls, if any."""
-        free = [waiter for waiter in waiting if self._has_slot(waiter)]
-        return [waiter for waiter in free if waiter.running] or free
+        """Return the calls that have a slot, or that one is free for, in their order."""
+        return [waiter for waiter in waiting if self._has_slot(waiter)]
 
     def _budget(self) -> int:
         """Return the requests a minute: fewer after a 429, then one more with each minute."""
@@ -270,7 +261,8 @@ class Limiter:
         decision = self._decide(waiting)
         with self._lock:
             if decision.caller is None:
-                self._reject_overdue(self._clock() + decision.delay, daily=decision.daily)
+                if decision.for_all:
+                    self._reject_overdue(self._clock() + decision.delay, daily=decision.daily)
                 return self._until_next(decision.delay)
             candidates = self._candidates(self._waiting)
             own = (waiter for waiter in candidates if waiter.caller == decision.caller)

@@ -296,3 +296,27 @@ def test_another_processs_call_passes_a_long_queue(redis_server, windows):
             times.append(float(many.stdout.readline()))
         many.kill()
     assert sum(queued < moment < passed for moment in times) <= 2
+
+
+def test_a_retry_of_a_key_at_its_share_delays_no_other_key(still):
+    limiter, _ = still(requests_per_minute=90, max_concurrency=9)
+    small = Caller("small", share=0.01)
+    retried = limiter.acquire(LONG, small)
+    limiter.reacquire(retried, LONG)
+    other = limiter.acquire(LONG, BIA)
+    limiter._step()
+    assert other.admitted.done()
+    assert not retried.admitted.done()
+
+
+def test_a_key_at_its_share_has_no_other_key_rejected(still):
+    limiter, _ = still(requests_per_minute=90, max_concurrency=1)
+    small = Caller("small", share=0.01)
+    retried = limiter.acquire(LONG, small)
+    limiter.reacquire(retried, LONG)
+    other = limiter.acquire(30, BIA)
+    limiter._step()
+    assert not other.admitted.done()
+    limiter.release(retried)
+    limiter._step()
+    assert other.admitted.result(0) is None

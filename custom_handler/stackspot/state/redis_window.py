@@ -19,7 +19,7 @@ from .window import DAY_MINUTES, WINDOW, Decision, Limits, LocalRequestWindow, Q
 LEASE = 3.0  # seconds for which the reported queues of a process are valid
 NOT_NEXT = 0.02  # seconds until the next attempt while it is another process's turn
 
-_DAILY_CODE, _NOT_NEXT_CODE = 1, 2
+_DAILY_CODE, _NOT_NEXT_CODE, _SHARE_CODE = 1, 2, 3
 _KEYS = ("requests", "by_caller", "order", "queues", "minutes")
 # Times are in milliseconds of Redis's own clock, so the clocks of the machines need not agree.
 _EXPIRE = """
@@ -113,7 +113,7 @@ for owner, callers in pairs(reported) do
     end
   end
 end
-if first == nil then return {'', delay, 0} end
+if first == nil then return {'', delay, 3} end
 if not is_mine then return {'', 0, 2} end
 redis.call('ZADD', requests, now, id .. ':' .. first.name)
 redis.call('PEXPIRE', requests, window * 2)
@@ -181,7 +181,7 @@ class RedisRequestWindow:
             if code == _NOT_NEXT_CODE:
                 return Decision(None, NOT_NEXT)
             if delay:
-                return Decision(None, delay / 1000, daily=code == _DAILY_CODE)
+                return Decision(None, delay / 1000, for_all=code != _SHARE_CODE, daily=code == _DAILY_CODE)
             caller = next(caller for caller in queues if caller.name == name.decode())
             self._local.record(caller)
             return Decision(caller)

@@ -41,11 +41,12 @@ class Queue:
 class Decision:
     """The caller whose request was counted, or the seconds until the next attempt makes sense.
 
-    `daily`: the limit of 24 hours is the reason.
+    `for_all`: no caller can send sooner. `daily`: the limit of 24 hours is the reason.
     """
 
     caller: Caller | None
     delay: float = 0.0
+    for_all: bool = False
     daily: bool = False
 
 
@@ -99,7 +100,7 @@ class LocalRequestWindow:
     >>> window.acquire(ana, limits).caller
     Caller(name='ana', weight=1, share=1.0)
     >>> window.acquire(ana, limits)
-    Decision(caller=None, delay=61.0, daily=False)
+    Decision(caller=None, delay=61.0, for_all=True, daily=False)
     """
 
     is_local = True
@@ -126,9 +127,10 @@ class LocalRequestWindow:
             now = self._expire()
             self._queues = queues
             if limits.per_day and self._today >= limits.per_day:
-                return Decision(None, self._day_delay(now), daily=True)
+                return Decision(None, self._day_delay(now), for_all=True, daily=True)
             if limits.per_minute and len(self._requests) >= limits.per_minute:
-                return Decision(None, self._requests[-limits.per_minute][0] + self._window - now)
+                delay = self._requests[-limits.per_minute][0] + self._window - now
+                return Decision(None, delay, for_all=True)
             delays = []
             for caller in self._order.sorted(caller for caller, queue in queues.items() if queue.admissible):
                 if delay := self._share_delay(caller, limits.per_minute, now):

@@ -89,5 +89,5 @@ class JobsLifespan:
     async def _wait_for_queue(self) -> JobQueue:
         while True:
             with contextlib.suppress(JobStoreUnavailable):
-                return await asyncio.to_thread(self.queue)
+                return await self.run(lambda queue: queue)
             await asyncio.sleep(_RETRY_SECONDS)

@@ -83,7 +83,7 @@ class Worker:
         self._store_threads.shutdown(wait=False)
 
     async def _on_thread(self, call: Callable[..., _T], *args: Any) -> _T:
-        return await self._loop.run_in_executor(self._store_threads, lambda: call(*args))
+        return await self._loop.run_in_executor(self._store_threads, call, *args)
 
     def _run_job(self, job_id: str) -> None:
         """Claim a job and run it to its end, on a thread of huey's."""

@@ -127,6 +127,7 @@ CASES = [
     Case(
         "calls wait for the StackSpot account already", settings={"limits": BUSY | {"max_waiting": 0}}, calls_before=1
     ),
+    Case("requests of 24 hours are used up", settings={"limits": {"requests_per_day": 1}}, calls_before=1),
     Case("no place came free in time", settings={"limits": BUSY | {"queue_timeout": 0.1}}, calls_before=1),
 ]
 # Those of the proxy itself: the test that meets each with its text.

@@ -52,24 +52,28 @@ def metrics(proxy: Proxy) -> str:
 def test_another_keys_call_passes_a_long_queue(simulator: Simulator, tmp_path: Path) -> None:
     keys = tmp_path / "keys.yaml"
     keys.write_text("keys: [{name: ana, key: sk-the-key-of-ana-1}, {name: bia, key: sk-the-key-of-bia-1}]")
-    simulator.configure(first_token_delay=0.5)
     one_at_once = {"STACKSPOT_MAX_CONCURRENCY": "1", "KEYS_FILE": str(keys)}
     with running_proxy(tmp_path / "log", **(simulator.environ | one_at_once)) as proxy:
 
         def call(path: str, name: str) -> int:
-            headers = {"authorization": f"Bearer sk-the-key-of-{name}-1"}
-            return WEB.post(
-                f"{proxy.url}{path}", json=body(path, f"Oi, {name}", stream=False), headers=headers
-            ).status_code
+            asked = body(path, f"Oi, {name}", stream=False)
+            return WEB.post(f"{proxy.url}{path}", json=asked, headers=headers_of(name)).status_code
 
         for path in PATHS:
             before = len(simulator.requests())
+            simulator.script({"text": "um dois", "fault": "stall", "match": "Oi, o primeiro"})
+            held = body(path, "Oi, o primeiro", stream=True)
             with ThreadPoolExecutor(CALLS) as pool:
-                many = [pool.submit(call, path, "ana") for _ in range(12)]
-                eventually(lambda: "stackspot_queue_depth 11.0" in metrics(proxy), seconds=60)
-                sent = len(simulator.requests()) - before
-                one = pool.submit(call, path, "bia")
+                with WEB.stream("POST", f"{proxy.url}{path}", json=held, headers=headers_of("ana")):
+                    many = [pool.submit(call, path, "ana") for _ in range(12)]
+                    eventually(lambda: "stackspot_queue_depth 12.0" in metrics(proxy))
+                    one = pool.submit(call, path, "bia")
+                    eventually(lambda: "stackspot_queue_depth 13.0" in metrics(proxy))
                 assert [answer.result() for answer in [*many, one]] == [200] * 13
-            order = ["Oi, bia" in request["prompt"] for request in simulator.requests()[before:]]
-            print(f"\n{path}: {order.index(True) - sent} calls of 12 before the other key's")
-            assert order.index(True) - sent <= 3  # one that was on its way, and two
+            order = ["Oi, bia" in request["prompt"] for request in simulator.requests()[before + 1 :]]
+            print(f"\n{path}: {order.index(True)} calls of 12 before the other key's")
+            assert order.index(True) <= 2
+
+
+def headers_of(name: str) -> dict[str, str]:
+    return {"authorization": f"Bearer sk-the-key-of-{name}-1"}

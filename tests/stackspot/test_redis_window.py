@@ -20,6 +20,7 @@ from custom_handler.stackspot.state.redis_client import RETRY_SECONDS
 from custom_handler.stackspot.state.redis_window import RedisRequestWindow
 from custom_handler.stackspot.state.window import Limits, Queue
 from tests.support.clock import Clock
+from tests.support.waiting import eventually
 
 PROCESSES, EACH, BUDGET, WINDOW = 4, 6, 8, 2
 
@@ -96,9 +97,7 @@ def test_a_429_in_one_process_pauses_all_and_halves_the_budget(windows):
     limits = LimitSettings(requests_per_minute=8)
     one, other = Limiter(limits, windows()), Limiter(limits, windows())
     one.throttle(30)
-    deadline = time.monotonic() + 10
-    while not windows().get_mark("episode")[1]:
-        assert time.monotonic() < deadline
+    eventually(lambda: windows().get_mark("episode")[1])
     error = other.acquire(5).admitted.exception(10)
     assert isinstance(error, QueueFull)
     assert 25 < error.retry_after <= 30

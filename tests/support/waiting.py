@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 
-def eventually(condition: Callable[[], Any], seconds: float = 30, pause: float = 0.02) -> Any:
+def eventually(condition: Callable[[], Any], seconds: float = 120, pause: float = 0.02) -> Any:
     """Return the first true value of the condition; fail after so many seconds without one."""
     deadline = time.monotonic() + seconds
     while not (value := condition()):
@@ -17,7 +17,7 @@ def eventually(condition: Callable[[], Any], seconds: float = 30, pause: float =
     return value
 
 
-async def eventually_async(condition: Callable[[], Any], seconds: float = 30, pause: float = 0.02) -> Any:
+async def eventually_async(condition: Callable[[], Any], seconds: float = 120, pause: float = 0.02) -> Any:
     """Do as `eventually`, and leave the event loop to others in between."""
     deadline = time.monotonic() + seconds
     while not (value := condition()):

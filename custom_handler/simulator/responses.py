@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from random import Random
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from .scripted import BEFORE_RESPONSE, ScriptedResponse
 from .wire import FULL_FRAME, count_tokens, encode_frame, error_body, html_page, openai_frame, split_words
@@ -28,11 +28,14 @@ STREAM_FAULTS = HARMLESS | {
     "close_within",
     "stall",
     "endless_empty",
+    "endless_text",
+    "endless_frame",
     "error_frame",
     "truncated_utf8",
 }
 EMPTY_FRAME_INTERVAL = 0.05
 BIG_LINE = 9 * 1024 * 1024
+ENDLESS_PIECE = "word " * 200
 # A reset discards the bytes that the client's kernel has not delivered yet.
 RESET_DELAY = 0.02
 STREAM_ERROR = error_body("INFERENCE_5000_INTERNAL_ERROR", "The model stopped in the middle of its answer.")
@@ -182,10 +185,8 @@ async def fail(exchange: Exchange, scripted: ScriptedResponse) -> None:
             await exchange.break_off("hang")
         case "html_502":
             await exchange.send(scripted.status or 502, html_page("502 Bad Gateway"), scripted.headers)
-        case "endless_empty":
-            while True:
-                await send_frame({"message": ""})
-                await exchange.pause(EMPTY_FRAME_INTERVAL)
+        case "endless_empty" | "endless_text" | "endless_frame":
+            await _write_without_end(exchange, scripted)
         case "error_frame":
             own = scripted.body if scripted.sets("body") else STREAM_ERROR
             await send_frame(own)
@@ -198,6 +199,20 @@ async def fail(exchange: Exchange, scripted: ScriptedResponse) -> None:
             await send_frame({"message": "\ud83d"})
         case "big_line":
             await send_frame({"message": "a" * BIG_LINE})
+
+
+async def _write_without_end(exchange: Exchange, scripted: ScriptedResponse) -> NoReturn:
+    """Write empty frames, frames of text as fast as they are read, or one frame."""
+    if scripted.fault == "endless_frame":
+        await exchange.write(b'data: {"message": "')
+    while True:
+        if scripted.fault == "endless_frame":
+            await exchange.write(ENDLESS_PIECE.encode())
+        elif scripted.fault == "endless_text":
+            await exchange.write(encode_frame({"message": ENDLESS_PIECE}, scripted.line_ending), 1)
+        else:
+            await exchange.write(encode_frame({"message": ""}, scripted.line_ending), 1)
+            await exchange.pause(EMPTY_FRAME_INTERVAL)
 
 
 async def send_http_response(exchange: Exchange, scripted: ScriptedResponse) -> None:

@@ -20,6 +20,8 @@ OtherFault: TypeAlias = Literal[
     "stall",
     "truncated_utf8",
     "endless_empty",
+    "endless_text",
+    "endless_frame",
     "error_frame",
     "null_message",
     "json_body",

@@ -155,6 +155,20 @@ async def test_endless_empty_frames(service, frames_of):
     assert frames_of(b"".join(received))[2:] == [{"message": ""}] * 3
 
 
+@pytest.mark.parametrize(("fault", "several"), [("endless_text", True), ("endless_frame", False)])
+async def test_a_text_and_a_frame_without_an_end(service, fault, several):
+    await service.script({"text": "a", "fault": fault})
+    answer = await service.client.send(service.build(), stream=True)
+    received = bytearray()
+    async for chunk in answer.aiter_raw():
+        received += chunk
+        if len(received) > 1_000_000:
+            break
+    await answer.aclose()
+    assert (received.count(b"\n\n", 2_000) > 500) == several
+    await settled(service, disconnected=True)
+
+
 async def test_an_error_frame_inside_a_stream_of_status_200(service):
     await service.script({"text": WORDS, "fault": "error_frame", "after": 2})
     answer = await service.ask()

@@ -21,6 +21,8 @@ and `_wants` maps the characters that may come there to their action:
 A quote closes a string if one of these follows: `:` after a key, `,` `}` after a member, `,` `]`
 after an item, a comment after a space. Any other quote is inner. Inner double quotes come in pairs:
 after an odd number, a quote that could close is inner before a comma and a word, else an error.
+
+An invalid escape shows that the string's backslashes are characters: see `json_escapes`.
 """
 
 import json
@@ -28,7 +30,11 @@ import re
 from collections.abc import Callable
 from string import ascii_letters, digits
 
-_TOKEN_LIMIT = 4096  # characters of a number, of a bare key and of a held key; longer ones are not dropped
+from .json_escapes import StringEscapes
+from .strict_json import TOKEN_LIMIT, LenientJsonError, StrictJsonWriter, strict_scalar
+
+__all__ = ["LenientJsonError", "LenientJsonParser"]
+
 _HEX = "[0-9a-fA-F]"
 _HIGH = rf"\\u[dD][89abAB]{_HEX}{{2}}"
 _VALID = rf'\\["\\/bfnrt]|\\u(?![dD][89a-fA-F]){_HEX}{{4}}|{_HIGH}\\u[dD][c-fC-F]{_HEX}{{2}}'
@@ -45,82 +51,21 @@ _SPACE = re.compile(r"[\s\ufeff\u200b]+")
 _LINE_END = re.compile(r"[\n\r]")
 _NAME_END = re.compile(r"[^\w$-]")
 _SCALAR_END = re.compile(r"[^\w$.+-]")
-_STRICT_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
-_NUMBER = re.compile(r"([+-]?)(0|[1-9][0-9]*)?(?:\.([0-9]*))?([eE][+-]?[0-9]+)?")
 
 # The fast path: most strings are short, and end soon before the next token.
 _SHORT = {f: re.compile(rf'"[^{_SPECIAL}]{{0,120}}"(?=\s{{0,80}}[{re.escape(f)}])') for f in (":", ",}", ",]")}
 
-_LITERALS = {word: word.lower() for word in ("true", "True", "TRUE", "false", "False", "FALSE", "null", "NULL")}
-_LITERALS |= dict.fromkeys(("None", "undefined", "NaN", "Infinity", "-Infinity", "+Infinity"), "null")
 _COMMENTS = frozenset(("#", "//", "/*"))
 
 _CLOSERS = {'"': '"', "'": "'", "“": "”", "„": "“”", "‘": "’"}
 # Runs that are copied unchanged; bounded, because the matcher stores each repetition.
 _RUNS = {c: re.compile(rf"[^{c}{_SPECIAL}]*(?:(?:{_VALID})[^{c}{_SPECIAL}]*){{0,1000}}") for c in _CLOSERS.values()}
+_PLAIN_RUNS = {c: re.compile(rf"[^{c}{_SPECIAL}]*") for c in _RUNS}  # each escape alone, for errors at its place
 _WRITTEN = {code: json.dumps(chr(code))[1:-1] for code in (*range(0x20), ord('"'))}
 _WRITTEN |= dict.fromkeys(range(0xD800, 0xE000), "\ufffd")
 
 _Step = Callable[["LenientJsonParser", str, int, int], int]
 _Row = dict[str, _Step]
-
-
-class LenientJsonError(ValueError):
-    """The text cannot be parsed without a guess."""
-
-
-def _strict_scalar(word: str) -> str:
-    if _STRICT_NUMBER.fullmatch(word):
-        return word
-    if word in _LITERALS:
-        return _LITERALS[word]
-    number = _NUMBER.fullmatch(word)
-    if not number or not (number[2] or number[3]):
-        raise LenientJsonError("a value that is no string, number or literal")
-    fraction = "" if number[3] is None else "." + (number[3] or "0")
-    return number[1].replace("+", "") + (number[2] or "0") + fraction + (number[4] or "")
-
-
-def _discard(_: str) -> None:
-    """Replace `write` while a dropped member is parsed."""
-
-
-class _Output:
-    """The strict JSON: each comma is written with the member after it; dropped members are not."""
-
-    def __init__(self, drop: frozenset[str]) -> None:
-        self._drop = drop
-        self.ready: list[str] = []
-        self._key = ""  # a comma and a key, held until the key is complete
-        self._comma_due = self._comma_due_before = False
-        self.write: Callable[[str], None] = self.ready.append
-
-    def begin(self, piece: str, *, top_key: bool = False) -> None:
-        if top_key and self._drop:
-            self._comma_due_before = self._comma_due
-            self.write = self._hold
-        self.write("," + piece if self._comma_due else piece)
-        self._comma_due = False
-
-    def end_key(self) -> None:
-        if self._key:
-            self._release(dropped=json.loads(self._key.lstrip(",")) in self._drop)
-
-    def end_value(self, *, top: bool) -> None:
-        self._comma_due = True
-        if top and self.write is _discard:
-            self._comma_due = self._comma_due_before
-            self.write = self.ready.append
-
-    def _hold(self, piece: str) -> None:
-        self._key += piece
-        if len(self._key) > _TOKEN_LIMIT:
-            self._release()
-
-    def _release(self, *, dropped: bool = False) -> None:
-        self.write = _discard if dropped else self.ready.append
-        self.write(self._key)
-        self._key = ""
 
 
 class LenientJsonParser:
@@ -133,7 +78,7 @@ class LenientJsonParser:
 
     def __init__(self, drop: frozenset[str] = frozenset()) -> None:
         self.done = False
-        self._out = _Output(drop)
+        self._out = StrictJsonWriter(drop)
         self._step: _Step = LenientJsonParser._gap
         self._wants = _START
         self._due: list[str] = []  # the closing brackets to come
@@ -143,6 +88,8 @@ class LenientJsonParser:
         self._inner = 0  # double quotes in the string
         self._empty = False  # the string has no characters so far
         self._doubled = False  # the last inner quote is directly followed by another
+        self._escapes: StringEscapes | None = None  # of the open string; an undecided one is held
+        self._start = 0  # where it begins in the output
 
     def feed(self, text: str, start: int = 0, end: int | None = None) -> int:
         """Parse `text[start:end]`, and return the position after the object's last character.
@@ -156,8 +103,9 @@ class LenientJsonParser:
 
     def take(self) -> str:
         """Return the strict JSON written since the last call."""
-        taken = "".join(self._out.ready)
-        self._out.ready.clear()
+        if self._escapes is None or not self._escapes.undecided:
+            return self._out.take(None)
+        taken, self._start = self._out.take(self._start), 0
         return taken
 
     def _gap(self, text: str, at: int, end: int) -> int:
@@ -225,11 +173,11 @@ class LenientJsonParser:
         found = (_NAME_END if self._wants is _KEY else _SCALAR_END).search(text, at, end)
         stop = found.start() if found else end
         self._pending += text[at:stop]
-        if len(self._pending) > _TOKEN_LIMIT:
+        if len(self._pending) > TOKEN_LIMIT:
             raise LenientJsonError("a word or a number without an end")
         if found:
             word, self._pending = self._pending, ""
-            self._begin(f'"{word}"' if self._wants is _KEY else _strict_scalar(word))
+            self._begin(f'"{word}"' if self._wants is _KEY else strict_scalar(word))
             self._end(stop)
         return stop
 
@@ -241,17 +189,20 @@ class LenientJsonParser:
         self._begin('"')
         self._step, self._closers = LenientJsonParser._string, _CLOSERS[text[at]]
         self._inner, self._empty, self._doubled = 0, True, False
+        self._escapes, self._start = StringEscapes(may_be_path=self._wants is not _KEY), len(self._out.ready)
         return at + 1
 
     def _string(self, text: str, at: int, end: int) -> int:
-        run = _RUNS[self._closers].match(text, at, end)
+        runs = _PLAIN_RUNS if self._escapes is not None and self._escapes.unescaped else _RUNS
+        run = runs[self._closers].match(text, at, end)
         if run and run[0]:
             self._empty = False
-            self._out.write(run[0])
+            self._write_part(run[0], run[0])
             return run.end()
         char = text[at]
         if char in self._closers:
             if char == '"' and self._wants is _KEY:
+                self._escapes = None
                 self._out.write('"')
                 return self._end(at + 1)
             self._step, self._after = LenientJsonParser._quote, [char]
@@ -260,7 +211,7 @@ class LenientJsonParser:
         if char == "\\":
             self._step = LenientJsonParser._escape
             return at
-        self._out.write(_WRITTEN[ord(char)])
+        self._write_part(char, _WRITTEN[ord(char)])
         return at + 1
 
     def _escape(self, text: str, at: int, end: int) -> int:
@@ -269,11 +220,33 @@ class LenientJsonParser:
         if not found or found.lastgroup == "growing":
             self._pending, read = window, len(window) - len(self._pending)
             return at + read
-        written = {"apostrophe": "'", "lone": r"\ufffd", "broken": "\\" + found[0]}
-        self._out.write(written.get(found.lastgroup or "", found[0]))
+        kind = found.lastgroup or ""
+        written = {"apostrophe": "'", "lone": r"\ufffd", "broken": "\\" + found[0]}.get(kind, found[0])
+        self._write_part("'" if kind == "apostrophe" else found[0], written, unescaped=kind == "broken")
         self._pending, read = self._pending[found.end() :], found.end() - len(self._pending)
         self._step = LenientJsonParser._escape if self._pending else LenientJsonParser._string
         return at + max(read, 0)
+
+    def _write_part(self, raw: str, written: str, *, unescaped: bool = False) -> None:
+        if self._escapes is not None:
+            held = self._escapes.undecided
+            try:
+                self._escapes.note(raw, unescaped=unescaped)
+            except LenientJsonError:
+                if held:
+                    self._out.replace(self._start, "")
+                raise
+        self._out.write(written)
+
+    def _end_string(self) -> None:
+        try:
+            literal = None if self._escapes is None else self._escapes.literal()
+        except LenientJsonError:
+            self._out.replace(self._start, "")
+            raise
+        if literal is not None:
+            self._out.replace(self._start, literal)
+        self._escapes = None
 
     def _peek(self, text: str, at: int, end: int) -> tuple[str, int]:
         """Return what follows a quote and white space (empty: undecided), and the position."""
@@ -304,6 +277,7 @@ class LenientJsonParser:
             return at + 1
         if odd or (mark in _COMMENTS and len(self._after) == 1):
             raise LenientJsonError("a quote that may be inner or closing")
+        self._end_string()
         self._out.write('"')
         self._end(at)
         if self._pending:
@@ -331,7 +305,8 @@ class LenientJsonParser:
         if self._pending == "/":
             self._after.append("/")
             self._pending = ""
-        self._out.write("".join(self._after).translate(_WRITTEN))
+        after = "".join(self._after)
+        self._write_part(after, after.translate(_WRITTEN))
         self._inner, self._doubled = self._inner + (self._closers == '"'), doubled
         return at
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import random
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count, pairwise
 from pathlib import Path
@@ -20,6 +20,8 @@ from custom_handler.events import ParsedPart, ToolCallArguments, ToolCallStart, 
 from tests.support.growth import is_linear
 
 CASES = Path(__file__).parents[1] / "cases"
+Schemas = Mapping[str, Mapping[str, Any]]
+NO_SCHEMAS: Schemas = {}
 HEAD = 'FUNCTION_CALL_START\nwrite_file\narguments: {"path": "a.txt", "content": "'
 
 
@@ -48,14 +50,18 @@ class Reading:
     unreadable: tuple[str, ...] = ()
 
 
-def events_of(pieces: Sequence[str], tools: Sequence[str]) -> tuple[list[ParsedPart], ToolCallParser]:
+def events_of(
+    pieces: Sequence[str], tools: Sequence[str], schemas: Schemas = NO_SCHEMAS
+) -> tuple[list[ParsedPart], ToolCallParser]:
     ids = count()
-    reader = ToolCallParser({name: {} for name in tools}, lambda: f"call_{next(ids)}")
+    reader = ToolCallParser({name: schemas.get(name, {}) for name in tools}, lambda: f"call_{next(ids)}")
     return [event for piece in pieces for event in reader.feed(piece)] + reader.flush(), reader
 
 
-def read(pieces: Sequence[str], tools: Sequence[str] = ("write_file", "get_weather")) -> Reading:
-    events, reader = events_of(pieces, tools)
+def read(
+    pieces: Sequence[str], tools: Sequence[str] = ("write_file", "get_weather"), schemas: Schemas = NO_SCHEMAS
+) -> Reading:
+    events, reader = events_of(pieces, tools, schemas)
     names: list[str] = []
     pieces_of: list[list[str]] = []
     for event in events:
@@ -109,12 +115,12 @@ def meets(reading: Reading, expect: dict[str, Any]) -> bool:
 
 @pytest.mark.parametrize("case", cases(), ids=lambda case: case["id"])
 def test_a_case_is_read_as_meant_however_it_was_cut(case: dict[str, Any]) -> None:
-    whole = read([case["text"]], case["tools"])
+    whole = read([case["text"]], case["tools"], case.get("schemas", {}))
     assert any(meets(whole, expect) for expect in [case["expect"], *case.get("alt", [])]), whole
     if "unreadable" in case:
         assert list(whole.unreadable) == case["unreadable"]
     for pieces in [*cuts(case["text"], case["id"]), case.get("chunks", [case["text"]])]:
-        assert read(pieces, case["tools"]) == whole
+        assert read(pieces, case["tools"], case.get("schemas", {})) == whole
 
 
 FRAGMENTS = [
@@ -229,9 +235,7 @@ def test_all_valid_arguments_are_returned_unchanged(
     written = (json.dumps(arguments, ensure_ascii=ascii_only, indent=indent) for arguments in calls)
     text = "\n".join(f"FUNCTION_CALL_START\nget_weather\narguments: {a}\nFUNCTION_CALL_END" for a in written)
     reading = read([text[at : at + size] for at in range(0, len(text), size)])
-    extras = {"step_id", "tool_execution_id"}
-    wanted = [{key: value for key, value in arguments.items() if key not in extras} for arguments in calls]
-    assert [json.loads(arguments) for _, arguments in reading.calls] == wanted
+    assert [json.loads(arguments) for _, arguments in reading.calls] == calls
     assert (reading.content, reading.cut) == ("", False)
 
 
@@ -282,7 +286,7 @@ def test_an_invented_result_closes_the_reader() -> None:
 
 def test_platform_arguments_leave_unless_the_schema_declares_them() -> None:
     text = 'FUNCTION_CALL_START\n{0}\narguments: {{"step_id": 1, "a": 2, "tool_execution_id": "x"}}\nFUNCTION_CALL_END'
-    reader = ToolCallParser({"plain": {}, "steps": {"properties": {"step_id": {}}}})
+    reader = ToolCallParser({"plain": {"properties": {"a": {}}}, "steps": {"properties": {"step_id": {}, "a": {}}}})
     events = reader.feed(text.format("plain") + "\n" + text.format("steps")) + reader.flush()
     assert [event.arguments for event in events if isinstance(event, ToolCallArguments)] == [
         '{"a":2}',

@@ -107,7 +107,7 @@ class BlockParser:
 
     def _begin(self, name: str) -> None:
         self._name = name
-        self._object = LenientJsonParser(self._tools.platform_arguments(name))
+        self._object = LenientJsonParser(self._tools.dropped_arguments(name))
         self._window_left = WINDOW
         self._committed = False
         self._pieces: list[str] = []
@@ -199,11 +199,13 @@ class BlockParser:
 
     def _complete_text(self, arguments: Callable[[], str]) -> bool:
         try:
-            return self._complete(syntax.strict_arguments(arguments(), self._tools.platform_arguments(self._name)))
+            return self._complete(syntax.strict_arguments(arguments(), self._tools.dropped_arguments(self._name)))
         except LenientJsonError:
             return self._fail()
 
     def _complete(self, arguments: str) -> bool:
+        if not self._committed:
+            arguments = self._tools.fit(self._name, arguments)
         self._commit()
         self._add_arguments(arguments)
         self._committed = False

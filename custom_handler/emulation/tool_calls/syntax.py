@@ -19,6 +19,8 @@ from typing import Any
 import regex
 
 from ..lenient_json import LenientJsonError, LenientJsonParser
+from .argument_schema import ARGUMENT_KEYS, NAME_KEYS, ArgumentSchema
+from .json_members import members
 
 HEAD_LIMIT = 600
 
@@ -98,9 +100,7 @@ REST_OF_LINE = regex.compile(r"[ \t]{0,80}+\r?+\n")
 _LEGAL_NAME = regex.compile(r"[A-Za-z_][A-Za-z0-9_.\-]{0,63}")
 _RESERVED_NAME = regex.compile(rf"{_NAME_WORD}|{_ARGUMENTS_WORD}|{_START}|{_END}|id|null|none", _FLAGS)
 _PREFIX = regex.compile(r"(?:functions?|tools?|default_api)\.")
-_NAME_KEYS = ("function_name", "tool_name", "name", "tool", "function", "nome")
-_ARGUMENT_KEYS = ("arguments", "parameters", "args", "params", "input", "argumentos")
-_CALL_KEYS = frozenset({*_NAME_KEYS, *_ARGUMENT_KEYS, "type", "id", "call_id", "tool_call_id", "index"})
+_CALL_KEYS = frozenset({*NAME_KEYS, *ARGUMENT_KEYS, "type", "id", "call_id", "tool_call_id", "index"})
 
 
 def first(
@@ -122,10 +122,7 @@ def first(
 
 
 class DeclaredTools:
-    """The tools that the request declares: resolves names, and lists arguments to drop."""
-
-    # Agents with tools from the portal add these arguments (contract, section 8).
-    PLATFORM_ARGUMENTS = frozenset({"step_id", "tool_execution_id"})
+    """The tools that the request declares: resolves names, and fits arguments to the schemas."""
 
     def __init__(self, schemas: Mapping[str, Mapping[str, Any]]) -> None:
         self._schemas = schemas
@@ -144,10 +141,16 @@ class DeclaredTools:
             name if unknown and _LEGAL_NAME.fullmatch(name) and not _RESERVED_NAME.fullmatch(name) else None
         )
 
-    def platform_arguments(self, name: str) -> frozenset[str]:
-        """Return the platform's arguments, without those that the tool's schema declares."""
-        declared = self._schemas.get(name, {}).get("properties")
-        return self.PLATFORM_ARGUMENTS - frozenset(declared if isinstance(declared, Mapping) else ())
+    def dropped_arguments(self, name: str) -> frozenset[str]:
+        """Return the platform's arguments that the tool's schema does not allow."""
+        return self._argument_schema(name).dropped_arguments()
+
+    def fit(self, name: str, arguments: str) -> str:
+        """Return the arguments as the tool's schema decides: see `ArgumentSchema.fit`."""
+        return self._argument_schema(name).fit(arguments, (name,))
+
+    def _argument_schema(self, name: str) -> ArgumentSchema:
+        return ArgumentSchema(self._schemas.get(name, {}))
 
 
 def _folded(name: str) -> str:
@@ -180,30 +183,16 @@ def unquote(text: str) -> str:
 def unwrap(strict: str) -> tuple[str, str]:
     """Return name and arguments of a JSON object that is a whole call; raises LenientJsonError."""
     try:
-        members = _members(strict)
-        function = members.get("function")
+        parts = members(strict)
+        function = parts.get("function")
         if function is not None and isinstance(function[0], dict):  # {"type": "function", "function": {"name": …, …}}
-            members = _members(function[1])
+            parts = members(function[1])
     except RecursionError as error:
         raise LenientJsonError("nested too deep for the name of a call") from error
-    name = next((members[key][0] for key in _NAME_KEYS if key in members), None)
-    value, raw = next((members[key] for key in _ARGUMENT_KEYS if key in members), (None, "{}"))
+    name = next((parts[key][0] for key in NAME_KEYS if key in parts), None)
+    value, raw = next((parts[key] for key in ARGUMENT_KEYS if key in parts), (None, "{}"))
     if not isinstance(name, str) or not (value is None or isinstance(value, str | dict)):
         raise LenientJsonError("no call")
-    if raw == "{}" and not members.keys() <= _CALL_KEYS:
+    if raw == "{}" and not parts.keys() <= _CALL_KEYS:
         raise LenientJsonError("members that are neither of the call nor of its arguments")
     return name, value if isinstance(value, str) else "{}" if value is None else raw
-
-
-def _members(strict: str) -> dict[str, tuple[Any, str]]:
-    """Return the members of a compact strict JSON object, as values and as text (exact digits)."""
-    decoder = json.JSONDecoder(parse_int=float)
-    members: dict[str, tuple[Any, str]] = {}
-    at = 1
-    while strict[at] != "}":
-        key, at = decoder.raw_decode(strict, at)
-        start = at + 1
-        value, at = decoder.raw_decode(strict, start)
-        members[key] = (value, strict[start:at])
-        at += strict[at] == ","
-    return members

@@ -1,0 +1,211 @@
+"""Fits a call's arguments to what the schema of the tool decides; the schema is never guessed.
+
+Agents add arguments of their platform, wrap the arguments once more, and write lists and objects as
+JSON strings. Each is undone only where the schema rules the written form out.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import product
+from typing import Any
+
+from ..lenient_json import LenientJsonError
+from ..prompt.tool_example import resolve_reference
+from .json_members import items, members
+
+# Agents with tools from the portal add these arguments (contract, section 8).
+PLATFORM_ARGUMENTS = frozenset({"step_id", "tool_execution_id"})
+NAME_KEYS = ("function_name", "tool_name", "name", "tool", "function", "nome")
+ARGUMENT_KEYS = ("arguments", "parameters", "args", "params", "input", "argumentos")
+
+_MAX_SUBSCHEMAS = 500  # of one question; a schema with more decides nothing
+_MAX_DEPTH = 6
+_UNKNOWN = frozenset({(False, True)})
+
+_Edits = dict[str | int, Any]  # a member or an item to its new text, or to the edits within it
+
+
+class ArgumentSchema:
+    """The JSON Schema of a tool's arguments.
+
+    >>> schema = ArgumentSchema({"properties": {"paths": {"type": "array"}}})
+    >>> schema.allows("step_id"), schema.fit('{"arguments":{"paths":"[1.50]"}}')
+    (False, '{"paths":[1.50]}')
+    """
+
+    def __init__(self, schema: Mapping[str, Any]) -> None:
+        self._root = schema
+        self._subschemas = 0
+
+    def allows(self, name: str) -> bool:
+        """Return whether an argument may have this name.
+
+        It may not if each alternative of the schema lists properties without it, and none sets
+        `additionalProperties` to true or to a schema.
+        """
+        self._subschemas = 0
+        return any(allowed or not listed for listed, allowed in self._alternatives(self._root, name))
+
+    def dropped_arguments(self) -> frozenset[str]:
+        """Return the platform's arguments that the schema does not allow."""
+        return frozenset(name for name in PLATFORM_ARGUMENTS if not self.allows(name))
+
+    def fit(self, arguments: str, names: Iterable[str] = ()) -> str:
+        """Return compact strict JSON of an object without wrappers and without JSON in strings.
+
+        `names` are the spellings of the tool's name that a wrapper may repeat.
+        """
+        try:
+            arguments = self._unwrapped(arguments, frozenset(names))
+            self._subschemas = 0
+            edits = dict(self._edits(self._root, json.loads(arguments), _MAX_DEPTH))
+        except (ValueError, RecursionError):
+            return arguments
+        return _edited(arguments, edits) if edits else arguments
+
+    def _unwrapped(self, arguments: str, names: frozenset[str]) -> str:
+        """Return what a member `arguments` contains, if it and a name are all members."""
+        found = members(arguments)
+        key = next((key for key in ARGUMENT_KEYS if key in found), None)
+        rest = found.keys() - {key}
+        if key is None or self.allows(key) or not rest <= {*NAME_KEYS, *PLATFORM_ARGUMENTS}:
+            return arguments
+        if any(name in NAME_KEYS and (self.allows(name) or found[name][0] not in names) for name in rest):
+            return arguments
+        value, text = found[key]
+        if isinstance(value, str):
+            value, text = json.loads(value), value
+        if not isinstance(value, dict):
+            return arguments
+        from .syntax import strict_arguments  # noqa: PLC0415  it imports this module
+
+        try:
+            return strict_arguments(text, self.dropped_arguments())
+        except LenientJsonError:
+            return arguments
+
+    def _edits(self, schema: Any, value: Any, depth: int) -> Iterator[tuple[str | int, Any]]:
+        """Yield the parts of a value that are strings where the schema has lists or objects."""
+        parts: Iterator[tuple[str | int, Any, Any]]
+        if isinstance(value, dict):
+            properties = self._properties(schema)
+            parts = ((key, properties[key], part) for key, part in value.items() if key in properties)
+        elif isinstance(value, list):
+            item_schema = self._resolved(schema).get("items")
+            parts = ((index, item_schema, part) for index, part in enumerate(value))
+        else:
+            return
+        for key, part_schema, part in parts:
+            if isinstance(part, str):
+                if (text := self._decoded(part_schema, part)) is not None:
+                    yield key, text
+            elif depth and isinstance(part, dict | list) and (inner := dict(self._edits(part_schema, part, depth - 1))):
+                yield key, inner
+
+    def _decoded(self, schema: Any, text: str) -> str | None:
+        """Return the list or object that a string contains, if the schema rules a string out."""
+        kinds = self._kinds(schema) if text.lstrip()[:1] in {"[", "{"} else None
+        if not kinds or "string" in kinds:
+            return None
+        try:
+            value = json.loads(text, parse_constant=_reject)
+        except (ValueError, RecursionError):
+            return None
+        kind = "array" if isinstance(value, list) else "object"
+        return text.strip() if kind in kinds else None
+
+    def _kinds(self, schema: Any) -> frozenset[str] | None:
+        """Return the types that a schema allows, None if it does not say."""
+        self._subschemas += 1
+        if self._subschemas > _MAX_SUBSCHEMAS:
+            return None
+        schema = self._resolved(schema)
+        kind = schema.get("type")
+        if isinstance(kind, str):
+            return frozenset({kind})
+        if isinstance(kind, list):
+            return frozenset(map(str, kind))
+        for branches in filter(None, (_list(schema, "anyOf"), _list(schema, "oneOf"))):
+            of_branches = [self._kinds(branch) for branch in branches]
+            return None if None in of_branches else frozenset().union(*filter(None, of_branches))
+        known = list(filter(None, map(self._kinds, _list(schema, "allOf"))))
+        return frozenset.intersection(*known) if known else None
+
+    def _properties(self, schema: Any) -> dict[str, Any]:
+        """Return the properties that each alternative of a schema has."""
+        self._subschemas += 1
+        schema = self._resolved(schema)
+        if self._subschemas > _MAX_SUBSCHEMAS:
+            return {}
+        found: dict[str, Any] = {}
+        for branch in _list(schema, "allOf"):
+            found |= self._properties(branch)
+        properties = schema.get("properties")
+        return found | dict(properties) if isinstance(properties, Mapping) else found
+
+    def _resolved(self, schema: Any) -> Mapping[str, Any]:
+        if not isinstance(schema, Mapping):
+            return {}
+        target = resolve_reference(schema, self._root)
+        return target if target is schema else {**target, **{key: v for key, v in schema.items() if key != "$ref"}}
+
+    def _alternatives(
+        self, schema: Any, name: str, open_references: frozenset[str] = frozenset()
+    ) -> frozenset[tuple[bool, bool]]:
+        """Return for each alternative whether it lists properties and whether it allows `name`."""
+        self._subschemas += 1
+        if not isinstance(schema, Mapping) or self._subschemas > _MAX_SUBSCHEMAS:
+            return _UNKNOWN
+        parts = [_own(schema, name)]
+        reference = schema.get("$ref")
+        if isinstance(reference, str) and reference not in open_references:
+            target = resolve_reference({"$ref": reference}, self._root)
+            unresolved = target.get("$ref") is not None
+            inner = open_references | {reference}
+            parts.append(_UNKNOWN if unresolved else self._alternatives(target, name, inner))
+        parts += [self._alternatives(branch, name, open_references) for branch in _list(schema, "allOf")]
+        for branches in filter(None, (_list(schema, "anyOf"), _list(schema, "oneOf"))):
+            parts.append(frozenset().union(*(self._alternatives(branch, name, open_references) for branch in branches)))
+        combined = parts[0]
+        for part in parts[1:]:
+            combined = frozenset((a or c, b or d) for (a, b), (c, d) in product(combined, part))
+        return combined
+
+
+def _own(schema: Mapping[str, Any], name: str) -> frozenset[tuple[bool, bool]]:
+    """Return what a schema says itself, without the schemas that it refers to."""
+    properties = schema.get("properties")
+    free = any(
+        schema.get(keyword) is True or isinstance(schema.get(keyword), Mapping)
+        for keyword in ("additionalProperties", "unevaluatedProperties")
+    )
+    free |= bool(schema.get("patternProperties"))
+    if not isinstance(properties, Mapping):
+        return frozenset({(False, free)})
+    return frozenset({(True, free or name in properties)})
+
+
+def _list(schema: Mapping[str, Any], keyword: str) -> list[Any]:
+    branches = schema.get(keyword)
+    return branches if isinstance(branches, list) else []
+
+
+def _edited(text: str, edits: _Edits) -> str:
+    """Return compact JSON with the edits; all other text, such as the digits of numbers, stays."""
+    if text[0] == "{":
+        pairs = [
+            f"{json.dumps(key, ensure_ascii=False)}:{_part(key, raw, edits)}" for key, (_, raw) in members(text).items()
+        ]
+        return f"{{{','.join(pairs)}}}"
+    return f"[{','.join(_part(index, raw, edits) for index, raw in enumerate(items(text)))}]"
+
+
+def _part(key: str | int, raw: str, edits: _Edits) -> str:
+    edit = edits.get(key)
+    return raw if edit is None else edit if isinstance(edit, str) else _edited(raw, edit)
+
+
+def _reject(constant: str) -> None:
+    raise ValueError(constant)

@@ -115,6 +115,18 @@ class RequestSettings:
         "longest prompt; a longer conversation loses its oldest turns, then the middle of its largest results",
         least=1,
     )
+    max_answer_chars: int = setting(
+        "STACKSPOT_MAX_ANSWER_CHARS",
+        4_000_000,
+        "longest text of an agent for one answer; at this length the answer ends with `finish_reason: length`",
+        least=1,
+    )
+    max_frame_bytes: int = setting(
+        "STACKSPOT_MAX_FRAME_BYTES",
+        1_000_000,
+        "largest frame of an agent's stream, or answer that is one JSON object; a larger one is a 502",
+        least=1,
+    )
     conversation_keep: float = setting(
         "STACKSPOT_CONVERSATION_KEEP",
         1800.0,

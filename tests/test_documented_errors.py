@@ -123,6 +123,8 @@ CASES = [
     Case("The agent sent nothing for", ({"fault": "hang_headers"},), call={"timeout": QUICK}),
     Case("The agent said nothing within", ({"fault": "endless_empty"},), call={"timeout": QUICK}),
     Case("The agent did not finish within", ({"pieces": ["a"] * 100, "cadence": 0.05},), call={"timeout": QUICK}),
+    Case("The agent sent a frame of more than", ({"fault": "endless_frame"},)),
+    Case("nested too deep to be read", ({"frames": ["[" * 100_000]},)),
     Case("holds no frame that can be read", ({"raw": [b64encode(b"<html>Good morning</html>").decode()]},)),
     Case(
         "calls wait for the StackSpot account already", settings={"limits": BUSY | {"max_waiting": 0}}, calls_before=1

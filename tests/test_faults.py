@@ -6,7 +6,7 @@ import re
 import socket
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import litellm
 import pytest
 
 from custom_handler import StackspotLLM
+from custom_handler.simulator.responses import ENDLESS_PIECE
 from custom_handler.simulator.scripted import FAULTS as SIMULATED
 
 TABLE = Path(__file__).resolve().parents[1] / "docs" / "faults.md"
@@ -35,6 +36,7 @@ class Fault:
     says: str = ""
     text_before: str = ""
     timeout: float | None = None
+    settings: dict[str, Any] = field(default_factory=dict)
 
 
 def times(number: int, **play: Any) -> tuple[dict[str, Any], ...]:
@@ -60,7 +62,15 @@ FAULTS = [
     Fault("no last frame", times(1, omit_final=True, **WORDS), 1, "um dois"),
     Fault("an end within a character", times(1, fault="truncated_utf8", after=2, **WORDS), 1, "um dois"),
     Fault("half a surrogate pair", times(1, fault="surrogate", **WORDS), 1, "um\ufffd dois"),
-    Fault("a line of 9 MB", times(1, fault="big_line", **WORDS), 1, "um" + "a" * 9 * 1024 * 1024 + " dois"),
+    Fault("a line of 9 MB", times(1, fault="big_line", **WORDS), 1, None, CUT, "MAX_FRAME_BYTES", "um"),
+    Fault("a line without end", times(1, fault="endless_frame", **WORDS), 1, None, CUT, "MAX_FRAME_BYTES", "um"),
+    Fault(
+        "text without end",
+        times(1, fault="endless_text", **WORDS),
+        1,
+        f"um{ENDLESS_PIECE * 5}"[:5000],
+        settings={"requests": {"max_answer_chars": 5000}},
+    ),
     Fault("frames that are no JSON", times(1, fault="bad_frame", **WORDS), 1, "um dois"),
     Fault("a JSON body", times(1, fault="json_body", **WORDS), 1, "um dois"),
     Fault("OpenAI's shape", times(1, fault="openai_shape", **WORDS), 1, "um dois"),
@@ -104,7 +114,7 @@ def outcome(ask: Callable[..., Any], provider: Any, prompt: str, call: dict[str,
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.id)
 def test_a_fault_has_the_same_outcome_in_all_four_methods(fault, entries, settings, simulator):
-    patient = settings.changed(limits={"max_retries": 3})
+    patient = settings.changed(limits={"max_retries": 3}, **fault.settings)
     for name in entries:
         simulator.script(*({**play, "match": f"by {name}."} for play in fault.plays))
     call = {"timeout": fault.timeout} if fault.timeout else {}

@@ -29,13 +29,14 @@ class AgentReply:
     conversation: NativeConversation | None = None
     buffered: bool = False
     repair: bool = False
+    max_frame_bytes: int | None = None
     unsent: list[ReplyEvent] = field(default_factory=list, init=False)
     complete: bool = field(default=False, init=False)
     characters: int = field(default=0, init=False)
     chunks: int = field(default=0, init=False)
 
     def __post_init__(self, log: logging.LoggerAdapter[logging.Logger]) -> None:
-        self._decoder = StreamDecoder(log)
+        self._decoder = StreamDecoder(log, self.max_frame_bytes)
 
     @property
     def stop_reason(self) -> str | None:

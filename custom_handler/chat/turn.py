@@ -130,9 +130,10 @@ class Turn:
         return self._reply(self._prompt())
 
     def _reply(self, prompt: str, *, buffered: bool = False, repair: bool = False) -> AgentReply:
-        answer = AnswerAssembler(self.request, self._json_format)
+        answer = AnswerAssembler(self.request, self._json_format, self.settings.requests.max_answer_chars)
         conversation = None if repair else self._conversation
-        return AgentReply(prompt, answer, self._log, conversation, buffered=buffered, repair=repair)
+        max_frame_bytes = self.settings.requests.max_frame_bytes
+        return AgentReply(prompt, answer, self._log, conversation, buffered, repair, max_frame_bytes)
 
     def _prompt(self, since: int = 0) -> str:
         limit = self._max_prompt_chars
@@ -272,6 +273,8 @@ class Turn:
             self._log.info("Tool calls: %s", ", ".join(call.name for call in answer.calls))
         for call in answer.calls:
             self.hook(ToolCalled(call.name))
+        if reply.characters > (limit := self.settings.requests.max_answer_chars):
+            self._log.warning("The answer is cut off at %d characters (STACKSPOT_MAX_ANSWER_CHARS)", limit)
         seconds = self._deadline.elapsed()
         self._log.debug("Answer of %d characters in %d chunks, %.3f s", reply.characters, reply.chunks, seconds)
 

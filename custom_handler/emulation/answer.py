@@ -1,6 +1,6 @@
 """Assembles the answer from the agent's text, and holds back what may need a repair.
 
-text ──TokenLimit──▶ ToolCallParser ──StopSequences──▶ events
+text ──LengthLimit──▶ ToolCallParser ──StopSequences──▶ events
                           │ an unreadable block, a call of a tool not chosen, text that must be JSON
                           ▼
                         held, with all that follows ──repaired, or unchanged──▶ events
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from ..events import CallEvent, ParsedPart, ReplyEvent, Text, ToolCallArguments, ToolCallStart, Unreadable
 from ..request.chat_request import ChatRequest
 from .json_output import InvalidJsonAnswer, JsonFormat
-from .truncation import StopSequences, TokenLimit
+from .truncation import LengthLimit, StopSequences
 
 if TYPE_CHECKING:
     from .tool_calls.parser import ToolCallParser
@@ -67,19 +67,22 @@ class AnswerAssembler:
     """`feed` it the agent's text, then `flush` it; both return the events that are final.
 
     After that `repair_reason` names what a repair round could fix, and `release_held` returns the
-    rest. `calls` are the accepted calls, in their order, and `text` is all of the agent's text.
+    rest. `calls` are the accepted calls, in their order, and `text` is all of the agent's text, at
+    most `max_chars`.
 
     >>> assembler = AnswerAssembler(ChatRequest([{"role": "user", "content": "Hi"}]))
     >>> assembler.feed("Hel"), assembler.feed("lo"), assembler.flush(), assembler.release_held()
     ([Text(text='Hel')], [Text(text='lo')], [], [])
     """
 
-    def __init__(self, request: ChatRequest, json_format: JsonFormat | None = None) -> None:
+    def __init__(
+        self, request: ChatRequest, json_format: JsonFormat | None = None, max_chars: int | None = None
+    ) -> None:
         self.calls: list[PendingToolCall] = []
         self.json_error = ""  # why the text is not the requested JSON
         self._request = request
         self._json_format = json_format
-        self._token_limit = TokenLimit(request.parameters.max_tokens)
+        self._limit = LengthLimit(request.parameters.max_tokens, max_chars)
         self._stop = StopSequences(request.parameters.stop)
         self._parser = _parser(request)
         self._text: list[str] = []
@@ -94,13 +97,13 @@ class AnswerAssembler:
 
     @property
     def text(self) -> str:
-        """The agent's text, up to the token limit."""
+        """The agent's text, up to the limit."""
         return "".join(self._text)
 
     @property
     def done(self) -> bool:
         """Whether further text cannot change the answer."""
-        return self._token_limit.hit or self._ended
+        return self._limit.hit or self._ended
 
     @property
     def _ended(self) -> bool:
@@ -108,13 +111,13 @@ class AnswerAssembler:
 
     @property
     def truncated(self) -> bool:
-        """Whether a token limit cut the answer off, or it ends within a call."""
+        """Whether a limit cut the answer off, or it ends within a call."""
         if self._parser is not None and any(index < self._started for index in self._parser.cut):
             return True
         if self._ended:
             return False  # before the limit, although the same piece of text may have hit that, too
         cut_within = not self.calls or bool(self._held_positions(Unreadable))
-        return self._token_limit.hit or (self._hit_agent_limit and cut_within)
+        return self._limit.hit or (self._hit_agent_limit and cut_within)
 
     @property
     def hit_stop_sequence(self) -> bool:
@@ -128,7 +131,7 @@ class AnswerAssembler:
 
     def feed(self, text: str) -> list[ReplyEvent]:
         """Read on, and return the events that are final."""
-        text = self._token_limit.feed(text)
+        text = self._limit.feed(text)
         if not text:
             return []
         self._text.append(text)

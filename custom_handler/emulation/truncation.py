@@ -49,12 +49,13 @@ class StopSequences:
         return any(stop.startswith(suffix) for stop in self._stops)
 
 
-class TokenLimit:
-    """Ends a text at an estimated number of tokens; None: unlimited."""
+class LengthLimit:
+    """Ends a text at an estimated number of tokens, or at `max_chars` before; None: unlimited."""
 
-    def __init__(self, max_tokens: int | None) -> None:
+    def __init__(self, max_tokens: int | None, max_chars: int | None = None) -> None:
         self.hit = False
-        self._left = None if max_tokens is None else max_tokens * CHARACTERS_PER_TOKEN
+        of_tokens = None if max_tokens is None else max_tokens * CHARACTERS_PER_TOKEN
+        self._left = min((limit for limit in (of_tokens, max_chars) if limit is not None), default=None)
 
     def feed(self, text: str) -> str:
         """Return the part of the text that is within the limit."""

@@ -21,6 +21,7 @@ from ..request.caller import ANYONE, Caller
 from ..settings import Settings
 from .deadline import Deadline
 from .frames import error_from_response, rate_limited, retry_after
+from .json_body import decode_json
 from .tokens import Token
 
 BACKOFF = 0.5
@@ -302,6 +303,6 @@ def _request(call: AgentCall, settings: Settings, token: Token, timeout: float) 
 def _decoded(body: bytes) -> object:
     text = body.decode("utf-8", errors="replace")
     try:
-        return json.loads(text)
+        return decode_json(text)
     except ValueError:
         return text

@@ -40,6 +40,7 @@ from .http.loop_thread import LoopThread
 from .http.multipart import encode_body
 from .http.network_errors import NETWORK_ERRORS, TIMEOUTS, describe_network_error, translate_network_error
 from .http.public_fetch import PublicFileFetcher
+from .json_body import decode_json
 from .limiter import Limiter, Slot
 from .state.backend import open_state
 from .state.conversations import ConversationStore
@@ -54,6 +55,7 @@ else:
 CONNECT_TIMEOUT = 10.0
 TOKEN_TIMEOUT = 30.0
 MAX_ERROR_BODY = 64 * 1024
+MAX_TOKEN_BODY = 256 * 1024
 
 Event = TypeVar("Event")
 Result = TypeVar("Result")
@@ -152,20 +154,33 @@ def _request_token(tls: ssl.SSLContext, account: AccountSettings) -> Token:
     account.require_credentials()
     url = token_url(account)
     try:
-        response = asyncio.run(_post_form(tls, url, token_form(account)))  # its thread has no loop
+        status, body = asyncio.run(_post_form(tls, url, token_form(account)))  # its thread has no loop
     except (httpx.HTTPError, httpx.InvalidURL, *TIMEOUTS) as error:
         raise IdentityUnavailable(
             f"The identity service cannot be reached: {describe_network_error(error, url)}. Check STACKSPOT_IDM_URL and the proxy."
         ) from error
     with contextlib.suppress(ValueError):
-        return read_token(response.status_code, response.json(), account)
-    return read_token(response.status_code, None, account)
+        return read_token(status, decode_json(body), account)
+    return read_token(status, None, account)
 
 
-async def _post_form(tls: ssl.SSLContext, url: str, form: dict[str, str]) -> httpx.Response:
-    """Post a form, on a loop because httpx's own timeouts limit only single reads and writes."""
-    async with time_limit(TOKEN_TIMEOUT), httpx.AsyncClient(verify=tls, timeout=TOKEN_TIMEOUT) as client:
-        return await client.post(url, data=form)
+async def _post_form(tls: ssl.SSLContext, url: str, form: dict[str, str]) -> tuple[int, bytes]:
+    """Post a form, and return the status and the start of the body.
+
+    On a loop, because httpx's own timeouts limit only single reads and writes.
+    """
+    headers = {"accept-encoding": "identity"}  # a packed body could unpack to any size
+    body = b""
+    async with (
+        time_limit(TOKEN_TIMEOUT),
+        httpx.AsyncClient(verify=tls, timeout=TOKEN_TIMEOUT) as client,
+        client.stream("POST", url, data=form, headers=headers) as response,
+    ):
+        async for chunk in response.aiter_raw():
+            body += chunk
+            if len(body) > MAX_TOKEN_BODY:
+                break
+        return response.status_code, body[:MAX_TOKEN_BODY]
 
 
 async def _close_with_loop(

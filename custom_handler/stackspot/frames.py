@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
 import logging
 import math
 import re
@@ -26,6 +24,7 @@ from ..errors import (
     UploadUnknown,
 )
 from ..events import AgentEnd, Usage
+from .json_body import NestedTooDeepError, decode_json
 from .sse import SseDecoder
 
 DEFAULT_RETRY_AFTER = 10.0
@@ -50,18 +49,23 @@ class StreamDecoder:
     r"""Decode the bytes of one response into text; `end` has what the agent reported beside it.
 
     The body is a stream of SSE frames; an agent behind a gateway may send one JSON object instead,
-    which is read like a frame.
+    which is read like a frame. A frame of more than `max_frame_bytes` is an error.
 
     >>> decoder = StreamDecoder()
     >>> decoder.feed(b'data: {"message": "Hel"}\n\ndata: {"message": "lo"}\n\ndata: {"mess')
     'Hello'
     """
 
-    def __init__(self, log: logging.Logger | logging.LoggerAdapter[logging.Logger] = logger) -> None:
+    def __init__(
+        self,
+        log: logging.Logger | logging.LoggerAdapter[logging.Logger] = logger,
+        max_frame_bytes: int | None = None,
+    ) -> None:
         self.end = AgentEnd()
         self._log = log
-        self._sse = SseDecoder()
-        self._body: list[bytes] | None = None
+        self._max_frame_bytes = max_frame_bytes
+        self._sse = SseDecoder(max_frame_bytes)
+        self._body: bytearray | None = None
         self._started = False
         self._frames = 0
         self._high_surrogate = ""
@@ -76,18 +80,21 @@ class StreamDecoder:
         """
         if not self._started and (head := chunk.lstrip(b"\xef\xbb\xbf \t\r\n")):
             self._started = True
-            self._body = [] if head.startswith(b"{") else None
+            self._body = bytearray() if head.startswith(b"{") else None
         if self._body is not None:
-            self._body.append(chunk)
+            self.check()
+            self._body += chunk
+            if self._max_frame_bytes is not None and len(self._body) > self._max_frame_bytes:
+                self._body.clear()
+                self._failure = self._frame_too_large()
+                self.check()
             return ""
         return self._read(self._sse.feed(chunk))
 
     def flush(self) -> str:
         """Return the rest at the end of the stream; raises AgentFailed where no frame arrived."""
-        if self._body is not None:
-            text = self._read([b"".join(self._body).decode("utf-8-sig", errors="replace")])
-        else:
-            text = self._read(self._sse.flush())
+        body = self._body
+        text = self._read(self._sse.flush() if body is None else [body.decode("utf-8-sig", errors="replace")])
         if not self._frames:
             raise AgentFailed("The agent's answer holds no frame that can be read: check STACKSPOT_INFERENCE_URL.")
         return text + "\ufffd" if self._high_surrogate else text
@@ -104,6 +111,8 @@ class StreamDecoder:
             for data in frames:
                 if data != "[DONE]":
                     text += self._frame(data)
+            if self._sse.too_large:
+                raise self._frame_too_large()
         except StackspotError as failure:
             self._failure = failure
         if not text and self.end is end:
@@ -139,6 +148,12 @@ class StreamDecoder:
         self._high_surrogate = text[-1] if "\ud800" <= text[-1] <= "\udbff" else ""
         return text.removesuffix(self._high_surrogate).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
+    def _frame_too_large(self) -> AgentFailed:
+        return AgentFailed(
+            f"The agent sent a frame of more than {self._max_frame_bytes} bytes: ask for shorter pieces, "
+            "or raise STACKSPOT_MAX_FRAME_BYTES."
+        )
+
     def _skip(self, size: int) -> None:
         if not self._warned:
             self._log.warning("Skipped a frame of %d characters that is not a JSON object", size)
@@ -150,9 +165,14 @@ def _decoded(data: str) -> object:
     try:
         return orjson.loads(data)
     except ValueError:
-        with contextlib.suppress(ValueError):
-            return json.loads(data)
-    return None
+        try:
+            return decode_json(data)
+        except NestedTooDeepError:
+            raise AgentFailed(
+                "The agent sent a frame of JSON that is nested too deep to be read: try again, and check the agent."
+            ) from None
+        except ValueError:
+            return None
 
 
 def _delta(frame: Mapping[str, Any]) -> str:

@@ -83,7 +83,7 @@ def _lifetime(body: Mapping[str, Any]) -> float:
     try:
         claims = jwt.decode(body["access_token"], options={"verify_signature": False})
         seconds = float(claims["exp"]) - float(claims["iat"])
-    except (jwt.PyJWTError, KeyError, TypeError, ValueError, OverflowError):
+    except (jwt.PyJWTError, KeyError, TypeError, ValueError, OverflowError, RecursionError):
         try:
             seconds = float(body["expires_in"])
         except (KeyError, TypeError, ValueError, OverflowError):

@@ -39,6 +39,7 @@ from .agent_call import (
 )
 from .deadline import Deadline
 from .frames import retry_after
+from .json_body import decode_json
 from .tokens import Token
 
 UPLOAD_TIMEOUT = 120.0
@@ -201,7 +202,7 @@ def _read_form(body: bytes, *, secure: bool) -> _UploadForm:
     """Read an upload form; raises UploadFailed, if `secure` also for a URL without https."""
     schemes = ("https://",) if secure else ("https://", "http://")
     try:
-        match json.loads(body):
+        match decode_json(body):
             case {"id": str(upload_id), "url": str(url), "form": dict(form)} if url.startswith(schemes):
                 return _UploadForm(upload_id, url, {str(name): str(value) for name, value in form.items()})
     except ValueError:

@@ -38,9 +38,10 @@ def run(
     tools: Sequence[Tool] = (),
     timeout: float = 600,
     clock: Callable[[], float] | None = None,
+    settings: Settings | None = None,
 ) -> tuple[list[Sequence[ReplyEvent]], int]:
     """Carry the steps out; `answer` gives what the n-th read gives. The batches of events, and the number of reads."""
-    request, settings = ChatRequest((USER,), tools), Settings(requests=RequestSettings(repair=False))
+    request, settings = ChatRequest((USER,), tools), settings or Settings(requests=RequestSettings(repair=False))
     turn = Turn(request, "01ARZ3NDEKTSV4RRFFQ69G5FAV", "c-1", timeout, settings, clock=clock or Clock())
     steps = turn.steps()
     batches: list[Sequence[ReplyEvent]] = []
@@ -133,6 +134,34 @@ def test_a_call_has_arguments_and_finish_reason():
 
 def test_without_declared_tools_a_block_is_text():
     assert events(frame(message=CALL), last())[0] == Text(CALL)
+
+
+@pytest.mark.parametrize("size", [1, 7, 1000])
+def test_an_answer_beyond_the_limit_ends_there(size):
+    reads = 0
+
+    def endless(_: int) -> bytes:
+        nonlocal reads
+        reads += 1
+        return frame(message="abcdefghij"[: min(size, 10)] * (size // 10 or 1))
+
+    batches, _ = run(endless, settings=Settings(requests=RequestSettings(max_answer_chars=4321)))
+    *parts, end = [event for batch in batches for event in batch]
+    assert len("".join(part.text for part in parts if isinstance(part, Text))) == 4321
+    assert isinstance(end, Finish)
+    assert end.reason == "length"
+    assert reads <= 4321 // min(size, 1000) + 1
+
+
+@pytest.mark.parametrize("arguments", ['arguments: {"city": "', "[[[ "], ids=["a call", "a held block"])
+def test_held_text_and_arguments_count_for_the_limit(arguments):
+    settings = Settings(requests=RequestSettings(repair=False, max_answer_chars=5000))
+    start = frame(message=f"FUNCTION_CALL_START\nget_weather\n{arguments}")
+    batches, reads = run(lambda read: frame(message="a" * 100) if read else start, tools=TOOLS, settings=settings)
+    *parts, end = [event for batch in batches for event in batch]
+    assert isinstance(end, Finish)
+    assert (end.reason, reads) == ("length", 51)
+    assert sum(len(getattr(part, "text", getattr(part, "arguments", ""))) for part in parts) <= 5000
 
 
 def test_a_call_that_is_cut_while_it_goes_out_ends_for_length():

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from custom_handler.emulation.truncation import CHARACTERS_PER_TOKEN, StopSequences, TokenLimit
+from custom_handler.emulation.truncation import CHARACTERS_PER_TOKEN, LengthLimit, StopSequences
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,20 +88,20 @@ def test_what_was_flushed_begins_no_stop_sequence_any_more():
 
 
 def test_without_a_limit_everything_passes():
-    length = TokenLimit(None)
+    length = LengthLimit(None)
     assert (length.feed("a" * 10_000), length.hit) == ("a" * 10_000, False)
 
 
 @pytest.mark.parametrize("size", [1, 3, 7, 100])
 def test_a_limit_cuts_at_the_same_character_for_every_cut(size):
-    length = TokenLimit(3)
+    length = LengthLimit(3)
     text = "".join(map(chr, range(100, 150)))
     out = "".join(length.feed(text[at : at + size]) for at in range(0, len(text), size))
     assert (out, length.hit) == (text[: 3 * CHARACTERS_PER_TOKEN], True)
 
 
 def test_a_text_as_long_as_the_limit_is_not_cut_off():
-    length = TokenLimit(2)
+    length = LengthLimit(2)
     assert length.feed("a" * 2 * CHARACTERS_PER_TOKEN) == "a" * 2 * CHARACTERS_PER_TOKEN
     assert not length.hit
     assert (length.feed("b"), length.hit) == ("", True)

@@ -23,6 +23,7 @@ from custom_handler.errors import (
     TokenRefused,
 )
 from custom_handler.events import AgentEnd, Usage
+from custom_handler.stackspot.agent_call import _decoded as decoded_body
 from custom_handler.stackspot.frames import DEFAULT_RETRY_AFTER, StreamDecoder, error_from_response
 
 FAT = {
@@ -179,9 +180,9 @@ def pieces_of(raw: bytes, seed: int) -> list[bytes]:
     return [raw[start:end] for start, end in zip([0, *places], [*places, len(raw)], strict=True)]
 
 
-def read(raw: bytes, seed: int) -> tuple[str, AgentEnd, StackspotError | None]:
+def read(raw: bytes, seed: int, max_frame_bytes: int | None = None) -> tuple[str, AgentEnd, StackspotError | None]:
     """The text, the end and the error that the bytes come to."""
-    decoder, text = StreamDecoder(), ""
+    decoder, text = StreamDecoder(max_frame_bytes=max_frame_bytes), ""
     try:
         for piece in pieces_of(raw, seed):
             text += decoder.feed(piece)
@@ -203,6 +204,50 @@ def test_an_error_within_an_answer_is_raised_however_it_is_cut(case):
         text, _, error = read(case.raw, seed)
         assert type(error) is case.error, f"cut {seed}"
         assert text == case.text, f"cut {seed}"
+
+
+TOO_LARGE = [
+    ("a frame", sse(*thin("a", "b" * 300, "c")), "a"),
+    ("a frame without an end", sse(*thin("a"))[:-2] + b'\n\ndata: {"message": "' + b"b" * 300, "a"),
+    ("a JSON body", json.dumps({"message": "b" * 300}).encode(), ""),
+    ("a JSON body without an end", b'{"message": "' + b"b" * 300, ""),
+]
+
+
+@pytest.mark.parametrize(("raw", "text"), [case[1:] for case in TOO_LARGE], ids=[case[0] for case in TOO_LARGE])
+def test_a_frame_beyond_the_limit_is_an_error_however_it_is_cut(raw, text):
+    for seed in CUTS:
+        got, _, error = read(raw, seed, max_frame_bytes=200)
+        assert got == text, f"cut {seed}"
+        assert isinstance(error, AgentFailed)
+        assert error.status_code == 502
+        assert "more than 200 bytes" in error.message
+
+
+def test_nothing_is_read_after_a_frame_beyond_the_limit():
+    for start in (b"data: ", b"{"):
+        decoder = StreamDecoder(max_frame_bytes=200)
+        for _ in range(2):
+            with pytest.raises(AgentFailed, match="more than 200 bytes"):
+                decoder.feed(start + b"b" * 300)
+
+
+DEEP = [b"[" * 100_000, b"[" * 100_000 + b"]" * 100_000, b'{"a":' * 100_000 + b"1" + b"}" * 100_000]
+
+
+@pytest.mark.parametrize("deep", DEEP, ids=["open", "closed", "objects"])
+@pytest.mark.parametrize("start", [b"data: ", b'data: {"message": "b", "source": ', b""], ids=["all", "field", "body"])
+def test_a_frame_that_is_nested_too_deep_is_an_error(start, deep):
+    raw = start + deep + (b"}" if start.endswith(b" ") else b"") + b"\n\n"
+    for before, text in ((sse(*thin("a")), "a"), (b"", "")) if start else ((b"", ""),):
+        got, _, error = read(before + raw, 0)
+        assert got == text
+        assert isinstance(error, AgentFailed)
+        assert "nested too deep" in error.message or "no frame that can be read" in error.message
+
+
+def test_a_body_of_an_error_that_is_nested_too_deep_is_text():
+    assert decoded_body(DEEP[0]) == DEEP[0].decode()
 
 
 def test_text_is_returned_with_its_frame():

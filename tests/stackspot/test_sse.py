@@ -7,7 +7,8 @@ from random import Random
 
 import pytest
 
-from custom_handler.stackspot.sse import SseDecoder
+from custom_handler.stackspot.sse import FIELD_NAME_BYTES, SseDecoder
+from tests.support.growth import is_linear
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +80,50 @@ def test_an_event_is_returned_with_its_blank_line():
     assert decoder.feed(b"data: a\n") == []
     assert decoder.feed(b"\n") == ["a"]
     assert decoder.flush() == []
+
+
+LIMIT = 20
+LIMITED = [
+    Stream("as much as the limit", b"data: " + b"a" * 20 + b"\n\ndata: b\n\n", ("a" * 20, "b")),
+    Stream("one byte more", b"data: a\n\ndata: " + b"b" * 21 + b"\n\ndata: c\n\n", ("a",)),
+    Stream("bytes, not characters", b"data: a\n\ndata: " + "é".encode() * 11 + b"\n\n", ("a",)),
+    Stream("several lines", b"data: a\n\n" + b"data: bbbb\n" * 5 + b"\ndata: c\n\n", ("a",)),
+    Stream("many events, none too large", b"data: aaaa\n\n" * 50, ("aaaa",) * 50),
+    Stream("many comments", b": ping ping ping\n" * 50 + b"data: a\n\n", ("a",)),
+    Stream("no end", b"data: a\n\ndata: " + b"b" * 21, ("a",)),
+    Stream("as much as the limit, no end", b"data: a\n\ndata: " + b"b" * 20, ("a", "b" * 20)),
+]
+
+
+@pytest.mark.parametrize("stream", LIMITED, ids=lambda stream: stream.id)
+def test_an_event_beyond_the_limit_ends_the_stream_however_it_is_cut(stream):
+    for size in (1, 3, 7, 10, 33, 10_000):
+        decoder = SseDecoder(LIMIT)
+        pieces = [stream.raw[at : at + size] for at in range(0, len(stream.raw), size)]
+        found = [data for piece in pieces for data in decoder.feed(piece)] + decoder.flush()
+        assert tuple(found) == stream.data, size
+        assert decoder.too_large == (b"b" * 21 in stream.raw or stream.id in {"bytes, not characters", "several lines"})
+
+
+@pytest.mark.parametrize("line", [b"data: ", b": ", b"event: ", b"other: "])
+def test_a_line_without_end_is_not_kept(line):
+    decoder = SseDecoder(1000)
+    decoder.feed(line)
+    for _ in range(100):
+        assert decoder.feed(b"a" * 100) == []
+        assert sum(map(len, decoder._lines.buffer)) <= 1000 + FIELD_NAME_BYTES
+    assert decoder.too_large
+    assert decoder.feed(b"\n\ndata: b\n\n") == decoder.flush() == []
+
+
+def test_the_size_of_a_long_line_is_counted_in_linear_time():
+    def decode(size: int) -> None:
+        decoder = SseDecoder(size)
+        for _ in range(size // 10):
+            decoder.feed(b"a" * 10)
+        assert not decoder.too_large
+
+    assert is_linear(decode, 1_000_000)
 
 
 def test_a_long_line_in_many_pieces_is_decoded_quickly():

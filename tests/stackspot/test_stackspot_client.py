@@ -26,7 +26,7 @@ from custom_handler.errors import (
 from custom_handler.provider.started_stream import StartedStream, close_abandoned_streams
 from custom_handler.request.context import RequestContext
 from custom_handler.stackspot.agent_call import AcquireToken, Emit, Read, ResponseHead, Send, Steps
-from custom_handler.stackspot.client import MAX_ERROR_BODY, StackspotClient
+from custom_handler.stackspot.client import MAX_ERROR_BODY, MAX_TOKEN_BODY, StackspotClient
 from tests.support.drivers import Drive, arun, run
 
 AGENT = "01ARZ3NDEKTSV4RRFFQ69G5FAV"
@@ -278,10 +278,22 @@ def test_an_error_that_the_steps_do_not_handle_is_raised(perform, transport, clo
         ({"status": 404, "empty": True}, CredentialsRefused, "REALM"),
         ({"status": 200, "html": True}, IdentityUnavailable, "STACKSPOT_IDM_URL"),
         ({"status": 503, "empty": True}, IdentityUnavailable, "503"),
+        ({"status": 200, "body": "[" * 100_000}, IdentityUnavailable, "gave no token"),
+        ({"status": 200, "body": {"access_token": "a" * MAX_TOKEN_BODY}}, IdentityUnavailable, "gave no token"),
         ({"fault": "reset_before"}, IdentityUnavailable, "127.0.0.1"),
         ({"fault": "close_before"}, IdentityUnavailable, "127.0.0.1"),
     ],
-    ids=["refused", "refused with a page", "no such realm", "a page", "down", "reset", "closed"],
+    ids=[
+        "refused",
+        "refused with a page",
+        "no such realm",
+        "a page",
+        "brackets",
+        "too large",
+        "down",
+        "reset",
+        "closed",
+    ],
 )
 def test_errors_of_the_identity_service_are_translated(perform, transport, simulator, play, kind, said):
     simulator.script({"at": "token", **play})

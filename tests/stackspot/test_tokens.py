@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -123,6 +124,13 @@ REFUSED = [
     Refused("a token that is null", 200, {"access_token": None}, IdentityUnavailable, ("STACKSPOT_IDM_URL",)),
     Refused("a redirect", 302, None, IdentityUnavailable, ("STACKSPOT_IDM_URL", "302")),
 ]
+
+
+def test_claims_that_are_nested_too_deep_tell_no_lifetime():
+    claims = base64.urlsafe_b64encode(b"[" * 60_000).decode().rstrip("=")
+    header, _, signature = signed().split(".")
+    token = read_token(200, {"access_token": f"{header}.{claims}.{signature}", "expires_in": 60}, AccountSettings())
+    assert token.lifetime == 60
 
 
 @pytest.mark.parametrize("case", REFUSED, ids=lambda case: case.id)

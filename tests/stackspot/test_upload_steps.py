@@ -203,6 +203,12 @@ def test_the_storage_needs_https_where_the_file_service_has_it(url):
     assert opening.sent("bucket") == []
 
 
+def test_a_permission_that_is_nested_too_deep_is_an_error():
+    opening = Opening(file(), form=[ResponseHead(201, {}, b"[" * 60_000)])
+    assert isinstance(opening.error, UploadFailed)
+    assert "no permission that can be read" in opening.error.message
+
+
 def test_uploads_respect_max_retries():
     opening = Opening(file(), bucket=[ResponseHead(500, {})] * 9, settings=SETTINGS.changed(limits={"max_retries": 0}))
     assert len(opening.sent("bucket")) == 1

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import regex
 
 from ..errors import RequestError
-from .lenient_json import LenientJsonError
 
 MAX_SCHEMA_CHARACTERS = 200_000
 
 logger = logging.getLogger(__name__)
 
-_THOUGHT = regex.compile(r"\s*+<think(?:ing)?>.*?</think(?:ing)?>", regex.DOTALL | regex.IGNORECASE)
-_FENCED = regex.compile(r"```\w*+[ \t]*+\r?+\n(.*?)```", regex.DOTALL)
+_THOUGHT = regex.compile(r"\A.*</think(?:ing)?>", regex.DOTALL | regex.IGNORECASE)  # agents leave the opening tag out
 
 
 class InvalidJsonAnswer(ValueError):
@@ -48,22 +46,40 @@ class JsonFormat:
 
     def instruction(self) -> str:
         """Return the prompt's instruction."""
-        asked = "Reply with one JSON object and nothing else: no prose, no code fence."
+        asked = f"Reply with one JSON {self._kind} and nothing else: no prose, no code fence."
         if not self.schema:
             return asked
         return f"{asked} It has to be valid against this JSON Schema:\n{self._text}"
 
     def read(self, text: str) -> str:
-        """Return the JSON in an answer's text, made strict; raises InvalidJsonAnswer."""
-        for body in _candidates(text.strip().removeprefix("\ufeff")):
-            try:
-                value, strict = _parsed(body)
-            except (LenientJsonError, ValueError, RecursionError):
-                continue
-            if error := self._error(value):
-                raise InvalidJsonAnswer(error)
-            return strict
-        raise InvalidJsonAnswer("it is not one JSON object")
+        """Return the only valid JSON in an answer's text, made strict; raises InvalidJsonAnswer.
+
+        The whole text is read first, then each code fence, list and object in it.
+        """
+        from .embedded_json import embedded, parse  # noqa: PLC0415  only JSON answers need it
+
+        text = text.strip().removeprefix("\ufeff")
+        if (found := parse(text)) is None and (answer := _THOUGHT.sub("", text, count=1).strip()):
+            text, found = answer, parse(answer)
+        values = [found] if found is not None else list(embedded(text))
+        checked = [(value, strict, self._error(value)) for value, strict in values]
+        errors = [(len(strict), error) for _, strict, error in checked if error]
+        valid = {json.dumps(value, sort_keys=True): strict for value, strict, error in reversed(checked) if not error}
+        if len(valid) == 1:
+            return valid.popitem()[1]
+        if valid:
+            raise InvalidJsonAnswer(f"it contains {len(valid)} different JSON {self._kind}s, not one")
+        raise InvalidJsonAnswer(max(errors)[1] if errors else f"it is not one JSON {self._kind}")
+
+    @property
+    def _kind(self) -> str:
+        """The JSON type of the answer, or `value` if the schema allows several."""
+        if not self.schema:
+            return "object"
+        from .schema_types import allowed_types  # noqa: PLC0415  it imports the prompt, which imports this module
+
+        kinds = allowed_types(self.schema, self.schema) or ()
+        return next(iter(kinds)).replace("integer", "number") if len(kinds) == 1 else "value"
 
     def _error(self, value: object) -> str:
         if not self.schema:
@@ -98,29 +114,3 @@ def _read_schema(schema: Mapping[str, Any]) -> tuple[str, str]:
         MAX_SCHEMA_CHARACTERS,
     )
     return text, ""
-
-
-def _candidates(text: str) -> Iterator[str]:
-    """Yield what may be the JSON: all of the text, its code fence, or its outer braces."""
-    if (thought := _THOUGHT.match(text)) is not None:
-        text = text[thought.end() :].strip()
-    yield text
-    if (fenced := _FENCED.search(text)) is not None:
-        yield fenced[1].strip()
-    if 0 <= (start := text.find("{")) < (end := text.rfind("}")):
-        yield text[start : end + 1]
-
-
-def _parsed(body: str) -> tuple[Any, str]:
-    """Parse JSON as models write it; return the value and strict JSON (`body` if strict)."""
-    try:
-        return json.loads(body, parse_constant=_reject), body
-    except ValueError:
-        from .tool_calls.syntax import strict_arguments  # noqa: PLC0415  as in `answer`
-
-        strict = strict_arguments(body or "?", ())
-        return json.loads(strict), strict
-
-
-def _reject(constant: str) -> None:
-    raise ValueError(constant)

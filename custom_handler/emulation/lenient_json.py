@@ -71,16 +71,18 @@ _Row = dict[str, _Step]
 class LenientJsonParser:
     """Parses one object up to its closing brace, without the top-level members named in `drop`.
 
+    With `lists`, it parses one object or list.
+
     >>> parser = LenientJsonParser()
     >>> parser.feed("{city: 'Recife', hot: True}"), parser.done, parser.take()
     (27, True, '{"city":"Recife","hot":true}')
     """
 
-    def __init__(self, drop: frozenset[str] = frozenset()) -> None:
+    def __init__(self, drop: frozenset[str] = frozenset(), *, lists: bool = False) -> None:
         self.done = False
         self._out = StrictJsonWriter(drop)
         self._step: _Step = LenientJsonParser._gap
-        self._wants = _START
+        self._wants = _START_OR_LIST if lists else _START
         self._due: list[str] = []  # the closing brackets to come
         self._pending = ""  # the start of a word, an escape or a lookahead
         self._closers = self._follow = ""  # what may close the string, and what may follow it
@@ -315,6 +317,7 @@ _PAIRS: _Row = dict.fromkeys("/\\", LenientJsonParser._pair)
 _PAIRS |= {"//": LenientJsonParser._line, "/*": LenientJsonParser._block}
 _PAIRS |= dict.fromkeys((r"\n", r"\t", r"\r"), LenientJsonParser._gap)
 _START: _Row = {"{": LenientJsonParser._open}
+_START_OR_LIST: _Row = dict.fromkeys("{[", LenientJsonParser._open)
 _ANYWHERE: _Row = {"#": LenientJsonParser._line, "/": LenientJsonParser._pair, "\\": LenientJsonParser._pair}
 _QUOTES: _Row = _ANYWHERE | dict.fromkeys(_CLOSERS, LenientJsonParser._open_quote)
 _KEY: _Row = _QUOTES | dict.fromkeys(ascii_letters + "_$", LenientJsonParser._word) | {"}": LenientJsonParser._close}

@@ -43,6 +43,21 @@ READ = [
     Read("amid prose", f"Claro! {RECIFE} Pronto.", RECIFE),
     Read("behind a thought", f"<think>{{a}} or {{b}}?</think>\n{RECIFE}", RECIFE),
     Read("in the first of two fences", f"```json\n{RECIFE}\n```\n```json\n{{}}\n```", RECIFE),
+    Read("in the second of two fences", f"```python\nx = {{'b': 2}}\n```\nResposta:\n```json\n{RECIFE}\n```", RECIFE),
+    Read("behind braces of prose", f"O conjunto {{x, y}} dá: {RECIFE}", RECIFE),
+    Read("behind citations", f"Segundo [1] e [2]: {RECIFE}", RECIFE),
+    Read("within braces of prose", f"{{ a resposta é {RECIFE} }}", RECIFE),
+    Read("beside another object", f'{{"x": 1}} e {RECIFE}', RECIFE),
+    Read("twice the same", f"{RECIFE}\n{RECIFE}", RECIFE),
+    Read("twice the same, written otherwise", f"{RECIFE} ou {{'city': 'Recife'}}", RECIFE),
+    Read("in a fence of tildes", f"~~~json\n{RECIFE}\n~~~", RECIFE),
+    Read("behind a thought without its start", f'talvez {{"city": "Olinda"}}\n</think>\n{RECIFE}', RECIFE),
+    Read("a thought's tag inside a string", '{"city": "</think>"}', '{"city": "</think>"}'),
+    Read("a list amid prose", "São [1, 2,] ao todo.", "[1,2]", {"type": "array"}),
+    Read("a list of lists", "[[1], [2]]", "[[1], [2]]", {"type": "array", "items": {"type": "array"}}),
+    Read("a number", "42", "42", {"type": "integer"}),
+    Read("a number in a fence", "O total:\n```\n42\n```", "42", {"type": "integer"}),
+    Read("a string", '"Recife"', '"Recife"', {"type": "string"}),
     Read("a fence inside a string", '{"city": "```\\nx\\n```"}', '{"city": "```\\nx\\n```"}'),
     Read("a fence inside a string inside a fence", '```json\n{"city": "```\\nx```"}\n```', '{"city": "```\\nx```"}'),
     Read("a trailing comma", '{"city": "Recife",}', '{"city":"Recife"}'),
@@ -85,7 +100,10 @@ WRONG = [
     Wrong("nothing", "", NO_OBJECT),
     Wrong("prose", "Recife fica em Pernambuco.", NO_OBJECT),
     Wrong("cut off", '{"city": "Rec', NO_OBJECT),
-    Wrong("two objects", f"{RECIFE} {RECIFE}", NO_OBJECT),
+    Wrong("two objects", f'{RECIFE} {{"city": "Olinda"}}', "it contains 2 different JSON objects, not one"),
+    Wrong("the largest is meant", '[1] {"cidade": "Recife"}', "'city' is a required property"),
+    Wrong("no list", "Recife", "it is not one JSON array", {"type": "array"}),
+    Wrong("neither of two types", "Recife", "it is not one JSON value", {"type": ["array", "object"]}),
     Wrong("a decimal comma is no guess", '{"valor": 10,50}', NO_OBJECT, {}),
     Wrong("a list", "[]", "not an object", {}),
     Wrong("a list of one object is not that object", f"[{RECIFE}]", "not an object", {}),
@@ -140,6 +158,35 @@ def test_a_schema_that_is_nested_too_deep_is_refused():
         schema = {"not": schema}
     with pytest.raises(RequestError, match="nested too deep"):
         JsonFormat(schema)
+
+
+@pytest.mark.parametrize(
+    ("schema", "kind"),
+    [
+        ({}, "object"),
+        (CITY, "object"),
+        ({"properties": {}}, "object"),
+        ({"type": "array", "items": {"type": "integer"}}, "array"),
+        ({"type": "string"}, "string"),
+        ({"type": "integer"}, "number"),
+        ({"$ref": "#/$defs/L", "$defs": {"L": {"type": "array"}}}, "array"),
+        ({"anyOf": [{"type": "array"}, {"type": "object"}]}, "value"),
+        ({"description": "anything"}, "value"),
+    ],
+    ids=json.dumps,
+)
+def test_the_prompt_asks_for_the_type_of_the_root(schema, kind):
+    assert JsonFormat(schema).instruction().startswith(f"Reply with one JSON {kind} and nothing else")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("part", ["{", "[", '{"a":', "{a ", "```\n{\n", '{"a": "', "[1] ", "</think>"])
+def test_the_cost_of_an_answer_without_the_json_is_linear(part):
+    def read(count: int) -> None:
+        with pytest.raises(InvalidJsonAnswer):
+            JsonFormat(CITY).read("x" + part * count)
+
+    assert is_linear(read, 20_000)
 
 
 def test_the_prompt_shows_the_schema_in_compact_form():

@@ -13,6 +13,7 @@ from typing import Any
 
 from ..lenient_json import LenientJsonError
 from ..prompt.tool_example import resolve_reference
+from ..schema_types import allowed_types, branches, resolved
 from .json_members import items, members
 
 # Agents with tools from the portal add these arguments (contract, section 8).
@@ -93,7 +94,7 @@ class ArgumentSchema:
             properties = self._properties(schema)
             parts = ((key, properties[key], part) for key, part in value.items() if key in properties)
         elif isinstance(value, list):
-            item_schema = self._resolved(schema).get("items")
+            item_schema = resolved(schema, self._root).get("items")
             parts = ((index, item_schema, part) for index, part in enumerate(value))
         else:
             return
@@ -106,7 +107,7 @@ class ArgumentSchema:
 
     def _decoded(self, schema: Any, text: str) -> str | None:
         """Return the list or object that a string contains, if the schema rules a string out."""
-        kinds = self._kinds(schema) if text.lstrip()[:1] in {"[", "{"} else None
+        kinds = allowed_types(schema, self._root) if text.lstrip()[:1] in {"[", "{"} else None
         if not kinds or "string" in kinds:
             return None
         try:
@@ -116,40 +117,17 @@ class ArgumentSchema:
         kind = "array" if isinstance(value, list) else "object"
         return text.strip() if kind in kinds else None
 
-    def _kinds(self, schema: Any) -> frozenset[str] | None:
-        """Return the types that a schema allows, None if it does not say."""
-        self._subschemas += 1
-        if self._subschemas > _MAX_SUBSCHEMAS:
-            return None
-        schema = self._resolved(schema)
-        kind = schema.get("type")
-        if isinstance(kind, str):
-            return frozenset({kind})
-        if isinstance(kind, list):
-            return frozenset(map(str, kind))
-        for branches in filter(None, (_list(schema, "anyOf"), _list(schema, "oneOf"))):
-            of_branches = [self._kinds(branch) for branch in branches]
-            return None if None in of_branches else frozenset().union(*filter(None, of_branches))
-        known = list(filter(None, map(self._kinds, _list(schema, "allOf"))))
-        return frozenset.intersection(*known) if known else None
-
     def _properties(self, schema: Any) -> dict[str, Any]:
         """Return the properties that each alternative of a schema has."""
         self._subschemas += 1
-        schema = self._resolved(schema)
+        schema = resolved(schema, self._root)
         if self._subschemas > _MAX_SUBSCHEMAS:
             return {}
         found: dict[str, Any] = {}
-        for branch in _list(schema, "allOf"):
+        for branch in branches(schema, "allOf"):
             found |= self._properties(branch)
         properties = schema.get("properties")
         return found | dict(properties) if isinstance(properties, Mapping) else found
-
-    def _resolved(self, schema: Any) -> Mapping[str, Any]:
-        if not isinstance(schema, Mapping):
-            return {}
-        target = resolve_reference(schema, self._root)
-        return target if target is schema else {**target, **{key: v for key, v in schema.items() if key != "$ref"}}
 
     def _alternatives(
         self, schema: Any, name: str, open_references: frozenset[str] = frozenset()
@@ -165,9 +143,9 @@ class ArgumentSchema:
             unresolved = target.get("$ref") is not None
             inner = open_references | {reference}
             parts.append(_UNKNOWN if unresolved else self._alternatives(target, name, inner))
-        parts += [self._alternatives(branch, name, open_references) for branch in _list(schema, "allOf")]
-        for branches in filter(None, (_list(schema, "anyOf"), _list(schema, "oneOf"))):
-            parts.append(frozenset().union(*(self._alternatives(branch, name, open_references) for branch in branches)))
+        parts += [self._alternatives(branch, name, open_references) for branch in branches(schema, "allOf")]
+        for options in filter(None, (branches(schema, "anyOf"), branches(schema, "oneOf"))):
+            parts.append(frozenset().union(*(self._alternatives(option, name, open_references) for option in options)))
         combined = parts[0]
         for part in parts[1:]:
             combined = frozenset((a or c, b or d) for (a, b), (c, d) in product(combined, part))
@@ -185,11 +163,6 @@ def _own(schema: Mapping[str, Any], name: str) -> frozenset[tuple[bool, bool]]:
     if not isinstance(properties, Mapping):
         return frozenset({(False, free)})
     return frozenset({(True, free or name in properties)})
-
-
-def _list(schema: Mapping[str, Any], keyword: str) -> list[Any]:
-    branches = schema.get(keyword)
-    return branches if isinstance(branches, list) else []
 
 
 def _edited(text: str, edits: _Edits) -> str:

@@ -18,6 +18,7 @@ from ..instrumentation import Hooks
 from ..settings import Settings
 from ..stackspot.agent_call import Steps
 from ..stackspot.client import StackspotClient
+from ..stackspot.state.ledger import Quota
 from . import model_response
 from .litellm_call import client_name, is_health_probe, turn_from_call
 from .started_stream import StartedStream
@@ -96,6 +97,10 @@ class StackspotLLM(CustomLLM):  # type: ignore[misc]
     async def aembedding(self, model: str, *_: Any, **__: Any) -> NoReturn:
         """Raise BadRequestError: agents return no embeddings."""
         self.embedding(model)
+
+    def quota(self) -> Quota:
+        """Return the limits of the StackSpot account and what is used; may block on Redis."""
+        return self._client.quota()
 
     def authenticate(self, timeout: float | None = None) -> None:
         """Make sure that there is a valid token.

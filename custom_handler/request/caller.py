@@ -1,4 +1,4 @@
-"""The API key of a request, and its part of the account's requests."""
+"""The API key of a request, its part of the account's requests, and what is left of that."""
 
 from __future__ import annotations
 
@@ -24,6 +24,18 @@ class Caller:
         45
         """
         return budget if self.share >= 1 else max(1, int(self.share * budget))
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """What a caller may still send: `remaining` of `limit` requests, one more in `reset` seconds.
+
+    `reset` is 0 where nothing of the limit is used.
+    """
+
+    limit: int
+    remaining: int
+    reset: float
 
 
 ANYONE = Caller()

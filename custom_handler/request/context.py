@@ -8,6 +8,8 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 
+from .caller import Allowance
+
 _current: ContextVar[RequestContext | None] = ContextVar("stackspot_request", default=None)
 
 
@@ -16,13 +18,15 @@ class RequestContext:
     """One request: its ASGI scope, and what the plugin adds to it while it is served.
 
     `service_route` is the template of the service's route, such as `/chat`, that asks the proxy;
-    `response_headers` are added to the response; `open_streams` are closed at the end.
+    `response_headers` are added to the response, and the caller's `allowance` at the StackSpot
+    account once a call needed it; `open_streams` are closed at the end.
     """
 
     scope: MutableMapping[str, Any]
     request_id: str = ""
     service_route: str | None = None
     response_headers: dict[str, str] = field(default_factory=dict)
+    allowance: Allowance | None = None
     open_streams: set[Any] = field(default_factory=set)
 
     @contextlib.contextmanager
@@ -55,3 +59,9 @@ def add_response_header(name: str, value: str) -> None:
     """Add a header to the response of the current request, unless the response has it already."""
     if (request := _current.get()) is not None:
         request.response_headers[name] = value
+
+
+def report_allowance(allowance: Allowance | None) -> None:
+    """Set what the caller of the current request may still send, for the response's headers."""
+    if (request := _current.get()) is not None:
+        request.allowance = allowance

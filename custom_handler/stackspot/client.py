@@ -18,6 +18,7 @@ import httpx
 
 from ..errors import ConfigurationError, IdentityUnavailable, StackspotError
 from ..instrumentation import Hook, no_hook
+from ..request.context import report_allowance
 from ..settings import AccountSettings, Settings
 from .agent_call import (
     AcquireSlot,
@@ -41,9 +42,11 @@ from .http.multipart import encode_body
 from .http.network_errors import NETWORK_ERRORS, TIMEOUTS, describe_network_error, translate_network_error
 from .http.public_fetch import PublicFileFetcher
 from .json_body import decode_json
-from .limiter import Limiter, Slot
+from .limiter import Limiter
+from .slot import Slot
 from .state.backend import open_state
 from .state.conversations import ConversationStore
+from .state.ledger import Quota
 from .tokens import Token, TokenCache, TokenFetcher, read_token, token_form, token_url
 from .uploads import UploadCache
 
@@ -104,6 +107,10 @@ class StackspotClient:
         self._limiter.reset_after_fork()
         self._conversations.reset_after_fork()
         self.uploads.reset_after_fork()
+
+    def quota(self) -> Quota:
+        """Return the limits of the account and what is used of them; may block on Redis."""
+        return self._limiter.quota()
 
     def run(self, steps: Steps[Event]) -> Generator[Sequence[Event], None, None]:
         """Do what `arun` does for a blocking caller."""
@@ -245,10 +252,11 @@ class _Connection:
                 case AcquireToken(rejected, timeout):
                     async with time_limit(timeout):
                         return await _result_of(self.tokens.request(rejected))
-                case AcquireSlot(timeout, caller):
-                    await _result_of(self.slot.request(timeout, caller))
+                case AcquireSlot():
+                    await self._acquire_slot(step)
                 case ReportRateLimit(seconds):
                     self.slot.throttle(seconds)
+                    report_allowance(self.slot.allowance)
                 case Sleep(seconds):
                     await asyncio.sleep(seconds)
                 case TakeConversation(fingerprint):
@@ -273,6 +281,15 @@ class _Connection:
         if isinstance(step, SaveConversation):
             return self.conversations.is_local
         return isinstance(step, Read) and self.response is not None and self.response.ended
+
+    async def _acquire_slot(self, step: AcquireSlot) -> None:
+        """Wait for the slot; report the allowance before too: the response may start meanwhile."""
+        try:
+            admitted = self.slot.request(step.timeout, step.caller)
+            report_allowance(self.slot.allowance)
+            await _result_of(admitted)
+        finally:
+            report_allowance(self.slot.allowance)
 
     async def _call_store(self, method: Callable[..., Result], *arguments: str) -> Result:
         return method(*arguments) if self.conversations.is_local else await asyncio.to_thread(method, *arguments)

@@ -25,9 +25,10 @@ from concurrent.futures import Future
 
 from ..errors import QueueFull
 from ..instrumentation import Hook, QueueChanged, Queued, no_hook
-from ..request.caller import ANYONE, Caller
+from ..request.caller import ANYONE, Allowance, Caller
 from ..settings import LimitSettings
-from .state.window import Decision, Limits, Queue, RequestWindow
+from .state.ledger import LastLedger, Limits, Quota
+from .state.window import Decision, Queue, RequestWindow
 
 MINUTE = 60.0
 FIRST_PAUSE, LONGEST_PAUSE = 10, 60
@@ -47,6 +48,7 @@ class Waiter:
 
     def wait(self, since: float, timeout: float) -> None:
         """Start to wait, for the first or another time."""
+        self.allowance: Allowance | None = None  # of its caller, when the request was counted
         self.since = since
         self.deadline = since + timeout
         self.admitted: Future[None] = Future()
@@ -89,6 +91,9 @@ class Limiter:
         self._running = 0
         self._reported = False
         self._rate_limits: list[float | None] = []  # reported, and not yet recorded in the window
+        self._last_ledger = LastLedger(
+            Limits(self._limits.requests_per_minute, self._limits.requests_per_day), self._clock
+        )
 
     def acquire(self, timeout: float, caller: Caller = ANYONE) -> Waiter:
         """Join the queue for `timeout` seconds; raises QueueFull where too many calls wait."""
@@ -97,6 +102,7 @@ class Limiter:
             at_once = not self._waiting and self._window.is_local and self._has_slot(waiter)
             if at_once and self._decide([waiter]).caller is not None:
                 self._admit(waiter)
+                self._window.report({})
                 return waiter
             if len(self._waiting) >= self._max_waiting():
                 self._make_room(caller)
@@ -127,11 +133,21 @@ class Limiter:
     def throttle(self, seconds: float | None) -> None:
         """Pause after a 429, for `seconds` or a default time, and lower the budget for a while."""
         with self._lock:
+            self._last_ledger.pause(FIRST_PAUSE if seconds is None else seconds)
             if self._window.is_local:
                 self._record_rate_limit(seconds)
             else:
                 self._rate_limits.append(seconds)
                 self._wake_thread()
+
+    def allowance(self, caller: Caller) -> Allowance | None:
+        """Return what a caller may still send, by the last decision; None without limits."""
+        return self._last_ledger.allowance(caller)
+
+    def quota(self) -> Quota:
+        """Return the limits and what is used of them, of all processes; blocks on Redis."""
+        _, pause = self._window.get_mark("pause")
+        return Quota(self._current_limits(), self._window.usage(), pause)
 
     def _make_room(self, caller: Caller) -> None:
         """Remove the last call of the key with the most calls; raises QueueFull for that key."""
@@ -165,6 +181,7 @@ class Limiter:
         if not waiter.running:
             waiter.running = True
             self._running += 1
+        waiter.allowance = self.allowance(waiter.caller)
         if waiter in self._waiting:
             self._dequeue(waiter, admitted=True)
         else:
@@ -188,9 +205,16 @@ class Limiter:
         """Count a request of the next caller, or return the seconds until the next attempt."""
         _, pause = self._window.get_mark("pause")
         if pause:
+            self._last_ledger.pause(pause)
             return Decision(None, pause, for_all=True)
-        limits = Limits(self._budget(), self._limits.requests_per_day)
-        return self._window.acquire(_queues(waiting, self._candidates(waiting)), limits)
+        limits = self._current_limits()
+        decision = self._window.acquire(_queues(waiting, self._candidates(waiting)), limits)
+        if decision.ledger is not None:
+            self._last_ledger.update(decision.ledger, limits)
+        return decision
+
+    def _current_limits(self) -> Limits:
+        return Limits(self._budget(), self._limits.requests_per_day)
 
     def _candidates(self, waiting: Iterable[Waiter]) -> list[Waiter]:
         """Return the calls that have a slot, or that one is free for, in their order."""
@@ -296,31 +320,3 @@ def _queues(waiting: Iterable[Waiter], candidates: Iterable[Waiter]) -> dict[Cal
     admissible = {waiter.caller for waiter in candidates}
     counts = Counter(waiter.caller for waiter in waiting)
     return {caller: Queue(count, caller in admissible) for caller, count in counts.items()}
-
-
-class Slot:
-    """The slot of one agent call, acquired with its first request."""
-
-    def __init__(self, limiter: Limiter) -> None:
-        self._limiter = limiter
-        self._waiter: Waiter | None = None
-
-    def request(self, timeout: float, caller: Caller = ANYONE) -> Future[None]:
-        """Return a future that is done once the next request may be sent.
-
-        Raises QueueFull, which the future may raise too.
-        """
-        if self._waiter is None:
-            self._waiter = self._limiter.acquire(timeout, caller)
-        else:
-            self._limiter.reacquire(self._waiter, timeout)
-        return self._waiter.admitted
-
-    def throttle(self, seconds: float | None) -> None:
-        """Report that the agent responded with a 429 to this call."""
-        self._limiter.throttle(seconds)
-
-    def release(self) -> None:
-        """Free the slot."""
-        if self._waiter is not None:
-            self._limiter.release(self._waiter)

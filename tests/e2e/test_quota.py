@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timezone
 from pathlib import Path
 
 import httpx
@@ -73,6 +75,48 @@ def test_another_keys_call_passes_a_long_queue(simulator: Simulator, tmp_path: P
             order = ["Oi, bia" in request["prompt"] for request in simulator.requests()[before + 1 :]]
             print(f"\n{path}: {order.index(True)} calls of 12 before the other key's")
             assert order.index(True) <= 2
+
+
+LIMITED = ("limit", "remaining", "reset")
+
+
+def test_each_protocol_says_what_a_key_may_still_send(simulator: Simulator, tmp_path: Path) -> None:
+    keys = tmp_path / "keys.yaml"
+    keys.write_text("keys: [{name: ana, key: sk-the-key-of-ana-1, share: 0.5}, {name: bia, key: sk-the-key-of-bia-1}]")
+    environ = {"STACKSPOT_REQUESTS_PER_MINUTE": "40", "STACKSPOT_QUEUE_TIMEOUT": "1", "KEYS_FILE": str(keys)}
+    with running_proxy(tmp_path / "log", **(simulator.environ | environ)) as proxy:
+
+        def ask(path: str, name: str, *, stream: bool) -> httpx.Response:
+            return WEB.post(f"{proxy.url}{path}", json=body(path, "Oi", stream=stream), headers=headers_of(name))
+
+        asked = 0
+        for path in PATHS:
+            for stream in (False, True):
+                asked += 1
+                answer = ask(path, "ana", stream=stream)
+                assert answer.status_code == 200
+                limit, remaining, reset = (answer.headers[f"x-ratelimit-{name}-requests"] for name in LIMITED)
+                assert (limit, remaining) == ("20", str(20 - asked)), "it is not its share"
+                assert re.fullmatch(r"1m[01]s|\d\ds", reset)
+                theirs = [answer.headers.get(f"anthropic-ratelimit-requests-{name}") for name in LIMITED]
+                if path == "/v1/messages":
+                    assert theirs[:2] == [limit, remaining]
+                    assert datetime.strptime(theirs[2], "%Y-%m-%dT%H:%M:%S%z") > datetime.now(timezone.utc)
+                else:
+                    assert theirs == [None] * 3
+        chat = {"messages": [{"role": "user", "content": "Oi"}]}
+        answer = WEB.post(f"{proxy.url}/chat", json=chat, headers=headers_of("bia"))
+        assert answer.headers["x-ratelimit-limit-requests"] == "40"
+        assert answer.headers["x-ratelimit-remaining-requests"] == str(40 - asked - 1)
+        simulator.script({"status": 429, "headers": {"retry-after": "400"}})
+        for path in PATHS:
+            for stream in (False, True):
+                answer = ask(path, "bia", stream=stream)
+                assert answer.status_code == 429
+                limit, remaining, reset = (answer.headers[f"x-ratelimit-{name}-requests"] for name in LIMITED)
+                assert (limit, remaining) == ("40", "0")
+                assert re.fullmatch(r"6m\d\d?s", reset)
+        assert "x-ratelimit-limit-requests" not in WEB.get(f"{proxy.url}/v1/models", headers=headers_of("ana")).headers
 
 
 def headers_of(name: str) -> dict[str, str]:

@@ -16,9 +16,10 @@ from custom_handler.errors import ConfigurationError, QueueFull
 from custom_handler.request.caller import Caller
 from custom_handler.settings import LimitSettings, RedisSettings
 from custom_handler.stackspot.limiter import Limiter
+from custom_handler.stackspot.state.ledger import Limits
 from custom_handler.stackspot.state.redis_client import RETRY_SECONDS
 from custom_handler.stackspot.state.redis_window import RedisRequestWindow
-from custom_handler.stackspot.state.window import Limits, Queue
+from custom_handler.stackspot.state.window import Queue
 from tests.support.clock import Clock
 from tests.support.waiting import eventually
 

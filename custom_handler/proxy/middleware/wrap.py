@@ -24,6 +24,7 @@ from ..asgi_transport import SERVICE_ROUTE
 from ..error_body import error_body
 from .body_limit import TOO_LARGE, LimitedBody
 from .error_bodies import is_health_report, rewrite
+from .rate_limit_headers import set_rate_limit_headers
 from .request_id import HEADER, assign_request_id
 from .websocket_key import move_key
 
@@ -174,6 +175,9 @@ class _Exchange:
             present = MutableHeaders(scope=message)
             for name, value in added.items():
                 present.setdefault(name, value)
+        if (allowance := self._request.allowance) is not None:
+            headers = MutableHeaders(scope=message)
+            set_rate_limit_headers(headers, message["status"], allowance, self._path)
         _set_request_id(message, self._request.request_id)
         self.outcome.status = message["status"]
         await self._send(message)

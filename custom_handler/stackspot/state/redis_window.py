@@ -13,23 +13,27 @@ from typing import Any
 
 from ...request.caller import Caller
 from ...settings import RedisSettings
+from .ledger import Count, Ledger, Limits, Usage
 from .redis_client import RedisClient
-from .window import DAY_MINUTES, WINDOW, Decision, Limits, LocalRequestWindow, Queue, Usage
+from .window import DAY_MINUTES, WINDOW, Decision, LocalRequestWindow, Queue
 
 LEASE = 3.0  # seconds for which the reported queues of a process are valid
 NOT_NEXT = 0.02  # seconds until the next attempt while it is another process's turn
 
 _DAILY_CODE, _NOT_NEXT_CODE, _SHARE_CODE = 1, 2, 3
-_KEYS = ("requests", "by_caller", "order", "queues", "minutes")
+_KEYS = ("requests", "by_caller", "order", "queues", "minutes", "callers")
 # Times are in milliseconds of Redis's own clock, so the clocks of the machines need not agree.
 _EXPIRE = """
-local requests, by_caller, order, queues, minutes = unpack(KEYS)
+local requests, by_caller, order, queues, minutes, callers_of = unpack(KEYS)
 local window, day_minutes = tonumber(ARGV[1]), tonumber(ARGV[2])
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 for _, entry in ipairs(redis.call('ZRANGEBYSCORE', requests, '-inf', now - window)) do
   local name = string.match(entry, '^[^:]*:(.*)$')
-  if redis.call('HINCRBY', by_caller, name, -1) < 1 then redis.call('HDEL', by_caller, name) end
+  if redis.call('HINCRBY', by_caller, name, -1) < 1 then
+    redis.call('HDEL', by_caller, name)
+    redis.call('HDEL', callers_of, name)
+  end
   redis.call('ZREM', requests, entry)
 end
 local minute, today, oldest = math.floor(now / 60000), 0, nil
@@ -73,27 +77,45 @@ _ACQUIRE = (
     + """
 local per_minute, per_day, id = tonumber(ARGV[6]), tonumber(ARGV[7]), ARGV[8]
 if per_day > 0 or redis.call('HLEN', minutes) > 2 * day_minutes then read_day() end
-if per_day > 0 and today >= per_day then
-  return {'', (oldest + day_minutes) * 60000 - now, 1}
-end
 local used = redis.call('ZCARD', requests)
-if per_minute > 0 and used >= per_minute then
-  local entry = redis.call('ZRANGE', requests, used - per_minute, used - per_minute, 'WITHSCORES')
-  return {'', entry[2] + window - now, 0}
+local function share_limit(caller)
+  if caller.share >= 1 then return per_minute end
+  return math.max(1, math.floor(caller.share * per_minute))
 end
-local function share_delay(caller)
-  local limit = per_minute
-  if caller.share < 1 then limit = math.max(1, math.floor(caller.share * per_minute)) end
-  local over = tonumber(redis.call('HGET', by_caller, caller.name) or 0) - limit
-  if per_minute == 0 or over < 0 then return 0 end
-  local all, seen = redis.call('ZRANGE', requests, 0, -1, 'WITHSCORES'), 0
-  for index = 1, #all, 2 do
-    if string.match(all[index], '^[^:]*:(.*)$') == caller.name then
-      if seen == over then return math.max(1, all[index + 1] + window - now) end
-      seen = seen + 1
+local function used_by(caller) return tonumber(redis.call('HGET', by_caller, caller.name) or 0) end
+local function reset_of_account()
+  local entry = redis.call('ZRANGE', requests, math.max(0, used - per_minute), math.max(0, used - per_minute), 'WITHSCORES')
+  return entry[2] and entry[2] + window - now or 0
+end
+local function reset_of_share(caller)
+  local left = math.max(0, used_by(caller) - share_limit(caller))
+  for position = 0, used - 1, 100 do
+    local entries = redis.call('ZRANGE', requests, position, position + 99, 'WITHSCORES')
+    for index = 1, #entries, 2 do
+      if string.match(entries[index], '^[^:]*:(.*)$') == caller.name then
+        if left == 0 then return math.max(1, entries[index + 1] + window - now) end
+        left = left - 1
+      end
     end
   end
   return 0
+end
+local function answer(name, delay, code)
+  local shares, day_reset = {}, oldest and (oldest + day_minutes) * 60000 - now or 0
+  for _, caller in ipairs(per_minute > 0 and cjson.decode(mine) or {}) do
+    if caller.share < 1 then
+      for _, value in ipairs({caller.name, used_by(caller), reset_of_share(caller)}) do shares[#shares + 1] = value end
+    end
+  end
+  return {name, delay, code, used, reset_of_account(), today, day_reset, shares}
+end
+if per_day > 0 and today >= per_day then
+  return answer('', (oldest + day_minutes) * 60000 - now, 1)
+end
+if per_minute > 0 and used >= per_minute then return answer('', reset_of_account(), 0) end
+local function share_delay(caller)
+  if per_minute == 0 or used_by(caller) < share_limit(caller) then return 0 end
+  return reset_of_share(caller)
 end
 local present = tonumber(redis.call('HGET', order, ':now') or 0)
 local first, first_start, is_mine, delay = nil, nil, false, window
@@ -113,12 +135,14 @@ for owner, callers in pairs(reported) do
     end
   end
 end
-if first == nil then return {'', delay, 3} end
-if not is_mine then return {'', 0, 2} end
+if first == nil then return answer('', delay, 3) end
+if not is_mine then return answer('', 0, 2) end
 redis.call('ZADD', requests, now, id .. ':' .. first.name)
 redis.call('PEXPIRE', requests, window * 2)
 redis.call('HINCRBY', by_caller, first.name, 1)
 redis.call('PEXPIRE', by_caller, window * 2)
+redis.call('HSET', callers_of, first.name, cjson.encode({weight = first.weight, share = first.share}))
+redis.call('PEXPIRE', callers_of, window * 2)
 redis.call('HINCRBY', minutes, minute, 1)
 redis.call('EXPIRE', minutes, day_minutes * 60)
 local ends = redis.call('HGETALL', order)
@@ -128,7 +152,8 @@ end
 redis.call('HSET', order, ':now', string.format('%.17g', first_start))
 redis.call('HSET', order, '=' .. first.name, string.format('%.17g', first_start + 1 / first.weight))
 redis.call('EXPIRE', order, 3600)
-return {first.name, 0, 0}
+used, today, oldest = used + 1, today + 1, oldest or minute
+return answer(first.name, 0, 0)
 """
 )
 _USAGE = (
@@ -136,17 +161,17 @@ _USAGE = (
     + """
 read_queues()
 read_day()
-local first = redis.call('ZRANGE', requests, 0, 0, 'WITHSCORES')
-local reset = 0
-if first[2] then reset = first[2] + window - now end
 local by_name = {}
 local all = redis.call('HGETALL', by_caller)
-for index = 1, #all, 2 do by_name[#by_name + 1] = {all[index], tonumber(all[index + 1])} end
+for index = 1, #all, 2 do
+  local caller = redis.call('HGET', callers_of, all[index])
+  by_name[#by_name + 1] = {all[index], tonumber(all[index + 1]), caller and cjson.decode(caller) or cjson.null}
+end
 local waiting = {}
 for _, callers in pairs(reported) do
   for _, caller in ipairs(callers) do waiting[#waiting + 1] = caller end
 end
-return cjson.encode({redis.call('ZCARD', requests), reset, today, by_name, waiting})
+return cjson.encode({redis.call('ZCARD', requests), today, by_name, waiting})
 """
 )
 
@@ -177,14 +202,16 @@ class RedisRequestWindow:
         arguments = [*self._report_of(queues), limits.per_minute, limits.per_day, uuid.uuid4().hex]
 
         def command() -> Decision:
-            name, delay, code = self._acquire(keys=self._keys(), args=arguments)
+            name, delay, code, *counts = self._acquire(keys=self._keys(), args=arguments)
+            ledger = _ledger(limits, *counts)
             if code == _NOT_NEXT_CODE:
-                return Decision(None, NOT_NEXT)
+                return Decision(None, NOT_NEXT, ledger=ledger)
             if delay:
-                return Decision(None, delay / 1000, for_all=code != _SHARE_CODE, daily=code == _DAILY_CODE)
+                daily, for_all = code == _DAILY_CODE, code != _SHARE_CODE
+                return Decision(None, delay / 1000, for_all=for_all, daily=daily, ledger=ledger)
             caller = next(caller for caller in queues if caller.name == name.decode())
             self._local.record(caller)
-            return Decision(caller)
+            return Decision(caller, ledger=ledger)
 
         return self._client.call(command, fallback=lambda: self._local.acquire(queues, limits))
 
@@ -199,13 +226,14 @@ class RedisRequestWindow:
         """See RequestWindow."""
 
         def command() -> Usage:
-            used, reset, today, by_caller, queues = json.loads(
+            used, today, by_name, queues = json.loads(
                 self._usage(keys=self._keys(), args=[self._window * 1000, DAY_MINUTES])
             )
             waiting: Counter[Caller] = Counter()
             for queue in queues:
                 waiting[Caller(queue["name"], queue["weight"], queue["share"])] += queue["waiting"]
-            return Usage(used, reset / 1000, today, dict(by_caller), waiting)
+            by_caller = {Caller(name, **(part or {})): count for name, count, part in by_name}
+            return Usage(used, today, by_caller, waiting)
 
         return self._client.call(command, fallback=self._local.usage)
 
@@ -241,6 +269,14 @@ class RedisRequestWindow:
 
     def _keys(self) -> list[str]:
         return [self._client.key(name) for name in _KEYS]
+
+
+def _ledger(limits: Limits, *counts: Any) -> Ledger:
+    """Return the counts of the script, whose times are in milliseconds."""
+    used, reset, today, day_reset, shares = counts
+    by_name = {shares[at].decode(): Count(shares[at + 1], shares[at + 2] / 1000) for at in range(0, len(shares), 3)}
+    day = Count(today, day_reset / 1000) if limits.per_day else Count()
+    return Ledger(Count(used, reset / 1000) if limits.per_minute else Count(), day, by_name)
 
 
 def _process_name() -> str:

@@ -5,28 +5,22 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import threading
 from collections import Counter, deque
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from ...request.caller import Caller
 from .fairness import FairOrder
+from .ledger import Count, Ledger, Limits, Usage
 
 # The agent counts a minute by arrival, and requests do not all take equally long to arrive.
 WINDOW = 61
 MINUTE = 60
 DAY_MINUTES = 24 * 60 + 1  # the current minute is counted whole
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """The most requests of an account a minute and in 24 hours; 0 is no limit."""
-
-    per_minute: int = 0
-    per_day: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,28 +35,15 @@ class Queue:
 class Decision:
     """The caller whose request was counted, or the seconds until the next attempt makes sense.
 
-    `for_all`: no caller can send sooner. `daily`: the limit of 24 hours is the reason.
+    `for_all`: no caller can send sooner. `daily`: the limit of 24 hours is the reason. `ledger` has
+    the requests that are counted after the decision, None where they were not read.
     """
 
     caller: Caller | None
     delay: float = 0.0
     for_all: bool = False
     daily: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Usage:
-    """The requests of the last minute, in total and by caller's name, and of the last 24 hours.
-
-    `reset` is the time in seconds until the oldest request of the minute is no longer counted.
-    `waiting` has the calls that wait, by caller.
-    """
-
-    used: int = 0
-    reset: float = 0.0
-    used_today: int = 0
-    by_caller: Mapping[str, int] = field(default_factory=dict)
-    waiting: Mapping[Caller, int] = field(default_factory=dict)
+    ledger: Ledger | None = field(default=None, repr=False, compare=False)
 
 
 class RequestWindow(Protocol):
@@ -110,6 +91,7 @@ class LocalRequestWindow:
         self._window = window
         self._requests: deque[tuple[float, str]] = deque()
         self._by_caller: Counter[str] = Counter()
+        self._callers: dict[str, Caller] = {}  # by their names, as they were last
         self._by_minute: deque[list[int]] = deque()  # [minute, requests]
         self._today = 0
         self._order = FairOrder()
@@ -126,19 +108,34 @@ class LocalRequestWindow:
         with self._lock:
             now = self._expire()
             self._queues = queues
-            if limits.per_day and self._today >= limits.per_day:
-                return Decision(None, self._day_delay(now), for_all=True, daily=True)
-            if limits.per_minute and len(self._requests) >= limits.per_minute:
-                delay = self._requests[-limits.per_minute][0] + self._window - now
-                return Decision(None, delay, for_all=True)
-            delays = []
-            for caller in self._order.sorted(caller for caller, queue in queues.items() if queue.admissible):
-                if delay := self._share_delay(caller, limits.per_minute, now):
-                    delays.append(delay)
-                    continue
-                self._record(caller, now)
-                return Decision(caller)
-            return Decision(None, min(delays, default=self._window))
+            decision = self._decide(queues, limits, now)
+            return replace(decision, ledger=self._ledger(queues, limits, now))
+
+    def _decide(self, queues: Mapping[Caller, Queue], limits: Limits, now: float) -> Decision:
+        if limits.per_day and self._today >= limits.per_day:
+            return Decision(None, self._day_delay(now), for_all=True, daily=True)
+        if limits.per_minute and len(self._requests) >= limits.per_minute:
+            delay = self._requests[-limits.per_minute][0] + self._window - now
+            return Decision(None, delay, for_all=True)
+        delays = []
+        for caller in self._order.sorted(caller for caller, queue in queues.items() if queue.admissible):
+            if limits.per_minute and self._by_caller.get(caller.name, 0) >= caller.limit(limits.per_minute):
+                delays.append(self._share_count(caller, limits.per_minute, now).reset)
+                continue
+            self._record(caller, now)
+            return Decision(caller)
+        return Decision(None, min(delays, default=self._window))
+
+    def _ledger(self, callers: Iterable[Caller], limits: Limits, now: float) -> Ledger:
+        used, minute, day = len(self._requests), Count(), Count()
+        if limits.per_minute and used:
+            minute = Count(used, self._requests[max(0, used - limits.per_minute)][0] + self._window - now)
+        if limits.per_day and self._today:
+            day = Count(self._today, self._day_delay(now))
+        limited = [caller for caller in callers if caller.share < 1 and limits.per_minute]
+        return Ledger(
+            minute, day, {caller.name: self._share_count(caller, limits.per_minute, now) for caller in limited}
+        )
 
     def record(self, caller: Caller) -> None:
         """Count a request that another window has admitted."""
@@ -152,10 +149,10 @@ class LocalRequestWindow:
     def usage(self) -> Usage:
         """See RequestWindow."""
         with self._lock:
-            now = self._expire()
-            reset = self._requests[0][0] + self._window - now if self._requests else 0.0
+            self._expire()
+            by_caller = {self._callers[name]: used for name, used in self._by_caller.items()}
             waiting = {caller: queue.waiting for caller, queue in self._queues.items()}
-            return Usage(len(self._requests), reset, self._today, dict(self._by_caller), waiting)
+            return Usage(len(self._requests), self._today, by_caller, waiting)
 
     def get_mark(self, mark: str) -> tuple[int, float]:
         """See RequestWindow."""
@@ -177,7 +174,7 @@ class LocalRequestWindow:
             _, name = self._requests.popleft()
             self._by_caller[name] -= 1
             if not self._by_caller[name]:
-                del self._by_caller[name]
+                del self._by_caller[name], self._callers[name]
         while self._by_minute and self._by_minute[0][0] <= now // MINUTE - DAY_MINUTES:
             self._today -= self._by_minute.popleft()[1]
         return now
@@ -185,6 +182,7 @@ class LocalRequestWindow:
     def _record(self, caller: Caller, now: float) -> None:
         self._requests.append((now, caller.name))
         self._by_caller[caller.name] += 1
+        self._callers[caller.name] = caller
         if not self._by_minute or self._by_minute[-1][0] != now // MINUTE:
             self._by_minute.append([int(now // MINUTE), 0])
         self._by_minute[-1][1] += 1
@@ -194,13 +192,14 @@ class LocalRequestWindow:
     def _day_delay(self, now: float) -> float:
         return (self._by_minute[0][0] + DAY_MINUTES) * MINUTE - now
 
-    def _share_delay(self, caller: Caller, per_minute: int, now: float) -> float:
-        """Return the seconds for which a caller has used up its share, 0 where it has not."""
-        if not per_minute or self._by_caller[caller.name] < caller.limit(per_minute):
-            return 0.0
-        over = self._by_caller[caller.name] - caller.limit(per_minute)
-        times = [time for time, name in self._requests if name == caller.name]
-        return max(math.ulp(now), times[over] + self._window - now)
+    def _share_count(self, caller: Caller, per_minute: int, now: float) -> Count:
+        """Return the caller's requests of the minute, with `reset` where it has a share."""
+        used = self._by_caller.get(caller.name, 0)
+        if not used or caller.share >= 1:
+            return Count(used)
+        times = (time for time, name in self._requests if name == caller.name)
+        over = max(0, used - caller.limit(per_minute))
+        return Count(used, max(math.ulp(now), next(itertools.islice(times, over, None)) + self._window - now))
 
     def _get_mark(self, mark: str) -> tuple[int, float]:
         value, expires = self._marks.get(mark, (0, 0.0))

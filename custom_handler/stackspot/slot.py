@@ -1,0 +1,46 @@
+"""The slot of one call, and what its caller may send after it."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future
+
+from ..request.caller import ANYONE, Allowance, Caller
+from .limiter import Limiter, Waiter
+
+
+class Slot:
+    """The slot of one agent call, acquired with its first request."""
+
+    def __init__(self, limiter: Limiter) -> None:
+        self._limiter = limiter
+        self._waiter: Waiter | None = None
+        self._caller = ANYONE
+
+    @property
+    def allowance(self) -> Allowance | None:
+        """What the caller may still send, by this call's last request; None without limits."""
+        counted = None if self._waiter is None else self._waiter.allowance
+        return counted or self._limiter.allowance(self._caller)
+
+    def request(self, timeout: float, caller: Caller = ANYONE) -> Future[None]:
+        """Return a future that is done once the next request may be sent.
+
+        Raises QueueFull, which the future may raise too.
+        """
+        self._caller = caller
+        if self._waiter is None:
+            self._waiter = self._limiter.acquire(timeout, caller)
+        else:
+            self._limiter.reacquire(self._waiter, timeout)
+        return self._waiter.admitted
+
+    def throttle(self, seconds: float | None) -> None:
+        """Report that the agent responded with a 429 to this call."""
+        if self._waiter is not None:
+            self._waiter.allowance = None  # the agent counts otherwise
+        self._limiter.throttle(seconds)
+
+    def release(self) -> None:
+        """Free the slot."""
+        if self._waiter is not None:
+            self._limiter.release(self._waiter)

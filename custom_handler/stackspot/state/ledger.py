@@ -1,0 +1,110 @@
+"""What the limits of an account leave to its callers, by the requests that are counted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from ...request.caller import Allowance, Caller
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The most requests of an account a minute and in 24 hours; 0 is no limit."""
+
+    per_minute: int = 0
+    per_day: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """Counted requests, and the seconds until one more can be sent (until fewer are counted)."""
+
+    used: int = 0
+    reset: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """The counted requests of the last minute and of the last 24 hours.
+
+    `shares` has those of the last minute by name, of callers with a share below 1. `day` is empty
+    where there is no limit of 24 hours.
+    """
+
+    minute: Count = Count()
+    day: Count = Count()
+    shares: Mapping[str, Count] = field(default_factory=dict)
+
+    def allowance(self, caller: Caller, limits: Limits, elapsed: float = 0.0) -> Allowance | None:
+        """Return what the limits leave to a caller `elapsed` seconds later; None without limits.
+
+        >>> ledger = Ledger(Count(10, 50.0), shares={"team": Count(9, 52.0)})
+        >>> ledger.allowance(Caller("team", share=0.5), Limits(90))
+        Allowance(limit=45, remaining=36, reset=52.0)
+        >>> ledger.allowance(Caller("other"), Limits(90, 1000), elapsed=20)
+        Allowance(limit=90, remaining=80, reset=30.0)
+        """
+        counts = []
+        if limits.per_minute:
+            counts.append((limits.per_minute, self.minute))
+            if caller.share < 1:
+                counts.append((caller.limit(limits.per_minute), self.shares.get(caller.name, Count())))
+        if limits.per_day:
+            counts.append((limits.per_day, self.day))
+        if not counts:
+            return None
+        left = [(max(0, limit - count.used), max(0.0, count.reset - elapsed)) for limit, count in counts]
+        remaining, reset = min(left, key=lambda one: (one[0], -one[1]))
+        return Allowance(caller.limit(limits.per_minute) or limits.per_day, remaining, reset)
+
+
+class LastLedger:
+    """The ledger of the last decision in this process, from which allowances cost no request."""
+
+    def __init__(self, limits: Limits, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._limits = limits
+        self._ledger = Ledger()
+        self._time = clock()
+        self._paused_until = 0.0
+
+    def update(self, ledger: Ledger, limits: Limits) -> None:
+        """Keep the ledger of a decision, which also shows that there is no pause."""
+        self._ledger, self._limits, self._time, self._paused_until = ledger, limits, self._clock(), 0.0
+
+    def pause(self, seconds: float) -> None:
+        """Leave no request to any caller for some seconds."""
+        self._paused_until = self._clock() + seconds
+
+    def allowance(self, caller: Caller) -> Allowance | None:
+        """Return the caller's allowance now; None without limits."""
+        now = self._clock()
+        allowance = self._ledger.allowance(caller, self._limits, now - self._time)
+        pause = self._paused_until - now
+        if allowance is None or pause <= 0:
+            return allowance
+        reset = pause if allowance.remaining else max(pause, allowance.reset)
+        return Allowance(allowance.limit, 0, reset)
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """The requests of the last minute, in total and by caller, and of the last 24 hours.
+
+    `waiting` has the calls that wait, by caller.
+    """
+
+    used: int = 0
+    used_today: int = 0
+    by_caller: Mapping[Caller, int] = field(default_factory=dict)
+    waiting: Mapping[Caller, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """The limits of an account, what is used of them, and the seconds of a pause (0: none)."""
+
+    limits: Limits
+    usage: Usage
+    pause: float = 0.0

@@ -35,6 +35,14 @@ class Queued:
 
 
 @dataclass(frozen=True, slots=True)
+class RequestCounted:
+    """A request of an API key was counted; `limit` is the account's a minute now, 0 for none."""
+
+    key: str
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
 class Retried:
     """A retry is scheduled; `reason` is the name of the error class."""
 
@@ -71,7 +79,15 @@ class ConversationOutcome:
 
 
 Measurement: TypeAlias = (
-    TokenCall | QueueChanged | Queued | Retried | FirstText | ToolCalled | Repaired | ConversationOutcome
+    TokenCall
+    | QueueChanged
+    | Queued
+    | RequestCounted
+    | Retried
+    | FirstText
+    | ToolCalled
+    | Repaired
+    | ConversationOutcome
 )
 Hook: TypeAlias = Callable[[Measurement], None]
 

@@ -14,7 +14,6 @@ from .api import models
 from .api.status_page import StatusRoute
 from .checks.models import check_at_start
 from .env_file import dotenv_files, load
-from .instrumentation import Hooks
 from .provider.handler import StackspotLLM, await_stream_start
 from .provider.model_response import PROVIDER
 from .proxy.config import callbacks, deployments
@@ -65,7 +64,7 @@ class Plugin(TelemetryCallback):
         key = (config.get("general_settings") or {}).get("master_key")
         before_master_key(proxy, lambda general_settings: ensure_master_key(general_settings, folder, key))
         before_router(proxy, self._models.prepare)
-        _extend(proxy, settings, provider.hooks, self.call_log)  # before the first token is requested
+        _extend(proxy, settings, provider, self.call_log)  # before the first token is requested
         check_at_start(settings.proxy.startup_check, config, settings, provider.authenticate)
         remove_stream_finalizers()
         at_startup(proxy, freeze_startup_objects)
@@ -134,15 +133,15 @@ class Plugin(TelemetryCallback):
             add_response_header("retry-after", retry_after)
 
 
-def _extend(proxy: Any, settings: Settings, hooks: Hooks, call_log: CallLog) -> None:
+def _extend(proxy: Any, settings: Settings, provider: StackspotLLM, call_log: CallLog) -> None:
     """Add metrics, call log, routes and the wrapper to the proxy."""
     app: FastAPI = proxy.app
     observers: list[Observer] = [call_log]
-    hooks.add(call_log)
+    provider.hooks.add(call_log)
     if "prometheus" in callbacks(proxy.proxy_config.get_config_state()):
         from .telemetry.prometheus import HttpMetrics, ProviderMetrics  # noqa: PLC0415  it registers metrics
 
-        hooks.add(ProviderMetrics())
+        provider.hooks.add(ProviderMetrics())
         observers.append(HttpMetrics())
     app.router.routes[:0] = models.routes(proxy).routes
     app.router.routes.insert(0, StatusRoute())  # before LiteLLM's own page
@@ -150,7 +149,7 @@ def _extend(proxy: Any, settings: Settings, hooks: Hooks, call_log: CallLog) -> 
     if settings.services.enabled:
         from .api.install import SOCKET_PATHS, install  # noqa: PLC0415  it needs the proxy's libraries
 
-        install(proxy, settings)
+        install(proxy, settings, provider.quota)
         socket_paths = SOCKET_PATHS
     wrap(app, observers, socket_paths)
 

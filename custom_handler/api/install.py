@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI
 
 from ..proxy.client import ProxyClient
+from ..proxy.keys_file import quota_caller, read_keys
 from ..settings import Settings
-from . import chat, playground, trace_check, websocket
+from ..stackspot.state.ledger import Quota
+from . import chat, playground, quota, trace_check, websocket
 
 SOCKET_PATHS = (websocket.PATH,)
 """WebSockets that accept a key in the query."""
 
 
-def install(proxy: Any, settings: Settings) -> None:
-    """Add the routes to a running proxy (its module)."""
+def install(proxy: Any, settings: Settings, read_quota: Callable[[], Quota]) -> None:
+    """Add the routes to a running proxy (its module); `read_quota` may block."""
     app: FastAPI = proxy.app
     client = ProxyClient.in_process(app)
+    keys_file = settings.proxy.keys_file
+    keys = read_keys(Path(keys_file)).values() if keys_file else ()
     routers = (
         chat.routes(client, settings.services),
         websocket.routes(client, settings.services),
         playground.routes(),
+        quota.routes(read_quota, map(quota_caller, keys)),
         trace_check.routes(proxy),
     )
     for router in routers:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import httpx
+from litellm.constants import LITELLM_PROXY_MASTER_KEY_ALIAS
 
 from ..chat.turn import Turn
 from ..errors import ConfigurationError
@@ -159,9 +160,30 @@ def _caller(params: Mapping[str, Any]) -> Caller:
     """Return the API key of the call, as the proxy has authenticated it."""
     # LiteLLM writes it to one of the two, and removes it from what the client sent.
     metadata = {**(params.get("litellm_metadata") or {}), **(params.get("metadata") or {})}
-    key = str(metadata.get("user_api_key_alias") or str(metadata.get("user_api_key") or "")[:12])
-    quota = (metadata.get("user_api_key_metadata") or {}).get(QUOTA) or {}
-    return Caller(key, quota.get("weight", 1), quota.get("share", 1.0))
+    return key_caller(
+        metadata.get("user_api_key_alias"), metadata.get("user_api_key"), metadata.get("user_api_key_metadata")
+    )
+
+
+def key_caller(alias: object, key_hash: object, metadata: object) -> Caller:
+    """Return the API key with this alias, hash and metadata in the proxy.
+
+    Invalid parts of the quota, which only the metadata of virtual keys can have, are ignored.
+
+    >>> key_caller("team", "88dc28d0f030c55e", {"stackspot_quota": {"weight": 2, "share": 7}})
+    Caller(name='team', weight=2, share=1.0)
+    """
+    name = "master" if key_hash == LITELLM_PROXY_MASTER_KEY_ALIAS else str(key_hash or "")[:12]
+    quota = metadata.get(QUOTA) if isinstance(metadata, Mapping) else None
+    quota = quota if isinstance(quota, Mapping) else {}
+    weight, share = (_within(quota.get(name), most) for name, most in (("weight", 100), ("share", 1)))
+    return Caller(str(alias or name), int(weight or 1), float(share or 1))
+
+
+def _within(value: object, most: int) -> float | None:
+    if isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= most:
+        return value
+    return None
 
 
 def _owner(params: Mapping[str, Any], correlation_id: str | None) -> str | None:

@@ -10,8 +10,9 @@ from pathlib import Path
 
 from litellm.proxy._types import LitellmUserRoles, ProxyException, UserAPIKeyAuth
 
-from ..provider.litellm_call import QUOTA
+from ..provider.litellm_call import QUOTA, key_caller
 from ..proxy_module import running_proxy
+from ..request.caller import Caller
 from .key_entries import digest, read_entries
 
 _TOKEN_SETTINGS = ("enable_jwt_auth", "enable_oauth2_auth", "enable_oauth2_proxy_auth")
@@ -68,3 +69,8 @@ def read_keys(path: Path) -> dict[str, UserAPIKeyAuth]:
         )
         for entry in read_entries(path)
     }
+
+
+def quota_caller(key: UserAPIKeyAuth) -> Caller:
+    """Return the caller as which an authenticated key uses the account."""
+    return key_caller(key.key_alias, key.api_key, key.metadata)

@@ -24,7 +24,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 
 from ..errors import QueueFull
-from ..instrumentation import Hook, QueueChanged, Queued, no_hook
+from ..instrumentation import Hook, QueueChanged, Queued, RequestCounted, no_hook
 from ..request.caller import ANYONE, Allowance, Caller
 from ..settings import LimitSettings
 from .state.ledger import LastLedger, Limits, Quota
@@ -182,6 +182,7 @@ class Limiter:
             waiter.running = True
             self._running += 1
         waiter.allowance = self.allowance(waiter.caller)
+        self._hook(RequestCounted(waiter.caller.name, self._last_ledger.limits.per_minute))
         if waiter in self._waiting:
             self._dequeue(waiter, admitted=True)
         else:
@@ -203,12 +204,14 @@ class Limiter:
 
     def _decide(self, waiting: Iterable[Waiter]) -> Decision:
         """Count a request of the next caller, or return the seconds until the next attempt."""
+        queues = _queues(waiting, self._candidates(waiting))
         _, pause = self._window.get_mark("pause")
         if pause:
             self._last_ledger.pause(pause)
+            self._window.report(queues)
             return Decision(None, pause, for_all=True)
         limits = self._current_limits()
-        decision = self._window.acquire(_queues(waiting, self._candidates(waiting)), limits)
+        decision = self._window.acquire(queues, limits)
         if decision.ledger is not None:
             self._last_ledger.update(decision.ledger, limits)
         return decision

@@ -17,6 +17,7 @@ from ..instrumentation import (
     QueueChanged,
     Queued,
     Repaired,
+    RequestCounted,
     Retried,
     TokenCall,
     ToolCalled,
@@ -78,6 +79,13 @@ class ProviderMetrics:
         self._token_seconds = seconds("token_renewal", "Seconds of a call of the identity service")
         self._waiting = gauge("queue_depth", "Calls that wait for a place")
         self._running = gauge("queue_running", "Calls that hold a place")
+        self._requests = counter("requests", "Requests that count against the account's limits", "api_key_alias")
+        self._limit = Gauge(
+            "stackspot_requests_limit",
+            "The account's requests a minute, fewer for a while after a 429; 0: no limit",
+            multiprocess_mode="mostrecent",
+            registry=registry,
+        )
         self._queue_seconds = seconds("queue_wait", "Seconds that a call waited for a place", "outcome")
         self._retries = counter("retries", "Calls made again", "reason")
         self._first_text = seconds(
@@ -100,6 +108,9 @@ class ProviderMetrics:
                 self._queue_seconds.labels("admitted" if measurement.admitted else "turned_away").observe(
                     measurement.seconds
                 )
+            case RequestCounted():
+                self._requests.labels(measurement.key).inc()
+                self._limit.set(measurement.limit)
             case Retried():
                 self._retries.labels(measurement.reason).inc()
             case FirstText():

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import httpx
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
 from tests.support.processes import ROOT
-from tests.support.proxy import Proxy, Simulator
+from tests.support.proxy import WEB, Proxy, Simulator
 
 PICTURE = ROOT / "docs" / "images" / "playground.png"
 CALL = 'Vou consultar.\nFUNCTION_CALL_START\nbuscar_tempo\narguments: {"cidade": "Recife"}\nFUNCTION_CALL_END'
@@ -75,6 +77,40 @@ def test_an_answer_arrives_token_by_token_with_its_facts(page: Page, services: P
     assert told["correlation id"] == simulator.requests()[-1]["headers"]["correlation-id"]
     assert told["request"] in services.log.read_text()
     assert "=" in told["tokens"]
+
+
+def test_the_quota_is_shown_after_each_answer(page: Page, services: Proxy, simulator: Simulator) -> None:
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url) if request.url.endswith("/quota") else None)
+    expect(page.locator("#quota")).to_be_hidden()
+    sign_in(page, services)
+    expect(page.locator("#quota")).to_have_text(re.compile(r"^Requests this minute: \d+"))
+    assert len(asked) == 1
+    before = quota(services)["used"]
+    simulator.script({"text": "Olá"})
+    expect(ask_page(page, "Oi").locator("dl")).to_contain_text("stackspot")
+    expect(page.locator("#quota")).to_contain_text(f"Requests this minute: {before + 1}")
+    assert len(asked) == 2
+    page.locator("#language").select_option("pt")
+    expect(page.locator("#quota")).to_have_text(re.compile(rf"^Requisições neste minuto: {before + 1}"))
+    full = {"limit": 90, "used": 90, "waiting": 7, "day": {"limit": 1000, "used": 300}, "paused_until": time.time()}
+    full["keys"] = [{"name": "ana", "used": 45, "waiting": 7, "weight": 1, "share": 0.5}]
+    page.route("**/quota", lambda route: route.fulfill(json=full))
+    page.locator("#language").select_option("en")
+    simulator.script({"text": "Olá"})
+    ask_page(page, "Oi")
+    line = "Requests this minute: 90 of 90 · this key: 45 of 45 · in 24 hours: 300 of 1000 · waiting: 7 · paused until "
+    expect(page.locator("#quota")).to_contain_text(line)
+    page.route("**/quota", lambda route: route.fulfill(status=404))
+    simulator.script({"text": "Olá"})
+    ask_page(page, "Oi")
+    expect(page.locator("#quota")).to_be_hidden()
+    assert len(asked) == 4, "it asks by itself"
+
+
+def quota(services: Proxy) -> dict[str, Any]:
+    found: dict[str, Any] = WEB.get(f"{services.url}/quota", headers=services.headers).json()
+    return found
 
 
 def test_what_a_model_writes_is_shown_as_text(page: Page, services: Proxy, simulator: Simulator) -> None:

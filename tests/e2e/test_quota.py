@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
+import subprocess
+import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
+from tests.support.processes import program
 from tests.support.protocols import PATHS, body
 from tests.support.proxy import WEB, Proxy, Simulator, running_proxy
 from tests.support.redis_server import running_redis
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, eventually_async
 
 WORKERS, BUDGET, CALLS = 2, 6, 36
 
@@ -75,6 +80,70 @@ def test_another_keys_call_passes_a_long_queue(simulator: Simulator, tmp_path: P
             order = ["Oi, bia" in request["prompt"] for request in simulator.requests()[before + 1 :]]
             print(f"\n{path}: {order.index(True)} calls of 12 before the other key's")
             assert order.index(True) <= 2
+
+
+MANY = 500
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_another_keys_call_passes_five_hundred(
+    simulator: Simulator, redis_url: str, tmp_path: Path, workers: int
+) -> None:
+    keys = tmp_path / "keys.yaml"
+    keys.write_text("keys: [{name: ana, key: sk-the-key-of-ana-1}, {name: bia, key: sk-the-key-of-bia-1, weight: 3}]")
+    long_queue = {
+        "STACKSPOT_MAX_WAITING": str(2 * MANY),
+        "STACKSPOT_QUEUE_TIMEOUT": "3000",
+        "STACKSPOT_TIMEOUT": "3000",
+    }
+    one_at_once = {"STACKSPOT_MAX_CONCURRENCY": "1", "KEYS_FILE": str(keys), "REDIS_URL": redis_url}
+    simulator.configure(first_token_delay=0.2)
+    with running_proxy(tmp_path / "log", workers=workers, **(simulator.environ | long_queue | one_at_once)) as proxy:
+
+        def quota(key: str) -> dict[str, Any]:
+            answer = WEB.get(f"{proxy.url}/quota", headers={"authorization": f"Bearer {key}"})
+            return answer.raise_for_status().json()
+
+        async def call(client: httpx.AsyncClient, name: str) -> int:
+            asked = body(PATHS[0], f"Oi, {name}", stream=False)
+            return (await client.post(f"{proxy.url}{PATHS[0]}", json=asked, headers=headers_of(name))).status_code
+
+        async def calls() -> int:
+            limits = httpx.Limits(max_connections=2 * MANY)
+            async with httpx.AsyncClient(timeout=None, trust_env=False, limits=limits) as client:
+                many = [asyncio.create_task(call(client, "ana")) for _ in range(MANY)]
+                await eventually_async(lambda: quota(proxy.key)["waiting"] == MANY, pause=0.5)
+                one = asyncio.create_task(call(client, "bia"))
+                await eventually_async(lambda: quota(proxy.key)["waiting"] == MANY + 1, pause=0.5)
+                told = quota(proxy.key)
+                assert told["paused_until"] > time.time()
+                assert told["keys"] == [
+                    {"name": "ana", "used": 0, "waiting": MANY, "weight": 1, "share": 1},
+                    {"name": "bia", "used": 0, "waiting": 1, "weight": 3, "share": 1},
+                    {"name": "master", "used": 1, "waiting": 0, "weight": 1, "share": 1},
+                ]
+                assert [key["name"] for key in quota("sk-the-key-of-bia-1")["keys"]] == ["bia"]
+                end_pause(redis_url)
+                status = await one
+                for task in many:
+                    task.cancel()
+                await asyncio.gather(*many, return_exceptions=True)
+                return status
+
+        simulator.script({"status": 429, "headers": {"retry-after": "2000"}})
+        assert proxy.post(PATHS[0], body(PATHS[0], "Oi", stream=False)).status_code == 429
+        assert asyncio.run(calls()) == 200
+    order = ["Oi, bia" in request["prompt"] for request in simulator.requests()[1:]]
+    print(f"\n{order.index(True)} calls of {MANY} before the other key's, with {workers} processes")
+    assert order.index(True) <= 2
+
+
+def end_pause(redis_url: str) -> None:
+    """Remove the mark of the pause, as Redis does when its time is over."""
+    command = [program("redis-cli"), "-u", redis_url]
+    names = subprocess.run([*command, "keys", "*:pause"], capture_output=True, text=True, check=True).stdout.split()
+    assert len(names) == 1
+    subprocess.run([*command, "del", *names], capture_output=True, check=True)
 
 
 LIMITED = ("limit", "remaining", "reset")

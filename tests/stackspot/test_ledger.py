@@ -182,3 +182,13 @@ def test_calls_that_were_admitted_at_once_do_not_wait(still):
     limiter.acquire(60, HALF)
     limiter._step()
     assert limiter.quota().usage.waiting == {HALF: 1}
+
+
+def test_calls_that_wait_for_the_end_of_a_pause_are_reported(make_window, still):
+    limiter, other = (Limiter(LimitSettings(), make_window()) for _ in range(2))
+    limiter.throttle(50)
+    limiter._step()
+    limiter.acquire(100, ANA)
+    limiter._step()
+    assert other.quota().usage.waiting == {ANA: 1}
+    assert 0 < other.quota().pause <= 50

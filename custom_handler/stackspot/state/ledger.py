@@ -64,14 +64,14 @@ class LastLedger:
 
     def __init__(self, limits: Limits, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._limits = limits
+        self.limits = limits
         self._ledger = Ledger()
         self._time = clock()
         self._paused_until = 0.0
 
     def update(self, ledger: Ledger, limits: Limits) -> None:
         """Keep the ledger of a decision, which also shows that there is no pause."""
-        self._ledger, self._limits, self._time, self._paused_until = ledger, limits, self._clock(), 0.0
+        self._ledger, self.limits, self._time, self._paused_until = ledger, limits, self._clock(), 0.0
 
     def pause(self, seconds: float) -> None:
         """Leave no request to any caller for some seconds."""
@@ -80,7 +80,7 @@ class LastLedger:
     def allowance(self, caller: Caller) -> Allowance | None:
         """Return the caller's allowance now; None without limits."""
         now = self._clock()
-        allowance = self._ledger.allowance(caller, self._limits, now - self._time)
+        allowance = self._ledger.allowance(caller, self.limits, now - self._time)
         pause = self._paused_until - now
         if allowance is None or pause <= 0:
             return allowance

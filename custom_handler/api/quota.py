@@ -1,0 +1,85 @@
+"""`GET /quota`: the limits of the StackSpot account, and what each API key uses of them."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+from fastapi import APIRouter
+from litellm.proxy._types import LitellmUserRoles, UserAPIKeyAuth
+
+from ..proxy.auth import Caller as AuthenticatedKey
+from ..proxy.keys_file import quota_caller
+from ..request.caller import Caller
+from ..stackspot.state.ledger import Quota
+from .responses import api_router
+
+
+def routes(read: Callable[[], Quota], configured: Iterable[Caller] = ()) -> APIRouter:
+    """Return the route; `read` may block, and `configured` are the keys of KEYS_FILE."""
+    router: APIRouter = api_router(tags=["chat service"])
+    reader, known = _Reader(read), tuple(configured)
+
+    @router.get("/quota")
+    async def quota(key: AuthenticatedKey) -> dict[str, Any]:
+        """Return limits and use: with all keys for the master key, else with the caller's own."""
+        return quota_object(await reader.read(), None if _sees_all(key) else quota_caller(key), known, time.time())
+
+    return router
+
+
+def quota_object(quota: Quota, only: Caller | None, configured: Iterable[Caller], now: float) -> dict[str, Any]:
+    """Return the response; `only` is the one key to show, `now` is in seconds since the epoch."""
+    limits, usage = quota.limits, quota.usage
+    keys = {caller.name: _Key(caller) for caller in (*usage.by_caller, *usage.waiting, *configured)}
+    for caller, used in usage.by_caller.items():
+        keys[caller.name].used += used
+    for caller, waiting in usage.waiting.items():
+        keys[caller.name].waiting += waiting
+    if only is not None:
+        keys = {only.name: keys.get(only.name, _Key(only))}
+    return {
+        "limit": limits.per_minute or None,
+        "used": usage.used,
+        "waiting": sum(usage.waiting.values()),
+        "paused_until": round(now + quota.pause, 3) if quota.pause else None,
+        "day": {"limit": limits.per_day or None, "used": usage.used_today},
+        "keys": [keys[name].as_object() for name in sorted(keys)],
+    }
+
+
+@dataclass(slots=True)
+class _Key:
+    caller: Caller
+    used: int = 0
+    waiting: int = 0
+
+    def as_object(self) -> dict[str, Any]:
+        caller = self.caller
+        counts = {"used": self.used, "waiting": self.waiting}
+        return {"name": caller.name, **counts, "weight": caller.weight, "share": caller.share}
+
+
+class _Reader:
+    """Reads the quota on a thread of its own; requests that arrive meanwhile share the result.
+
+    So a Redis that does not respond delays no request but these.
+    """
+
+    def __init__(self, read: Callable[[], Quota]) -> None:
+        self._read = read
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="stackspot-quota")
+        self._pending: Future[Quota] | None = None
+
+    async def read(self) -> Quota:
+        if self._pending is None or self._pending.done():
+            self._pending = self._thread.submit(self._read)
+        return await asyncio.shield(asyncio.wrap_future(self._pending))
+
+
+def _sees_all(key: UserAPIKeyAuth) -> bool:
+    return key.user_role in {LitellmUserRoles.PROXY_ADMIN, LitellmUserRoles.PROXY_ADMIN_VIEW_ONLY}

@@ -17,6 +17,7 @@ LAYERS = [  # from the bottom up
     {"proxy"},
     {"jobs"},
     {"api", "checks", "report", "telemetry"},
+    {"evaluate"},
     {"proxy_plugin"},
     {"__init__", "__main__", "cli"},
 ]

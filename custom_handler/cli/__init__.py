@@ -12,6 +12,7 @@ import click
 from ..errors import ConfigurationError
 from .ask import chat, models
 from .check import check
+from .evaluate import evaluate
 from .report import report
 
 VERSION = "0.1.0"  # as in pyproject.toml, which an image of the package does not have
@@ -26,7 +27,7 @@ def main(context: click.Context) -> None:
         context.color = False
 
 
-for _command in (chat, check, models, report):
+for _command in (chat, check, evaluate, models, report):
     main.add_command(_command)
 
 

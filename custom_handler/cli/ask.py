@@ -183,7 +183,7 @@ async def _ask(
     from ..proxy.chunk_accumulator import ChunkAccumulator  # noqa: PLC0415
 
     answer, began, first = ChunkAccumulator(), time.perf_counter(), None
-    async with source.stream(body, headers) as stream:
+    async with contextlib.aclosing(source), source.stream(body, headers) as stream:
         async for chunk in stream.chunks:
             if text := answer.feed(chunk):
                 first = first or _milliseconds(began)

@@ -13,6 +13,8 @@ from typing import Any
 
 import litellm
 
+from ..instrumentation import Hook
+from ..provider.handler import StackspotLLM
 from ..proxy.client import CompletionStream, ProxyResponseError
 from ..proxy.config import callbacks, deployments, resolved
 from ..proxy.lifecycle import wait_for_callbacks
@@ -36,18 +38,25 @@ class LibraryBackend:
     @contextlib.asynccontextmanager
     async def stream(self, body: Mapping[str, Any], headers: Mapping[str, str]) -> AsyncIterator[CompletionStream]:
         """Stream a completion, with the usage at the end. Raises ProxyResponseError."""
-        try:
-            with _litellm_errors():
-                self._list.require_enabled(body.get("model"))
-                stream = await self._router.acompletion(
-                    **body, stream=True, stream_options={"include_usage": True}, metadata={"headers": dict(headers)}
-                )
-            yield CompletionStream(_chunks(stream), {})
-        finally:
-            await wait_for_callbacks()
-            for callback in filter(lambda one: isinstance(one, Plugin), litellm.callbacks):
-                await callback.aclose()
-            await litellm.close_litellm_async_clients()
+        with _litellm_errors():
+            self._list.require_enabled(body.get("model"))
+            stream = await self._router.acompletion(
+                **body, stream=True, stream_options={"include_usage": True}, metadata={"headers": dict(headers)}
+            )
+        yield CompletionStream(_chunks(stream), {})
+
+    def measure(self, hook: Hook) -> None:
+        """Let a hook receive the measurements of the StackSpot models."""
+        for entry in litellm.custom_provider_map:
+            if isinstance(provider := entry["custom_handler"], StackspotLLM):
+                provider.hooks.add(hook)
+
+    async def aclose(self) -> None:
+        """Wait for the callbacks of the calls, and close the connections."""
+        await wait_for_callbacks()
+        for callback in filter(lambda one: isinstance(one, Plugin), litellm.callbacks):
+            await callback.aclose()
+        await litellm.close_litellm_async_clients()
 
 
 async def _chunks(stream: Any) -> AsyncIterator[dict[str, Any]]:

@@ -41,6 +41,9 @@ class ProxyBackend:
                 raise self._unreachable(cause) from None
             raise
 
+    async def aclose(self) -> None:
+        """Close nothing: each call has a client of its own."""
+
     def _unreachable(self, error: Exception) -> ProxyResponseError:
         message = (
             f"No proxy answers at {self._url} ({type(error).__name__}): is it running? "

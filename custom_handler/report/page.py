@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from html import escape
 
 from . import plots
@@ -45,23 +45,28 @@ def page(run: RunLog, summary: Summary) -> str:
     tokens = [(model.name, {"in": float(model.tokens_in), "out": float(model.tokens_out)}) for model in summary.models]
     errors = [(span.middle, dict(sorted(span.errors.items()))) for span in spans]
     sections = [
-        ("Models", _table(_HEAD, [model.cells() for model in summary.models])),
+        ("Models", table(_HEAD, [model.cells() for model in summary.models])),
         ("Latency of answered calls over time", plots.lines("Latency percentiles over time", latencies, "ms")),
         ("Tokens by model", plots.bars("Tokens by model", tokens)),
         ("Errors over time", _errors(summary, errors)),
     ]
-    body = "".join(f"<section><h2>{escape(title)}</h2>{content}</section>" for title, content in sections)
+    return document(f"Run {run.name}", _facts(run, summary), sections)
+
+
+def document(title: str, facts: Sequence[str], sections: Iterable[tuple[str, str]]) -> str:
+    """Return an HTML page: facts below the title, then sections of a heading and HTML."""
+    body = "".join(f"<section><h2>{escape(heading)}</h2>{content}</section>" for heading, content in sections)
     return (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Run {escape(run.name)}</title>'
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
         f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style></head>'
-        f"<body><h1>Run {escape(run.name)}</h1>{_facts(run, summary)}{body}</body></html>\n"
+        f'<body><h1>{escape(title)}</h1><p class="soft">{escape(" · ".join(facts))}</p>{body}</body></html>\n'
     )
 
 
-def _facts(run: RunLog, summary: Summary) -> str:
+def _facts(run: RunLog, summary: Summary) -> list[str]:
     manifest, versions = run.manifest, run.manifest.get("dependencies")
     litellm = versions.get("litellm", "?") if isinstance(versions, dict) else "?"
-    facts = [
+    return [
         f"{summary.calls} calls, {summary.failures} failed",
         f"{summary.first} to {summary.last}",
         f"Python {manifest.get('python', '?')}",
@@ -69,17 +74,18 @@ def _facts(run: RunLog, summary: Summary) -> str:
         f"git {str(manifest.get('git_sha') or 'unknown')[:12]}",
         *([f"{run.unreadable} unreadable lines"] if run.unreadable else []),
     ]
-    return f'<p class="soft">{escape(" · ".join(facts))}</p>'
 
 
 def _errors(summary: Summary, stacks: Sequence[tuple[float, dict[str, int]]]) -> str:
     if not summary.errors:
         return '<p class="soft">None.</p>'
     rows = [tuple(map(str, error)) for error in summary.errors]
-    return plots.columns("Errors over time", stacks, "calls") + _table(("Error", "Status", "Calls"), rows)
+    return plots.columns("Errors over time", stacks, "calls") + table(("Error", "Status", "Calls"), rows)
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return an HTML table."""
+
     def line(tag: str, cells: Sequence[str]) -> str:
         return f"<tr>{''.join(f'<{tag}>{escape(cell)}</{tag}>' for cell in cells)}</tr>"
 

@@ -49,9 +49,12 @@ def columns(name: str, stacks: Sequence[tuple[float, Mapping[str, float]]], unit
     return _legend(parts) + _svg(name, axes + "".join(drawn))
 
 
-def bars(name: str, rows: Sequence[tuple[str, Mapping[str, float]]]) -> str:
-    """Draw a bar of consecutive parts for each name, with the sum beside it; return HTML."""
-    parts = list(dict.fromkeys(part for _, row in rows for part in row))
+def bars(name: str, rows: Sequence[tuple[str, Mapping[str, float]]], colours: Mapping[str, str] | None = None) -> str:
+    """Draw a bar of consecutive parts for each name, with the sum beside it; return HTML.
+
+    `colours` are those of the parts, by name; without it, each part gets the next of COLOURS.
+    """
+    parts = list(colours or dict.fromkeys(part for _, row in rows for part in row))
     largest = max((sum(row.values()) for _, row in rows), default=0) or 1
     left, available = 200, WIDTH - 200 - 110
     drawn = []
@@ -61,12 +64,14 @@ def bars(name: str, rows: Sequence[tuple[str, Mapping[str, float]]]) -> str:
         for part, value in row.items():
             width = available * value / largest
             drawn.append(
-                f'<rect x="{start:.1f}" y="{top}" width="{width:.1f}" height="22" fill="{_colour(parts, part)}">'
+                f'<rect x="{start:.1f}" y="{top}" width="{width:.1f}" height="22" '
+                f'fill="{(colours or {}).get(part) or _colour(parts, part)}">'
                 f"<title>{escape(label)}, {escape(part)}: {value:,.0f}</title></rect>"
             )
             start += width
         drawn.append(f'<text x="{start + 8:.1f}" y="{top + 16}">{sum(row.values()):,.0f}</text>')
-    return _legend(parts) + _svg(name, "".join(drawn), height=max(1, len(rows)) * 34 + 8)
+    legend = _legend(parts, list(colours.values()) if colours else COLOURS)
+    return legend + _svg(name, "".join(drawn), height=max(1, len(rows)) * 34 + 8)
 
 
 def _frame(points: Sequence[Point], unit: str) -> tuple[Callable[[float], float], Callable[[float], float], str]:
@@ -114,9 +119,9 @@ def _colour(parts: Sequence[str], part: str) -> str:
     return COLOURS[parts.index(part) % len(COLOURS)]
 
 
-def _legend(parts: Mapping[str, object] | Sequence[str]) -> str:
+def _legend(parts: Mapping[str, object] | Sequence[str], colours: Sequence[str] = COLOURS) -> str:
     keys = "".join(
-        f'<span><i style="background:{COLOURS[number % len(COLOURS)]}"></i>{escape(part)}</span>'
+        f'<span><i style="background:{colours[number % len(colours)]}"></i>{escape(part)}</span>'
         for number, part in enumerate(parts)
     )
     return f'<p class="legend">{keys}</p>'

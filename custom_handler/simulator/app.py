@@ -16,15 +16,18 @@ from .openai_api import CompletionWriter, read_completion
 from .request_log import Recorder
 from .responses import Question, ResponseWriter, fail, send_http_response
 from .scripted import ScriptedResponse, take_script
+from .slips import slip
 from .tokens import TokenIssuer, check_client, read_form, token_body
 from .uploads import Uploads, read_form_data
 from .wire import RefusedError, count_tokens, error_body, html_page, is_ulid, new_ulid
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from .exchange import Exchange
     from .settings import SimulatorSettings
+
+    Replies = Callable[[str], str | None]
 
 A_MINUTE = 60
 CHAT_FIELDS: Mapping[str, type | tuple[type, ...]] = {
@@ -42,9 +45,12 @@ CHAT_FIELDS: Mapping[str, type | tuple[type, ...]] = {
 
 
 class SimulatorApp:
-    """The state and the endpoints of one account; `clock` returns seconds since the epoch."""
+    """The state and the endpoints of one account; `clock` returns seconds since the epoch.
 
-    def __init__(self, settings: SimulatorSettings, clock: Callable[[], float]) -> None:
+    `replies` returns the reply to a prompt, or None for that of the default agent.
+    """
+
+    def __init__(self, settings: SimulatorSettings, clock: Callable[[], float], replies: Replies | None = None) -> None:
         self.settings = settings
         self.scripts: list[ScriptedResponse] = []
         self.recorder = Recorder()
@@ -53,6 +59,7 @@ class SimulatorApp:
         self.conversations = Conversations()
         self.request_times: deque[float] = deque()
         self._clock = clock
+        self._replies = replies
 
     async def token(self, exchange: Exchange) -> None:
         """Issue a token for the account's credentials."""
@@ -92,7 +99,7 @@ class SimulatorApp:
             exchanges = self.conversations.open(agent, conversation)
         before = count_characters(exchanges)
         self._check_length(prompt, before)
-        scripted = take_script(self.scripts, "chat", prompt) or ScriptedResponse(text=reply_to(prompt, exchanges))
+        scripted = take_script(self.scripts, "chat", prompt) or self._reply(prompt, exchanges)
         question = Question(prompt, bool(body.get("streaming")), new_ulid(self._clock()), conversation, before)
         writer = ResponseWriter(exchange, scripted, question, self.settings)
         await writer.write()
@@ -109,8 +116,12 @@ class SimulatorApp:
             raise RefusedError(400, {"error": problem}) from None
         prompt = question.prompt
         exchange.record.prompt, exchange.record.characters = prompt, len(prompt)
-        scripted = take_script(self.scripts, "chat", prompt) or ScriptedResponse(text=reply_to(prompt))
+        scripted = take_script(self.scripts, "chat", prompt) or self._reply(prompt)
         await CompletionWriter(exchange, scripted, question, self.settings).write()
+
+    def _reply(self, prompt: str, exchanges: Sequence[tuple[str, str]] = ()) -> ScriptedResponse:
+        text = (self._replies(prompt) if self._replies else None) or reply_to(prompt, exchanges)
+        return ScriptedResponse(text=slip(text, prompt, self.settings.slip_rate))
 
     async def upload_form(self, exchange: Exchange) -> None:
         """Issue the form with which a file is posted."""

@@ -18,6 +18,8 @@ from .wire import RefusedError
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from .app import Replies
+
 LARGEST_BODY = 64 * 1024 * 1024
 # `stop` waits so long for responses before it cancels them.
 STOP_TIMEOUT = 0.1
@@ -33,10 +35,16 @@ class Simulator:
             print(simulator.url)
     """
 
-    def __init__(self, host: str = "127.0.0.1", port: int = 0, settings: SimulatorSettings | None = None) -> None:
+    def __init__(
+        self,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        settings: SimulatorSettings | None = None,
+        replies: Replies | None = None,
+    ) -> None:
         self.host = host
         self.port = port
-        self._app = SimulatorApp(settings or SimulatorSettings(), time.time)
+        self._app = SimulatorApp(settings or SimulatorSettings(), time.time, replies)
         self.control = Control(self._app)
         self._runner: web.AppRunner | None = None
 

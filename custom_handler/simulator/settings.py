@@ -30,6 +30,8 @@ class SimulatorSettings(BaseModel):
     cadence: float = 0.03
     # Frames per write.
     burst: int = 1
+    # The share of replies that the agent spoils, as weaker models do (`slips.py`).
+    slip_rate: float = 0
     # The response to a request that continues a lost conversation: a 404 ("refused"), a reply in a
     # "new" conversation, or a reply in the same one without its history ("silent").
     lost_conversation: Literal["new", "refused", "silent"] = "new"

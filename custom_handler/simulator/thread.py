@@ -13,6 +13,7 @@ from .server import Simulator
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from .app import Replies
     from .settings import SimulatorSettings
 
 P = ParamSpec("P")
@@ -40,8 +41,14 @@ class SimulatorThread:
     1
     """
 
-    def __init__(self, settings: SimulatorSettings | None = None, host: str = "127.0.0.1", port: int = 0) -> None:
-        self.simulator = Simulator(host, port, settings)
+    def __init__(
+        self,
+        settings: SimulatorSettings | None = None,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        replies: Replies | None = None,
+    ) -> None:
+        self.simulator = Simulator(host, port, settings, replies)
         self.started: Future[asyncio.AbstractEventLoop] = Future()
         self._stop = asyncio.Event()
         self._thread = threading.Thread(target=self._run, name="stackspot-simulator", daemon=True)

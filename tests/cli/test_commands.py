@@ -14,7 +14,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:Accessing the 'model_:Deprecatio
 
 
 @pytest.mark.parametrize(
-    "name", ["", "models", "chat", "check", "report", "simulate", "run", "init", "worker", "settings"]
+    "name", ["", "models", "chat", "check", "report", "evaluate", "simulate", "run", "init", "worker", "settings"]
 )
 def test_every_command_has_a_help_text(command, name):
     told = command(*filter(None, [name]), "--help")

@@ -1,0 +1,206 @@
+"""`evaluate`: measure which models follow the protocol, as a table and as a page with plots."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextvars import ContextVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ..env_file import load
+from ..instrumentation import Measurement, Repaired, Retried
+from .table import table
+
+if TYPE_CHECKING:
+    from ..evaluate.results import Result, ResultFile
+    from ..evaluate.runner import Ask
+    from ..evaluate.task import Task
+    from .library_backend import LibraryBackend
+
+CONTENT_POLICY = "ContentPolicyViolationError"
+
+_measured: ContextVar[list[Measurement] | None] = ContextVar("measured", default=None)
+
+
+@click.command(short_help="Measure how well models follow the protocol.")
+@click.option("--model", "models", multiple=True, help="Name of a model, as `models` lists it; several are compared.")
+@click.option("--config", default="config.yaml", show_default=True, type=click.Path(path_type=Path))
+@click.option("--cases", type=click.Path(path_type=Path), help="Tasks in place of the built-in ones, as JSON lines.")
+@click.option("--kind", "kinds", multiple=True, help="Only tasks of this kind; several are possible.")
+@click.option("--at-once", default=4, show_default=True, type=click.IntRange(1, 64), help="Concurrent tasks.")
+@click.option(
+    "--output", default="evaluation", show_default=True, type=click.Path(path_type=Path), help="Folder of the results."
+)
+@click.option("--fresh", is_flag=True, help="Run all tasks again: do not use the results in the folder.")
+@click.option(
+    "--simulate",
+    type=click.FloatRange(0, 1),
+    metavar="RATE",
+    help="Ask a simulated agent that knows the answers and spoils this share of its replies.",
+)
+def evaluate(  # noqa: PLR0917  click passes the options by name
+    models: Sequence[str],
+    config: Path,
+    cases: Path | None,
+    kinds: Sequence[str],
+    at_once: int,
+    output: Path,
+    *,
+    fresh: bool,
+    simulate: float | None,
+) -> None:
+    """Run tasks against models; print which they solve, and write results.jsonl and a page.
+
+    An interrupted evaluation goes on where it stopped: tasks with a result are not asked again. The
+    account's limit holds (STACKSPOT_REQUESTS_PER_MINUTE).
+    """
+    from ..errors import ConfigurationError  # noqa: PLC0415  each command loads what it needs
+    from ..evaluate import ResultFile, page, summarize  # noqa: PLC0415
+    from ..evaluate.page import HEAD, cells  # noqa: PLC0415
+
+    load(Path.cwd() / ".env")
+    try:
+        tasks = _tasks(cases, kinds)
+        output.mkdir(parents=True, exist_ok=True)
+        file = ResultFile(output / "results.jsonl")
+        earlier = [] if fresh else file.read()
+        with _simulator(simulate, tasks):
+            wanted = dict.fromkeys(_models(models, config), tasks)
+            results = asyncio.run(_run(wanted, config, file, earlier, at_once=at_once))
+    except ConfigurationError as error:
+        raise click.ClickException(error.message) from None
+    except OSError as error:
+        raise click.ClickException(
+            f"{output} cannot be written to ({error.strerror}): choose another --output."
+        ) from None
+    summaries = summarize(results)
+    click.echo(table(tuple(name.upper() for name in HEAD), [cells(summary) for summary in summaries]))
+    (output / "evaluation.html").write_text(page(results, summaries), encoding="utf-8")
+    click.echo(f"\nPage with plots: {output / 'evaluation.html'}")
+    failed = sum(result.verdict == "failed" for result in results)
+    if failed:
+        click.echo(f"{failed} tasks had no answer: run the command again to ask only these.", err=True)
+        raise SystemExit(1)
+
+
+def _tasks(cases: Path | None, kinds: Sequence[str]) -> Sequence[Task]:
+    from ..errors import ConfigurationError  # noqa: PLC0415
+    from ..evaluate import built_in_tasks, read_tasks  # noqa: PLC0415
+
+    tasks = read_tasks(cases) if cases else built_in_tasks()
+    known = dict.fromkeys(task.kind for task in tasks)
+    if unknown := [kind for kind in kinds if kind not in known]:
+        raise ConfigurationError(f"There are no tasks of the kind {unknown[0]!r}; the kinds are: {', '.join(known)}.")
+    return [task for task in tasks if not kinds or task.kind in kinds]
+
+
+def _models(given: Sequence[str], config: Path) -> Sequence[str]:
+    """Return the models to ask: the given ones, or the configuration's first StackSpot model."""
+    from ..errors import ConfigurationError  # noqa: PLC0415
+    from ..proxy.config import deployments, read_config  # noqa: PLC0415
+
+    found = deployments(read_config(config))
+    names = list(dict.fromkeys(model.name for model in found))
+    if unknown := [name for name in given if name not in names]:
+        raise ConfigurationError(f"{config} has no model {unknown[0]!r}; it has: {', '.join(names)}.")
+    first = next((model.name for model in found if model.provider == "stackspot"), None)
+    if not given and first is None:
+        raise ConfigurationError(f"{config} has no StackSpot model: name a model with --model.")
+    return list(dict.fromkeys(given)) or [str(first)]
+
+
+@contextlib.contextmanager
+def _simulator(rate: float | None, tasks: Sequence[Task]) -> Iterator[None]:
+    """Run a simulated agent that spoils its replies at this rate; without a rate, run nothing."""
+    if rate is None:
+        yield
+        return
+    from ..evaluate.rehearsal import replies  # noqa: PLC0415
+    from ..simulator import SimulatorSettings, SimulatorThread  # noqa: PLC0415
+    from .run import simulator_environment  # noqa: PLC0415
+
+    settings = SimulatorSettings(slip_rate=float(rate), first_token_delay=0, cadence=0, burst=50)
+    with SimulatorThread(settings, replies=replies(tasks)) as simulator:
+        os.environ.update(simulator_environment(simulator.url) | {"STACKSPOT_REQUESTS_PER_MINUTE": "0"})
+        click.echo("A simulated agent answers: the figures show the gateway, not an agent.", err=True)
+        yield
+
+
+async def _run(
+    wanted: Mapping[str, Sequence[Task]], config: Path, file: ResultFile, earlier: Sequence[Result], *, at_once: int
+) -> list[Result]:
+    """Run what has no result so far, with a progress bar, and return the results of all tasks."""
+    from ..evaluate.results import FAILED  # noqa: PLC0415
+    from ..evaluate.runner import run  # noqa: PLC0415
+    from ..proxy.config import read_config  # noqa: PLC0415
+    from .log_level import quiet_litellm  # noqa: PLC0415
+
+    done = {result.key: result for result in earlier if result.verdict != FAILED}
+    keys = {model: {(model, "", task.id, task.digest): task for task in tasks} for model, tasks in wanted.items()}
+    results = [done[key] for tasks in keys.values() for key in tasks if key in done]
+    if results:
+        click.echo(f"{len(results)} results of an earlier run are kept; --fresh runs all again.", err=True)
+    open_tasks = {model: [task for key, task in tasks.items() if key not in done] for model, tasks in keys.items()}
+    quiet_litellm()
+    from .library_backend import LibraryBackend  # noqa: PLC0415  LiteLLM takes seconds to import
+
+    backend = LibraryBackend(read_config(config))
+    backend.measure(_note)
+    total = sum(map(len, open_tasks.values()))
+    with click.progressbar(length=total, label="Tasks", file=sys.stderr, width=30) as bar:
+
+        def finished(result: Result) -> None:
+            file.append(result)
+            results.append(result)
+            bar.update(1)
+
+        try:
+            for model, tasks in open_tasks.items():
+                await run(tasks, _asker(backend), model, at_once=at_once, progress=finished)
+        finally:
+            file.close()
+            await backend.aclose()
+    return results
+
+
+def _note(measurement: Measurement) -> None:
+    if (measured := _measured.get()) is not None and isinstance(measurement, Repaired | Retried):
+        measured.append(measurement)
+
+
+def _asker(backend: LibraryBackend) -> Ask:
+    """Return the function that sends a request to a model, and counts the hidden requests."""
+    from ..evaluate.runner import Reply  # noqa: PLC0415
+    from ..proxy.chunk_accumulator import ChunkAccumulator  # noqa: PLC0415
+    from ..proxy.client import ProxyResponseError  # noqa: PLC0415
+
+    async def ask(body: Mapping[str, Any]) -> Reply:
+        measured: list[Measurement] = []
+        _measured.set(measured)
+        answer, error, refused = ChunkAccumulator(), "", False
+        try:
+            async with backend.stream(body, {}) as stream:
+                async for chunk in stream.chunks:
+                    answer.feed(chunk)
+        except ProxyResponseError as response:
+            error, refused = str(response), response.error.get("type") == CONTENT_POLICY
+        usage = answer.usage or {}
+        return Reply(
+            text=answer.text,
+            tool_calls=answer.tool_calls,
+            finish_reason=answer.finish_reason,
+            requests=1 + len(measured),
+            repairs=sum(isinstance(one, Repaired) for one in measured),
+            tokens_in=usage.get("prompt_tokens") or 0,
+            tokens_out=usage.get("completion_tokens") or 0,
+            error=error,
+            refused=refused,
+        )
+
+    return ask

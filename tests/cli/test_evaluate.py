@@ -1,0 +1,84 @@
+"""`evaluate`: a table, a page, and results that a second run goes on from."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import Result
+
+Command = Callable[..., Result]
+
+CASES = [
+    {"id": "clima", "kind": "call", "messages": [{"role": "user", "content": "Como está o tempo em Recife?"}],
+     "tools": [{"name": "get_weather", "parameters": {"type": "object", "properties": {"city": {"type": "string"}}}}],
+     "steps": [[{"name": "get_weather", "arguments": {"city": {"any": True}}}]]},
+    {"id": "oi", "kind": "text", "messages": [{"role": "user", "content": "Oi"}], "says": ["simulado"]},
+    {"id": "no", "kind": "text", "messages": [{"role": "user", "content": "Oi!"}], "says": ["never said"]},
+]  # fmt: skip
+
+
+def results(folder: Path) -> dict[str, Any]:
+    lines = (folder / "evaluation" / "results.jsonl").read_text(encoding="utf-8").splitlines()
+    return {row["task"]: row for row in map(json.loads, lines)}
+
+
+def test_a_model_is_measured_and_compared(command: Command, folder: Path, simulator: Any) -> None:
+    (folder / "cases.jsonl").write_text("\n".join(map(json.dumps, CASES)), encoding="utf-8")
+    ran = command("evaluate", "--model", "stackspot-chat", "--cases", "cases.jsonl")
+    assert ran.exit_code == 0, ran.output
+    verdicts = {name: row["verdict"] for name, row in results(folder).items()}
+    assert verdicts == {"clima": "obeyed", "oi": "obeyed", "no": "wrong"}
+    assert "66.7 %" in ran.stdout
+    assert "lacks &#x27;never said&#x27;" in (folder / "evaluation" / "evaluation.html").read_text(encoding="utf-8")
+    asked = len(simulator.requests())
+    again = command("evaluate", "--cases", "cases.jsonl", "--kind", "text")
+    assert "2 results of an earlier run are kept" in again.stderr
+    assert len(simulator.requests()) == asked
+    assert "50.0 %" in again.stdout
+
+
+def test_a_repair_counts_as_a_request(command: Command, folder: Path, simulator: Any) -> None:
+    (folder / "cases.jsonl").write_text(json.dumps(CASES[0]), encoding="utf-8")
+    block = "FUNCTION_CALL_START\nget_weather\narguments: {0}\nFUNCTION_CALL_END"
+    simulator.script({"text": block.format('{"city": "Re')}, {"text": block.format('{"city": "Recife"}')})
+    assert command("evaluate", "--cases", "cases.jsonl").exit_code == 0
+    row = results(folder)["clima"]
+    assert (row["verdict"], row["requests"], row["repairs"]) == ("repaired", 2, 1)
+
+
+def test_a_task_without_an_answer_is_asked_again(command: Command, folder: Path, simulator: Any) -> None:
+    (folder / "cases.jsonl").write_text(json.dumps(CASES[1]), encoding="utf-8")
+    simulator.script({"status": 400, "body": {"code": "X", "details": "no"}, "times": 5})
+    ran = command("evaluate", "--cases", "cases.jsonl")
+    assert ran.exit_code == 1
+    assert "1 tasks had no answer" in ran.stderr
+    simulator.reset()
+    assert command("evaluate", "--cases", "cases.jsonl").exit_code == 0
+    assert results(folder)["oi"]["verdict"] == "obeyed"
+
+
+def test_a_simulated_agent_shows_how_a_report_looks(command: Command, folder: Path) -> None:
+    ran = command("evaluate", "--simulate", "0", "--kind", "single call", "--kind", "loops")
+    assert ran.exit_code == 0, ran.output
+    assert "A simulated agent answers" in ran.stderr
+    assert "100.0 %" in ran.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--kind", "nothing"], "There are no tasks of the kind 'nothing'; the kinds are: single call,"),
+        (["--model", "gpt"], "config.yaml has no model 'gpt'; it has: stackspot-chat"),
+        (["--cases", "missing.jsonl"], "missing.jsonl cannot be read"),
+        (["--config", "missing.yaml"], "missing.yaml cannot be read"),
+        (["--output", "config.yaml", "--kind", "single call"], "choose another --output"),
+    ],
+)
+def test_bad_options_are_refused_with_what_to_do(command: Command, arguments: list[str], said: str) -> None:
+    ran = command("evaluate", *arguments)
+    assert ran.exit_code == 1
+    assert said in ran.stderr

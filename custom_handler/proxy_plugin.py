@@ -20,6 +20,7 @@ from .proxy.config import callbacks, deployments
 from .proxy.deployments import deployment_provider
 from .proxy.garbage_collection import freeze_startup_objects, remove_stream_finalizers
 from .proxy.gemini_bridge import from_adapter, to_adapter
+from .proxy.key_allowance import exhausted_allowance, key_allowance
 from .proxy.lifecycle import at_shutdown, at_startup, before_master_key, before_router
 from .proxy.logs import show_log
 from .proxy.master_key import ensure_master_key
@@ -30,7 +31,7 @@ from .proxy.validation.bridges import documents_as_text, keep_allowed_tools, req
 from .proxy.validation.field_types import validate_field_types
 from .proxy.validation.reserved_fields import reject_reserved_fields, sent_body
 from .proxy_module import running_proxy
-from .request.context import add_response_header
+from .request.context import add_response_header, report_allowance
 from .settings import Settings
 from .telemetry import TelemetryCallback
 from .telemetry.call_log import CallLog
@@ -101,6 +102,7 @@ class Plugin(TelemetryCallback):
         kwargs = from_adapter(kwargs)
         if deployment_provider(kwargs) != PROVIDER:
             return None
+        report_allowance(key_allowance(), "key")
         uncached = {**kwargs, "caching": False}
         if call_type == CallTypes.anthropic_messages:
             return documents_as_text(uncached)
@@ -129,6 +131,8 @@ class Plugin(TelemetryCallback):
             "master" if getattr(caller, "api_key", None) == LITELLM_PROXY_MASTER_KEY_ALIAS else None
         )
         self.recorder.record_rejected(request_data, original_exception, getattr(caller, "request_route", None), key)
+        if (exhausted := exhausted_allowance(original_exception, caller)) is not None:
+            report_allowance(exhausted, "key")
         if retry_after := (getattr(original_exception, "headers", None) or {}).get("retry-after"):
             add_response_header("retry-after", retry_after)
 

@@ -18,16 +18,21 @@ class RequestContext:
     """One request: its ASGI scope, and what the plugin adds to it while it is served.
 
     `service_route` is the template of the service's route, such as `/chat`, that asks the proxy;
-    `response_headers` are added to the response, and the caller's `allowance` at the StackSpot
-    account once a call needed it; `open_streams` are closed at the end.
+    `response_headers` are added to the response; so is what the caller may still send, by the limit
+    that the `allowances` are named after. `open_streams` are closed at the end.
     """
 
     scope: MutableMapping[str, Any]
     request_id: str = ""
     service_route: str | None = None
     response_headers: dict[str, str] = field(default_factory=dict)
-    allowance: Allowance | None = None
+    allowances: dict[str, Allowance] = field(default_factory=dict)
     open_streams: set[Any] = field(default_factory=set)
+
+    @property
+    def allowance(self) -> Allowance | None:
+        """The allowance that leaves the caller the fewest requests; None without limits."""
+        return min(self.allowances.values(), key=lambda one: (one.remaining, -one.reset), default=None)
 
     @contextlib.contextmanager
     def served(self) -> Iterator[RequestContext]:
@@ -61,7 +66,10 @@ def add_response_header(name: str, value: str) -> None:
         request.response_headers[name] = value
 
 
-def report_allowance(allowance: Allowance | None) -> None:
-    """Set what the caller of the current request may still send, for the response's headers."""
+def report_allowance(allowance: Allowance | None, limit: str = "account") -> None:
+    """Set what a limit leaves to the caller of the current request, for the response's headers."""
     if (request := _current.get()) is not None:
-        request.allowance = allowance
+        if allowance is not None:
+            request.allowances[limit] = allowance
+        else:
+            request.allowances.pop(limit, None)

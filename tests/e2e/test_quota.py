@@ -151,7 +151,10 @@ LIMITED = ("limit", "remaining", "reset")
 
 def test_each_protocol_says_what_a_key_may_still_send(simulator: Simulator, tmp_path: Path) -> None:
     keys = tmp_path / "keys.yaml"
-    keys.write_text("keys: [{name: ana, key: sk-the-key-of-ana-1, share: 0.5}, {name: bia, key: sk-the-key-of-bia-1}]")
+    keys.write_text(
+        "keys: [{name: ana, key: sk-the-key-of-ana-1, share: 0.5}, {name: bia, key: sk-the-key-of-bia-1},"
+        " {name: rui, key: sk-the-key-of-rui-1, requests_per_minute: 6}]"
+    )
     environ = {"STACKSPOT_REQUESTS_PER_MINUTE": "40", "STACKSPOT_QUEUE_TIMEOUT": "1", "KEYS_FILE": str(keys)}
     with running_proxy(tmp_path / "log", **(simulator.environ | environ)) as proxy:
 
@@ -177,6 +180,15 @@ def test_each_protocol_says_what_a_key_may_still_send(simulator: Simulator, tmp_
         answer = WEB.post(f"{proxy.url}/chat", json=chat, headers=headers_of("bia"))
         assert answer.headers["x-ratelimit-limit-requests"] == "40"
         assert answer.headers["x-ratelimit-remaining-requests"] == str(40 - asked - 1)
+        for turn, path in enumerate(PATHS * 2):
+            answer = ask(path, "rui", stream=turn % 2 == 0)
+            assert answer.status_code == 200
+            told = [answer.headers[f"x-ratelimit-{name}-requests"] for name in LIMITED]
+            assert told == ["6", str(5 - turn), "1m0s"], "it is not the key's own limit"
+        answer = ask(PATHS[1], "rui", stream=True)
+        assert answer.status_code == 429
+        told = [answer.headers[f"x-ratelimit-{name}-requests"] for name in LIMITED]
+        assert told == ["6", "0", "1m0s"]
         simulator.script({"status": 429, "headers": {"retry-after": "400"}})
         for path in PATHS:
             for stream in (False, True):

@@ -13,11 +13,13 @@ StackspotError
     ├── AgentForbidden          403  the agent is not shared with this account
     ├── AgentNotFound           404  the agent does not exist
     ├── RateLimited             429  the account's requests of this minute are used up
-    │   └── QueueFull           429  the gateway's own queue has no slot in time
+    │   ├── QueueFull           429  the gateway's own queue has no slot in time
+    │   └── QuotaExhausted      429  a limit of the account that lasts for hours is reached
     ├── CreditExhausted         402  the account has no credit left
     ├── AgentUnreachable        503  no connection, or it broke before a response
     ├── AgentTimeout            504  the agent sent nothing for too long
     ├── ConversationLost        502  the agent used another conversation; clients never receive it
+    ├── ContentFiltered         400  a content filter blocked the prompt or the whole answer
     ├── AgentRejected           400  the agent rejects the request for another reason
     ├── UploadForbidden         403  the account may not upload files
     ├── UploadFailed            502  a file could not be uploaded
@@ -134,8 +136,14 @@ class QueueFull(RateLimited):
     """The gateway's own queue is full, or has no slot in time; the agent received no request."""
 
 
+class QuotaExhausted(RateLimited):
+    """HTTP 429 of the agent that names a window of more than an hour; no call waits for its end."""
+
+    retryable = False
+
+
 class CreditExhausted(AgentError):
-    """HTTP 429 of the agent whose details name the credit limit; a retry cannot help."""
+    """HTTP 402 of the agent, or a refusal that names the credit limit; a retry cannot help."""
 
     status_code = 402
 
@@ -158,6 +166,12 @@ class ConversationLost(AgentError):
     """The agent used another conversation than requested, so it lacks the earlier turns."""
 
     status_code = 502
+
+
+class ContentFiltered(AgentError):
+    """A content filter of the agent's model blocked the prompt, or all of the answer."""
+
+    status_code = 400
 
 
 class AgentRejected(AgentError):

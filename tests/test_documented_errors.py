@@ -93,6 +93,10 @@ CASES = [
         settings={"uploads": {"enabled": True, "fetch_urls": True}},
         messages=one({"type": "image_url", "image_url": {"url": "https://127.0.0.1/a.png"}}),
     ),
+    Case(
+        "The content filter of the agent's model blocked",
+        ({"status": 400, "body": {"details": "Output blocked by content filtering policy"}},),
+    ),
     Case("The agent refuses the request with HTTP", ({"status": 422},)),
     Case("StackSpot is not configured. Missing:", settings={"account": {"client_id": ""}}),
     Case("model_info.conversation is", call={"litellm_params": {"model_info": {"conversation": "on"}}}),
@@ -105,11 +109,16 @@ CASES = [
     Case("There is no such agent", ({"status": 404},)),
     Case("requests are used up", ({"status": 429},)),
     Case(
+        "minutes is reached",
+        ({"status": 429, "body": {"details": "Your limit is 100 requests in the last 1440 minutes"}},),
+    ),
+    Case(
         "This StackSpot account may not upload files", ({"at": "upload", "status": 403},), UPLOADS, messages=files(b"a")
     ),
     Case("The StackSpot account has no credit left", ({"status": 429, "body": "Credit Limit Reached"},)),
     Case("The agent cannot be reached", settings={"account": {"inference_url": nobody()}}),
     Case("The agent's side failed with HTTP", ({"status": 502},)),
+    Case("The agent reports an error in its answer", ({"fault": "error_frame", "after": 0},)),
     Case("The file service failed with HTTP", ({"at": "upload", "status": 503},), UPLOADS, messages=files(b"a")),
     Case("The file storage failed with HTTP", ({"at": "storage", "status": 503},), UPLOADS, messages=files(b"a")),
     Case(

@@ -48,6 +48,14 @@ SOON = {"Retry-After": "1"}
 CUT = litellm.BadGatewayError
 LATE = litellm.Timeout
 AWAY = litellm.ServiceUnavailableError
+FILTERED = litellm.ContentPolicyViolationError
+LONG = litellm.ContextWindowExceededError
+UNPAID = litellm.exceptions.PaymentRequiredError
+BLOCKED = {"details": "Output blocked by content filtering policy"}
+TOO_LONG = {"details": "Input is too long for requested model."}
+ERROR = {"type": "error", "message": "boom"}
+CREDIT = {"message": "Credit Limit Reached"}
+DAILY = {"details": "Maximum number of requests reached. Your limit is 100 requests in the last 1440 minutes"}
 
 FAULTS = [
     Fault("reset before the answer, once", ({"fault": "reset_before"}, WORDS), 2, "um dois"),
@@ -82,9 +90,21 @@ FAULTS = [
     Fault("429 always", times(4, status=429, headers=SOON), 4, None, litellm.RateLimitError, "try again in 1 s"),
     Fault("401 once", ({"status": 401}, WORDS), 2, "um dois"),
     Fault("401 always", times(2, status=401), 2, None, CUT, "refuses a fresh token"),
-    Fault("a null message", times(1, fault="null_message"), 1, ""),
-    Fault("an error frame before the text", times(1, fault="error_frame", after=0), 1, None, CUT, "INFERENCE_5000"),
+    Fault("no text", times(1, pieces=[]), 1, ""),
+    Fault("a null message", times(1, fault="null_message"), 1, None, FILTERED, "content filter"),
+    Fault("a content filter before the text", times(1, status=400, body=BLOCKED), 1, None, FILTERED, "content filter"),
+    Fault("a content filter within it", times(1, fault="error_frame", body=BLOCKED, **WORDS), 1, "um"),
+    Fault("a message that is too long", times(1, status=400, body=TOO_LONG), 1, None, LONG, "too long"),
+    Fault("an error frame before the text, once", ({"fault": "error_frame", "after": 0}, WORDS), 2, "um dois"),
+    Fault("an error frame before the text", times(4, fault="error_frame", after=0), 4, None, CUT, "INFERENCE_5000"),
+    Fault("an error event before the text", times(4, fault="error_event", after=0), 4, None, CUT, "INFERENCE_5000"),
+    Fault("an error as a JSON body of 200", times(4, status=200, body=ERROR), 4, None, CUT, "boom"),
     Fault("an error frame within it", times(1, fault="error_frame", **WORDS), 1, None, CUT, "INFERENCE_5000", "um"),
+    Fault("an error event within it", times(1, fault="error_event", **WORDS), 1, None, CUT, "INFERENCE_5000", "um"),
+    Fault(
+        "a daily limit", times(1, status=429, body=DAILY), 1, None, litellm.RateLimitError, "1440 minutes is reached"
+    ),
+    Fault("no credit", times(1, status=429, body=CREDIT), 1, None, UNPAID, "no credit left"),
 ]
 
 

@@ -94,12 +94,14 @@ def test_the_packages_logger_controls_all_its_messages(ask, provider, simulator,
     assert [record for record in log.records if record.name.startswith("custom_handler")] == []
 
 
+# What the platform says is told, but not the prompt, the account or an address.
+ECHO = f"no '{QUESTION[-1]['content'][:40]}' for canary-secret at https://canary.example/x?key=canary"
 PLAYS: dict[str, dict[str, Any]] = {
     "an answer": {"text": f"canary-answer\n{CALL}"},
     "a call that is text": {"text": f"canary-answer\n{CALL[:-20]}"},
     "a frame that cannot be read": {"frames": ["canary-frame", {"message": "canary-answer"}]},
-    "an error frame": {"text": "a", "fault": "error_frame", "body": {"code": "X_1", "details": "canary-details"}},
-    "a refusal": {"status": 400, "body": {"code": "canary-code", "type": "canary-type", "details": "canary-details"}},
+    "an error frame": {"text": "a", "fault": "error_frame", "body": {"code": "X_1", "details": ECHO}},
+    "a refusal": {"status": 400, "body": {"code": "canary code", "type": "canary/type", "details": ECHO}},
     "a page": {"status": 502, "body": "<html>canary-page</html>"},
     "a break": {"text": "canary-answer", "fault": "reset_within"},
     "a refused token": {"status": 401, "times": 2},

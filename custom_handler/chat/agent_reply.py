@@ -3,40 +3,57 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import InitVar, dataclass, field
+from dataclasses import dataclass, field
 
 from ..emulation.answer import AnswerAssembler
+from ..errors import ContentFiltered
 from ..events import ReplyEvent, Usage
 from ..stackspot.frames import StreamDecoder
+from ..stackspot.quote import Private
+from ..stackspot.refusals import is_filter_reason
 from .conversation import NativeConversation
 
 CHARACTERS_PER_TOKEN = 4
-FINISH_REASONS = {"length": "length", "max_tokens": "length", "content_filter": "content_filter"}
+LIMIT_REASONS = frozenset({"length", "max_tokens"})
 
 
 @dataclass(eq=False)
 class AgentReply:
-    """A prompt and the reply to it: `feed` takes the reply's bytes, `flush` ends it.
+    """A prompt and the reply to it: `begin` starts it, `feed` takes its bytes, `flush` ends it.
 
-    `answer` assembles the reply's text. The events of a `buffered` reply are collected in `unsent`
-    instead of emitted. `conversation` is the native conversation that the request continues or
-    starts, `repair` marks the request of a repair round.
+    `start` is its first text, `ended` is True after its last, `timeout` is that of the next read,
+    `failed` whether `check` raises an error that the agent sent after the text.
+    `answer` assembles the text. The events of a `buffered` reply are collected in `unsent` instead
+    of emitted. `conversation` is the native conversation that the request continues or starts,
+    `repair` marks the request of a repair round, errors do not repeat what is `private`.
     """
 
     prompt: str
     answer: AnswerAssembler
-    log: InitVar[logging.LoggerAdapter[logging.Logger]]
+    log: logging.LoggerAdapter[logging.Logger]
     conversation: NativeConversation | None = None
     buffered: bool = False
     repair: bool = False
     max_frame_bytes: int | None = None
+    private: Private | None = None
     unsent: list[ReplyEvent] = field(default_factory=list, init=False)
     complete: bool = field(default=False, init=False)
     characters: int = field(default=0, init=False)
     chunks: int = field(default=0, init=False)
+    start: str = field(default="", init=False)
+    ended: bool = field(default=False, init=False)
+    failed: bool = field(default=False, init=False)
+    _blocked: bool = field(default=False, init=False)
+    timeout: float = field(default=0.0, init=False)
 
-    def __post_init__(self, log: logging.LoggerAdapter[logging.Logger]) -> None:
-        self._decoder = StreamDecoder(log, self.max_frame_bytes)
+    def __post_init__(self) -> None:
+        self.begin(self.timeout)
+
+    def begin(self, timeout: float) -> None:
+        """Start to read, perhaps once more; the first read may take `timeout` seconds."""
+        self._decoder = StreamDecoder(self.log, self.max_frame_bytes, self.private)
+        self.timeout = timeout
+        self.ended = False
 
     @property
     def stop_reason(self) -> str | None:
@@ -51,7 +68,7 @@ class AgentReply:
     @property
     def hit_token_limit(self) -> bool:
         """Whether the agent's own token limit ended the reply."""
-        return FINISH_REASONS.get(self.stop_reason or "") == "length"
+        return (self.stop_reason or "").lower() in LIMIT_REASONS
 
     @property
     def text_received(self) -> bool:
@@ -65,26 +82,51 @@ class AgentReply:
 
     @property
     def content_filtered(self) -> bool:
-        """Whether the agent used tokens but sent no text (contract, section 3)."""
+        """Whether the platform says that a content filter ended or blocked the reply.
+
+        It does so by an error, by its stop reason, or by a null message for which tokens were used
+        (contract, section 3). A reply that is merely empty is not filtered.
+        """
         usage = self._decoder.end.usage
-        return not self.characters and usage is not None and usage.completion_tokens > 0
+        without_text = usage is not None and usage.completion_tokens > 0 and self._decoder.null_message
+        return self._blocked or is_filter_reason(self.stop_reason) or (not self.characters and without_text)
 
     def feed(self, chunk: bytes) -> str:
-        """Return the text in these bytes; raises StackspotError, see StreamDecoder."""
+        """Return the text in these bytes; raises StackspotError, see StreamDecoder.
+
+        A content filter's error after text ends the reply.
+        """
         self.chunks += 1
-        text = self._decoder.feed(chunk)
+        try:
+            text = self._decoder.feed(chunk)
+        except ContentFiltered as error:
+            return self._end_filtered(error)
         self.characters += len(text)
+        self.failed = self._decoder.failure is not None
         return text
 
     def flush(self) -> str:
         """Return the text that the end of the stream completes."""
-        text = self._decoder.flush()
+        self.ended = True
+        try:
+            text = self._decoder.flush()
+        except ContentFiltered as error:
+            return self._end_filtered(error)
         self.characters += len(text)
         return text
 
     def check(self) -> None:
-        """Raise the error that the agent sent after the last text."""
-        self._decoder.check()
+        """Raise the error that the agent sent after the text."""
+        try:
+            self._decoder.check()
+        except ContentFiltered as error:
+            self._end_filtered(error)
+
+    def _end_filtered(self, error: ContentFiltered) -> str:
+        if not self.text_received:
+            raise error
+        self._blocked = self.ended = True
+        return ""
 
     def usage(self, max_tokens: int | None) -> Usage:
         """Return the agent's token counts, or an estimate where they are missing.

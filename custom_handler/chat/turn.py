@@ -27,15 +27,18 @@ from ..request.chat_request import ChatRequest
 from ..request.files import FilePart, name_files, with_placeholders
 from ..settings import Settings
 from ..stackspot.agent_call import AgentCall, Emit, Read, Steps
+from ..stackspot.agent_errors import content_filtered
 from ..stackspot.deadline import Deadline
+from ..stackspot.quote import Private
 from ..stackspot.uploads import TurnFiles, UploadCache, fetch_files, open_stream_with_files
-from .agent_reply import FINISH_REASONS, AgentReply
+from .agent_reply import AgentReply
 from .conversation import CONVERSATION_LOST_ERRORS, NOT_PROCESSED_ERRORS, NativeConversation
 
 REPAIR_REPLY_LIMIT = 50_000  # characters of the faulty reply that the repair prompt repeats
 MIN_REPAIR_SECONDS = 5.0  # with less time left there is no repair round
 REPAIR_QUEUE_TIMEOUT = 5.0
 SHORTENING_MARGIN = 0.95  # characters are not proportional to tokens
+SHARE_NEAR_LIMIT, SHARE_WITHOUT_COUNTS = 0.8, 0.5  # of the prompt
 
 if TYPE_CHECKING:
     _LoggerAdapter = logging.LoggerAdapter[logging.Logger]
@@ -133,7 +136,8 @@ class Turn:
         answer = AnswerAssembler(self.request, self._json_format, self.settings.requests.max_answer_chars)
         conversation = None if repair else self._conversation
         max_frame_bytes = self.settings.requests.max_frame_bytes
-        return AgentReply(prompt, answer, self._log, conversation, buffered, repair, max_frame_bytes)
+        private = Private.of(self.settings.account, self.agent_id, prompt)
+        return AgentReply(prompt, answer, self._log, conversation, buffered, repair, max_frame_bytes, private)
 
     def _prompt(self, since: int = 0) -> str:
         limit = self._max_prompt_chars
@@ -146,44 +150,67 @@ class Turn:
         """Send the prompt and read the reply; emit events as they come, or collect them."""
         self._deadline.check(text_received=True)
         yield from self._open(reply, settings)
-        timeout = self._deadline.silence_timeout(text_received=False)
-        while not reply.answer.done:
-            reply.check()
-            try:
-                chunk = yield Read(timeout)
-            except StackspotError:
-                if reply.stop_reason is None:
-                    self._deadline.check(text_received=reply.text_received)
-                    raise
-                break  # the agent had finished: a broken connection loses nothing
-            if chunk is None:
+        text = reply.start
+        while True:
+            if text:
+                events = reply.answer.feed(text)
+                if reply.buffered or reply.ended:
+                    reply.unsent += events
+                elif events:
+                    if reply.conversation is not None:
+                        reply.conversation.record(events)
+                    yield Emit(events)
+            if reply.ended or reply.answer.done:
                 break
-            text = reply.feed(chunk)
-            timeout = self._deadline.check(text_received=reply.characters > 0)
-            if reply.conversation is not None:
-                self._check_conversation(reply, text)
-            if not text:
-                continue
-            if reply.characters == len(text) and not reply.repair:
-                self.hook(FirstText(self._deadline.elapsed()))
-            events = reply.answer.feed(text)
-            if reply.buffered:
-                reply.unsent += events
-            elif events:
-                if reply.conversation is not None:
-                    reply.conversation.record(events)
-                yield Emit(events)
-        rest = "" if reply.answer.done else reply.flush()
-        self._check_conversation(reply, rest)
-        reply.unsent += reply.answer.feed(rest) + reply.answer.flush(limited=reply.hit_token_limit)
+            text = yield from self._read(reply)
+        if reply.content_filtered and not reply.text_received:
+            raise content_filtered()
+        reply.unsent += reply.answer.flush(limited=reply.hit_token_limit or reply.content_filtered)
         reply.complete = True
 
     def _open(self, reply: AgentReply, settings: Settings) -> Steps[ReplyEvent]:
+        """Send the prompt, and read up to the first text, with retries."""
         conversation_id = None if reply.conversation is None else reply.conversation.id
         call = AgentCall(self.agent_id, reply.prompt, self.correlation_id, conversation_id, caller=self.caller)
-        yield from open_stream_with_files(call, self._attached, settings, self._deadline, self._on_measurement)
+        yield from open_stream_with_files(
+            call,
+            self._attached,
+            settings,
+            self._deadline,
+            self._on_measurement,
+            read_start=lambda: self._read_start(reply),
+        )
         size = len(reply.prompt)
         self._log.debug("SSE connection open after %.3f s, prompt of %d characters", self._deadline.elapsed(), size)
+
+    def _read_start(self, reply: AgentReply) -> Steps[ReplyEvent]:
+        """Read up to the first text; an error before it fails the attempt."""
+        reply.begin(self._deadline.silence_timeout(text_received=False))
+        while not (reply.ended or reply.text_received):
+            reply.start = yield from self._read(reply)
+        if not (reply.ended or reply.repair):
+            self.hook(FirstText(self._deadline.elapsed()))
+
+    def _read(self, reply: AgentReply) -> Generator[Any, Any, str]:
+        """Return the text of the next read, or what the end of the stream completes."""
+        if reply.failed:
+            reply.check()  # that of a content filter only ends the reply
+            return ""
+        try:
+            chunk = yield Read(reply.timeout)
+        except StackspotError:
+            if reply.stop_reason is None:
+                self._deadline.check(text_received=reply.text_received)
+                raise
+            chunk = None  # the agent had finished: a broken connection loses nothing
+        if chunk is None:
+            text = reply.flush()
+        else:
+            text = reply.feed(chunk)
+            reply.timeout = self._deadline.check(text_received=reply.characters > 0)
+        if reply.conversation is not None:
+            self._check_conversation(reply, text)
+        return text
 
     def _on_measurement(self, measurement: Measurement) -> None:
         self.hook(measurement)
@@ -216,11 +243,17 @@ class Turn:
         return self._reply(self._shorter_prompt(failed.prompt, error))
 
     def _shorter_prompt(self, prompt: str, error: PromptTooLong) -> str:
-        """Shorten the prompt in proportion to the error's token counts; raises it without them."""
-        if not error.limit or not error.actual or error.actual <= error.limit:
-            raise error
+        """Shorten the prompt in proportion to the error's token counts, or by a share without them.
+
+        Raises the error where nothing can be left out.
+        """
+        share = SHARE_WITHOUT_COUNTS
+        if error.limit and error.actual and error.actual > error.limit:
+            share = error.limit / error.actual * SHORTENING_MARGIN
+        elif error.limit:  # the model counts its answer as well, so the prompt alone may fit
+            share = SHARE_NEAR_LIMIT
         self._shortened = True
-        self._max_prompt_chars = int(len(prompt) * error.limit / error.actual * SHORTENING_MARGIN)
+        self._max_prompt_chars = int(len(prompt) * share)
         try:
             shorter = self._prompt()
         except PromptTooLong:
@@ -291,9 +324,9 @@ class Turn:
 def _finish_reason(answer: AnswerAssembler, reply: AgentReply) -> str:
     """Return OpenAI's finish reason; `reply` is the one whose text the client received."""
     if answer.truncated:
-        return "length"
+        return "content_filter" if reply.content_filtered else "length"
     if answer.has_tool_calls:
         return "tool_calls"
     if answer.hit_stop_sequence:
         return "stop"
-    return "content_filter" if reply.content_filtered else FINISH_REASONS.get(reply.stop_reason or "stop", "stop")
+    return "content_filter" if reply.content_filtered else "length" if reply.hit_token_limit else "stop"

@@ -29,7 +29,7 @@ from litellm.types.utils import (
 )
 from litellm.types.utils import Usage as LiteLLMUsage
 
-from ..errors import PromptTooLong, RequestError, StackspotError
+from ..errors import ContentFiltered, PromptTooLong, RequestError, StackspotError
 from ..events import Finish, ReplyEvent, Text, ToolCallArguments, ToolCallStart, Usage
 from .started_stream import StartedStream
 
@@ -254,7 +254,11 @@ def litellm_error(error: StackspotError, model: str) -> Exception:
         503: litellm.ServiceUnavailableError,
         504: litellm.Timeout,
     }
-    kind: Any = litellm.ContextWindowExceededError if isinstance(error, PromptTooLong) else classes[error.status_code]
+    kind: Any = classes[error.status_code]
+    if isinstance(error, PromptTooLong):
+        kind = litellm.ContextWindowExceededError
+    elif isinstance(error, ContentFiltered):
+        kind = litellm.ContentPolicyViolationError
     arguments: dict[str, Any] = {}
     if error.status_code == 403:
         arguments["response"] = httpx.Response(403, request=httpx.Request("POST", "https://stackspot.invalid"))

@@ -31,6 +31,7 @@ STREAM_FAULTS = HARMLESS | {
     "endless_text",
     "endless_frame",
     "error_frame",
+    "error_event",
     "truncated_utf8",
 }
 EMPTY_FRAME_INTERVAL = 0.05
@@ -187,8 +188,10 @@ async def fail(exchange: Exchange, scripted: ScriptedResponse) -> None:
             await exchange.send(scripted.status or 502, html_page("502 Bad Gateway"), scripted.headers)
         case "endless_empty" | "endless_text" | "endless_frame":
             await _write_without_end(exchange, scripted)
-        case "error_frame":
+        case "error_frame" | "error_event":
             own = scripted.body if scripted.sets("body") else STREAM_ERROR
+            if scripted.fault == "error_event":
+                await exchange.write(f"event: error{scripted.line_ending}".encode())
             await send_frame(own)
         case "truncated_utf8":
             await exchange.write('data: {"message":"Sã'.encode()[:-1])

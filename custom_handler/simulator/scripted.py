@@ -23,6 +23,7 @@ OtherFault: TypeAlias = Literal[
     "endless_text",
     "endless_frame",
     "error_frame",
+    "error_event",
     "null_message",
     "json_body",
     "openai_shape",

@@ -19,9 +19,10 @@ from ..errors import AgentError, QueueFull, RateLimited
 from ..instrumentation import Hook, Retried, no_hook
 from ..request.caller import ANYONE, Caller
 from ..settings import Settings
+from .agent_errors import error_from_response, rate_limited, retry_after
 from .deadline import Deadline
-from .frames import error_from_response, rate_limited, retry_after
 from .json_body import decode_json
+from .quote import Private
 from .tokens import Token
 
 BACKOFF = 0.5
@@ -192,11 +193,29 @@ def advance(steps: Steps[Event], result: object) -> Step[Event] | None:
         return None
 
 
+def read_nothing() -> Generator[Step[Any], Any, None]:
+    """Read nothing of an answer."""
+    yield from ()
+
+
 def open_stream(
-    call: AgentCall, settings: Settings, deadline: Deadline, hook: Hook = no_hook
+    call: AgentCall,
+    settings: Settings,
+    deadline: Deadline,
+    hook: Hook = no_hook,
+    *,
+    read_start: Callable[[], Generator[Step[Any], Any, None]] = read_nothing,
 ) -> Generator[Step[Any], Any, None]:
-    """Send the call with retries, up to the point where Read can follow; raises StackspotError."""
-    yield from with_retries(lambda first: _attempt(call, settings, deadline, first=first), settings, deadline, hook)
+    """Send the call with retries, up to the point where Read can follow; raises StackspotError.
+
+    `read_start` reads the start of the answer, as a part of each attempt: so an error that the
+    agent reports in the place of an answer is retried like one with an HTTP status.
+    """
+
+    def attempt(first: bool) -> Generator[Step[Any], Any, None]:
+        return _attempt(call, settings, deadline, read_start, first=first)
+
+    yield from with_retries(attempt, settings, deadline, hook)
 
 
 def with_retries(
@@ -248,7 +267,12 @@ def _delay(error: AgentError, attempt: int) -> float:
 
 
 def _attempt(
-    call: AgentCall, settings: Settings, deadline: Deadline, *, first: bool
+    call: AgentCall,
+    settings: Settings,
+    deadline: Deadline,
+    read_start: Callable[[], Generator[Step[Any], Any, None]],
+    *,
+    first: bool,
 ) -> Generator[Step[Any], Any, None]:
     """Make the call, and after a 401 again with another token."""
     token = yield AcquireToken(timeout=deadline.silence_timeout(text_received=first))
@@ -256,18 +280,24 @@ def _attempt(
     if head.status == 401:
         token = yield AcquireToken(token, deadline.silence_timeout(text_received=False))
         head = yield from _send(call, settings, deadline, token, first=False)
-    if head.status != 200:
-        error = error_from_response(head.status, _decoded(head.body), head.headers, with_files=bool(call.upload_ids))
-        if isinstance(error, RateLimited):
+    try:
+        if head.status != 200:
+            private = Private.of(settings.account, call.agent_id, call.prompt)
+            raise error_from_response(
+                head.status, _decoded(head.body), head.headers, with_files=bool(call.upload_ids), private=private
+            )
+        yield from read_start()
+    except RateLimited as error:
+        if error.retryable:
+            deadline.mark_rate_limited()
             yield ReportRateLimit(retry_after(head.headers))
-        raise error
+        raise
 
 
 def _send(
     call: AgentCall, settings: Settings, deadline: Deadline, token: Token, *, first: bool
 ) -> Generator[Step[Any], Any, ResponseHead]:
-    timeout = max(0.0, min(settings.limits.queue_timeout, deadline.left(text_received=first)))
-    yield AcquireSlot(timeout, call.caller)
+    yield AcquireSlot(deadline.queue_timeout(settings.limits.queue_timeout, text_received=first), call.caller)
     if first:
         deadline.mark_sent()
     head: ResponseHead = yield _request(call, settings, token, deadline.silence_timeout(text_received=False))

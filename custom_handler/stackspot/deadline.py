@@ -22,6 +22,7 @@ class Deadline:
         self._clock = clock
         self._timeout = timeout
         self._started = self._sent = clock()
+        self._limited: float | None = None
 
     def elapsed(self) -> float:
         """Return the seconds since the start of the turn."""
@@ -30,6 +31,16 @@ class Deadline:
     def mark_sent(self) -> None:
         """Restart FIRST_TEXT_TIMEOUT: the request is being sent now."""
         self._sent = self._clock()
+
+    def mark_rate_limited(self) -> None:
+        """Count the waits in the queue from now on as one: the agent responded with a 429."""
+        if self._limited is None:
+            self._limited = self._clock()
+
+    def queue_timeout(self, limit: float, *, text_received: bool) -> float:
+        """Return how long the call may wait in the queue: `limit`, since its first 429 if any."""
+        waited = 0.0 if self._limited is None else self._clock() - self._limited
+        return max(0.0, min(limit - waited, self.left(text_received=text_received)))
 
     def left(self, *, text_received: bool = False) -> float:
         """Return the seconds left: to the end of the answer after the first text, else to that."""

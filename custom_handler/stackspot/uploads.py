@@ -35,10 +35,11 @@ from .agent_call import (
     Send,
     Step,
     open_stream,
+    read_nothing,
     with_retries,
 )
+from .agent_errors import retry_after
 from .deadline import Deadline
-from .frames import retry_after
 from .json_body import decode_json
 from .tokens import Token
 
@@ -127,16 +128,22 @@ def fetch_files(
 
 
 def open_stream_with_files(
-    call: AgentCall, attached: TurnFiles, settings: Settings, deadline: Deadline, hook: Hook = no_hook
+    call: AgentCall,
+    attached: TurnFiles,
+    settings: Settings,
+    deadline: Deadline,
+    hook: Hook = no_hook,
+    *,
+    read_start: Callable[[], Generator[Step[Any], Any, None]] = read_nothing,
 ) -> Generator[Step[Any], Any, None]:
     """Send the call with these files attached, see `open_stream`."""
     upload_ids = yield from _upload_all(attached, settings, deadline, hook)
     try:
-        yield from open_stream(replace(call, upload_ids=upload_ids), settings, deadline, hook)
+        yield from open_stream(replace(call, upload_ids=upload_ids), settings, deadline, hook, read_start=read_start)
     except UploadUnknown:
         attached.cache.discard(upload_ids)
         upload_ids = yield from _upload_all(attached, settings, deadline, hook)
-        yield from open_stream(replace(call, upload_ids=upload_ids), settings, deadline, hook)
+        yield from open_stream(replace(call, upload_ids=upload_ids), settings, deadline, hook, read_start=read_start)
 
 
 def _upload_all(

@@ -10,7 +10,7 @@ import pytest
 
 from custom_handler.chat.turn import Turn
 from custom_handler.emulation.prompt.render import render
-from custom_handler.errors import AgentFailed, AgentTimeout, StackspotError
+from custom_handler.errors import AgentFailed, AgentTimeout, ContentFiltered, StackspotError
 from custom_handler.events import Finish, ReplyEvent, Text, ToolCallArguments, ToolCallStart, Usage
 from custom_handler.request.chat_request import ChatRequest, Tool
 from custom_handler.settings import RequestSettings, Settings
@@ -100,12 +100,63 @@ def test_the_estimate_counts_the_rendered_prompt():
     assert finish(frame(message="a"), tools=TOOLS).usage == Usage(-(-len(prompt) // 4), 1)
 
 
-def test_tokens_without_text_are_a_filtered_answer():
-    assert finish(last(message=None)).reason == "content_filter"
+FILTERED = {"details": "Output blocked by content filtering policy"}
+BLOCKED = {
+    "a null message for tokens": [frame(message=""), last(message=None)],
+    "a null message and its tokens in two frames": [frame(message=None), frame(tokens={"output": 5})],
+    "a stop reason": [last(stop_reason="content_filter")],
+    "a stop reason of another vendor": [last(stop_reason="guardrail_intervened", tokens=None)],
+    "an error": [frame(message=""), frame(**FILTERED)],
+}
 
 
-def test_an_answer_without_tokens_and_text_is_an_empty_answer():
-    assert finish(last(message=None, tokens={"input": 3, "output": 0})).reason == "stop"
+@pytest.mark.parametrize("chunks", BLOCKED.values(), ids=BLOCKED)
+def test_an_answer_that_a_filter_blocked_is_an_error(chunks):
+    with pytest.raises(ContentFiltered, match="content filter"):
+        events(*chunks)
+
+
+EMPTY = {
+    "no tokens": [last(message=None, tokens={"input": 3, "output": 0})],
+    "tokens for an empty message": [last()],
+    "an empty message at last": [frame(message=None), last()],
+    "an unknown stop reason": [last(stop_reason="anything")],
+    "nothing but tokens": [frame(tokens={"input": 3, "output": 5})],
+}
+
+
+@pytest.mark.parametrize("chunks", EMPTY.values(), ids=EMPTY)
+def test_an_empty_answer_is_no_filtered_one(chunks):
+    assert [type(event) for event in events(*chunks)] == [Finish]
+    assert finish(*chunks).reason == "stop"
+
+
+FILTERED_LATER = {
+    "an error": [frame(message="Era"), frame(**FILTERED), frame(message=" uma vez")],
+    "an error in the same bytes": [frame(message="Era") + frame(**FILTERED)],
+    "an error at the end": [frame(message="Era"), frame(**FILTERED).rstrip(b"\n")],
+    "a stop reason": [frame(message="Era"), last(stop_reason="content_filter")],
+}
+
+
+@pytest.mark.parametrize("tools", [(), TOOLS], ids=["text", "tools"])
+@pytest.mark.parametrize("chunks", FILTERED_LATER.values(), ids=FILTERED_LATER)
+def test_a_filter_after_text_ends_the_answer(chunks, tools):
+    *parts, end = events(*chunks, tools=tools)
+    assert "".join(part.text for part in parts if isinstance(part, Text)) == "Era"
+    assert isinstance(end, Finish)
+    assert end.reason == "content_filter"
+
+
+def test_a_filter_within_a_call_leaves_no_call():
+    *parts, end = events(frame(message=CALL[:40]), frame(**FILTERED), tools=TOOLS)
+    assert [type(part) for part in parts] == [Text]
+    assert isinstance(end, Finish)
+    assert end.reason == "content_filter"
+
+
+def test_a_call_before_a_filter_is_complete():
+    assert finish(frame(message=CALL), frame(**FILTERED), tools=TOOLS).reason == "tool_calls"
 
 
 @pytest.mark.parametrize(
@@ -114,7 +165,12 @@ def test_an_answer_without_tokens_and_text_is_an_empty_answer():
         ("stop", "stop"),
         ("length", "length"),
         ("max_tokens", "length"),
+        ("MAX_TOKENS", "length"),
         ("content_filter", "content_filter"),
+        ("content_filtered", "content_filter"),
+        ("guardrail_intervened", "content_filter"),
+        ("refusal", "content_filter"),
+        ("SAFETY", "content_filter"),
         ("anything", "stop"),
         (None, "stop"),
     ],

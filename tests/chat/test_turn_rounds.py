@@ -14,6 +14,7 @@ import pytest
 from custom_handler.chat.turn import MIN_REPAIR_SECONDS, Turn
 from custom_handler.errors import (
     AgentFailed,
+    AgentRejected,
     AgentTimeout,
     IdentityUnavailable,
     PromptTooLong,
@@ -282,8 +283,8 @@ def test_an_answer_cut_by_the_agents_limit_is_not_repaired(case, reason):
 
 
 def test_repaired_json_finishes_like_the_second_answer():
-    withheld = say("", message=None)
-    agent = Agent([withheld[1:], say('{"city": "Recife"}')]).answer(tools=(), json_schema=SCHEMA)
+    empty = say("")
+    agent = Agent([empty[1:], say('{"city": "Recife"}')]).answer(tools=(), json_schema=SCHEMA)
     assert delivered(agent) == ('{"city": "Recife"}', [], "stop")
 
 
@@ -368,11 +369,26 @@ def test_a_prompt_that_cannot_be_shortened_is_the_agents_error():
     assert len(agent.prompts) == 1
 
 
-@pytest.mark.parametrize("details", ["too long", TOO_LONG["details"].replace("20000", "9000")])
-def test_without_its_figures_nothing_is_shortened(details):
-    agent = Agent([[frame(message="")], say("x")])
-    agent.rounds = [{**TOO_LONG, "details": details}]
-    with pytest.raises(StackspotError):
+@pytest.mark.parametrize(
+    ("details", "share"),
+    [
+        (TOO_LONG["details"].replace("20000", "9000"), 0.8),
+        ("prompt tokens (20000) exceed model maximum (16000)", 0.76),
+        ("ValidationException: Input is too long for requested model.", 0.5),
+    ],
+    ids=["the answer counts", "another vendor", "no counts"],
+)
+def test_any_vendors_text_shortens_the_prompt_by_what_it_tells(details, share):
+    agent = Agent([{"details": details}, say("Olá")]).answer(messages=HISTORY)
+    first, second = map(len, agent.prompts)
+    assert (share - 0.06) * first < second <= share * first
+    assert agent.text == "Olá"
+
+
+@pytest.mark.parametrize("details", ["too long", "ThrottlingException: Too many tokens, please wait"])
+def test_another_refusal_shortens_nothing(details):
+    agent = Agent([{**TOO_LONG, "details": details}])
+    with pytest.raises(AgentRejected, match=details):
         agent.answer(messages=HISTORY)
     assert len(agent.prompts) == 1
 

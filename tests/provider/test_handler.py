@@ -56,7 +56,10 @@ CASES = [
     Case("half a character", {"text": "um dois", "fault": "surrogate"}, "um\ufffd dois"),
     Case("a line of almost a megabyte", {"pieces": ["x" * 900_000]}, "x" * 900_000),
     Case("an end within a character", {"text": "um dois", "fault": "truncated_utf8", "after": 2}, "um dois"),
-    Case("no answer for its tokens", {"fault": "null_message"}, finish="content_filter", output=5),
+    Case("no text for its tokens", {"pieces": [""]}, output=0),
+    Case(
+        "a filter after text", {"text": "um dois", "stop_reason": "content_filter"}, "um dois", finish="content_filter"
+    ),
     Case("nothing at all", {"text": ""}, output=0),
     Case("a call", {"text": CALL}, calls=(WEATHER_CALL,), finish="tool_calls", tools=True),
     Case(

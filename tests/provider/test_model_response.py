@@ -66,6 +66,8 @@ TRANSLATED = [
     Translated(errors.JobStoreUnavailable("m"), litellm.ServiceUnavailableError, 503),
     Translated(errors.AgentTimeout("m"), litellm.Timeout, 504),
     Translated(errors.ConversationLost("m"), litellm.BadGatewayError, 502),
+    Translated(errors.QuotaExhausted("m", retry_after=86_400), litellm.RateLimitError, 429),
+    Translated(errors.ContentFiltered("m"), litellm.ContentPolicyViolationError, 400),
     Translated(errors.AgentRejected("m"), litellm.BadRequestError, 400),
     Translated(errors.UploadForbidden("m"), litellm.PermissionDeniedError, 403),
     Translated(errors.UploadFailed("m"), litellm.BadGatewayError, 502),

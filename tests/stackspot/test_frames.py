@@ -12,19 +12,18 @@ import pytest
 
 from custom_handler.errors import (
     AgentFailed,
-    AgentForbidden,
     AgentNotFound,
     AgentRejected,
-    AgentTimeout,
+    ContentFiltered,
     CreditExhausted,
     PromptTooLong,
+    QuotaExhausted,
     RateLimited,
     StackspotError,
-    TokenRefused,
 )
 from custom_handler.events import AgentEnd, Usage
 from custom_handler.stackspot.agent_call import _decoded as decoded_body
-from custom_handler.stackspot.frames import DEFAULT_RETRY_AFTER, StreamDecoder, error_from_response
+from custom_handler.stackspot.frames import StreamDecoder
 
 FAT = {
     "message": "",
@@ -123,6 +122,13 @@ REPLIES = [
     Reply("a message beside choices", sse(openai("b") | {"message": "a"}), "a"),
     Reply("frames that cannot be read", sse("not JSON", *thin("a"), "[1]", "7", "null", "{", *thin("b")), "ab"),
     Reply("a message of another type", sse({"message": ["a"]}, {"message": 7}, *thin("b")), "b"),
+    Reply("named events", b"event: message\n" + sse(*thin("a")) + b"event: end_event\n" + sse(LAST), "a", END),
+    Reply("an end event without data", sse(*thin("a"), LAST) + b"event: end_event\n\n", "a", END),
+    Reply("no error", sse(FAT | {"message": "a", "error": None, "errors": [], "type": "message", "code": None}), "a"),
+    Reply("no error, but its fields", sse({"message": "a", "error": False, "status": 200, "details": {"n": 1}}), "a"),
+    Reply("a code beside text", sse({"message": "a", "code": "OK"}), "a"),
+    Reply("a frame of the agent's tools", sse({"tools_id": ["x"], "agent_info": [{"name": "error"}]}, *thin("a")), "a"),
+    Reply("words about an error", sse(*thin('{"error": "x"}', " event: error")), '{"error": "x"} event: error'),
     Reply("a JSON body", json.dumps(LAST | {"message": "Olá"}).encode(), "Olá", END),
     Reply(
         "a JSON body over many lines", b"\n " + json.dumps(LAST | {"message": "a"}, indent=2).encode() + b"\n", "a", END
@@ -146,6 +152,9 @@ class Failing:
 
 ERROR = {"type": "INFERENCE", "code": "INFERENCE_5000_INTERNAL_ERROR", "details": "stopped"}
 TOO_LONG = "Input tokens exceed the configured limit of 272000 tokens. Your messages resulted in 340000 tokens."
+DAILY = "Maximum number of requests reached. Your limit is 100 requests in the last 1440 minutes"
+FILTER = "Output blocked by content filtering policy"
+EVENT = b"event: error\n"
 FAILING = [
     Failing("an error frame", sse(*thin("a"), ERROR, *thin("b")), AgentFailed, "a"),
     Failing("an error frame at once", sse(ERROR), AgentFailed),
@@ -158,6 +167,41 @@ FAILING = [
     Failing("a limit in an error", sse({"error": {"code": "CHAT_RATE_LIMIT_EXCEEDED"}}), RateLimited),
     Failing("credit in an error", sse({"error": {"message": "Credit Limit Reached"}}), CreditExhausted),
     Failing("a prompt too long in a frame", sse({"code": "INFERENCE_6001", "details": TOO_LONG}), PromptTooLong),
+    Failing("an error event", EVENT + sse({"message": "stopped"}), AgentFailed),
+    Failing("an error event after text", sse(*thin("a")) + EVENT + sse(ERROR), AgentFailed, "a"),
+    Failing("an error event of text", EVENT + sse("stopped"), AgentFailed),
+    Failing("an error event without data", EVENT + b"\n", AgentFailed),
+    Failing("an error event of JSON text", EVENT + sse('"stopped"'), AgentFailed),
+    Failing("an error event of another name", b"event: error_event\n" + sse({"message": "b"}), AgentFailed),
+    Failing("a type of error", sse({"type": "error", "message": "stopped"}), AgentFailed),
+    Failing("a type of error after text", sse(*thin("a"), {"type": "ERROR", "message": "stopped"}), AgentFailed, "a"),
+    Failing("an object of error", sse({"object": "error", "message": "stopped", "code": 404}), AgentNotFound),
+    Failing("a type of error without more", sse({"type": "error"}), AgentFailed),
+    Failing(
+        "Anthropic's error", sse({"type": "error", "error": {"type": "overloaded_error", "message": "x"}}), AgentFailed
+    ),
+    Failing("an error beside an empty message", sse(FAT | {"error": "stopped"}), AgentFailed),
+    Failing("an error beside a null message", sse(FAT | {"message": None, "error": {"code": "X_1"}}), AgentFailed),
+    Failing(
+        "a code beside an empty message", sse({"message": "", "code": "INFERENCE_5000_INTERNAL_ERROR"}), AgentFailed
+    ),
+    Failing("code and details beside a message", sse(ERROR | {"message": "b"}), AgentFailed),
+    Failing("errors", sse({"message": "", "errors": [{"message": "stopped"}]}), AgentFailed),
+    Failing("a status", sse({"statusCode": 500, "message": "Internal server error"}), AgentFailed),
+    Failing("a status of error", sse({"status": "error", "message": "stopped"}), AgentFailed),
+    Failing("a problem", sse({"title": "stopped", "status": 400, "detail": "no"}), AgentRejected),
+    Failing("FastAPI's", sse({"detail": "stopped"}), AgentFailed),
+    Failing("a status in an error", sse({"error": {"code": 429, "message": "no"}}), RateLimited),
+    Failing("a daily limit in a frame", sse({"code": "X_1_RATE_LIMIT_EXCEEDED", "details": DAILY}), QuotaExhausted),
+    Failing("credit in a message", sse({"type": "error", "message": "Credit Limit Reached"}), CreditExhausted),
+    Failing("a filter in a frame", sse({"type": "error", "message": FILTER}), ContentFiltered),
+    Failing(
+        "a filter in an error after text", sse(*thin("a"), {"error": {"code": "content_filter"}}), ContentFiltered, "a"
+    ),
+    Failing("a message as a JSON body", json.dumps({"type": "error", "message": "stopped"}).encode(), AgentFailed),
+    Failing("an error in a JSON body", json.dumps(FAT | {"error": {"message": "stopped"}}).encode(), AgentFailed),
+    Failing("a JSON body that is no answer", b'{"id": 1}', AgentFailed),
+    Failing("frames that are no answer", sse({"id": 1}, {}), AgentFailed),
     Failing("a page", b"<html><body>502 Bad Gateway</body></html>", AgentFailed),
     Failing("nothing", b"", AgentFailed),
     Failing("blanks", b"\r\n\n ", AgentFailed),
@@ -279,101 +323,3 @@ def test_unreadable_frames_log_one_warning(caplog):
     (record,) = caplog.records
     assert (record.levelname, record.name) == ("WARNING", "custom_handler.stackspot.frames")
     assert record.getMessage() == "Skipped a frame of 6 characters that is not a JSON object"
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """An HTTP answer of the agent's host that is no answer, and the error it becomes."""
-
-    id: str
-    status: int
-    body: Any
-    error: type[StackspotError]
-    status_code: int
-    said: str = ""
-    headers: dict[str, str] = field(default_factory=dict)
-
-
-PAGE = "<html><head><title>502 Bad Gateway</title></head></html>"
-LIMIT = {"type": "INFERENCE", "code": "INFERENCE_3008_CHAT_RATE_LIMIT_EXCEEDED", "details": "Rate limit exceeded"}
-REFUSALS = [
-    Refusal(
-        "prompt too long",
-        400,
-        {"type": "INFERENCE", "code": "INFERENCE_6001_LLM_MODEL_BAD_REQUEST", "details": TOO_LONG},
-        PromptTooLong,
-        400,
-        "340000 tokens, the limit is 272000",
-    ),
-    Refusal("prompt too long, as text", 400, TOO_LONG, PromptTooLong, 400, "272000"),
-    Refusal("too large", 413, PAGE, PromptTooLong, 400, "too long"),
-    Refusal(
-        "another bad request",
-        400,
-        {"code": "INFERENCE_6001_LLM_MODEL_BAD_REQUEST", "details": "no"},
-        AgentRejected,
-        400,
-        "INFERENCE_6001",
-    ),
-    Refusal("a fresh token is refused", 401, None, TokenRefused, 502, "CLIENT_ID"),
-    Refusal("not shared", 403, "", AgentForbidden, 403, "not shared with this account"),
-    Refusal("no such agent", 404, {"code": "AGENT_NOT_FOUND"}, AgentNotFound, 404, "GENAI_AGENT_ID"),
-    Refusal("the account's limit", 429, LIMIT, RateLimited, 429, "INFERENCE_3008_CHAT_RATE_LIMIT_EXCEEDED"),
-    Refusal("a limit without a body", 429, "", RateLimited, 429, "10 s"),
-    Refusal("a limit with Retry-After", 429, LIMIT, RateLimited, 429, "7 s", {"retry-after": "7"}),
-    Refusal("no credit", 429, "Credit Limit Reached", CreditExhausted, 402, "credit"),
-    Refusal("no credit, as JSON", 429, {"details": "Credit limit reached"}, CreditExhausted, 402, "credit"),
-    Refusal("the gateway's patience", 408, PAGE, AgentTimeout, 504, "try again"),
-    Refusal("a conflict", 409, None, AgentRejected, 400, "409"),
-    Refusal("a redirect", 302, "", AgentRejected, 400, "302"),
-    Refusal("an inner error", 500, {"code": "INFERENCE_5000", "details": "x"}, AgentFailed, 500, "INFERENCE_5000"),
-    Refusal("a page of the gateway", 502, PAGE, AgentFailed, 502, "502"),
-    Refusal("no service", 503, None, AgentFailed, 503, "503"),
-    Refusal("too late", 504, PAGE, AgentFailed, 504, "504"),
-    Refusal("an unusual error", 520, b"", AgentFailed, 502, "520"),
-    Refusal("a body that is a list", 500, ["canary"], AgentFailed, 500),
-]
-
-
-@pytest.mark.parametrize("case", REFUSALS, ids=lambda case: case.id)
-def test_an_error_response_becomes_the_error_of_its_row(case):
-    error = error_from_response(case.status, case.body, case.headers)
-    assert (type(error), error.status_code) == (case.error, case.status_code)
-    assert case.said in error.message
-    assert "<html" not in error.message
-    assert "canary" not in error.message
-
-
-def test_prompt_too_long_has_the_numbers_of_the_response():
-    error = error_from_response(400, {"details": TOO_LONG}, {})
-    assert isinstance(error, PromptTooLong)
-    assert (error.limit, error.actual) == (272_000, 340_000)
-
-
-@pytest.mark.parametrize(
-    ("header", "seconds"),
-    [
-        (None, DEFAULT_RETRY_AFTER),
-        ("tomorrow", DEFAULT_RETRY_AFTER),
-        ("7", 7),
-        ("2.5", 2.5),
-        ("0", 1),
-        ("-3", 1),
-        ("nan", 1),
-        ("99999", 3600),
-        ("inf", 3600),
-    ],
-)
-def test_a_429_has_the_seconds_of_retry_after(header, seconds):
-    error = error_from_response(429, LIMIT, {} if header is None else {"retry-after": header})
-    assert error.retry_after == seconds
-
-
-@pytest.mark.parametrize("code", ["see https://evil", "a secret", 7, None, ["X"], "X" * 100])
-def test_a_code_that_does_not_look_like_one_is_not_shown(code):
-    assert str(code) not in error_from_response(500, {"code": code}, {}).message
-
-
-@pytest.mark.parametrize(("status", "retryable"), [(429, True), (500, True), (408, True), (403, False), (404, False)])
-def test_an_error_has_retryable(status, retryable):
-    assert error_from_response(status, None, {}).retryable is retryable

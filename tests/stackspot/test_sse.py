@@ -51,7 +51,9 @@ STREAMS = [
 
 def decode(pieces: list[bytes]) -> tuple[str, ...]:
     decoder = SseDecoder()
-    return tuple(data for piece in pieces for data in decoder.feed(piece)) + tuple(decoder.flush())
+    return tuple(data for piece in pieces for _, data in decoder.feed(piece)) + tuple(
+        data for _, data in decoder.flush()
+    )
 
 
 def cut_somewhere(raw: bytes, seed: int) -> list[bytes]:
@@ -75,10 +77,32 @@ def test_a_stream_is_decoded_wherever_it_is_cut(stream):
     assert {decode(cut_somewhere(stream.raw, seed)) for seed in range(50)} == {stream.data}
 
 
+NAMED = [
+    (b"event: error\ndata: a\n\n", ("error", "a")),
+    (b"data: a\nevent: error\n\n", ("error", "a")),
+    (b"event: error\n\n", ("error", "")),
+    (b"event: message\ndata: a\n\n", ("", "a")),
+    (b"event: message\n\ndata: a\n\n", ("", "a")),
+    (b"event\ndata: a\n\n", ("", "a")),
+]
+
+
+@pytest.mark.parametrize(("raw", "event"), NAMED)
+def test_an_event_has_its_name_however_it_is_cut(raw, event):
+    for size in (1, 5, len(raw)):
+        decoder = SseDecoder()
+        pieces = [raw[at : at + size] for at in range(0, len(raw), size)]
+        assert [one for piece in pieces for one in decoder.feed(piece)] + decoder.flush() == [event]
+
+
+def test_a_name_is_that_of_one_event_only():
+    assert SseDecoder().feed(b"event: error\ndata: a\n\ndata: b\n\n") == [("error", "a"), ("", "b")]
+
+
 def test_an_event_is_returned_with_its_blank_line():
     decoder = SseDecoder()
     assert decoder.feed(b"data: a\n") == []
-    assert decoder.feed(b"\n") == ["a"]
+    assert decoder.feed(b"\n") == [("", "a")]
     assert decoder.flush() == []
 
 
@@ -100,8 +124,8 @@ def test_an_event_beyond_the_limit_ends_the_stream_however_it_is_cut(stream):
     for size in (1, 3, 7, 10, 33, 10_000):
         decoder = SseDecoder(LIMIT)
         pieces = [stream.raw[at : at + size] for at in range(0, len(stream.raw), size)]
-        found = [data for piece in pieces for data in decoder.feed(piece)] + decoder.flush()
-        assert tuple(found) == stream.data, size
+        found = [event for piece in pieces for event in decoder.feed(piece)] + decoder.flush()
+        assert tuple(data for _, data in found) == stream.data, size
         assert decoder.too_large == (b"b" * 21 in stream.raw or stream.id in {"bytes, not characters", "several lines"})
 
 
@@ -129,4 +153,4 @@ def test_the_size_of_a_long_line_is_counted_in_linear_time():
 def test_a_long_line_in_many_pieces_is_decoded_quickly():
     decoder = SseDecoder()
     pieces = [b"data: ", *[b"a" * 1000] * 9000, b"\n\n"]
-    assert [len(data) for piece in pieces for data in decoder.feed(piece)] == [9_000_000]
+    assert [len(data) for piece in pieces for _, data in decoder.feed(piece)] == [9_000_000]

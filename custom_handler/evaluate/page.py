@@ -54,7 +54,7 @@ def page(results: Sequence[Result], summaries: Sequence[Summary]) -> str:
     ]
     facts = [
         f"{len({result.task for result in results})} tasks",
-        f"{len(summaries)} models",
+        f"{len(summaries)} {'model' if len(summaries) == 1 else 'models'}",
         "requests, seconds and tokens are means of a task",
         "right: obeyed or repaired, of those that were answered; 95 %: confidence interval",
     ]
@@ -81,4 +81,4 @@ def _faults(results: Sequence[Result]) -> str:
     ]
     if not rows:
         return f'<p class="soft">{escape("Nothing.")}</p>'
-    return table(("Task", "Model", "Verdict", "Reason"), rows)
+    return table(("Task", "Model", "Verdict", "Reason"), rows, text=True)

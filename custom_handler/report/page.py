@@ -19,6 +19,7 @@ h1 { font-size: 1.5em; margin-bottom: 0; } h2 { font-size: 1.1em; margin: 2em 0 
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
 th, td { text-align: right; padding: .25em .6em; border-bottom: 1px solid var(--line); }
 th:first-child, td:first-child { text-align: left; } td { white-space: nowrap; }
+.text th, .text td { text-align: left; white-space: normal; overflow-wrap: anywhere; vertical-align: top; }
 svg { width: 100%; height: auto; } svg text { fill: var(--soft); font-size: 12px; } .grid { stroke: var(--line); }
 .legend { margin: .2em 0; color: var(--soft); font-size: .9em; } .legend span { margin-right: 1.2em; }
 .legend i { display: inline-block; width: .8em; height: .8em; border-radius: 2px; margin-right: .4em; }
@@ -83,10 +84,10 @@ def _errors(summary: Summary, stacks: Sequence[tuple[float, dict[str, int]]]) ->
     return plots.columns("Errors over time", stacks, "calls") + table(("Error", "Status", "Calls"), rows)
 
 
-def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return an HTML table."""
+def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, text: bool = False) -> str:
+    """Return an HTML table, of figures or of `text`."""
 
     def line(tag: str, cells: Sequence[str]) -> str:
         return f"<tr>{''.join(f'<{tag}>{escape(cell)}</{tag}>' for cell in cells)}</tr>"
 
-    return f"<table>{line('th', head)}{''.join(line('td', row) for row in rows)}</table>"
+    return f"<table{' class=text' if text else ''}>{line('th', head)}{''.join(line('td', row) for row in rows)}</table>"

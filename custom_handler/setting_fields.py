@@ -13,17 +13,24 @@ PREFIX = "STACKSPOT_"
 
 
 def setting(
-    name: str, default: Any, meaning: str, *, secret: bool = False, least: int = 0, choices: tuple[str, ...] = ()
+    name: str,
+    default: Any,
+    meaning: str,
+    *,
+    secret: bool = False,
+    least: int = 0,
+    most: int | None = None,
+    choices: tuple[str, ...] = (),
 ) -> Any:
     """Return a dataclass field whose type is that of `default`.
 
     `name` is the environment variable, `meaning` the text in docs/configuration.md, `least` the
-    minimum of an integer (0 or 1). `repr` leaves secrets out.
+    minimum of an integer (0 or 1), `most` its maximum. `repr` leaves secrets out.
     """
     return field(
         default=default,
         repr=not secret,
-        metadata={"name": name, "meaning": meaning, "least": least, "choices": choices},
+        metadata={"name": name, "meaning": meaning, "least": least, "most": most, "choices": choices},
     )
 
 
@@ -44,7 +51,7 @@ def parse(item: Field[Any], raw: str) -> object:
     if isinstance(default, bool):
         return _bool(name, raw)
     if isinstance(default, int):
-        return _int(name, raw, item.metadata["least"])
+        return _int(name, raw, item.metadata["least"], item.metadata["most"])
     if isinstance(default, float):
         return _seconds(name, raw)
     return raw.rstrip("/") if name.endswith("_URL") else raw
@@ -57,7 +64,9 @@ def _bool(name: str, raw: str) -> bool:
     return known[raw.lower()]
 
 
-def _int(name: str, raw: str, least: int) -> int:
+def _int(name: str, raw: str, least: int, most: int | None) -> int:
+    if most is not None and (not re.fullmatch(r"[0-9]{1,9}", raw) or not least <= int(raw) <= most):
+        raise ConfigurationError(f"{name} is {raw!r}: give a whole number from {least} to {most}.")
     if not re.fullmatch(r"[0-9]{1,9}", raw) or int(raw) < least:
         raise ConfigurationError(f"{name} is {raw!r}: give a whole number{' above zero' if least else ''}.")
     return int(raw)

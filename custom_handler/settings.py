@@ -109,6 +109,13 @@ class RequestSettings:
     repair: bool = setting(
         "STACKSPOT_REPAIR", True, "ask the agent once more, hidden, for a call or JSON that cannot be read"
     )
+    follow_ups: int = setting(
+        "STACKSPOT_FOLLOW_UPS",
+        0,
+        "how often a turn may ask the agent, hidden, for a call that its reply only announces: 0 to 2, and at most "
+        "three requests a turn with the repair",
+        most=2,
+    )
     max_prompt_chars: int = setting(
         "STACKSPOT_MAX_PROMPT_CHARS",
         1_000_000,

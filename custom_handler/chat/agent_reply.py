@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from ..emulation.answer import AnswerAssembler
@@ -139,6 +140,23 @@ class AgentReply:
         elif not self.answer.truncated:
             return usage
         return Usage(usage.prompt_tokens, min(usage.completion_tokens, max_tokens or usage.completion_tokens))
+
+
+def finish_reason(answer: AnswerAssembler, source: AgentReply) -> str:
+    """Return OpenAI's finish reason; `source` is the reply whose text the client receives."""
+    if answer.truncated:
+        return "content_filter" if source.content_filtered else "length"
+    if answer.has_tool_calls:
+        return "tool_calls"
+    if answer.hit_stop_sequence:
+        return "stop"
+    return "content_filter" if source.content_filtered else "length" if source.hit_token_limit else "stop"
+
+
+def total_usage(reply: AgentReply, hidden: Iterable[AgentReply], max_tokens: int | None) -> Usage:
+    """Return the token counts of a reply and of the replies to hidden requests."""
+    usages = [reply.usage(max_tokens), *(one.usage(max_tokens) for one in hidden if one.was_processed)]
+    return Usage(sum(one.prompt_tokens for one in usages), sum(one.completion_tokens for one in usages))
 
 
 def _tokens(characters: int) -> int:

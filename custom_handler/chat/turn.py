@@ -15,12 +15,12 @@ from collections.abc import Callable, Generator, MutableMapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from ..emulation.answer import AnswerAssembler
+from ..emulation.answer import ANNOUNCED, FOLLOW_UP, AnswerAssembler
 from ..emulation.json_output import JsonFormat
 from ..emulation.prompt.fingerprint import Fingerprint
 from ..emulation.prompt.render import render, repair_prompt
 from ..errors import ConversationLost, PromptTooLong, RequestError, StackspotError
-from ..events import Finish, ReplyEvent, Usage
+from ..events import Finish, ReplyEvent
 from ..instrumentation import FirstText, Hook, Measurement, Repaired, ToolCalled, no_hook
 from ..request.caller import ANYONE, Caller
 from ..request.chat_request import ChatRequest
@@ -31,9 +31,10 @@ from ..stackspot.agent_errors import content_filtered
 from ..stackspot.deadline import Deadline
 from ..stackspot.quote import Private
 from ..stackspot.uploads import TurnFiles, UploadCache, fetch_files, open_stream_with_files
-from .agent_reply import AgentReply
+from .agent_reply import AgentReply, finish_reason, total_usage
 from .conversation import CONVERSATION_LOST_ERRORS, NOT_PROCESSED_ERRORS, NativeConversation
 
+MAX_HIDDEN_REQUESTS = 2  # of a turn
 REPAIR_REPLY_LIMIT = 50_000  # characters of the faulty reply that the repair prompt repeats
 MIN_REPAIR_SECONDS = 5.0  # with less time left there is no repair round
 REPAIR_QUEUE_TIMEOUT = 5.0
@@ -85,6 +86,7 @@ class Turn:
         self._conversation: NativeConversation | None = None
         self._max_prompt_chars = self.settings.requests.max_prompt_chars
         self._shortened = False
+        self._hidden: list[AgentReply] = []  # replies to hidden requests
 
     def steps(self, *, buffered: bool = False) -> Steps[ReplyEvent]:
         """Ask the agent, and emit its answer as events up to a Finish; raises StackspotError.
@@ -101,8 +103,9 @@ class Turn:
                     yield from self._receive(reply, self.settings)
                 except StackspotError as error:  # noqa: PERF203  each pass is a request
                     reply = yield from self._replacement(reply, error)
-            repair, repaired = yield from self._repair(reply)
-            yield from self._finish(reply, repair, repaired=repaired)
+            source = yield from self._repair(reply)
+            yield from self._follow_up(reply)
+            yield from self._finish(reply, source)
         except StackspotError as error:
             self._log.error("%s (HTTP %d): %s", type(error).__name__, error.status_code, error.message)
             raise
@@ -261,47 +264,69 @@ class Turn:
         self._log.warning("The prompt is shortened from %d to %d characters for the agent", len(prompt), len(shorter))
         return shorter
 
-    def _repair(self, reply: AgentReply) -> Generator[Any, Any, tuple[AgentReply | None, bool]]:
-        """Send one hidden request for what is faulty; return its reply, and whether that was used.
+    def _repair(self, reply: AgentReply) -> Generator[Any, Any, AgentReply]:
+        """Send one hidden request for what is faulty; return the reply that the client receives."""
+        answer = reply.answer
+        if not self.settings.requests.repair or not (reason := answer.repair_reason()):
+            return reply
+        repair = yield from self._ask_hidden(reply, answer.text, answer.repair_instruction())
+        if repair is None:
+            return reply
+        repaired = repair.complete and answer.apply_repair(repair.answer)
+        self._log.info("Repair of: %s, %s", reason, "done" if repaired else "without success")
+        self.hook(Repaired(reason, succeeded=repaired))
+        return repair if repaired else reply
+
+    def _follow_up(self, reply: AgentReply) -> Steps[ReplyEvent]:
+        """Send hidden requests for a call that the reply announces, and append its calls."""
+        answer, text = reply.answer, reply.answer.text
+        left = min(self.settings.requests.follow_ups, MAX_HIDDEN_REQUESTS - len(self._hidden))
+        while left > 0 and answer.lacks_announced_call(text):
+            left -= 1
+            follow_up = yield from self._ask_hidden(reply, text, FOLLOW_UP)
+            if follow_up is None:
+                return
+            appended = follow_up.complete and answer.apply_repair(follow_up.answer)
+            self._log.info("Follow-up of an announced call, %s", "done" if appended else "without success")
+            self.hook(Repaired(ANNOUNCED, succeeded=appended))
+            text = follow_up.answer.text
+
+    def _ask_hidden(self, reply: AgentReply, text: str, instruction: str) -> Generator[Any, Any, AgentReply | None]:
+        """Ask about a reply's text; return the new reply, or None if too little time is left.
 
         It uses no native conversation: whether that contains the faulty answer is not documented.
         """
-        answer, time_left = reply.answer, self._deadline.left(text_received=True)
-        if (
-            not self.settings.requests.repair
-            or not (reason := answer.repair_reason())
-            or time_left <= MIN_REPAIR_SECONDS
-        ):
-            return None, False
+        if self._deadline.left(text_received=True) <= MIN_REPAIR_SECONDS:
+            return None
         if reply.unsent:
             yield Emit(reply.unsent)
             reply.unsent = []
         queue_timeout = min(REPAIR_QUEUE_TIMEOUT, self.settings.limits.queue_timeout)
         settings = self.settings.changed(limits={"max_retries": 0, "queue_timeout": queue_timeout})
-        repair: AgentReply | None = None
-        repaired = False
+        hidden: AgentReply | None = None
         try:
-            prompt = repair_prompt(self._prompt(), answer.text[-REPAIR_REPLY_LIMIT:], answer.repair_instruction())
-            repair = self._reply(prompt, buffered=True, repair=True)
-            yield from self._receive(repair, settings)
-            repaired = answer.apply_repair(repair.answer)
+            prompt = repair_prompt(self._prompt(), text[-REPAIR_REPLY_LIMIT:], instruction)
+            hidden = self._reply(prompt, buffered=True, repair=True)
+            self._hidden.append(hidden)
+            yield from self._receive(hidden, settings)
         except StackspotError as error:
-            self._log.warning("The repair round ended with %s (HTTP %d)", type(error).__name__, error.status_code)
-        self._log.info("Repair of: %s, %s", reason, "done" if repaired else "without success")
-        self.hook(Repaired(reason, succeeded=repaired))
-        return repair, repaired
+            self._log.warning("A hidden request ended with %s (HTTP %d)", type(error).__name__, error.status_code)
+        return hidden
 
-    def _finish(self, reply: AgentReply, repair: AgentReply | None, *, repaired: bool) -> Steps[ReplyEvent]:
-        """Emit what is left of the answer and the Finish; save a native conversation."""
+    def _finish(self, reply: AgentReply, source: AgentReply) -> Steps[ReplyEvent]:
+        """Emit what is left of the answer and the Finish; save a native conversation.
+
+        `source` is the reply whose text the client receives.
+        """
         answer = reply.answer
         rest = reply.unsent + answer.release_held()
-        reason = _finish_reason(answer, repair if repair is not None and repaired else reply)
+        reason = finish_reason(answer, source)
         # A saved conversation must contain what the client received, to its end.
-        as_received = repair is None and not answer.done and reply.stop_reason is not None
+        as_received = not self._hidden and not answer.done and reply.stop_reason is not None
         if self._conversation is not None and as_received and reason in {"stop", "tool_calls"}:
             self._conversation.record(rest)
             yield from self._conversation.save(reply.conversation_id)
-        yield Emit([*rest, Finish(reason, self._usage(reply, repair))])
+        yield Emit([*rest, Finish(reason, total_usage(reply, self._hidden, self.request.parameters.max_tokens))])
         if answer.calls:
             self._log.info("Tool calls: %s", ", ".join(call.name for call in answer.calls))
         for call in answer.calls:
@@ -310,23 +335,3 @@ class Turn:
             self._log.warning("The answer is cut off at %d characters (STACKSPOT_MAX_ANSWER_CHARS)", limit)
         seconds = self._deadline.elapsed()
         self._log.debug("Answer of %d characters in %d chunks, %.3f s", reply.characters, reply.chunks, seconds)
-
-    def _usage(self, reply: AgentReply, repair: AgentReply | None) -> Usage:
-        """Return the token counts of the turn, with those of the repair round."""
-        limit = self.request.parameters.max_tokens
-        usage = reply.usage(limit)
-        if repair is None or not repair.was_processed:
-            return usage
-        more = repair.usage(limit)
-        return Usage(usage.prompt_tokens + more.prompt_tokens, usage.completion_tokens + more.completion_tokens)
-
-
-def _finish_reason(answer: AnswerAssembler, reply: AgentReply) -> str:
-    """Return OpenAI's finish reason; `reply` is the one whose text the client received."""
-    if answer.truncated:
-        return "content_filter" if reply.content_filtered else "length"
-    if answer.has_tool_calls:
-        return "tool_calls"
-    if answer.hit_stop_sequence:
-        return "stop"
-    return "content_filter" if reply.content_filtered else "length" if reply.hit_token_limit else "stop"

@@ -134,7 +134,7 @@ _FORBIDDEN = regex.compile(
 def announces_call(text: str) -> bool:
     """Return whether a reply without a call ends by announcing one that should be in it.
 
-    >>> announces_call("Entendido. Vou ler o arquivo agora."), announces_call("Posso ler o arquivo?")
+    >>> announces_call("Certo. Vou ler o arquivo agora."), announces_call("Posso ler o arquivo?")
     (True, False)
     """
     text = text.strip()

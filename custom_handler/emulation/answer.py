@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from ..events import CallEvent, ParsedPart, ReplyEvent, Text, ToolCallArguments, ToolCallStart, Unreadable
 from ..request.chat_request import ChatRequest
+from .announcement import announces_call, forbids_calls
 from .json_output import InvalidJsonAnswer, JsonFormat
 from .truncation import LengthLimit, StopSequences
 
@@ -23,6 +24,11 @@ if TYPE_CHECKING:
 
 QUOTED_CHARACTERS = 4_000
 UNREADABLE, MISSING, INVALID = "unreadable call", "missing call", "invalid JSON"
+ANNOUNCED = "announced call"
+FOLLOW_UP = (
+    "Your reply announces a tool call, but has no block. Write the block of that call now and nothing else. "
+    "If no call is needed, or the user does not want it, write: none"
+)
 
 
 def tool_call_key(name: str, arguments: str) -> tuple[str, str]:
@@ -161,6 +167,17 @@ class AnswerAssembler:
         if self._request.must_call and not self.calls:
             return MISSING
         return INVALID if self.json_error else ""
+
+    def lacks_announced_call(self, text: str) -> bool:
+        """Return whether `text` of the agent announces a call where the answer may have one.
+
+        `text` is the answer's own, or that of the reply to a follow-up.
+        """
+        request = self._request
+        unwanted = not request.tools or request.must_call or self._json_format is not None
+        if unwanted or self.calls or self._held or self.truncated or self._stop.hit:
+            return False
+        return announces_call(text) and not forbids_calls(request.messages)
 
     def repair_instruction(self) -> str:
         """Return what the repair prompt asks the agent to write, and what not to repeat."""

@@ -438,3 +438,82 @@ def test_a_case_ends_for_the_reason_that_it_should(case):
     agent = Agent([script]).answer(tools=tools, settings=Settings(requests=RequestSettings(repair=False)))
     expected = [case["expect"], *case.get("alt", [])]
     assert (agent.finish.reason, len(agent.calls)) in [(e["finish_reason"], len(e["tool_calls"])) for e in expected]
+
+
+ANNOUNCEMENT = "O clima, claro. Vou consultar o clima agora."
+
+
+def following_up(times: int) -> Settings:
+    return Settings(requests=RequestSettings(follow_ups=times), limits=LimitSettings(max_retries=0))
+
+
+def test_a_call_that_is_only_announced_is_asked_for():
+    agent = Agent([say(ANNOUNCEMENT), say(CALL, output=7)]).answer(settings=following_up(1))
+    assert (agent.text, agent.calls) == (ANNOUNCEMENT, [RECIFE])
+    assert agent.finish == Finish("tool_calls", Usage(80, 12))
+    assert agent.repairs() == [Repaired("announced call", succeeded=True)]
+    assert agent.prompts[1].startswith(f"{agent.prompts[0]}\n\n[assistant]\n{ANNOUNCEMENT}\n\n[correction]\n")
+
+
+def test_the_text_is_sent_before_the_follow_up():
+    agent = Agent([say(ANNOUNCEMENT), say(CALL)])
+    agent.answer(settings=following_up(1))
+    assert agent.batches[0] == [Text(ANNOUNCEMENT)]
+
+
+def test_a_second_follow_up_needs_a_second_announcement():
+    again = Agent([say(ANNOUNCEMENT), say("Já vou consultar."), say(CALL)]).answer(settings=following_up(2))
+    assert (again.text, again.calls) == (ANNOUNCEMENT, [RECIFE])
+    none = Agent([say(ANNOUNCEMENT), say("none")]).answer(settings=following_up(2))
+    assert (none.text, none.calls, len(none.prompts)) == (ANNOUNCEMENT, [], 2)
+    assert none.finish.reason == "stop"
+    assert none.repairs() == [Repaired("announced call", succeeded=False)]
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        {"settings": following_up(0)},
+        {"tools": ()},
+        {"messages": ({"role": "user", "content": "Explique, mas não execute nada."},)},
+        {"messages": ({"role": "user", "content": "Eu mesmo consulto o clima."},)},
+        {"json_schema": {}},
+        {"max_tokens": 3},
+        {"stop": ("agora",)},
+    ],
+    ids=str,
+)
+def test_a_follow_up_is_not_made_where_no_call_may_come(case: dict[str, Any]):
+    schema_answer = "json_schema" in case
+    agent = Agent([say(ANNOUNCEMENT), say('{"a": 1}' if schema_answer else CALL)])
+    agent.answer(**{"settings": following_up(2), **case})
+    assert not any(fact.fault == "announced call" for fact in agent.repairs())
+    assert agent.calls == []
+
+
+def test_an_answer_with_a_call_is_not_followed_up():
+    agent = Agent([say(f"{CALL}{ANNOUNCEMENT}")]).answer(settings=following_up(2))
+    assert len(agent.prompts) == 1
+
+
+def test_a_turn_has_three_requests_at_most():
+    """A failed repair counts, too."""
+    rounds = [say(ANNOUNCEMENT)] * 5
+    agent = Agent(rounds).answer(settings=following_up(2))
+    assert len(agent.prompts) == 3
+    demanded = Agent(rounds).answer(settings=following_up(2), choice="required")
+    assert len(demanded.prompts) == 2
+    assert demanded.text == ANNOUNCEMENT
+
+
+@pytest.mark.parametrize("trouble", [AgentFailed("broke"), RateLimited("later"), [frame(code="INFERENCE_5000")], []])
+def test_a_failed_follow_up_costs_the_client_nothing(trouble: Any):
+    agent = Agent([say(ANNOUNCEMENT), trouble]).answer(settings=following_up(2))
+    assert (agent.text, agent.calls, agent.finish.reason) == (ANNOUNCEMENT, [], "stop")
+    assert len(agent.prompts) == 2
+
+
+def test_without_time_there_is_no_follow_up():
+    agent = Agent([say(ANNOUNCEMENT), say(CALL)], seconds=2.0)
+    agent.answer(settings=following_up(1), timeout=MIN_REPAIR_SECONDS + 4)
+    assert len(agent.prompts) == 1

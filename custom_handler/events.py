@@ -60,9 +60,13 @@ class Finish:
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """A block that is meant as a tool call and cannot be parsed, as the agent wrote it."""
+    """A block that is meant as a tool call and cannot be parsed, as the agent wrote it.
+
+    `reason` says what is wrong with it.
+    """
 
     text: str
+    reason: str = ""
 
 
 CallEvent: TypeAlias = ToolCallStart | ToolCallArguments

@@ -20,7 +20,7 @@ from .json_output import InvalidJsonAnswer, JsonFormat
 from .truncation import LengthLimit, StopSequences
 
 if TYPE_CHECKING:
-    from .tool_calls.parser import ToolCallParser
+    from .tool_calls.text_parser import TextParser
 
 QUOTED_CHARACTERS = 4_000
 UNREADABLE, MISSING, INVALID = "unreadable call", "missing call", "invalid JSON"
@@ -60,10 +60,12 @@ class PendingToolCall:
 _Held = str | CallEvent | Unreadable | PendingToolCall
 
 
-def _parser(request: ChatRequest) -> ToolCallParser | None:
-    """Return the parser of tool calls, None for a request without tools."""
+def _parser(request: ChatRequest) -> TextParser:
+    """Return the parser of the agent's text."""
     if not request.tools:
-        return None
+        from .tool_calls.text_parser import TextParser  # noqa: PLC0415
+
+        return TextParser()
     from .tool_calls.parser import ToolCallParser  # noqa: PLC0415  its patterns are most of the package's import time
 
     return ToolCallParser({tool.name: tool.parameters for tool in request.tools})
@@ -109,17 +111,16 @@ class AnswerAssembler:
     @property
     def done(self) -> bool:
         """Whether further text cannot change the answer."""
-        return self._limit.hit or self._ended
+        # As `_ended`, without a call of it: this is asked for each piece of text.
+        return self._limit.hit or self._stop.hit or self._excess_call or self._parser.closed
 
     @property
     def _ended(self) -> bool:
-        return self._stop.hit or self._excess_call or (self._parser is not None and self._parser.closed)
+        return self._stop.hit or self._excess_call or self._parser.closed
 
     @property
     def truncated(self) -> bool:
         """Whether a limit cut the answer off, or it ends within a call."""
-        if self._parser is not None and any(index < self._started for index in self._parser.cut):
-            return True
         if self._ended:
             return False  # before the limit, although the same piece of text may have hit that, too
         cut_within = not self.calls or bool(self._held_positions(Unreadable))
@@ -141,7 +142,7 @@ class AnswerAssembler:
         if not text:
             return []
         self._text.append(text)
-        return self._accept(self._parser.feed(text) if self._parser is not None else [text])
+        return self._accept(self._parser.feed(text))
 
     def flush(self, *, limited: bool = False) -> list[ReplyEvent]:
         """Read the rest as the end of the text, and return the events that are final.
@@ -149,7 +150,7 @@ class AnswerAssembler:
         `limited`: the agent's own token limit ended the text, so a cut call is not repaired.
         """
         self._hit_agent_limit = limited
-        events = self._accept(self._parser.flush()) if self._parser is not None else []
+        events = self._accept(self._parser.flush())
         events += self._write(self._stop.flush())
         if self._json_format is not None and not self.calls and not any(map(_is_faulty, self._held)):
             try:

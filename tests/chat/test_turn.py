@@ -220,11 +220,6 @@ def test_held_text_and_arguments_count_for_the_limit(arguments):
     assert sum(len(getattr(part, "text", getattr(part, "arguments", ""))) for part in parts) <= 5000
 
 
-def test_a_call_that_is_cut_while_it_goes_out_ends_for_length():
-    head = 'FUNCTION_CALL_START\nget_weather\narguments: {"city": "'
-    assert finish(frame(message=head + "a" * 2000), tools=TOOLS).reason == "length"
-
-
 def test_a_fabricated_result_after_a_call_is_not_awaited():
     invented = frame(message=f"{CALL}\nObservation: 25 °C\nFinal answer: warm\n")
     batches, reads = run(lambda _: invented, tools=TOOLS)

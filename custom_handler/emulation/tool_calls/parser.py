@@ -1,18 +1,15 @@
 """Parses tool calls in the agent's text while it arrives: `feed` takes pieces, `flush` ends it.
 
-Each state reads from the unread text and returns whether it made progress; undecided text stays
-unread. No decision depends on how the text is cut. O(n): some hundred characters stay unread.
-
-    line start ──text──▶ line ──newline──▶ line start       other text is returned at once
+    line start ──text──▶ line                               (`text_parser`)
         │ marker           │ marker at the end of the line
         ▼                  ▼
       block ──done──▶ line start                            (`block`)
-        ├──cut────▶ skip ──end marker──▶ line start
-        ├──failed, is a call──▶ unreadable ──▶ Unreadable, line start     (`unreadable`)
+        ├──failed, is a call──▶ unreadable ──▶ calls, or Unreadable ──▶ line start   (`unreadable`)
         └──failed──▶ line: the marker was text, and parsing continues after it
 
-A block at the start of a code fence is a call only if no text follows the fence; until then, its
-events are held (`code_fence`). Text in other fences, `<think>` and quotations is never a call.
+A block at the start of a code fence is a call only if no text follows the fence; until then, it is
+held (`code_fence`). Text in other fences, `<think>` and quotations is never a call. What may be a
+call in another form is Unreadable (`dialects`): it is repaired, or shown, and never executed.
 """
 
 from __future__ import annotations
@@ -23,30 +20,19 @@ from typing import Any
 
 import regex
 
-from ...events import ParsedPart, Unreadable
-from . import syntax
+from ...events import ToolCallArguments, ToolCallStart, Unreadable
+from . import dialects, syntax
 from .block import BlockParser
 from .code_fence import CodeFenceParser
-from .unreadable import UnreadableBlock, UnreadableCodeFence
+from .text_parser import WINDOW, TextParser, first, stop_pattern
+from .unreadable import ForeignCall, UnreadableBlock, UnreadableCodeFence
 
-SLICE = 4096  # longer pieces are read in slices: each read copies the rest of the slice
+REREAD_LIMIT = 200_000  # characters that are parsed a second time, after blocks without an end
 
-_GAP = regex.compile(r"[\s\ufeff\u200b]*+")
-
-# Most lines cannot start anything: text is searched only for lines with these first characters.
-_MARKER_IN_LINE = r"(?<![\w`'\"])(?:FUNCTION|TOOL)_CALL_START"
-_LINE_STARTING_WITH = r"\n(?=[ \t]{0,80}+(?:[\s\ufeff\u200b"
-_STOP = regex.compile(rf"\n|{_MARKER_IN_LINE}")
-_STOP_IN_CODE = regex.compile(rf"{_LINE_STARTING_WITH}`~]))")
-_STOP_IN_PROSE = regex.compile(rf"{_LINE_STARTING_WITH}*_`~\[<(\#>]|(?i:fu|to)))|{_MARKER_IN_LINE}")
-_STOP_AFTER_CALLS = regex.compile(
-    rf"{_LINE_STARTING_WITH}*_`~\[<(\#>\-]|(?i:fu|to|re|ou|ob|sa|us|hu|fe)))|{_MARKER_IN_LINE}"
-)
-_INFO_END = regex.compile(r"[\n`]")
-_OPENINGS = frozenset("FfTt*_`~[<(#")
-_BEFORE_CALLS = (syntax.FENCED_MARKER, syntax.MARKER, syntax.CODE_FENCE, syntax.THINK)
-_AFTER_CALLS = (*_BEFORE_CALLS, syntax.FABRICATED_RESULT)
-_IN_CODE = (syntax.CODE_FENCE,)
+_MARKER_IN_LINE = r"(?<![\w`'\"])(?-i:(?:FUNCTION|TOOL)_CALL_START)"
+_FENCES = frozenset("`~")
+_STRAY = "another marker stands in the place of the start marker"
+_FOREIGN = "it has another form than a block"
 
 
 def new_call_id() -> str:
@@ -54,12 +40,11 @@ def new_call_id() -> str:
     return f"call_{uuid.uuid4().hex[:24]}"
 
 
-class ToolCallParser:
+class ToolCallParser(TextParser):
     r"""Splits an agent's text into content and tool calls.
 
     `schemas` maps the declared tools' names to their parameters. `calls` counts the calls so far;
-    `cut` has the indexes of those that ended early; after a fabricated result it is `closed`: all
-    further text is ignored.
+    after a fabricated result or another turn it is `closed`: all further text is ignored.
 
     >>> parser = ToolCallParser({"now": {}}, new_id=lambda: "call_1")
     >>> parts = parser.feed("Wait.\nFUNCTION_CALL_START\nnow\narguments: {}\nFUNCTION_CALL_END\n")
@@ -68,253 +53,255 @@ class ToolCallParser:
     """
 
     def __init__(self, schemas: Mapping[str, Mapping[str, Any]], new_id: Callable[[], str] = new_call_id) -> None:
-        self.calls = 0
-        self.cut: set[int] = set()
-        self.closed = False
+        super().__init__()
         self._tools = syntax.DeclaredTools(schemas)
+        self._dialects = dialects.Dialects(self._tools)
         self._new_id = new_id
-        self._unread = ""
-        self._at = 0
-        self._ended = False
-        self._state: Callable[[], bool] = self._line_start
-        self._out: list[ParsedPart] = []
-        self._content: list[str] = []
-        self._gap: list[str] = []  # white space that belongs to the text after it, and not to a call
-        self._has_content = False
+        first_letters = {name[0] for name in schemas if name}
+        self._openings = frozenset("FfTtSsBbEe*_`~[<(#") | dialects.STARTS | first_letters
+        self._stops = self._stop_patterns(first_letters)
+        self._stray = False  # the gap has an end marker
+        self._empty_block = ""
         self._unreadable_call = False
-        self._code = ""  # the opening fence of the code
-        self._quotation = False
+        self._reread = 0
         self._marker = ""
+        self._weak = False  # the block has no start marker, or another one in its place
         self._block: BlockParser
         self._fence: CodeFenceParser
-        self._unreadable: UnreadableBlock | UnreadableCodeFence
-        self._actions: dict[regex.Pattern[str], Callable[[regex.Match[str]], None]] = {
-            syntax.FENCED_MARKER: self._open_fence,
-            syntax.MARKER: self._open_block,
-            syntax.CODE_FENCE: self._open_code,
-            syntax.THINK: self._open_thought,
-            syntax.FABRICATED_RESULT: self._close,
-        }
+        self._pending: list[syntax.Call] = []  # of the block that became unreadable
+        self._last = ""  # the text of the last of them
+        self._unreadable: UnreadableBlock | UnreadableCodeFence | ForeignCall
 
-    def feed(self, piece: str) -> list[ParsedPart]:
-        """Read on, and return the parts that are decided."""
-        for start in range(0, len(piece), SLICE):
-            before = max(self._at - 1, 0)  # the character before a marker decides whether it is one
-            self._unread = self._unread[before:] + piece[start : start + SLICE]
-            self._at -= before
-            while not self.closed and self._at < len(self._unread) and self._state():
-                pass
-        return self._take()
+    @staticmethod
+    def _stop_patterns(first_letters: set[str]) -> tuple[regex.Pattern[str], regex.Pattern[str]]:
+        """Return the patterns of what ends prose before and after a call."""
+        letters = "".join(regex.escape(letter) for letter in sorted(first_letters | dialects.STARTS))
+        return (
+            stop_pattern(rf"*_(\#>FfTtSsBbEe{letters}", _MARKER_IN_LINE),
+            stop_pattern(rf"*_(\#>\-FfTtSsBbEeRrOoUuHh{letters}", _MARKER_IN_LINE),
+        )
 
-    def flush(self) -> list[ParsedPart]:
-        """Read the rest as the end of the reply, and return its parts."""
-        self._ended = True
-        while not self.closed and self._state():
-            pass
-        return self._take()
-
-    def _take(self) -> list[ParsedPart]:
-        self._add([])
-        parts, self._out = self._out, []
-        return parts
-
-    def _add(self, parts: Sequence[ParsedPart]) -> None:
-        if self._content:
-            self._out.append("".join(self._content))
-            self._content.clear()
-        self._out += parts
+    def _stop_in_prose(self) -> regex.Pattern[str]:
+        return self._stops[self._after_call]
 
     @property
     def _after_call(self) -> bool:
         """Whether there was a call, readable or not: then a result in the text is fabricated."""
         return self.calls > 0 or self._unreadable_call
 
-    def _line_start(self) -> bool:
-        """Decide by its first characters what a line is; hold the white space before it."""
-        text = self._unread
-        if (gap := _GAP.match(text, self._at)) is not None and gap[0]:
-            self._gap.append(gap[0])
-            self._at = gap.end()
-        if self._at == len(text):
-            if self._ended and not self.calls:
-                self._add_text("")
+    def _opening(self) -> bool | None:
+        """Open what starts at the position; False for plain text, None while undecided."""
+        text, at = self._unread, self._at
+        if not self._after_call and text[at] not in self._openings:
             return False
-        found = None
-        if self._after_call or text[self._at] in _OPENINGS:
-            patterns = _IN_CODE if self._code else _AFTER_CALLS if self._after_call else _BEFORE_CALLS
-            limit = self._at + syntax.HEAD_LIMIT
-            found, undecided = syntax.first(patterns, text, self._at, limit, ended=self._ended)
-            if undecided:
-                return False
+        for attempt in (self._fenced_marker, self._marker_line, self._end_marker, self._label, self._dialect):
+            result = attempt()
+            if result is not False:
+                return result
+        return super()._opening()
+
+    def _first(self, *patterns: regex.Pattern[str]) -> tuple[regex.Match[str] | None, bool]:
+        return first(patterns, self._unread, self._at, self._at + WINDOW, ended=self._ended)
+
+    def _fenced_marker(self) -> bool | None:
+        if self._unread[self._at] not in _FENCES:
+            return False
+        found, undecided = self._first(syntax.FENCED_MARKER)
         if found is not None:
-            self._actions[found.re](found)
+            self._fence = CodeFenceParser(self._tools, found[0])
+            self._at = found.end()
+            self._state = self._in_fence
+            return True
+        if undecided:
+            return None
+        alone = not self._has_content and not self.calls
+        fenced = self._dialects.fenced(self._unread, self._at, ended=self._ended, alone=alone)
+        if fenced:
+            self._hold_unreadable(UnreadableCodeFence("", self._tools, foreign=True), "")
+        return fenced
+
+    def _marker_line(self) -> bool | None:
+        patterns = (syntax.MARKER, syntax.FABRICATED_RESULT) if self._after_call else (syntax.MARKER,)
+        found, undecided = self._first(*patterns)
+        if found is None:
+            return None if undecided else False
+        if found.re is syntax.FABRICATED_RESULT:
+            self.closed = True  # only the client has results
         else:
-            self._quotation = text[self._at] == ">"
-            self._state = self._line
+            self._open_block(found.end())
         return True
 
-    def _line(self) -> bool:
-        """Return the text up to the end of the line, or to a marker at its end."""
-        found = self._stop().search(self._unread, self._at, partial=True)
-        newline = found is not None and self._unread.startswith("\n", found.start())
-        if found is None or (found.partial and self._ended and not newline):
-            self._text_to(len(self._unread))
-            return False
-        self._text_to(found.start())
-        if found.partial and not self._ended:
-            return False
-        if newline:
-            self._state = self._line_start
+    def _end_marker(self) -> bool | None:
+        """Read a stray end marker on a line of its own: a start, or part of the gap."""
+        found, undecided = self._first(syntax.STRAY_MARKER)
+        if found is None:
+            at_end = self._ended and syntax.END_AHEAD.match(self._unread, self._at)
+            if not at_end or self._unread[at_end.end() :].strip(" \t*_`])>:."):
+                return None if undecided else False
+            self._gap.append(self._unread[self._at :])
+            self._stray, self._at = True, len(self._unread)
             return True
+        head, undecided = first((self._tools.head,), self._unread, found.end(), found.end() + WINDOW, ended=self._ended)
+        if undecided:
+            return None
+        if head is not None and head["bare"] is None and self._is_declared(head["name"]):
+            self._open_block(found.end(), weak=True)
+            return True
+        if found["end"] is None:
+            return False
+        self._gap.append(self._unread[self._at : found.end()])
+        self._stray, self._at = True, found.end()
+        return True
+
+    def _is_declared(self, written: str | None) -> bool:
+        """Return whether a declared tool is named; an object (None) names its tool itself."""
+        return written is None or self._tools.resolve(written, unknown=False) is not None
+
+    def _dialect(self) -> bool | None:
+        kind = self._dialects.found(self._unread, self._at, ended=self._ended)
+        if not kind:
+            return False if kind == "" else None
+        last_line = self._tail.rpartition("\n")[2]
+        if kind == "bare" and not syntax.LIKE_MARKER.search(last_line):
+            self._open_block(self._at, weak=True)
+        else:
+            self._hold_unreadable(ForeignCall(_FOREIGN), "")
+        return True
+
+    def _within_line(self, found: regex.Match[str]) -> bool:
+        """Open a block at a marker that ends the line; stop at an end token."""
+        if self._unread[self._at] == "<":
+            return super()._within_line(found)
         rest = syntax.REST_OF_LINE.match(self._unread, found.end(), partial=True)
-        if self._code or self._quotation or rest is None or (rest.partial and self._ended):
+        if rest is None or (rest.partial and self._ended):
             self._text_to(found.end())
         elif rest.partial:
             return False
         else:
-            self._open_block(found)
+            self._open_block(found.end())
         return True
 
-    def _stop(self) -> regex.Pattern[str]:
-        if self._quotation:
-            return _STOP
-        return _STOP_IN_CODE if self._code else _STOP_AFTER_CALLS if self.calls else _STOP_IN_PROSE
-
-    def _text_to(self, end: int) -> None:
-        self._add_text(self._unread[self._at : end])
-        self._at = end
+    def _end_gap(self) -> None:
+        """Return white space at the end of the reply; drop a stray end marker."""
+        if self._stray and (self._has_content or self._after_call):
+            self._drop_gap()
+        elif self._empty_block:
+            self._gap.insert(0, self._empty_block)
+            self._empty_block = ""
+            self._add_text("")
+        else:
+            super()._end_gap()
 
     def _add_text(self, text: str) -> None:
-        gap = "".join(self._gap) if self._has_content or not self.calls else ""
-        if gap or text:
-            self._gap.clear()
-            self._has_content = True
-            self._content.append(gap + text)
+        self._stray = False
+        self._empty_block = ""  # before an answer it is a slip, and no text
+        super()._add_text(text)
 
-    def _open_code(self, found: regex.Match[str]) -> None:
-        """Start or end code; the closing fence is as long as the opening one, and has no label."""
-        next_character = self._unread[found.end()]
-        self._text_to(found.end())
-        if not self._code:
-            self._code = found[0]
-            self._state = self._info
-            return
-        if found[0].startswith(self._code) and not next_character.isalnum():
-            self._code = ""
-        self._quotation = True
-        self._state = self._line
+    def _drop_gap(self) -> None:
+        self._gap.clear()
+        self._stray = False
+        self._empty_block = ""
 
-    def _info(self) -> bool:
-        """Read the rest of an opening fence's line; another backtick makes it inline code."""
-        found = _INFO_END.search(self._unread, self._at)
-        self._text_to(len(self._unread) if found is None else found.start())
-        if found is None:
-            return False
-        if found[0] == "`" and self._code.startswith("`"):
-            self._code, self._quotation, self._state = "", False, self._line
-        elif found[0] == "`":
-            self._text_to(found.end())
-        else:
-            self._state = self._line_start
-        return True
+    def _add_calls(self, calls: Sequence[syntax.Call]) -> None:
+        self._drop_gap()
+        for call in calls:
+            start = ToolCallStart(self.calls, self._new_id(), call.name)
+            arguments = self._tools.fit(call.name, call.arguments)
+            self._add([start, ToolCallArguments(self.calls, arguments)])
+            self.calls += 1
 
-    def _open_thought(self, _found: regex.Match[str]) -> None:
-        self._state = self._thought
-
-    def _thought(self) -> bool:
-        found = syntax.THOUGHT.search(self._unread, self._at, partial=True)
-        if found is None or (found.partial and self._ended):
-            self._text_to(len(self._unread))
-            return False
-        self._text_to(found.start() if found.partial else found.end())
-        if not found.partial:
-            self._state = self._line_start
-        return not found.partial
-
-    def _close(self, _found: regex.Match[str]) -> None:
-        """Stop at a result that the agent fabricates: only the client has results."""
-        self.closed = True
-
-    def _open_block(self, found: regex.Match[str]) -> None:
-        self._marker = self._unread[self._at : found.end()]
-        self._at = found.end()
-        self._block = BlockParser(self._tools, self._new_id, self.calls, progressive=True)
+    def _open_block(self, end: int, *, weak: bool = False) -> None:
+        """Open a block whose marker is the text up to `end`; a `weak` one is no start marker."""
+        self._marker = self._unread[self._at : end]
+        self._weak = weak
+        self._block = BlockParser(self._tools, named=not self._marker)
+        self._at = end
         self._state = self._in_block
+        if "\\" in self._marker:  # the whole block is escaped as Markdown
+            self._hold_unreadable(UnreadableBlock(self._marker, self._tools, certain=False), "")
 
     def _in_block(self) -> bool:
         block = self._block
         self._at = block.read(self._unread, self._at, ended=self._ended)
-        if events := block.take():
-            self._gap.clear()
-            self._add(events)
         if not block.done:
             return False
-        marker = self._marker if block.index == self.calls else ""
-        self.calls = block.index
-        if block.cut:
-            self.cut.add(block.index - 1)
         self._state = self._line_start
         if block.failed:
-            text, unparsed = block.unparsed_text()
-            alone = marker and not text + unparsed and syntax.REST_OF_MARKER_LINE.match(self._unread, self._at)
-            self._unreadable_call |= block.is_call
-            if block.is_call or alone:
-                self._hold_unreadable(UnreadableBlock(marker + text, certain=block.is_call), unparsed)
-            else:
-                self._return_text(marker + text, unparsed)
-                self._quotation = False
-                self._state = self._line if marker else self._line_start
-        elif block.cut:
-            self._return_text("", "".join(block.unparsed_text()))
-            self._state = self._skip
+            self._block_failed(block)
+        elif self._weak and not self._is_certain(block):
+            self._hold_unreadable(ForeignCall(_FOREIGN, self._marker + block.text), "")
+        else:
+            self._add_calls(block.calls)
         return True
+
+    def _is_certain(self, block: BlockParser) -> bool:
+        """Return whether a block without a start marker is a call: declared, with an end marker."""
+        return block.closed and all(call.name in self._tools for call in block.calls)
+
+    def _block_failed(self, block: BlockParser) -> None:
+        rest = syntax.REST_OF_MARKER_LINE.match(self._unread, self._at)
+        self._unreadable_call |= block.is_call
+        if block.is_call or self._weak or block.calls:
+            self._pending, self._last = block.calls, block.last
+            start = "" if block.calls else self._marker
+            before = block.calls[-1] if block.calls else None
+            unreadable = UnreadableBlock(start, self._tools, certain=True, before=before, reason=block.reason)
+            self._hold_unreadable(unreadable, block.rest)
+        elif rest is not None and syntax.MARKER.match(self._unread, rest.end()):
+            self._gap.append(self._marker + rest[0])  # doubled
+            self._at = rest.end()
+        elif rest is not None:
+            self._hold_unreadable(UnreadableBlock(self._marker, self._tools, certain=False), "")
+        else:
+            self._return_text(self._marker, block.rest)
 
     def _return_text(self, text: str, unparsed: str) -> None:
         """Return text that was parsed as a call, and parse the second part again."""
         self._unread = text + unparsed + self._unread[self._at :]
         self._at = 0
         self._text_to(len(text))
+        self._quotation = False
+        self._state = self._line
 
-    def _hold_unreadable(self, unreadable: UnreadableBlock | UnreadableCodeFence, unparsed: str) -> None:
+    def _hold_unreadable(self, unreadable: UnreadableBlock | UnreadableCodeFence | ForeignCall, unparsed: str) -> None:
         """Hold what is meant as a call and cannot be parsed, and read `unparsed` as part of it."""
-        self._unread = unparsed + self._unread[self._at :]
-        self._at = 0
+        self._reread += len(unparsed)
+        if self._reread > REREAD_LIMIT:
+            unreadable.append(unparsed)
+            unparsed = ""
+        if unparsed:
+            self._unread = unparsed + self._unread[self._at :]
+            self._at = 0
         self._unreadable = unreadable
         self._state = self._in_unreadable
 
     def _in_unreadable(self) -> bool:
-        self._at = self._unreadable.read(self._unread, self._at, ended=self._ended)
-        if not self._unreadable.done:
+        held = self._unreadable
+        self._at = held.read(self._unread, self._at, ended=self._ended)
+        if not held.done:
             return False
-        self._state = self._line_start if self._unreadable.unreadable else self._line
+        pending, self._pending = self._pending, []
         self._quotation = False
-        if self._unreadable.unreadable:
+        self._state = self._line_start if held.calls or held.unreadable else self._line
+        if held.calls:
+            self._add_calls([*pending, *held.calls])
+        elif held.unreadable:
+            text = held.text
+            if held.belongs_to_last:
+                pending, text = pending[:-1], self._last + text
+            if pending:
+                self._add_calls(pending)
             gap = "".join(self._gap) if self._has_content or not self.calls else ""
+            self._drop_gap()
+            self._has_content = self._unreadable_call = True
+            self._add([Unreadable(gap + text, held.reason)])
+        elif held.is_empty and not self._has_content and not self.calls:
+            self._empty_block = "".join(self._gap) + held.text
             self._gap.clear()
-            self._has_content = True
-            self._add([Unreadable(gap + self._unreadable.text)])
+            self._state = self._line_start
         else:
-            self._add_text(self._unreadable.text)
+            self._add_text(held.text)
         return True
-
-    def _skip(self) -> bool:
-        """Drop the rest of a call that failed after its start was returned."""
-        found = syntax.END_OR_MARKER.search(self._unread, self._at, partial=True)
-        if found is None or (found.partial and self._ended):
-            self._at = len(self._unread)
-            return False
-        self._at = found.start()
-        if found.partial:
-            return False
-        if found["end"] is not None:
-            self._at = found.end()
-        self._state = self._line_start
-        return True
-
-    def _open_fence(self, found: regex.Match[str]) -> None:
-        self._fence = CodeFenceParser(self._tools, self._new_id, self.calls, found[0])
-        self._at = found.end()
-        self._state = self._in_fence
 
     def _in_fence(self) -> bool:
         fence = self._fence
@@ -322,15 +309,12 @@ class ToolCallParser:
         if not fence.done:
             return False
         self._state = self._line_start
-        if fence.events:
-            self._gap.clear()
-            self._add(fence.events)
-            self.calls = fence.index
-            return True
-        if fence.unreadable:
-            self._hold_unreadable(UnreadableCodeFence(fence.text), fence.unparsed)
-            return True
-        self._return_text(fence.text, fence.unparsed)
-        self._code = "" if fence.closed else "```"
-        self._state = self._line if fence.unparsed else self._line_start
+        if fence.calls:
+            self._add_calls(fence.calls)
+        elif fence.unreadable:
+            self._hold_unreadable(UnreadableCodeFence(fence.text, self._tools, certain=fence.is_call), fence.unparsed)
+        else:
+            self._return_text(fence.text, fence.unparsed)
+            self._code = "" if fence.closed else fence.fence
+            self._state = self._line if fence.unparsed else self._line_start
         return True

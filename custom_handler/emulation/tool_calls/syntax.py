@@ -11,35 +11,36 @@ decides it: further text cannot change it, so the result does not depend on how 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import unicodedata
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import regex
 
 from ..lenient_json import LenientJsonError, LenientJsonParser
-from .argument_schema import ARGUMENT_KEYS, NAME_KEYS, ArgumentSchema
-from .json_members import members
+from .argument_schema import ArgumentSchema
 
 HEAD_LIMIT = 600
 
-_START = r"(?:FUNCTION|TOOL)[_ ]CALL[_ ]START"
-_END = r"(?:(?:FUNCTION|TOOL)[_ ]CALL[_ ]END|END[_ ](?:FUNCTION|TOOL)[_ ]CALL)"
+_GAP = r"(?:\\?+_| )"
+_WORDS = rf"(?:FUNCTION|TOOL){_GAP}CALLS?+"
+_START = rf"(?:{_WORDS}{_GAP}(?:START|BEGIN)|(?:START|BEGIN){_GAP}{_WORDS})"
+_END = rf"(?:{_WORDS}{_GAP}(?:END|STOP)|(?:END|STOP){_GAP}{_WORDS})"
 _OPENING = r"[*_`\[<(\#]{0,4}+[ \t]?+"
 _CLOSING = r"[*_`\])>]{0,4}+(?=[\s\S])"
 _QUOTES = r"[*\"'`]{0,3}+"
-_NAME_WORD = r"(?:function|tool)(?:[_ ]?name)?|name|nome|ferramenta|fun[cç][aã]o|action"
-_ARGUMENTS_WORD = r"arguments?|argumentos|args|param(?:eter)?s|par[aâ]metros|(?:action[_ ])?input"
-_LABELLED = rf"{_QUOTES}(?:{_NAME_WORD}){_QUOTES}[ \t]*+[:=]\s*+"
-_ARGUMENTS = rf"{_QUOTES}(?:{_ARGUMENTS_WORD})(?!\w){_QUOTES}[ \t]*+[:=]?+\s*+\**+\s*+"
+NAME_WORD = r"(?:function|tool)(?:[_ ]?name)?|name|nome|ferramenta|fun[cç][aã]o|action"
+ARGUMENTS_WORD = r"arguments?|argumentos|args|param(?:eter)?s|par[aâ]metros|(?:action[_ ])?input"
+_LABELLED = rf"{_QUOTES}(?:{NAME_WORD}){_QUOTES}[ \t]*+[:=]\s*+"
+_ARGUMENTS = rf"{_QUOTES}(?:{ARGUMENTS_WORD})(?!\w){_QUOTES}[ \t]*+[:=]?+\s*+\**+\s*+"
 _ID_WORD = r"(?:tool_)?(?:call_?)?id[ \t]*+[:=]"
 _ID = rf"(?:{_ID_WORD}[^\n]{{0,80}}+\n\s*+)?+"
 _FENCE = r"(?:```\w*+\s*+)?+"
-_NAME = (
-    rf"(?!{_ID_WORD})(?:{_LABELLED})?+{_QUOTES}(?P<name>[\w.\-]{{1,128}}+){_QUOTES}"
-    r"(?:\((?=\s*+[{)])\s*+\)?+)?+[*`:,]{0,3}+"
-)
 _STRING = r"\"(?:\s|\\[nrt])*+(?:\{|\"(?=[\s,;}]))"  # that contains an object, or is empty
 _VALUE = rf"(?:```\w*+\s*+|`)?+'?+(?:(?P<object>(?=\{{))|(?P<string>(?={_STRING}))|(?P<null>(?:null|none)(?=\W)))"
 
@@ -47,28 +48,48 @@ _VALUE = rf"(?:```\w*+\s*+|`)?+'?+(?:(?P<object>(?=\{{))|(?P<string>(?={_STRING}
 _FLAGS = regex.IGNORECASE
 
 MARKER = regex.compile(rf"{_OPENING}{_START}", _FLAGS)
-FENCED_MARKER = regex.compile(rf"```[^\n`]{{0,40}}+\n\s{{0,80}}+{_OPENING}{_START}", _FLAGS)
+FENCED_MARKER = regex.compile(rf"(?:```|~~~)[^\n`~]{{0,40}}+\n\s{{0,80}}+{_OPENING}{_START}", _FLAGS)
 END = regex.compile(rf"{_OPENING}/?+{_END}{_CLOSING}", _FLAGS)
 END_AHEAD = regex.compile(rf"{_OPENING}/?+{_END}", _FLAGS)
 # In unreadable arguments, an end marker between quotes counts as part of a string.
 _QUOTE = r"[\"'\\]"
 END_OR_MARKER = regex.compile(
-    rf"(?P<end>(?<!{_QUOTE}){_OPENING}/?+{_END}{_CLOSING}(?!{_QUOTE}))|(?<=\n){_OPENING}{_START}(?=[\s\S])", _FLAGS
+    rf"(?P<end>(?<!{_QUOTE})(?<!\\[nrt]){_OPENING}/?+{_END}{_CLOSING}(?!{_QUOTE}))|(?<=\n){_OPENING}{_START}(?=[\s\S])",
+    _FLAGS,
 )
 
-# The text between the start marker and the arguments.
-HEAD = regex.compile(
-    rf"[*_`\])>:]{{0,4}}+(?!\w)\s*+{_ID}{_FENCE}\[?+\s*+"
-    rf"(?:(?P<wrapper>(?=\{{))|{_NAME}\s*+{_ID}(?:{_ARGUMENTS})?+(?:{_VALUE}|(?P<bare>(?={END_AHEAD.pattern}|{_OPENING}{_START}))))",
-    _FLAGS,
-)
-# Another call in the same block: a line with the name, then arguments; or one labelled line.
-GROUP = regex.compile(
-    rf"(?:(?P<wrapper>(?=\{{))"
-    rf"|{_NAME}(?:[ \t]*+\r?+\n\s*+(?:(?P<label>){_ARGUMENTS}{_VALUE}|{_FENCE}(?P<object>(?=\{{)))"
-    rf"|[ \t]++(?P<label>){_ARGUMENTS}(?P<object>(?=\{{))))",
-    _FLAGS,
-)
+
+def _name(odd: tuple[str, ...]) -> str:
+    """Return the pattern of a name; `odd` are declared names that are no words."""
+    literal = "".join(f"{regex.escape(name, literal_spaces=True)}|" for name in sorted(odd, key=len, reverse=True))
+    return (
+        rf"(?!{_ID_WORD})(?:{_LABELLED})?+{_QUOTES}(?P<name>{literal}[\w.\-]{{1,128}}+){_QUOTES}"
+        r"(?:\((?=\s*+[{)])\s*+\)?+)?+[*`:,]{0,3}+"
+    )
+
+
+@lru_cache(maxsize=64)  # a client sends the same tools with every request
+def call_patterns(odd: tuple[str, ...] = ()) -> tuple[regex.Pattern[str], regex.Pattern[str]]:
+    """Return the patterns of what is before the arguments of a block's first call, and of another.
+
+    Another call is a line with the name, then arguments; or one labelled line.
+    """
+    name = _name(odd)
+    head = regex.compile(
+        rf"[*_`\])>:.()]{{0,4}}+(?!\w)\s*+{_ID}{_FENCE}\[?+\s*+"
+        rf"(?:(?P<wrapper>(?=\{{))|{name}\s*+{_ID}(?:{_ARGUMENTS})?+"
+        rf"(?:{_VALUE}|(?P<bare>(?={END_AHEAD.pattern}|{_OPENING}{_START}))))",
+        _FLAGS,
+    )
+    group = regex.compile(
+        rf"(?:(?P<wrapper>(?=\{{))"
+        rf"|{name}(?:[ \t]*+\r?+\n\s*+(?:(?P<label>){_ARGUMENTS}{_VALUE}|{_FENCE}(?P<object>(?=\{{)))"
+        rf"|[ \t]++(?P<label>){_ARGUMENTS}(?P<object>(?=\{{))))",
+        _FLAGS,
+    )
+    return head, group
+
+
 # Noise after the object: directly after it, and after white space, where it could be text.
 TRAILING_NOISE = regex.compile(r"[}\]),;'\"]++|[*`]{1,3}+(?=[^*`])|<\|[^|>\n]{0,40}+\|>")
 DETACHED_NOISE = regex.compile(r"[}\]),;]++|```(?=\s)|<\|[^|>\n]{0,40}+\|>")
@@ -91,34 +112,28 @@ FABRICATED_RESULT = regex.compile(
     _FLAGS,
 )
 
-CODE_FENCE = regex.compile(r"(?:`{3,40}+|~{3,40}+)(?=[^`~])")
-THINK = regex.compile(r"<think(?:ing)?>", _FLAGS)
-THOUGHT = regex.compile(r"</think(?:ing)?>", _FLAGS)
-REST_OF_MARKER_LINE = regex.compile(r"[*_`\])>:]{0,4}+[ \t]{0,80}+\r?+\n")
+LIKE_MARKER = regex.compile(r"(?:FUNCTION|TOOL)[-_ ]?CALL", _FLAGS)
+# In the place of a start marker, on a line of its own.
+STRAY_MARKER = regex.compile(
+    rf"{_OPENING}(?:(?P<end>/?+{_END})|{_WORDS}(?!\w))[*_`\])>:.()]{{0,4}}+[ \t]{{0,80}}+(?=\r?+\n)", _FLAGS
+)
+REST_OF_MARKER_LINE = regex.compile(r"[*_`\])>:.()]{0,4}+[ \t]{0,80}+\r?+\n")
 REST_OF_LINE = regex.compile(r"[ \t]{0,80}+\r?+\n")
 
 _LEGAL_NAME = regex.compile(r"[A-Za-z_][A-Za-z0-9_.\-]{0,63}")
-_RESERVED_NAME = regex.compile(rf"{_NAME_WORD}|{_ARGUMENTS_WORD}|{_START}|{_END}|id|null|none", _FLAGS)
-_PREFIX = regex.compile(r"(?:functions?|tools?|default_api)\.")
-_CALL_KEYS = frozenset({*NAME_KEYS, *ARGUMENT_KEYS, "type", "id", "call_id", "tool_call_id", "index"})
+_RESERVED_NAME = regex.compile(rf"{NAME_WORD}|{ARGUMENTS_WORD}|{_START}|{_END}|id|null|none", _FLAGS)
+_PREFIX = regex.compile(r"(?:functions?|tools?|default_api)[.:/]")
+_WORD_NAME = regex.compile(r"[\w.\-]{1,128}")
+_SEPARATORS = regex.compile(r"[-_. /:\\]+")
+_SHORTENED = 64  # LiteLLM shortens longer names on /v1/messages
 
 
-def first(
-    patterns: Iterable[regex.Pattern[str]], text: str, at: int, end: int, *, ended: bool
-) -> tuple[regex.Match[str] | None, bool]:
-    """Return the match of the first pattern that matches at `at`, in the window up to `end`.
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A call that was read; `arguments` are a strict JSON object."""
 
-    The second value is whether the result is undecided: a pattern matches partially, the text ends
-    before `end`, and the reply has not `ended`.
-    """
-    open_end = not ended and len(text) < end
-    for pattern in patterns:
-        found = pattern.match(text, at, end, partial=True)
-        if found is not None and not found.partial:
-            return found, False
-        if found is not None and open_end:
-            return None, True
-    return None, False
+    name: str
+    arguments: str
 
 
 class DeclaredTools:
@@ -130,16 +145,38 @@ class DeclaredTools:
         for name in schemas:
             folded.setdefault(_folded(name), []).append(name)
         self._folded = {key: names[0] for key, names in folded.items() if key and len(names) == 1}
+        self._sorted = sorted(schemas)
+        self.odd_names = tuple(name for name in self._sorted if not _WORD_NAME.fullmatch(name))
+        self.head, self.group = call_patterns(self.odd_names)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._schemas
+
+    def parameters(self, name: str) -> Mapping[str, Any]:
+        """Return the tool's schema, an empty one for an undeclared name."""
+        return self._schemas.get(name, {})
+
+    def may_start(self, text: str) -> bool:
+        """Return whether the text is the start of a declared name."""
+        at = bisect_left(self._sorted, text)
+        return at < len(self._sorted) and self._sorted[at].startswith(text)
 
     def resolve(self, written: str, *, unknown: bool = True) -> str | None:
         """Return the declared tool for a name; with `unknown`, else the name, if valid."""
         if written in self._schemas:
             return written
         name = _PREFIX.sub("", written, count=1).rstrip(".")
-        known = name if name in self._schemas else self._folded.get(_folded(name))
+        known = name if name in self._schemas else self._folded.get(_folded(name)) or self._shortened(name)
         return known or (
             name if unknown and _LEGAL_NAME.fullmatch(name) and not _RESERVED_NAME.fullmatch(name) else None
         )
+
+    def _shortened(self, name: str) -> str | None:
+        """Return the declared name that LiteLLM made of a long one."""
+        if len(name) <= _SHORTENED:
+            return None
+        short = f"{name[: _SHORTENED - 9]}_{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+        return short if short in self._schemas else None
 
     def dropped_arguments(self, name: str) -> frozenset[str]:
         """Return the platform's arguments that the tool's schema does not allow."""
@@ -156,7 +193,7 @@ class DeclaredTools:
 def _folded(name: str) -> str:
     """Drop what agents change in a name: accents, case, and word separators."""
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
-    return regex.sub(r"[-_. ]+", "", plain)
+    return _SEPARATORS.sub("", plain)
 
 
 def strict_arguments(text: str, drop: Iterable[str]) -> str:
@@ -178,21 +215,3 @@ def unquote(text: str) -> str:
     except ValueError as error:
         raise LenientJsonError("no string") from error
     return str(value)
-
-
-def unwrap(strict: str) -> tuple[str, str]:
-    """Return name and arguments of a JSON object that is a whole call; raises LenientJsonError."""
-    try:
-        parts = members(strict)
-        function = parts.get("function")
-        if function is not None and isinstance(function[0], dict):  # {"type": "function", "function": {"name": …, …}}
-            parts = members(function[1])
-    except RecursionError as error:
-        raise LenientJsonError("nested too deep for the name of a call") from error
-    name = next((parts[key][0] for key in NAME_KEYS if key in parts), None)
-    value, raw = next((parts[key] for key in ARGUMENT_KEYS if key in parts), (None, "{}"))
-    if not isinstance(name, str) or not (value is None or isinstance(value, str | dict)):
-        raise LenientJsonError("no call")
-    if raw == "{}" and not parts.keys() <= _CALL_KEYS:
-        raise LenientJsonError("members that are neither of the call nor of its arguments")
-    return name, value if isinstance(value, str) else "{}" if value is None else raw

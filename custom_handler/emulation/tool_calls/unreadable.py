@@ -1,76 +1,143 @@
-"""Parses the rest of an unreadable block, so that it is repaired, or shown, as a whole."""
+"""Reads the rest of what BlockParser could not: it has calls, or is repaired or shown whole."""
 
 from __future__ import annotations
 
 import regex
 
-from . import syntax
+from ..lenient_json import LenientJsonError
+from . import loose_block, syntax
+from .syntax import Call
 
 # A block without a name and arguments may be prose: after so many characters it is.
 DOUBTFUL_CHARACTERS = 1200
 
 _SPACE = regex.compile(r"[\s\ufeff]*+")
 _END_LINE = regex.compile(rf"^[ \t]*+{syntax.END_AHEAD.pattern}", regex.IGNORECASE | regex.MULTILINE)
-_FENCE_END = regex.compile(r"```")
+_MARKER_LINE = regex.compile(rf"(?<=\n){syntax.MARKER.pattern}(?=[\s\S])", regex.IGNORECASE)
+_DECORATION = regex.compile(r"[\s*_`\])>:.()]*+")
+_FENCE = regex.compile(r"```|~~~")
+_FENCE_LINES = regex.compile(r"\A(?:```|~~~)[^\n]*\n|\n?(?:```|~~~)\s*\Z")
+_TOOL = r"(?:tool|function|ferramenta|fun[cç][aã]o|herramienta|funci[oó]n)"
+_NAME_OF_TOOL = (
+    rf"(?:(?:the |o |a |el |la )?{_TOOL}(?:['’]?s)?(?:[_ -]?(?:name|nome|nombre))?"
+    rf"|(?:nome|name|nombre)(?:[_ ](?:of|da|do|de|la|the|{_TOOL})){{0,4}}|my_tool|minha_ferramenta)"
+)
+_ANYTHING = r"(?:<[^<>\n]{1,80}>|\{\s*(?:\.{3}|…|<[^<>\n]{1,60}>)?\s*\}|\[[^\W\d][\w \-]{2,60}\]|\.{3}|…)"
+# What documents write for a name, or for arguments.
+_PLACEHOLDER = regex.compile(
+    rf"[^\w\n<\[{{.…]*+\s*+[*\"'`]{{0,3}}+(?:{_ANYTHING}|{_NAME_OF_TOOL})[*\"'`:]{{0,4}}+[ \t]*+(?:\r?\n|\Z)"
+    rf"|\s*+[^\n]{{0,100}}\n[^\n{{<\[]{{0,40}}[:=]\s*+(?:{_ANYTHING})[ \t]*+(?:\r?\n|\Z)",
+    regex.IGNORECASE,
+)
 
 
-class UnreadableBlock:
-    """Reads to the end marker, to the next start marker, or to the end of the reply.
+class Unread:
+    """Text that is held until it is `done`; then it has `calls`, is `unreadable`, or plain `text`.
 
-    `start` is the block so far. When it is `done`, it is `unreadable`, or else plain `text`. A
-    block whose name was parsed is `certain` to be meant as a call; any other only if an end marker
-    is on a line of its own.
+    `reason` says why it is unreadable. It `belongs_to_last` if it may be a part of the call before.
     """
 
-    def __init__(self, start: str, *, certain: bool) -> None:
+    def __init__(self, start: str, reason: str = "") -> None:
         self.done = False
-        self.unreadable = certain
-        self._certain = certain
+        self.unreadable = False
+        self.calls: list[Call] = []
+        self.reason = reason
+        self.belongs_to_last = False
+        self.is_empty = False
         self._pieces = [start]
-        self._left = DOUBTFUL_CHARACTERS
 
     @property
     def text(self) -> str:
         """The text so far."""
         return "".join(self._pieces)
+
+    def append(self, text: str) -> None:
+        """Add text without reading it."""
+        self._pieces.append(text)
+
+    def read(self, text: str, at: int, *, ended: bool) -> int:
+        """Read from `at` and return the new position; `ended`: the reply ends with `text`."""
+        raise NotImplementedError
+
+
+class UnreadableBlock(Unread):
+    """Reads to the end marker, to the next start marker, or to the end of the reply.
+
+    `start` is the block's marker, and `before` the call before this part of the block. A block
+    whose name was parsed is `certain` to be meant as a call; any other only if an end marker is on
+    a line of its own.
+    """
+
+    def __init__(
+        self, start: str, tools: syntax.DeclaredTools, *, certain: bool, before: Call | None = None, reason: str = ""
+    ) -> None:
+        super().__init__(start, reason)
+        self.unreadable = certain
+        self._tools = tools
+        self._certain = certain
+        self._before = before
+        self._start = len(start)
+        self._left = DOUBTFUL_CHARACTERS
 
     def read(self, text: str, at: int, *, ended: bool) -> int:
         """Read from `at` and return the new position; `ended`: the reply ends with `text`."""
         limit = len(text) + 1 if self._certain else at + self._left
-        found = syntax.END_OR_MARKER.search(text, at, limit, partial=True)
+        # An end marker is decided by the character behind it.
+        found = syntax.END_OR_MARKER.search(text + "\n" if ended else text, at, limit, partial=True)
         if found is not None and found.partial and (ended or len(text) >= limit):
             found = None
         end = min(len(text), limit) if found is None else found.start()
-        if found is not None and not found.partial:
-            self.done = True
-            if found["end"] is not None:
-                end = found.end()
         self._pieces.append(text[at:end])
         self._left -= end - at
-        self.done |= ended or not (self._certain or self._left)
-        self.unreadable |= self.done and _END_LINE.search(self.text) is not None
-        return end
+        complete = found if found is not None and not found.partial else None
+        self.done = complete is not None or ended or not (self._certain or self._left)
+        closing = (complete["end"] or "") if complete is not None else ""
+        if self.done:
+            self._settle(closing, complete=complete is not None)
+        return end + len(closing)
+
+    def _settle(self, closing: str, *, complete: bool) -> None:
+        """Read the whole of it; it is `complete` if a marker follows."""
+        body = self.text[self._start :]
+        self._pieces.append(closing)
+        self.is_empty = bool(closing) and _DECORATION.fullmatch(body) is not None
+        self.unreadable |= _END_LINE.search(self.text) is not None
+        if not self.unreadable or self.is_empty:
+            self.unreadable = self._certain
+            return
+        try:
+            self.calls = loose_block.read_block(body, self._tools, self._before, closed=complete)
+        except (LenientJsonError, RecursionError) as error:
+            self.reason = self.reason or str(error)
+            self.unreadable = self._certain or not _PLACEHOLDER.match(body)
+            self.belongs_to_last = self._before is not None and not loose_block.starts_call(body, self._tools)
 
 
-class UnreadableCodeFence:
-    """Reads the rest of a code fence with such a block; `unreadable` only if no text follows it."""
+class UnreadableCodeFence(Unread):
+    """Reads the rest of a code fence with such a block; `unreadable` only if no text follows it.
 
-    def __init__(self, start: str) -> None:
-        self.done = False
-        self.unreadable = False
+    A `foreign` one has a call in another form, which is not read. Another that is not `certain` to
+    be meant as a call is unreadable only if it has calls.
+    """
+
+    def __init__(
+        self, start: str, tools: syntax.DeclaredTools, *, certain: bool = False, foreign: bool = False
+    ) -> None:
+        super().__init__(start, "it has another form than a block")
+        self._tools = tools
+        self._certain = certain
+        self._foreign = foreign
+        self._opened = not foreign
         self._closed = False
-        self._pieces = [start]
-
-    @property
-    def text(self) -> str:
-        """The text so far."""
-        return "".join(self._pieces)
 
     def read(self, text: str, at: int, *, ended: bool) -> int:
         """Read from `at` and return the new position; `ended`: the reply ends with `text`."""
         start = at
+        if not self._opened:
+            self._opened = True
+            at += 3
         if not self._closed:
-            found = _FENCE_END.search(text, at, partial=True)
+            found = _FENCE.search(text, at, partial=True)
             self._closed = found is not None and not found.partial
             at = (
                 len(text)
@@ -83,5 +150,34 @@ class UnreadableCodeFence:
             at = space.end()
         self._pieces.append(text[start:at])
         self.done = ended or (self._closed and at < len(text))
-        self.unreadable = self.done and at == len(text)
+        if self.done and at == len(text):
+            self._settle()
         return at
+
+    def _settle(self) -> None:
+        self.unreadable = self._foreign or self._certain
+        if self._foreign:
+            return
+        body = _FENCE_LINES.sub("", self.text)
+        try:
+            self.calls = loose_block.read_block(body, self._tools, None, closed=_END_LINE.search(body) is not None)
+        except (LenientJsonError, RecursionError) as error:
+            self.reason = str(error)
+
+
+class ForeignCall(Unread):
+    """Reads a call in another form to the next start marker, or to the end of the reply."""
+
+    def __init__(self, reason: str, start: str = "") -> None:
+        super().__init__(start, reason)
+        self.unreadable = True
+
+    def read(self, text: str, at: int, *, ended: bool) -> int:
+        """Read from `at` and return the new position; `ended`: the reply ends with `text`."""
+        found = _MARKER_LINE.search(text, at, partial=True)
+        if found is not None and found.partial and ended:
+            found = None
+        end = len(text) if found is None else found.start()
+        self._pieces.append(text[at:end])
+        self.done = ended or (found is not None and not found.partial)
+        return end

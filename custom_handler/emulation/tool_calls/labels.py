@@ -1,0 +1,102 @@
+"""Finds what belongs to a chat's format, and not to the answer: labels and end tokens.
+
+An agent may repeat the label of its own turn, go on with a turn of the user, or write the tokens
+with which its model ends a turn. The functions return None while more text may decide.
+"""
+
+from __future__ import annotations
+
+import regex
+
+_FLAGS = regex.IGNORECASE
+_WINDOW = 200
+_LINE = 100
+
+_END = (
+    r"<\|(?:eot_id|eom_id|im_end|end|end_of_text|endoftext|end_of_turn|return|eos)\|>|<end_of_turn>"
+    r"|<｜end▁of▁sentence｜>|<eos>|</s>"
+)
+# At the start of a reply.
+_OWN = regex.compile(
+    r"\[(?:assistant|reminder|correction)\](?P<same>(?=[\s\S]))|</?assistant>"
+    r"|<\|start_header_id\|>\s{0,3}assistant\s{0,3}<\|end_header_id\|>|<\|im_start\|>\s{0,3}assistant(?=\s)"
+    r"|<\|assistant\|>|<start_of_turn>model(?=\s)|(?:<\|start\|>assistant)?<\|channel\|>final<\|message\|>"
+    r"|<\|begin_of_text\|>|<｜begin▁of▁sentence｜>|<｜Assistant｜>",
+    _FLAGS,
+)
+_OWN_ON_LINE = regex.compile(
+    r"[ \t]*+:?+[ \t]*+(?:\r?+\n|[*_`\[<(\#]{0,4}(?:FUNCTION|TOOL)|(?<=\s)(?-i:[A-ZÀ-Ý0-9\"*_`¿¡]))", _FLAGS
+)
+# At the start of a line: another turn.
+_TURN = regex.compile(
+    r"\[(?:user|assistant|system|(?:tool|function)[ ]result[^\]\n]{0,120}|reminder|correction)\]|</?assistant>"
+    r"|<\|start_header_id\|>[^<\n]{0,40}<\|end_header_id\|>|<\|im_start\|>[ \t]{0,3}\w{1,20}"
+    r"|<\|start\|>(?:user|system)(?:<\|message\|>)?|<start_of_turn>(?:user|model)|<\|(?:user|system|assistant)\|>",
+    _FLAGS,
+)
+_SETTING = regex.compile(r"[;\#]|[\w.\"\-]{1,60}[ \t]{0,20}=")
+_NEXT_TURN = regex.compile(
+    rf"\[(?:user|assistant|system|tool result)\b|<\|(?:im_start|start_header_id|start|user)\||<start_of_turn>|{_END}",
+    _FLAGS,
+)
+END_TOKEN = regex.compile(_END, _FLAGS)
+END_TOKEN_IN_LINE = regex.compile(rf"(?<![`'\"\\(])(?:{_END})", _FLAGS)
+
+
+def own_label(text: str, at: int, *, ended: bool) -> int | None:
+    """Return the position after a label at the start of a reply, `at` if there is none."""
+    found = _OWN.match(text, at, at + _WINDOW, partial=True)
+    if found is None or (found.partial and (ended or len(text) - at >= _WINDOW)):
+        return at
+    if found.partial:
+        return None
+    if found["same"] is None:
+        return found.end()
+    rest = _OWN_ON_LINE.match(text, found.end(), found.end() + _WINDOW, partial=True)
+    if rest is None or (rest.partial and ended):
+        return found.end() if ended and not text[found.end() :].strip() else at
+    return None if rest.partial else found.end()
+
+
+def starts_turn(text: str, at: int, *, ended: bool) -> bool | None:
+    """Return whether another turn starts at `at`, the start of a line.
+
+    `[user]` before a line of settings (`name = …`) is a section of a file such as .gitconfig.
+    """
+    found = _TURN.match(text, at, at + _WINDOW, partial=True)
+    if found is None:
+        return False
+    if found.partial:
+        return None if not ended and len(text) - at < _WINDOW else False
+    after = text[found.end() : found.end() + _WINDOW]
+    line, newline, following = after.partition("\n")
+    if line.strip():
+        return False
+    following = following.lstrip()
+    if not (newline and following) and len(after) < _WINDOW:
+        return True if ended else None
+    if not ended and "\n" not in following and len(following) < _LINE and len(after) < _WINDOW:
+        return None
+    return _SETTING.match(following) is None
+
+
+def ends_turn(text: str, at: int, *, glued: bool, ended: bool) -> bool | None:
+    """Return whether an end token at `at` ends the reply.
+
+    It does at the end of the text and before another turn; `glued` to a word, at the end of a line,
+    too, except `</s>`, which is also HTML.
+    """
+    found = END_TOKEN.match(text, at)
+    if found is None:
+        return False
+    after = text[found.end() : found.end() + _WINDOW]
+    following = after.lstrip()
+    if not following and len(after) < _WINDOW and not ended:
+        line_end = "\n" in after
+        return True if glued and line_end and found[0] != "</s>" else None
+    if not following or (glued and found[0] != "</s>" and "\n" in after[: len(after) - len(following)]):
+        return True
+    turn = _NEXT_TURN.match(following, partial=True)
+    if turn is not None and turn.partial:
+        return None if not ended and len(after) < _WINDOW else False
+    return turn is not None

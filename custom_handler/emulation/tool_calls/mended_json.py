@@ -1,0 +1,175 @@
+"""Mends JSON that LenientJsonParser rejects, where only one meaning is possible.
+
+Mended are: a missing closing bracket, a missing comma before a key, doubled commas and braces, `=>`
+for a colon, a value in parentheses, prefixes of Python strings, `1_000`, and HTML entities. Strings
+have to be delimited clearly: text with a word that is no literal is rejected.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+
+import regex
+
+from ..lenient_json import LenientJsonError, LenientJsonParser
+
+_TOKEN = regex.compile(
+    r"(?P<space>\s++)|(?P<prefix>[rRfFuU])?(?P<string>\"(?:[^\"\\]|\\[\s\S])*+\"|'(?:[^'\\]|\\[\s\S])*+')"
+    r"|(?P<number>-?\d[\d_]*+(?:\.\d++)?(?:[eE][+-]?\d++)?(?![\w.]))"
+    r"|(?P<word>(?:true|false|null|True|False|None)(?!\w))|(?P<arrow>=>)|(?P<mark>[{}\[\](),:])"
+)
+_CLOSER = {"{": "}", "[": "]", "(": ")"}
+_ENTITIES = ("&quot;", "&#34;", "&#x22;")
+
+
+def read_object(text: str, at: int, drop: frozenset[str], *, closed: bool) -> tuple[str, int]:
+    """Return the object at `at` as strict JSON, and the position after it; raises LenientJsonError.
+
+    `closed`: an end marker follows the text, so a value at its end is complete. O(n).
+    """
+    parser = LenientJsonParser(drop)
+    try:
+        end = parser.feed(text, at)
+    except LenientJsonError as error:
+        fault = error
+    else:
+        if parser.done:
+            return parser.take(), end
+        fault = LenientJsonError("the object has no end")
+    return _mended(text, at, drop, closed=closed, error=fault)
+
+
+def _mended(text: str, at: int, drop: frozenset[str], *, closed: bool, error: LenientJsonError) -> tuple[str, int]:
+    written = text[at:]
+    if any(entity in written for entity in _ENTITIES) and '"' not in written:
+        strict, end = read_object(html.unescape(written), 0, drop, closed=closed)
+        rest = html.unescape(written)[end:]
+        if rest.strip():
+            raise error
+        return strict, len(text)
+    mender = _Mender(written, closed=closed)
+    if not mender.run():
+        raise error
+    parser = LenientJsonParser(drop)
+    mended = "".join(mender.out)
+    if parser.feed(mended) != len(mended) or not parser.done:
+        raise error
+    return parser.take(), at + mender.at
+
+
+class _Mender:
+    """Writes one object with its slips mended into `out`; `at` is the position after it."""
+
+    def __init__(self, text: str, *, closed: bool) -> None:
+        self.out: list[str] = []
+        self.at = 0
+        self._text = text
+        self._closed = closed
+        self._due: list[str] = []  # the open brackets
+        self._before = ""  # the kind of the token before: a mark, "value", or "key"
+        self._doubled = False
+
+    def run(self) -> bool:
+        """Return whether the object could be mended."""
+        if opening := regex.match(r"\{\s*+(?=\{\s*+[\"'])", self._text):
+            self._doubled = True
+            self.at = opening.end()
+        while self.at < len(self._text):
+            found = _TOKEN.match(self._text, self.at)
+            if found is None or not self._take(found):
+                return False
+            self.at = found.end()
+            if not self._due and self.out:
+                return self._end()
+        if not self._closed or self._doubled or self._before not in {"value", "}", "]"}:
+            return False
+        self.out += [_CLOSER[opening] for opening in reversed(self._due) if opening != "("]
+        return "(" not in self._due
+
+    def _end(self) -> bool:
+        if not self._doubled:
+            return True
+        closing = regex.match(r"\s*+\}", self._text, pos=self.at)
+        if closing is not None:
+            self.at = closing.end()
+        return closing is not None
+
+    def _take(self, found: regex.Match[str]) -> bool:
+        if found["space"]:
+            self.out.append(found[0])
+            return True
+        if found["mark"] or found["arrow"]:
+            return self._mark(":" if found["arrow"] else found[0])
+        if found["string"]:
+            return self._string(found)
+        written = found[0].replace("_", "") if found["number"] else found[0]
+        return self._value(written)
+
+    def _string(self, found: regex.Match[str]) -> bool:
+        written, prefix = found["string"], (found["prefix"] or "").lower()
+        if prefix == "r":
+            written = json.dumps(written[1:-1], ensure_ascii=False)
+        elif prefix == "f" and regex.search(r"[{}]", written):
+            return False
+        in_object = self._due and self._due[-1] == "{"
+        is_key = in_object and self._before in {"{", ",", "value", "}", "]"}
+        if is_key and self._before in {"value", "}", "]"}:
+            if not regex.match(r"\s*+(?::|=>)", self._text, pos=found.end()):
+                return False
+            self.out.append(",")
+        if is_key:
+            self.out.append(written)
+            self._before = "key"
+            return not prefix
+        return self._value(written)
+
+    def _value(self, written: str) -> bool:
+        if self._before not in {":", "[", ",", "("} or (self._before == "," and self._due[-1:] == ["{"]):
+            return False
+        self.out.append(written)
+        self._before = "value"
+        return True
+
+    def _mark(self, mark: str) -> bool:
+        if mark in _CLOSER:
+            return self._open(mark)
+        if mark in _CLOSER.values():
+            return self._close(mark)
+        if mark == "," and self._before == ",":
+            return True  # doubled
+        if mark == ":" and self._before != "key":
+            return False
+        if mark == "," and (self._before not in {"value", "}", "]"} or self._due[-1:] == ["("]):
+            return False
+        self.out.append(mark)
+        self._before = mark
+        return True
+
+    def _open(self, mark: str) -> bool:
+        if self._due and self._before not in {":", "[", ",", "("}:
+            return False
+        if not self._due and mark != "{":
+            return False
+        self._due.append(mark)
+        if mark != "(":
+            self.out.append(mark)
+        self._before = mark
+        return True
+
+    def _close(self, mark: str) -> bool:
+        """Close a bracket, and those within it that have no end; a trailing comma is none."""
+        if self._before in {":", "key"} or (mark == ")" and self._before == "("):
+            return False
+        while self._due and _CLOSER[self._due[-1]] != mark:
+            opening = self._due.pop()
+            if opening == "(" or mark not in {_CLOSER[due] for due in self._due}:
+                return False
+            self.out.append(_CLOSER[opening])
+        if not self._due:
+            return False
+        self._due.pop()
+        if mark != ")":
+            self.out.append(mark)
+        self._before = "value" if mark == ")" else mark
+        return True

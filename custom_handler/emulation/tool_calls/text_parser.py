@@ -1,0 +1,266 @@
+"""Parses an agent's text by lines while it arrives: text, code fences, thoughts, chat labels.
+
+Each state reads from the unread text and returns whether it made progress; undecided text stays
+unread. No decision depends on how the text is cut. O(n): some hundred characters stay unread.
+
+    line start ──text──▶ line ──newline──▶ line start       other text is returned at once
+        │ ``` ──▶ info ──newline──▶ line start (in code)
+        │ <think> ──▶ thought ──</think>──▶ line start
+        └ another turn, or an end token: closed             (`labels`)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import regex
+
+from ...events import ParsedPart
+from . import labels
+
+SLICE = 4096  # longer pieces are read in slices: each read copies the rest of the slice
+WINDOW = 600  # characters that may decide what a line starts
+
+_LOOKBEHIND = 3  # characters before a marker that decide whether it is one
+_GAP = regex.compile(r"[\s\ufeff\u200b]*+")
+_INFO_END = regex.compile(r"[\n`]")
+_CODE_FENCE = regex.compile(r"(?:`{3,40}+|~{3,40}+)(?=[^`~])")
+_THINK = regex.compile(r"<think(?:ing)?>", regex.IGNORECASE)
+_THOUGHT = regex.compile(r"</think(?:ing)?>", regex.IGNORECASE)
+_NEWLINE = regex.compile(r"\n")
+_PLAIN = regex.compile(r"[^\n<FT]++")  # within a line: neither its end, nor a token, nor a marker
+_TAIL = 60
+
+# Most lines cannot start anything: text is searched only for lines with these first characters.
+_LINE_STARTING_WITH = r"\n(?=[ \t]{0,80}+(?:[\s\ufeff\u200b"
+_STOP_IN_CODE = regex.compile(rf"{_LINE_STARTING_WITH}`~]))")
+
+
+def stop_pattern(characters: str, in_line: str = "") -> regex.Pattern[str]:
+    """Return the pattern that ends a piece of prose: a line with such a start, or `in_line`."""
+    within = f"{labels.END_TOKEN_IN_LINE.pattern}{in_line and '|'}{in_line}"
+    return regex.compile(rf"{_LINE_STARTING_WITH}`~<\[{characters}]))|(?i:{within})")
+
+
+_STOP = stop_pattern("")
+
+
+def first(
+    patterns: Sequence[regex.Pattern[str]], text: str, at: int, end: int, *, ended: bool
+) -> tuple[regex.Match[str] | None, bool]:
+    """Return the match of the first pattern that matches at `at`, in the window up to `end`.
+
+    The second value is whether the result is undecided: a pattern matches partially, the text ends
+    before `end`, and the reply has not `ended`.
+    """
+    open_end = not ended and len(text) < end
+    for pattern in patterns:
+        found = pattern.match(text, at, end, partial=True)
+        if found is not None and not found.partial:
+            return found, False
+        if found is not None and open_end:
+            return None, True
+    return None, False
+
+
+class TextParser:
+    """Returns an agent's text without chat labels; it is `closed` after the end of the turn.
+
+    >>> parser = TextParser()
+    >>> parser.feed("[assistant]\\nHello.<|im_end|>\\n") + parser.flush(), parser.closed
+    (['Hello.'], True)
+    """
+
+    def __init__(self) -> None:
+        self.calls = 0
+        self.closed = False
+        self._unread = ""
+        self._at = 0
+        self._ended = False
+        self._state: Callable[[], bool] = self._line_start
+        self._out: list[ParsedPart] = []
+        self._content: list[str] = []
+        self._gap: list[str] = []  # what belongs to the text after it: white space, stray markers
+        self._has_content = False
+        self._labelled = False  # a label was removed at the start
+        self._code = ""  # the opening fence of the code
+        self._quotation = False
+        self._tail = ""  # the last characters of the content
+        self._in_plain_line = False  # the text so far is returned, and the line goes on
+
+    def feed(self, piece: str) -> list[ParsedPart]:
+        """Read on, and return the parts that are decided."""
+        if self._in_plain_line and self._at == len(self._unread) and _PLAIN.fullmatch(piece):
+            self._tail = (self._tail + piece)[-_TAIL:]
+            self._unread = self._tail[-_LOOKBEHIND:]
+            self._at = len(self._unread)
+            return [piece]
+        for start in range(0, len(piece), SLICE):
+            before = max(self._at - _LOOKBEHIND, 0)
+            self._unread = self._unread[before:] + piece[start : start + SLICE]
+            self._at -= before
+            while not self.closed and self._at < len(self._unread) and self._state():
+                pass
+        return self._take()
+
+    def flush(self) -> list[ParsedPart]:
+        """Read the rest as the end of the reply, and return its parts."""
+        self._ended = True
+        while not self.closed and self._state():
+            pass
+        return self._take()
+
+    def _take(self) -> list[ParsedPart]:
+        self._in_plain_line = self._has_content and not self._gap and self._state == self._line
+        self._add([])
+        parts, self._out = self._out, []
+        return parts
+
+    def _add(self, parts: Sequence[ParsedPart]) -> None:
+        if self._content:
+            self._out.append("".join(self._content))
+            self._content.clear()
+        self._out += parts
+
+    def _line_start(self) -> bool:
+        """Decide by its first characters what a line is; hold the white space before it."""
+        text = self._unread
+        if (gap := _GAP.match(text, self._at)) is not None and gap[0]:
+            self._gap.append(gap[0])
+            self._at = gap.end()
+        if self._at == len(text):
+            if self._ended:
+                self._end_gap()
+            return False
+        opening = self._code_or_thought((_CODE_FENCE,)) if self._code else self._opening()
+        if opening is False:
+            self._quotation = text[self._at] == ">"
+            self._state = self._line
+        return opening is not None
+
+    def _opening(self) -> bool | None:
+        """Open what starts at the position; False for plain text, None while undecided."""
+        if self._unread[self._at] not in "[<`~":
+            return False
+        label = self._label()
+        return self._code_or_thought((_CODE_FENCE, _THINK)) if label is False else label
+
+    def _code_or_thought(self, patterns: Sequence[regex.Pattern[str]]) -> bool | None:
+        found, undecided = first(patterns, self._unread, self._at, self._at + WINDOW, ended=self._ended)
+        if found is None:
+            return None if undecided else False
+        if found.re is _THINK:
+            self._state = self._thought
+        else:
+            self._open_code(found)
+        return True
+
+    def _label(self) -> bool | None:
+        """Drop the label of the agent's turn, and stop at another turn or an end token."""
+        text, at = self._unread, self._at
+        if text[at] not in "[<":
+            return False
+        if not self._has_content and not self.calls:
+            after = labels.own_label(text, at, ended=self._ended)
+            if after != at:
+                self._labelled = True
+                self._at = at if after is None else after
+                return None if after is None else True
+        elif turn := labels.starts_turn(text, at, ended=self._ended):
+            self.closed = True
+            return True
+        elif turn is None:
+            return None
+        return self._end_token(glued=False)
+
+    def _end_token(self, *, glued: bool) -> bool | None:
+        ends = labels.ends_turn(self._unread, self._at, glued=glued, ended=self._ended)
+        if ends:
+            self.closed = True
+        return ends
+
+    def _line(self) -> bool:
+        """Return the text up to the end of the line, or to what ends it earlier."""
+        found = self._stop().search(self._unread, self._at, partial=True)
+        newline = found is not None and self._unread.startswith("\n", found.start())
+        if found is None or (found.partial and self._ended and not newline):
+            self._text_to(len(self._unread))
+            return False
+        if found.start() > self._at:
+            self._text_to(found.start())
+        if found.partial and not self._ended:
+            return False
+        if newline:
+            self._state = self._line_start
+            return True
+        return self._within_line(found)
+
+    def _stop(self) -> regex.Pattern[str]:
+        if self._quotation:
+            return _NEWLINE
+        return _STOP_IN_CODE if self._code else self._stop_in_prose()
+
+    def _stop_in_prose(self) -> regex.Pattern[str]:
+        return _STOP
+
+    def _within_line(self, found: regex.Match[str]) -> bool:
+        """Stop at an end token in a line, or return it as text."""
+        before = self._unread[max(self._at - 1, 0) : self._at]
+        ends = self._end_token(glued=bool(before) and not before.isspace())
+        if ends is False:
+            self._text_to(found.end())
+        return ends is not None
+
+    def _text_to(self, end: int) -> None:
+        self._add_text(self._unread[self._at : end])
+        self._at = end
+
+    def _end_gap(self) -> None:
+        """Return white space at the end of the reply."""
+        if not self.calls:
+            self._add_text("")
+
+    def _add_text(self, text: str) -> None:
+        gap = "".join(self._gap) if self._has_content or not (self.calls or self._labelled) else ""
+        if gap or text:
+            self._gap.clear()
+            self._has_content = True
+            self._content.append(gap + text)
+            self._tail = (self._tail + gap + text)[-_TAIL:]
+
+    def _open_code(self, found: regex.Match[str]) -> None:
+        """Start or end code; the closing fence is as long as the opening one, and has no label."""
+        next_character = self._unread[found.end()]
+        self._text_to(found.end())
+        if not self._code:
+            self._code = found[0]
+            self._state = self._info
+            return
+        if found[0].startswith(self._code) and not next_character.isalnum():
+            self._code = ""
+        self._quotation = True
+        self._state = self._line
+
+    def _info(self) -> bool:
+        """Read the rest of an opening fence's line; another backtick makes it inline code."""
+        found = _INFO_END.search(self._unread, self._at)
+        self._text_to(len(self._unread) if found is None else found.start())
+        if found is None:
+            return False
+        if found[0] == "`" and self._code.startswith("`"):
+            self._code, self._quotation, self._state = "", False, self._line
+        elif found[0] == "`":
+            self._text_to(found.end())
+        else:
+            self._state = self._line_start
+        return True
+
+    def _thought(self) -> bool:
+        found = _THOUGHT.search(self._unread, self._at, partial=True)
+        if found is None or (found.partial and self._ended):
+            self._text_to(len(self._unread))
+            return False
+        self._text_to(found.start() if found.partial else found.end())
+        if not found.partial:
+            self._state = self._line_start
+        return not found.partial

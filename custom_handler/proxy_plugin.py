@@ -27,8 +27,13 @@ from .proxy.master_key import ensure_master_key
 from .proxy.middleware.body_limit import reject_deep_nesting
 from .proxy.middleware.wrap import Observer, wrap
 from .proxy.model_list import ModelList, written_config
-from .proxy.validation.bridges import documents_as_text, keep_allowed_tools, require_known_response
-from .proxy.validation.field_types import validate_field_types
+from .proxy.validation.bridges import (
+    documents_as_text,
+    keep_allowed_tools,
+    require_known_response,
+    require_text_prompt,
+)
+from .proxy.validation.field_types import body_of_call, validate_field_types
 from .proxy.validation.reserved_fields import reject_reserved_fields, sent_body
 from .proxy_module import running_proxy
 from .request.context import add_response_header, report_allowance
@@ -36,9 +41,6 @@ from .settings import Settings
 from .telemetry import TelemetryCallback
 from .telemetry.call_log import CallLog
 
-_CHAT_CALLS = frozenset(
-    {"acompletion", "anthropic_messages", "aresponses", "agenerate_content", "agenerate_content_stream"}
-)
 _GEMINI_CALLS = frozenset({CallTypes.agenerate_content, CallTypes.agenerate_content_stream})
 
 
@@ -88,8 +90,8 @@ class Plugin(TelemetryCallback):
         reject_reserved_fields(sent)
         reject_deep_nesting(sent)
         self._models.require_enabled(data.get("model"))
-        if call_type in _CHAT_CALLS:
-            validate_field_types(data)
+        if (shape := body_of_call(call_type)) is not None:
+            validate_field_types(sent, shape)
 
     async def async_pre_call_deployment_hook(
         self, kwargs: dict[str, Any], call_type: CallTypes | None
@@ -108,6 +110,8 @@ class Plugin(TelemetryCallback):
             return documents_as_text(uncached)
         if call_type in _GEMINI_CALLS:
             return to_adapter(uncached)
+        if call_type == CallTypes.atext_completion:
+            require_text_prompt(kwargs)
         if call_type != CallTypes.acompletion:
             return uncached
         require_known_response(kwargs)

@@ -14,6 +14,7 @@ from ..provider.litellm_call import QUOTA, key_caller
 from ..proxy_module import running_proxy
 from ..request.caller import Caller
 from .key_entries import digest, read_entries
+from .validation.received import validate_received
 
 _TOKEN_SETTINGS = ("enable_jwt_auth", "enable_oauth2_auth", "enable_oauth2_proxy_auth")
 
@@ -27,14 +28,14 @@ class KeysFileAuth:
     async def __call__(self, request: object, api_key: str | None) -> UserAPIKeyAuth | None:  # noqa: ARG002  LiteLLM's interface
         """Return the caller, or None if the proxy has to check the key itself.
 
-        Raises the proxy's error (401) for a key that is neither in the file nor known to the proxy.
+        Raises the proxy's error, 401 for a key that is neither in the file nor known to the proxy,
+        400 for an invalid body.
         """
         if not api_key:
             return None
         key_digest = digest(api_key.removeprefix("Bearer "))
-        if caller := self._callers.get(key_digest):
-            return caller.model_copy()
-        if not _proxy_checks(key_digest):
+        caller = self._callers.get(key_digest)
+        if caller is None and not _proxy_checks(key_digest):
             raise ProxyException(
                 message="Authentication Error: this proxy does not know the API key. The file .env beside the proxy's "
                 "config.yaml has one, as LITELLM_MASTER_KEY.",
@@ -42,7 +43,8 @@ class KeysFileAuth:
                 param="None",
                 code=401,
             )
-        return None
+        validate_received()
+        return None if caller is None else caller.model_copy()
 
 
 def _proxy_checks(key_digest: str) -> bool:

@@ -144,7 +144,6 @@ def attacks(evil: str) -> list[Attack]:
         "litellm_metadata": {"agent_id": FORGED, "user_api_key": "litellm-internal-health-check"},
         "extra_body": {"agent_id": FORGED, "realm": "evil", "custom_llm_provider": "openai"},
         "extra_headers": {"authorization": "Bearer evil", "host": "evil", "x-stackspot-agent-id": FORGED},
-        "proxy_server_request": {"headers": {"correlation-id": "evil"}},
         "mock_response": "evil",
         "optional_params": {"agent_id": FORGED},
     }
@@ -164,6 +163,10 @@ def attacks(evil: str) -> list[Attack]:
         "model_list": [{"model_name": "stackspot-chat", "litellm_params": {"model": "openai/x", "api_base": evil}}],
         "user_config": {"model_list": [{"model_name": "a", "litellm_params": {"model": "openai/x"}}]},
         "self": 1,
+        "proxy_server_request": {"headers": {"correlation-id": "evil"}},
+        "success_callback": ["langfuse"],
+        "failure_callback": [{}],
+        "callbacks": ["otel"],
     }
     together = {"custom_llm_provider": "openai", "api_base": evil, "api_key": "sk-evil"}
     return [

@@ -1,4 +1,4 @@
-"""The types of body fields are validated."""
+"""The types of body fields are validated, in the words of each protocol."""
 
 from __future__ import annotations
 
@@ -7,51 +7,144 @@ from typing import Any
 import pytest
 from litellm.proxy._types import ProxyException
 
-from custom_handler.proxy.validation.field_types import validate_field_types
+from custom_handler.proxy.validation.field_types import body_of_call, body_of_route, validate_field_types
 
 USER = {"role": "user", "content": "Oi"}
-RIGHT: list[dict[str, Any]] = [
-    {},
-    {"messages": [USER], "tools": None, "user": None},
-    {"messages": [USER | {"content": [{"type": "text", "text": "Oi"}]}, {"role": "assistant", "content": None}]},
-    {"messages": [USER], "tools": [{"name": "Bash", "input_schema": {}}], "system": [{"type": "text", "text": "x"}]},
-    {"input": "Oi", "reasoning": {"effort": "low"}, "text": {"verbosity": "low"}, "max_output_tokens": 5},
-    {"input": [USER, {"type": "function_call_output", "call_id": "c", "output": "x"}], "stream": True},
-    {"messages": [USER], "reasoning_effort": {"effort": "low"}},
-    {"messages": [USER], "timeout": 0.5, "max_retries": 2, "tags": ["a"], "tool_choice": {"type": "auto"}},
-    {"messages": [USER], "timeout": 5, "tool_choice": "auto"},
+CHAT, MESSAGES, RESPONSES = "/v1/chat/completions", "/v1/messages", "/v1/responses"
+TEXT, EMBEDDINGS = "/v1/completions", "/v1/embeddings"
+GENERATE, COUNT = "/v1beta/models/m:generateContent", "/v1beta/models/m:countTokens"
+
+
+def parts(*given: Any, role: str = "user") -> dict[str, Any]:
+    return {"messages": [{"role": role, "content": [*given]}]}
+
+
+RIGHT: list[tuple[str, dict[str, Any]]] = [
+    (CHAT, {}),
+    (CHAT, {"messages": [USER], "tools": None, "user": None}),
+    (
+        CHAT,
+        {"messages": [USER | {"content": [{"type": "text", "text": "Oi"}]}, {"role": "assistant", "content": None}]},
+    ),
+    (CHAT, {"messages": [USER], "tools": [{"name": "Bash", "input_schema": {}}]}),
+    (CHAT, {"messages": [USER], "reasoning_effort": {"effort": "low"}, "anything": {"of": "a client"}}),
+    (CHAT, {"messages": [USER], "timeout": 0.5, "max_retries": 2, "tags": ["a"], "tool_choice": {"type": "auto"}}),
+    (CHAT, {"messages": [USER], "timeout": 5, "tool_choice": "auto", "metadata": {"tags": ["a"], "user_id": 7}}),
+    (CHAT, {"messages": [USER], "extra_headers": {"a": "b"}, "extra_body": {"a": 1}, "stream_options": {}}),
+    (CHAT, {"messages": [USER], "fallbacks": ["a", {"model": "b"}], "guardrails": ["a"], "drop_params": True}),
+    (CHAT, parts({"type": "image_url", "image_url": {"url": "x"}}, {"type": "file", "file": {}})),
+    (CHAT, parts({"type": "thinking", "thinking": "x"}, role="assistant")),
+    (RESPONSES, {"input": "Oi", "reasoning": {"effort": "low"}, "text": {"verbosity": "low"}, "max_output_tokens": 5}),
+    (RESPONSES, {"input": [USER, {"type": "function_call_output", "call_id": "c", "output": "x"}], "stream": True}),
+    (MESSAGES, {"messages": [USER], "system": [{"type": "text", "text": "x"}], "metadata": {"user_id": "u"}}),
+    (MESSAGES, {"messages": [USER], "tool_choice": {"type": "tool", "name": "Bash"}, "thinking": {"type": "adaptive"}}),
+    (MESSAGES, parts({"type": "a_block_of_next_year"}, {"type": "tool_result", "tool_use_id": "c"})),
+    (MESSAGES, parts({"type": "tool_use", "id": "c", "name": "Bash", "input": {}}, role="assistant")),
+    (TEXT, {"prompt": "Oi"}),
+    (TEXT, {"prompt": ["Oi"], "stream_options": {"include_usage": True}}),
+    (EMBEDDINGS, {"input": [[1, 2]]}),
+    (EMBEDDINGS, {"input": ["Oi"], "tags": ["a"]}),
+    (GENERATE, {"contents": [{"role": "user", "parts": [{"text": "Oi"}]}], "generationConfig": {}}),
+    (GENERATE, {"contents": {"parts": {"text": "Oi"}}}),
 ]
-WRONG: list[tuple[dict[str, Any], str]] = [
-    ({"messages": "Oi"}, "messages must be a list."),
-    ({"messages": []}, "messages must be a list with at least one message."),
-    ({"messages": [USER, 5]}, "messages[1] must be an object."),
-    ({"messages": [{"role": 5}]}, "messages[0].role must be a string."),
-    ({"messages": [USER | {"content": 5}]}, "messages[0].content must be a string or a list."),
-    ({"messages": [USER | {"content": ["Oi"]}]}, "messages[0].content[0] must be an object."),
-    ({"messages": [{"role": "assistant", "tool_calls": [5]}]}, "messages[0].tool_calls[0] must be an object."),
-    ({"tools": {}}, "tools must be a list."),
-    ({"tools": [{"function": "x"}]}, "tools[0].function must be an object."),
-    ({"response_format": "json"}, "response_format must be an object."),
-    ({"input": 5}, "input must be a string or a list."),
-    ({"stream": "yes"}, "stream must be true or false."),
-    ({"max_completion_tokens": "5"}, "max_completion_tokens must be a whole number."),
-    ({"timeout": "abc"}, "timeout must be a number."),
-    ({"stream_timeout": {}}, "stream_timeout must be a number."),
-    ({"max_retries": "x"}, "max_retries must be a whole number."),
-    ({"tags": 5}, "tags must be a list."),
-    ({"litellm_trace_id": {}}, "litellm_trace_id must be a string."),
-    ({"tool_choice": 5}, "tool_choice must be a string or an object."),
+WRONG: list[tuple[str, dict[str, Any], str]] = [
+    (CHAT, {"messages": "Oi"}, "messages must be a list."),
+    (CHAT, {"messages": []}, "messages must be a list with at least one message."),
+    (CHAT, {"messages": [USER, 5]}, "messages[1] must be an object."),
+    (CHAT, {"messages": [{"role": 5}]}, "messages[0].role must be a string."),
+    (CHAT, {"messages": [USER | {"content": 5}]}, "messages[0].content must be a string or a list."),
+    (CHAT, {"messages": [USER | {"content": ["Oi"]}]}, "messages[0].content[0] must be an object."),
+    (CHAT, {"messages": [{"role": "assistant", "tool_calls": [5]}]}, "messages[0].tool_calls[0] must be an object."),
+    (CHAT, {"tools": {}}, "tools must be a list."),
+    (CHAT, {"tools": [{"function": "x"}]}, "tools[0].function must be an object."),
+    (CHAT, {"tools": [{"parameters": "x"}]}, "tools[0].parameters must be a JSON Schema, which is an object."),
+    (CHAT, {"response_format": "json"}, "response_format must be an object."),
+    (CHAT, {"stream": "yes"}, "stream must be true or false."),
+    (CHAT, {"stream_options": []}, "stream_options must be an object."),
+    (CHAT, {"max_completion_tokens": "5"}, "max_completion_tokens must be a whole number."),
+    (CHAT, {"max_completion_tokens": True}, "max_completion_tokens must be a whole number."),
+    (CHAT, {"timeout": "abc"}, "timeout must be a number."),
+    (CHAT, {"request_timeout": ["x"]}, "request_timeout must be a number."),
+    (CHAT, {"stream_timeout": {}}, "stream_timeout must be a number."),
+    (CHAT, {"max_retries": "x"}, "max_retries must be a whole number."),
+    (CHAT, {"tags": 5}, "tags must be a list."),
+    (CHAT, {"tags": [{}]}, "tags[0] must be a string."),
+    (CHAT, {"metadata": {"tags": [{}]}}, "metadata.tags[0] must be a string."),
+    (CHAT, {"headers": "x"}, "headers must be an object."),
+    (CHAT, {"extra_headers": {"a": {}}}, "extra_headers.a must be a string."),
+    (CHAT, {"allowed_openai_params": [{}]}, "allowed_openai_params[0] must be a string."),
+    (CHAT, {"additional_drop_params": 7}, "additional_drop_params must be a list."),
+    (CHAT, {"prompt_id": 7}, "prompt_id must be a string."),
+    (CHAT, {"fallbacks": [7]}, "fallbacks[0] must be a string or an object."),
+    (CHAT, {"litellm_trace_id": {}}, "litellm_trace_id must be a string."),
+    (CHAT, {"tool_choice": 5}, "tool_choice must be a string or an object."),
+    (CHAT, parts({"text": "Oi"}), "messages[0].content[0].type must be one of audio_url, document, "),
+    (CHAT, parts({"type": "tool_result"}), "messages[0].content[0].type must be one of audio_url, document, "),
+    (RESPONSES, {"input": 5}, "input must be a string or a list."),
+    (RESPONSES, {"organization": {}}, "organization must be a string."),
+    (
+        RESPONSES,
+        {"merge_reasoning_content_in_choices": "x"},
+        "merge_reasoning_content_in_choices must be true or false.",
+    ),
+    (MESSAGES, {"messages": [{}]}, "messages[0].role is missing: it must be a string."),
+    (MESSAGES, {"messages": [{"role": "user"}]}, "messages[0].content is missing: it must be a string or a list."),
+    (MESSAGES, parts({}), "messages[0].content[0].type must be a string."),
+    (MESSAGES, parts({"type": "text"}), "messages[0].content[0].text is missing: it must be a string."),
+    (MESSAGES, parts({"type": "image", "source": 7}), "messages[0].content[0].source must be an object."),
+    (MESSAGES, parts({"type": "tool_result"}), "messages[0].content[0].tool_use_id is missing: it must be a string."),
+    (MESSAGES, {"system": [7]}, "system[0] must be an object."),
+    (MESSAGES, {"system": [{}]}, "system[0].type must be a string."),
+    (MESSAGES, {"metadata": {"user_id": []}}, "metadata.user_id must be a string."),
+    (MESSAGES, {"tool_choice": "auto"}, "tool_choice must be an object."),
+    (MESSAGES, {"tool_choice": {"type": "x"}}, "tool_choice.type must be one of any, auto, none, tool."),
+    (MESSAGES, {"tool_choice": {"type": "tool"}}, "tool_choice.name is missing: it must be a string."),
+    (TEXT, {"prompt": []}, "prompt must be a list with at least one item."),
+    (TEXT, {"prompt": 1e308}, "prompt must be a string or a list."),
+    (TEXT, {"stream": [-1]}, "stream must be true or false."),
+    (EMBEDDINGS, {"input": [[]]}, "input[0] must be a list with at least one item."),
+    (EMBEDDINGS, {"input": [[[]]]}, "input[0][0] must be a whole number."),
+    (EMBEDDINGS, {"tags": "x"}, "tags must be a list."),
+    (GENERATE, {"contents": [5]}, "contents[0] must be an object."),
+    (GENERATE, {"api_version": ["x"]}, "api_version must be a string."),
+    (COUNT, {"contents": [{"role": "user"}]}, "contents[0].parts is missing: it must be a list or an object."),
 ]
 
 
-@pytest.mark.parametrize("body", RIGHT, ids=str)
-def test_valid_types_pass(body):
-    validate_field_types(body)
+def validate(path: str, body: dict[str, Any]) -> None:
+    shape = body_of_route(path)
+    assert shape is not None
+    validate_field_types(body, shape)
 
 
-@pytest.mark.parametrize(("body", "message"), WRONG, ids=str)
-def test_a_wrong_type_is_an_error_that_names_the_field(body, message):
+@pytest.mark.parametrize(("path", "body"), RIGHT, ids=str)
+def test_valid_types_pass(path, body):
+    validate(path, body)
+
+
+@pytest.mark.parametrize(("path", "body", "message"), WRONG, ids=str)
+def test_a_wrong_type_is_an_error_that_names_the_field(path, body, message):
     with pytest.raises(ProxyException) as caught:
-        validate_field_types(body)
-    assert caught.value.message == message
+        validate(path, body)
+    assert caught.value.message.startswith(message)
     assert message.startswith(caught.value.param)
+
+
+@pytest.mark.parametrize("path", ["/v1/threads/t/messages", "/v1/models", "/key/generate", "/v1/responses/r"])
+def test_a_route_of_no_protocol_has_no_shape(path):
+    assert body_of_route(path) is None
+
+
+@pytest.mark.parametrize(
+    ("path", "call"),
+    [
+        ("/engines/m/chat/completions", "acompletion"),
+        ("/openai/deployments/m/completions", "atext_completion"),
+        ("/v1/messages", "anthropic_messages"),
+        ("/openai/v1/responses", "aresponses"),
+        ("/models/m:generateContent", "agenerate_content"),
+        ("/embeddings", "aembedding"),
+    ],
+)
+def test_a_route_and_its_call_have_one_shape(path, call):
+    assert body_of_route(path) is body_of_call(call) is not None

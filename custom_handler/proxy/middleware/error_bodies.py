@@ -12,6 +12,7 @@ from typing import Any
 from litellm.anthropic_interface.exceptions.exception_mapping_utils import AnthropicExceptionMapping
 
 from ..error_body import error_body
+from ..validation.reserved_fields import MESSAGE as RESERVED_FIELD
 
 MESSAGE = "The gateway failed in a way it should not: its log has the details."
 
@@ -24,6 +25,8 @@ _PATH = re.compile(r"(?<![\w/])/(?:[\w.@-]+/)+[\w.@-]+")
 _MAX_REPORT_LENGTH = 500
 _ANTHROPIC = ("/v1/messages", "/v1/messages/count_tokens")
 _HEALTH = ("/health/", "/health")
+# LiteLLM refuses some fields of a body while it checks the key, with a 401.
+_REFUSED_FIELD = re.compile(r"Rejected Request: (\S+) (?:is not allowed|is a server-owned|holds a secret)")
 _INTERNAL = re.compile(r"File \\?\"|site-packages|/[\w.-]+\.py\b|validation errors? for \w+|input_value=")
 
 
@@ -32,9 +35,23 @@ def is_health_report(path: str) -> bool:
     return path in _HEALTH
 
 
-def rewrite(status: int, body: bytes, path: str) -> bytes:
-    """Return the body for the client, of an error or of a health report (a status below 400)."""
-    return clean_report(body) if status < 400 else remove_internals(as_error_object(status, body, path))
+def rewrite(status: int, body: bytes, path: str) -> tuple[int, bytes]:
+    """Return status and body for the client, of an error or of a health report (below 400)."""
+    if status < 400:
+        return status, clean_report(body)
+    if name := refused_field(status, body):
+        status, body = 400, json.dumps(error_body(RESERVED_FIELD.format(name), 400, param=name)).encode()
+    return status, remove_internals(as_error_object(status, body, path))
+
+
+def refused_field(status: int, body: bytes) -> str | None:
+    """Return the field for which LiteLLM refuses a request as if its key were wrong, else None.
+
+    >>> refused_field(401, b'{"error": {"message": "Rejected Request: rpm is not allowed here"}}')
+    'rpm'
+    """
+    found = _REFUSED_FIELD.search(body.decode("utf-8", errors="replace")) if status == 401 else None
+    return found and found[1]
 
 
 def remove_internals(body: bytes) -> bytes:

@@ -151,7 +151,8 @@ class _Exchange:
     async def _send_held(self, start: Message) -> None:
         headers, body = MutableHeaders(scope=start), self._held_body
         plain = gzip.decompress(body) if headers.get("content-encoding") == "gzip" else body
-        if (rewritten := rewrite(start["status"], plain, self._path)) != plain:
+        start["status"], rewritten = rewrite(start["status"], plain, self._path)
+        if rewritten != plain:
             body = rewritten
             del headers["content-encoding"]
             headers["content-length"] = str(len(rewritten))

@@ -83,6 +83,18 @@ def _text(*paragraphs: str) -> dict[str, str]:
     return {"type": "text", "text": "\n".join(paragraphs)}
 
 
+def require_text_prompt(kwargs: Mapping[str, Any]) -> None:
+    """Raise the proxy's error (400) for a prompt of /v1/completions that is not text, but tokens.
+
+    LiteLLM passes tokens to a few providers, and fails for all others.
+    """
+    prompt = kwargs.get("prompt")
+    texts = prompt if isinstance(prompt, list) else [prompt]
+    if not all(isinstance(text, str) for text in texts):
+        error = RequestError("prompt must be a string or a list of strings.", param="prompt")
+        raise litellm_error(error, str(kwargs.get("model")))
+
+
 def require_known_response(kwargs: Mapping[str, Any]) -> None:
     """Raise the proxy's error (400) for a `previous_response_id` that the proxy does not have.
 

@@ -6,72 +6,147 @@ same for all providers; `request/parameters.py` validates those of StackSpot mod
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from litellm.proxy._types import ProxyException
+from litellm.types.llms.openai import ValidUserMessageContentTypes
 
 from ..error_body import invalid_request
+from .client_fields import CLIENT_FIELDS
+from .shapes import ANY, BOOLEAN, INTEGER, OBJECT, OBJECTS, STRING, STRINGS, Shape, check
 
-_Types = tuple[type, ...]
-_NUMBER: _Types = (int, float)
+_OBJECT_OR_STRING = Shape((str, dict))
 
-_NAMES: Mapping[type, str] = {
-    str: "a string",
-    list: "a list",
-    dict: "an object",
-    int: "a whole number",
-    float: "a number",
-    bool: "true or false",
+# Fields that several protocols have, with the same types in all of them.
+_COMMON: Mapping[str, Shape] = {
+    **CLIENT_FIELDS,
+    "instructions": STRING,
+    "max_completion_tokens": INTEGER,  # the proxy calls these two max_tokens
+    "max_output_tokens": INTEGER,
+    "reasoning": OBJECT,
+    "reasoning_effort": _OBJECT_OR_STRING,
+    "response_format": OBJECT,
+    "stream": BOOLEAN,
+    "stream_options": OBJECT,
+    "text": OBJECT,
+    "thinking": OBJECT,
+    "tool_choice": _OBJECT_OR_STRING,
+    "tools": Shape(
+        (list,), items=Shape((dict,), fields={"function": OBJECT, "functionDeclarations": OBJECTS, "name": STRING})
+    ),
+    "user": STRING,
+    "verbosity": STRING,
 }
 
-_BODY: Mapping[str, _Types] = {
-    "messages": (list,),
-    "input": (str, list),
-    "system": (str, list),
-    "instructions": (str,),
-    "tools": (list,),
-    "response_format": (dict,),
-    "text": (dict,),
-    "thinking": (dict,),
-    "reasoning": (dict,),
-    "reasoning_effort": (str, dict),
-    "verbosity": (str,),
-    "user": (str,),
-    "max_completion_tokens": (int,),  # the proxy calls these two max_tokens
-    "max_output_tokens": (int,),
-    "stream": (bool,),
-    "timeout": _NUMBER,
-    "stream_timeout": _NUMBER,
-    "max_retries": (int,),
-    "tags": (list,),
-    "litellm_trace_id": (str,),
-    "tool_choice": (str, dict),
-    "contents": (list, dict),  # Gemini's fields from here on
-    "systemInstruction": (dict,),
-    "system_instruction": (dict,),
-    "generationConfig": (dict,),
-    "toolConfig": (dict,),
-    "tool_config": (dict,),
+# LiteLLM rejects other parts of a user's message with a 500.
+_USER_PARTS = Shape((dict,), kinds=dict.fromkeys(ValidUserMessageContentTypes, ANY), only=True)
+_PART = Shape((dict,), fields={"type": STRING})
+_MESSAGE = Shape(
+    (dict,),
+    fields={"role": STRING, "content": Shape((str, list), items=_PART), "tool_calls": OBJECTS},
+)
+_USER_MESSAGE = Shape((dict,), fields={"content": Shape((str, list), items=_USER_PARTS)})
+_CHAT = Shape((dict,), fields={**_COMMON, "messages": Shape((list,), items=_MESSAGE, filled=True)})
+
+_SOURCE = Shape((dict,), fields={"type": STRING}, required=("type",))
+_WITH_SOURCE = Shape((dict,), fields={"source": _SOURCE}, required=("source",))
+_INNER_BLOCKS = Shape((str, list), items=Shape((dict,), fields={"type": STRING, "text": STRING}, required=("type",)))
+_BLOCK = Shape(
+    (dict,),
+    kinds={  # only what LiteLLM fails without; blocks of other types pass
+        "text": Shape(fields={"text": STRING}, required=("text",)),
+        "image": _WITH_SOURCE,
+        "document": _WITH_SOURCE,
+        "image_url": Shape(fields={"image_url": _OBJECT_OR_STRING}, required=("image_url",)),
+        "thinking": Shape(fields={"thinking": STRING}, required=("thinking",)),
+        "tool_result": Shape(fields={"tool_use_id": STRING, "content": _INNER_BLOCKS}, required=("tool_use_id",)),
+        "tool_use": Shape(fields={"id": STRING, "name": STRING, "input": OBJECT}, required=("id", "name")),
+    },
+)
+_ANTHROPIC_MESSAGE = Shape(
+    (dict,), fields={"role": STRING, "content": Shape((str, list), items=_BLOCK)}, required=("role", "content")
+)
+_ANTHROPIC_CHOICE = Shape(
+    (dict,),
+    fields={"type": Shape((str,), among=frozenset({"auto", "any", "tool", "none"})), "name": STRING},
+    required=("type",),
+    kinds={"tool": Shape(fields={"name": STRING}, required=("name",))},
+)
+_MESSAGES = Shape(
+    (dict,),
+    fields={
+        **_COMMON,
+        "messages": Shape((list,), items=_ANTHROPIC_MESSAGE, filled=True),
+        "metadata": Shape((dict, str), fields={"tags": STRINGS, "user_id": STRING}),
+        "system": Shape((str, list), items=_BLOCK),
+        "tool_choice": _ANTHROPIC_CHOICE,
+    },
+)
+
+_RESPONSES = Shape(
+    (dict,),
+    fields={**_COMMON, "input": Shape((str, list), items=Shape((dict,), fields={"role": STRING, "type": STRING}))},
+)
+
+_TEXT = Shape((dict,), fields={**_COMMON, "prompt": Shape((str, list), items=Shape((str, int, list)), filled=True)})
+_TOKENS = Shape((list,), filled=True)
+_EMBEDDINGS = Shape(
+    (dict,),
+    fields={**_COMMON, "input": Shape((str, list), items=Shape((str, int, list, dict), items=INTEGER, filled=True))},
+)
+
+_CONTENT = Shape((dict,), fields={"role": STRING, "parts": Shape((list, dict))})
+_COUNTED = Shape((dict,), fields={**_CONTENT.fields, "parts": Shape((list, dict), items=OBJECT)}, required=("parts",))
+_INSTRUCTION = {"systemInstruction": OBJECT, "system_instruction": OBJECT}
+_CONFIG = {"generationConfig": OBJECT, "toolConfig": OBJECT, "tool_config": OBJECT, "config": OBJECT}
+
+
+def _gemini(content: Shape) -> Shape:
+    contents = {"contents": Shape((list, dict), items=content)}
+    return Shape((dict,), fields={**_COMMON, **_INSTRUCTION, **_CONFIG, **contents})
+
+
+_BODIES: Mapping[str, Shape] = {
+    "/chat/completions": _CHAT,
+    "/completions": _TEXT,
+    "/v1/messages": _MESSAGES,
+    "/v1/messages/count_tokens": _MESSAGES,
+    "/responses": _RESPONSES,
+    "/embeddings": _EMBEDDINGS,
+    ":generateContent": _gemini(_CONTENT),
+    ":streamGenerateContent": _gemini(_CONTENT),
+    ":countTokens": _gemini(_COUNTED),
 }
-_ITEMS: Mapping[str, Mapping[str, _Types]] = {
-    "messages": {"role": (str,), "content": (str, list), "tool_calls": (list,)},
-    "input": {"role": (str,)},
-    "tools": {"function": (dict,), "functionDeclarations": (list,)},
-    "contents": {"role": (str,), "parts": (list, dict)},
+"""The shapes of bodies by the end of the route's path; of two ends that match, the first counts."""
+
+_CALL_ENDS: Mapping[str, str] = {
+    "acompletion": "/chat/completions",
+    "atext_completion": "/completions",
+    "anthropic_messages": "/v1/messages",
+    "aresponses": "/responses",
+    "aembedding": "/embeddings",
+    "agenerate_content": ":generateContent",
+    "agenerate_content_stream": ":generateContent",
 }
 
 
-def validate_field_types(body: Mapping[str, Any]) -> None:
+def body_of_route(path: str) -> Shape | None:
+    """Return the shape of a route's body, None for a route that is of no protocol."""
+    return next((shape for end, shape in _BODIES.items() if path.endswith(end)), None)
+
+
+def body_of_call(call_type: str) -> Shape | None:
+    """Return the shape of the body of one of LiteLLM's calls, None for any other call."""
+    return _BODIES.get(_CALL_ENDS.get(call_type, ""))
+
+
+def validate_field_types(body: Mapping[str, Any], shape: Shape) -> None:
     """Raise the proxy's error (400) for the first field of a wrong type; null counts as absent."""
-    _check_types(body, _BODY)
-    if body.get("messages") == []:
-        raise invalid_request("messages must be a list with at least one message.", "messages")
-    for name, types in _ITEMS.items():
-        for path, item in _objects(body, name):
-            _check_types(item, types, f"{path}.")
-            for inner in ("content", "tool_calls", "functionDeclarations"):
-                _objects(item, inner, f"{path}.")
+    check(dict(body), shape)
+    if shape is _CHAT:
+        for path, message in _objects(body, "messages"):
+            if message.get("role") == "user":
+                check(message, _USER_MESSAGE, path)
     _check_schemas(body)
 
 
@@ -96,23 +171,9 @@ def _check_schema(value: Any, path: str) -> None:
         raise invalid_request(f"{path} must be a JSON Schema, which is an object.", path)
 
 
-def _check_types(fields: Mapping[str, Any], types: Mapping[str, _Types], prefix: str = "") -> None:
-    for name, allowed in types.items():
-        if (value := fields.get(name)) is not None and not isinstance(value, allowed):
-            raise _type_error(f"{prefix}{name}", (float,) if allowed is _NUMBER else allowed)
-
-
-def _objects(fields: Mapping[str, Any], name: str, prefix: str = "") -> list[tuple[str, Mapping[str, Any]]]:
-    """Return the objects in a list, each with its path; raise for an item that is no object."""
+def _objects(fields: Mapping[str, Any], name: str, prefix: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield the objects in a list, each with its path."""
     value = fields.get(name)
-    found = [
-        (f"{prefix}{name}[{number}]", item) for number, item in enumerate(value if isinstance(value, list) else ())
-    ]
-    for path, item in found:
-        if not isinstance(item, dict):
-            raise _type_error(path, (dict,))
-    return found
-
-
-def _type_error(path: str, allowed: _Types) -> ProxyException:
-    return invalid_request(f"{path} must be {' or '.join(_NAMES[type_] for type_ in allowed)}.", path)
+    for number, item in enumerate(value if isinstance(value, list) else ()):
+        if isinstance(item, dict):
+            yield f"{prefix}{name}[{number}]", item

@@ -1,4 +1,4 @@
-"""Reject body fields that only the operator may set: destination, credentials and limits of a call.
+"""Reject body fields that only the operator may set: destination, credentials, limits, callbacks.
 
 LiteLLM merges a body over the parameters of the chosen deployment. So a body could name another
 provider, which would receive the operator's keys or the prompt. The proxy itself rejects some of
@@ -12,24 +12,12 @@ from typing import Any
 
 from litellm.proxy.auth.auth_utils import iter_request_fallback_targets
 from litellm.types.router import GenericLiteLLMParams
+from litellm.types.utils import all_litellm_params
 
 from ...request.context import current_request
 from ..error_body import invalid_request
+from .client_fields import CLIENT_FIELDS
 
-# Parameters of a deployment that LiteLLM allows in a request too. The plugin limits timeouts.
-_ALLOWED = {
-    "api_version",  # the proxy itself puts the query's here
-    "drop_params",
-    "litellm_trace_id",
-    "max_retries",
-    "merge_reasoning_content_in_choices",
-    "mock_response",  # the proxy removes it
-    "model_info",  # the router replaces it
-    "organization",
-    "stream_timeout",
-    "tags",
-    "timeout",
-}
 # Fields that choose a destination under other names than in a deployment.
 _DESTINATIONS = {
     "azure",
@@ -37,7 +25,11 @@ _DESTINATIONS = {
     "litellm_params",
     "preset_cache_key",
     "provider_specific_header",
+    "router_settings_override",
+    "specific_deployment",
     "ssl_verify",
+    "user_config",
+    "user_model",
 }
 # Arguments of LiteLLM's internal functions, with which a body's field would conflict.
 _ARGUMENTS = {
@@ -54,7 +46,12 @@ _ARGUMENTS = {
     "start_time",
 }
 
-RESERVED = frozenset(GenericLiteLLMParams.model_fields) - _ALLOWED | _DESTINATIONS | _ARGUMENTS
+_LITELLM = frozenset(GenericLiteLLMParams.model_fields) | frozenset(all_litellm_params)
+
+RESERVED = (_LITELLM | _DESTINATIONS | _ARGUMENTS) - frozenset(CLIENT_FIELDS)
+"""Every parameter of LiteLLM's own, but those that a client may send."""
+
+MESSAGE = "The field {!r} is set by the proxy's operator: leave it out of the request."
 
 
 def sent_body(data: Mapping[str, Any]) -> dict[str, Any]:
@@ -88,10 +85,9 @@ def reject_reserved_fields(body: Mapping[str, Any]) -> None:
     targets = (target for target in iter_request_fallback_targets(body) if isinstance(target, Mapping))
     for fields in (body, *targets):
         if name := next((name for name in fields if _is_reserved(name)), None):
-            raise invalid_request(
-                f"The field {name!r} is set by the proxy's operator: leave it out of the request.", name
-            )
+            raise invalid_request(MESSAGE.format(name), name)
 
 
 def _is_reserved(name: str) -> bool:
-    return name in RESERVED or name.startswith("_")
+    # Callbacks receive requests and answers; LiteLLM has fields for them under many names.
+    return name in RESERVED or name.startswith("_") or "callback" in name

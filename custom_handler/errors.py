@@ -35,9 +35,11 @@ class StackspotError(Exception):
 
     `message` states what failed and what to do; it contains no secret, token or prompt. `retryable`
     is True where the same call may succeed later, after `retry_after` seconds (None: unknown).
+    `code` is OpenAI's code of the error, None where it has none.
     """
 
     status_code = 500
+    code: str | None = None
     retryable = False
 
     def __init__(self, message: str, *, status_code: int | None = None, retry_after: float | None = None) -> None:
@@ -62,6 +64,7 @@ class PromptTooLong(StackspotError):
     """The prompt exceeds the model's context; `limit` and `actual` are the agent's token counts."""
 
     status_code = 400
+    code = "context_length_exceeded"
 
     def __init__(self, message: str, *, limit: int | None = None, actual: int | None = None) -> None:
         super().__init__(message)
@@ -172,6 +175,7 @@ class ContentFiltered(AgentError):
     """A content filter of the agent's model blocked the prompt, or all of the answer."""
 
     status_code = 400
+    code = "content_policy_violation"
 
 
 class AgentRejected(AgentError):

@@ -41,6 +41,7 @@ from .settings import Settings
 from .telemetry import TelemetryCallback
 from .telemetry.call_log import CallLog
 
+_ERROR_HEADERS = {"retry-after", "x-should-retry"}
 _GEMINI_CALLS = frozenset({CallTypes.agenerate_content, CallTypes.agenerate_content_stream})
 
 
@@ -126,9 +127,9 @@ class Plugin(TelemetryCallback):
         *_: Any,
         **__: Any,
     ) -> None:
-        """Record requests that failed before the call, and add `retry-after` to the response.
+        """Record requests that failed before the call, and add the error's headers to the response.
 
-        LiteLLM omits that header on /v1/messages.
+        LiteLLM omits them on /v1/messages.
         """
         caller = user_api_key_dict
         key = getattr(caller, "key_alias", None) or (
@@ -137,8 +138,9 @@ class Plugin(TelemetryCallback):
         self.recorder.record_rejected(request_data, original_exception, getattr(caller, "request_route", None), key)
         if (exhausted := exhausted_allowance(original_exception, caller)) is not None:
             report_allowance(exhausted, "key")
-        if retry_after := (getattr(original_exception, "headers", None) or {}).get("retry-after"):
-            add_response_header("retry-after", retry_after)
+        headers = getattr(original_exception, "headers", None) or {}
+        for name in _ERROR_HEADERS & headers.keys():
+            add_response_header(name, headers[name])
 
 
 def _extend(proxy: Any, settings: Settings, provider: StackspotLLM, call_log: CallLog) -> None:

@@ -29,7 +29,7 @@ from litellm.types.utils import (
 )
 from litellm.types.utils import Usage as LiteLLMUsage
 
-from ..errors import ContentFiltered, PromptTooLong, RequestError, StackspotError
+from ..errors import ContentFiltered, PromptTooLong, QuotaExhausted, RequestError, StackspotError
 from ..events import Finish, ReplyEvent, Text, ToolCallArguments, ToolCallStart, Usage
 from .started_stream import StartedStream
 
@@ -268,6 +268,10 @@ def litellm_error(error: StackspotError, model: str) -> Exception:
     translated.num_retries = 0  # of the router: the provider has retried already
     if isinstance(error, RequestError):
         translated.param = error.param
+    if error.code is not None:
+        translated.code = error.code
     if error.retry_after is not None:
         translated.headers = {"retry-after": str(max(1, round(error.retry_after)))}
+    if isinstance(error, QuotaExhausted):  # the SDKs of OpenAI and Anthropic heed this header
+        translated.headers |= {"x-should-retry": "false"}
     return translated  # type: ignore[no-any-return]

@@ -109,6 +109,7 @@ general_settings: {{master_key: os.environ/LITELLM_MASTER_KEY}}
 router_settings:
   num_retries: 0
   context_window_fallbacks: [{{by-model: [by-info]}}]
+  content_policy_fallbacks: [{{by-model: [by-info]}}]
   fallbacks: [{{by-setting: [by-info]}}]
 """
 FIRST, SECOND, FORGED = ("01" + letter * 24 for letter in "ABC")
@@ -159,6 +160,38 @@ def test_a_prompt_too_long_for_one_agent_falls_back_to_another(
     details = "Input tokens exceed the configured limit of 1000 tokens. Your messages resulted in 2000 tokens."
     simulator.script({"status": 400, "body": {"code": "INFERENCE_6001_LLM_MODEL_BAD_REQUEST", "details": details}})
     assert asked_agents(several, simulator, "by-model", "Longo", stream=stream) == [FIRST, SECOND]
+
+
+FILTERED = {"details": "Your request was rejected as a result of our safety system."}
+REFUSED = {
+    "another vendor's overflow": {"status": 400, "body": {"details": "Input is too long for requested model."}},
+    "an overflow in the answer": {"fault": "error_event", "after": 0, "body": {"message": "Prompt is too long"}},
+    "a content filter": {"status": 400, "body": FILTERED},
+    "a content filter in the answer": {"fault": "error_frame", "after": 0, "body": FILTERED},
+    "no text for tokens": {"fault": "null_message"},
+}
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+@pytest.mark.parametrize("play", REFUSED.values(), ids=REFUSED)
+def test_a_prompt_that_one_agents_model_refuses_falls_back_to_another(
+    several: Proxy, simulator: Simulator, play: dict[str, Any], stream: bool
+) -> None:
+    simulator.script(play)
+    assert asked_agents(several, simulator, "by-model", "Recusado", stream=stream) == [FIRST, SECOND]
+
+
+DAILY = {"details": "Maximum number of requests reached. Your limit is 100 requests in the last 1440 minutes"}
+LIMITED = [{"status": 429, "body": DAILY}, {"status": 429, "body": {"message": "Credit Limit Reached"}}]
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+@pytest.mark.parametrize("play", LIMITED, ids=["a daily limit", "no credit"])
+def test_an_account_that_is_used_up_falls_back_at_once(
+    several: Proxy, simulator: Simulator, play: dict[str, Any], stream: bool
+) -> None:
+    simulator.script(play)
+    assert asked_agents(several, simulator, "by-setting", "Hoje", stream=stream)[1:] == [SECOND]
 
 
 @pytest.mark.parametrize("play", [{"status": 403}, {"status": 503}], ids=["forbidden", "unavailable"])

@@ -116,6 +116,20 @@ def test_a_prompt_too_long_is_a_context_window_error():
     assert "too long" in made.message
 
 
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [(PromptTooLong("m"), "context_length_exceeded"), (errors.ContentFiltered("m"), "content_policy_violation")],
+)
+def test_an_error_of_the_prompt_has_openais_code(error, code):
+    made: Any = litellm_error(error, "m")
+    assert made.code == code
+
+
+def test_a_quota_that_lasts_for_hours_tells_the_sdks_not_to_retry():
+    made: Any = litellm_error(errors.QuotaExhausted("m", retry_after=86_400), "m")
+    assert made.headers == {"retry-after": "86400", "x-should-retry": "false"}
+
+
 def test_an_unexpected_error_is_logged_and_reveals_no_detail(caplog):
     with pytest.raises(litellm.InternalServerError) as raised, litellm_errors("m"):
         {}["canary"]

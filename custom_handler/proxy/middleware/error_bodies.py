@@ -24,6 +24,12 @@ _ADDRESS = re.compile(
 _PATH = re.compile(r"(?<![\w/])/(?:[\w.@-]+/)+[\w.@-]+")
 _MAX_REPORT_LENGTH = 500
 _ANTHROPIC = ("/v1/messages", "/v1/messages/count_tokens")
+# LiteLLM has the status in the field `code` of these.
+_OPENAI_CODES = {
+    "ContextWindowExceededError": "context_length_exceeded",
+    "ContentPolicyViolationError": "content_policy_violation",
+}
+_CLASS = re.compile(rf"(?:litellm\.\w+: )*?litellm\.({'|'.join(_OPENAI_CODES)})\b")
 _HEALTH = ("/health/", "/health")
 # LiteLLM refuses some fields of a body while it checks the key, with a 401.
 _REFUSED_FIELD = re.compile(r"Rejected Request: (\S+) (?:is not allowed|is a server-owned|holds a secret)")
@@ -73,7 +79,8 @@ def as_error_object(status: int, body: bytes, path: str = "") -> bytes:
 
     These are an invalid key on `/metrics` (a bare string), an unknown model on
     `GET /v1/models/{id}` (`detail`), and errors of `/v1/messages` before its own code runs, such as
-    an invalid key (OpenAI's form). Other bodies are returned unchanged.
+    an invalid key (OpenAI's form). A prompt that is too long or was filtered gets OpenAI's code.
+    Other bodies are returned unchanged.
     """
     try:
         content = json.loads(body)
@@ -86,9 +93,12 @@ def as_error_object(status: int, body: bytes, path: str = "") -> bytes:
             error = error_body(message, "model_not_found", param="model")
         case _, {"error": {"message": str(message)}, **rest} if not rest and path.endswith(_ANTHROPIC):
             return json.dumps(AnthropicExceptionMapping.create_error_response(status, message)).encode()
+        case 400, {"error": {"message": str(message), "code": "400"}} if found := _CLASS.match(message):
+            content["error"]["code"] = _OPENAI_CODES[found[1]]
+            error = content
         case _:
             return body
-    return json.dumps(error).encode()
+    return json.dumps(error, ensure_ascii=False).encode()
 
 
 def _without_internals(value: Any) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import pytest
@@ -12,7 +12,9 @@ from custom_handler.errors import (
     AgentFailed,
     AgentNotFound,
     AgentUnreachable,
+    ContentFiltered,
     QueueFull,
+    QuotaExhausted,
     RateLimited,
     StackspotError,
     TokenRefused,
@@ -27,8 +29,10 @@ from custom_handler.stackspot.agent_call import (
     ResponseHead,
     Send,
     Sleep,
+    Steps,
     advance,
     open_stream,
+    read_nothing,
 )
 from custom_handler.stackspot.deadline import Deadline
 from custom_handler.stackspot.tokens import Token
@@ -48,14 +52,23 @@ class Opening:
     An answer is a head, or an error that the network met with; `slots` are the answers to the slots that are needed.
     """
 
-    def __init__(self, *answers: Any, slots: Sequence[Any] = (), timeout: float = 600, settings: Settings = SETTINGS):
-        self.clock = Clock()
+    def __init__(
+        self,
+        *answers: Any,
+        slots: Iterable[Any] = (),
+        timeout: float = 600,
+        settings: Settings = SETTINGS,
+        clock: Clock | None = None,
+        read_start: Callable[[], Steps[Any]] = read_nothing,
+    ):
+        self.clock = clock or Clock()
         self.asked: list[Any] = []
         self.measured: list[Any] = []
         self.error: StackspotError | None = None
         self._answers, self._slots = iter(answers), iter(slots)
         self._tokens = iter((TOKEN, FRESH, *(Token(f"token-{number}", 1200) for number in range(9))))
-        steps = open_stream(CALL, settings, Deadline(timeout, self.clock), self.measured.append)
+        deadline = Deadline(timeout, self.clock)
+        steps = open_stream(CALL, settings, deadline, self.measured.append, read_start=read_start)
         try:
             step = advance(steps, None)
             while step is not None:
@@ -86,6 +99,7 @@ class Opening:
 
 
 GOOD = ResponseHead(200, {})
+DAILY = b"Maximum number of requests reached. Your limit is 6,000 requests in the last 24 hours"
 
 
 def refused(status: int, body: bytes = b"", **headers: str) -> ResponseHead:
@@ -204,6 +218,51 @@ def test_a_429_pauses_the_queue_and_waits_there(headers, asked):
     opening = Opening(refused(429, **headers), refused(429, **headers), GOOD)
     assert opening.of(ReportRateLimit) == [ReportRateLimit(asked)] * 2
     assert (opening.of(Sleep), len(opening.of(AcquireSlot)), opening.error) == ([], 3, None)
+
+
+def test_the_waits_after_429s_are_one_wait_in_the_queue():
+    clock = Clock()
+
+    def wait(*seconds: float) -> Iterator[None]:
+        for passed in seconds:
+            clock.now += passed
+            yield None
+
+    opening = Opening(*[refused(429)] * 3, GOOD, slots=wait(50, 10, 20, 30), clock=clock)
+    assert [step.timeout for step in opening.of(AcquireSlot)] == [60, 60, 50, 30]
+
+
+@pytest.mark.parametrize("body", [b'{"details": "limit is 100 requests in the last 1440 minutes"}', DAILY])
+def test_a_limit_that_lasts_for_hours_is_neither_waited_for_nor_a_pause_for_others(body):
+    opening = Opening(refused(429, body), GOOD)
+    assert isinstance(opening.error, QuotaExhausted)
+    assert (opening.error.retry_after, len(opening.sent), opening.of(ReportRateLimit)) == (86_400, 1, [])
+
+
+def starts(*failures: StackspotError | None) -> Callable[[], Steps[Any]]:
+    """Read the start of one answer after the other: it fails, or has text."""
+    left = iter(failures)
+
+    def read_start() -> Steps[Any]:
+        if (failure := next(left)) is not None:
+            raise failure
+        yield from ()
+
+    return read_start
+
+
+def test_an_error_in_the_place_of_an_answer_is_retried_like_one_with_a_status():
+    opening = Opening(GOOD, GOOD, read_start=starts(AgentFailed("no"), None))
+    assert (opening.error, len(opening.sent), len(opening.of(Sleep))) == (None, 2, 1)
+    opening = Opening(*[GOOD] * 4, read_start=starts(*[AgentFailed("no")] * 4))
+    assert (type(opening.error), len(opening.sent)) == (AgentFailed, 4)
+    opening = Opening(GOOD, read_start=starts(ContentFiltered("no")))
+    assert (type(opening.error), len(opening.sent)) == (ContentFiltered, 1)
+
+
+def test_a_limit_in_the_place_of_an_answer_pauses_the_queue():
+    opening = Opening(GOOD, GOOD, read_start=starts(RateLimited("no"), None))
+    assert (opening.of(ReportRateLimit), opening.of(Sleep), opening.error) == ([ReportRateLimit(None)], [], None)
 
 
 def test_a_429_is_raised_where_the_queue_cannot_wait_for_its_end():

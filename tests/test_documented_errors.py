@@ -70,6 +70,14 @@ CASES = [
     Case("The header correlation-id is missing", settings={"requests": {"require_correlation_id": True}}),
     Case("correlation-id must have 1 to 128 printable ASCII characters", call=headers(correlation_id="é")),
     Case("messages must be a list with at least one message", messages=()),
+    Case(
+        "has no result. Send its result in a later message, or leave the call out",
+        messages=[{"role": "assistant", "tool_calls": [{"id": "c1", "function": {"name": "now"}}]}],
+    ),
+    Case(
+        "follows no such call. Send the assistant's message with that call before it",
+        messages=[{"role": "tool", "tool_call_id": "c1", "content": "12:00"}],
+    ),
     Case("n must be 1", call=params(n=2)),
     Case("logprobs cannot be had", call=params(logprobs=True)),
     Case("response_format", call=params(response_format={"type": "xml"})),

@@ -141,7 +141,7 @@ def test_a_tool_loop_with_the_messages_that_the_sdk_gives(sdk, simulator, weathe
     ]
     answer = sdk.completion(model=MODEL, messages=messages, **weather["optional_params"])
     assert "31 graus" in answer.choices[0].message.content
-    assert f"[tool result id={call.id} name=get_weather]\n31 graus" in simulator.requests("chat")[-1]["prompt"]
+    assert "«tool result name=get_weather»\n31 graus" in simulator.requests("chat")[-1]["prompt"]
 
 
 async def test_a_stream_of_calls_adds_up_to_the_call(observed, sdk, simulator, hello, weather, from_chunks):

@@ -129,9 +129,7 @@ def test_a_tool_result_may_contain_an_image(uploader: StackspotLLM, simulator: A
         {"role": "tool", "tool_call_id": "c1", "content": [image()]},
     ]
     uploader.completion("stackspot-chat", messages)
-    assert (
-        "[tool result id=c1 name=screenshot]\n[image image-1.png: attached]" in simulator.requests("chat")[0]["prompt"]
-    )
+    assert "«tool result name=screenshot»\n[image image-1.png: attached]" in simulator.requests("chat")[0]["prompt"]
     assert len(simulator.uploads()) == 1
 
 

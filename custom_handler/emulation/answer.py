@@ -1,6 +1,6 @@
 """Assembles the answer from the agent's text, and holds back what may need a repair.
 
-text ──LengthLimit──▶ ToolCallParser ──StopSequences──▶ events
+text ──LengthLimit──▶ ToolCallParser ──PartRestorer──StopSequences──▶ events
                           │ an unreadable block, a call of a tool not chosen, text that must be JSON
                           ▼
                         held, with all that follows ──repaired, or unchanged──▶ events
@@ -9,13 +9,14 @@ text ──LengthLimit──▶ ToolCallParser ──StopSequences──▶ even
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ..events import CallEvent, ParsedPart, ReplyEvent, Text, ToolCallArguments, ToolCallStart, Unreadable
 from ..request.chat_request import ChatRequest
 from .announcement import announces_call, forbids_calls
+from .imitations import PartRestorer
 from .json_output import InvalidJsonAnswer, JsonFormat
 from .truncation import LengthLimit, StopSequences
 
@@ -71,6 +72,13 @@ def _parser(request: ChatRequest) -> TextParser:
     return ToolCallParser({tool.name: tool.parameters for tool in request.tools})
 
 
+def _neutralised(request: ChatRequest, json_format: JsonFormat | None) -> Set[str]:
+    """Return what the prompt of the request has changed, and the answer has to restore."""
+    from .prompt.render import neutralised_spellings  # noqa: PLC0415  the fingerprint there imports this module
+
+    return neutralised_spellings(request, has_format=json_format is not None)
+
+
 class AnswerAssembler:
     """`feed` it the agent's text, then `flush` it; both return the events that are final.
 
@@ -93,6 +101,7 @@ class AnswerAssembler:
         self._limit = LengthLimit(request.parameters.max_tokens, max_chars)
         self._stop = StopSequences(request.parameters.stop)
         self._parser = _parser(request)
+        self._restorer = PartRestorer(lambda: _neutralised(request, json_format))
         self._text: list[str] = []
         self._held: list[_Held] = []  # a PendingToolCall in it is of a tool that was not chosen
         self._holding = json_format is not None
@@ -142,7 +151,7 @@ class AnswerAssembler:
         if not text:
             return []
         self._text.append(text)
-        return self._accept(self._parser.feed(text))
+        return self._accept(self._restorer.feed(self._parser.feed(text)))
 
     def flush(self, *, limited: bool = False) -> list[ReplyEvent]:
         """Read the rest as the end of the text, and return the events that are final.
@@ -150,7 +159,8 @@ class AnswerAssembler:
         `limited`: the agent's own token limit ended the text, so a cut call is not repaired.
         """
         self._hit_agent_limit = limited
-        events = self._accept(self._parser.flush())
+        rest = self._restorer.feed(self._parser.flush())
+        events = self._accept([*rest, *self._restorer.flush()])
         events += self._write(self._stop.flush())
         if self._json_format is not None and not self.calls and not any(map(_is_faulty, self._held)):
             try:
@@ -239,7 +249,7 @@ class AnswerAssembler:
             if isinstance(part, str):
                 events.append(Text(part))
             elif isinstance(part, Unreadable):
-                events.append(Text(part.text))
+                events.append(Text(self._restorer.whole(part.text)))
             elif not isinstance(part, PendingToolCall):
                 events.append(self._numbered(part))
             elif without_calls and not self._full:

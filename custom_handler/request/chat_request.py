@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import RequestError
+from .calls import Message, require_results
 from .parameters import Parameters
 
-Message = Mapping[str, Any]
+__all__ = ["ChatRequest", "Message", "Tool"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,7 @@ class ChatRequest:
             raise RequestError("messages must be a list with at least one message.", param="messages")
         for number, message in enumerate(messages):
             _check_message(message, f"messages[{number}]")
+        require_results(messages)
         functions = params.get("functions") is not None or params.get("function_call") not in (None, "none", "auto")
         legacy = params.get("tools") is None and functions
         tools, choice = _legacy_tools(params) if legacy else _current_tools(params)

@@ -41,26 +41,29 @@ class Parameters:
     """The parameters of one request.
 
     `max_tokens` limits the answer. `json_schema` is the schema of a JSON answer, empty for any
-    object, None for text. `ignored` names parameters without effect.
+    object, None for text. The answer ends before `suffix` (/v1/completions). `ignored` names
+    parameters without effect.
     """
 
     stop: tuple[str, ...] = ()
     max_tokens: int | None = None
     parallel_tool_calls: bool = True
     json_schema: Mapping[str, Any] | None = None
+    suffix: str = ""
     ignored: tuple[str, ...] = ()
 
     @classmethod
     def from_openai(cls, params: Mapping[str, Any]) -> Parameters:
         """Return the parameters; raises RequestError for a wrong type or unsupported one."""
         _reject_unsupported(params)
-        for name, kind in _IGNORED.items():
+        for name, kind in {**_IGNORED, "suffix": _STRING}.items():
             _check_type(params, name, kind)
         return cls(
             stop=_stop(params.get("stop")),
             max_tokens=_max_tokens(params),
             parallel_tool_calls=_parallel(params.get("parallel_tool_calls")),
             json_schema=_json_schema(params.get("response_format")),
+            suffix=params.get("suffix") or "",
             ignored=tuple(name for name in _IGNORED if params.get(name) is not None),
         )
 

@@ -3,12 +3,12 @@
 It reads the one text that an agent receives:
 
     {system text}
-    # Tools
+    «tools»
     {"name": …, "parameters": {…}}      one tool per line, among the rules
-    # Answer
+    «answer»
     … JSON …                            the schema on the last line, if there is one
-    # Conversation
-    [user]                              or [assistant], [tool result id=… name=…], [reminder]
+    «conversation»
+    «user»                              or «assistant», «tool result 1/2 name=…», «reminder»
     {text of the message}
 
 A single user message comes without any of it.
@@ -31,10 +31,9 @@ MAX_RESULT_CHARACTERS = 600
 # Only the two ends of a long question are read.
 READ_CHARACTERS = 1000
 TOPIC_CHARACTERS = 80
-CONVERSATION = re.compile(r"^# Conversation[ \t]*\n\s*(?=\[(?:user|assistant|reminder|tool result))", re.MULTILINE)
-MESSAGE = re.compile(
-    r"^\[(user|assistant|reminder|tool result)(?: [^\n]*?name=([^\s\]]+))?[^\n]*\][ \t]*$", re.MULTILINE
-)
+LABEL = r"«(user|assistant|system|note|reminder|tool result)(?: [^\n]*?name=([^\s»]+))?[^\n]*»[ \t]*"
+CONVERSATION = re.compile(rf"^«conversation»[ \t]*\n\s*(?={LABEL}$)", re.MULTILINE)
+MESSAGE = re.compile(rf"^{LABEL}$", re.MULTILINE)
 COUNT = re.compile(r"\b(?:conte|count)\b[^.?!\n]{0,20}?\b(?:ate|to)\s+(\d+)")
 GREETING = re.compile(r"\W*((ola|oi|bom dia|boa tarde|boa noite|hello|hi|hey)\b[\w\s,]{0,12}\W*)?")
 WELCOME = (
@@ -95,8 +94,8 @@ def read_prompt(text: str) -> Prompt:
     start = CONVERSATION.search(text)
     if start is None:
         return Prompt([], None, [Message("user", "", text.strip())])
-    above, _, answer = text[: start.start()].partition("# Answer\n")
-    lines = above.partition("# Tools")[2].split("\n")
+    above, _, answer = text[: start.start()].partition("«answer»\n")
+    lines = above.partition("«tools»")[2].split("\n")
     tools = [tool for line in lines if isinstance((tool := _read_object(line)).get("name"), str)]
     schema = _read_object(answer.strip().rpartition("\n")[2]) or {"type": "object"} if "JSON" in answer else None
     _, *parts = MESSAGE.split(text[start.end() :])
@@ -114,11 +113,11 @@ def _read_object(line: str) -> dict[str, Any]:
 
 def _choose_tools(tools: list[dict[str, Any]], question: str, reminder: str) -> list[dict[str, Any]]:
     """Return the tools that the reminder demands, else those named by words of the question."""
-    if named := [tool for tool in tools if re.search(rf"\b{re.escape(tool['name'])}\b", reminder)]:
+    if named := [tool for tool in tools if f"block for {tool['name']}. " in reminder]:
         return named
     words = _words(question)
     fitting = [tool for tool in tools if words & _words(tool["name"]) or tool["name"] in question]
-    return fitting or tools[: "at least one tool call" in reminder]
+    return fitting or tools[: "at least one FUNCTION_CALL_START block" in reminder]
 
 
 def _words(text: str) -> set[str]:

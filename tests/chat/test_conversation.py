@@ -281,7 +281,7 @@ def test_a_repair_in_a_conversation_sends_all_turns(second, simulator, block):
     assert answer.calls == (("get_weather", '{"city":"Natal"}'),)
     repair = simulator.requests("chat")[-1]["prompt"]
     assert SYSTEM["content"] in repair
-    assert "[correction]" in repair
+    assert "«correction»" in repair
 
 
 def test_after_a_retry_all_turns_are_sent(settings, ask_one_way, simulator):

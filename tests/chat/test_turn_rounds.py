@@ -180,7 +180,7 @@ def test_one_hidden_request_repairs_a_faulty_answer(case):
     assert delivered(agent) == tidy(case.mended)
     assert agent.finish.usage == Usage(80, 12)
     assert agent.repairs() == [Repaired(case.fault, succeeded=True)]
-    assert agent.prompts[1].startswith(f"{agent.prompts[0]}\n\n[assistant]\n{case.first}\n\n[correction]\n")
+    assert agent.prompts[1].startswith(f"{agent.prompts[0]}\n\n«assistant»\n{case.first}\n\n«correction»\n")
 
 
 @pytest.mark.parametrize("case", FAULTS, ids=lambda case: case.id)

@@ -64,8 +64,8 @@ def test_a_loop_with_tool_results_runs_to_its_answer(
     assert ([part.text for part in final.content], final.stop_reason) == (["/x não existe."], "end_turn")
     assert (final.usage.input_tokens, final.usage.output_tokens) == (41, 6)
     prompt = simulator.prompts()[-1]
-    assert f"[tool result id={uses[0].id} name=Bash]\na.py" in prompt
-    assert f"[tool result id={uses[1].id} name=Read error]\nNo such file" in prompt
+    assert "«tool result 1/2 name=Bash»\na.py" in prompt
+    assert "«tool result 2/2 name=Read error»\nNo such file" in prompt
 
 
 def test_a_streams_events_come_in_their_order(claude: anthropic.Anthropic, simulator: Simulator) -> None:
@@ -92,9 +92,9 @@ def test_one_call_is_all_that_disable_parallel_tool_use_lets_through(
 @pytest.mark.parametrize(
     ("choice", "says"),
     [
-        ({"type": "any"}, "with at least one tool call block"),
-        ({"type": "tool", "name": "Read"}, "with a tool call block for Read"),
-        ({"type": "auto"}, "with tool call blocks, or with the answer"),
+        ({"type": "any"}, "at least one FUNCTION_CALL_START block."),
+        ({"type": "tool", "name": "Read"}, "a FUNCTION_CALL_START block for Read."),
+        ({"type": "auto"}, "or, if nothing is, the answer."),
         ({"type": "none"}, "O que há?"),
     ],
     ids=["any", "tool", "auto", "none"],
@@ -179,12 +179,12 @@ CLAUDE_CODE_SENDS: dict[str, Any] = {
     "extra_query": {"beta": "true"},
     "extra_body": {"temperature": 1, "context_management": {"edits": [{"type": "clear_tool_uses_20250919"}]}},
 }
-CONVERSATION = """# Conversation
-[user]
+CONVERSATION = """«conversation»
+«user»
 <system-reminder>today</system-reminder>
 Run the tests
 
-[assistant]
+«assistant»
 I look.
 FUNCTION_CALL_START
 Bash
@@ -195,17 +195,18 @@ Read
 arguments: {"file_path": "/x"}
 FUNCTION_CALL_END
 
-[tool result id=toolu_01 name=Bash]
+«tool result 1/2 name=Bash»
 a.py
 
-[tool result id=toolu_02 name=Read error]
+«tool result 2/2 name=Read error»
 No such file
 
-[user]
+«user»
 Go on
 
-[reminder]
-Reply to the conversation above now: with tool call blocks, or with the answer."""
+«reminder»
+Write the assistant's next reply now, without a label: a FUNCTION_CALL_START block for each thing still to be done \
+or, if nothing is, the answer."""
 
 
 @STREAMED
@@ -221,10 +222,10 @@ def test_a_request_of_claude_code_is_understood_and_answered(
     assert (message.content[1].name, message.content[1].input) == ("Bash", {"command": "pytest"})
     assert (message.stop_reason, message.usage.input_tokens, message.usage.output_tokens) == ("tool_use", 900, 20)
     [prompt] = simulator.prompts()
-    assert prompt.startswith("You are Claude Code.\nBe concise.\n\n# Tools\n")
+    assert prompt.startswith("You are Claude Code.\nBe concise.\n\n«tools»\n")
     assert '{"name":"Bash","description":"Runs a command","parameters":{"type":"object"' in prompt
     assert "web_search" not in prompt
-    assert prompt[prompt.index("# Conversation") :] == CONVERSATION
+    assert prompt[prompt.index("«conversation»") :] == CONVERSATION
 
 
 def test_tokens_can_be_counted_before_the_call(claude: anthropic.Anthropic, simulator: Simulator) -> None:

@@ -183,4 +183,4 @@ def test_a_choice_may_allow_some_of_the_tools(client: openai.OpenAI, simulator: 
     (request,) = simulator.requests()
     assert '"name":"buscar_tempo"' in request["prompt"]
     assert "outra" not in request["prompt"]
-    assert "with at least one tool call block" in request["prompt"]
+    assert "at least one FUNCTION_CALL_START block." in request["prompt"]

@@ -113,7 +113,7 @@ def test_json_that_is_not_valid_is_mended_out_of_sight_and_its_cost_is_told(
         text, usage = answer.choices[0].message.content, answer.usage
     assert text == RECIFE
     assert (usage.prompt_tokens, usage.completion_tokens) == (120, 22)
-    assert "$.habitantes" in simulator.prompts()[1].rpartition("[correction]")[2]
+    assert "$.habitantes" in simulator.prompts()[1].rpartition("«correction»")[2]
 
 
 @STREAMED

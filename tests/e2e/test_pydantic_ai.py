@@ -110,7 +110,7 @@ async def test_a_tool_that_asks_for_another_try_gets_it(pydantic_model: OpenAICh
     simulator.script({"text": block("dividir", por=0)}, {"text": block("dividir", por=4)}, {"text": "São 25."})
     assert (await careful.run("Divida 100")).output == "São 25."
     assert "por zero não dá" in simulator.prompts()[1]
-    assert "name=dividir]\n25" in simulator.prompts()[2]
+    assert "name=dividir»\n25" in simulator.prompts()[2]
 
 
 async def test_calls_of_one_reply_are_run_together(pydantic_agent: Agent, simulator: Simulator) -> None:

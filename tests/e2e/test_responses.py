@@ -64,10 +64,8 @@ def test_a_loop_of_function_calls_runs_to_its_answer(client: openai.OpenAI, simu
     assert ([item.type for item in final.output], final.output_text) == (["message"], "Há a.py em /x.")
     assert (final.usage.input_tokens, final.usage.output_tokens, final.usage.total_tokens) == (51, 8, 59)
     prompt = simulator.prompts()[-1]
-    assert prompt.index("[assistant]\nOlho.\nFUNCTION_CALL_START") < prompt.index(
-        f"id={calls[0].call_id} name=shell]\na.py"
-    )
-    assert f"[tool result id={calls[1].call_id} name=shell]\n/x" in prompt
+    assert prompt.index("«assistant»\nOlho.\nFUNCTION_CALL_START") < prompt.index("«tool result 1/2 name=shell»\na.py")
+    assert "«tool result 2/2 name=shell»\n/x" in prompt
 
 
 def test_a_streams_events_tell_each_item_and_its_deltas(client: openai.OpenAI, simulator: Simulator) -> None:
@@ -94,10 +92,10 @@ def test_a_streams_events_tell_each_item_and_its_deltas(client: openai.OpenAI, s
 @pytest.mark.parametrize(
     ("choice", "says"),
     [
-        ("required", "with at least one tool call block"),
-        ({"type": "function", "name": "shell"}, "with a tool call block for shell"),
-        ({"type": "custom", "name": "apply_patch"}, "with a tool call block for apply_patch"),
-        ("auto", "with tool call blocks, or with the answer"),
+        ("required", "at least one FUNCTION_CALL_START block."),
+        ({"type": "function", "name": "shell"}, "a FUNCTION_CALL_START block for shell."),
+        ({"type": "custom", "name": "apply_patch"}, "a FUNCTION_CALL_START block for apply_patch."),
+        ("auto", "or, if nothing is, the answer."),
         ("none", "O que há?"),
     ],
     ids=["required", "function", "custom", "auto", "none"],
@@ -210,34 +208,35 @@ CODEX_HEADERS = {
     "OpenAI-Beta": "responses=experimental",
 }
 PATCH_SHOWN = '{"name":"apply_patch","description":"Edits files\\n\\nFormat:\\n```lark\\nstart: begin hunk+ end\\n```"'
-CONVERSATION = f"""# Conversation
-[user]
+CONVERSATION = f"""«conversation»
+«user»
 <environment_context/>
 
-[user]
+«user»
 Fix it
 
-[assistant]
+«assistant»
 I look.
 FUNCTION_CALL_START
 shell
 arguments: {{"command":["ls"]}}
 FUNCTION_CALL_END
 
-[tool result id=call_1 name=shell]
+«tool result name=shell»
 a.py
 
-[assistant]
+«assistant»
 FUNCTION_CALL_START
 apply_patch
 arguments: {json.dumps({"content": DIFF})}
 FUNCTION_CALL_END
 
-[tool result id=call_2 name=apply_patch]
+«tool result name=apply_patch»
 Success
 
-[reminder]
-Reply to the conversation above now: with tool call blocks, or with the answer."""
+«reminder»
+Write the assistant's next reply now, without a label: a FUNCTION_CALL_START block if something is still to be done \
+or, if nothing is, the answer."""
 
 
 def as_codex_reads(client: openai.OpenAI, *, stream: bool) -> tuple[dict[str, Any], Any]:
@@ -264,10 +263,10 @@ def test_a_request_of_codex_is_understood_and_answered(
     assert items["message"].content[0].text == "Patching."
     assert (usage.input_tokens, usage.output_tokens) == (700, 40)
     [prompt] = simulator.prompts()
-    assert prompt.startswith("You are Codex.\n\n<permissions>rw</permissions>\n\n# Tools\n")
+    assert prompt.startswith("You are Codex.\n\n<permissions>rw</permissions>\n\n«tools»\n")
     assert PATCH_SHOWN in prompt
     assert "web_search" not in prompt
-    assert prompt[prompt.index("# Conversation") :] == CONVERSATION
+    assert prompt[prompt.index("«conversation»") :] == CONVERSATION
 
 
 @STREAMED

@@ -74,9 +74,9 @@ def test_a_loop_of_five_steps_runs_to_its_answer(client: openai.OpenAI, simulato
     assert choice.message.content == "Corrigi soma.py; o teste passa."
     prompts = simulator.prompts()
     assert len(prompts) == 6
-    assert [prompt.count("[tool result ") for prompt in prompts] == [0, 1, 2, 3, 4, 5]
+    assert [prompt.count("«tool result") for prompt in prompts] == [0, 1, 2, 3, 4, 5]
     assert all(prompt.startswith("Você conserta código.\n") for prompt in prompts)
-    assert "name=testar]\n1 passed" in prompts[-1]
+    assert "name=testar»\n1 passed" in prompts[-1]
 
 
 @STREAMED
@@ -93,7 +93,7 @@ def test_calls_of_one_reply_arrive_in_their_order_with_ids_of_their_own(
     ask_chat(
         client, [{"role": "user", "content": "?"}, choice.message.model_dump(exclude_none=True), *results], tools=[TIME]
     )
-    assert [f"id={call.id} name=tempo]" in simulator.prompts()[-1] for call in choice.message.tool_calls] == [True] * 3
+    assert [f"«tool result {number}/3 name=tempo»" in simulator.prompts()[-1] for number in (1, 2, 3)] == [True] * 3
 
 
 def test_parallel_calls_conform_to_the_published_schema(proxy: Proxy, simulator: Simulator) -> None:
@@ -149,7 +149,7 @@ def test_a_call_that_has_to_come_is_asked_for_again(
     choice = ask_chat(client, "Escreva à Ana", tools=[TIME, MAIL], tool_choice=wanted, stream=stream)
     assert (choice.finish_reason, calls_of(choice)) == ("tool_calls", [("enviar", {"para": "Ana", "texto": "Oi"})])
     first, second = simulator.prompts()
-    assert "tool call block" in first.rpartition("[reminder]")[2]
+    assert "FUNCTION_CALL_START block" in first.rpartition("«reminder»")[2]
     assert second.startswith(first)
 
 
@@ -171,7 +171,7 @@ def test_only_the_allowed_tools_are_shown_and_called(client: openai.OpenAI, simu
     assert calls_of(choice) == [("tempo", {"cidade": "Recife"})]
     [prompt] = simulator.prompts()
     assert "enviar" not in prompt
-    assert prompt.endswith("with at least one tool call block.")
+    assert "at least one FUNCTION_CALL_START block." in prompt
 
 
 @STREAMED
@@ -246,7 +246,7 @@ def test_the_older_functions_are_called_and_answered_in_their_form(
     ]
     final = client.chat.completions.create(messages=history, **OLDER).choices[0]
     assert (final.finish_reason, final.message.content) == ("stop", "28 °C no Recife.")
-    assert "name=tempo]\n28 °C" in simulator.prompts()[-1]
+    assert "name=tempo»\n28 °C" in simulator.prompts()[-1]
 
 
 @pytest.mark.parametrize(

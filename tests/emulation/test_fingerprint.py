@@ -70,7 +70,11 @@ SAME = {
         messages, 1, content=[{"type": "text", "text": FIRST[1]["content"], "cache_control": {"type": "ephemeral"}}]
     ),
     "the system text comes as a developer's": lambda messages, more: put(messages, 0, role="developer"),
-    "call ids are the client's own": lambda messages, more: put(messages, 2, tool_calls=[{**CALL, "id": "mine"}]),
+    "call ids are the client's own": lambda messages, more: (
+        put(messages, 2, tool_calls=[{**CALL, "id": "mine"}]),
+        put(messages, 3, tool_call_id="mine"),
+    ),
+    "an empty message of the assistant's": lambda messages, more: messages.append({"role": "assistant", "content": ""}),
     "a call is demanded": lambda messages, more: more.update(tool_choice="required"),
     "another temperature": lambda messages, more: more.update(temperature=0.5, max_tokens=5000),
     "a second turn is new": lambda messages, more: messages.append(user("E em Olinda?")),
@@ -79,7 +83,7 @@ SAME = {
 CHANGED = {
     "the user's text": lambda messages, more: put(messages, 1, content="Como está o tempo em Natal?"),
     "blanks in the user's text": lambda messages, more: put(messages, 1, content=FIRST[1]["content"] + " "),
-    "the user's role": lambda messages, more: put(messages, 1, role="tool"),
+    "the user's name": lambda messages, more: put(messages, 1, name="Ana"),
     "an image beside the user's text": lambda messages, more: put(
         messages, 1, content=[{"type": "text", "text": FIRST[1]["content"]}, {"type": "image_url", "image_url": {}}]
     ),
@@ -91,8 +95,8 @@ CHANGED = {
     "no text of the assistant's": lambda messages, more: put(messages, 2, content=None),
     "the call's arguments": lambda messages, more: spell(messages, '{"city": "Natal", "unit": "C"}'),
     "the call's name": lambda messages, more: spell(messages, CALL["function"]["arguments"], "search"),
-    "one more call": lambda messages, more: put(messages, 2, tool_calls=[CALL, CALL]),
-    "no call": lambda messages, more: put(messages, 2, tool_calls=None),
+    "one more call": lambda messages, more: (put(messages, 2, tool_calls=[CALL, CALL]), messages.append(RESULT)),
+    "no call": lambda messages, more: (put(messages, 2, tool_calls=None), put(messages, 3, role="user")),
     "an older turn more": lambda messages, more: messages.insert(1, user("Oi")),
     "fewer turns": lambda messages, more: messages.__delitem__(slice(2, 4)),
     "one more tool": lambda messages, more: more.update(tools=[TOOL]),
@@ -148,7 +152,7 @@ def test_a_new_conversation_has_no_seen_turns():
 
 
 def test_a_conversation_that_ends_with_the_assistant_is_not_open():
-    unfinished = history([*FIRST, REPLAYED])
+    unfinished = history([*FIRST, {"role": "assistant", "content": "Vou"}])
     assert (unfinished.open, unfinished.seen, unfinished.turns_seen) == (False, None, 0)
 
 
@@ -170,7 +174,7 @@ def test_a_fingerprint_contains_no_text():
 
 
 def test_a_text_that_no_encoding_has_is_no_obstacle():
-    assert history([*FIRST, REPLAYED, user("meio \ud83d caractere")]).seen == answered(*ANSWER)
+    assert history([*FIRST, REPLAYED, RESULT, user("meio \ud83d caractere")]).seen == answered(*ANSWER)
 
 
 def test_the_older_form_of_calls_goes_on_too():

@@ -152,4 +152,4 @@ def test_no_prompt_is_longer_than_its_limit(messages, system, tools, limit):
         return
     assert len(prompt) <= limit
     assert system in prompt
-    assert ("# Tools" in prompt) or not tools
+    assert ("«tools»" in prompt) or not tools

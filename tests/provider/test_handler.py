@@ -125,7 +125,7 @@ def test_a_request_has_the_contracts_four_fields_and_streams(ask, provider, simu
     ask(provider, hello, optional_params=params)
     (record,) = simulator.requests("chat")
     assert record["body"] == {"streaming": True, "stackspot_knowledge": False, "return_ks_in_response": False}
-    assert record["prompt"].startswith("# Tools\n")
+    assert record["prompt"].startswith("«tools»\n")
     assert record["headers"]["accept"] == "text/event-stream"
     assert record["headers"]["content-type"] == "application/json"
 

@@ -158,12 +158,13 @@ def test_tool_errors_that_the_bridge_drops_are_restored():
         {"type": "tool_result", "tool_use_id": "b", "content": "2", "is_error": True},
         {"type": "tool_result", "tool_use_id": "c", "content": "3", "is_error": False},
     ]
-    bridged = [HELLO[0], *({"role": "tool", "tool_call_id": name, "content": "…"} for name in "abc")]
+    asked = {"role": "assistant", "tool_calls": [{"id": name, "function": {"name": "now"}} for name in "abc"]}
+    bridged = [HELLO[0], asked, *({"role": "tool", "tool_call_id": name, "content": "…"} for name in "abc")]
     call = claudes(messages=[{"role": "user", "content": "Olá"}, {"role": "user", "content": blocks}])
     request = turn_from_call(
         "stackspot-chat", bridged, call, Settings(account=AccountSettings(agent_id=DEFAULT))
     ).request
-    assert [message.get("is_error") for message in request.messages] == [None, None, True, None]
+    assert [message.get("is_error") for message in request.messages] == [None, None, None, True, None]
     assert all("is_error" not in message for message in bridged)
 
 

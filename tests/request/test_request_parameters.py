@@ -88,7 +88,7 @@ WRONG: list[tuple[str, Any]] = [
     ),
     *(("seed", wrong) for wrong in (1.5, "1", True)),
     *((name, "x") for name in ("logit_bias", "metadata", "prediction", "web_search_options")),
-    *((name, 3) for name in ("reasoning_effort", "verbosity", "user", "service_tier")),
+    *((name, 3) for name in ("reasoning_effort", "verbosity", "user", "service_tier", "suffix")),
     *(("stop", wrong) for wrong in (3, [3], ["a", None], {"a": 1}, True)),
     *((name, wrong) for name in ("max_tokens", "max_completion_tokens") for wrong in (0, -1, 1.5, "5", True, [5])),
     *(("parallel_tool_calls", wrong) for wrong in (0, "false", [])),

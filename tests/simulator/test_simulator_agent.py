@@ -43,7 +43,7 @@ def render(question, tools=TOOLS, after="", system="You are kind."):
     """A prompt as the emulation renders it."""
     lines = "\n".join(json.dumps(declared, ensure_ascii=False) for declared in tools)
     rules = "Call a tool like this:\nFUNCTION_CALL_START\ntool name\narguments: {...}\nFUNCTION_CALL_END"
-    return f"{system}\n\n# Tools\n{rules}\n{lines}\n\n# Conversation\n[user]\n{question}\n{after}"
+    return f"{system}\n\n«tools»\n{rules}\n{lines}\n\n«conversation»\n«user»\n{question}\n{after}"
 
 
 def calls_in(reply):
@@ -135,23 +135,23 @@ def test_no_schema_or_question_makes_the_agent_fail(schema, question):
     assert reply_to(render(f"use my_tool {question}", [{"name": "my_tool", "parameters": schema}]))
 
 
-RESULT = "\n[tool result id=call_abc name=get_weather]\n25°C, ensolarado\n\n[reminder]\nCall tools only when needed."
+RESULT = "\n«tool result 1/2 name=get_weather»\n25°C, ensolarado\n\n«reminder»\nCall tools only when needed."
 
 
 def test_results_after_the_question_are_reported():
-    after = '\n[assistant]\nFUNCTION_CALL_START\nget_weather\narguments: {"city":"São Paulo"}\nFUNCTION_CALL_END\n'
+    after = '\n«assistant»\nFUNCTION_CALL_START\nget_weather\narguments: {"city":"São Paulo"}\nFUNCTION_CALL_END\n'
     reply = reply_to(render("Qual o tempo em São Paulo?", after=after + RESULT))
     assert reply == "Segundo get_weather: 25°C, ensolarado."
 
 
 def test_results_before_the_question_do_not_prevent_a_call():
-    reply = reply_to(render("Qual o tempo em Recife?", after=RESULT + "\n\n[user]\nE o tempo em Natal?"))
+    reply = reply_to(render("Qual o tempo em Recife?", after=RESULT + "\n\n«user»\nE o tempo em Natal?"))
     assert calls_in(reply) == [("get_weather", {"city": "Natal"})]
 
 
 def test_a_reminder_can_demand_a_call_of_any_tool_or_of_one():
-    anything = "\n[reminder]\nReply to the conversation above now, with at least one tool call block."
-    this_one = "\n[reminder]\nReply to the conversation above now, with a tool call block for get_time."
+    anything = "\n«reminder»\nReply now, without a label: at least one FUNCTION_CALL_START block. An answer without one is not accepted."
+    this_one = "\n«reminder»\nReply now, without a label: a FUNCTION_CALL_START block for get_time. An answer without one is not accepted."
     assert calls_in(reply_to(render("Olá!", after=anything)))[0][0] == "get_weather"
     assert calls_in(reply_to(render("Use get_time em Natal", after=anything))) == [("get_time", {"city": "Natal"})]
     assert calls_in(reply_to(render("O clima em Natal?", after=this_one))) == [("get_time", {"city": "Natal"})]
@@ -165,21 +165,21 @@ def test_a_json_reply_is_valid_against_the_schema(results):
         "properties": {"cidade": STRING, "dias": {"type": "integer"}, "modo": {"enum": ["avião", "ônibus"]}},
         "required": ["cidade", "dias", "modo"],
     }
-    answer = f"# Answer\nOne JSON object, valid against this JSON Schema:\n{json.dumps(schema)}\n\n"
+    answer = f"«answer»\nOne JSON object, valid against this JSON Schema:\n{json.dumps(schema)}\n\n"
     question = "Quero passar 3 dias em Recife, de ônibus."
-    prompt = f"Be kind.\n\n{answer}# Conversation\n[user]\n{question}{results}"
+    prompt = f"Be kind.\n\n{answer}«conversation»\n«user»\n{question}{results}"
     value = json.loads(reply_to(prompt))
     jsonschema.validate(value, schema)
     assert value == {"cidade": "Recife", "dias": 3, "modo": "ônibus"}
 
 
 def test_a_json_reply_without_a_schema_is_an_object():
-    prompt = "# Answer\nReply with one JSON object and nothing else.\n\n# Conversation\n[user]\nOlá"
+    prompt = "«answer»\nReply with one JSON object and nothing else.\n\n«conversation»\n«user»\nOlá"
     assert isinstance(json.loads(reply_to(prompt)), dict)
 
 
 def test_a_long_result_is_shortened():
-    reply = reply_to(render("Que tempo faz?", after=f"\n[tool result id=1 name=get_weather]\n{'a' * 5000}"))
+    reply = reply_to(render("Que tempo faz?", after=f"\n«tool result name=get_weather»\n{'a' * 5000}"))
     assert reply.startswith("Segundo get_weather: aaa")
     assert len(reply) < 800
 
@@ -217,4 +217,4 @@ def test_a_prompt_is_read_into_its_parts():
 
 
 def test_a_heading_conversation_in_a_single_message_is_text():
-    assert read_prompt("# Conversation\nabout us").messages[0].text == "# Conversation\nabout us"
+    assert read_prompt("«conversation»\nabout us").messages[0].text == "«conversation»\nabout us"

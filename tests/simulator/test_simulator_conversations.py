@@ -16,9 +16,9 @@ TOOL = {
     "description": "Weather of a city",
     "parameters": {"type": "object", "properties": {"city": {"type": "string"}}},
 }
-ASKED = f"# Tools\n{json.dumps(TOOL)}\n\n# Conversation\n[user]\nComo está o tempo em Recife?\n\n[reminder]\nReply."
-RESULT = "# Conversation\n[tool result id=1 name=get_weather]\n28 graus\n\n[reminder]\nReply."
-AGAIN = "# Conversation\n[user]\nComo está o tempo em Olinda?\n\n[reminder]\nReply."
+ASKED = f"«tools»\n{json.dumps(TOOL)}\n\n«conversation»\n«user»\nComo está o tempo em Recife?\n\n«reminder»\nReply."
+RESULT = "«conversation»\n«tool result name=get_weather»\n28 graus\n\n«reminder»\nReply."
+AGAIN = "«conversation»\n«user»\nComo está o tempo em Olinda?\n\n«reminder»\nReply."
 
 
 @pytest.fixture

@@ -18,26 +18,29 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ...events import ReplyEvent, Text, ToolCallArguments, ToolCallStart
+from ...request.calls import calls_of
 from ...request.chat_request import ChatRequest, Message
 from ..answer import tool_call_key
-from .render import conversation_messages, preamble
-from .transcript import calls_of, text_of, transcript
+from .content import message_text
+from .render import preamble
+from .transcript import transcript
+from .turns import turns
 
 
 class Fingerprint:
     """The hashes of one request's conversation, before and after the answer, which `record` takes.
 
     `owner` is hashed, too. `turns_seen` counts the turns that are covered by `seen`; they are 0 and
-    None for a new conversation. It is `open` unless its last turn is the assistant's, which a
-    native conversation cannot continue.
+    None for a new conversation. It is `open` unless its last turn is the assistant's or the request
+    has a suffix, with which a native conversation cannot continue.
     """
 
     def __init__(self, request: ChatRequest, owner: str, answer_format: str = "") -> None:
-        turns = conversation_messages(request)
-        last = max((number for number, turn in enumerate(turns) if turn["role"] == "assistant"), default=-1)
-        self.open = last < len(turns) - 1
+        messages = turns(request)
+        last = max((number for number, turn in enumerate(messages) if turn["role"] == "assistant"), default=-1)
+        self.open = last < len(messages) - 1 and not request.parameters.suffix
         self.turns_seen = last + 1 if self.open else 0
-        items = list(_items(turns))
+        items = list(_items(messages))
         seen = max((number + 1 for number, item in enumerate(items) if item[0] == "assistant"), default=0)
         self._digest = hashlib.blake2b(digest_size=24)
         self._update([[owner, preamble(request, answer_format)], *items[:seen]])
@@ -72,16 +75,16 @@ class Fingerprint:
             self._digest.update(_line(item))
 
 
-def _items(turns: Sequence[Message]) -> Iterator[Sequence[Any]]:
+def _items(messages: Sequence[Message]) -> Iterator[Sequence[Any]]:
     """Yield what is hashed of each turn; bridges split an assistant's turn, so join it."""
-    rendered = zip(turns, transcript(turns), strict=True)
+    rendered = zip(messages, transcript(messages), strict=True)
     for is_assistant, group in itertools.groupby(rendered, lambda turn: turn[1].role == "assistant"):
         if not is_assistant:
             yield from ([entry.role, entry.label, entry.body, _other_parts(message)] for message, entry in group)
             continue
-        messages = [message for message, _ in group]
-        calls = [tool_call_key(name, arguments) for message in messages for _, name, arguments in calls_of(message)]
-        yield _assistant_item("\n".join(filter(None, (text_of(message.get("content")) for message in messages))), calls)
+        parts = [message for message, _ in group]
+        calls = [tool_call_key(call.name, call.arguments) for message in parts for call in calls_of(message)]
+        yield _assistant_item("\n".join(filter(None, map(message_text, parts))), calls)
 
 
 def _assistant_item(text: str, calls: Sequence[tuple[str, str]]) -> Sequence[Any]:

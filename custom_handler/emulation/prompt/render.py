@@ -1,40 +1,45 @@
 """Renders a chat request as one text prompt; docs/prompt.md explains each rule and its cost.
 
     system text      unchanged
-    # Tools          the declared tools, one compact JSON line each, and how to call them
-    # Answer         the requested JSON
-    # Conversation   the turns, each below its [role]; calls as blocks, results with id and name
-    [reminder]       one line on what to write
+    «tools»          the declared tools, one compact JSON line each, and how to call them
+    «answer»         the requested JSON
+    «conversation»   the turns, each below its label, «user»; calls as blocks, results with name
+    «suffix»         what follows the answer (/v1/completions)
+    «reminder»       one line on what to write
 
 A single user message without system text, tools and answer format is sent unchanged.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence, Set
 
 from ...errors import PromptTooLong
+from ...request.calls import calls_of
 from ...request.chat_request import ChatRequest, Message
+from ..imitations import imitations, neutralised, one_line
+from ..labels import ANSWER, ASSISTANT, CONVERSATION, CORRECTION, REMINDER, SUFFIX, USER, label
+from . import transcript
+from .content import text_of
 from .tools import tools_section
-from .transcript import TranscriptEntry, text_of, transcript
 from .trim import trim
+from .turns import system_messages, turns
 
-_SYSTEM_ROLES = frozenset({"system", "developer"})
-
-
-def conversation_messages(request: ChatRequest) -> list[Message]:
-    """Return the request's messages without its system messages."""
-    return [message for message in request.messages if message["role"] not in _SYSTEM_ROLES]
+_BEFORE_SUFFIX = (
+    "Write only the text that stands between the last message and the suffix: "
+    "no label, no code fence, and nothing of either."
+)
+_BESIDE_CALLS = "Tool calls are written as above; this is about an answer without one. "
 
 
 def preamble(request: ChatRequest, answer_format: str = "") -> list[str]:
     """Return the sections before the conversation: system text, tools, and answer format."""
-    texts = (text_of(message.get("content")) for message in request.messages if message["role"] in _SYSTEM_ROLES)
+    texts = (text_of(message.get("content")) for message in system_messages(request))
     parts = ["\n\n".join(filter(None, texts))]
     if request.tools:
         parts.append(tools_section(request.tools, parallel=request.parameters.parallel_tool_calls))
     if answer_format:
-        parts.append(f"# Answer\n{answer_format}")
+        parts.append(f"{label(ANSWER)}\n{_BESIDE_CALLS if request.tools else ''}{one_line(answer_format)}")
     return list(filter(None, parts))
 
 
@@ -47,21 +52,37 @@ def render(request: ChatRequest, *, answer_format: str = "", limit: int | None =
     >>> render(ChatRequest([{"role": "user", "content": "Hi"}]))
     'Hi'
     """
-    turns = conversation_messages(request)
+    messages = turns(request)
     parts = [] if since else preamble(request, answer_format)
-    if not (since or parts) and len(turns) == 1 and turns[0]["role"] == "user":
-        return _limited(text_of(turns[0].get("content")), limit)
-    reminder = f"[reminder]\n{_reminder(request, turns, has_format=bool(answer_format))}"
-    entries: Sequence[TranscriptEntry] = list(transcript(turns))[since:]
+    suffix = request.parameters.suffix
+    if not (since or parts or suffix) and _is_one_message(messages):
+        return _limited(text_of(messages[0].get("content")), limit)
+    end = [f"{label(SUFFIX)}\n{neutralised(suffix)}"] if suffix else []
+    end.append(f"{label(REMINDER)}\n{_reminder(request, messages, has_format=bool(answer_format))}")
+    entries: Sequence[transcript.TranscriptEntry] = list(transcript.transcript(messages))[since:]
     if limit is not None:
-        entries = trim(entries, limit - sum(len(part) + 2 for part in parts) - len(reminder) - 20)
-    parts.append("# Conversation\n" + "\n\n".join(map(str, entries)))
-    return "\n\n".join([*parts, reminder])
+        entries = trim(entries, limit - sum(len(part) + 2 for part in [*parts, *end]) - 20)
+    parts.append(f"{label(CONVERSATION)}\n" + "\n\n".join(map(str, entries)))
+    return "\n\n".join([*parts, *end])
+
+
+def neutralised_spellings(request: ChatRequest, *, has_format: bool) -> Set[str]:
+    """Return what a prompt of the request has neutralised; see `imitations.Restorer`."""
+    messages = turns(request)
+    suffix = request.parameters.suffix
+    unchanged = not (request.tools or has_format or suffix or system_messages(request)) and _is_one_message(messages)
+    return frozenset() if unchanged else transcript.originals(messages) | imitations(suffix)
 
 
 def repair_prompt(prompt: str, answer: str, instruction: str) -> str:
     """Return the prompt of a repair round: the first prompt, its answer, and the instruction."""
-    return f"{prompt}\n\n[assistant]\n{answer}\n\n[correction]\n{instruction}"
+    shown = neutralised(answer, blocks=False)
+    return f"{prompt}\n\n{label(ASSISTANT)}\n{shown}\n\n{label(CORRECTION)}\n{instruction}"
+
+
+def _is_one_message(messages: Sequence[Message]) -> bool:
+    """Return whether a user's message, without a name, is the whole conversation."""
+    return len(messages) == 1 and transcript.speaker(messages[0]) == USER
 
 
 def _limited(prompt: str, limit: int | None) -> str:
@@ -73,15 +94,25 @@ def _limited(prompt: str, limit: int | None) -> str:
     return prompt
 
 
-def _reminder(request: ChatRequest, turns: Iterable[Message], *, has_format: bool) -> str:
-    *_, last = [{"role": ""}, *turns]
-    if request.tools and request.tool_choice == "required":
-        return "Reply to the conversation above now, with at least one tool call block."
-    if request.tools and request.tool_choice != "auto":
-        return f"Reply to the conversation above now, with a tool call block for {request.tool_choice}."
-    if last["role"] == "assistant":
+def _reminder(request: ChatRequest, messages: Sequence[Message], *, has_format: bool) -> str:
+    if messages and messages[-1]["role"] == "assistant" and not request.must_call:
         return "Continue the assistant's last message exactly where it stops; repeat nothing of it."
-    answer = "the answer as one JSON object" if has_format else "the answer"
-    if request.tools:
-        return f"Reply to the conversation above now: with tool call blocks, or with {answer}."
-    return f"Reply to the conversation above now, {'with ' + answer if has_format else 'as the assistant'}."
+    if request.parameters.suffix:
+        return _BEFORE_SUFFIX
+    reply = "Write the assistant's next reply now, without a label"
+    answer = "the answer as the JSON asked for" if has_format else "the answer"
+    if not request.tools:
+        had_calls = any(next(calls_of(message), None) for message in messages)
+        called = " No tool can be called any more." if had_calls else ""
+        return f"{reply}{': ' + answer if has_format else ''}.{called}"
+    one = "a FUNCTION_CALL_START block"
+    if request.must_call:
+        asked = (
+            "at least one FUNCTION_CALL_START block"
+            if request.tool_choice == "required"
+            else f"{one} for {request.tool_choice}"
+        )
+        return f"{reply}: {asked}. An answer without one is not accepted."
+    several = request.parameters.parallel_tool_calls
+    work = f"{one} for each thing still to be done" if several else f"{one} if something is still to be done"
+    return f"{reply}: {work} or, if nothing is, {answer}."

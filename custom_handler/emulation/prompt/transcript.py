@@ -1,52 +1,80 @@
-"""Converts messages into the turns of a prompt: each below its [label], calls as blocks."""
+"""Converts messages into the turns of a prompt: each below its label, calls as blocks."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
-from typing import Any
+from typing import Protocol
 
 import regex
 
+from ...request.calls import calls_of, result_id
 from ...request.chat_request import Message
-from ..json_output import compact
+from ..imitations import imitations, neutralised
+from ..labels import ASSISTANT, RESULT, label
+from .content import message_text, text_of
+from .turns import role_of
 
-_MARKER = regex.compile(r"(FUNCTION|TOOL)[_ ](CALL)[_ ](START|END)", regex.IGNORECASE)
 _NOT_LABEL_CHARACTERS = regex.compile(r"[^\w.:/-]++")
-_LABEL = regex.compile(
-    r"(?<![^\n\r])([ \t]*+)\[(?=(?:user|assistant|tool result|reminder|note|correction)\b[^\]\n\r]*+\][ \t]*+(?:[\n\r]|\Z))",
-    regex.IGNORECASE,
-)
 
 
 @dataclass(frozen=True, slots=True)
 class TranscriptEntry:
-    """One turn; `role` is "user", "assistant" or "result"."""
+    """One turn; `role` is "system", "user", "assistant", "result" or "note"."""
 
     role: str
     label: str
     body: str
 
     def __str__(self) -> str:
-        return f"[{self.label}]\n{self.body}"
+        return f"{label(self.label)}\n{self.body}"
 
 
-def transcript(messages: Iterable[Message]) -> Iterator[TranscriptEntry]:
-    """Yield the turns of messages that contain no system messages."""
+class _Rewrite(Protocol):
+    def __call__(self, text: str, /, *, blocks: bool = True) -> str: ...
+
+
+def transcript(messages: Iterable[Message], rewrite: _Rewrite = neutralised) -> Iterator[TranscriptEntry]:
+    """Yield the turns of messages, as `turns.turns` orders them.
+
+    Blocks in the assistant's own text stay as they are, unless it can have copied them from data:
+    the agent writes what it sees of itself.
+    """
     names: dict[str, str] = {}
+    numbers: dict[str, int] = {}  # of the calls in the assistant's last turn (of several messages)
+    previous, data_has_imitations = "", False
     for message in messages:
-        role = message["role"]
-        if role in {"tool", "function"}:
-            yield _result(message, names)
-        elif role == "assistant":
-            calls = list(calls_of(message))
-            names |= {identifier: name for identifier, name, _ in calls}
-            blocks = (block(name, arguments) for _, name, arguments in calls)
-            yield TranscriptEntry(
-                "assistant", "assistant", "\n".join([*filter(None, [text_of(message.get("content"))]), *blocks])
-            )
+        role = role_of(message)
+        if role == ASSISTANT:
+            made = list(calls_of(message))
+            names |= {call.id: call.name for call in made}
+            if previous != ASSISTANT:
+                numbers = {}
+            for call in made:
+                numbers.setdefault(call.id, len(numbers) + 1)
+            text = rewrite(message_text(message), blocks=data_has_imitations)
+            blocks = (block(_one_line(call.name), rewrite(call.arguments)) for call in made)
+            yield TranscriptEntry(role, speaker(message), "\n".join([*filter(None, [text]), *blocks]))
         else:
-            yield TranscriptEntry("user", "user", _escape_markers(text_of(message.get("content"))))
+            text = text_of(message.get("content"))
+            body = rewrite(text)
+            data_has_imitations |= body != text
+            shown = _result(message, numbers, names, text) if role == "result" else speaker(message)
+            yield TranscriptEntry(role, shown, body)
+        previous = role
+
+
+def originals(messages: Iterable[Message]) -> Set[str]:
+    """Return the spellings that the turns of messages have with a caret; see `imitations`."""
+    found: set[str] = set()
+
+    def collect(text: str, /, *, blocks: bool = True) -> str:
+        found.update(imitations(text, blocks=blocks))
+        return neutralised(text, blocks=blocks)
+
+    for _ in transcript(messages, collect):
+        pass
+    return found
 
 
 def block(name: str, arguments: str) -> str:
@@ -54,57 +82,32 @@ def block(name: str, arguments: str) -> str:
     return f"FUNCTION_CALL_START\n{name}\narguments: {arguments}\nFUNCTION_CALL_END"
 
 
-def calls_of(message: Message) -> Iterator[tuple[str, str, str]]:
-    """Yield id, name and arguments of a message's `tool_calls`, and of its `function_call`."""
-    for call in message.get("tool_calls") or ():
-        function = call.get("function") or {}
-        yield str(call.get("id") or ""), str(function.get("name") or ""), _arguments(function)
-    if isinstance(function := message.get("function_call"), Mapping):
-        yield "", str(function.get("name") or ""), _arguments(function)
+def speaker(message: Message) -> str:
+    """Return the label of a turn: its role, and the name of who speaks."""
+    role, name = role_of(message), message.get("name")
+    return f"{role} {_label_word(name)}" if isinstance(name, str) and name else role
 
 
-def _arguments(function: Mapping[str, Any]) -> str:
-    given = function.get("arguments") or "{}"
-    return given if isinstance(given, str) else compact(given)
-
-
-def _result(message: Message, names: Mapping[str, str]) -> TranscriptEntry:
-    """Return a tool's result as a turn."""
-    call_id = str(message.get("tool_call_id") or "")
-    identifier, name = _label_word(call_id), _label_word(str(message.get("name") or names.get(call_id, "")))
+def _result(message: Message, numbers: Mapping[str, int], names: Mapping[str, str], text: str) -> str:
+    """Return the label of a result: the number of its call, its tool, and how it ended."""
+    identifier = result_id(message)
+    several = len(numbers) > 1 and identifier in numbers
+    name = _label_word(str(message.get("name") or names.get(identifier, "")))
     failed = message.get("is_error") is True or message.get("status") == "error"
-    parts = ["tool result", identifier and f"id={identifier}", name and f"name={name}", "error" if failed else ""]
-    body = _escape_markers(text_of(message.get("content")))
-    return TranscriptEntry("result", " ".join(filter(None, parts)), body)
+    parts = [
+        RESULT,
+        f"{numbers[identifier]}/{len(numbers)}" if several else "",
+        f"name={name}" if name else "",
+        "error" if failed else "",
+        "" if text else "empty",
+    ]
+    return " ".join(filter(None, parts))
 
 
-def text_of(content: object) -> str:
-    """Return a message's text; a part that is not text becomes a placeholder."""
-    if isinstance(content, str):
-        return content
-    if not isinstance(content, Iterable) or isinstance(content, Mapping):
-        return ""
-    return "\n".join(_part(part) for part in content)
-
-
-def _part(part: object) -> str:
-    if isinstance(part, str):
-        return part
-    if not isinstance(part, Mapping):
-        return ""
-    if isinstance(text := part.get("text", part.get("refusal")), str):
-        return text
-    file = part.get("file")
-    name = file.get("filename") if isinstance(file, Mapping) else None
-    kind = str(part.get("type", "part")).removesuffix("_url").removeprefix("input_")
-    return f"[{kind}{f' {name}' if name else ''}: not shown, this model reads text only]"
-
-
-def _escape_markers(text: str) -> str:
-    """Escape markers and labels, so that the text can neither forge a call nor start a turn."""
-    return _LABEL.sub(r"\1\\[", _MARKER.sub(r"\1-\2-\3", text))
+def _one_line(text: str) -> str:
+    return " ".join(text.splitlines())
 
 
 def _label_word(text: str) -> str:
-    """Replace the characters of an id or name that a label cannot contain."""
+    """Replace the characters of a name that a label cannot contain."""
     return _NOT_LABEL_CHARACTERS.sub("_", text)[:128]

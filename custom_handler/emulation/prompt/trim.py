@@ -1,6 +1,6 @@
 """Shortens a conversation: drops the oldest turns, then the middle of the largest results.
 
-The last question and what the agent did last are never dropped.
+System messages, the last question and what the agent did last are never dropped.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from ...errors import PromptTooLong
+from ..labels import NOTE
 from .transcript import TranscriptEntry
 
 SEPARATOR_LENGTH = 2  # of two turns
@@ -55,12 +56,13 @@ def _drop_oldest(entries: list[TranscriptEntry], start: int, end: int, limit: in
     for cut in cuts[1:]:
         if excess <= 0:
             break
-        excess -= _length(entries[at:cut])
+        excess -= _length([entry for entry in entries[at:cut] if entry.role != "system"])
         at = cut
     if at == start:
         return entries
-    note = TranscriptEntry("note", "note", _LEFT_OUT.format(at - start))
-    return [*entries[:start], note, *entries[at:]]
+    kept = [entry for entry in entries[start:at] if entry.role == "system"]
+    note = TranscriptEntry("note", NOTE, _LEFT_OUT.format(at - start - len(kept)))
+    return [*entries[:start], note, *kept, *entries[at:]]
 
 
 def _shorten_results(entries: list[TranscriptEntry], limit: int) -> list[TranscriptEntry]:

@@ -1,0 +1,37 @@
+"""The text of a message's content, with placeholders for what is not text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from ...request.calls import Message
+
+
+def message_text(message: Message) -> str:
+    """Return the text of a message, or its refusal."""
+    text, refusal = text_of(message.get("content")), message.get("refusal")
+    return text or (refusal if isinstance(refusal, str) else "")
+
+
+def text_of(content: object) -> str:
+    """Return the text of a message's content; a part that is not text becomes a placeholder."""
+    if isinstance(content, str):
+        return content
+    if not isinstance(content, Iterable) or isinstance(content, Mapping):
+        return ""
+    return "\n".join(_part(part) for part in content)
+
+
+def _part(part: object) -> str:
+    if isinstance(part, str):
+        return part
+    if not isinstance(part, Mapping):
+        return ""
+    if isinstance(text := part.get("text", part.get("refusal")), str):
+        return text
+    if part.get("type") == "tool_reference" and isinstance(name := part.get("tool_name"), str):
+        return f"[tool {name}]"
+    file = part.get("file")
+    name = file.get("filename") if isinstance(file, Mapping) else part.get("filename")
+    kind = str(part.get("type", "part")).removesuffix("_url").removeprefix("input_")
+    return f"[{kind}{f' {name}' if name else ''}: not shown, this model reads text only]"

@@ -29,7 +29,7 @@ def replies(tasks: Sequence[Task]) -> Callable[[str], str | None]:
     def reply(prompt: str) -> str | None:
         for question, task in by_question:
             if (at := prompt.rfind(question)) >= 0:
-                end = prompt.rfind("\n[reminder]\n")  # a repair prompt repeats the faulty reply behind it
+                end = prompt.rfind("\n«reminder»\n")  # a repair prompt repeats the faulty reply behind it
                 return ideal_reply(task, len(_STARTED_CALLS.findall(prompt, at, max(at, end))))
         return None
 

@@ -179,11 +179,11 @@ def test_the_simulated_agent_knows_which_step_is_next() -> None:
     (task,) = (task for task in built_in_tasks() if task.id == "loops: refund")
     reply = replies(built_in_tasks())
     question = task.messages[0]["content"]
-    prompt = f"# Tools\nFUNCTION_CALL_START\nx\nFUNCTION_CALL_END\n# Conversation\n[user]\n{question}\n"
+    prompt = f"«tools»\nFUNCTION_CALL_START\nx\nFUNCTION_CALL_END\n«conversation»\n«user»\n{question}\n"
     first = reply(prompt)
     assert first is not None
     assert "find_customer" in first
-    second = reply(f"{prompt}[assistant]\n{first}\n[reminder]\nGo on.\n[assistant]\nFUNCTION_CALL_START\n…")
+    second = reply(f"{prompt}«assistant»\n{first}\n«reminder»\nGo on.\n«assistant»\nFUNCTION_CALL_START\n…")
     assert second is not None
     assert "list_orders" in second
     assert reply("something else") is None

@@ -72,7 +72,7 @@ def calls(deltas: int, tools: tuple[Tool, ...]) -> int:
     return count
 
 
-@pytest.mark.parametrize(("tools", "limit"), [((), 41), (TOOLS, 47)], ids=["text", "tools"])
+@pytest.mark.parametrize(("tools", "limit"), [((), 42), (TOOLS, 48)], ids=["text", "tools"])
 def test_a_delta_takes_few_calls(tools, limit):
     assert stream(list(frames(DELTAS)), tools) >= DELTAS
     per_delta = (calls(DELTAS + 1, tools) - calls(1, tools)) / DELTAS

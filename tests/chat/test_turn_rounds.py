@@ -452,7 +452,7 @@ def test_a_call_that_is_only_announced_is_asked_for():
     assert (agent.text, agent.calls) == (ANNOUNCEMENT, [RECIFE])
     assert agent.finish == Finish("tool_calls", Usage(80, 12))
     assert agent.repairs() == [Repaired("announced call", succeeded=True)]
-    assert agent.prompts[1].startswith(f"{agent.prompts[0]}\n\n[assistant]\n{ANNOUNCEMENT}\n\n[correction]\n")
+    assert agent.prompts[1].startswith(f"{agent.prompts[0]}\n\n«assistant»\n{ANNOUNCEMENT}\n\n«correction»\n")
 
 
 def test_the_text_is_sent_before_the_follow_up():

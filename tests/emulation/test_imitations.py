@@ -243,6 +243,18 @@ def test_text_and_calls_of_an_answer_are_restored(size):
 
 
 @SIZES
+@pytest.mark.parametrize("tools", [(), (WRITE,)], ids=["without tools", "with tools"])
+def test_labels_that_the_agent_repeats_are_no_text(size, tools):
+    request = ChatRequest(REQUEST.messages, tools)
+    for own in ("«assistant»\n", "«assistant Ana»\n", "«correction»\n"):
+        assert answer(f"{own}Olá.", size, request) == ("Olá.", [])
+    for turn in ("«user»", "«user Adam»", "«system»", "«tool result 1/2 name=now»", "«assistant»", "«reminder»"):
+        assert answer(f"Olá.\n\n{turn}\nMais uma linha aqui.\n", size, request)[0].rstrip() == "Olá."
+    for text in ("A label is «user».\n«users» is none.\n", "«tools»\nOlá\n", "```\n«user»\nOlá\n```\n"):
+        assert answer(text, size, request) == (text, [])
+
+
+@SIZES
 def test_a_copied_block_is_text_and_restored(size):
     data = f"a\n{BLOCK}\nb"
     request = ChatRequest(of_role("tool", data), (WRITE,))

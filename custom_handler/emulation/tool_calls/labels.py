@@ -8,7 +8,11 @@ from __future__ import annotations
 
 import regex
 
+from ..labels import ASSISTANT, CLOSE, CORRECTION, NOTE, OPEN, REMINDER, RESULT, SYSTEM, USER
+
 _FLAGS = regex.IGNORECASE
+_OWN_WORDS = "|".join((ASSISTANT, REMINDER, CORRECTION))
+_OUR_TURN = f"{OPEN}(?:{'|'.join((USER, ASSISTANT, SYSTEM, RESULT, NOTE, REMINDER, CORRECTION))})"
 _WINDOW = 200
 _LINE = 100
 
@@ -18,7 +22,8 @@ _END = (
 )
 # At the start of a reply.
 _OWN = regex.compile(
-    r"\[(?:assistant|reminder|correction)\](?P<same>(?=[\s\S]))|</?assistant>"
+    rf"(?:\[(?:{_OWN_WORDS})\]|{OPEN}(?:{_OWN_WORDS})(?:[ ][^{CLOSE}\n]{{1,128}})?{CLOSE})(?P<same>(?=[\s\S]))"
+    r"|</?assistant>"
     r"|<\|start_header_id\|>\s{0,3}assistant\s{0,3}<\|end_header_id\|>|<\|im_start\|>\s{0,3}assistant(?=\s)"
     r"|<\|assistant\|>|<start_of_turn>model(?=\s)|(?:<\|start\|>assistant)?<\|channel\|>final<\|message\|>"
     r"|<\|begin_of_text\|>|<｜begin▁of▁sentence｜>|<｜Assistant｜>",
@@ -30,13 +35,15 @@ _OWN_ON_LINE = regex.compile(
 # At the start of a line: another turn.
 _TURN = regex.compile(
     r"\[(?:user|assistant|system|(?:tool|function)[ ]result[^\]\n]{0,120}|reminder|correction)\]|</?assistant>"
+    rf"|{_OUR_TURN}(?:[ ][^{CLOSE}\n]{{1,160}})?{CLOSE}"
     r"|<\|start_header_id\|>[^<\n]{0,40}<\|end_header_id\|>|<\|im_start\|>[ \t]{0,3}\w{1,20}"
     r"|<\|start\|>(?:user|system)(?:<\|message\|>)?|<start_of_turn>(?:user|model)|<\|(?:user|system|assistant)\|>",
     _FLAGS,
 )
 _SETTING = regex.compile(r"[;\#]|[\w.\"\-]{1,60}[ \t]{0,20}=")
 _NEXT_TURN = regex.compile(
-    rf"\[(?:user|assistant|system|tool result)\b|<\|(?:im_start|start_header_id|start|user)\||<start_of_turn>|{_END}",
+    rf"\[(?:user|assistant|system|tool result)\b|{_OUR_TURN}\b|<\|(?:im_start|start_header_id|start|user)\|"
+    rf"|<start_of_turn>|{_END}",
     _FLAGS,
 )
 END_TOKEN = regex.compile(_END, _FLAGS)

@@ -21,6 +21,7 @@ from typing import Any
 import regex
 
 from ...events import ToolCallArguments, ToolCallStart, Unreadable
+from ..labels import OPEN
 from . import dialects, syntax
 from .block import BlockParser
 from .code_fence import CodeFenceParser
@@ -58,7 +59,7 @@ class ToolCallParser(TextParser):
         self._dialects = dialects.Dialects(self._tools)
         self._new_id = new_id
         first_letters = {name[0] for name in schemas if name}
-        self._openings = frozenset("FfTtSsBbEe*_`~[<(#") | dialects.STARTS | first_letters
+        self._openings = frozenset(f"FfTtSsBbEe*_`~[<(#{OPEN}") | dialects.STARTS | first_letters
         self._stops = self._stop_patterns(first_letters)
         self._stray = False  # the gap has an end marker
         self._empty_block = ""

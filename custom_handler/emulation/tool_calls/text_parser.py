@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 import regex
 
 from ...events import ParsedPart
+from ..labels import OPEN
 from . import labels
 
 SLICE = 4096  # longer pieces are read in slices: each read copies the rest of the slice
@@ -30,6 +31,8 @@ _THOUGHT = regex.compile(r"</think(?:ing)?>", regex.IGNORECASE)
 _NEWLINE = regex.compile(r"\n")
 _PLAIN = regex.compile(r"[^\n<FT]++")  # within a line: neither its end, nor a token, nor a marker
 _TAIL = 60
+_LABELS = f"[<{OPEN}"
+_OPENINGS = f"{_LABELS}`~"
 
 # Most lines cannot start anything: text is searched only for lines with these first characters.
 _LINE_STARTING_WITH = r"\n(?=[ \t]{0,80}+(?:[\s\ufeff\u200b"
@@ -39,7 +42,7 @@ _STOP_IN_CODE = regex.compile(rf"{_LINE_STARTING_WITH}`~]))")
 def stop_pattern(characters: str, in_line: str = "") -> regex.Pattern[str]:
     """Return the pattern that ends a piece of prose: a line with such a start, or `in_line`."""
     within = f"{labels.END_TOKEN_IN_LINE.pattern}{in_line and '|'}{in_line}"
-    return regex.compile(rf"{_LINE_STARTING_WITH}`~<\[{characters}]))|(?i:{within})")
+    return regex.compile(rf"{_LINE_STARTING_WITH}`~<\[{OPEN}{characters}]))|(?i:{within})")
 
 
 _STOP = stop_pattern("")
@@ -140,7 +143,7 @@ class TextParser:
 
     def _opening(self) -> bool | None:
         """Open what starts at the position; False for plain text, None while undecided."""
-        if self._unread[self._at] not in "[<`~":
+        if self._unread[self._at] not in _OPENINGS:
             return False
         label = self._label()
         return self._code_or_thought((_CODE_FENCE, _THINK)) if label is False else label
@@ -158,7 +161,7 @@ class TextParser:
     def _label(self) -> bool | None:
         """Drop the label of the agent's turn, and stop at another turn or an end token."""
         text, at = self._unread, self._at
-        if text[at] not in "[<":
+        if text[at] not in _LABELS:
             return False
         if not self._has_content and not self.calls:
             after = labels.own_label(text, at, ended=self._ended)

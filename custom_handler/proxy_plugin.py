@@ -24,6 +24,7 @@ from .proxy.key_allowance import exhausted_allowance, key_allowance
 from .proxy.lifecycle import at_shutdown, at_startup, before_master_key, before_router
 from .proxy.logs import show_log
 from .proxy.master_key import ensure_master_key
+from .proxy.memory import MemoryRelease
 from .proxy.middleware.body_limit import reject_deep_nesting
 from .proxy.middleware.wrap import Observer, wrap
 from .proxy.model_list import ModelList, written_config
@@ -72,6 +73,7 @@ class Plugin(TelemetryCallback):
         check_at_start(settings.proxy.startup_check, config, settings, provider.authenticate)
         remove_stream_finalizers()
         at_startup(proxy, freeze_startup_objects)
+        at_startup(proxy, lambda: MemoryRelease().start())
         at_startup(proxy, lambda: threading.Thread(target=_warm_up, name="warm-up", daemon=True).start())
         at_shutdown(proxy, self.aclose)
         self.start_run(configured)

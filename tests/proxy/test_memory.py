@@ -1,0 +1,141 @@
+"""Memory is given back after large answers: when, and what that costs."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import sys
+import weakref
+from types import ModuleType
+
+import pytest
+
+from custom_handler.proxy import memory
+from custom_handler.proxy.memory import CHECKS_BETWEEN, GROWTH, NEW_MODULES, MemoryRelease, resident_bytes, trim_heap
+
+START = 100_000_000
+
+
+class Process:
+    """A process whose size the test sets; `trim` frees what is above `used`."""
+
+    def __init__(self) -> None:
+        self.size = self.used = START
+        self.trims = 0
+
+    def resident(self) -> int:
+        return self.size
+
+    def trim(self) -> None:
+        self.trims += 1
+        self.size = self.used
+
+
+class Cycle:
+    """An object that only the garbage collector can free."""
+
+    def __init__(self) -> None:
+        self.itself = self
+
+
+def check(release: MemoryRelease) -> None:
+    """Check so often that a process that has grown is trimmed."""
+    for _ in range(CHECKS_BETWEEN):
+        release.check()
+
+
+@pytest.fixture
+def process() -> Process:
+    return Process()
+
+
+@pytest.fixture
+def release(process: Process) -> MemoryRelease:
+    return MemoryRelease(process.resident, process.trim)
+
+
+def test_a_process_that_has_grown_is_trimmed_once(process, release):
+    process.size = START + GROWTH + 1
+    check(release)
+    check(release)
+    assert (process.size, process.trims) == (START, 1)
+
+
+def test_it_is_trimmed_only_now_and_then(process, release):
+    check(release)
+    for number in range(1, 4):
+        for _ in range(CHECKS_BETWEEN):
+            process.size = START + GROWTH + 1
+            release.check()
+        assert process.trims == number
+
+
+def test_little_growth_costs_nothing(process, release):
+    process.size = START + GROWTH
+    check(release)
+    assert process.trims == 0
+
+
+def test_memory_that_is_in_use_is_not_trimmed_again_and_again(process, release):
+    process.size = process.used = START + 2 * GROWTH
+    for _ in range(3):
+        check(release)
+    assert process.trims == 1
+
+
+def test_objects_that_refer_to_each_other_are_freed(process, release):
+    cycle = weakref.ref(Cycle())
+    process.size = START + GROWTH + 1
+    check(release)
+    assert cycle() is None
+
+
+def test_modules_that_requests_import_are_exempted_from_collection(process, release, monkeypatch):
+    frozen: list[int] = []
+    monkeypatch.setattr(gc, "freeze", lambda: frozen.append(process.trims))
+    for number in range(NEW_MODULES):
+        check(release)
+        assert frozen == []
+        monkeypatch.setitem(sys.modules, f"a_module_of_this_test_{number}", ModuleType("a_module"))
+    process.size = START + GROWTH + 1  # requests with large answers are open
+    release.check()
+    assert (process.trims, frozen) == (1, [])
+    release.check()
+    assert frozen == [1]
+
+
+async def test_it_is_checked_again_and_again(process, monkeypatch):
+    trimmed: asyncio.Queue[int] = asyncio.Queue()
+    monkeypatch.setattr(memory, "INTERVAL", 0)
+    release = MemoryRelease(process.resident, lambda: (process.trim(), trimmed.put_nowait(process.size))[0])
+    release.start()
+    for _ in range(2):
+        process.size = START + GROWTH + 1
+        assert await asyncio.wait_for(trimmed.get(), 60) == START
+
+
+async def test_nothing_is_checked_where_the_size_is_unknown(monkeypatch):
+    monkeypatch.setattr(asyncio.get_running_loop(), "call_later", lambda *_: pytest.fail("it is checked"))
+    MemoryRelease(lambda: 0).start()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has /proc")
+def test_the_size_of_this_process_is_known():
+    before = resident_bytes()
+    block = bytearray(50_000_000)
+    assert resident_bytes() - before > 40_000_000
+    del block
+
+
+def test_a_system_without_proc_has_no_size(monkeypatch, tmp_path):
+    monkeypatch.setattr(memory, "_STATM", tmp_path / "statm")
+    assert resident_bytes() == 0
+
+
+def test_a_c_library_without_trim_is_left_alone(monkeypatch):
+    monkeypatch.setattr("ctypes.CDLL", lambda _: object())
+    trim_heap()
+
+
+def test_the_heap_of_this_process_can_be_trimmed():
+    trim_heap()

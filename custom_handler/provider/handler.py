@@ -69,7 +69,8 @@ class StackspotLLM(CustomLLM):  # type: ignore[misc]
         """Return the whole answer, or after `await_stream_start` its stream, once started."""
         with model_response.litellm_errors(model):
             if is_health_probe(call):
-                return await asyncio.to_thread(self._probe_response, model)
+                await asyncio.wrap_future(self._client.tokens.request())
+                return model_response.fixed_response("ok", model)
             whole = not _awaits_start(call)
             steps, options = self._steps(model, messages, call, whole=whole)
             stream = StartedStream(self._client.arun(steps))

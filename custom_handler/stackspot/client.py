@@ -47,6 +47,7 @@ from .slot import Slot
 from .state.backend import open_state
 from .state.conversations import ConversationStore
 from .state.ledger import Quota
+from .state.store_threads import StoreThreads
 from .tokens import Token, TokenCache, TokenFetcher, read_token, token_form, token_url
 from .uploads import UploadCache
 
@@ -98,6 +99,7 @@ class StackspotClient:
     def _reset_connections(self) -> None:
         self._clients: _Clients = {}
         self.loop_thread = LoopThread(self._clients)
+        self._store = StoreThreads()
 
     def _reset_after_fork(self) -> None:
         """Drop connections and state in a child process, which cannot share them."""
@@ -122,7 +124,7 @@ class StackspotClient:
         Closing the iterator closes the connection. Raises StackspotError.
         """
         connection = _Connection(
-            await self._client(), self.tokens, Slot(self._limiter), self._conversations, self._fetcher
+            await self._client(), self.tokens, Slot(self._limiter), self._conversations, self._store, self._fetcher
         )
         events: list[Event] = []
         try:
@@ -242,6 +244,7 @@ class _Connection:
     tokens: TokenCache
     slot: Slot
     conversations: ConversationStore
+    store: StoreThreads
     fetcher: PublicFileFetcher
     response: HttpResponse | None = None
 
@@ -291,8 +294,8 @@ class _Connection:
         finally:
             report_allowance(self.slot.allowance)
 
-    async def _call_store(self, method: Callable[..., Result], *arguments: str) -> Result:
-        return method(*arguments) if self.conversations.is_local else await asyncio.to_thread(method, *arguments)
+    async def _call_store(self, method: Callable[..., Result | None], *arguments: str) -> Result | None:
+        return method(*arguments) if self.conversations.is_local else await self.store.run(method, *arguments)
 
     async def _send(self, step: Send) -> ResponseHead:
         await self._close_response()

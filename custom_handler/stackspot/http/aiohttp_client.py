@@ -14,12 +14,14 @@ import socket
 import ssl
 import urllib.request
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 
 import aiohttp
 import httpx
 
 BUFFER = 64 * 1024  # aiohttp stops reading at twice this size
 MAX_WRITE = 1024 * 1024  # aiohttp warns of a larger body in one write
+RESOLVER_THREADS = 8
 KEEPALIVE = 30.0  # gateways commonly close a connection after 60 idle seconds
 
 _ERRORS: tuple[tuple[type[Exception], type[httpx.RequestError]], ...] = (  # the first match counts
@@ -35,7 +37,8 @@ class HttpClient:
     """The connection pool of one event loop."""
 
     def __init__(self, tls: ssl.SSLContext) -> None:
-        connector = aiohttp.TCPConnector(ssl=tls, limit=0, keepalive_timeout=KEEPALIVE, resolver=_Resolver())
+        self._resolver = _Resolver()
+        connector = aiohttp.TCPConnector(ssl=tls, limit=0, keepalive_timeout=KEEPALIVE, resolver=self._resolver)
         cookies = aiohttp.DummyCookieJar()  # callers must not share cookies
         self._session = aiohttp.ClientSession(connector=connector, cookie_jar=cookies, read_bufsize=BUFFER)
         self._proxy = functools.lru_cache(maxsize=100)(_environment_proxy)
@@ -55,6 +58,7 @@ class HttpClient:
     async def aclose(self) -> None:
         """Close all connections."""
         await self._session.close()
+        await self._resolver.close()
 
 
 class HttpResponse:
@@ -85,22 +89,35 @@ class HttpResponse:
         await asyncio.sleep(0)  # the loop closes the socket in its next iteration
 
 
-class _Resolver(aiohttp.ThreadedResolver):
-    """Resolve names even while the interpreter exits, when executors accept no work."""
+class _Resolver(aiohttp.abc.AbstractResolver):
+    """Resolve names on threads of its own, so that no other blocking work delays a connection."""
+
+    def __init__(self) -> None:
+        self._pool = ThreadPoolExecutor(RESOLVER_THREADS, thread_name_prefix="stackspot-resolver")
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
     ) -> list[aiohttp.abc.ResolveResult]:
         """Return the addresses of a host."""
+        loop = asyncio.get_running_loop()
         try:
-            return await super().resolve(host, port, family)
-        except RuntimeError:
-            found = socket.getaddrinfo(host, port, family, socket.SOCK_STREAM)
-            flags = socket.AI_NUMERICHOST | socket.AI_NUMERICSERV
-            return [
-                {"hostname": host, "host": str(at[0]), "port": port, "family": kind, "proto": proto, "flags": flags}
-                for kind, _, proto, _, at in found
-            ]
+            return await loop.run_in_executor(self._pool, _addresses, host, port, family)
+        except RuntimeError:  # the interpreter exits: executors accept no work
+            return _addresses(host, port, family)
+
+    async def close(self) -> None:
+        """End the threads that are idle; one that waits for an address ends with it."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _addresses(host: str, port: int, family: socket.AddressFamily) -> list[aiohttp.abc.ResolveResult]:
+    wanted = 0 if host == "localhost" else socket.AI_ADDRCONFIG  # which hides localhost on Windows without a network
+    found = socket.getaddrinfo(host, port, family, socket.SOCK_STREAM, flags=wanted)
+    flags = socket.AI_NUMERICHOST | socket.AI_NUMERICSERV
+    return [
+        {"hostname": host, "host": str(at[0]), "port": port, "family": kind, "proto": proto, "flags": flags}
+        for kind, _, proto, _, at in found
+    ]
 
 
 def _environment_proxy(url: str) -> str | None:

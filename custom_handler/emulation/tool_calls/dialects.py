@@ -49,7 +49,7 @@ _NAMED_TAG = r"<(?:tool_?|function_?)?+name>\s{0,20}+(?P<name>[^<>\s]{1,128}+)(?
 _TOKEN = r"<[|｜][^|｜>\n]{1,40}+[|｜]>"
 _AFTER_TAGS = (
     rf"(?:{_OBJECTS}|{_INVOKE}|{_NAMED_TAG}|\[?+{_PYTHON}"
-    rf"|(?:(?:assistant|commentary|analysis|function|tool_calls?)[ \t]*+(?:{_TOKEN})?+[ \t]*+)?+"
+    rf"|(?:(?:assistant|commentary|analysis|function|tool_calls?)(?![\w.])[ \t]*+(?:{_TOKEN})?+[ \t]*+){{0,3}}+"
     rf"(?:to=)?+(?:functions?[.:])?+{_N}"
     rf"(?:\s{{0,20}}+(?:<[|｜]|<arg|<param|<\w{{1,40}}>|[\{{\[]|```|json\b|code\b|{_ARGUMENTS_LINE})|:\d{{1,4}}))"
 )
@@ -71,11 +71,11 @@ _PATTERNS = {
     "calling": (
         rf"[\[(*_✿]{{0,3}}+(?:{_CALLING}){_BOLD}(?:[ \t]++id=[^\s\]]{{1,80}}+)?+[ \t]*+"
         rf"(?:[:=]|(?<=tool|function|ferramenta)[ ])?+{_BOLD}\s{{0,4}}+(?:name=)?+{_PLAIN_QUOTE}{_N}{_PLAIN_QUOTE}"
-        rf"(?:[ \t]*+[(\{{\]]|[ \t]++(?:with|com|con)[ \t]++|\s{{0,4}}+[✿*_]{{0,3}}+(?:{_ARGUMENTS_LINE}|ARGS✿))"
+        rf"(?:[ \t]*+[(\{{\]]|[ \t]++(?:with|com|con)[ \t]++(?:\{{|{syntax.ARGUMENTS_WORD})|\s{{0,4}}+[✿*_]{{0,3}}+(?:{_ARGUMENTS_LINE}|ARGS✿))"
     ),
     "to": rf"(?:assistant[ \t]++)?+to=(?:functions?\.)?+{_N}(?=[^\w.])",
     "marker": (
-        r"[\W_]{0,4}+(?:FUNCTION|TOOL)[-_ ]?CALLS?+(?:[-_ ]?+[A-Z]{1,12}+)?+[\W_]{0,4}+\n[ \t]*+"
+        r"[\W_]{0,4}+(?:FUNCTION|TOOL)[-_ ]?CALLS?+(?:[-_ ]?+[A-Z]{1,12}+)?+[*_`\])>:.()]{0,4}+[ \t]*+\n[ \t]*+"
         rf"(?:(?:{syntax.NAME_WORD})[ \t]*+:[ \t]*+)?+{_PLAIN_QUOTE}{_N}{_PLAIN_QUOTE}:?+[ \t]*+\n{_ARGUMENTS_LINE}"
     ),
     "bare": (

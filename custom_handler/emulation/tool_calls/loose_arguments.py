@@ -20,7 +20,7 @@ _LIMIT = 100_000  # characters of arguments in Python's or XML's syntax
 LABEL = regex.compile(
     r"(?:[-*•][ \t]++)?[*\"'`]{0,3}+(?:(?:with|and|com|e|con|y)[ \t]++)?(?:(?:the|os|los)[ \t]++)?"
     rf"(?P<word>{syntax.ARGUMENTS_WORD}|kwargs|payload|body|data|dados|entrada|entradas|inputs)"
-    r"(?:[ _-]?+(?:json|object|objeto))?+[*\"'`]{0,3}+[ \t]*+(?:=>|->|[:=：])[*]{0,2}+\s*+",
+    r"(?:[ _-]?+\(?(?:json|object|objeto)\)?)?+[*\"'`]{0,3}+[ \t]*+(?:=>|->|[:=：])[*]{0,2}+\s*+",
     _FLAGS,
 )
 _BARE_LABEL = regex.compile(rf"(?P<word>{syntax.ARGUMENTS_WORD})[ \t]*+(?:\n\s*+|(?=[{{\[(]))", _FLAGS)
@@ -158,7 +158,7 @@ class ArgumentsReader:
                 if len(call.args) > 1 or call.keywords or (single := self._single()) is None:
                     raise LenientJsonError("arguments without names")
                 values = {single: _literal(call.args[0])}
-            return json.dumps(values, ensure_ascii=False, allow_nan=False)
+            return _compact(values)
         except (SyntaxError, ValueError, Warning, RecursionError, MemoryError, TypeError) as error:
             raise LenientJsonError("arguments in Python's syntax that cannot be read") from error
 
@@ -192,7 +192,8 @@ class ArgumentsReader:
         if (lines := self._lines()) is not None:
             return lines
         line = regex.match(r"[^\n]++", text, pos=at)
-        if labelled and line is not None and line.end() >= len(text.rstrip()) and self._single("string"):
+        plain = line is not None and line.end() >= len(text.rstrip()) and not regex.search(r"[{}\[\]\"=]", line[0])
+        if labelled and line is not None and plain and len(self._properties) == 1:
             return self._raw(line[0].strip(), line.end())
         return None
 
@@ -214,7 +215,7 @@ class ArgumentsReader:
         if name is None:
             return None
         self.at = end
-        return json.dumps({name: value}, ensure_ascii=False)
+        return _compact({name: value})
 
     def _single(self, kind: str | None = None) -> str | None:
         """Return the tool's only argument, or the only one that is required and of this type."""
@@ -235,7 +236,7 @@ class ArgumentsReader:
         parser = LenientJsonParser(self._drop)
         if (name := self._single("array")) is None:
             return None
-        written = json.dumps({name: 0})[:-2] + written + "}"
+        written = _compact({name: 0})[:-2] + written + "}"
         if parser.feed(written) != len(written) or not parser.done:
             return None
         self.at = end
@@ -295,7 +296,7 @@ class ArgumentsReader:
         if not values:
             return None
         self.at = at
-        return json.dumps(values, ensure_ascii=False, allow_nan=False)
+        return _compact(values)
 
     def _lines(self) -> str | None:
         """Read lines of `key: value` or `key=value`, each a declared argument."""
@@ -309,7 +310,7 @@ class ArgumentsReader:
         if not values or self._text[at:].strip(" \n\t`)"):
             return None
         self.at = at
-        return json.dumps(values, ensure_ascii=False, allow_nan=False)
+        return _compact(values)
 
     def _typed(self, key: str, written: str, *, line: bool = False) -> Any:
         """Return a value without quotes as its schema's type; raises LenientJsonError."""
@@ -329,6 +330,10 @@ class ArgumentsReader:
             if written.lower() in _WORDS:
                 return _WORDS[written.lower()]
             raise LenientJsonError(f"the value of {key} is no JSON") from error
+
+
+def _compact(values: Mapping[str, Any]) -> str:
+    return json.dumps(values, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
 def _no_constant(_: str) -> Iterator[None]:

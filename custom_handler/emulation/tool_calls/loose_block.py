@@ -42,7 +42,7 @@ _NAME_TAG = regex.compile(
 )
 _NAME_TAG_END = regex.compile(r"\s*+</(?:invoke|function|tool|tool_call|function_call)>", _FLAGS)
 _NAME = regex.compile(r"(?P<quote>[*\"'`]{0,3}+)(?P<name>[^\s\"'`(){}\[\],;<>|=：]{1,160}+)")
-_AFTER_NAME = regex.compile(r"[*\"'`]{0,3}+[:,]?+")
+_AFTER_NAME = regex.compile(r"[*\"'`]{0,3}+:?+")
 
 
 def read_block(text: str, tools: DeclaredTools, before: Call | None, *, closed: bool) -> list[Call]:

@@ -24,6 +24,7 @@ import regex
 
 from ..lenient_json import LenientJsonError, LenientJsonParser
 from .argument_schema import ArgumentSchema
+from .json_members import members
 
 HEAD_LIMIT = 600
 
@@ -32,7 +33,7 @@ _WORDS = rf"(?:FUNCTION|TOOL){_GAP}CALLS?+"
 _START = rf"(?:{_WORDS}{_GAP}(?:START|BEGIN)|(?:START|BEGIN){_GAP}{_WORDS})"
 _END = rf"(?:{_WORDS}{_GAP}(?:END|STOP)|(?:END|STOP){_GAP}{_WORDS})"
 _OPENING = r"[*_`\[<(\#]{0,4}+[ \t]?+"
-_CLOSING = r"[*_`\])>]{0,4}+(?=[\s\S])"
+_CLOSING = r"[*_`\])>]{0,4}+(?:[.:;](?=\s)|(?=[^.:;])|(?=[.:;]\S))"
 _QUOTES = r"[*\"'`]{0,3}+"
 NAME_WORD = r"(?:function|tool)(?:[_ ]?name)?|name|nome|ferramenta|fun[cç][aã]o|action"
 ARGUMENTS_WORD = r"arguments?|argumentos|args|param(?:eter)?s|par[aâ]metros|(?:action[_ ])?input"
@@ -49,12 +50,13 @@ _FLAGS = regex.IGNORECASE
 
 MARKER = regex.compile(rf"{_OPENING}{_START}", _FLAGS)
 FENCED_MARKER = regex.compile(rf"(?:```|~~~)[^\n`~]{{0,40}}+\n\s{{0,80}}+{_OPENING}{_START}", _FLAGS)
-END = regex.compile(rf"{_OPENING}/?+{_END}{_CLOSING}", _FLAGS)
-END_AHEAD = regex.compile(rf"{_OPENING}/?+{_END}", _FLAGS)
+_ANY_END = rf"{_OPENING}(?:/?+{_END}|/{_START})"
+END = regex.compile(rf"{_ANY_END}{_CLOSING}", _FLAGS)
+END_AHEAD = regex.compile(_ANY_END, _FLAGS)
 # In unreadable arguments, an end marker between quotes counts as part of a string.
 _QUOTE = r"[\"'\\]"
 END_OR_MARKER = regex.compile(
-    rf"(?P<end>(?<!{_QUOTE})(?<!\\[nrt]){_OPENING}/?+{_END}{_CLOSING}(?!{_QUOTE}))|(?<=\n){_OPENING}{_START}(?=[\s\S])",
+    rf"(?P<end>(?<!{_QUOTE})(?<!\\[nrt]){_ANY_END}{_CLOSING}(?!{_QUOTE}))|(?<=\n){_OPENING}{_START}(?=[\s\S])",
     _FLAGS,
 )
 
@@ -125,6 +127,8 @@ _RESERVED_NAME = regex.compile(rf"{NAME_WORD}|{ARGUMENTS_WORD}|{_START}|{_END}|i
 _PREFIX = regex.compile(r"(?:functions?|tools?|default_api)[.:/]")
 _WORD_NAME = regex.compile(r"[\w.\-]{1,128}")
 _SEPARATORS = regex.compile(r"[-_. /:\\]+")
+_FREE_FORM = frozenset({"content", "input", "patch"})
+_FREE_FORM_LIMIT = 2_000_000
 _SHORTENED = 64  # LiteLLM shortens longer names on /v1/messages
 
 
@@ -184,7 +188,21 @@ class DeclaredTools:
 
     def fit(self, name: str, arguments: str) -> str:
         """Return the arguments as the tool's schema decides: see `ArgumentSchema.fit`."""
-        return self._argument_schema(name).fit(arguments, (name,))
+        return self._free_form(name, self._argument_schema(name).fit(arguments, (name,)))
+
+    def _free_form(self, name: str, arguments: str) -> str:
+        """Return the arguments of a free-form tool with the name of its only one.
+
+        LiteLLM gives such tools (Codex's apply_patch) one argument; models know it by another name.
+        """
+        properties = self.parameters(name).get("properties")
+        if not isinstance(properties, Mapping) or len(properties) != 1 or not properties.keys() <= _FREE_FORM:
+            return arguments
+        found = members(arguments) if len(arguments) < _FREE_FORM_LIMIT else {}
+        key = next(iter(found), None)
+        if len(found) != 1 or key in properties or not isinstance(found[key or ""][0], str):
+            return arguments
+        return json.dumps({next(iter(properties)): found[key or ""][0]}, ensure_ascii=False, separators=(",", ":"))
 
     def _argument_schema(self, name: str) -> ArgumentSchema:
         return ArgumentSchema(self._schemas.get(name, {}))

@@ -109,7 +109,8 @@ class UnreadableBlock(Unread):
             self.calls = loose_block.read_block(body, self._tools, self._before, closed=complete)
         except (LenientJsonError, RecursionError) as error:
             self.reason = self.reason or str(error)
-            self.unreadable = self._certain or not _PLACEHOLDER.match(body)
+            meant = loose_block.is_suspicious(body, self._tools) and not _PLACEHOLDER.match(body)
+            self.unreadable = self._certain or meant
             self.belongs_to_last = self._before is not None and not loose_block.starts_call(body, self._tools)
 
 

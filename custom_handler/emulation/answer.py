@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from ..events import CallEvent, ParsedPart, ReplyEvent, Text, ToolCallArguments, ToolCallStart, Unreadable
 from ..request.chat_request import ChatRequest
+from . import repair_instruction
 from .announcement import announces_call, forbids_calls
 from .imitations import PartRestorer
 from .json_output import InvalidJsonAnswer, JsonFormat
@@ -23,8 +24,7 @@ from .truncation import LengthLimit, StopSequences
 if TYPE_CHECKING:
     from .tool_calls.text_parser import TextParser
 
-QUOTED_CHARACTERS = 4_000
-UNREADABLE, MISSING, INVALID = "unreadable call", "missing call", "invalid JSON"
+UNREADABLE, MISSING, UNDECLARED, INVALID = "unreadable call", "missing call", "undeclared tool", "invalid JSON"
 ANNOUNCED = "announced call"
 FOLLOW_UP = (
     "Your reply announces a tool call, but has no block. Write the block of that call now and nothing else. "
@@ -47,6 +47,7 @@ class PendingToolCall:
     id: str
     name: str
     pieces: list[str] = field(default_factory=list)
+    undeclared: bool = False
 
     @property
     def key(self) -> tuple[str, str]:
@@ -109,7 +110,6 @@ class AnswerAssembler:
         self._accepting = False
         self._excess_call = False  # a call beyond the only one that is allowed
         self._hit_agent_limit = False
-        self._started = 0  # the number of calls that the parser has started
         self._sent = 0
 
     @property
@@ -177,6 +177,8 @@ class AnswerAssembler:
             return UNREADABLE
         if self._request.must_call and not self.calls:
             return MISSING
+        if any(map(_is_undeclared, self._held)) and not self._full:
+            return UNDECLARED
         return INVALID if self.json_error else ""
 
     def lacks_announced_call(self, text: str) -> bool:
@@ -192,24 +194,18 @@ class AnswerAssembler:
 
     def repair_instruction(self) -> str:
         """Return what the repair prompt asks the agent to write, and what not to repeat."""
+        received = [call.name for call in self.calls]
         match self.repair_reason():
             case "unreadable call":
-                broken = "\n".join(map(_quoted, (part for part in self._held if isinstance(part, Unreadable))))
-                asked = (
-                    f"This part of your reply cannot be read as a tool call:\n{broken}\n"
-                    "Write it again, as a block with the tool's exact name and valid JSON arguments, and nothing else."
-                )
-                received = ", ".join(call.name for call in self.calls)
-                return f"{asked} These calls were received, leave them out: {received}." if received else asked
+                faults = [part for part in self._held if isinstance(part, Unreadable)]
+                return repair_instruction.for_unreadable(faults, received)
+            case "undeclared tool":
+                names = [part.name for part in self._held if isinstance(part, PendingToolCall)]
+                return repair_instruction.for_undeclared(names, (tool.name for tool in self._request.tools), received)
             case "missing call":
-                choice = self._request.tool_choice
-                which = "" if choice == "required" else f" for {choice}"
-                return f"Your reply has to hold a tool call block{which}. Write that block now and nothing else."
+                return repair_instruction.for_missing(self._request.tool_choice)
             case _:
-                return (
-                    f"Your reply is not the JSON that was asked for: {self.json_error}. "
-                    "Write the right JSON and nothing else."
-                )
+                return repair_instruction.for_invalid_json(self.json_error)
 
     def apply_repair(self, second: AnswerAssembler) -> bool:
         """Insert from the second answer what this one lacks; return whether that had it."""
@@ -228,8 +224,9 @@ class AnswerAssembler:
         return bool(new)
 
     def _held_with(self, new: Sequence[PendingToolCall]) -> list[_Held]:
-        """Replace each unreadable block by a call; the last one takes the remaining calls."""
-        positions = self._held_positions(Unreadable) or self._held_positions(PendingToolCall) or [len(self._held)]
+        """Replace each faulty part by a call; the last one takes the remaining calls."""
+        faulty = [at for at, part in enumerate(self._held) if isinstance(part, Unreadable) or _is_undeclared(part)]
+        positions = faulty or self._held_positions(PendingToolCall) or [len(self._held)]
         held = list(self._held)
         count = min(len(positions), len(new))
         for number in reversed(range(count)):
@@ -242,7 +239,10 @@ class AnswerAssembler:
         return [position for position, part in enumerate(self._held) if isinstance(part, kind)]
 
     def release_held(self) -> list[ReplyEvent]:
-        """Return what was held; an unreadable block that was not repaired becomes text."""
+        """Return what was held; an unreadable block that was not repaired becomes text.
+
+        A call of an undeclared tool is returned as the agent wrote it, as a native model's would.
+        """
         events: list[ReplyEvent] = []
         without_calls = not self.calls  # then a call of a tool that was not chosen is better than none
         for part in self._held:
@@ -252,7 +252,7 @@ class AnswerAssembler:
                 events.append(Text(self._restorer.whole(part.text)))
             elif not isinstance(part, PendingToolCall):
                 events.append(self._numbered(part))
-            elif without_calls and not self._full:
+            elif (without_calls or (part.undeclared and self._may_be_any)) and not self._full:
                 self.calls.append(part)
                 events += map(self._numbered, part.events())
         self._held.clear()
@@ -283,6 +283,10 @@ class AnswerAssembler:
         """Whether the answer has the only call that it may have."""
         return bool(self.calls) and not self._request.parameters.parallel_tool_calls
 
+    @property
+    def _may_be_any(self) -> bool:
+        return self._request.tool_choice in {"auto", "required"}
+
     def _write(self, text: str) -> list[ReplyEvent]:
         if text and self._holding:
             self._held.append(text)
@@ -293,9 +297,9 @@ class AnswerAssembler:
         if self._full:
             self._excess_call = True
             return []
-        self._open = PendingToolCall(start.id, start.name)
-        self._started = start.index + 1
-        self._accepting = self._request.tool_choice in {"auto", "required", start.name}
+        declared = any(tool.name == start.name for tool in self._request.tools)
+        self._open = PendingToolCall(start.id, start.name, undeclared=not declared)
+        self._accepting = declared and (self._may_be_any or self._request.tool_choice == start.name)
         if not self._accepting:
             self._holding = True
             self._held.append(self._open)
@@ -325,10 +329,8 @@ class AnswerAssembler:
         return ToolCallArguments(self._sent - 1, event.arguments)
 
 
-def _quoted(block: Unreadable) -> str:
-    """Return the start of a block; the repair prompt contains the whole of it, too."""
-    text = block.text.strip()
-    return text if len(text) <= QUOTED_CHARACTERS else f"{text[:QUOTED_CHARACTERS]} …"
+def _is_undeclared(part: _Held) -> bool:
+    return isinstance(part, PendingToolCall) and part.undeclared
 
 
 def _is_faulty(part: _Held) -> bool:

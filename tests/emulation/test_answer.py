@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from custom_handler.emulation.answer import INVALID, MISSING, UNREADABLE, AnswerAssembler
+from custom_handler.emulation.answer import INVALID, MISSING, UNDECLARED, UNREADABLE, AnswerAssembler
 from custom_handler.emulation.json_output import JsonFormat
 from custom_handler.emulation.truncation import CHARACTERS_PER_TOKEN
 from custom_handler.events import ReplyEvent, Text, ToolCallArguments, ToolCallStart
@@ -289,6 +289,45 @@ def test_without_parallel_calls_one_call_repairs_a_block():
     asked = request(parallel_tool_calls=False)
     done, parts = mended(BROKEN, ONE + TWO, asked)
     assert (done, parts) == (True, [("get_weather", {"n": 1})])
+
+
+OTHER = block('{"q": 1}', "find")
+
+
+def test_a_call_of_an_undeclared_tool_is_repaired_with_the_names_of_the_tools():
+    answer, events = answered(f"Um.\n{OTHER}Dois.")
+    assert Said.of(events).tidy() == ["Um."]
+    assert answer.repair_reason() == UNDECLARED
+    assert "You called find," in answer.repair_instruction()
+    assert "The tools are: get_weather, search." in answer.repair_instruction()
+    assert mended(f"Um.\n{OTHER}Dois.", block('{"q": 1}', "search")) == (True, ["Um.", ("search", {"q": 1}), "Dois."])
+
+
+@pytest.mark.parametrize("second", ["", "There is no such tool.", OTHER, BROKEN])
+def test_a_call_of_an_undeclared_tool_that_stays_goes_out_as_the_agent_wrote_it(second):
+    expected = [("get_weather", {"n": 1}), ("find", {"q": 1}), ("get_weather", {"n": 2})]
+    assert mended(f"{ONE}{OTHER}{TWO}", second) == (False, expected)
+
+
+def test_in_a_code_fence_a_call_of_an_undeclared_tool_is_text():
+    answer, events = answered(f"So:\n```\n{OTHER}```")
+    assert (answer.repair_reason(), Said.of(events).tidy()) == ("", [f"So:\n```\n{OTHER}```"])
+
+
+def test_with_another_tool_chosen_an_undeclared_call_is_dropped():
+    assert told(OTHER + block("{}", "search"), request(choice="search")) == [("search", {})]
+
+
+def test_the_instruction_lists_a_thousand_tools_in_few_characters():
+    tools = [Tool(f"tool_{number}", "", {}) for number in range(10_000)]
+    answer, _ = answered(OTHER, request(*tools))
+    assert len(answer.repair_instruction()) < 5000
+
+
+def test_the_instruction_says_what_is_wrong_and_how_to_write_a_quote():
+    asked = answered(block('{"a": "um "dois", "b": "tres"}'))[0].repair_instruction()
+    assert "What is wrong with it: a quote" in asked
+    assert r"write \" for a quote" in asked
 
 
 JSON = ChatRequest((USER,), (), parameters=Parameters(json_schema=SCHEMA))

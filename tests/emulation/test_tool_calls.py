@@ -180,6 +180,26 @@ FRAGMENTS = [
     'FUNCTION_CALL_START\nget_weather\narguments: {"valor": 10,50}\nFUNCTION_CALL_END\n',
     '"FUNCTION_CALL_END"',
     "END_FUNCTION_CALL",
+    *("[user]", "[assistant]", "[assistant]\n", "</s>", "<|im_end|>", "<|im_start|>", "name = x", "~~~", "---"),
+    *(
+        "<tool_call>",
+        '{"name": "get_weather", "arguments": {}}',
+        "</tool_call>",
+        "[TOOL_CALLS]",
+        "<function=",
+        "print(",
+    ),
+    *(
+        "Action: get_weather\n",
+        "Action Input:",
+        "get_weather\n",
+        "get_weather(",
+        "x=1",
+        ")",
+        "FUNCTION_CALL\n",
+        "\\_",
+        "- ",
+    ),
 ]
 
 

@@ -71,7 +71,8 @@ _PATTERNS = {
     "calling": (
         rf"[\[(*_✿]{{0,3}}+(?:{_CALLING}){_BOLD}(?:[ \t]++id=[^\s\]]{{1,80}}+)?+[ \t]*+"
         rf"(?:[:=]|(?<=tool|function|ferramenta)[ ])?+{_BOLD}\s{{0,4}}+(?:name=)?+{_PLAIN_QUOTE}{_N}{_PLAIN_QUOTE}"
-        rf"(?:[ \t]*+[(\{{\]]|[ \t]++(?:with|com|con)[ \t]++(?:\{{|{syntax.ARGUMENTS_WORD})|\s{{0,4}}+[✿*_]{{0,3}}+(?:{_ARGUMENTS_LINE}|ARGS✿))"
+        rf"(?:[ \t]*+[(\{{\]]|[ \t]++(?:with|com|con)[ \t]++(?:\{{|{syntax.ARGUMENTS_WORD})"
+        rf"|\s{{0,4}}+[✿*_]{{0,3}}+(?:{_ARGUMENTS_LINE}|ARGS✿))"
     ),
     "to": rf"(?:assistant[ \t]++)?+to=(?:functions?\.)?+{_N}(?=[^\w.])",
     "marker": (

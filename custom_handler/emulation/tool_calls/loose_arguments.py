@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import ast
 import json
-import warnings
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import regex
 
 from ..lenient_json import LenientJsonError, LenientJsonParser
-from . import mended_json, syntax
+from . import mended_json, python_syntax, syntax
 from .syntax import DeclaredTools
 
 _FLAGS = regex.IGNORECASE
-_LIMIT = 100_000  # characters of arguments in Python's or XML's syntax
+_LIMIT = 100_000  # characters of arguments as tags
 
 LABEL = regex.compile(
     r"(?:[-*•][ \t]++)?[*\"'`]{0,3}+(?:(?:with|and|com|e|con|y)[ \t]++)?(?:(?:the|os|los)[ \t]++)?"
@@ -45,22 +43,7 @@ _LINE = regex.compile(
 )
 _PATCH = regex.compile(r"\*\*\* Begin Patch[\s\S]*?\*\*\* End Patch[ \t]*+(?:\r?+\n)?+")
 _STRING = regex.compile(r'"(?:[^"\\]|\\[\s\S])*+"|\'(?:[^\'\\]|\\[\s\S])*+\'')
-_PYTHON_TOKEN = regex.compile(
-    r"(?:\"\"\"(?:[^\\]|\\[\s\S])*?\"\"\"|'''(?:[^\\]|\\[\s\S])*?'''|\"(?:[^\"\\\n]|\\[\s\S])*+\"|'(?:[^'\\\n]|\\[\s\S])*+'"
-    r"|[^\"'()\[\]{}]++)|(?P<open>[(\[{])|(?P<close>[)\]}])"
-)
 _WORDS = {"true": True, "false": False, "null": None, "none": None}
-
-
-def balanced_end(text: str, at: int) -> int:
-    """Return the position after the bracket at `at` is closed; raises LenientJsonError."""
-    depth = 0
-    while (found := _PYTHON_TOKEN.match(text, at)) is not None:
-        at = found.end()
-        depth += (found["open"] is not None) - (found["close"] is not None)
-        if depth == 0:
-            return at
-    raise LenientJsonError("a bracket that is not closed")
 
 
 class ArgumentsReader:
@@ -128,7 +111,7 @@ class ArgumentsReader:
         """Read `(…)`: keyword arguments as in Python, or an object."""
         if self._text[self.at : self.at + 1] != "(":
             return None
-        end = balanced_end(self._text, self.at)
+        end = python_syntax.balanced_end(self._text, self.at)
         inner = self._text[self.at + 1 : end - 1].strip()
         if not inner:
             self.at = end
@@ -140,27 +123,9 @@ class ArgumentsReader:
                 raise LenientJsonError("more than one object in parentheses")
             self.at = end
             return strict
-        value = self._python(inner)
+        value = _compact(python_syntax.arguments(inner, self._single()))
         self.at = end
         return value
-
-    def _python(self, inner: str) -> str:
-        if len(inner) > _LIMIT:
-            raise LenientJsonError("arguments in Python's syntax that are too long")
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("error")  # an invalid escape
-                call = ast.parse(f"f({inner}\n)", mode="eval").body
-            if not isinstance(call, ast.Call) or any(keyword.arg is None for keyword in call.keywords):
-                raise LenientJsonError("arguments that are no keywords")
-            values = {str(keyword.arg): _literal(keyword.value) for keyword in call.keywords}
-            if call.args:
-                if len(call.args) > 1 or call.keywords or (single := self._single()) is None:
-                    raise LenientJsonError("arguments without names")
-                values = {single: _literal(call.args[0])}
-            return _compact(values)
-        except (SyntaxError, ValueError, Warning, RecursionError, MemoryError, TypeError) as error:
-            raise LenientJsonError("arguments in Python's syntax that cannot be read") from error
 
     def _object(self) -> str:
         strict, self.at = mended_json.read_object(self._text, self.at, self._drop, closed=self._closed)
@@ -231,7 +196,7 @@ class ArgumentsReader:
 
     def _list(self) -> str | None:
         """Read a list: no arguments, or the value of the only argument."""
-        end = balanced_end(self._text, self.at)
+        end = python_syntax.balanced_end(self._text, self.at)
         written = self._text[self.at : end]
         parser = LenientJsonParser(self._drop)
         if (name := self._single("array")) is None:
@@ -244,7 +209,7 @@ class ArgumentsReader:
 
     def _objects(self) -> list[str] | None:
         """Read a list of objects: the arguments of one call each."""
-        end = balanced_end(self._text, self.at)
+        end = python_syntax.balanced_end(self._text, self.at)
         inner = self._text[self.at + 1 : end - 1]
         found: list[str] = []
         at = 0
@@ -338,18 +303,3 @@ def _compact(values: Mapping[str, Any]) -> str:
 
 def _no_constant(_: str) -> Iterator[None]:
     raise ValueError("no JSON")
-
-
-def _literal(node: ast.expr) -> Any:
-    if isinstance(node, ast.Name) and node.id in {"true", "false", "null"}:
-        return _WORDS[node.id]
-    if isinstance(node, ast.List | ast.Tuple):
-        return [_literal(item) for item in node.elts]
-    if isinstance(node, ast.Dict):
-        return {
-            _literal(key): _literal(value) for key, value in zip(node.keys, node.values, strict=True) if key is not None
-        }
-    value = ast.literal_eval(node)
-    if not isinstance(value, str | int | float | bool | None):
-        raise TypeError("no JSON value")
-    return value

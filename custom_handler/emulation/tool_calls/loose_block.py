@@ -11,7 +11,7 @@ import json
 import regex
 
 from ..lenient_json import LenientJsonError, LenientJsonParser
-from . import loose_arguments, mended_json, syntax, wrapper
+from . import loose_arguments, mended_json, python_syntax, syntax, wrapper
 from .syntax import Call, DeclaredTools
 
 _FLAGS = regex.IGNORECASE
@@ -124,7 +124,7 @@ class _Reader:
     def _wrapped(self) -> bool:
         """Read an object that holds the whole call, or only arguments, or a list of these."""
         if self._text[self._at] == "[":
-            end = loose_arguments.balanced_end(self._text, self._at)
+            end = python_syntax.balanced_end(self._text, self._at)
             parser = LenientJsonParser()
             written = '{"calls":' + self._text[self._at : end] + "}"
             if parser.feed(written) != len(written) or not parser.done:

@@ -165,10 +165,11 @@ class TextParser:
             return False
         if not self._has_content and not self.calls:
             after = labels.own_label(text, at, ended=self._ended)
+            if after is None:
+                return None
             if after != at:
-                self._labelled = True
-                self._at = at if after is None else after
-                return None if after is None else True
+                self._labelled, self._at = True, after
+                return True
         elif turn := labels.starts_turn(text, at, ended=self._ended):
             self.closed = True
             return True

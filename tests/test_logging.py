@@ -35,12 +35,12 @@ def found(pattern: str, messages: list[str]) -> bool:
 
 
 def test_a_call_logs_each_of_its_stages(ask, provider, simulator, weather, log):
-    simulator.script({"text": f"Um momento.\n{CALL}\n{CALL.replace('weather', 'time')}"})
+    simulator.script({"text": f"Um momento.\n{CALL}\n{CALL.replace('canary-argument', 'Recife')}"})
     ask(provider, QUESTION, **weather, **HEADERS)
     info, debug = lines(log, logging.INFO), lines(log, logging.DEBUG)
     assert found(r"Authentication succeeded in \d+\.\d{3} s, the token lives 1200 s", info)
     assert found(r"\[talk-7\] SSE connection open after \d+\.\d{3} s, prompt of \d+ characters", debug)
-    assert found(r"\[talk-7\] Tool calls: get_weather, get_time", info)
+    assert found(r"\[talk-7\] Tool calls: get_weather, get_weather", info)
     assert found(r"\[talk-7\] Answer of \d+ characters in \d+ chunks, \d+\.\d{3} s", debug)
     assert lines(log, logging.WARNING) + lines(log, logging.ERROR) == []
 

@@ -36,6 +36,7 @@ from .proxy.validation.bridges import (
 )
 from .proxy.validation.field_types import body_of_call, validate_field_types
 from .proxy.validation.reserved_fields import reject_reserved_fields, sent_body
+from .proxy.validation.responses_input import readable_input
 from .proxy_module import running_proxy
 from .request.context import add_response_header, report_allowance
 from .settings import Settings
@@ -52,6 +53,7 @@ class Plugin(TelemetryCallback):
     def __init__(self, settings: Settings, provider: StackspotLLM | None = None) -> None:
         super().__init__(settings.telemetry)
         self._models = ModelList(())
+        self._uploads = settings.uploads.enabled
         for file in dotenv_files():  # LiteLLM loads `.env` only from a parent of its own installation
             load(file)
         show_log(settings.proxy.log_level)
@@ -113,6 +115,8 @@ class Plugin(TelemetryCallback):
             return documents_as_text(uncached)
         if call_type in _GEMINI_CALLS:
             return to_adapter(uncached)
+        if call_type == CallTypes.aresponses:
+            return readable_input(uncached, uploads=self._uploads)
         if call_type == CallTypes.atext_completion:
             require_text_prompt(kwargs)
         if call_type != CallTypes.acompletion:

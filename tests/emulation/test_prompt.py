@@ -203,6 +203,14 @@ def test_calls_that_a_protocol_splits_into_messages_are_numbered_together():
     ]
 
 
+def test_calls_with_one_id_are_numbered_one_by_one():
+    calls = assistant(call("call_read", "read", '{"path": "a"}'), call("call_read", "read", '{"path": "b"}'))
+    result = {"role": "tool", "tool_call_id": "call_read", "content": "x"}
+    assert conversation(calls, result, result).endswith(
+        "«tool result 1/2 name=read»\nx\n\n«tool result 2/2 name=read»\nx"
+    )
+
+
 def test_an_empty_result_is_marked():
     result = {"role": "tool", "tool_call_id": "c1", "content": ""}
     assert conversation(assistant(call("c1", "now", "{}")), result, USER).endswith(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
 from typing import Protocol
@@ -41,7 +42,7 @@ def transcript(messages: Iterable[Message], rewrite: _Rewrite = neutralised) -> 
     the agent writes what it sees of itself.
     """
     names: dict[str, str] = {}
-    numbers: dict[str, int] = {}  # of the calls in the assistant's last turn (of several messages)
+    calls = _Calls()  # of the assistant's last turn, which can be several messages
     previous, data_has_imitations = "", False
     for message in messages:
         role = role_of(message)
@@ -49,9 +50,8 @@ def transcript(messages: Iterable[Message], rewrite: _Rewrite = neutralised) -> 
             made = list(calls_of(message))
             names |= {call.id: call.name for call in made}
             if previous != ASSISTANT:
-                numbers = {}
-            for call in made:
-                numbers.setdefault(call.id, len(numbers) + 1)
+                calls = _Calls()
+            calls.add(call.id for call in made)
             text = rewrite(message_text(message), blocks=data_has_imitations)
             blocks = (block(_one_line(call.name), rewrite(call.arguments)) for call in made)
             yield TranscriptEntry(role, speaker(message), "\n".join([*filter(None, [text]), *blocks]))
@@ -59,7 +59,11 @@ def transcript(messages: Iterable[Message], rewrite: _Rewrite = neutralised) -> 
             text = text_of(message.get("content"))
             body = rewrite(text)
             data_has_imitations |= body != text
-            shown = _result(message, numbers, names, text) if role == "result" else speaker(message)
+            shown = (
+                _result(message, calls.number(result_id(message)), names, text)
+                if role == "result"
+                else speaker(message)
+            )
             yield TranscriptEntry(role, shown, body)
         previous = role
 
@@ -88,15 +92,31 @@ def speaker(message: Message) -> str:
     return f"{role} {_label_word(name)}" if isinstance(name, str) and name else role
 
 
-def _result(message: Message, numbers: Mapping[str, int], names: Mapping[str, str], text: str) -> str:
+class _Calls:
+    """Numbers the calls of a turn; several can have one id, as on Gemini's routes."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[str, deque[int]] = {}
+        self._count = 0
+
+    def add(self, identifiers: Iterable[str]) -> None:
+        for identifier in identifiers:
+            self._count += 1
+            self._numbers.setdefault(identifier, deque()).append(self._count)
+
+    def number(self, identifier: str) -> str:
+        """Return the number of the next call with that id, as `1/2`; "" for an only call."""
+        waiting = self._numbers.get(identifier)
+        return f"{waiting.popleft()}/{self._count}" if waiting and self._count > 1 else ""
+
+
+def _result(message: Message, number: str, names: Mapping[str, str], text: str) -> str:
     """Return the label of a result: the number of its call, its tool, and how it ended."""
-    identifier = result_id(message)
-    several = len(numbers) > 1 and identifier in numbers
-    name = _label_word(str(message.get("name") or names.get(identifier, "")))
+    name = _label_word(str(message.get("name") or names.get(result_id(message), "")))
     failed = message.get("is_error") is True or message.get("status") == "error"
     parts = [
         RESULT,
-        f"{numbers[identifier]}/{len(numbers)}" if several else "",
+        number,
         f"name={name}" if name else "",
         "error" if failed else "",
         "" if text else "empty",

@@ -1,0 +1,102 @@
+"""Rewrite the input of /v1/responses into the items and parts that LiteLLM's bridge keeps.
+
+The bridge drops refusals and the calls of a vendor's tools (but not their results), and writes
+files in a tool's output into the prompt as JSON, with their base64.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from ...emulation.prompt.content import text_of
+
+_TEXT = frozenset({"input_text", "output_text", "text"})
+# The calls of a vendor's tools, and the field with their arguments.
+_CALLS = {
+    "computer_call": "action",
+    "local_shell_call": "action",
+    "shell_call": "action",
+    "apply_patch_call": "operation",
+}
+_OUTPUTS = frozenset({*(f"{name}_output" for name in _CALLS), "function_call_output", "custom_tool_call_output"})
+
+
+def readable_input(kwargs: dict[str, Any], *, uploads: bool) -> dict[str, Any]:
+    """Return a call of /v1/responses with the same content in other items and parts.
+
+    With `uploads`, files in a tool's output stay files; else they become placeholders.
+    """
+    items = kwargs.get("input")
+    if not isinstance(items, list):
+        return kwargs
+    return {**kwargs, "input": [rewritten for item in items for rewritten in _items(item, uploads=uploads)]}
+
+
+def _items(item: Any, *, uploads: bool) -> Iterator[Any]:
+    if not isinstance(item, Mapping):
+        yield item
+        return
+    kind = item.get("type")
+    if kind in _CALLS:
+        name = str(kind).removesuffix("_call")
+        yield _call(item.get("call_id") or item.get("id"), name, item.get(_CALLS[str(kind)]))
+    elif kind == "mcp_call":
+        yield _call(item.get("id"), item.get("name"), item.get("arguments"))
+        yield {
+            "type": "function_call_output",
+            "call_id": item.get("id"),
+            "output": str(item.get("output") or item.get("error") or ""),
+        }
+    elif kind in _OUTPUTS:
+        renamed = (
+            {} if kind in {"function_call_output", "custom_tool_call_output"} else {"type": "function_call_output"}
+        )
+        call_id = item.get("call_id") or item.get("id")
+        yield {**item, **renamed, "call_id": call_id, "output": _output(item.get("output"), uploads=uploads)}
+    elif isinstance(content := item.get("content"), list):
+        yield {**item, "content": [_without_refusal(part) for part in content]}
+    else:
+        yield item
+
+
+def _call(identifier: Any, name: Any, arguments: Any) -> dict[str, Any]:
+    written = arguments if isinstance(arguments, str) else json.dumps(arguments or {}, ensure_ascii=False)
+    return {"type": "function_call", "call_id": identifier, "name": str(name), "arguments": written}
+
+
+def _without_refusal(part: Any) -> Any:
+    is_refusal = isinstance(part, Mapping) and part.get("type") == "refusal"
+    return {"type": "output_text", "text": text_of([part])} if is_refusal else part
+
+
+def _output(output: Any, *, uploads: bool) -> Any:
+    """Return a tool's output with parts of text and images only; a string without images."""
+    if isinstance(output, Mapping) and output.get("type"):
+        output = [output]
+    if not isinstance(output, list) or all(isinstance(part, Mapping) and part.get("type") in _TEXT for part in output):
+        return output
+    parts = [_part(part, uploads=uploads) for part in output]
+    if any(part["type"] == "input_image" for part in parts):
+        return parts
+    return "\n".join(part["text"] for part in parts)
+
+
+def _part(part: Any, *, uploads: bool) -> dict[str, Any]:
+    kind = part.get("type") if isinstance(part, Mapping) else None
+    if kind == "computer_screenshot":
+        kind, part = "input_image", {**part, "type": "input_image"}
+    if kind == "input_image" and isinstance(part.get("image_url"), str):
+        return dict(part)
+    if kind == "input_file" and uploads and (source := _file(part)):
+        return {"type": "input_image", "image_url": source}  # the bridge keeps no other files; the bytes tell the type
+    return {"type": "input_text", "text": text_of([part]) or json.dumps(part, ensure_ascii=False)}
+
+
+def _file(part: Mapping[str, Any]) -> str:
+    """Return a file's data URI or URL, "" where it has none."""
+    data, url = part.get("file_data"), part.get("file_url")
+    if isinstance(data, str) and data:
+        return data if data.startswith("data:") else f"data:application/octet-stream;base64,{data}"
+    return url if isinstance(url, str) else ""

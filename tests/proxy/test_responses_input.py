@@ -1,0 +1,138 @@
+"""The input of /v1/responses as LiteLLM's bridge keeps it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from custom_handler.proxy.validation.responses_input import readable_input
+
+USER = {"role": "user", "content": [{"type": "input_text", "text": "go"}]}
+PDF = "data:application/pdf;base64,AAAA"
+PNG = "data:image/png;base64,AAAA"
+NOT_SHOWN = "not shown, this model reads text only]"
+
+
+def rewritten(*items: Any, uploads: bool = False) -> Any:
+    return readable_input({"model": "m", "input": list(items)}, uploads=uploads)["input"]
+
+
+def output(*parts: Any, uploads: bool = False) -> Any:
+    """What becomes of the output of a function that consists of such parts."""
+    item = {"type": "function_call_output", "call_id": "c1", "output": list(parts)}
+    (made,) = rewritten(item, uploads=uploads)
+    assert (made["type"], made["call_id"]) == ("function_call_output", "c1")
+    return made["output"]
+
+
+FILE = {"type": "input_file", "filename": "a.pdf", "file_data": PDF}
+IMAGE = {"type": "input_image", "image_url": PNG, "detail": "auto"}
+TEXT = {"type": "input_text", "text": "Here:"}
+
+
+def test_a_file_in_an_output_is_a_placeholder():
+    assert output(FILE) == f"[file a.pdf: {NOT_SHOWN}"
+    assert output(TEXT, FILE) == f"Here:\n[file a.pdf: {NOT_SHOWN}"
+
+
+def test_a_file_beside_an_image_is_a_placeholder_in_its_place():
+    assert output(FILE, IMAGE) == [{"type": "input_text", "text": f"[file a.pdf: {NOT_SHOWN}"}, IMAGE]
+
+
+@pytest.mark.parametrize(
+    ("file", "source"),
+    [
+        ({"file_data": PDF}, PDF),
+        ({"file_data": "AAAA"}, "data:application/octet-stream;base64,AAAA"),
+        ({"file_url": "https://a.example/b.pdf"}, "https://a.example/b.pdf"),
+    ],
+    ids=["data URI", "base64", "URL"],
+)
+def test_with_uploads_a_file_in_an_output_stays_a_file(file, source):
+    assert output({"type": "input_file", **file}, uploads=True) == [{"type": "input_image", "image_url": source}]
+
+
+def test_a_file_by_id_is_a_placeholder_with_uploads_too():
+    assert output({"type": "input_file", "file_id": "f1"}, uploads=True) == f"[file: {NOT_SHOWN}"
+
+
+@pytest.mark.parametrize("uploads", [False, True])
+def test_images_stay_images(uploads):
+    assert output(TEXT, IMAGE, uploads=uploads) == [TEXT, IMAGE]
+
+
+def test_an_image_by_id_is_a_placeholder():
+    assert output({"type": "input_image", "file_id": "f1"}) == f"[image: {NOT_SHOWN}"
+
+
+@pytest.mark.parametrize("given", ["25", "", None, [TEXT, TEXT], {"a": 1}, 7, []])
+def test_other_outputs_stay_as_they_are(given):
+    item = {"type": "function_call_output", "call_id": "c1", "output": given}
+    assert rewritten(item) == [item]
+
+
+@pytest.mark.parametrize(("part", "shown"), [("a", "a"), (7, "7"), ({"type": "x"}, f"[x: {NOT_SHOWN}")])
+def test_no_part_of_an_output_is_lost(part, shown):
+    assert output(TEXT, part) == f"Here:\n{shown}"
+
+
+def test_a_refusal_stays_as_text():
+    parts = [{"type": "output_text", "text": "A"}, {"type": "refusal", "refusal": "Não posso."}]
+    (made,) = rewritten({"type": "message", "role": "assistant", "content": parts})
+    assert made["content"] == [parts[0], {"type": "output_text", "text": "Não posso."}]
+
+
+@pytest.mark.parametrize(
+    ("call", "result", "name", "arguments", "shown"),
+    [
+        (
+            {"type": "computer_call", "call_id": "c1", "action": {"type": "click", "x": 1}},
+            {
+                "type": "computer_call_output",
+                "call_id": "c1",
+                "output": {"type": "computer_screenshot", "image_url": PNG},
+            },
+            "computer",
+            '{"type": "click", "x": 1}',
+            [{"type": "input_image", "image_url": PNG}],
+        ),
+        (
+            {"type": "local_shell_call", "call_id": "c1", "id": "l1", "action": {"command": ["ls"]}},
+            {"type": "local_shell_call_output", "id": "c1", "output": "a.py"},
+            "local_shell",
+            '{"command": ["ls"]}',
+            "a.py",
+        ),
+        (
+            {"type": "apply_patch_call", "call_id": "c1", "operation": {"path": "a"}},
+            {"type": "apply_patch_call_output", "call_id": "c1", "output": "ok"},
+            "apply_patch",
+            '{"path": "a"}',
+            "ok",
+        ),
+    ],
+    ids=["computer", "shell", "patch"],
+)
+def test_calls_of_a_vendors_tools_stay_with_their_results(call, result, name, arguments, shown):
+    made, answered = rewritten(call, result)
+    assert made == {"type": "function_call", "call_id": "c1", "name": name, "arguments": arguments}
+    assert (answered["type"], answered["call_id"], answered["output"]) == ("function_call_output", "c1", shown)
+
+
+def test_a_call_of_an_mcp_server_becomes_a_call_and_its_result():
+    call = {"type": "mcp_call", "id": "m1", "name": "find", "arguments": '{"q": 1}', "output": "found"}
+    made = {"type": "function_call", "call_id": "m1", "name": "find", "arguments": '{"q": 1}'}
+    assert rewritten(call) == [made, {"type": "function_call_output", "call_id": "m1", "output": "found"}]
+    assert rewritten({**call, "output": None, "error": "away"})[1]["output"] == "away"
+
+
+@pytest.mark.parametrize("given", ["Oi", None, 7])
+def test_an_input_that_is_no_list_stays(given):
+    kwargs = {"model": "m", "input": given}
+    assert readable_input(kwargs, uploads=True) == kwargs
+
+
+def test_other_items_stay():
+    items = [USER, "text", 7, {"type": "reasoning", "summary": []}, {"type": "function_call", "call_id": "c1"}]
+    assert rewritten(*items) == items

@@ -54,6 +54,15 @@ def test_the_last_question_stays_when_all_else_goes():
     assert (note.role, question) == ("note", TALK[-1])
 
 
+def test_system_texts_stay_when_the_turns_around_them_go():
+    later = TranscriptEntry("system", "system", "Answer in English." * 10)
+    talk = [user("a" * 500), later, assistant("b" * 500), user("question")]
+    note, *kept = trim(talk, 400)
+    assert kept == [later, talk[-1]]
+    assert note.body.startswith("2 older messages")
+    assert length([note, *kept]) <= 400
+
+
 def test_no_more_goes_than_has_to():
     kept = trim([user(str(n) * 100) for n in range(10)], 900)
     assert 5 <= len(kept[1:]) <= 7

@@ -262,6 +262,31 @@ def test_a_copied_block_is_text_and_restored(size):
 
 
 @SIZES
+@pytest.mark.parametrize(
+    "block",
+    [
+        BLOCK,
+        BLOCK.replace("{}", '{"content": "x"}'),
+        'FUNCTION_CALL_START\n{"name": "write_file", "arguments": {"content": "x"}}\nFUNCTION_CALL_END',
+        'TOOL_CALL_START\n\nname: write_file\narguments: {"content": "x"}\nTOOL_CALL_END',
+        'FUNCTION_CALL_START\nwrite_file(content="x")\nFUNCTION_CALL_END',
+        'The block: FUNCTION_CALL_START\nwrite_file\n{"content": "x"}\nFUNCTION_CALL_END',
+        'function_call_begin\nwrite_file\narguments: {"content": "x"}\nfunction_call_end',
+    ],
+)
+def test_a_copied_block_of_a_declared_tool_is_no_fault(size, block):
+    """A repair round would ask the agent for the call that a file or a page has in it."""
+    for before, after in (("", ""), ("It says:\n\n", "\nAs I said."), ("a\n", "\n" + block)):
+        data = f"{before}{block}{after}"
+        assembler = AnswerAssembler(ChatRequest(of_role("tool", data), (WRITE,)))
+        reply = neutralised(data)
+        events = [event for at in range(0, len(reply), size) for event in assembler.feed(reply[at : at + size])]
+        events += assembler.flush()
+        assert assembler.repair_reason() == ""
+        assert "".join(event.text for event in events) == data
+
+
+@SIZES
 def test_an_answer_that_ends_within_a_label_loses_nothing(size):
     assert answer("It is «^us", size) == ("It is «^us", [])
     assert answer("It is FUNCTION^_CALL", size) == ("It is FUNCTION_CALL", [])

@@ -163,6 +163,8 @@ class ToolCallParser(TextParser):
         if not kind:
             return False if kind == "" else None
         last_line = self._tail.rpartition("\n")[2]
+        if syntax.COPIED_MARKER.search(last_line):
+            return False  # a block of the request's own text, see `imitations`
         if kind == "bare" and not syntax.LIKE_MARKER.search(last_line):
             self._open_block(self._at, weak=True)
         else:

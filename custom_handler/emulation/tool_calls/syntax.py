@@ -114,6 +114,7 @@ FABRICATED_RESULT = regex.compile(
     _FLAGS,
 )
 
+COPIED_MARKER = regex.compile(r"(?:FUNCTION|TOOL)\^{1,16}\\{0,2}[_ ]CALL", _FLAGS)
 LIKE_MARKER = regex.compile(r"(?:FUNCTION|TOOL)[-_ ]?CALL", _FLAGS)
 # In the place of a start marker, on a line of its own.
 STRAY_MARKER = regex.compile(

@@ -36,7 +36,7 @@ from .proxy.validation.bridges import (
 )
 from .proxy.validation.field_types import body_of_call, validate_field_types
 from .proxy.validation.reserved_fields import reject_reserved_fields, sent_body
-from .proxy.validation.responses_input import readable_input
+from .proxy.validation.responses_input import readable_input, without_file_search
 from .proxy_module import running_proxy
 from .request.context import add_response_header, report_allowance
 from .settings import Settings
@@ -116,7 +116,7 @@ class Plugin(TelemetryCallback):
         if call_type in _GEMINI_CALLS:
             return to_adapter(uncached)
         if call_type == CallTypes.aresponses:
-            return readable_input(uncached, uploads=self._uploads)
+            return readable_input(without_file_search(uncached), uploads=self._uploads)
         if call_type == CallTypes.atext_completion:
             require_text_prompt(kwargs)
         if call_type != CallTypes.acompletion:

@@ -167,6 +167,17 @@ def test_what_is_no_text_in_a_result_is_named(proxy: Proxy, simulator: Simulator
 
 
 @pytest.mark.parametrize("stream", [False, True])
+def test_a_tool_that_searches_a_vendors_files_is_left_out(proxy: Proxy, simulator: Simulator, stream: bool) -> None:
+    simulator.script({"text": "Pronto."})
+    asked = {**body(RESPONSES, USER), "tools": [{"type": "file_search", "vector_store_ids": ["v"]}], "stream": stream}
+    answer = proxy.post(RESPONSES, asked)
+    assert answer.status_code == 200
+    assert "Pronto." in answer.text
+    assert "file_search_call" not in answer.text
+    assert simulator.prompts() == ["go"]
+
+
+@pytest.mark.parametrize("stream", [False, True])
 def test_a_suffix_reaches_the_agent(proxy: Proxy, simulator: Simulator, stream: bool) -> None:
     simulator.script({"text": "a, b):"})
     asked = {"model": "stackspot-chat", "prompt": "def f(", "suffix": "return c", "stream": stream}

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from custom_handler.proxy.validation.responses_input import readable_input
+from custom_handler.proxy.validation.responses_input import readable_input, without_file_search
 
 USER = {"role": "user", "content": [{"type": "input_text", "text": "go"}]}
 PDF = "data:application/pdf;base64,AAAA"
@@ -125,6 +125,22 @@ def test_a_call_of_an_mcp_server_becomes_a_call_and_its_result():
     made = {"type": "function_call", "call_id": "m1", "name": "find", "arguments": '{"q": 1}'}
     assert rewritten(call) == [made, {"type": "function_call_output", "call_id": "m1", "output": "found"}]
     assert rewritten({**call, "output": None, "error": "away"})[1]["output"] == "away"
+
+
+SHELL = {"type": "function", "name": "shell"}
+SEARCH = {"type": "file_search", "vector_store_ids": ["v"]}
+
+
+def test_the_search_of_a_vendors_files_is_left_out():
+    assert without_file_search({"tools": [SEARCH, SHELL]}) == {"tools": [SHELL]}
+    chosen = {"tools": [SEARCH], "tool_choice": {"type": "file_search"}}
+    assert without_file_search(chosen) == {"tools": [], "tool_choice": "auto"}
+
+
+@pytest.mark.parametrize("tools", [None, [], [SHELL], "file_search", ["file_search"]])
+def test_other_tools_stay(tools):
+    kwargs = {"tools": tools, "tool_choice": "required"}
+    assert without_file_search(kwargs) == kwargs
 
 
 @pytest.mark.parametrize("given", ["Oi", None, 7])

@@ -34,6 +34,22 @@ def readable_input(kwargs: dict[str, Any], *, uploads: bool) -> dict[str, Any]:
     return {**kwargs, "input": [rewritten for item in items for rewritten in _items(item, uploads=uploads)]}
 
 
+def without_file_search(kwargs: dict[str, Any]) -> dict[str, Any]:
+    """Return a call of /v1/responses without the tool `file_search`, which a vendor's server runs.
+
+    LiteLLM would emulate it with a vector store of its own: an invented call, or a 500 in a stream.
+    """
+    tools = kwargs.get("tools")
+    if not isinstance(tools, list) or not any(_is_file_search(tool) for tool in tools):
+        return kwargs
+    changed = {**kwargs, "tools": [tool for tool in tools if not _is_file_search(tool)]}
+    return {**changed, "tool_choice": "auto"} if _is_file_search(kwargs.get("tool_choice")) else changed
+
+
+def _is_file_search(tool: Any) -> bool:
+    return isinstance(tool, Mapping) and tool.get("type") == "file_search"
+
+
 def _items(item: Any, *, uploads: bool) -> Iterator[Any]:
     if not isinstance(item, Mapping):
         yield item

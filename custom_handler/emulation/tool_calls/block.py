@@ -178,15 +178,15 @@ class BlockParser:
         here = space.end() if space is not None else self._at
         if here == len(self._text):
             return False
+        if self._ended and syntax.END.fullmatch(self._text, here, partial=True):
+            self._at = len(self._text)  # an end marker at the end, perhaps cut off
+            self.closed = True
+            return False
         noise = syntax.TRAILING_NOISE if here == self._at else syntax.DETACHED_NOISE
         patterns = (syntax.END, syntax.MARKER, self._tools.group, noise)
         found, undecided = first(patterns, self._text, here, limit, ended=self._ended)
         if found is not None:
             return self._follow(found, here)
-        if self._ended and syntax.END.fullmatch(self._text, here, partial=True):
-            self._at = len(self._text)  # an end marker at the end, perhaps cut off
-            self.closed = True
-            return False
         return not undecided and self._prose()
 
     def _follow(self, found: regex.Match[str], here: int) -> bool:

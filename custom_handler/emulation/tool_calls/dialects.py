@@ -76,7 +76,7 @@ _PATTERNS = {
     ),
     "to": rf"(?:assistant[ \t]++)?+to=(?:functions?\.)?+{_N}(?=[^\w.])",
     "marker": (
-        r"[\W_]{0,4}+(?:FUNCTION|TOOL)[-_ ]?CALLS?+(?:[-_ ]?+[A-Z]{1,12}+)?+[*_`\])>:.()]{0,4}+[ \t]*+\n[ \t]*+"
+        r"[^\w\n]{0,6}+(?:FUNCTION|TOOL)[-_ ]{0,2}+CALL[\w -]{0,24}+[^\w\n]{0,6}+\n[ \t]*+"
         rf"(?:(?:{syntax.NAME_WORD})[ \t]*+:[ \t]*+)?+{_PLAIN_QUOTE}{_N}{_PLAIN_QUOTE}:?+[ \t]*+\n{_ARGUMENTS_LINE}"
     ),
     "bare": (

@@ -24,6 +24,7 @@ _END = (
 _OWN = regex.compile(
     rf"(?:\[(?:{_OWN_WORDS})\]|{OPEN}(?:{_OWN_WORDS})(?:[ ][^{CLOSE}\n]{{1,128}})?{CLOSE})(?P<same>(?=[\s\S]))"
     r"|</?assistant>"
+    r"|<s>(?=\s{0,4}(?:FUNCTION|TOOL|\[INST))|\[INST\]\s{0,3}\[/INST\]|\[/INST\]"
     r"|<\|start_header_id\|>\s{0,3}assistant\s{0,3}<\|end_header_id\|>|<\|im_start\|>\s{0,3}assistant(?=\s)"
     r"|<\|assistant\|>|<start_of_turn>model(?=\s)|(?:<\|start\|>assistant)?<\|channel\|>final<\|message\|>"
     r"|<\|begin_of_text\|>|<｜begin▁of▁sentence｜>|<｜Assistant｜>",
@@ -42,7 +43,7 @@ _TURN = regex.compile(
 )
 _SETTING = regex.compile(r"[;\#]|[\w.\"\-]{1,60}[ \t]{0,20}=")
 _NEXT_TURN = regex.compile(
-    rf"\[(?:user|assistant|system|tool result)\b|{_OUR_TURN}\b|<\|(?:im_start|start_header_id|start|user)\|"
+    rf"\[(?:user|assistant|system|tool result)\b|{_OUR_TURN}\b|<\|(?:im_start|start_header_id|start|user)\||<s>"
     rf"|<start_of_turn>|{_END}",
     _FLAGS,
 )

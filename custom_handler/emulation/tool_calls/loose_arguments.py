@@ -58,6 +58,8 @@ class ArgumentsReader:
         properties = schema.get("properties")
         self._properties: Mapping[str, Any] = properties if isinstance(properties, Mapping) else {}
         self._required = schema.get("required")
+        keys = "|".join(map(regex.escape, map(str, self._properties))) or "(?!)"
+        self._other_key = regex.compile(rf"[,;|]\s*+[\"']?(?:{keys})[\"']?\s*+[:=]")
 
     def read(self) -> list[str]:
         """Return the arguments of each call as strict JSON; raises LenientJsonError."""
@@ -218,7 +220,8 @@ class ArgumentsReader:
                 return None
             strict, at = mended_json.read_object(inner, space.end(), self._drop, closed=True)
             found.append(strict)
-        self.at = end
+        if found:
+            self.at = end
         return found
 
     def _without_brace(self) -> str:
@@ -270,6 +273,8 @@ class ArgumentsReader:
         while (
             (found := _LINE.match(self._text, at)) and found["key"] in self._properties and found["key"] not in values
         ):
+            if self._other_key.search(found["value"]):
+                raise LenientJsonError("several arguments in one line")
             values[found["key"]] = self._typed(found["key"], found["value"].strip(), line=True)
             at = found.end()
         if not values or self._text[at:].strip(" \n\t`)"):

@@ -41,8 +41,8 @@ _NAME_TAG = regex.compile(
     _FLAGS,
 )
 _NAME_TAG_END = regex.compile(r"\s*+</(?:invoke|function|tool|tool_call|function_call)>", _FLAGS)
-_NAME = regex.compile(r"(?P<quote>[*\"'`]{0,3}+)(?P<name>[^\s\"'`(){}\[\],;<>|=：]{1,160}+)")
-_AFTER_NAME = regex.compile(r"[*\"'`]{0,3}+:?+")
+_NAME = regex.compile(r"(?P<quote>[*\"'`<@]{0,3}+)(?P<name>[^\s\"'`(){}\[\],;<>|=：]{1,160}+)")
+_AFTER_NAME = regex.compile(r"[*\"'`>]{0,3}+:?+")
 
 
 def read_block(text: str, tools: DeclaredTools, before: Call | None, *, closed: bool) -> list[Call]:
@@ -50,6 +50,8 @@ def read_block(text: str, tools: DeclaredTools, before: Call | None, *, closed: 
 
     `before` is the last call of the block before `text`. `closed`: an end marker follows.
     """
+    if "<![CDATA[" in text:
+        text = text.replace("<![CDATA[", "").replace("]]>", "")
     if "\\_" in text:
         text = text.replace("\\_", "_")
     return _Reader(text, tools, before, closed=closed).read()
@@ -186,7 +188,7 @@ class _Reader:
 
     def _declared_name(self) -> str | None:
         """Read a declared tool's name."""
-        quote = regex.match(r"[*\"'`]{0,3}+", self._text, pos=self._at)
+        quote = regex.match(r"[*\"'`<@]{0,3}+", self._text, pos=self._at)
         start = quote.end() if quote is not None else self._at
         for odd in self._tools.odd_names:
             if self._text.startswith(odd, start):

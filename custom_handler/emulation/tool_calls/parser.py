@@ -26,7 +26,7 @@ from . import dialects, syntax
 from .block import BlockParser
 from .code_fence import CodeFenceParser
 from .text_parser import WINDOW, TextParser, first, stop_pattern
-from .unreadable import ForeignCall, UnreadableBlock, UnreadableCodeFence
+from .unreadable import ForeignCall, Unread, UnreadableBlock, UnreadableCodeFence
 
 REREAD_LIMIT = 200_000  # characters that are parsed a second time, after blocks without an end
 
@@ -59,7 +59,7 @@ class ToolCallParser(TextParser):
         self._dialects = dialects.Dialects(self._tools)
         self._new_id = new_id
         first_letters = {name[0] for name in schemas if name}
-        self._openings = frozenset(f"FfTtSsBbEe*_`~[<(#{OPEN}") | dialects.STARTS | first_letters
+        self._openings = frozenset(f'FfTtSsBbEe*_`~[<(#=|{{"-{OPEN}') | dialects.STARTS | first_letters
         self._stops = self._stop_patterns(first_letters)
         self._stray = False  # the gap has an end marker
         self._empty_block = ""
@@ -78,8 +78,8 @@ class ToolCallParser(TextParser):
         """Return the patterns of what ends prose before and after a call."""
         letters = "".join(regex.escape(letter) for letter in sorted(first_letters | dialects.STARTS))
         return (
-            stop_pattern(rf"*_(\#>FfTtSsBbEe{letters}", _MARKER_IN_LINE),
-            stop_pattern(rf"*_(\#>\-FfTtSsBbEeRrOoUuHh{letters}", _MARKER_IN_LINE),
+            stop_pattern(rf"*_(\#>=|{{\"\-FfTtSsBbEe{letters}", _MARKER_IN_LINE),
+            stop_pattern(rf"*_(\#>=|{{\"\-FfTtSsBbEeRrOoUuHh{letters}", _MARKER_IN_LINE),
         )
 
     def _stop_in_prose(self) -> regex.Pattern[str]:
@@ -256,7 +256,7 @@ class ToolCallParser(TextParser):
         elif rest is not None:
             self._hold_unreadable(UnreadableBlock(self._marker, self._tools, certain=False), "")
         else:
-            self._return_text(self._marker, block.rest)
+            self._return_text("" if self._is_unused_marker(block) else self._marker, block.rest)
 
     def _return_text(self, text: str, unparsed: str) -> None:
         """Return text that was parsed as a call, and parse the second part again."""
@@ -298,6 +298,8 @@ class ToolCallParser(TextParser):
             self._drop_gap()
             self._has_content = self._unreadable_call = True
             self._add([Unreadable(gap + text, held.reason)])
+        elif self._ended and self._at == len(self._unread) and self._is_leftover(held):
+            self._drop_gap()
         elif held.is_empty and not self._has_content and not self.calls:
             self._empty_block = "".join(self._gap) + held.text
             self._gap.clear()
@@ -305,6 +307,21 @@ class ToolCallParser(TextParser):
         else:
             self._add_text(held.text)
         return True
+
+    def _is_unused_marker(self, block: BlockParser) -> bool:
+        """Return whether the reply ends with a marker behind a call."""
+        return self._ended and self._after_call and not (block.rest + self._unread[self._at :]).strip()
+
+    def _is_leftover(self, held: Unread) -> bool:
+        """Return whether a block without content at the end of the reply is a slip.
+
+        Behind a colon it is an example.
+        """
+        if self._after_call:
+            return (
+                held.is_empty or syntax.REST_OF_MARKER_LINE.fullmatch(f"{held.text[len(self._marker) :]}\n") is not None
+            )
+        return held.is_empty and self._has_content and not self._tail.rstrip().endswith(":")
 
     def _in_fence(self) -> bool:
         fence = self._fence

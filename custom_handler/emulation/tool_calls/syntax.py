@@ -28,12 +28,17 @@ from .json_members import members
 
 HEAD_LIMIT = 600
 
-_GAP = r"(?:\\?+_| )"
-_WORDS = rf"(?:FUNCTION|TOOL){_GAP}CALLS?+"
-_START = rf"(?:{_WORDS}{_GAP}(?:START|BEGIN)|(?:START|BEGIN){_GAP}{_WORDS})"
-_END = rf"(?:{_WORDS}{_GAP}(?:END|STOP)|(?:END|STOP){_GAP}{_WORDS})"
-_OPENING = r"[*_`\[<(\#]{0,4}+[ \t]?+"
-_CLOSING = r"[*_`\])>]{0,4}+(?:[.:;](?=\s)|(?=[^.:;])|(?=[.:;]\S))"
+_GAP = r"(?:\\?+_{1,2}+[ ]?+|[ ])"
+_WORDS = rf"(?:FUNCTION|TOOL){_GAP}CALL(?:S|ING)?+(?:{_GAP}BLOCK)?+"
+_START = rf"(?:{_WORDS}{_GAP}(?:START|BEGIN|OPEN)|(?:START|BEGIN){_GAP}{_WORDS})"
+_END = rf"(?:{_WORDS}{_GAP}(?:END|STOP|FINISH|CLOSE|COMPLETE)|(?:END|STOP){_GAP}{_WORDS})"
+_OPENING = r"(?:[*_`\[<(\#=|{~]{1,6}+|-{2,6}+)?+[ \t]?+"
+_CLOSING = (
+    r"(?:S(?=\W))?+(?:[ \t]?+[*_`\])>=|}~-]{1,6}+)?+(?:[ \t]?+[\#(]{0,2}+\d{1,3}\)?+(?=\s))?+"
+    r"(?:[.:;](?=\s)|(?=[^.:;])|(?=[.:;]\S))"
+)
+# A marker may be decorated, numbered, or followed by punctuation.
+_AFTER_MARKER = r"(?:S(?=\W))?+(?:[ \t]{0,2}+[\#(]{0,2}+\d{1,3}(?=[^\w]))?+(?:[ \t]?+[*_`\])>:.()=|}\"~!,;-]{1,6}+)?+"
 _QUOTES = r"[*\"'`]{0,3}+"
 NAME_WORD = r"(?:function|tool)(?:[_ ]?name)?|name|nome|ferramenta|fun[cç][aã]o|action"
 ARGUMENTS_WORD = r"arguments?|argumentos|args|param(?:eter)?s|par[aâ]metros|(?:action[_ ])?input"
@@ -48,7 +53,7 @@ _VALUE = rf"(?:```\w*+\s*+|`)?+'?+(?:(?P<object>(?=\{{))|(?P<string>(?={_STRING}
 # Not VERSION1: its full case-folding would match "ﬅ" as two letters of START.
 _FLAGS = regex.IGNORECASE
 
-MARKER = regex.compile(rf"{_OPENING}{_START}", _FLAGS)
+MARKER = regex.compile(rf"(?:\"|{_OPENING}){_START}", _FLAGS)
 FENCED_MARKER = regex.compile(rf"(?:```|~~~)[^\n`~]{{0,40}}+\n\s{{0,80}}+{_OPENING}{_START}", _FLAGS)
 _ANY_END = rf"{_OPENING}(?:/?+{_END}|/{_START})"
 END = regex.compile(rf"{_ANY_END}{_CLOSING}", _FLAGS)
@@ -78,7 +83,7 @@ def call_patterns(odd: tuple[str, ...] = ()) -> tuple[regex.Pattern[str], regex.
     """
     name = _name(odd)
     head = regex.compile(
-        rf"[*_`\])>:.()]{{0,4}}+(?!\w)\s*+{_ID}{_FENCE}\[?+\s*+"
+        rf"{_AFTER_MARKER}(?!\w)\s*+{_ID}{_FENCE}\[?+\s*+"
         rf"(?:(?P<wrapper>(?=\{{))|{name}\s*+{_ID}(?:{_ARGUMENTS})?+"
         rf"(?:{_VALUE}|(?P<bare>(?={END_AHEAD.pattern}|{_OPENING}{_START}))))",
         _FLAGS,
@@ -120,7 +125,7 @@ LIKE_MARKER = regex.compile(r"(?:FUNCTION|TOOL)[-_ ]?CALL", _FLAGS)
 STRAY_MARKER = regex.compile(
     rf"{_OPENING}(?:(?P<end>/?+{_END})|{_WORDS}(?!\w))[*_`\])>:.()]{{0,4}}+[ \t]{{0,80}}+(?=\r?+\n)", _FLAGS
 )
-REST_OF_MARKER_LINE = regex.compile(r"[*_`\])>:.()]{0,4}+[ \t]{0,80}+\r?+\n")
+REST_OF_MARKER_LINE = regex.compile(rf"{_AFTER_MARKER}[ \t]{{0,80}}+\r?+\n")
 REST_OF_LINE = regex.compile(r"[ \t]{0,80}+\r?+\n")
 
 _LEGAL_NAME = regex.compile(r"[A-Za-z_][A-Za-z0-9_.\-]{0,63}")
@@ -189,6 +194,9 @@ class DeclaredTools:
 
     def fit(self, name: str, arguments: str) -> str:
         """Return the arguments as the tool's schema decides: see `ArgumentSchema.fit`."""
+        if name in self and arguments.startswith(f'{{"{name}":{{') and not self._argument_schema(name).allows(name):
+            found = members(arguments)  # {"Read": {…}} in the place of its arguments
+            arguments = found[name][1] if len(found) == 1 else arguments
         return self._free_form(name, self._argument_schema(name).fit(arguments, (name,)))
 
     def _free_form(self, name: str, arguments: str) -> str:

@@ -14,7 +14,11 @@ DOUBTFUL_CHARACTERS = 1200
 _SPACE = regex.compile(r"[\s\ufeff]*+")
 _END_LINE = regex.compile(rf"^[ \t]*+{syntax.END_AHEAD.pattern}", regex.IGNORECASE | regex.MULTILINE)
 _MARKER_LINE = regex.compile(rf"(?<=\n){syntax.MARKER.pattern}(?=[\s\S])", regex.IGNORECASE)
-_DECORATION = regex.compile(r"[\s*_`\])>:.()]*+")
+_DECORATION = regex.compile(
+    r"[\s*_`\])>:.()=|}\"~!,;-]*+(?:(?:none|null|n/a|no[_ ](?:tool|call)s?|nenhuma?(?:[ ]ferramenta)?|ninguna?(?:[ ]herramienta)?)"
+    r"[\s*_`\])>:.(),;-]*+(?:arguments?:?\s*+(?:\{\s*+\}|none|null|n/a)\s*+)?+)?+",
+    regex.IGNORECASE,
+)
 _FENCE = regex.compile(r"```|~~~")
 _FENCE_LINES = regex.compile(r"\A(?:```|~~~)[^\n]*\n|\n?(?:```|~~~)\s*\Z")
 _TOOL = r"(?:tool|function|ferramenta|fun[cç][aã]o|herramienta|funci[oó]n)"
@@ -22,7 +26,7 @@ _NAME_OF_TOOL = (
     rf"(?:(?:the |o |a |el |la )?{_TOOL}(?:['’]?s)?(?:[_ -]?(?:name|nome|nombre))?"
     rf"|(?:nome|name|nombre)(?:[_ ](?:of|da|do|de|la|the|{_TOOL})){{0,4}}|my_tool|minha_ferramenta)"
 )
-_ANYTHING = r"(?:<[^<>\n]{1,80}>|\{\s*(?:\.{3}|…|<[^<>\n]{1,60}>)?\s*\}|\[[^\W\d][\w \-]{2,60}\]|\.{3}|…)"
+_ANYTHING = r"(?:<[^<>\n{\"]{1,80}>|\{\s*(?:\.{3}|…|<[^<>\n]{1,60}>)?\s*\}|\[[^\W\d][\w \-]{2,60}\]|\.{3}|…)"
 # What documents write for a name, or for arguments.
 _PLACEHOLDER = regex.compile(
     rf"[^\w\n<\[{{.…]*+\s*+[*\"'`]{{0,3}}+(?:{_ANYTHING}|{_NAME_OF_TOOL})[*\"'`:]{{0,4}}+[ \t]*+(?:\r?\n|\Z)"
@@ -109,7 +113,8 @@ class UnreadableBlock(Unread):
             self.calls = loose_block.read_block(body, self._tools, self._before, closed=complete)
         except (LenientJsonError, RecursionError) as error:
             self.reason = self.reason or str(error)
-            meant = loose_block.is_suspicious(body, self._tools) and not _PLACEHOLDER.match(body)
+            named = body.strip().partition("\n")[0].strip("<>*_`\"' ") in self._tools
+            meant = loose_block.is_suspicious(body, self._tools) and (named or not _PLACEHOLDER.match(body))
             self.unreadable = self._certain or meant
             self.belongs_to_last = self._before is not None and not loose_block.starts_call(body, self._tools)
 

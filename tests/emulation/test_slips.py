@@ -107,9 +107,7 @@ def test_an_honest_reply_is_not_altered_and_asks_for_no_repair(*, tools: bool) -
 
 
 def test_a_call_in_another_form_is_never_executed_and_goes_out_as_written_without_a_repair() -> None:
-    foreign = [
-        case for case in lines("slips_more.jsonl") if case["expected"]["calls"] and "_CALL" not in case["text"].upper()
-    ]
+    foreign = [case for case in lines("slips_more.jsonl") if case.get("foreign")]
     assert len(foreign) > 40
     for case in foreign:
         answer, events = read(request(case), [case["text"]])

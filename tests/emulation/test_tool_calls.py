@@ -334,17 +334,57 @@ def test_the_cost_of_a_megabyte_of_arguments_is_linear() -> None:
     assert is_linear(write, 32_000)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "item",
+    [
+        '- get_weather\n- arguments: {"a" => 1}\n',
+        "get_weather(a=1)\n",
+        '1. get_weather\narguments: {"a": 1}\n',
+        "then\n",
+    ],
+)
+def test_the_cost_of_many_calls_in_one_block_is_linear(item: str) -> None:
+    def read_items(length: int) -> None:
+        text = (
+            "FUNCTION_CALL_START\n- get_weather\n- arguments: {}\n"
+            + item * (length // len(item))
+            + "FUNCTION_CALL_END\n"
+        )
+        assert read([text]).calls
+
+    assert is_linear(read_items, 200_000)
+
+
 def test_ids_are_unique_across_replies() -> None:
     assert len({new_call_id() for _ in range(1000)}) == 1000
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "unit", ["`", "*", " ", "\n", "FUNCTION_CALL_START\n", "Result ", 'FUNCTION_CALL_START\na\n{"b": "']
+    "unit",
+    [
+        *("`", "*", " ", "\n", "-", "=", "FUNCTION_CALL_START\n", "FUNCTION_CALL_END\n", "Result ", "Action: x\n"),
+        *(
+            "```\n",
+            "~~~\n",
+            "<tool_call>",
+            "<|im_end|> ",
+            "</s> ",
+            "[user]\n",
+            "[",
+            "{",
+            "get_weather\n",
+            "get_weather(",
+        ),
+        *('{"arguments": {', 'FUNCTION_CALL_START\na\n{"b": "', "FUNCTION_CALL_START\nget_weather\narguments: ["),
+        '```\nFUNCTION_CALL_START\nget_weather\narguments: {"a": "',
+    ],
 )
-def test_no_text_costs_more_than_its_length(unit: str) -> None:
+@pytest.mark.parametrize("start", ["", "FUNCTION_CALL_START\n- get_weather\n"], ids=["text", "a block"])
+def test_no_text_costs_more_than_its_length(start: str, unit: str) -> None:
     def read_units(length: int) -> None:
-        text = unit * (length // len(unit))
+        text = start + unit * (length // len(unit)) + ("\nFUNCTION_CALL_END" if start else "")
         read([text[at : at + 16] for at in range(0, len(text), 16)])
 
     assert is_linear(read_units, 200_000)

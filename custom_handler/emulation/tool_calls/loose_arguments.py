@@ -41,6 +41,7 @@ _PARAMETER = regex.compile(
 _LINE = regex.compile(
     r"[ \t]*+(?:[-*•][ \t]++)?[*\"'`]{0,3}+(?P<key>[\w.$-]{1,100}+)[*\"'`]{0,3}+[ \t]*+(?:=>|[:=：])[ \t]*+(?P<value>[^\n]*+)(?:\n|\Z)"
 )
+_OTHER_KEY = regex.compile(r"[,;|]\s*+[\"']?+([\w.$-]{1,100}+)[\"']?+\s*+[:=]")
 _PATCH = regex.compile(r"\*\*\* Begin Patch[\s\S]*?\*\*\* End Patch[ \t]*+(?:\r?+\n)?+")
 _STRING = regex.compile(r'"(?:[^"\\]|\\[\s\S])*+"|\'(?:[^\'\\]|\\[\s\S])*+\'')
 _WORDS = {"true": True, "false": False, "null": None, "none": None}
@@ -58,8 +59,6 @@ class ArgumentsReader:
         properties = schema.get("properties")
         self._properties: Mapping[str, Any] = properties if isinstance(properties, Mapping) else {}
         self._required = schema.get("required")
-        keys = "|".join(map(regex.escape, map(str, self._properties))) or "(?!)"
-        self._other_key = regex.compile(rf"[,;|]\s*+[\"']?(?:{keys})[\"']?\s*+[:=]")
 
     def read(self) -> list[str]:
         """Return the arguments of each call as strict JSON; raises LenientJsonError."""
@@ -159,7 +158,11 @@ class ArgumentsReader:
         if (lines := self._lines()) is not None:
             return lines
         line = regex.match(r"[^\n]++", text, pos=at)
-        plain = line is not None and line.end() >= len(text.rstrip()) and not regex.search(r"[{}\[\]\"=]", line[0])
+        plain = (
+            line is not None
+            and regex.fullmatch(r"\s*+", text, pos=line.end())
+            and not regex.search(r"[{}\[\]\"=]", line[0])
+        )
         if labelled and line is not None and plain and len(self._properties) == 1:
             return self._raw(line[0].strip(), line.end())
         return None
@@ -273,11 +276,11 @@ class ArgumentsReader:
         while (
             (found := _LINE.match(self._text, at)) and found["key"] in self._properties and found["key"] not in values
         ):
-            if self._other_key.search(found["value"]):
+            if any(key in self._properties for key in _OTHER_KEY.findall(found["value"])):
                 raise LenientJsonError("several arguments in one line")
             values[found["key"]] = self._typed(found["key"], found["value"].strip(), line=True)
             at = found.end()
-        if not values or self._text[at:].strip(" \n\t`)"):
+        if not values or not regex.fullmatch(r"[\s`)]*+", self._text, pos=at):
             return None
         self.at = at
         return _compact(values)

@@ -20,7 +20,7 @@ _TOKEN = regex.compile(
     r"|(?P<word>(?:true|false|null|True|False|None)(?!\w))|(?P<arrow>=>)|(?P<mark>[{}\[\](),:])"
 )
 _CLOSER = {"{": "}", "[": "]", "(": ")"}
-_ENTITIES = ("&quot;", "&#34;", "&#x22;")
+_ENTITY = regex.compile(r"\{\s*+&(?:quot|#34|#x22);")
 
 
 def read_object(text: str, at: int, drop: frozenset[str], *, closed: bool) -> tuple[str, int]:
@@ -41,29 +41,28 @@ def read_object(text: str, at: int, drop: frozenset[str], *, closed: bool) -> tu
 
 
 def _mended(text: str, at: int, drop: frozenset[str], *, closed: bool, error: LenientJsonError) -> tuple[str, int]:
-    written = text[at:]
-    if any(entity in written for entity in _ENTITIES) and '"' not in written:
-        strict, end = read_object(html.unescape(written), 0, drop, closed=closed)
-        rest = html.unescape(written)[end:]
-        if rest.strip():
+    if _ENTITY.match(text, at):
+        written = html.unescape(text[at:])
+        strict, end = read_object(written, 0, drop, closed=closed)
+        if written[end:].strip():
             raise error
         return strict, len(text)
-    mender = _Mender(written, closed=closed)
+    mender = _Mender(text, at, closed=closed)
     if not mender.run():
         raise error
     parser = LenientJsonParser(drop)
     mended = "".join(mender.out)
     if parser.feed(mended) != len(mended) or not parser.done:
         raise error
-    return parser.take(), at + mender.at
+    return parser.take(), mender.at
 
 
 class _Mender:
     """Writes one object with its slips mended into `out`; `at` is the position after it."""
 
-    def __init__(self, text: str, *, closed: bool) -> None:
+    def __init__(self, text: str, at: int, *, closed: bool) -> None:
         self.out: list[str] = []
-        self.at = 0
+        self.at = at
         self._text = text
         self._closed = closed
         self._due: list[str] = []  # the open brackets
@@ -72,7 +71,7 @@ class _Mender:
 
     def run(self) -> bool:
         """Return whether the object could be mended."""
-        if opening := regex.match(r"\{\s*+(?=\{\s*+[\"'])", self._text):
+        if opening := regex.match(r"\{\s*+(?=\{\s*+[\"'])", self._text, pos=self.at):
             self._doubled = True
             self.at = opening.end()
         while self.at < len(self._text):

@@ -98,6 +98,8 @@ class TextParser:
             self._unread = self._tail[-_LOOKBEHIND:]
             self._at = len(self._unread)
             return [piece]
+        if self.closed:
+            return []
         for start in range(0, len(piece), SLICE):
             before = max(self._at - _LOOKBEHIND, 0)
             self._unread = self._unread[before:] + piece[start : start + SLICE]

@@ -88,7 +88,9 @@ class UnreadableBlock(Unread):
         limit = len(text) + 1 if self._certain else at + self._left
         # An end marker is decided by the character behind it.
         found = syntax.END_OR_MARKER.search(text + "\n" if ended else text, at, limit, partial=True)
-        if found is not None and found.partial and (ended or len(text) >= limit):
+        if len(text) >= limit and (found is None or found.partial) and self._is_long_call(text[at:limit]):
+            self._certain = self.unreadable = True  # and not only prose
+        elif found is not None and found.partial and (ended or len(text) >= limit):
             found = None
         end = min(len(text), limit) if found is None else found.start()
         self._pieces.append(text[at:end])
@@ -99,6 +101,10 @@ class UnreadableBlock(Unread):
         if self.done:
             self._settle(closing, complete=complete is not None)
         return end + len(closing)
+
+    def _is_long_call(self, rest: str) -> bool:
+        body = self.text[self._start :] + rest
+        return not self._certain and loose_block.starts_call(body, self._tools)
 
     def _settle(self, closing: str, *, complete: bool) -> None:
         """Read the whole of it; it is `complete` if a marker follows."""

@@ -32,10 +32,6 @@ def _in_fence(name: str, arguments: str) -> str:
     return f"```json\n{_object(name, arguments)}\n```"
 
 
-def _labelled(name: str, arguments: str) -> str:
-    return f"[assistant]\n{_block(name, arguments)}"
-
-
 def _wrapped(name: str, arguments: str) -> str:
     return _block(name, f'{{"arguments": {arguments}}}')
 
@@ -52,10 +48,6 @@ def _announced(name: str, _: str) -> str:
     return f"Vou usar {name} agora."
 
 
-def _continued(name: str, arguments: str) -> str:
-    return f"{_block(name, arguments)}\n[user]\nobrigado"
-
-
 def _object(name: str, arguments: str) -> str:
     return f'{{"name": {json.dumps(name)}, "arguments": {arguments}}}'
 
@@ -64,19 +56,18 @@ def _block(name: str, arguments: str) -> str:
     return f"FUNCTION_CALL_START\n{name}\narguments: {arguments}\nFUNCTION_CALL_END"
 
 
+REPLY_SLIP_SHARE = 0.2  # of the slips in a reply with calls
 CALL_SLIPS = (
     _escaped,
     _without_brace,
     _tagged,
     _in_fence,
-    _labelled,
     _wrapped,
     _begin,
     _trailing_comma,
     _announced,
-    _continued,
 )
-ANSWER_SLIPS: Sequence[Callable[[str], str]] = (
+REPLY_SLIPS: Sequence[Callable[[str], str]] = (
     lambda text: f"[assistant]\n{text}",
     lambda text: f"{text}</s>",
     lambda text: f"{text}\n[user]\nobrigado",
@@ -94,7 +85,9 @@ def slip(reply: str, prompt: str, rate: float) -> str:
     random = Random(prompt)  # noqa: S311  it protects nothing
     if random.random() >= rate:
         return reply
-    if BLOCK.search(reply):
-        spoil = random.choice(CALL_SLIPS)
-        return BLOCK.sub(lambda found: spoil(found["name"], found["arguments"]), reply)
-    return random.choice(JSON_SLIPS if reply.startswith("{") and reply.endswith("}") else ANSWER_SLIPS)(reply)
+    if reply.startswith("{") and reply.endswith("}"):
+        return random.choice(JSON_SLIPS)(reply)
+    if not BLOCK.search(reply) or random.random() < REPLY_SLIP_SHARE:
+        return random.choice(REPLY_SLIPS)(reply)
+    spoil = random.choice(CALL_SLIPS)
+    return BLOCK.sub(lambda found: spoil(found["name"], found["arguments"]), reply)

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import httpx
-from litellm.constants import LITELLM_PROXY_MASTER_KEY_ALIAS
 
 from ..chat.turn import Turn
 from ..errors import ConfigurationError
@@ -173,6 +172,8 @@ def key_caller(alias: object, key_hash: object, metadata: object) -> Caller:
     >>> key_caller("team", "88dc28d0f030c55e", {"stackspot_quota": {"weight": 2, "share": 7}})
     Caller(name='team', weight=2, share=1.0)
     """
+    from litellm.constants import LITELLM_PROXY_MASTER_KEY_ALIAS  # noqa: PLC0415  `run` checks the agent without LiteLLM
+
     name = "master" if key_hash == LITELLM_PROXY_MASTER_KEY_ALIAS else str(key_hash or "")[:12]
     quota = metadata.get(QUOTA) if isinstance(metadata, Mapping) else None
     quota = quota if isinstance(quota, Mapping) else {}

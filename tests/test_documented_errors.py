@@ -81,6 +81,7 @@ CASES = [
     Case("n must be 1", call=params(n=2)),
     Case("logprobs cannot be had", call=params(logprobs=True)),
     Case("response_format", call=params(response_format={"type": "xml"})),
+    Case("tools, the limit is 2000", call=params(tools=[{"type": "function", "function": {"name": "a"}}] * 2001)),
     Case("max_tokens must be a whole number above zero", call=params(max_tokens=0)),
     Case("The conversation is too long for the agent's model", ({"status": 400, "body": {"details": TOO_LONG}},)),
     Case("the limit: shorten it, or raise STACKSPOT_MAX_PROMPT_CHARS", settings={"requests": {"max_prompt_chars": 2}}),

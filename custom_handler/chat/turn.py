@@ -26,7 +26,7 @@ from ..request.caller import ANYONE, Caller
 from ..request.chat_request import ChatRequest
 from ..request.files import FilePart, name_files, with_placeholders
 from ..settings import Settings
-from ..stackspot.agent_call import AgentCall, Emit, Read, Steps
+from ..stackspot.agent_call import AgentCall, Emit, Read, Sleep, Steps
 from ..stackspot.agent_errors import content_filtered
 from ..stackspot.deadline import Deadline
 from ..stackspot.quote import Private
@@ -38,6 +38,8 @@ MAX_HIDDEN_REQUESTS = 2  # of a turn
 REPAIR_REPLY_LIMIT = 50_000  # characters of the faulty reply that the repair prompt repeats
 MIN_REPAIR_SECONDS = 5.0  # with less time left there is no repair round
 REPAIR_QUEUE_TIMEOUT = 5.0
+SLICE = 2048  # characters of the reply that are read at once
+PAUSE_AFTER = 0.005  # seconds of reading
 SHORTENING_MARGIN = 0.95  # characters are not proportional to tokens
 SHARE_NEAR_LIMIT, SHARE_WITHOUT_COUNTS = 0.8, 0.5  # of the prompt
 
@@ -155,14 +157,18 @@ class Turn:
         yield from self._open(reply, settings)
         text = reply.start
         while True:
-            if text:
-                events = reply.answer.feed(text)
+            resumed_at = self.clock() if len(text) > SLICE else 0.0
+            for start in range(0, len(text), SLICE):
+                events = reply.answer.feed(text[start : start + SLICE])
                 if reply.buffered or reply.ended:
                     reply.unsent += events
                 elif events:
                     if reply.conversation is not None:
                         reply.conversation.record(events)
                     yield Emit(events)
+                if resumed_at and self.clock() - resumed_at > PAUSE_AFTER:
+                    yield Sleep(0)  # other tasks run: markers are slow to read
+                    resumed_at = self.clock()
             if reply.ended or reply.answer.done:
                 break
             text = yield from self._read(reply)

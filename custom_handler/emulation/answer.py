@@ -24,6 +24,7 @@ from .truncation import LengthLimit, StopSequences
 if TYPE_CHECKING:
     from .tool_calls.text_parser import TextParser
 
+MAX_CALLS = 500  # of an answer; LiteLLM needs seconds for thousands
 UNREADABLE, MISSING, UNDECLARED, INVALID = "unreadable call", "missing call", "undeclared tool", "invalid JSON"
 ANNOUNCED = "announced call"
 FOLLOW_UP = (
@@ -109,6 +110,7 @@ class AnswerAssembler:
         self._open: PendingToolCall | None = None
         self._accepting = False
         self._excess_call = False  # a call beyond the only one that is allowed
+        self._too_many_calls = False
         self._hit_agent_limit = False
         self._sent = 0
 
@@ -121,7 +123,7 @@ class AnswerAssembler:
     def done(self) -> bool:
         """Whether further text cannot change the answer."""
         # As `_ended`, without a call of it: this is asked for each piece of text.
-        return self._limit.hit or self._stop.hit or self._excess_call or self._parser.closed
+        return self._limit.hit or self._stop.hit or self._excess_call or self._too_many_calls or self._parser.closed
 
     @property
     def _ended(self) -> bool:
@@ -130,6 +132,8 @@ class AnswerAssembler:
     @property
     def truncated(self) -> bool:
         """Whether a limit cut the answer off, or it ends within a call."""
+        if self._too_many_calls:
+            return True
         if self._ended:
             return False  # before the limit, although the same piece of text may have hit that, too
         cut_within = not self.calls or bool(self._held_positions(Unreadable))
@@ -261,7 +265,7 @@ class AnswerAssembler:
     def _accept(self, parts: Sequence[ParsedPart]) -> list[ReplyEvent]:
         events: list[ReplyEvent] = []
         for part in parts:
-            if self._stop.hit or self._excess_call:
+            if self._stop.hit or self._excess_call or self._too_many_calls:
                 break
             if isinstance(part, str):
                 events += self._write(self._stop.feed(part))
@@ -296,6 +300,9 @@ class AnswerAssembler:
         """Accept a call of the chosen tool, and only one where the request allows one."""
         if self._full:
             self._excess_call = True
+            return []
+        if start.index >= MAX_CALLS:
+            self._too_many_calls = True
             return []
         declared = any(tool.name == start.name for tool in self._request.tools)
         self._open = PendingToolCall(start.id, start.name, undeclared=not declared)

@@ -10,6 +10,9 @@ from ..errors import RequestError
 from .calls import Message, require_results
 from .parameters import Parameters
 
+MAX_TOOLS = 2000
+"""Rendering more would block the event loop; few of them would fit into a prompt."""
+
 __all__ = ["ChatRequest", "Message", "Tool"]
 
 
@@ -104,6 +107,8 @@ def _list(params: Mapping[str, Any], name: str) -> Sequence[Any]:
         return ()
     if not isinstance(given, Sequence) or isinstance(given, str):
         raise RequestError(f"{name} must be a list.", param=name)
+    if len(given) > MAX_TOOLS:
+        raise RequestError(f"{name} has {len(given)} tools, the limit is {MAX_TOOLS}: declare fewer.", param=name)
     return given
 
 

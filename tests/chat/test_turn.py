@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from custom_handler.chat.turn import Turn
+from custom_handler.chat.turn import SLICE, Turn
+from custom_handler.emulation.answer import MAX_CALLS
 from custom_handler.emulation.prompt.render import render
 from custom_handler.errors import AgentFailed, AgentTimeout, ContentFiltered, StackspotError
 from custom_handler.events import Finish, ReplyEvent, Text, ToolCallArguments, ToolCallStart, Usage
@@ -39,6 +40,7 @@ def run(
     timeout: float = 600,
     clock: Callable[[], float] | None = None,
     settings: Settings | None = None,
+    on_step: Callable[[Any], object] = lambda _: None,
 ) -> tuple[list[Sequence[ReplyEvent]], int]:
     """Carry the steps out; `answer` gives what the n-th read gives. The batches of events, and the number of reads."""
     request, settings = ChatRequest((USER,), tools), settings or Settings(requests=RequestSettings(repair=False))
@@ -48,6 +50,7 @@ def run(
     reads, step = 0, advance(steps, None)
     while step is not None:
         given: Any = None
+        on_step(step)
         match step:
             case AcquireToken():
                 given = Token("t", 1200)
@@ -186,6 +189,46 @@ def test_a_call_has_arguments_and_finish_reason():
     assert isinstance(arguments, ToolCallArguments)
     assert json.loads(arguments.arguments) == {"city": "Recife"}
     assert end == Finish("tool_calls", Usage(42, 5))
+
+
+MARKERS = "FUNCTION_CALL_START\nget_weather\n" * 3000
+
+
+def steps_of(text: str, seconds: float) -> list[str]:
+    """The names of the steps from the first read on, where each look at the clock takes so long."""
+    clock = Clock()
+
+    def late() -> float:
+        clock.now += seconds
+        return clock.now
+
+    names: list[str] = []
+    run(
+        replay(frame(message=text), last()),
+        tools=TOOLS,
+        clock=late,
+        on_step=lambda step: names.append(type(step).__name__),
+    )
+    return names[names.index("Read") :]
+
+
+def test_other_tasks_run_while_a_text_of_many_markers_is_read():
+    assert steps_of(MARKERS, 0.006).count("Sleep") >= len(MARKERS) // SLICE
+
+
+def test_a_text_that_is_read_quickly_is_read_at_once():
+    assert "Sleep" not in steps_of("a" * 100 * SLICE, 0.0)
+    assert "Sleep" not in steps_of("a" * SLICE, 1.0)
+
+
+@pytest.mark.parametrize("size", [7, 1000, 10**6])
+def test_an_answer_has_at_most_so_many_calls(size):
+    text = f"{CALL}\n" * (MAX_CALLS + 20)
+    pieces = [frame(message=text[at : at + size]) for at in range(0, len(text), size)]
+    *parts, end = events(*pieces, last(), tools=TOOLS)
+    assert sum(isinstance(part, ToolCallStart) for part in parts) == MAX_CALLS
+    assert isinstance(end, Finish)
+    assert end.reason == "length"
 
 
 def test_without_declared_tools_a_block_is_text():

@@ -18,6 +18,7 @@ from pathlib import Path
 INTERVAL = 1.0
 CHECKS_BETWEEN = 10  # a release pauses the proxy for some 50 ms
 GROWTH = 32 * 1024 * 1024
+LARGE = 3 * GROWTH  # more than the modules alone take
 NEW_MODULES = 20
 
 _STATM = Path("/proc/self/statm")
@@ -65,12 +66,12 @@ class MemoryRelease:
     def check(self) -> None:
         """Release memory if the process has grown."""
         self._checks += 1
-        if self._resident() - self._least > GROWTH:
-            if self._checks >= CHECKS_BETWEEN:
-                self._checks = 0
-                gc.collect()
-                self._trim()
-                self._least = self._resident()
-        elif len(sys.modules) - self._modules >= NEW_MODULES:
+        growth = self._resident() - self._least
+        if growth < LARGE and len(sys.modules) - self._modules >= NEW_MODULES:
             self._modules = len(sys.modules)
             gc.freeze()
+        elif growth > GROWTH and self._checks >= CHECKS_BETWEEN:
+            self._checks = 0
+            gc.collect()
+            self._trim()
+            self._least = self._resident()

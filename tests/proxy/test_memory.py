@@ -11,7 +11,15 @@ from types import ModuleType
 import pytest
 
 from custom_handler.proxy import memory
-from custom_handler.proxy.memory import CHECKS_BETWEEN, GROWTH, NEW_MODULES, MemoryRelease, resident_bytes, trim_heap
+from custom_handler.proxy.memory import (
+    CHECKS_BETWEEN,
+    GROWTH,
+    LARGE,
+    NEW_MODULES,
+    MemoryRelease,
+    resident_bytes,
+    trim_heap,
+)
 
 START = 100_000_000
 
@@ -97,7 +105,7 @@ def test_modules_that_requests_import_are_exempted_from_collection(process, rele
         check(release)
         assert frozen == []
         monkeypatch.setitem(sys.modules, f"a_module_of_this_test_{number}", ModuleType("a_module"))
-    process.size = START + GROWTH + 1  # requests with large answers are open
+    process.size = START + LARGE  # requests with large answers are open
     release.check()
     assert (process.trims, frozen) == (1, [])
     release.check()

@@ -68,6 +68,17 @@ def test_a_loop_with_tool_results_runs_to_its_answer(
     assert "«tool result 2/2 name=Read error»\nNo such file" in prompt
 
 
+@STREAMED
+def test_a_long_tool_name_is_called_by_its_own_name(
+    claude: anthropic.Anthropic, simulator: Simulator, stream: bool
+) -> None:
+    name = "mcp__awslabs_billing-cost-management-mcp-server__get_savings_plans_details_x"
+    simulator.script({"text": block(name, command="x")})
+    message = ask_messages(claude, f"Use {name}.", tools=[{**BASH, "name": name}], stream=stream)
+    assert [(part.name, part.input) for part in message.content] == [(name, {"command": "x"})]
+    assert len(simulator.prompts()) == 1
+
+
 def test_a_streams_events_come_in_their_order(claude: anthropic.Anthropic, simulator: Simulator) -> None:
     simulator.script({"text": "Olho.\n" + block("Bash", command="ls") + block("Bash", command="pwd"), "cut": 4})
     params: Any = {"model": "stackspot-chat", "max_tokens": 500, "tools": [BASH]}

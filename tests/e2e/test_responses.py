@@ -112,6 +112,33 @@ def test_each_tool_choice_reaches_the_agent(
 
 
 @STREAMED
+@pytest.mark.parametrize(
+    "written",
+    [
+        f"\n{DIFF}",
+        f"\narguments: {DIFF}",
+        f"\narguments: {json.dumps(DIFF)}",
+        f"\narguments: {json.dumps({'input': DIFF})}",
+        f"\narguments: {json.dumps({'patch': DIFF})}",
+    ],
+    ids=["raw", "raw behind the label", "a string", "another name", "one more name"],
+)
+def test_a_free_form_tool_gets_its_text_however_the_agent_writes_it(
+    client: openai.OpenAI, simulator: Simulator, stream: bool, written: str
+) -> None:
+    simulator.script({"text": f"FUNCTION_CALL_START\napply_patch{written}\nFUNCTION_CALL_END"})
+    params: Any = {"model": "stackspot-chat", "input": "Change a to b.", "tools": [SHELL, PATCH]}
+    if stream:  # the SDK's helper does not know the events of LiteLLM's custom calls
+        *_, completed = client.responses.create(stream=True, **params)
+        response = completed.response
+    else:
+        response = client.responses.create(**params)
+    (call,) = response.output
+    assert (call.type, call.name, call.input.removesuffix("\n")) == ("custom_tool_call", "apply_patch", DIFF)
+    assert len(simulator.prompts()) == 1
+
+
+@STREAMED
 @pytest.mark.parametrize("tool", [SHELL, PATCH], ids=["function", "custom"])
 def test_only_the_allowed_tools_are_shown(
     client: openai.OpenAI, simulator: Simulator, tool: dict[str, Any], stream: bool

@@ -77,6 +77,18 @@ def test_while_the_agent_is_silent_the_client_hears_a_ping(
     assert "ping" in after
 
 
+def test_while_a_call_is_held_the_client_hears_a_ping(one_slot_proxy: Proxy, simulator: Simulator) -> None:
+    pieces = ["Vou ver.\nFUNCTION_CALL_START\nler\narguments: {", '"arquivo": "a.txt"}', "\nFUNCTION_CALL_END"]
+    simulator.script({"pieces": pieces, "delay_first": 0, "cadence": 1.6})
+    tools = [{"type": "function", "function": {"name": "ler", "parameters": {"type": "object"}}}]
+    answer = one_slot_proxy.post(PATHS[0], {**body(PATHS[0], "Leia", stream=True), "tools": tools})
+    _, _, after = answer.text.partition("Vou ver.")
+    held, _, _ = after.partition("arquivo")
+    print(f"\npings within the call: {held.count('ping')}")
+    assert (answer.status_code, "arquivo" in after) == (200, True)
+    assert "ping" in held
+
+
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
 def test_a_failure_that_passes_is_not_seen_by_the_client(
     one_slot_proxy: Proxy, simulator: Simulator, stream: bool

@@ -206,6 +206,35 @@ def test_a_block_that_stays_unreadable_is_shown_and_is_no_error(
     assert len(simulator.requests()) == 2
 
 
+FOREIGN = [
+    '<tool_call>\n{"name": "tempo", "arguments": {"cidade": "Recife"}}\n</tool_call>',
+    '[TOOL_CALLS][{"name": "tempo", "arguments": {"cidade": "Recife"}}]',
+    'Thought: vejo.\nAction: tempo\nAction Input: {"cidade": "Recife"}',
+    '```json\n{"name": "tempo", "arguments": {"cidade": "Recife"}}\n```',
+]
+
+
+@STREAMED
+@pytest.mark.parametrize("written", FOREIGN, ids=["Hermes", "Mistral", "ReAct", "JSON"])
+def test_a_call_in_the_form_of_another_model_is_asked_for_as_a_block(
+    client: openai.OpenAI, simulator: Simulator, written: str, stream: bool
+) -> None:
+    simulator.script({"text": written}, {"text": block("tempo", cidade="Recife")})
+    choice = ask_chat(client, "?", tools=[TIME], stream=stream)
+    assert (choice.finish_reason, calls_of(choice)) == ("tool_calls", [("tempo", {"cidade": "Recife"})])
+    assert "it has another form than a block" in simulator.prompts()[1]
+
+
+@STREAMED
+def test_a_call_of_an_undeclared_tool_goes_out_only_if_the_agent_stays_with_it(
+    client: openai.OpenAI, simulator: Simulator, stream: bool
+) -> None:
+    simulator.script({"text": block("clima", cidade="Recife"), "times": 2})
+    choice = ask_chat(client, "?", tools=[TIME, MAIL], stream=stream)
+    assert (choice.finish_reason, calls_of(choice)) == ("tool_calls", [("clima", {"cidade": "Recife"})])
+    assert "The tools are: tempo, enviar." in simulator.prompts()[1]
+
+
 FUNCTIONS = [TIME["function"]]
 
 

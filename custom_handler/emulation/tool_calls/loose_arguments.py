@@ -91,7 +91,7 @@ class ArgumentsReader:
         )
 
     def _space(self) -> None:
-        found = regex.match(r"[\s)*`]*+", self._text, pos=self.at)
+        found = regex.match(r"(?:[\s)`]|\*(?!\*\* Begin Patch))*+", self._text, pos=self.at)
         if found is not None:
             self.at = found.end()
 

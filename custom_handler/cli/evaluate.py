@@ -18,6 +18,8 @@ from ..instrumentation import Measurement, Repaired, Retried
 from .table import table
 
 if TYPE_CHECKING:
+    from ..emulation.prompt.wording import Wording
+    from ..evaluate.contender import Contender
     from ..evaluate.results import Result, ResultFile
     from ..evaluate.runner import Ask
     from ..evaluate.task import Task
@@ -33,6 +35,14 @@ _measured: ContextVar[list[Measurement] | None] = ContextVar("measured", default
 @click.option("--config", default="config.yaml", show_default=True, type=click.Path(path_type=Path))
 @click.option("--cases", type=click.Path(path_type=Path), help="Tasks in place of the built-in ones, as JSON lines.")
 @click.option("--kind", "kinds", multiple=True, help="Only tasks of this kind; several are possible.")
+@click.option(
+    "--prompt-variant",
+    "variants",
+    multiple=True,
+    metavar="FILE",
+    help="A YAML file with other texts of the prompt, or `default`; several are compared.",
+)
+@click.option("--write-variant", type=click.Path(path_type=Path), help="Write the default texts to a file, and exit.")
 @click.option("--at-once", default=4, show_default=True, type=click.IntRange(1, 64), help="Concurrent tasks.")
 @click.option(
     "--output", default="evaluation", show_default=True, type=click.Path(path_type=Path), help="Folder of the results."
@@ -49,6 +59,8 @@ def evaluate(  # noqa: PLR0917  click passes the options by name
     config: Path,
     cases: Path | None,
     kinds: Sequence[str],
+    variants: Sequence[str],
+    write_variant: Path | None,
     at_once: int,
     output: Path,
     *,
@@ -61,9 +73,12 @@ def evaluate(  # noqa: PLR0917  click passes the options by name
     account's limit holds (STACKSPOT_REQUESTS_PER_MINUTE).
     """
     from ..errors import ConfigurationError  # noqa: PLC0415  each command loads what it needs
-    from ..evaluate import ResultFile, page, summarize  # noqa: PLC0415
+    from ..evaluate import ResultFile, contenders, page, summarize  # noqa: PLC0415
     from ..evaluate.page import HEAD, cells  # noqa: PLC0415
 
+    if write_variant is not None:
+        _write_variant(write_variant)
+        return
     load(Path.cwd() / ".env")
     try:
         tasks = _tasks(cases, kinds)
@@ -71,7 +86,7 @@ def evaluate(  # noqa: PLR0917  click passes the options by name
         file = ResultFile(output / "results.jsonl")
         earlier = [] if fresh else file.read()
         with _simulator(simulate, tasks):
-            wanted = dict.fromkeys(_models(models, config), tasks)
+            wanted = dict.fromkeys(contenders(_models(models, config), variants), tasks)
             results = asyncio.run(_run(wanted, config, file, earlier, at_once=at_once))
     except ConfigurationError as error:
         raise click.ClickException(error.message) from None
@@ -87,6 +102,20 @@ def evaluate(  # noqa: PLR0917  click passes the options by name
     if failed:
         click.echo(f"{failed} tasks had no answer: run the command again to ask only these.", err=True)
         raise SystemExit(1)
+
+
+def _write_variant(file: Path) -> None:
+    from ..evaluate.contender import as_yaml  # noqa: PLC0415
+
+    if file.exists():
+        raise click.ClickException(f"{file} exists: name a new file, or remove it.")
+    try:
+        file.write_text(as_yaml(), encoding="utf-8")
+    except OSError as error:
+        raise click.ClickException(f"{file} cannot be written ({error.strerror}): name another file.") from None
+    click.echo(
+        f"Wrote {file}: change or remove texts, then compare with --prompt-variant default --prompt-variant {file}"
+    )
 
 
 def _tasks(cases: Path | None, kinds: Sequence[str]) -> Sequence[Task]:
@@ -133,20 +162,25 @@ def _simulator(rate: float | None, tasks: Sequence[Task]) -> Iterator[None]:
 
 
 async def _run(
-    wanted: Mapping[str, Sequence[Task]], config: Path, file: ResultFile, earlier: Sequence[Result], *, at_once: int
+    wanted: Mapping[Contender, Sequence[Task]],
+    config: Path,
+    file: ResultFile,
+    earlier: Sequence[Result],
+    *,
+    at_once: int,
 ) -> list[Result]:
     """Run what has no result so far, with a progress bar, and return the results of all tasks."""
+    from ..evaluate.contender import still_open  # noqa: PLC0415
     from ..evaluate.results import FAILED  # noqa: PLC0415
     from ..evaluate.runner import run  # noqa: PLC0415
     from ..proxy.config import read_config  # noqa: PLC0415
     from .log_level import quiet_litellm  # noqa: PLC0415
 
     done = {result.key: result for result in earlier if result.verdict != FAILED}
-    keys = {model: {(model, "", task.id, task.digest): task for task in tasks} for model, tasks in wanted.items()}
-    results = [done[key] for tasks in keys.values() for key in tasks if key in done]
+    results = [done[key] for one, tasks in wanted.items() for task in tasks if (key := one.key(task)) in done]
     if results:
         click.echo(f"{len(results)} results of an earlier run are kept; --fresh runs all again.", err=True)
-    open_tasks = {model: [task for key, task in tasks.items() if key not in done] for model, tasks in keys.items()}
+    open_tasks = {one: still_open(one, tasks, done) for one, tasks in wanted.items()}
     quiet_litellm()
     from .library_backend import LibraryBackend  # noqa: PLC0415  LiteLLM takes seconds to import
 
@@ -161,8 +195,8 @@ async def _run(
             bar.update(1)
 
         try:
-            for model, tasks in open_tasks.items():
-                await run(tasks, _asker(backend), model, at_once=at_once, progress=finished)
+            for one, tasks in open_tasks.items():
+                await run(tasks, _asker(backend, one.wording), one, at_once=at_once, progress=finished)
         finally:
             file.close()
             await backend.aclose()
@@ -174,8 +208,9 @@ def _note(measurement: Measurement) -> None:
         measured.append(measurement)
 
 
-def _asker(backend: LibraryBackend) -> Ask:
+def _asker(backend: LibraryBackend, wording: Wording) -> Ask:
     """Return the function that sends a request to a model, and counts the hidden requests."""
+    from ..emulation.prompt.wording import use  # noqa: PLC0415
     from ..evaluate.runner import Reply  # noqa: PLC0415
     from ..proxy.chunk_accumulator import ChunkAccumulator  # noqa: PLC0415
     from ..proxy.client import ProxyResponseError  # noqa: PLC0415
@@ -183,6 +218,7 @@ def _asker(backend: LibraryBackend) -> Ask:
     async def ask(body: Mapping[str, Any]) -> Reply:
         measured: list[Measurement] = []
         _measured.set(measured)
+        use(wording)
         answer, error, refused = ChunkAccumulator(), "", False
         try:
             async with backend.stream(body, {}) as stream:

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from .contender import Contender
 from .results import FAILED, OBEYED, REFUSED, REPAIRED, WRONG, Result
 from .task import ExpectedCall, Task
 
@@ -57,15 +58,13 @@ class _Attempt:
         self.tokens_out += reply.tokens_out
 
 
-async def run(
-    tasks: Iterable[Task], ask: Ask, model: str, variant: str = "", *, at_once: int = 4, progress: Progress
-) -> None:
+async def run(tasks: Iterable[Task], ask: Ask, contender: Contender, *, at_once: int = 4, progress: Progress) -> None:
     """Run the tasks, `at_once` of them concurrently; `progress` receives each result."""
     slots = asyncio.Semaphore(at_once)
 
     async def one(task: Task) -> None:
         async with slots:
-            progress(await _attempt(task, ask, model, variant))
+            progress(await _attempt(task, ask, contender))
 
     running = [asyncio.ensure_future(one(task)) for task in tasks]
     try:
@@ -75,18 +74,18 @@ async def run(
             task.cancel()
 
 
-async def _attempt(task: Task, ask: Ask, model: str, variant: str) -> Result:
+async def _attempt(task: Task, ask: Ask, contender: Contender) -> Result:
     attempt = _Attempt(task, list(task.messages), open_steps=[list(step) for step in task.steps])
     began = time.perf_counter()
-    verdict, reason = await _converse(attempt, ask, model)
+    verdict, reason = await _converse(attempt, ask, contender.model)
     if verdict == OBEYED and attempt.repairs:
         verdict, reason = REPAIRED, f"{attempt.repairs} repair requests"
     return Result(
-        model=model,
-        variant=variant,
+        model=contender.model,
+        variant=contender.variant,
         task=task.id,
         kind=task.kind,
-        digest=task.digest,
+        digest=contender.digest(task),
         verdict=verdict,
         reason=reason,
         requests=attempt.requests,

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from click.testing import Result
+
+from custom_handler.emulation.prompt.wording import DEFAULT, wording_of
 
 Command = Callable[..., Result]
 
@@ -75,6 +79,8 @@ def test_a_simulated_agent_shows_how_a_report_looks(command: Command, folder: Pa
         (["--model", "gpt"], "config.yaml has no model 'gpt'; it has: stackspot-chat"),
         (["--cases", "missing.jsonl"], "missing.jsonl cannot be read"),
         (["--config", "missing.yaml"], "missing.yaml cannot be read"),
+        (["--prompt-variant", "missing.yaml"], "--prompt-variant missing.yaml cannot be read"),
+        (["--prompt-variant", "config.yaml"], "config.yaml must map the names of texts to texts"),
         (["--output", "config.yaml", "--kind", "single call"], "choose another --output"),
     ],
 )
@@ -82,3 +88,23 @@ def test_bad_options_are_refused_with_what_to_do(command: Command, arguments: li
     ran = command("evaluate", *arguments)
     assert ran.exit_code == 1
     assert said in ran.stderr
+
+
+def test_two_wordings_of_the_prompt_are_compared(command: Command, folder: Path, simulator: Any) -> None:
+    (folder / "cases.jsonl").write_text(json.dumps(CASES[0]), encoding="utf-8")
+    assert command("evaluate", "--write-variant", "short.yaml").exit_code == 0
+    assert "exists: name a new file" in command("evaluate", "--write-variant", "short.yaml").stderr
+    texts = yaml.safe_load((folder / "short.yaml").read_text(encoding="utf-8"))
+    assert wording_of(texts, "short.yaml") == DEFAULT
+    (folder / "short.yaml").write_text(yaml.safe_dump({**texts, "tools": "Canary tools:"}), encoding="utf-8")
+    options = ["--cases", "cases.jsonl", "--prompt-variant", "default", "--prompt-variant", "short.yaml"]
+    ran = command("evaluate", *options)
+    assert ran.exit_code == 0, ran.output
+    assert re.findall(r"^(stackspot-chat(?: \(short\))?) ", ran.stdout, re.MULTILINE) == [
+        "stackspot-chat",
+        "stackspot-chat (short)",
+    ]
+    assert ["Canary tools:" in request["prompt"] for request in simulator.requests("chat")] == [False, True]
+    (folder / "short.yaml").write_text(yaml.safe_dump({**texts, "tools": "Other tools:"}), encoding="utf-8")
+    command("evaluate", *options)
+    assert len(simulator.requests("chat")) == 3

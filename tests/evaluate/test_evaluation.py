@@ -13,13 +13,14 @@ from typing import Any
 import pytest
 
 from custom_handler.errors import ConfigurationError
-from custom_handler.evaluate import ResultFile, built_in_tasks, page, read_tasks, run, summarize
+from custom_handler.evaluate import Contender, ResultFile, built_in_tasks, page, read_tasks, run, summarize
 from custom_handler.evaluate.page import cells
 from custom_handler.evaluate.rehearsal import ideal_reply, replies, sample
 from custom_handler.evaluate.results import Result
 from custom_handler.evaluate.runner import Reply
 from custom_handler.evaluate.task import ExpectedCall, Task
 
+M = Contender("m")
 USER = [{"role": "user", "content": "go"}]
 WEATHER = ExpectedCall("get_weather", {"city": "Recife"}, "31 °C")
 TIME = ExpectedCall("get_time", {"city": "Recife"})
@@ -57,7 +58,7 @@ def ask_with(replies: Sequence[Reply], asked: list[Mapping[str, Any]]) -> Callab
 def result_of(task: Task, *replies: Reply) -> tuple[Result, list[Mapping[str, Any]]]:
     results: list[Result] = []
     asked: list[Mapping[str, Any]] = []
-    asyncio.run(run([task], ask_with(replies, asked), "m", progress=results.append))
+    asyncio.run(run([task], ask_with(replies, asked), M, progress=results.append))
     (result,) = results
     return result, asked
 
@@ -143,7 +144,7 @@ def test_no_more_tasks_than_allowed_run_at_once() -> None:
 
     results: list[Result] = []
     tasks = [Task(f"t{number}", "k", USER, says=["a"]) for number in range(20)]
-    asyncio.run(run(tasks, ask, "m", at_once=3, progress=results.append))
+    asyncio.run(run(tasks, ask, M, at_once=3, progress=results.append))
     assert (len(results), most) == (20, 3)
 
 

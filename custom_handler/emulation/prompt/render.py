@@ -24,6 +24,7 @@ from .content import text_of
 from .tools import tools_section
 from .trim import trim
 from .turns import system_messages, turns
+from .wording import wording
 
 _BEFORE_SUFFIX = (
     "Write only the text that stands between the last message and the suffix: "
@@ -113,6 +114,6 @@ def _reminder(request: ChatRequest, messages: Sequence[Message], *, has_format: 
             else f"{one} for {request.tool_choice}"
         )
         return f"{reply}: {asked}. An answer without one is not accepted."
-    several = request.parameters.parallel_tool_calls
-    work = f"{one} for each thing still to be done" if several else f"{one} if something is still to be done"
-    return f"{reply}: {work} or, if nothing is, {answer}."
+    texts = wording()
+    work = texts.each if request.parameters.parallel_tool_calls else texts.one
+    return texts.reminder.format(work=work, answer=answer)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import signal
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -38,6 +39,10 @@ class RedisServer:
         """Kill it, as a crash would."""
         self._process.kill()
         self._process.wait()
+
+    def freeze(self) -> None:
+        """Stop it without an end: connections stay open, and nothing answers; `stop` ends it as well."""
+        self._process.send_signal(signal.SIGSTOP)
 
     def _answers(self) -> bool:
         """Return whether it serves: while it loads its data, it answers a PING with an error."""

@@ -45,7 +45,8 @@ class RedisClient:
                 settings.url or _url(settings),
                 socket_timeout=RESPONSE_TIMEOUT,
                 socket_connect_timeout=RESPONSE_TIMEOUT,
-                retry=Retry(NoBackoff(), 1),
+                # Once, for a connection that was closed meanwhile; a Redis that is silent stays so.
+                retry=Retry(NoBackoff(), 1, supported_errors=(redis.exceptions.ConnectionError,)),
                 **credentials,
             )
         except ValueError:

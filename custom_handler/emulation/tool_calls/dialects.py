@@ -5,7 +5,7 @@ Each names a tool within a few hundred characters. Where that is declared, the t
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import regex
 
@@ -71,7 +71,8 @@ _PATTERNS = {
     "calling": (
         rf"[\[(*_✿]{{0,3}}+(?:{_CALLING}){_BOLD}(?:[ \t]++id=[^\s\]]{{1,80}}+)?+[ \t]*+"
         rf"(?:[:=]|(?<=tool|function|ferramenta)[ ])?+{_BOLD}\s{{0,4}}+(?:name=)?+{_PLAIN_QUOTE}{_N}{_PLAIN_QUOTE}"
-        rf"(?:[ \t]*+[(\{{\]]|[ \t]++(?:with|com|con)[ \t]++(?:\{{|{syntax.ARGUMENTS_WORD})"
+        rf"(?:\((?=\s{{0,20}}(?:[\"'\{{)]|\w{{1,80}}\s{{0,5}}[=:]))"
+        rf"|[ \t]*+[\{{\]]|[ \t]++(?:with|com|con)[ \t]++(?:\{{|{syntax.ARGUMENTS_WORD})"
         rf"|\s{{0,4}}+[✿*_]{{0,3}}+(?:{_ARGUMENTS_LINE}|ARGS✿))"
     ),
     "to": rf"(?:assistant[ \t]++)?+to=(?:functions?\.)?+{_N}(?=[^\w.])",
@@ -83,7 +84,7 @@ _PATTERNS = {
         rf"{_PLAIN_QUOTE}{_N}{_PLAIN_QUOTE}:?+[ \t]*+\r?+\n"
         rf"{_ARGUMENTS_LINE}\s{{0,20}}+(?:```\w*+\s{{0,4}}+)?+[\{{\[\"]"
     ),
-    "element": r"<(?P<name>[\w.\-]{1,128}+)>\s{0,20}+<[\w.\-]{1,80}+>",
+    "element": r"<(?P<name>[\w.\-]{1,128}+)>\s{0,20}+<(?P<argument>[\w.\-]{1,80}+)>",
 }
 _DIALECTS = {kind: regex.compile(pattern, _FLAGS) for kind, pattern in _PATTERNS.items()}
 _FENCED = regex.compile(
@@ -158,4 +159,7 @@ class Dialects:
 
     def _is_declared(self, found: regex.Match[str]) -> bool:
         name = found["name"].rstrip(".:")
+        if found.re is _DIALECTS["element"]:  # in HTML, too
+            properties = self._tools.parameters(name).get("properties")
+            return isinstance(properties, Mapping) and found["argument"] in properties
         return any(self._tools.resolve(part, unknown=False) is not None for part in (name, name.partition(":")[0]))

@@ -24,7 +24,7 @@ _END = (
 _OWN = regex.compile(
     rf"(?:\[(?:{_OWN_WORDS})\]|{OPEN}(?:{_OWN_WORDS})(?:[ ][^{CLOSE}\n]{{1,128}})?{CLOSE})(?P<same>(?=[\s\S]))"
     r"|</?assistant>"
-    r"|<s>(?=\s{0,4}(?:FUNCTION|TOOL|\[INST))|\[INST\]\s{0,3}\[/INST\]|\[/INST\]"
+    r"|<s>(?=\s{0,4}(?:FUNCTION|TOOL|\[INST))|\[INST\]\s{0,3}\[/INST\]|\[/INST\](?=[ \t]{0,4}(?:\r?\n|[*_`\[<(\#]{0,4}(?:FUNCTION|TOOL)))"
     r"|<\|start_header_id\|>\s{0,3}assistant\s{0,3}<\|end_header_id\|>|<\|im_start\|>\s{0,3}assistant(?=\s)"
     r"|<\|assistant\|>|<start_of_turn>model(?=\s)|(?:<\|start\|>assistant)?<\|channel\|>final<\|message\|>"
     r"|<\|begin_of_text\|>|<｜begin▁of▁sentence｜>|<｜Assistant｜>",

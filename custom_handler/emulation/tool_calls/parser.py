@@ -126,6 +126,9 @@ class ToolCallParser(TextParser):
         found, undecided = self._first(*patterns)
         if found is None:
             return None if undecided else False
+        after = self._unread[found.end() : found.end() + 1]
+        if "`" in found[0] and after not in {"`", "\n", "\r"}:  # a block in inline code
+            return False if after or self._ended else None
         if found.re is syntax.FABRICATED_RESULT:
             self.closed = True  # only the client has results
         else:

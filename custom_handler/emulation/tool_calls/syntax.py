@@ -129,7 +129,11 @@ REST_OF_MARKER_LINE = regex.compile(rf"{_AFTER_MARKER}[ \t]{{0,80}}+\r?+\n")
 REST_OF_LINE = regex.compile(r"[ \t]{0,80}+\r?+\n")
 
 _LEGAL_NAME = regex.compile(r"[A-Za-z_][A-Za-z0-9_.\-]{0,63}")
-_RESERVED_NAME = regex.compile(rf"{NAME_WORD}|{ARGUMENTS_WORD}|{_START}|{_END}|id|null|none", _FLAGS)
+_TEMPLATE_NAME = (
+    r"(?:nome|nombre|name)_(?:d[aeo]|de_la|of|of_the)_\w{1,20}|(?:your|my|the|some|example|minha|sua|mi|tu)_(?:tool|function|ferramenta"
+    r"|fun[cç][aã]o|herramienta|funci[oó]n)(?:_name)?"
+)
+_RESERVED_NAME = regex.compile(rf"{_TEMPLATE_NAME}|{NAME_WORD}|{ARGUMENTS_WORD}|{_START}|{_END}|id|null|none", _FLAGS)
 _PREFIX = regex.compile(r"(?:functions?|tools?|default_api)[.:/]")
 _WORD_NAME = regex.compile(r"[\w.\-]{1,128}")
 _SEPARATORS = regex.compile(r"[-_. /:\\]+")

@@ -30,7 +30,7 @@ _THINK = regex.compile(r"<think(?:ing)?>", regex.IGNORECASE)
 _THOUGHT = regex.compile(r"</think(?:ing)?>", regex.IGNORECASE)
 _NEWLINE = regex.compile(r"\n")
 _PLAIN = regex.compile(r"[^\n<FT]++")  # within a line: neither its end, nor a token, nor a marker
-_TAIL = 60
+_TAIL = 200
 _LABELS = f"[<{OPEN}"
 _OPENINGS = f"{_LABELS}`~"
 
@@ -211,6 +211,9 @@ class TextParser:
 
     def _within_line(self, found: regex.Match[str]) -> bool:
         """Stop at an end token in a line, or return it as text."""
+        if found[0].lower() == "</s>" and "<s>" in self._tail.rpartition("\n")[2]:  # HTML
+            self._text_to(found.end())
+            return True
         before = self._unread[max(self._at - 1, 0) : self._at]
         ends = self._end_token(glued=bool(before) and not before.isspace())
         if ends is False:

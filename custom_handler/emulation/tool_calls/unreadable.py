@@ -26,8 +26,13 @@ _NAME_OF_TOOL = (
     rf"(?:(?:the |o |a |el |la )?{_TOOL}(?:['’]?s)?(?:[_ -]?(?:name|nome|nombre))?"
     rf"|(?:nome|name|nombre)(?:[_ ](?:of|da|do|de|la|the|{_TOOL})){{0,4}}|my_tool|minha_ferramenta)"
 )
-_ANYTHING = r"(?:<[^<>\n{\"]{1,80}>|\{\s*(?:\.{3}|…|<[^<>\n]{1,60}>)?\s*\}|\[[^\W\d][\w \-]{2,60}\]|\.{3}|…)"
-# What documents write for a name, or for arguments.
+_ANYTHING = (
+    r"(?:<[^<>\n{\"]{1,80}>|\{\s*(?:\.{3}|…|<[^<>\n]{1,60}>|[^\W\d][\w ]{1,40})\s*\}|\[[^\W\d][\w \-]{2,60}\]|\.{3}|…)"
+)
+# What documents write for arguments, or for a name.
+_ANY_ARGUMENTS = regex.compile(
+    rf"\s*+[^\n]{{0,140}}\n[^\n{{<\[]{{0,40}}[:=]\s*+{_ANYTHING}[ \t]*+(?:\r?\n|\Z)", regex.IGNORECASE
+)
 _PLACEHOLDER = regex.compile(
     rf"[^\w\n<\[{{.…]*+\s*+[*\"'`]{{0,3}}+(?:{_ANYTHING}|{_NAME_OF_TOOL})[*\"'`:]{{0,4}}+[ \t]*+(?:\r?\n|\Z)"
     rf"|\s*+[^\n]{{0,100}}\n[^\n{{<\[]{{0,40}}[:=]\s*+(?:{_ANYTHING})[ \t]*+(?:\r?\n|\Z)",
@@ -102,6 +107,11 @@ class UnreadableBlock(Unread):
             self._settle(closing, complete=complete is not None)
         return end + len(closing)
 
+    def _is_template(self, body: str) -> bool:
+        """Return whether the block stands for any call: in a document, not in an agent's reply."""
+        named = body.strip().partition("\n")[0].strip("<>*_`\"' ") in self._tools
+        return (_ANY_ARGUMENTS if named else _PLACEHOLDER).match(body) is not None
+
     def _is_long_call(self, rest: str) -> bool:
         body = self.text[self._start :] + rest
         return not self._certain and loose_block.starts_call(body, self._tools)
@@ -119,9 +129,8 @@ class UnreadableBlock(Unread):
             self.calls = loose_block.read_block(body, self._tools, self._before, closed=complete)
         except (LenientJsonError, RecursionError) as error:
             self.reason = self.reason or str(error)
-            named = body.strip().partition("\n")[0].strip("<>*_`\"' ") in self._tools
-            meant = loose_block.is_suspicious(body, self._tools) and (named or not _PLACEHOLDER.match(body))
-            self.unreadable = self._certain or meant
+            meant = self._certain or loose_block.is_suspicious(body, self._tools)
+            self.unreadable = meant and not self._is_template(body)
             self.belongs_to_last = self._before is not None and not loose_block.starts_call(body, self._tools)
 
 

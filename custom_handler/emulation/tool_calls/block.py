@@ -11,7 +11,7 @@ marker the block ends behind its object.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import regex
 
@@ -122,11 +122,22 @@ class BlockParser:
         if name is None:
             return self._fail()
         self._begin(name)
+        if self._loses_arguments(name, found[0], nothing=bool(groups & {"null", "bare"})):
+            self._state = self._arguments
+            return self._fail("its arguments are no JSON object")
         self._move(found.end())
         if groups & {"null", "bare"}:
             return self._complete([Call(name, "{}")])
         self._state = self._arguments if "object" in groups else self._quoted if "string" in groups else self._wrapper
         return True
+
+    def _loses_arguments(self, name: str, head: str, *, nothing: bool) -> bool:
+        """Return whether arguments are missing, or one is taken for the call's id."""
+        schema = self._tools.parameters(name)
+        properties = schema.get("properties")
+        label = syntax.ID_LABEL.search(head)
+        is_argument = isinstance(properties, Mapping) and label is not None and label["word"] in properties
+        return is_argument or (nothing and bool(schema.get("required")))
 
     def _arguments(self) -> bool:
         return self._read_object(lambda strict: [Call(self._name, strict)])

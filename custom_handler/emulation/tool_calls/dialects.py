@@ -51,7 +51,7 @@ _AFTER_TAGS = (
     rf"(?:{_OBJECTS}|{_INVOKE}|{_NAMED_TAG}|\[?+{_PYTHON}"
     rf"|(?:(?:assistant|commentary|analysis|function|tool_calls?)(?![\w.])[ \t]*+(?:{_TOKEN})?+[ \t]*+){{0,3}}+"
     rf"(?:to=)?+(?:functions?[.:])?+{_N}"
-    rf"(?:\s{{0,20}}+(?:<[|｜]|<arg|<param|<\w{{1,40}}>|[\{{\[]|```|json\b|code\b|{_ARGUMENTS_LINE})|:\d{{1,4}}))"
+    rf"(?:\s{{0,20}}+(?:<[|｜/]|<arg|<param|<\w{{1,40}}>|[\{{\[]|```|json\b|code\b|{_ARGUMENTS_LINE})|:\d{{1,4}}))"
 )
 _BOLD, _PLAIN_QUOTE = r"[*_]{0,3}+", r"[`\"'*]{0,3}+"
 _ACTION = r"Action|A[cç][aã]o|Acci[oó]n|Tool|Tool[ _]name|Function|Ferramenta|Herramienta"

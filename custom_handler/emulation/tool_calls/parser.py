@@ -256,7 +256,7 @@ class ToolCallParser(TextParser):
         elif rest is not None and syntax.MARKER.match(self._unread, rest.end()):
             self._gap.append(self._marker + rest[0])  # doubled
             self._at = rest.end()
-        elif rest is not None:
+        elif rest is not None or syntax.NAME_IN_LINE.match(self._unread, self._at):
             self._hold_unreadable(UnreadableBlock(self._marker, self._tools, certain=False), "")
         else:
             self._return_text("" if self._is_unused_marker(block) else self._marker, block.rest)

@@ -120,6 +120,8 @@ FABRICATED_RESULT = regex.compile(
 )
 
 COPIED_MARKER = regex.compile(r"(?:FUNCTION|TOOL)\^{1,16}\\{0,2}[_ ]CALL", _FLAGS)
+ID_LABEL = regex.compile(r"(?<=[\n*`])\s*+(?P<word>(?:tool_)?(?:call_?)?id)[ \t]*+[:=]", _FLAGS)
+NAME_IN_LINE = regex.compile(r"[ \t]{1,4}+[\w.\-]{1,128}+[({]")  # behind a marker
 LIKE_MARKER = regex.compile(r"(?:FUNCTION|TOOL)[-_ ]?CALL", _FLAGS)
 # In the place of a start marker, on a line of its own.
 STRAY_MARKER = regex.compile(

@@ -121,8 +121,8 @@ class UnreadableBlock(Unread):
         body = self.text[self._start :]
         self._pieces.append(closing)
         self.is_empty = bool(closing) and _DECORATION.fullmatch(body) is not None
-        self.unreadable |= _END_LINE.search(self.text) is not None
-        if not self.unreadable or self.is_empty:
+        on_line = self._certain or _END_LINE.search(self.text) is not None
+        if self.is_empty or not (on_line or (closing and loose_block.starts_call(body, self._tools))):
             self.unreadable = self._certain
             return
         try:
@@ -130,7 +130,7 @@ class UnreadableBlock(Unread):
         except (LenientJsonError, RecursionError) as error:
             self.reason = self.reason or str(error)
             meant = self._certain or loose_block.is_suspicious(body, self._tools)
-            self.unreadable = meant and not self._is_template(body)
+            self.unreadable = on_line and meant and not self._is_template(body)
             self.belongs_to_last = self._before is not None and not loose_block.starts_call(body, self._tools)
 
 

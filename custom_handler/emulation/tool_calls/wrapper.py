@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ..lenient_json import LenientJsonError
@@ -61,6 +61,9 @@ def _call(parts: dict[str, tuple[Any, str]], tools: DeclaredTools, *, unknown: b
         raise LenientJsonError("members that are neither of the call nor of its arguments")
     if (name := tools.resolve(written, unknown=unknown)) is None:
         raise LenientJsonError("the name is no tool's")
+    properties = tools.parameters(name).get("properties")
+    if raw == "{}" and isinstance(properties, Mapping) and properties.keys() & parts.keys() - {*_NAME_KEYS}:
+        raise LenientJsonError("arguments beside the name, and not in an object of their own")
     arguments = value if isinstance(value, str) else raw if value else "{}"
     return Call(name, strict_arguments(arguments, tools.dropped_arguments(name)))
 

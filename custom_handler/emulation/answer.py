@@ -8,9 +8,7 @@ text ──LengthLimit──▶ ToolCallParser ──PartRestorer──StopSeque
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence, Set
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ..events import CallEvent, ParsedPart, ReplyEvent, Text, ToolCallArguments, ToolCallStart, Unreadable
@@ -19,45 +17,19 @@ from . import repair_instruction
 from .announcement import announces_call, forbids_calls
 from .imitations import PartRestorer
 from .json_output import InvalidJsonAnswer, JsonFormat
+from .pending_call import INVALID_ARGUMENTS, UNDECLARED, PendingToolCall
 from .truncation import LengthLimit, StopSequences
 
 if TYPE_CHECKING:
     from .tool_calls.text_parser import TextParser
 
 MAX_CALLS = 500  # of an answer; LiteLLM needs seconds for thousands
-UNREADABLE, MISSING, UNDECLARED, INVALID = "unreadable call", "missing call", "undeclared tool", "invalid JSON"
+UNREADABLE, MISSING, INVALID = "unreadable call", "missing call", "invalid JSON"
 ANNOUNCED = "announced call"
 FOLLOW_UP = (
     "Your reply announces a tool call, but has no block. Write the block of that call now and nothing else. "
     "If no call is needed, or the user does not want it, write: none"
 )
-
-
-def tool_call_key(name: str, arguments: str) -> tuple[str, str]:
-    """Return a key that is equal for equal calls, however their arguments are formatted."""
-    try:
-        return name, json.dumps(json.loads(arguments), sort_keys=True)
-    except (ValueError, RecursionError):
-        return name, arguments
-
-
-@dataclass(slots=True)
-class PendingToolCall:
-    """A call of the agent, whose arguments may still be arriving."""
-
-    id: str
-    name: str
-    pieces: list[str] = field(default_factory=list)
-    undeclared: bool = False
-
-    @property
-    def key(self) -> tuple[str, str]:
-        """See `tool_call_key`."""
-        return tool_call_key(self.name, "".join(self.pieces))
-
-    def events(self) -> Sequence[CallEvent]:
-        """Return its events; `_numbered` sets their index."""
-        return [ToolCallStart(0, self.id, self.name), ToolCallArguments(0, "".join(self.pieces))]
 
 
 _Held = str | CallEvent | Unreadable | PendingToolCall
@@ -105,10 +77,10 @@ class AnswerAssembler:
         self._parser = _parser(request)
         self._restorer = PartRestorer(lambda: _neutralised(request, json_format))
         self._text: list[str] = []
-        self._held: list[_Held] = []  # a PendingToolCall in it is of a tool that was not chosen
+        self._held: list[_Held] = []  # a PendingToolCall in it has a fault, or its tool was not chosen
         self._holding = json_format is not None
-        self._open: PendingToolCall | None = None
-        self._accepting = False
+        self._tools = {tool.name: tool for tool in request.tools}
+        self._open: ToolCallStart | None = None
         self._excess_call = False  # a call beyond the only one that is allowed
         self._too_many_calls = False
         self._hit_agent_limit = False
@@ -181,8 +153,8 @@ class AnswerAssembler:
             return UNREADABLE
         if self._request.must_call and not self.calls:
             return MISSING
-        if any(map(_is_undeclared, self._held)) and not self._full:
-            return UNDECLARED
+        if (faulty := self._faulty_calls()) and not self._full:
+            return faulty[0].fault
         return INVALID if self.json_error else ""
 
     def lacks_announced_call(self, text: str) -> bool:
@@ -204,8 +176,11 @@ class AnswerAssembler:
                 faults = [part for part in self._held if isinstance(part, Unreadable)]
                 return repair_instruction.for_unreadable(faults, received)
             case "undeclared tool":
-                names = [part.name for part in self._held if isinstance(part, PendingToolCall)]
-                return repair_instruction.for_undeclared(names, (tool.name for tool in self._request.tools), received)
+                names = [call.name for call in self._faulty_calls() if call.fault == UNDECLARED]
+                return repair_instruction.for_undeclared(names, self._tools, received)
+            case "invalid arguments":
+                invalid = [call for call in self._faulty_calls() if call.fault == INVALID_ARGUMENTS]
+                return repair_instruction.for_invalid_arguments(invalid, received)
             case "missing call":
                 return repair_instruction.for_missing(self._request.tool_choice)
             case _:
@@ -229,7 +204,7 @@ class AnswerAssembler:
 
     def _held_with(self, new: Sequence[PendingToolCall]) -> list[_Held]:
         """Replace each faulty part by a call; the last one takes the remaining calls."""
-        faulty = [at for at, part in enumerate(self._held) if isinstance(part, Unreadable) or _is_undeclared(part)]
+        faulty = [at for at, part in enumerate(self._held) if isinstance(part, Unreadable) or _has_fault(part)]
         positions = faulty or self._held_positions(PendingToolCall) or [len(self._held)]
         held = list(self._held)
         count = min(len(positions), len(new))
@@ -239,13 +214,16 @@ class AnswerAssembler:
             held[position : position + 1] = [event for call in calls for event in call.events()]
         return held
 
+    def _faulty_calls(self) -> list[PendingToolCall]:
+        return [part for part in self._held if isinstance(part, PendingToolCall) and part.fault]
+
     def _held_positions(self, kind: type[Unreadable | PendingToolCall]) -> list[int]:
         return [position for position, part in enumerate(self._held) if isinstance(part, kind)]
 
     def release_held(self) -> list[ReplyEvent]:
         """Return what was held; an unreadable block that was not repaired becomes text.
 
-        A call of an undeclared tool is returned as the agent wrote it, as a native model's would.
+        A call with a fault is returned as the agent wrote it, as a native model's would.
         """
         events: list[ReplyEvent] = []
         without_calls = not self.calls  # then a call of a tool that was not chosen is better than none
@@ -256,7 +234,7 @@ class AnswerAssembler:
                 events.append(Text(self._restorer.whole(part.text)))
             elif not isinstance(part, PendingToolCall):
                 events.append(self._numbered(part))
-            elif (without_calls or (part.undeclared and self._may_be_any)) and not self._full:
+            elif (without_calls or (part.fault and self._is_chosen(part.name))) and not self._full:
                 self.calls.append(part)
                 events += map(self._numbered, part.events())
         self._held.clear()
@@ -272,9 +250,10 @@ class AnswerAssembler:
                 continue
             events += self._write(self._stop.flush())
             if isinstance(part, ToolCallStart):
-                events += self._start_call(part)
+                self._open = part
             elif isinstance(part, ToolCallArguments):
-                events += self._continue_call(part)
+                if self._open is not None:
+                    events += self._take_call(PendingToolCall(self._open.id, self._open.name, part.arguments))
             elif self._full:
                 self._excess_call = True
             else:
@@ -287,46 +266,33 @@ class AnswerAssembler:
         """Whether the answer has the only call that it may have."""
         return bool(self.calls) and not self._request.parameters.parallel_tool_calls
 
-    @property
-    def _may_be_any(self) -> bool:
-        return self._request.tool_choice in {"auto", "required"}
+    def _is_chosen(self, name: str) -> bool:
+        return self._request.tool_choice in {"auto", "required", name}
 
     def _write(self, text: str) -> list[ReplyEvent]:
         if text and self._holding:
             self._held.append(text)
         return [Text(text)] if text and not self._holding else []
 
-    def _start_call(self, start: ToolCallStart) -> list[ReplyEvent]:
-        """Accept a call of the chosen tool, and only one where the request allows one."""
+    def _take_call(self, call: PendingToolCall) -> list[ReplyEvent]:
+        """Accept a call of the chosen tool without a fault, and only one where one is allowed."""
         if self._full:
             self._excess_call = True
             return []
-        if start.index >= MAX_CALLS:
+        if self._open is not None and self._open.index >= MAX_CALLS:
             self._too_many_calls = True
             return []
-        declared = any(tool.name == start.name for tool in self._request.tools)
-        self._open = PendingToolCall(start.id, start.name, undeclared=not declared)
-        self._accepting = declared and (self._may_be_any or self._request.tool_choice == start.name)
-        if not self._accepting:
+        call.check(self._tools.get(call.name))
+        if call.fault or not self._is_chosen(call.name):
             self._holding = True
-            self._held.append(self._open)
+            self._held.append(call)
             return []
-        self.calls.append(self._open)
-        if not self._holding or any(map(_is_faulty, self._held)):
-            return self._hold_or_emit(start)
+        self.calls.append(call)
+        if self._holding and any(map(_is_faulty, self._held)):
+            self._held += call.events()
+            return []
         self._holding = False  # with a call, the text before it need not be JSON
-        return [*self.release_held(), self._numbered(start)]
-
-    def _continue_call(self, event: ToolCallArguments) -> list[ReplyEvent]:
-        if self._open is not None:
-            self._open.pieces.append(event.arguments)
-        return self._hold_or_emit(event) if self._accepting else []
-
-    def _hold_or_emit(self, event: CallEvent) -> list[ReplyEvent]:
-        if not self._holding:
-            return [self._numbered(event)]
-        self._held.append(event)
-        return []
+        return [*self.release_held(), *map(self._numbered, call.events())]
 
     def _numbered(self, event: CallEvent) -> CallEvent:
         """Number the calls in the order in which they are returned, which may skip calls."""
@@ -336,8 +302,8 @@ class AnswerAssembler:
         return ToolCallArguments(self._sent - 1, event.arguments)
 
 
-def _is_undeclared(part: _Held) -> bool:
-    return isinstance(part, PendingToolCall) and part.undeclared
+def _has_fault(part: _Held) -> bool:
+    return isinstance(part, PendingToolCall) and bool(part.fault)
 
 
 def _is_faulty(part: _Held) -> bool:

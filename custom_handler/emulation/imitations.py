@@ -132,7 +132,6 @@ class PartRestorer:
     def __init__(self, originals: Callable[[], Set[str]]) -> None:
         self._originals = cache(originals)
         self._restorer = Restorer(self._originals)
-        self._call: int | None = None  # whose arguments are being read; None: text
 
     def feed(self, parts: Iterable[ParsedPart]) -> list[ParsedPart]:
         """Return the parts, as far as they are decided."""
@@ -140,34 +139,25 @@ class PartRestorer:
         restorer = self._restorer
         for part in parts:
             if isinstance(part, str):
-                if self._call is not None:
-                    restored += self._switch(None)
                 if restorer.held or "^" in part:
                     restored.append(restorer.feed(part))
                 else:  # as `feed` does it, without a call for each delta
                     restorer.before = (restorer.before + part)[-LONGEST_OPENER:]
                     restored.append(part)
             elif isinstance(part, ToolCallArguments):
-                restored += self._switch(part.index)
-                if arguments := restorer.feed(part.arguments):
-                    restored.append(ToolCallArguments(part.index, arguments))
+                restored.append(ToolCallArguments(part.index, self.whole(part.arguments)))
             else:
                 restored += [*self.flush(), part]
         return restored
 
     def flush(self) -> list[ParsedPart]:
-        """Return the rest as the end of the current part."""
+        """Return the rest as the end of the text."""
         rest = self._restorer.flush()
-        if not rest:
-            return []
-        return [rest if self._call is None else ToolCallArguments(self._call, rest)]
+        return [rest] if rest else []
 
     def whole(self, text: str) -> str:
         """Return a text that is complete."""
+        if "^" not in text:
+            return text
         restorer = Restorer(self._originals)
         return restorer.feed(text) + restorer.flush()
-
-    def _switch(self, call: int | None) -> list[ParsedPart]:
-        rest = [] if call == self._call else self.flush()
-        self._call = call
-        return rest

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from ..events import Unreadable
+from .pending_call import PendingToolCall
 
 QUOTED_CHARACTERS = 4_000
 LISTED_CHARACTERS = 4_000
@@ -28,6 +29,15 @@ def for_undeclared(names: Iterable[str], tools: Iterable[str], received: Sequenc
     return (
         f"You called {', '.join(names)}, but there is no such tool. The tools are: {listed}. Write the call again, "
         "as a block with the name and the arguments of one of these, and nothing else." + _leave_out(received)
+    )
+
+
+def for_invalid_arguments(calls: Iterable[PendingToolCall], received: Sequence[str]) -> str:
+    """Ask for calls whose arguments match the tool's schema."""
+    faults = "\n".join(f"{call.name}: {call.reason}" for call in calls)
+    return (
+        f"These arguments do not match the JSON Schema of their tool:\n{faults}\nWrite the calls again, as blocks "
+        "with valid arguments, and nothing else." + _leave_out(received)
     )
 
 

@@ -18,11 +18,15 @@ __all__ = ["ChatRequest", "Message", "Tool"]
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """A function that the client declares; `parameters` is its JSON Schema."""
+    """A function that the client declares; `parameters` is its JSON Schema.
+
+    `strict`: the arguments of a call have to match the schema.
+    """
 
     name: str
     description: str
     parameters: Mapping[str, Any]
+    strict: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +129,7 @@ def _tool(where: str, function: object) -> Tool:
         raise RequestError(f"{where}.description must be a string.", param=f"{where}.description")
     if not isinstance(parameters, Mapping):
         raise RequestError(f"{where}.parameters must be a JSON Schema object.", param=f"{where}.parameters")
-    return Tool(function["name"], description, parameters)
+    return Tool(function["name"], description, parameters, function.get("strict") is True)
 
 
 def _allowed(tools: Sequence[Tool], given: object) -> tuple[Sequence[Tool], str]:

@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from custom_handler.emulation.answer import INVALID, MISSING, UNDECLARED, UNREADABLE, AnswerAssembler
+from custom_handler.emulation.answer import INVALID, MISSING, UNREADABLE, AnswerAssembler
 from custom_handler.emulation.json_output import JsonFormat
+from custom_handler.emulation.pending_call import INVALID_ARGUMENTS, UNDECLARED
 from custom_handler.emulation.truncation import CHARACTERS_PER_TOKEN
 from custom_handler.events import ReplyEvent, Text, ToolCallArguments, ToolCallStart
 from custom_handler.request.chat_request import ChatRequest, Tool
@@ -531,3 +532,45 @@ def test_no_second_answer_takes_anything_back(first, second, asked):
     assert received <= calls
     assert asked.parameters.parallel_tool_calls or len(calls) <= 1
     assert all(part in Said.of(events).parts for part in before if isinstance(part, tuple))
+
+
+STRICT = Tool("save", "", {**SCHEMA, "additionalProperties": False}, strict=True)
+VALID, INCOMPLETE, EXTENDED = (
+    block(arguments, "save") for arguments in ('{"city": "Recife"}', '{"n": 1}', '{"city": "a", "x": 1}')
+)
+
+
+@pytest.mark.parametrize(("first", "reason"), [(INCOMPLETE, "'city' is a required property"), (EXTENDED, "'x'")])
+def test_arguments_of_a_strict_tool_are_repaired_with_the_reason(first: str, reason: str) -> None:
+    asked = request(STRICT, *TOOLS)
+    answer, events = answered(f"Um.\n{first}", asked)
+    assert Said.of(events).tidy() == ["Um."]
+    assert answer.repair_reason() == INVALID_ARGUMENTS
+    assert "\nsave: $" in answer.repair_instruction()
+    assert reason in answer.repair_instruction()
+    assert mended(f"Um.\n{first}", VALID, asked) == (True, ["Um.", ("save", {"city": "Recife"})])
+
+
+@pytest.mark.parametrize("choice", ["auto", "required", "save"])
+@pytest.mark.parametrize("second", ["", "No.", INCOMPLETE, EXTENDED])
+def test_arguments_of_a_strict_tool_that_stay_invalid_go_out_as_the_agent_wrote_them(second: str, choice: str) -> None:
+    asked = request(STRICT, *TOOLS, choice=choice)
+    assert mended(INCOMPLETE, second, asked) == (False, [("save", {"n": 1})])
+
+
+def test_valid_arguments_of_a_strict_tool_need_no_repair() -> None:
+    answer, events = answered(VALID, request(STRICT))
+    assert (answer.repair_reason(), Said.of(events).tidy()) == ("", [("save", {"city": "Recife"})])
+
+
+def test_without_strict_arguments_are_not_held_against_the_schema() -> None:
+    asked = request(replace(STRICT, strict=False))
+    assert answered(INCOMPLETE, asked)[0].repair_reason() == ""
+
+
+def test_only_a_tool_that_says_so_is_strict() -> None:
+    function = {"name": "a", "parameters": {}}
+    for written, strict in ((True, True), (False, False), (None, False), ("yes", False)):
+        tools = [{"type": "function", "function": {**function, "strict": written}}]
+        (tool,) = ChatRequest.from_openai([USER], {"tools": tools}).tools
+        assert tool.strict is strict

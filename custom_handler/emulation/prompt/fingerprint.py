@@ -20,7 +20,7 @@ from typing import Any
 from ...events import ReplyEvent, Text, ToolCallArguments, ToolCallStart
 from ...request.calls import calls_of
 from ...request.chat_request import ChatRequest, Message
-from ..answer import tool_call_key
+from ..pending_call import tool_call_key
 from .content import message_text
 from .render import preamble
 from .transcript import transcript

@@ -30,8 +30,9 @@ _ANYTHING = (
     r"(?:<[^<>\n{\"]{1,80}>|\{\s*(?:\.{3}|…|<[^<>\n]{1,60}>|[^\W\d][\w ]{1,40})\s*\}|\[[^\W\d][\w \-]{2,60}\]|\.{3}|…)"
 )
 # What documents write for arguments, or for a name.
+_LEFT_OUT = r"(?:<[^<>\n{\"]{1,80}>|\{\s*(?:\.{3}|…|<[^<>\n]{1,60}>)\s*\}|\.{3}|…)"
 _ANY_ARGUMENTS = regex.compile(
-    rf"\s*+[^\n]{{0,140}}\n[^\n{{<\[]{{0,40}}[:=]\s*+{_ANYTHING}[ \t]*+(?:\r?\n|\Z)", regex.IGNORECASE
+    rf"\s*+[^\n]{{0,140}}\n[^\n{{<\[]{{0,40}}[:=]\s*+{_LEFT_OUT}[ \t]*+(?:\r?\n|\Z)", regex.IGNORECASE
 )
 _PLACEHOLDER = regex.compile(
     rf"[^\w\n<\[{{.…]*+\s*+[*\"'`]{{0,3}}+(?:{_ANYTHING}|{_NAME_OF_TOOL})[*\"'`:]{{0,4}}+[ \t]*+(?:\r?\n|\Z)"

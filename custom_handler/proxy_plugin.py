@@ -38,7 +38,7 @@ from .proxy.validation.field_types import body_of_call, validate_field_types
 from .proxy.validation.reserved_fields import reject_reserved_fields, sent_body
 from .proxy.validation.responses_input import readable_input, without_file_search
 from .proxy_module import running_proxy
-from .request.context import add_response_header, report_allowance
+from .request.context import add_response_header, current_request, report_allowance
 from .settings import Settings
 from .telemetry import TelemetryCallback
 from .telemetry.call_log import CallLog
@@ -94,7 +94,9 @@ class Plugin(TelemetryCallback):
         sent = sent_body(data)
         reject_reserved_fields(sent)
         reject_deep_nesting(sent)
-        self._models.require_enabled(data.get("model"))
+        self._models.require_enabled(model := data.get("model"))
+        if (request := current_request()) is not None and isinstance(model, str):
+            request.model = model
         if (shape := body_of_call(call_type)) is not None:
             validate_field_types(sent, shape)
 

@@ -153,6 +153,7 @@ CASES = [
 # Those of the proxy itself: the test that meets each with its text.
 ELSEWHERE = {
     "this proxy does not know the API key": "tests/proxy/test_keys_file.py",
+    "Ask the proxy's operator to add the path to the key's routes": "tests/proxy/test_keys_file.py",
     "Send the whole conversation in input": "tests/e2e/test_bridges.py",
     "The request is nested deeper than": "tests/proxy/test_body_limit.py",
     "is disabled, because": "tests/e2e/test_models_and_health.py",

@@ -54,6 +54,7 @@ TYPES_ONLY = {  # these use classes and functions of a network library, and open
     "provider/model_response.py",
     "stackspot/http/multipart.py",
     "stackspot/http/network_errors.py",
+    "proxy/key_routes.py",
     "proxy/middleware/websocket_key.py",
     "simulator/control.py",
     "simulator/request_log.py",

@@ -6,6 +6,7 @@ keys:
     requests_per_minute: 60    # optional; default: no limit
     weight: 2                  # optional, 1 to 100; default: 1
     share: 0.5                 # optional, above 0 to 1; default: 1
+    routes: [/metrics]         # optional: routes that it may call besides those of key_routes
 """
 
 from __future__ import annotations
@@ -20,19 +21,21 @@ from typing import Any
 import yaml
 
 from ..errors import ConfigurationError
+from .key_routes import is_pattern
 
 SHORTEST_KEY = 16
 
 _SHA256 = re.compile(r"[0-9a-f]{64}", re.IGNORECASE)
 _KEY = re.compile(rf"[\x21-\x7e]{{{SHORTEST_KEY},}}")
-_FIELDS = {"name", "key", "sha256", "requests_per_minute", "share", "weight"}
+_FIELDS = {"name", "key", "sha256", "requests_per_minute", "routes", "share", "weight"}
 
 
 @dataclass(frozen=True, slots=True)
 class KeyEntry:
     """One key: name, SHA-256 as hex digits, and maximum of requests per minute (None: no limit).
 
-    `weight` and `share` are its part of the account's requests (see `Caller`).
+    `weight` and `share` are its part of the account's requests (see `Caller`); `routes` are paths,
+    which may end with `/*`, that it may call besides those of every key.
     """
 
     name: str
@@ -40,6 +43,7 @@ class KeyEntry:
     requests_per_minute: int | None
     weight: int = 1
     share: float = 1.0
+    routes: tuple[str, ...] = ()
 
 
 def read_entries(path: Path) -> list[KeyEntry]:
@@ -80,7 +84,16 @@ def _entry(fields: Any, where: str) -> KeyEntry:
         raise ConfigurationError(f"{where}.weight must be a whole number from 1 to 100.")
     if not isinstance(share, int | float) or isinstance(share, bool) or not 0 < share <= 1:
         raise ConfigurationError(f"{where}.share must be a number above 0, and at most 1.")
-    return KeyEntry(name.strip(), _digest_of(fields, where), limit, weight, float(share))
+    return KeyEntry(name.strip(), _digest_of(fields, where), limit, weight, float(share), _routes_of(fields, where))
+
+
+def _routes_of(fields: Mapping[str, Any], where: str) -> tuple[str, ...]:
+    routes = fields.get("routes")
+    if routes is None:
+        return ()
+    if not isinstance(routes, list) or not all(map(is_pattern, routes)):
+        raise ConfigurationError(f"{where}.routes must be a list of paths, such as /v1/rerank or /cohere/*.")
+    return tuple(routes)
 
 
 def _digest_of(fields: Mapping[str, Any], where: str) -> str:

@@ -1,21 +1,29 @@
 """Authenticate callers by the API keys of KEYS_FILE, which needs no database.
 
 config.yaml names `custom_handler.authenticate_key` as `custom_auth`. The proxy itself checks other
-keys (the master key, and with a database virtual keys), and enforces the limits.
+keys (the master key, and with a database virtual keys), and enforces the limits. A key of the file
+may call the routes of `key_routes` only; LiteLLM lets any key call its pass-through routes.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from litellm.proxy._types import LitellmUserRoles, ProxyException, UserAPIKeyAuth
+from litellm.proxy.auth.auth_utils import get_request_route
+from starlette.requests import Request
 
 from ..provider.litellm_call import QUOTA, key_caller
 from ..proxy_module import running_proxy
 from ..request.caller import Caller
+from ..request.context import current_request
 from .key_entries import digest, read_entries
+from .key_routes import called_path, is_added, is_allowed
 from .validation.received import validate_received
 
+_SHOWN_PATH = 100
 _TOKEN_SETTINGS = ("enable_jwt_auth", "enable_oauth2_auth", "enable_oauth2_proxy_auth")
 
 
@@ -24,18 +32,21 @@ class KeysFileAuth:
 
     def __init__(self, keys_file: str) -> None:
         self._callers = read_keys(Path(keys_file)) if keys_file else {}
+        self._routes = {entry.sha256: entry.routes for entry in read_entries(Path(keys_file))} if keys_file else {}
 
-    async def __call__(self, request: object, api_key: str | None) -> UserAPIKeyAuth | None:  # noqa: ARG002  LiteLLM's interface
+    async def __call__(self, request: Any, api_key: str | None) -> UserAPIKeyAuth | None:
         """Return the caller, or None if the proxy has to check the key itself.
 
-        Raises the proxy's error, 401 for a key that is neither in the file nor known to the proxy,
-        400 for an invalid body.
+        Raises the proxy's error: 401 for a key that is neither in the file nor known to the proxy,
+        403 for a route that the key may not call, 400 for an invalid body.
         """
         if not api_key:
             return None
         key_digest = digest(api_key.removeprefix("Bearer "))
         caller = self._callers.get(key_digest)
-        if caller is None and not _proxy_checks(key_digest):
+        if caller is not None:
+            caller = _with_route(caller, self._routes[key_digest], request)
+        elif not _proxy_checks(key_digest):
             raise ProxyException(
                 message="Authentication Error: this proxy does not know the API key. The file .env beside the proxy's "
                 "config.yaml has one, as LITELLM_MASTER_KEY.",
@@ -44,7 +55,30 @@ class KeysFileAuth:
                 code=401,
             )
         validate_received()
-        return None if caller is None else caller.model_copy()
+        return caller
+
+
+def _with_route(caller: UserAPIKeyAuth, added: Iterable[str], request: Any) -> UserAPIKeyAuth:
+    """Return a copy of a caller, who may call the route of the current request.
+
+    `added` are the routes of the key alone. Raises the proxy's error (403) for other routes. The
+    scope is the server's own: for WebSockets and MCP, LiteLLM passes a request that it made up.
+    """
+    current = current_request()
+    scope: Mapping[str, Any] = current.scope if current is not None else getattr(request, "scope", {})
+    router = getattr(running_proxy(), "llm_router", None)
+    if is_allowed(scope, has_search_tools=bool(getattr(router, "search_tools", None))):
+        return caller.model_copy()
+    if is_added(scope, added):  # LiteLLM lets only its admin call some of these, unless the key lists them
+        return caller.model_copy(update={"allowed_routes": [get_request_route(Request({"type": "http", **scope}))]})
+    route = f"{scope.get('method') or 'WebSocket'} {called_path(scope)[:_SHOWN_PATH]}"
+    message = (
+        f"The API key {caller.key_alias!r} may not call {route!r}. "
+        "Ask the proxy's operator to add the path to the key's routes in KEYS_FILE."
+    )
+    if current is not None:
+        current.denied = message
+    raise ProxyException(message=message, type="permission_error", param=None, code=403)
 
 
 def _proxy_checks(key_digest: str) -> bool:

@@ -19,7 +19,9 @@ class RequestContext:
 
     `service_route` is the template of the service's route, such as `/chat`, that asks the proxy;
     `response_headers` are added to the response; so is what the caller may still send, by the limit
-    that the `allowances` are named after. `open_streams` are closed at the end.
+    that the `allowances` are named after. `open_streams` are closed at the end. `denied` is the
+    message of the 403 that the client receives instead of the response; `model` is the model
+    that the client asks for.
     """
 
     scope: MutableMapping[str, Any]
@@ -28,6 +30,8 @@ class RequestContext:
     response_headers: dict[str, str] = field(default_factory=dict)
     allowances: dict[str, Allowance] = field(default_factory=dict)
     open_streams: set[Any] = field(default_factory=set)
+    denied: str | None = None
+    model: str | None = None
 
     @property
     def allowance(self) -> Allowance | None:

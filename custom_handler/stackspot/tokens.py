@@ -57,14 +57,16 @@ def read_token(status: int, body: object, account: AccountSettings) -> Token:
 
     Raises CredentialsRefused for a wrong id, secret or realm, else IdentityUnavailable.
     """
+    if status in {400, 401, 403, 404}:
+        logger.error("The identity service refuses the account of realm %r (HTTP %d)", account.realm, status)
     if status in {400, 401, 403}:
         raise CredentialsRefused(
-            f"StackSpot refuses CLIENT_ID and CLIENT_SECRET, for realm {account.realm!r} (HTTP {status}): "
+            f"StackSpot refuses CLIENT_ID and CLIENT_SECRET, for the realm in REALM (HTTP {status}): "
             "make a new client key in the portal and set both."
         )
     if status == 404:
         raise CredentialsRefused(
-            f"StackSpot knows no realm {account.realm!r} (HTTP 404): set REALM to the account's slug."
+            "StackSpot knows no realm of the name in REALM (HTTP 404): set it to the account's slug."
         )
     if status != 200 or not isinstance(body, Mapping) or not isinstance(body.get("access_token"), str):
         raise IdentityUnavailable(

@@ -187,7 +187,7 @@ def test_a_request_that_makes_no_sense_is_a_400_that_names_the_field(
 @pytest.mark.parametrize(
     ("environ", "status", "says"),
     [
-        ({"STACKSPOT_CLIENT_SECRET": "wrong"}, 502, "refuses CLIENT_ID and CLIENT_SECRET, for realm 'simulator'"),
+        ({"STACKSPOT_CLIENT_SECRET": "wrong"}, 502, "refuses CLIENT_ID and CLIENT_SECRET, for the realm in REALM"),
         ({"STACKSPOT_CLIENT_ID": "", "STACKSPOT_CLIENT_SECRET": ""}, 503, "Missing: CLIENT_ID, CLIENT_SECRET. Set it"),
     ],
     ids=["wrong", "missing"],

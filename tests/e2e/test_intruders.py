@@ -28,6 +28,7 @@ EVERY_PATH = (*PATHS, *GEMINI)
 FORGED = "01" + "C" * 24
 CANARY = "canary-7f3a"
 SECRET = "canary-client-secret"
+TOOLS_KEY = "sk-canary-key-of-the-tools"
 NAMED_KEY, LIMITED_KEY = "sk-canary-key-of-team-a", "sk-canary-key-of-team-b"
 TIMEOUT = 4.0
 ELSEWHERE = "http://elsewhere.invalid"
@@ -77,6 +78,15 @@ def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulator]:
         yield simulator
 
 
+OWN_ROUTES = ["/metrics", "/v1/model/info", "/model_group/info", "/health/services", "/cohere/*"]
+
+
+def by_agent_id(account: Simulator) -> dict[str, Any]:
+    """Return a model of config.yaml that names its agent."""
+    agent = account.environ["STACKSPOT_GENAI_AGENT_ID"]
+    return {"model_name": "by-agent-id", "litellm_params": {"model": f"stackspot/{agent}"}, "model_info": {"id": "m-1"}}
+
+
 @pytest.fixture(scope="module")
 def guarded(account: Simulator, evil: Evil, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
     """The stock configuration with a response cache, metrics and named keys; other providers' keys lead to the evil host."""
@@ -89,10 +99,11 @@ def guarded(account: Simulator, evil: Evil, tmp_path_factory: pytest.TempPathFac
         stock.replace(
             callbacks,
             f"  cache: true\n  cache_params: {{type: local}}\n{callbacks}",
-        )
+        ).replace("model_list:\n", f"model_list:\n  - {json.dumps(by_agent_id(account))}\n")
     )
     keys.write_text(
         f"keys:\n  - {{name: team-a, key: {NAMED_KEY}}}\n  - {{name: team-b, key: {LIMITED_KEY}, requests_per_minute: 2}}\n"
+        f"  - {{name: tools, key: {TOOLS_KEY}, routes: {json.dumps(OWN_ROUTES)}}}\n"
     )
     others = {
         "KEYS_FILE": str(keys),
@@ -104,6 +115,8 @@ def guarded(account: Simulator, evil: Evil, tmp_path_factory: pytest.TempPathFac
         "AZURE_API_VERSION": "2024-10-21",
         "LITELLM_PROXY_API_KEY": "sk-canary-proxy",
         "LITELLM_PROXY_API_BASE": evil.url,
+        **{f"{name}_API_KEY": f"canary-{name}" for name in ("COHERE", "MISTRAL", "OPENROUTER", "GEMINI", "ANTHROPIC")},
+        **{f"{name}_API_BASE": evil.url for name in ("COHERE", "MISTRAL", "OPENROUTER", "GEMINI", "ANTHROPIC")},
     }
     with running_proxy(folder / "log", str(config), **account.environ, **others) as proxy:
         yield proxy
@@ -314,6 +327,7 @@ def test_no_route_works_without_the_right_key(guarded: Proxy, key: str | None) -
             answer = client.request(method, path, json=None if method == "GET" else {})
             assert answer.status_code == 401, (method, path, answer.text)
             shape = {"type", "message"} if path.startswith("/v1/messages") else {"message", "type", "param", "code"}
+            shape = {"code", "message", "status"} if path.startswith("/v1beta/models") else shape
             assert set(answer.json()["error"]) >= shape, (method, path, answer.text)
 
 
@@ -329,6 +343,144 @@ def test_a_named_key_configures_nothing(guarded: Proxy) -> None:
     caller = replace(guarded, key=NAMED_KEY)
     for path in ("/key/generate", "/model/new", "/config/update", "/user/new", "/team/new"):
         assert caller.post(path, {"model_name": "x", "litellm_params": {"model": "openai/x"}}).status_code >= 400
+
+
+SPENDING = [
+    *(
+        ("POST", f"/{provider}/v1/chat")
+        for provider in ("cohere", "mistral", "openrouter", "anthropic", "openai", "azure", "bedrock", "vertex_ai")
+    ),
+    *(("POST", f"/v1/{path}") for path in ("moderations", "rerank", "images/generations", "audio/speech", "search")),
+    *(("GET", f"/v1/{path}") for path in ("containers", "files", "batches", "fine_tuning/jobs", "vector_stores")),
+    *(("POST", f"/utils/{path}") for path in ("transform_request", "token_counter")),
+    *(
+        ("GET", path)
+        for path in ("/model/info", "/v1/model/info", "/model_group/info", "/routes", "/metrics", "/key/info")
+    ),
+    ("POST", "/openai_passthrough/v1/chat/completions"),
+    ("POST", "/gemini/v1beta/models/gemini:generateContent?key={key}"),
+    ("POST", "/cohere/mcp"),
+    ("POST", "/queue/chat/completions"),
+    ("POST", "/v1beta/interactions"),
+]
+
+
+@pytest.mark.parametrize(("method", "path"), SPENDING)
+def test_a_named_key_calls_no_route_that_spends_the_operators_other_keys(
+    guarded: Proxy, evil: Evil, method: str, path: str
+) -> None:
+    asked = {"model": "command-r", "message": "Oi", "query": "Oi", "documents": ["a"], "prompt": "a", "input": "a"}
+    url = f"{guarded.url}{path.format(key=NAMED_KEY)}"
+    answer = httpx.request(
+        method, url, headers=replace(guarded, key=NAMED_KEY).headers, json=asked, timeout=60, trust_env=False
+    )
+    assert answer.status_code == 403, answer.text
+    assert f"'team-a' may not call '{method} {path.partition('?')[0]}'" in answer.json()["error"]["message"]
+    assert evil.heard == []
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        b"/cohere//v1/chat",
+        b"//cohere/v1/chat",
+        b"/v1/%2e%2e/cohere/v1/chat",
+        b"/v1/chat/completions/../../../cohere/v1/chat",
+        b"/cohere/%2e%2e/v1/chat/completions",
+        b"/%63ohere/v1/chat",
+        b"/cohere/v1/chat/",
+        b"/COHERE/v1/chat",
+        b"/cohere/v1/chat/completions",
+        b"/engines/../cohere/chat/completions",
+        b"/openai/deployments/../chat/completions",
+        b"/v1/models/../../cohere/v1/chat",
+        b"/cohere/mcp",
+        b"/cohere%2fmcp",
+        b"/v1/chat/completions%2f..%2f..%2fcohere",
+        b"/v1/responses/..%2f..%2ffiles",
+    ],
+)
+def test_no_other_spelling_of_a_path_leads_a_named_key_elsewhere(guarded: Proxy, evil: Evil, path: bytes) -> None:
+    headers = {"Authorization": f"Bearer {NAMED_KEY}".encode()}
+    answer = raw(guarded, path.decode(), json.dumps(body(PATHS[0])).encode(), headers)
+    assert answer.split(b" ", 2)[1] in {b"307", b"400", b"403", b"404", b"405"}, answer
+    assert evil.heard == []
+
+
+def test_the_routes_of_a_key_are_its_own(guarded: Proxy) -> None:
+    def status(key: str, path: str) -> int:
+        headers = {"Authorization": f"Bearer {key}"}
+        return httpx.get(f"{guarded.url}{path}", headers=headers, timeout=60, trust_env=False).status_code
+
+    paths = ("/metrics/", "/v1/model/info", "/model_group/info")
+    assert [status(TOOLS_KEY, path) for path in paths] == [200] * 3
+    assert [status(NAMED_KEY, path) for path in paths] == [403] * 3
+    assert replace(guarded, key=TOOLS_KEY).post("/mistral/v1/chat", {}).status_code == 403
+    for path in EVERY_PATH:
+        assert replace(guarded, key=TOOLS_KEY).post(path, body(path)).status_code == 200
+
+
+REACHABLE = [
+    *(
+        "/v1/models",
+        "/models",
+        "/v1/models?include_metadata=true",
+        "/v1/models/by-agent-id",
+        "/v1/models/stackspot-chat",
+    ),
+    *(
+        "/health",
+        "/health/",
+        "/health/readiness",
+        "/health/liveliness",
+        "/v1/model/info",
+        "/model_group/info",
+        "/trace-check",
+    ),
+    *(
+        "/openapi.json",
+        "/health/services?service=datadog",
+        "/healthz",
+        "/",
+        "/public/model_hub",
+        "/v1/model/info?litellm_model_id=m-1",
+    ),
+]
+
+
+def test_no_team_sees_agents_addresses_and_realm(guarded: Proxy, account: Simulator, evil: Evil) -> None:
+    """The named key may see the reports of models because the file allows it; it sees names only."""
+    agent = account.environ["STACKSPOT_GENAI_AGENT_ID"]
+    secrets = [agent, account.url.partition("://")[2], evil.url.partition("://")[2], "'simulator'"]
+    seen: dict[str, str] = {}
+    with httpx.Client(base_url=guarded.url, trust_env=False, timeout=60, follow_redirects=True) as client:
+        for key in (TOOLS_KEY, NAMED_KEY):
+            client.headers["Authorization"] = f"Bearer {key}"
+            for path in REACHABLE:
+                answer = client.get(path)
+                seen[f"{key} {path}"] = f"{answer.headers} {answer.text}"
+        for path in EVERY_PATH:
+            route = path.replace("stackspot-chat", "by-agent-id")
+            for play in (
+                {"text": "Oi"},
+                {"status": 400},
+                {"status": 404},
+                {"status": 500},
+                {"status": 401, "times": 2},
+            ):
+                for stream in (False, True):
+                    account.script(play)
+                    said = body(path, stream=stream) | ({} if path in GEMINI else {"model": "by-agent-id"})
+                    answer = client.post(route, json=said)
+                    seen[f"{path} {play} {stream}"] = f"{answer.headers} {answer.text}"
+        account.script()
+        client.headers["Authorization"] = f"Bearer {MASTER_KEY}"
+        for_operator = client.get("/v1/model/info").text + client.get("/health").text
+    for where, text in seen.items():
+        assert [secret for secret in secrets if secret in text] == [], where
+    assert for_operator.count(agent) >= 2
+    health = json.loads(seen[f"{NAMED_KEY} /health"].partition("}) ")[2])
+    assert {"model": "by-agent-id", "model_id": "m-1"} in health["healthy_endpoints"]
 
 
 def test_a_named_key_has_its_own_rate(guarded: Proxy) -> None:

@@ -90,7 +90,9 @@ def test_a_gemini_request_for_a_disabled_model_is_a_503(proxy: Proxy) -> None:
     body = {"contents": [{"role": "user", "parts": [{"text": "Oi"}]}]}
     for method in ("generateContent", "streamGenerateContent"):
         answer = proxy.post(f"/v1beta/models/chat/llama-small:{method}", body)
-        assert (answer.status_code, answer.json()["error"]["code"]) == (503, "model_disabled")
+        error = answer.json()["error"]
+        assert (answer.status_code, error["code"], error["status"]) == (503, 503, "UNAVAILABLE")
+        assert [detail["reason"] for detail in error["details"]] == ["model_disabled"]
 
 
 CONFIG = """

@@ -9,12 +9,21 @@ from typing import Any
 
 import pytest
 from litellm.proxy._types import ProxyException
+from starlette.requests import Request
 
 from custom_handler.errors import ConfigurationError
 from custom_handler.proxy.keys_file import KeysFileAuth
+from custom_handler.request.context import RequestContext
 
 KEY = "sk-a-key-of-team-a"
 MASTER = "sk-the-master-key-of-all"
+
+
+def request_of(path: str, method: str = "POST") -> Request:
+    return Request({"type": "http", "method": method, "path": path, "root_path": "", "headers": []})
+
+
+CHAT = request_of("/v1/chat/completions")
 
 
 @pytest.fixture
@@ -42,14 +51,14 @@ def from_text(tmp_path, proxy):
 @pytest.mark.parametrize("sent", [KEY, f"Bearer {KEY}"])
 async def test_a_key_of_the_file_gives_its_caller_and_rate_limit(from_text, secret, sent):
     keys = from_text(f"keys: [{{name: team-a, {secret}, requests_per_minute: 7}}]")
-    caller = await keys(None, sent)
+    caller = await keys(CHAT, sent)
     assert (caller.key_alias, caller.rpm_limit, caller.user_role.value) == ("team-a", 7, "internal_user")
     assert KEY not in repr(caller)
-    assert await keys(None, sent) is not caller, "the proxy changes the object"
+    assert await keys(CHAT, sent) is not caller, "the proxy changes the object"
 
 
 async def test_the_rate_limit_of_a_key_is_optional(from_text):
-    assert (await from_text(f"keys: [{{name: a, key: {KEY}}}]")(None, KEY)).rpm_limit is None
+    assert (await from_text(f"keys: [{{name: a, key: {KEY}}}]")(CHAT, KEY)).rpm_limit is None
 
 
 @pytest.mark.parametrize("sent", ["", None, MASTER, f"Bearer {MASTER}"])
@@ -88,7 +97,7 @@ async def test_a_key_that_the_proxy_may_know_is_checked_by_it(proxy, state: dict
         ("keys: [", "cannot be read: "),
         ("- a", "must hold a list named keys"),
         ("keys: {}", "must hold a list named keys"),
-        ("keys: [a]", r"keys\[0\] must have no fields but key, name, requests_per_minute, sha256"),
+        ("keys: [a]", r"keys\[0\] must have no fields but key, name, requests_per_minute, routes, sha256"),
         (f"keys: [{{name: a, key: {KEY}, rpm: 1}}]", "must have no fields but"),
         (f"keys: [{{key: {KEY}}}]", "needs a name"),
         (f"keys: [{{name: ' ', key: {KEY}}}]", "needs a name"),
@@ -99,6 +108,9 @@ async def test_a_key_that_the_proxy_may_know_is_checked_by_it(proxy, state: dict
         (f"keys: [{{name: a, key: {KEY}, sha256: {'a' * 64}}}]", "needs either"),
         (f"keys: [{{name: a, key: {KEY}, requests_per_minute: 0}}]", "must be a whole number above zero"),
         (f"keys: [{{name: a, key: {KEY}, requests_per_minute: true}}]", "must be a whole number above zero"),
+        (f"keys: [{{name: a, key: {KEY}, routes: /metrics}}]", r"keys\[0\].routes must be a list of paths, such as /v1/rerank or"),
+        (f"keys: [{{name: a, key: {KEY}, routes: ['*']}}]", "must be a list of paths"),
+        (f"keys: [{{name: a, key: {KEY}, routes: [/metrics, /a/../b]}}]", "must be a list of paths"),
         (f"keys: [{{name: a, key: {KEY}}}, {{name: b, key: {KEY}}}]", r"keys\[1\]: its name or its key stands there twice"),
         (f"keys: [{{name: a, key: {KEY}}}, {{name: a, key: {KEY}2}}]", "stands there twice"),
     ],
@@ -110,9 +122,9 @@ def test_an_invalid_file_is_rejected_without_quoting_keys(from_text, text, messa
 
 
 async def test_a_key_has_a_weight_and_a_share_of_the_account(from_text):
-    given = await from_text(f"keys: [{{name: a, key: {KEY}, weight: 7, share: 0.25}}]")(None, KEY)
+    given = await from_text(f"keys: [{{name: a, key: {KEY}, weight: 7, share: 0.25}}]")(CHAT, KEY)
     assert given.metadata == {"stackspot_quota": {"weight": 7, "share": 0.25}}
-    default = await from_text(f"keys: [{{name: a, key: {KEY}}}]")(None, KEY)
+    default = await from_text(f"keys: [{{name: a, key: {KEY}}}]")(CHAT, KEY)
     assert default.metadata == {"stackspot_quota": {"weight": 1, "share": 1.0}}
 
 
@@ -126,3 +138,45 @@ def test_a_weight_is_a_whole_number_up_to_100(from_text, weight):
 def test_a_share_is_a_part_of_one(from_text, share):
     with pytest.raises(ConfigurationError, match=r"keys\[0\].share must be a number above 0, and at most 1"):
         from_text(f"keys: [{{name: a, key: {KEY}, share: {share}}}]")
+
+
+@pytest.mark.parametrize("routes", ["", ", routes: []", ", routes: [/v1/rerank, /cohere/*]"])
+async def test_a_key_may_call_its_routes_and_is_refused_others_by_name(from_text, routes):
+    keys = from_text(f"keys: [{{name: team-a, key: {KEY}{routes}}}]")
+    assert (await keys(CHAT, KEY)).allowed_routes == [], "LiteLLM takes a list for the only routes of a key"
+    for path in ("/v1/rerank", "/cohere/v2/chat"):
+        if "cohere" in routes:
+            assert (await keys(request_of(path), KEY)).allowed_routes == [path]
+        else:
+            with pytest.raises(ProxyException) as raised:
+                await keys(request_of(path), KEY)
+            assert raised.value.code == "403"
+            assert f"The API key 'team-a' may not call 'POST {path}'" in raised.value.message
+            assert "Ask the proxy's operator to add the path to the key's routes" in raised.value.message
+    with pytest.raises(ProxyException, match="may not call 'GET /mistral/v1/models'"):
+        await keys(request_of("/mistral/v1/models", "GET"), KEY)
+
+
+async def test_the_route_is_that_of_the_request_which_the_server_received(from_text):
+    """LiteLLM makes up a request for a WebSocket and for MCP."""
+    keys = from_text(f"keys: [{{name: team-a, key: {KEY}}}]")
+    with RequestContext({"type": "websocket", "path": "/v1/realtime"}).served() as current:
+        with pytest.raises(ProxyException, match="may not call 'WebSocket /v1/realtime'"):
+            await keys(CHAT, KEY)
+        assert current.denied is not None
+    with RequestContext(dict(CHAT.scope)).served() as current:
+        await keys(request_of("/mistral/v1/models"), KEY)
+        assert current.denied is None
+
+
+async def test_a_long_path_is_shortened_in_the_message_and_shows_no_control_characters(from_text):
+    keys = from_text(f"keys: [{{name: team-a, key: {KEY}}}]")
+    with pytest.raises(ProxyException) as raised:
+        await keys(request_of("/mistral/\r\n" + "x" * 500), KEY)
+    assert len(raised.value.message) < 300
+    assert raised.value.message.isprintable()
+
+
+async def test_without_a_request_nothing_is_allowed(from_text):
+    with pytest.raises(ProxyException, match="may not call"):
+        await from_text(f"keys: [{{name: team-a, key: {KEY}}}]")(None, KEY)

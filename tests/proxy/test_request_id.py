@@ -33,7 +33,9 @@ async def served(*headers: tuple[bytes, bytes], kind: str = "http", answer: str 
     return seen
 
 
-@pytest.mark.parametrize("given", ["a", "a" * 128, "trace 1/2", "~!"])
+@pytest.mark.parametrize(
+    "given", ["a", "a" * 128, "trace/1:2", "1-5759e988-bd862e3fe1be46a994272793", "aGk+/w==", "01ARZ3@host~1"]
+)
 async def test_a_valid_id_of_the_caller_is_used(given):
     seen = await served((b"x-request-id", given.encode()))
     assert seen == {"inside": given, "header": given, "answer": [given]}
@@ -41,7 +43,29 @@ async def test_a_valid_id_of_the_caller_is_used(given):
 
 @pytest.mark.parametrize(
     "given",
-    [b"", b" ", b"a" * 129, b"a\r\nset-cookie: b", b"a\n", b"a\tb", b"\xe9", b"\x7f", " \u00e7".encode()],
+    [
+        b"",
+        b" ",
+        b"a" * 129,
+        b"a\r\nset-cookie: b",
+        b"a\n",
+        b"a\tb",
+        b"\xe9",
+        b"\x7f",
+        " \u00e7".encode(),
+        b"trace 1",
+        b"a] custom_handler: forged",
+        b"[a",
+        b'a"b',
+        b"a'b",
+        b"a%0ab",
+        b"{a}",
+        b"a;b",
+        b"a,b",
+        b"~",
+        b"-a",
+        b"$(a)",
+    ],
 )
 async def test_an_invalid_id_is_replaced(given):
     seen = await served((b"x-request-id", given))

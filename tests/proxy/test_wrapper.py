@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
+from fastapi import FastAPI
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
 
-from custom_handler.proxy.middleware.body_limit import MAX_BODY_BYTES
-from custom_handler.proxy.middleware.wrap import CLIENT_DISCONNECTED, Outcome, ProxyWrapper
+from custom_handler.proxy.middleware.body_limit import MAX_BODY_BYTES, NO_OBJECT, TOO_LARGE
+from custom_handler.proxy.middleware.error_bodies import rewrite
+from custom_handler.proxy.middleware.wrap import CLIENT_DISCONNECTED, Outcome, ProxyWrapper, wrap
+from custom_handler.request.context import current_request
 
 
 class Recorder:
@@ -90,3 +96,124 @@ async def test_a_body_that_exceeds_the_limit_after_an_error_started_is_a_413():
     half = {"type": "http.request", "body": b"x" * (MAX_BODY_BYTES // 2 + 1), "more_body": True}
     sent = await serve(app, received=(half, half))
     assert [message.get("status") for message in sent] == [413, None]
+
+
+# --- the wrapper's own errors -------------------------------------------------------------------
+
+
+async def exchange(path: str, app: Any, body: bytes = b"{}", **headers: str) -> tuple[int, dict[str, str], Any]:
+    """Serve one request with a CORS middleware inside; return status, headers and JSON."""
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": body}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    raw = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
+    wrapped = FastAPI()
+    wrapped.add_middleware(CORSMiddleware, allow_origins=["*"], allow_credentials=True)
+    wrapped.middleware_stack = app
+    wrap(wrapped)
+    assert wrapped.middleware_stack is not None
+    await wrapped.middleware_stack({"type": "http", "path": path, "headers": raw}, receive, send)
+    start = Headers(raw=sent[0]["headers"])
+    return sent[0]["status"], dict(start), json.loads(b"".join(message["body"] for message in sent[1:]))
+
+
+TOO_LONG = {"content_length": str(MAX_BODY_BYTES + 1)}
+OWN_ERRORS = [
+    (413, TOO_LONG, b"{}", TOO_LARGE),
+    (400, {}, b"[]", NO_OBJECT),
+]
+ANTHROPIC = {413: "request_too_large", 400: "invalid_request_error", 403: "permission_error"}
+GOOGLE = {413: "INVALID_ARGUMENT", 400: "INVALID_ARGUMENT", 403: "PERMISSION_DENIED"}
+
+
+def shape(path: str, status: int, message: str) -> dict[str, Any]:
+    """Return the error of a protocol."""
+    if "messages" in path:
+        return {"type": "error", "error": {"type": ANTHROPIC[status], "message": message}}
+    if ":" in path:
+        return {"error": {"code": status, "message": message, "status": GOOGLE[status]}}
+    kind = "permission_error" if status == 403 else "invalid_request_error"
+    return {"error": {"message": message, "type": kind, "param": None, "code": str(status)}}
+
+
+PATHS = [
+    "/v1/chat/completions",
+    "/v1/responses",
+    "/chat",
+    "/v1/messages",
+    "/v1/messages/count_tokens",
+    "/v1beta/models/stackspot-chat:generateContent",
+    "/models/a/b:streamGenerateContent",
+]
+
+
+async def reject_all(scope: Any, receive: Any, send: Any) -> None:
+    request = current_request()
+    assert request is not None
+    request.denied = "The API key 'a' may not call it."
+    await send({"type": "http.response.start", "status": 401, "headers": [(b"content-type", b"text/plain")]})
+    await send({"type": "http.response.body", "body": b"not ", "more_body": True})
+    await send({"type": "http.response.body", "body": b"JSON"})
+
+
+async def nothing(scope: Any, receive: Any, send: Any) -> None:
+    pytest.fail("the proxy was called")
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize(("status", "headers", "body", "message"), OWN_ERRORS)
+async def test_an_error_of_the_wrapper_has_the_form_of_its_protocol(path, status, headers, body, message):
+    got, sent, content = await exchange(path, nothing, body, **headers, origin="https://a.example", x_request_id="r-1")
+    assert (got, content) == (status, shape(path, status, message))
+    assert sent["access-control-allow-origin"] == "https://a.example"
+    assert sent["x-request-id"] == "r-1"
+    assert sent["connection"] == "close"
+
+
+@pytest.mark.parametrize("path", PATHS)
+async def test_a_denied_route_is_a_403_whatever_the_proxy_answers(path):
+    status, sent, content = await exchange(path, reject_all, origin="https://a.example")
+    assert (status, content) == (403, shape(path, 403, "The API key 'a' may not call it."))
+    assert sent["access-control-allow-origin"] == "https://a.example"
+    assert sent["content-type"] == "application/json"
+    assert "connection" not in sent
+
+
+async def test_the_headers_of_the_proxys_own_cors_stay():
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        headers = [(b"access-control-allow-origin", b"https://b.example"), (b"vary", b"Origin")]
+        await send({"type": "http.response.start", "status": 400, "headers": headers})
+        await send({"type": "http.response.body", "body": b"{}"})
+
+    _, sent, _ = await exchange("/v1/chat/completions", app, origin="https://a.example")
+    assert (sent["access-control-allow-origin"], sent["vary"]) == ("https://b.example", "Origin")
+
+
+async def test_without_an_origin_no_origin_is_allowed():
+    _, sent, _ = await exchange("/v1/chat/completions", nothing, **TOO_LONG)
+    assert "access-control-allow-origin" not in sent
+
+
+@pytest.mark.parametrize("path", PATHS[3:])
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"detail": "Not allowed"},
+        {"detail": {"error": "Not allowed"}},
+        {"error": {"message": "Not allowed", "type": "x", "param": None, "code": "403"}},
+    ],
+)
+def test_an_error_of_the_proxy_has_the_form_of_its_protocol(path, body):
+    if "messages" in path and "error" in body:
+        body = {"error": {"message": "Not allowed"} | body["error"]}
+    assert json.loads(rewrite(403, json.dumps(body).encode(), path)[1]) == shape(path, 403, "Not allowed")
+
+
+def test_a_detail_elsewhere_stays():
+    body = b'{"detail": "Not Found"}'
+    assert rewrite(404, body, "/model/new") == (404, body)

@@ -30,6 +30,20 @@ _OPENAI_CODES = {
     "ContentPolicyViolationError": "content_policy_violation",
 }
 _CLASS = re.compile(rf"(?:litellm\.\w+: )*?litellm\.({'|'.join(_OPENAI_CODES)})\b")
+_GEMINI = (":generateContent", ":streamGenerateContent", ":countTokens")
+_MODEL_CALLS = (*_ANTHROPIC, *_GEMINI, "/chat/completions", "/completions", "/embeddings", "/responses")
+# google.rpc.Code by HTTP status, https://ai.google.dev/gemini-api/docs/troubleshooting
+_GOOGLE_STATUS = {
+    400: "INVALID_ARGUMENT",
+    401: "UNAUTHENTICATED",
+    403: "PERMISSION_DENIED",
+    404: "NOT_FOUND",
+    413: "INVALID_ARGUMENT",
+    429: "RESOURCE_EXHAUSTED",
+    500: "INTERNAL",
+    503: "UNAVAILABLE",
+    504: "DEADLINE_EXCEEDED",
+}
 _HEALTH = ("/health/", "/health")
 # LiteLLM refuses some fields of a body while it checks the key, with a 401.
 _REFUSED_FIELD = re.compile(r"Rejected Request: (\S+) (?:is not allowed|is a server-owned|holds a secret)")
@@ -42,9 +56,9 @@ def is_health_report(path: str) -> bool:
 
 
 def rewrite(status: int, body: bytes, path: str) -> tuple[int, bytes]:
-    """Return status and body for the client, of an error or of a health report (below 400)."""
+    """Return status and body for the client, of an error or of a report (below 400)."""
     if status < 400:
-        return status, clean_report(body)
+        return status, clean_report(body) if is_health_report(path) else body
     if name := refused_field(status, body):
         status, body = 400, json.dumps(error_body(RESERVED_FIELD.format(name), 400, param=name)).encode()
     return status, remove_internals(as_error_object(status, body, path))
@@ -58,6 +72,27 @@ def refused_field(status: int, body: bytes) -> str | None:
     """
     found = _REFUSED_FIELD.search(body.decode("utf-8", errors="replace")) if status == 401 else None
     return found and found[1]
+
+
+def protocol_error(status: int, message: str, path: str) -> bytes:
+    """Return the body of an error in the form of the protocol that a path belongs to."""
+    if path.endswith(_ANTHROPIC):
+        return json.dumps(AnthropicExceptionMapping.create_error_response(status, message)).encode()
+    if path.endswith(_GEMINI):
+        return json.dumps(_google_error(status, message)).encode()
+    kind = "permission_error" if status == 403 else "invalid_request_error"
+    return json.dumps(error_body(message, status, kind, param=None)).encode()
+
+
+def _google_error(status: int, message: str, code: object = None) -> dict[str, Any]:
+    """Return Google's error object, with a `code` of the proxy, such as `model_disabled`, as its reason."""
+    error: dict[str, Any] = {"code": status, "message": message, "status": _GOOGLE_STATUS.get(status, "UNKNOWN")}
+    if found := _CLASS.match(message):
+        code = _OPENAI_CODES[found[1]]
+    if isinstance(code, str) and not code.isdecimal():
+        info = {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": code, "domain": "litellm"}
+        error["details"] = [info]
+    return {"error": error}
 
 
 def remove_internals(body: bytes) -> bytes:
@@ -78,9 +113,10 @@ def as_error_object(status: int, body: bytes, path: str = "") -> bytes:
     """Return the protocol's error object for bodies that LiteLLM sends in another form.
 
     These are an invalid key on `/metrics` (a bare string), an unknown model on
-    `GET /v1/models/{id}` (`detail`), and errors of `/v1/messages` before its own code runs, such as
-    an invalid key (OpenAI's form). A prompt that is too long or was filtered gets OpenAI's code.
-    Other bodies are returned unchanged.
+    `GET /v1/models/{id}` (`detail`), errors of `/v1/messages` before its own code runs, such as
+    an invalid key (OpenAI's form), all of Gemini's routes (OpenAI's form), and `detail` where a
+    model is called. A prompt that is too long or was filtered gets OpenAI's code. Other bodies are
+    returned unchanged.
     """
     try:
         content = json.loads(body)
@@ -93,6 +129,10 @@ def as_error_object(status: int, body: bytes, path: str = "") -> bytes:
             error = error_body(message, "model_not_found", param="model")
         case _, {"error": {"message": str(message)}, **rest} if not rest and path.endswith(_ANTHROPIC):
             return json.dumps(AnthropicExceptionMapping.create_error_response(status, message)).encode()
+        case _, {"error": {"message": str(message), "type": _, "code": code}} if path.endswith(_GEMINI):
+            error = _google_error(status, message, code)
+        case _, {"detail": str(message) | {"error": str(message)}} if path.endswith(_MODEL_CALLS):
+            return protocol_error(status, message, path)
         case 400, {"error": {"message": str(message), "code": "400"}} if found := _CLASS.match(message):
             content["error"]["code"] = _OPENAI_CODES[found[1]]
             error = content

@@ -13,7 +13,8 @@ from ...request.context import request_id
 
 HEADER = "x-request-id"
 
-_VALID = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]{0,126}[\x21-\x7e])?")
+# Without blanks, brackets and quotes, so that an id cannot imitate the rest of a log line.
+_VALID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:/+=@~-]{0,127}")
 
 
 def assign_request_id(scope: Scope) -> str:

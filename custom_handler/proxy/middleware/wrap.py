@@ -1,7 +1,7 @@
 """The ASGI wrapper around a proxy that already runs, where Starlette's `add_middleware` fails.
 
     client ──▶ WebSocket key, request id ──▶ observers ──▶ size of the body ──▶ proxy
-           ◀── request id, added headers ◀── observers ◀── rewritten error bodies ◀──
+           ◀── request id, added headers, CORS ◀── observers ◀── rewritten error bodies ◀──
 
 One wrapper calls plain functions, because every layer costs one call per message of a stream.
 """
@@ -9,21 +9,27 @@ One wrapper calls plain functions, because every layer costs one call per messag
 from __future__ import annotations
 
 import gzip
-import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ...provider.started_stream import close_abandoned_streams
 from ...request.context import RequestContext
 from ..asgi_transport import SERVICE_ROUTE
-from ..error_body import error_body
 from .body_limit import TOO_LARGE, LimitedBody
-from .error_bodies import is_health_report, rewrite
+from .error_bodies import is_health_report, protocol_error, rewrite
+from .private_fields import (
+    has_private_fields,
+    is_operator,
+    remove_private_fields,
+    remove_private_headers,
+    with_requested_model,
+)
 from .rate_limit_headers import set_rate_limit_headers
 from .request_id import HEADER, assign_request_id
 from .websocket_key import move_key
@@ -54,10 +60,18 @@ class ProxyWrapper:
     """The ASGI application; `socket_paths` are WebSockets that accept a key in the query.
 
     The first observer is the outermost: it is called first at the start, and last at the end.
+    `cors` adds its headers to errors that the application's own CORS middleware has not seen.
     """
 
-    def __init__(self, app: ASGIApp, observers: Sequence[Observer] = (), socket_paths: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        observers: Sequence[Observer] = (),
+        socket_paths: Sequence[str] = (),
+        cors: CORSMiddleware | None = None,
+    ) -> None:
         self._app = app
+        self._cors = cors
         self._observers = tuple(observers)
         self._socket_paths = tuple(socket_paths)
 
@@ -72,7 +86,7 @@ class ProxyWrapper:
 
     async def _serve_http(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = RequestContext(scope, assign_request_id(scope), scope.get(SERVICE_ROUTE))
-        exchange = _Exchange(request, receive, send)
+        exchange = _Exchange(request, receive, send, self._cors)
         started = time.perf_counter()
         with request.served():
             for observer in self._observers:
@@ -111,14 +125,16 @@ class ProxyWrapper:
 class _Exchange:
     """The messages of one HTTP request; an error response is held until its body is complete."""
 
-    def __init__(self, request: RequestContext, receive: Receive, send: Send) -> None:
+    def __init__(self, request: RequestContext, receive: Receive, send: Send, cors: CORSMiddleware | None) -> None:
         self._request = request
         self._receive = receive
         self._send = send
+        self._cors = cors
         self._path = request.scope.get("path", "")
         self._held: Message | None = None
         self._held_body = b""
         self._responded = False
+        self._has_responses = self._path.rstrip("/").endswith("/responses")
         self.body = LimitedBody(Headers(scope=request.scope), self._watched_receive)
         self.outcome = Outcome()
 
@@ -130,7 +146,7 @@ class _Exchange:
 
     async def send(self, message: Message) -> None:
         kind = message["type"]
-        if kind == "http.response.start" and (message["status"] >= 400 or is_health_report(self._path)):
+        if kind == "http.response.start" and self._is_rewritten(message["status"]):
             self._held = message
         elif self._held is None or kind != "http.response.body":
             await self._forward(message)
@@ -139,19 +155,32 @@ class _Exchange:
             if not message.get("more_body"):
                 await self._send_held(self._held)
 
-    async def send_error(self, status: int, message: str) -> None:
+    def _is_rewritten(self, status: int) -> bool:
+        return (
+            status >= 400
+            or self._request.denied is not None
+            or is_health_report(self._path)
+            or has_private_fields(self._path)
+        )
+
+    async def send_error(self, status: int, message: str, *, close: bool = True) -> None:
         """Send an error of the wrapper itself, and close the connection."""
-        body = json.dumps(error_body(message, status, param=None)).encode()
+        body = protocol_error(status, message, self._path)
         headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
-        headers.append((b"connection", b"close"))
+        headers += [(b"connection", b"close")] if close else []
         await self._send_start({"type": "http.response.start", "status": status, "headers": headers})
         self._responded = True
         await self._send({"type": "http.response.body", "body": body})
 
     async def _send_held(self, start: Message) -> None:
+        if self._request.denied is not None and not self.body.exceeded:
+            await self.send_error(403, self._request.denied, close=False)
+            return
         headers, body = MutableHeaders(scope=start), self._held_body
         plain = gzip.decompress(body) if headers.get("content-encoding") == "gzip" else body
         start["status"], rewritten = rewrite(start["status"], plain, self._path)
+        if start["status"] < 400 and has_private_fields(self._path) and not is_operator(self._request.scope):
+            rewritten = remove_private_fields(rewritten)
         if rewritten != plain:
             body = rewritten
             del headers["content-encoding"]
@@ -169,11 +198,15 @@ class _Exchange:
         elif not self.body.exceeded:
             if message["type"] == "http.response.body":
                 self._responded = not message.get("more_body", False)
+                if self._has_responses and (model := self._request.model) is not None:
+                    message = {**message, "body": with_requested_model(message.get("body", b""), model)}
             await self._send(message)
 
     async def _send_start(self, message: Message) -> None:
+        present = MutableHeaders(scope=message)
+        if not is_operator(self._request.scope):
+            remove_private_headers(present)
         if added := self._request.response_headers:
-            present = MutableHeaders(scope=message)
             for name, value in added.items():
                 present.setdefault(name, value)
         if (allowance := self._request.allowance) is not None:
@@ -181,7 +214,10 @@ class _Exchange:
             set_rate_limit_headers(headers, message["status"], allowance, self._path)
         _set_request_id(message, self._request.request_id)
         self.outcome.status = message["status"]
-        await self._send(message)
+        if self._cors is None or "access-control-allow-origin" in Headers(raw=message["headers"]):
+            await self._send(message)
+        else:
+            await self._cors.send(message, self._send, Headers(scope=self._request.scope))
 
 
 def _set_request_id(message: Message, request_id: str) -> None:
@@ -192,4 +228,6 @@ def _set_request_id(message: Message, request_id: str) -> None:
 def wrap(app: Any, observers: Sequence[Observer] = (), socket_paths: Sequence[str] = ()) -> None:
     """Wrap a running FastAPI application; an application that has not started is unchanged."""
     if (inner := getattr(app, "middleware_stack", None)) is not None:
-        app.middleware_stack = ProxyWrapper(inner, observers, socket_paths)
+        added = next((item for item in getattr(app, "user_middleware", ()) if item.cls is CORSMiddleware), None)
+        cors = CORSMiddleware(inner, *added.args, **added.kwargs) if added is not None else None
+        app.middleware_stack = ProxyWrapper(inner, observers, socket_paths, cors)

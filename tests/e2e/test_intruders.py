@@ -707,7 +707,7 @@ def test_nonsense_shows_no_traceback_and_no_path(guarded: Proxy, path: str) -> N
 
 
 CALL = f'{CANARY}-said\nFUNCTION_CALL_START\nget_weather\narguments: {{"city": "{CANARY}-argument"}}\nFUNCTION_CALL_END'
-DETAILS = {"code": "X_1", "details": f"{CANARY}-details"}
+DETAILS = {"code": "X_1", "details": "an error's details, which its message quotes"}
 PLAYS: list[dict[str, Any]] = [
     {"text": CALL},
     {"text": CALL[:-30]},

@@ -85,7 +85,7 @@ def protocol_error(status: int, message: str, path: str) -> bytes:
 
 
 def _google_error(status: int, message: str, code: object = None) -> dict[str, Any]:
-    """Return Google's error object, with a `code` of the proxy, such as `model_disabled`, as its reason."""
+    """Return Google's error object; a `code` of the proxy, as `model_disabled`, is its reason."""
     error: dict[str, Any] = {"code": status, "message": message, "status": _GOOGLE_STATUS.get(status, "UNKNOWN")}
     if found := _CLASS.match(message):
         code = _OPENAI_CODES[found[1]]

@@ -45,6 +45,7 @@ class PendingToolCall:
             self.fault = UNDECLARED
         elif tool.strict:
             from .json_schema import value_error  # noqa: PLC0415  see there
+            from .schema_types import closed  # noqa: PLC0415  it imports the prompt, which imports this module
 
-            self.reason = value_error(json.loads(self.arguments), tool.parameters)
+            self.reason = value_error(json.loads(self.arguments), closed(tool.parameters))
             self.fault = INVALID_ARGUMENTS if self.reason else ""

@@ -8,6 +8,12 @@ from typing import Any
 from .prompt.tool_example import resolve_reference
 
 _MAX_SUBSCHEMAS = 500
+_DATA = frozenset({"const", "default", "enum", "examples"})
+_SCHEMAS_BY_NAME = frozenset({"properties", "patternProperties", "dependentSchemas", "$defs", "definitions"})
+# With these, properties may be those of another schema, or be ruled by it.
+_OPEN = frozenset(
+    {"additionalProperties", "unevaluatedProperties", "patternProperties", "$ref", "allOf", "anyOf", "oneOf", "if"}
+)
 
 
 def allowed_types(schema: Any, root: Mapping[str, Any]) -> frozenset[str] | None:
@@ -19,6 +25,28 @@ def allowed_types(schema: Any, root: Mapping[str, Any]) -> frozenset[str] | None
     ['array', 'null']
     """
     return _types(schema, root, iter(range(_MAX_SUBSCHEMAS)))
+
+
+def closed(schema: Any) -> Any:
+    """Return a strict tool's schema, whose objects have no other properties unless it says so.
+
+    OpenAI demands that such a schema says so itself; where it does not, it is meant.
+
+    >>> closed({"properties": {"a": {}}})
+    {'properties': {'a': {}}, 'additionalProperties': False}
+    """
+    if isinstance(schema, list):
+        return [closed(part) for part in schema]
+    if not isinstance(schema, Mapping):
+        return schema
+    parts: dict[str, Any] = {}
+    for key, part in schema.items():
+        by_name = key in _SCHEMAS_BY_NAME and isinstance(part, Mapping)
+        inner = {name: closed(one) for name, one in part.items()} if by_name else closed(part)
+        parts[key] = part if key in _DATA else inner
+    if isinstance(schema.get("properties"), Mapping) and not schema.keys() & _OPEN:
+        parts["additionalProperties"] = False
+    return parts
 
 
 def branches(schema: Mapping[str, Any], keyword: str) -> list[Any]:

@@ -558,6 +558,26 @@ def test_arguments_of_a_strict_tool_that_stay_invalid_go_out_as_the_agent_wrote_
     assert mended(INCOMPLETE, second, asked) == (False, [("save", {"n": 1})])
 
 
+@pytest.mark.parametrize(
+    ("schema", "arguments", "faulty"),
+    [
+        (SCHEMA, '{"city": "a", "x": 1}', True),
+        ({**SCHEMA, "additionalProperties": True}, '{"city": "a", "x": 1}', False),
+        ({"properties": {"a": SCHEMA}}, '{"a": {"city": "a", "x": 1}}', True),
+        ({"properties": {"a": {"items": SCHEMA}}}, '{"a": [{"city": "a", "x": 1}]}', True),
+        ({"properties": {"properties": SCHEMA}}, '{"properties": {"city": "a"}}', False),
+        ({"properties": {"properties": {}, "additionalProperties": {}}}, '{"additionalProperties": 1}', False),
+        ({"properties": {"default": SCHEMA}}, '{"default": {"city": "a", "x": 1}}', True),
+        ({"properties": {"a": {"default": {"properties": {}}}}}, '{"a": {"x": 1}}', False),
+        ({"properties": {"a": {}}, "allOf": [{"required": ["b"]}]}, '{"a": 1, "b": 2}', False),
+        ({}, '{"x": 1}', False),
+    ],
+)
+def test_a_strict_tool_takes_no_undeclared_argument(schema: dict[str, Any], arguments: str, faulty: bool) -> None:
+    asked = request(replace(STRICT, parameters=schema))
+    assert answered(block(arguments, "save"), asked)[0].repair_reason() == (INVALID_ARGUMENTS if faulty else "")
+
+
 def test_valid_arguments_of_a_strict_tool_need_no_repair() -> None:
     answer, events = answered(VALID, request(STRICT))
     assert (answer.repair_reason(), Said.of(events).tidy()) == ("", [("save", {"city": "Recife"})])

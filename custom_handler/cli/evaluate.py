@@ -75,6 +75,8 @@ def evaluate(  # noqa: PLR0917  click passes the options by name
     from ..errors import ConfigurationError  # noqa: PLC0415  each command loads what it needs
     from ..evaluate import ResultFile, contenders, page, summarize  # noqa: PLC0415
     from ..evaluate.page import HEAD, cells  # noqa: PLC0415
+    from ..evaluate.results import PAGE  # noqa: PLC0415
+    from ..report import write_page  # noqa: PLC0415
 
     if write_variant is not None:
         _write_variant(write_variant)
@@ -84,6 +86,7 @@ def evaluate(  # noqa: PLR0917  click passes the options by name
         tasks = _tasks(cases, kinds)
         output.mkdir(parents=True, exist_ok=True)
         file = ResultFile(output / "results.jsonl")
+        file.require_own_folder()
         earlier = [] if fresh else file.read()
         with _simulator(simulate, tasks):
             wanted = dict.fromkeys(contenders(_models(models, config), variants), tasks)
@@ -96,8 +99,11 @@ def evaluate(  # noqa: PLR0917  click passes the options by name
         ) from None
     summaries = summarize(results)
     click.echo(table(tuple(name.upper() for name in HEAD), [cells(summary) for summary in summaries]))
-    (output / "evaluation.html").write_text(page(results, summaries), encoding="utf-8")
-    click.echo(f"\nPage with plots: {output / 'evaluation.html'}")
+    try:
+        write_page(output / PAGE, page(results, summaries))
+    except ConfigurationError as error:
+        raise click.ClickException(error.message) from None
+    click.echo(f"\nPage with plots: {output / PAGE}")
     failed = sum(result.verdict == "failed" for result in results)
     if failed:
         click.echo(f"{failed} tasks had no answer: run the command again to ask only these.", err=True)

@@ -10,6 +10,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TextIO
 
+from ..errors import ConfigurationError
+from ..report.page_file import is_page
+
+PAGE = "evaluation.html"
+
 OBEYED, REPAIRED, WRONG, REFUSED, FAILED = "obeyed", "repaired", "wrong", "refused", "failed"
 VERDICTS = (OBEYED, REPAIRED, WRONG, REFUSED, FAILED)
 
@@ -52,6 +57,14 @@ class ResultFile:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._file: TextIO | None = None
+
+    def require_own_folder(self) -> None:
+        """Raise ConfigurationError unless the folder is new, empty, or of an earlier evaluation."""
+        folder, known = self.path.parent, self.path.exists()
+        pages = [file for file in (folder / PAGE,) if file.is_file() and is_page(file)]
+        has_others = not known and folder.exists() and set(folder.iterdir()) != set(pages)
+        if has_others or (known and self.path.stat().st_size and not self.read()):
+            raise ConfigurationError(f"{folder} holds other files than an evaluation's: choose another --output.")
 
     def read(self) -> list[Result]:
         """Return the results so far; a line that a crash cut off is left out."""

@@ -9,6 +9,9 @@ from . import plots
 from .run_log import RunLog
 from .summary import PERCENTILES, Summary
 
+GENERATOR = '<meta name="generator" content="stackspot-litellm">'
+"""The mark of a page of this package, by which a later page may replace it."""
+
 _STYLE = """
 :root { color-scheme: light dark; --ink: #1a1a1a; --soft: #666; --line: #ddd; --paper: #fff; }
 @media (prefers-color-scheme: dark) { :root { --ink: #e8e8e8; --soft: #a0a0a0; --line: #3a3a3a; --paper: #161616; } }
@@ -59,7 +62,7 @@ def document(title: str, facts: Sequence[str], sections: Iterable[tuple[str, str
     body = "".join(f"<section><h2>{escape(heading)}</h2>{content}</section>" for heading, content in sections)
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
-        f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style></head>'
+        f'{GENERATOR}<meta name="viewport" content="width=device-width"><style>{_STYLE}</style></head>'
         f'<body><h1>{escape(title)}</h1><p class="soft">{escape(" · ".join(facts))}</p>{body}</body></html>\n'
     )
 

@@ -45,7 +45,7 @@ def read_run(directory: Path, name: str | None = None) -> RunLog:
     """Read a run of `directory`, by its name or its path.
 
     Without a name, read the newest run of a proxy, else that of a command. Raises
-    ConfigurationError if there is none.
+    ConfigurationError if there is none, and for a folder that is none.
     """
     folder = _find(directory, name) if name else _newest(directory)
     calls: list[RecordedCall] = []
@@ -76,7 +76,16 @@ def _find(directory: Path, name: str) -> Path:
         raise ConfigurationError(
             f"There is no run {name!r} in {directory}; there are: {', '.join(_names(directory)) or 'none'}."
         )
+    if not _is_run(folder):
+        raise ConfigurationError(
+            f"{folder} is not a run: it has neither interactions.jsonl nor a manifest.json of a run. Name one of "
+            f"{directory}: {', '.join(_names(directory)) or 'none'}."
+        )
     return folder.resolve()
+
+
+def _is_run(folder: Path) -> bool:
+    return "run_id" in _manifest(folder) or any(folder.glob("interactions*.jsonl"))
 
 
 def _names(directory: Path) -> list[str]:

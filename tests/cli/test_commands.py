@@ -270,6 +270,34 @@ def test_a_run_is_reported_as_a_table_and_a_page(command, simulator, folder):
     assert (refused.exit_code, "cannot be written to nowhere/there.html" in refused.output) == (1, True)
 
 
+def test_a_report_replaces_its_own_page_and_no_other_file(command, simulator, folder):
+    simulator.script({"text": "Oi", "tokens": {"input": 4, "output": 2}})
+    command("chat", "--model", "stackspot-chat", "--user", "Oi")
+    (run,) = folder.glob("runs/2*")
+    for other in (folder / "notes.html", run / "report.html"):
+        other.write_text("<html>Somebody's notes</html>", encoding="utf-8")
+    for arguments, file in ((["--output", "notes.html"], folder / "notes.html"), ([], run / "report.html")):
+        told = command("report", *arguments)
+        assert (told.exit_code, "is not a page of this command: remove it" in told.stderr) == (1, True)
+        assert file.read_text(encoding="utf-8") == "<html>Somebody's notes</html>"
+    (run / "report.html").unlink()
+    for _ in range(2):
+        assert command("report").exit_code == 0
+    (folder / "empty.html").touch()
+    assert command("report", "--output", "empty.html").exit_code == 0
+
+
+@pytest.mark.parametrize("held", [{}, {"notes.txt": "notes"}, {"manifest.json": "{}"}, {"manifest.json": "[]"}])
+def test_a_folder_that_is_no_run_gets_no_report(command, folder, held):
+    other = folder / "other"
+    other.mkdir()
+    for name, text in held.items():
+        (other / name).write_text(text, encoding="utf-8")
+    told = command("report", "other")
+    assert (told.exit_code, "other is not a run: it has neither interactions.jsonl nor" in told.stderr) == (1, True)
+    assert {file.name for file in other.iterdir()} == held.keys()
+
+
 def test_a_run_that_is_not_there_is_an_error(command):
     told = command("report", "nothing")
     assert told.exit_code == 1

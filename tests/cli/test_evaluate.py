@@ -90,6 +90,17 @@ def test_bad_options_are_refused_with_what_to_do(command: Command, arguments: li
     assert said in ran.stderr
 
 
+@pytest.mark.parametrize("held", ["notes.txt", "evaluation.html", "results.jsonl"])
+def test_an_evaluation_writes_into_no_folder_with_files_of_others(command: Command, folder: Path, held: str) -> None:
+    (folder / "other").mkdir()
+    (folder / "other" / held).write_text('{"of": "others"}\n', encoding="utf-8")
+    for more in ([], ["--fresh"]):
+        ran = command("evaluate", "--simulate", "0", "--kind", "single call", "--output", "other", *more)
+        assert (ran.exit_code, "other holds other files than an evaluation's" in ran.stderr) == (1, True)
+    assert [file.name for file in (folder / "other").iterdir()] == [held]
+    assert (folder / "other" / held).read_text(encoding="utf-8") == '{"of": "others"}\n'
+
+
 def test_two_wordings_of_the_prompt_are_compared(command: Command, folder: Path, simulator: Any) -> None:
     (folder / "cases.jsonl").write_text(json.dumps(CASES[0]), encoding="utf-8")
     assert command("evaluate", "--write-variant", "short.yaml").exit_code == 0

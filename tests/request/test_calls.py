@@ -116,4 +116,4 @@ def test_many_calls_take_linear_time():
         ids = [f"c{number}" for number in range(count)]
         require_results([asked(*ids), *map(result, reversed(ids)), asked(*[""] * count), *map(result, ids)])
 
-    assert is_linear(check, 60_000)
+    assert is_linear(check, 20_000)

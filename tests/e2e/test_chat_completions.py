@@ -97,7 +97,8 @@ def test_a_streamed_tool_call_arrives_whole_however_the_network_cut_it(
     assert len({call.id for call in calls}) == 2
 
 
-def test_a_long_call_goes_out_while_the_agent_writes_it(client: openai.OpenAI, simulator: Simulator) -> None:
+def test_a_long_call_goes_out_whole(client: openai.OpenAI, simulator: Simulator) -> None:
+    """A fault at its end can still be repaired: what has gone out could not be."""
     lines = [f"linha {number}: abcdefghij\\n" for number in range(200)]
     head = 'FUNCTION_CALL_START\nbuscar_tempo\narguments: {"cidade": "'
     simulator.script({"pieces": [head, *lines, '"}\nFUNCTION_CALL_END'], "cadence": 0.002})
@@ -107,7 +108,7 @@ def test_a_long_call_goes_out_while_the_agent_writes_it(client: openai.OpenAI, s
         for choice in chunk.choices
         for call in choice.delta.tool_calls or ()
     ]
-    assert len(deltas) > 10
+    assert len(list(filter(None, deltas))) == 1
     assert len(json.loads("".join(deltas))["cidade"].splitlines()) == 200
 
 

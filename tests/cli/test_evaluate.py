@@ -33,7 +33,7 @@ def results(folder: Path) -> dict[str, Any]:
 def test_a_model_is_measured_and_compared(command: Command, folder: Path, simulator: Any) -> None:
     (folder / "cases.jsonl").write_text("\n".join(map(json.dumps, CASES)), encoding="utf-8")
     ran = command("evaluate", "--model", "stackspot-chat", "--cases", "cases.jsonl")
-    assert ran.exit_code == 0, ran.output
+    assert ran.exit_code == 0, (ran.output, results(folder))
     verdicts = {name: row["verdict"] for name, row in results(folder).items()}
     assert verdicts == {"clima": "obeyed", "oi": "obeyed", "no": "wrong"}
     assert "66.7 %" in ran.stdout
@@ -67,7 +67,7 @@ def test_a_task_without_an_answer_is_asked_again(command: Command, folder: Path,
 
 def test_a_simulated_agent_shows_how_a_report_looks(command: Command, folder: Path) -> None:
     ran = command("evaluate", "--simulate", "0", "--kind", "single call", "--kind", "loops")
-    assert ran.exit_code == 0, ran.output
+    assert ran.exit_code == 0, (ran.output, results(folder))
     assert "A simulated agent answers" in ran.stderr
     assert "100.0 %" in ran.stdout
 
@@ -110,7 +110,7 @@ def test_two_wordings_of_the_prompt_are_compared(command: Command, folder: Path,
     (folder / "short.yaml").write_text(yaml.safe_dump({**texts, "tools": "Canary tools:"}), encoding="utf-8")
     options = ["--cases", "cases.jsonl", "--prompt-variant", "default", "--prompt-variant", "short.yaml"]
     ran = command("evaluate", *options)
-    assert ran.exit_code == 0, ran.output
+    assert ran.exit_code == 0, (ran.output, results(folder))
     assert re.findall(r"^(stackspot-chat(?: \(short\))?) ", ran.stdout, re.MULTILINE) == [
         "stackspot-chat",
         "stackspot-chat (short)",

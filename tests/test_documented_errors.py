@@ -156,6 +156,7 @@ ELSEWHERE = {
     "Ask the proxy's operator to add the path to the key's routes": "tests/proxy/test_keys_file.py",
     "Send the whole conversation in input": "tests/e2e/test_bridges.py",
     "The request is nested deeper than": "tests/proxy/test_body_limit.py",
+    "values: send fewer messages, parts or tools": "tests/proxy/test_body_limit.py",
     "is disabled, because": "tests/e2e/test_models_and_health.py",
     "does not start, because STARTUP_CHECK is strict": "tests/e2e/test_observability.py",
 }

@@ -9,13 +9,16 @@ from typing import Any
 
 import pytest
 from litellm.proxy._types import ProxyException
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 
 from custom_handler.proxy.middleware.body_limit import (
     MAX_BODY_BYTES,
     MAX_DEPTH,
+    LimitedBody,
     reject_deep_nesting,
 )
+from custom_handler.proxy.middleware.body_structure import MAX_OBJECTS
 from custom_handler.proxy.middleware.error_bodies import MESSAGE, as_error_object
 from custom_handler.proxy.middleware.wrap import ProxyWrapper
 from custom_handler.proxy.validation.reserved_fields import RESERVED, reject_reserved_fields, sent_body
@@ -182,6 +185,30 @@ async def test_json_other_than_an_object_is_rejected(sent, headers):
 )
 async def test_objects_and_other_content_types_pass(sent, headers):
     assert (await Exchange([sent.encode()], **headers).through(ProxyWrapper))[0] == 200
+
+
+@pytest.mark.parametrize("piece_size", [1 << 30, 1000])
+async def test_a_body_of_too_many_values_is_rejected(piece_size):
+    body = json.dumps({"messages": [{}] * MAX_OBJECTS}).encode()
+    pieces = [body[start : start + piece_size] for start in range(0, len(body), piece_size)]
+    status, _, answer = await Exchange(pieces).through(ProxyWrapper)
+    error = json.loads(answer)["error"]
+    assert (status, error["code"]) == (400, "400")
+    assert (
+        "objects and lists, 200000 strings or 1000000 values: send fewer messages, parts or tools" in error["message"]
+    )
+
+
+async def test_a_rejected_body_cannot_be_read_on():
+    messages = iter([{"type": "http.request", "body": b"[" * (2 * MAX_OBJECTS), "more_body": False}])
+
+    async def receive() -> Any:
+        return next(messages)
+
+    body = LimitedBody(Headers({}), receive)
+    for _ in range(2):  # LiteLLM reads on after an error
+        with pytest.raises(HTTPException, match="objects and lists"):
+            await body.receive()
 
 
 async def test_uploads_are_not_limited():

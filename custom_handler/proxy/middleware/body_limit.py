@@ -5,13 +5,14 @@ The proxy reads a body of any length to its end before it checks the key.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NoReturn
 
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import Message, Receive
 
 from ..error_body import invalid_request
+from .body_structure import TOO_MANY, has_too_many_values
 
 MAX_BODY_BYTES = 32 * 1024 * 1024  # as Anthropic's own API
 MAX_DEPTH = 100
@@ -34,7 +35,9 @@ class LimitedBody:
         self._is_upload = content_type.startswith("multipart/")
         self._left = MAX_BODY_BYTES
         self._is_too_long = length.isdecimal() and int(length) > MAX_BODY_BYTES
-        self.exceeded = False
+        self._pieces: list[bytes] = []
+        # The error for a body that exceeded a limit while it was read.
+        self.rejection: tuple[int, str] | None = None
 
     async def reject(self) -> tuple[int, str] | None:
         """Return status and message of the error for a body that must not be read, else None."""
@@ -48,14 +51,31 @@ class LimitedBody:
         return None
 
     async def receive(self) -> Message:
-        """Return the next ASGI message; raises HTTPException above the limit."""
+        """Return the next ASGI message; raises HTTPException above a limit, and from then on.
+
+        LiteLLM reads on after an error, and would wait for a message that does not come.
+        """
+        if self.rejection is not None:
+            raise HTTPException(*self.rejection)
         message, self._first = self._first or await self._receive(), None
-        if not self._is_upload:
-            self._left -= len(message.get("body", b""))
-            if self._left < 0:
-                self.exceeded = True
-                raise HTTPException(413, TOO_LARGE)
+        if not self._is_upload and message["type"] == "http.request":
+            self._check(message.get("body", b""), more=message.get("more_body", False))
         return message
+
+    def _check(self, piece: bytes, *, more: bool) -> None:
+        self._left -= len(piece)
+        if self._left < 0:
+            self._exceed(413, TOO_LARGE)
+        self._pieces.append(piece)
+        if not more:
+            body = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
+            self._pieces.clear()
+            if has_too_many_values(body):
+                self._exceed(400, TOO_MANY)
+
+    def _exceed(self, status: int, message: str) -> NoReturn:
+        self.rejection = status, message
+        raise HTTPException(status, message)
 
 
 def reject_deep_nesting(body: Any) -> None:

@@ -21,7 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from ...provider.started_stream import close_abandoned_streams
 from ...request.context import RequestContext
 from ..asgi_transport import SERVICE_ROUTE
-from .body_limit import TOO_LARGE, LimitedBody
+from .body_limit import LimitedBody
 from .error_bodies import is_health_report, protocol_error, rewrite
 from .private_fields import (
     has_private_fields,
@@ -173,7 +173,7 @@ class _Exchange:
         await self._send({"type": "http.response.body", "body": body})
 
     async def _send_held(self, start: Message) -> None:
-        if self._request.denied is not None and not self.body.exceeded:
+        if self._request.denied is not None and self.body.rejection is None:
             await self.send_error(403, self._request.denied, close=False)
             return
         headers, body = MutableHeaders(scope=start), self._held_body
@@ -189,13 +189,13 @@ class _Exchange:
         await self._forward({"type": "http.response.body", "body": body})
 
     async def _forward(self, message: Message) -> None:
-        """Send a message of the proxy, or the 413 if the request body exceeded the limit."""
+        """Send a message of the proxy, or the error for a request body that exceeded a limit."""
         if message["type"] == "http.response.start":
-            if self.body.exceeded:
-                await self.send_error(413, TOO_LARGE)
+            if self.body.rejection is not None:
+                await self.send_error(*self.body.rejection)
             else:
                 await self._send_start(message)
-        elif not self.body.exceeded:
+        elif self.body.rejection is None:
             if message["type"] == "http.response.body":
                 self._responded = not message.get("more_body", False)
                 if self._has_responses and (model := self._request.model) is not None:

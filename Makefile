@@ -58,8 +58,8 @@ soak: .venv/.test ## 200 concurrent calls with 5 % faults, for SOAK_MINUTES
 crash: .venv/.test ## does the stock proxy survive its own streams? CRASH_MINUTES a side
 	.venv/bin/python -m benchmarks.crash
 
-siege: .venv/.test ## attack the proxy with JSON Schemas while another team is timed, for SIEGE_MINUTES
-	.venv/bin/python -m benchmarks.siege
+siege: .venv/.test ## attack the proxy while another team is timed: docs/siege.md, some 20 minutes
+	.venv/bin/python -m benchmarks.siege --write
 
 format: .venv/.test ## format the code
 	.venv/bin/ruff format .

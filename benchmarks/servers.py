@@ -48,6 +48,7 @@ class Proxy:
 
     url: str
     process: psutil.Process
+    log: Path
 
     def resident(self) -> float:
         """Return the resident memory of the proxy and its workers, in MiB."""
@@ -115,6 +116,17 @@ def simulator(directory: Path) -> Iterator[Simulator]:
 
 
 @contextlib.contextmanager
+def redis(directory: Path) -> Iterator[tuple[int, psutil.Process]]:
+    """Run a redis-server without persistence; yield its port and its process."""
+    port = free_port()
+    command = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(directory)]
+    log = directory / f"redis-{port}.log"
+    with running(command, log, {}) as process:
+        wait_for(log, "Ready to accept connections", process)
+        yield port, psutil.Process(process.pid)
+
+
+@contextlib.contextmanager
 def proxy(
     directory: Path,
     upstream: Simulator,
@@ -122,23 +134,24 @@ def proxy(
     plugin: bool = True,
     options: Sequence[str] = (),
     environ: Mapping[str, str] | None = None,
+    models: Sequence[Mapping[str, Any]] = (),
 ) -> Iterator[Proxy]:
-    """Run the stock proxy with the project's config.yaml and the two compared models."""
-    port = _free_port()
+    """Run the stock proxy with the project's config.yaml, the two compared models, and more `models`."""
+    port = free_port()
     log, config = directory / f"proxy-{port}.log", directory / f"config-{port}.yaml"
-    config.write_text(yaml.safe_dump(_config(upstream, plugin=plugin)))
+    config.write_text(yaml.safe_dump(_config(upstream, models, plugin=plugin)))
     litellm = str(Path(sys.executable).with_name("litellm"))
     command = [litellm, "--config", str(config), "--host", "127.0.0.1", "--port", str(port), *options]
     fixed = {"LITELLM_MASTER_KEY": KEY, "LITELLM_LOCAL_MODEL_COST_MAP": "True", **_NO_QUEUE}
     with running(command, log, fixed | dict(upstream.environ) | dict(environ or {})) as process:
         _wait_ready(f"http://127.0.0.1:{port}", log, process)
-        yield Proxy(f"http://127.0.0.1:{port}", psutil.Process(process.pid))
+        yield Proxy(f"http://127.0.0.1:{port}", psutil.Process(process.pid), log)
 
 
-def _config(upstream: Simulator, *, plugin: bool) -> dict[str, Any]:
+def _config(upstream: Simulator, models: Sequence[Mapping[str, Any]], *, plugin: bool) -> dict[str, Any]:
     config: dict[str, Any] = yaml.safe_load((ROOT / "config.yaml").read_text())
     peer = {"model": f"openai/{OPENAI}", "api_base": f"{upstream.url}/v1", "api_key": "sk-any"}
-    config["model_list"] = [{"model_name": OPENAI, "litellm_params": peer}]
+    config["model_list"] = [{"model_name": OPENAI, "litellm_params": peer}, *models]
     if plugin:
         ours = {"model": STACKSPOT, "custom_llm_provider": "stackspot"}
         config["model_list"].append({"model_name": STACKSPOT, "litellm_params": ours})
@@ -158,7 +171,7 @@ def _wait_ready(url: str, log: Path, process: subprocess.Popen[bytes]) -> None:
     raise RuntimeError(f"The proxy did not start:\n{log.read_text(errors='replace')[-4000:]}")
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as server:
         server.bind(("127.0.0.1", 0))
         return int(server.getsockname()[1])

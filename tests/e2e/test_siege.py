@@ -1,26 +1,52 @@
-"""`make siege` in its short form, against the real proxy: what the attacks answered, and that the other team was served."""
+"""`make siege` in its short form, against the real proxy: every goal but the milliseconds, which depend on the machine."""
 
 from __future__ import annotations
 
-import re
+import json
 import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
 
 from tests.support.processes import BIN, ROOT
 
-ATTACKS = 7
-SECONDS = 300
+SECONDS = 900
+OF_THE_MACHINE = (
+    "a stall of",
+    "chats of the other team took",
+)  # these goals depend on the machine, and are printed only
+# A stall that noise alone does not cause: what was found once were seconds to minutes.
+MOST_STALL = 3.0
+MOST_TIMES_OF_BASELINE = 20
 
 
-def test_attacks_are_answered_and_the_other_team_is_served():
-    command = [str(BIN / "python"), "-m", "benchmarks.siege", "--quick", "--loaded"]
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    folder = tmp_path_factory.mktemp("siege")
+    command = [str(BIN / "python"), "-m", "benchmarks.siege", "--quick", "--loaded", "--to", str(folder)]
     ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=SECONDS, check=False)
     print(ran.stdout)
     assert ran.returncode in {0, 1}, ran.stderr[-4000:]
-    rows = re.findall(r"^(.+\| .+?\| (?:whole|streamed)) +(\d+) .* ms  (.+)$", ran.stdout, flags=re.MULTILINE)
-    assert len(rows) == ATTACKS
-    assert {(status, got) for _, status, got in rows} == {("200", "the agent's answer")}
-    assert int(re.search(r"chats of the other team +(\d+)", ran.stdout)[1]) > 0
-    assert int(re.search(r"not checked +(\d+)", ran.stdout)[1]) >= 4  # both chains, the recursion and the pattern
-    # How long a stall is depends on the machine: it is printed only.
-    missed = re.findall(r"^MISSED  (.+)$", ran.stdout, flags=re.MULTILINE)
-    assert [line for line in missed if "a stall of" not in line] == []
+    assert Path(folder, "timeline.svg").stat().st_size > 10_000
+    return json.loads((folder / "results.json").read_text())
+
+
+def test_attacks_are_withstood(results: dict[str, Any]) -> None:
+    missed = {
+        attack["name"]: failures
+        for attack in results["attacks"]
+        if (failures := [failure for failure in attack["failures"] if not failure.startswith(OF_THE_MACHINE)])
+    }
+    assert missed == {}
+    assert len(results["attacks"]) > 20
+
+
+def test_the_other_team_is_served_throughout(results: dict[str, Any]) -> None:
+    assert {attack["name"]: attack["chat_failures"] for attack in results["attacks"] if attack["chat_failures"]} == {}
+    assert all(attack["chats"] for attack in results["attacks"])
+
+
+def test_no_attack_stops_the_proxy(results: dict[str, Any]) -> None:
+    most = max(MOST_STALL, MOST_TIMES_OF_BASELINE * results["baseline"]["stall"])
+    assert {attack["name"]: attack["stall"] for attack in results["attacks"] if attack["stall"] > most} == {}

@@ -10,9 +10,9 @@ from typing import Any
 
 import httpx
 
-from . import servers
-from .protocols import PATHS, Received, read_event, read_whole
-from .siege_attacks import Attack
+from .. import servers
+from ..protocols import PATHS, Received, read_event, read_whole
+from .schemas import Attack
 
 CALL_SECONDS = 60
 CHAT = "/chat"

@@ -13,7 +13,7 @@ import httpx
 from ..chat.turn import Turn
 from ..errors import ConfigurationError
 from ..instrumentation import Hook, no_hook
-from ..request.caller import Caller
+from ..request.caller import MASTER, Caller
 from ..request.chat_request import ChatRequest
 from ..request.correlation_id import correlation_id, is_valid, require_valid
 from ..request.files import find_files
@@ -174,7 +174,7 @@ def key_caller(alias: object, key_hash: object, metadata: object) -> Caller:
     """
     from litellm.constants import LITELLM_PROXY_MASTER_KEY_ALIAS  # noqa: PLC0415  `run` checks the agent without LiteLLM
 
-    name = "master" if key_hash == LITELLM_PROXY_MASTER_KEY_ALIAS else str(key_hash or "")[:12]
+    name = MASTER.name if key_hash == LITELLM_PROXY_MASTER_KEY_ALIAS else str(key_hash or "")[:12]
     quota = metadata.get(QUOTA) if isinstance(metadata, Mapping) else None
     quota = quota if isinstance(quota, Mapping) else {}
     weight, share = (_within(quota.get(name), most) for name, most in (("weight", 100), ("share", 1)))

@@ -10,7 +10,8 @@ class Caller:
     """An API key, by its name.
 
     While several keys wait, each gets requests in proportion to its `weight` (1 to 100); `share`
-    (above 0, up to 1) is the largest part of the account's requests a minute that it may use.
+    (above 0, up to 1) is the largest part that it may use of the account's requests a minute, and
+    of the slots of a process.
     """
 
     name: str = ""
@@ -40,3 +41,6 @@ class Allowance:
 
 ANYONE = Caller()
 """The caller of a program that uses the provider without the proxy."""
+
+MASTER = Caller("master")
+"""The master key of the proxy."""

@@ -27,6 +27,7 @@ from ..errors import QueueFull
 from ..instrumentation import Hook, QueueChanged, Queued, RequestCounted, no_hook
 from ..request.caller import ANYONE, Allowance, Caller
 from ..settings import LimitSettings
+from .slot_shares import SlotShares
 from .state.ledger import LastLedger, Limits, Quota
 from .state.window import Decision, Queue, RequestWindow
 
@@ -88,7 +89,7 @@ class Limiter:
         self._wake = threading.Event()
         self._thread: threading.Thread | None = None
         self._waiting: list[Waiter] = []
-        self._running = 0
+        self._slots = SlotShares(self._limits.max_concurrency, self._clock)
         self._reported = False
         self._rate_limits: list[float | None] = []  # reported, and not yet recorded in the window
         self._last_ledger = LastLedger(
@@ -99,6 +100,7 @@ class Limiter:
         """Join the queue for `timeout` seconds; raises QueueFull where too many calls wait."""
         waiter = Waiter(caller, self._clock(), timeout)
         with self._lock:
+            self._slots.note(caller)
             at_once = not self._waiting and self._window.is_local and self._has_slot(waiter)
             if at_once and self._decide([waiter]).caller is not None:
                 self._admit(waiter)
@@ -126,7 +128,7 @@ class Limiter:
                 self._dequeue(waiter, admitted=False)
             if waiter.running:
                 waiter.running = False
-                self._running -= 1
+                self._slots.release(waiter.caller)
             self._report_change()
             self._wake.set()
 
@@ -171,16 +173,16 @@ class Limiter:
 
     def _max_waiting(self) -> int:
         """Return the limit of the queue; with a shared window, calls with a free slot wait too."""
-        free = 0 if self._window.is_local else max(0, self._limits.max_concurrency - self._running)
+        free = 0 if self._window.is_local else max(0, self._limits.max_concurrency - self._slots.held)
         return self._limits.max_waiting + free
 
     def _has_slot(self, waiter: Waiter) -> bool:
-        return waiter.running or self._running < self._limits.max_concurrency
+        return waiter.running or self._slots.may_take(waiter.caller)
 
     def _admit(self, waiter: Waiter) -> None:
         if not waiter.running:
             waiter.running = True
-            self._running += 1
+            self._slots.take(waiter.caller)
         waiter.allowance = self.allowance(waiter.caller)
         self._hook(RequestCounted(waiter.caller.name, self._last_ledger.limits.per_minute))
         if waiter in self._waiting:
@@ -195,7 +197,7 @@ class Limiter:
         self._hook(Queued(self._clock() - waiter.since, admitted=admitted))
 
     def _report_change(self) -> None:
-        self._hook(QueueChanged(len(self._waiting), self._running))
+        self._hook(QueueChanged(len(self._waiting), self._slots.held))
 
     def _estimated_wait(self) -> float:
         """Estimate the seconds until the queue accepts another call."""

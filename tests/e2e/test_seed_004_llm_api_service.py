@@ -34,21 +34,21 @@ def test_the_demo_prints_the_request_id_and_then_the_text(
 
 def test_a_message_gets_a_reply(services: Proxy, simulator: Simulator) -> None:
     simulator.script({"text": "Hi"})
-    told = services.post("/chat", {"message": "Hello"}, **{"x-request-id": "mine 1"})
+    told = services.post("/chat", {"message": "Hello"}, **{"x-request-id": "mine-1"})
     assert told.json()["reply"] == "Hi"
-    assert told.json()["request_id"] == told.headers["x-request-id"] == "mine 1"
+    assert told.json()["request_id"] == told.headers["x-request-id"] == "mine-1"
 
 
 def test_a_stream_is_meta_then_chunks_then_done(services: Proxy, simulator: Simulator) -> None:
     simulator.script({"pieces": ["- oil\n", "- pearls"], "cadence": 0.05})
-    answer = services.post("/chat/stream", {"message": "Kuwait"}, **{"x-request-id": "mine 2"})
+    answer = services.post("/chat/stream", {"message": "Kuwait"}, **{"x-request-id": "mine-2"})
     events = [event.split("\n") for event in answer.text.removesuffix("\n\n").split("\n\n")]
     texts = [
         "\n".join(line.removeprefix("data: ") for line in event) for event in events if event[0].startswith("data: ")
     ]
     assert answer.headers["content-type"].startswith("text/event-stream")
     assert events[0][0] == "event: meta"
-    assert json.loads(events[0][1].removeprefix("data: "))["request_id"] == "mine 2"
+    assert json.loads(events[0][1].removeprefix("data: "))["request_id"] == "mine-2"
     assert "".join(texts) == "- oil\n- pearls[DONE]"
     assert events[-2][0] == "event: usage"
     assert events[-1] == ["data: [DONE]"]

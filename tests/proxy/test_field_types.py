@@ -99,6 +99,11 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     (MESSAGES, {"tool_choice": "auto"}, "tool_choice must be an object."),
     (MESSAGES, {"tool_choice": {"type": "x"}}, "tool_choice.type must be one of any, auto, none, tool."),
     (MESSAGES, {"tool_choice": {"type": "tool"}}, "tool_choice.name is missing: it must be a string."),
+    (
+        MESSAGES,
+        {"thinking": {"type": "enabled", "budget_tokens": "x"}},
+        "thinking.budget_tokens must be a whole number.",
+    ),
     (TEXT, {"prompt": []}, "prompt must be a list with at least one item."),
     (TEXT, {"prompt": 1e308}, "prompt must be a string or a list."),
     (TEXT, {"stream": [-1]}, "stream must be true or false."),

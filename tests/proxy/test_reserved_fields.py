@@ -29,7 +29,16 @@ OTHERS = ("client_metadata", "context_management", "output_config", "speed", "be
           "systemInstruction", "safetySettings", "cachedContent", "enable_thinking", "top_k", "session_id", "documents")  # fmt: skip
 CALLBACKS = ("success_callback", "failure_callback", "callbacks", "input_callback", "litellm_disabled_callbacks",
              "standard_callback_dynamic_params", "callback_settings")  # fmt: skip
-ARGUMENTS = ("original_function", "rules_obj", "start_time", "self", "kwargs", "specific_deployment", "litellm_params")
+ARGUMENTS = (
+    "original_function",
+    "litellm_logging_obj",
+    "rules_obj",
+    "start_time",
+    "self",
+    "kwargs",
+    "specific_deployment",
+    "litellm_params",
+)
 
 
 @pytest.mark.parametrize("hint", PROTOCOLS.values(), ids=PROTOCOLS)

@@ -29,7 +29,7 @@ _COMMON: Mapping[str, Shape] = {
     "stream": BOOLEAN,
     "stream_options": OBJECT,
     "text": OBJECT,
-    "thinking": OBJECT,
+    "thinking": Shape((dict,), fields={"budget_tokens": INTEGER}),
     "tool_choice": _OBJECT_OR_STRING,
     "tools": Shape(
         (list,), items=Shape((dict,), fields={"function": OBJECT, "functionDeclarations": OBJECTS, "name": STRING})

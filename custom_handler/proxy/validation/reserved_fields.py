@@ -38,6 +38,7 @@ _ARGUMENTS = {
     "endpoint",
     "kwargs",
     "litellm_completion_request",
+    "litellm_logging_obj",
     "original_function",
     "request_input",
     "responses_api_request",

@@ -121,7 +121,7 @@ def test_deeply_nested_json_is_a_400_with_an_error_object(client, path):
     nested = '{"messages": ' + "[" * 50_000 + "]" * 50_000 + "}"
     answer = client.post(path, content=nested, headers={"content-type": "application/json"})
     assert answer.status_code == 400
-    assert answer.json()["error"].keys() == {"message", "type", "code"}
+    assert answer.json()["error"].keys() == {"message", "type", "param", "code"}
 
 
 @pytest.mark.parametrize("asked", [("/chat/stream", {}), ("/chat", {"params": {"stream": True}})])

@@ -12,10 +12,14 @@ from ..errors import RequestError
 Message = Mapping[str, Any]
 RESULT_ROLES = frozenset({"tool", "function"})
 _SHOWN_CHARACTERS = 100  # of an id or a name in an error
+_EMPTY = frozenset({"", "[]", "null"})
 
 
 class Call(NamedTuple):
-    """A call in an assistant's message; `arguments` is JSON, as the client wrote it."""
+    """A call in an assistant's message; `arguments` is JSON, as the client wrote it.
+
+    Arguments that are empty in another form are `{}`: PHP clients write `[]`.
+    """
 
     id: str
     name: str
@@ -33,6 +37,8 @@ def calls_of(message: Message) -> Iterator[Call]:
 
 def _arguments(function: Mapping[str, Any]) -> str:
     given = function.get("arguments") or "{}"
+    if isinstance(given, str) and given.strip() in _EMPTY:
+        return "{}"
     return given if isinstance(given, str) else json.dumps(given, ensure_ascii=False, separators=(",", ":"))
 
 

@@ -117,3 +117,10 @@ def test_many_calls_take_linear_time():
         require_results([asked(*ids), *map(result, reversed(ids)), asked(*[""] * count), *map(result, ids)])
 
     assert is_linear(check, 20_000)
+
+
+@pytest.mark.parametrize("arguments", ["[]", " [] ", "null", "", None, [], {}, "{}"])
+def test_empty_arguments_are_an_empty_object(arguments: Any):
+    message = {"role": "assistant", "tool_calls": [{"id": "c", "function": {"name": "f", "arguments": arguments}}]}
+    [call] = calls_of(message)
+    assert call.arguments == "{}"

@@ -18,20 +18,23 @@ _FLAGS = regex.IGNORECASE
 
 # Acts on what a tool reaches. Verbs that can also mean speech ("use", "start") need their object.
 _LOOK = (
-    "abrir|acessar|analisar|baixar|buscar|carregar|checar|compilar|conferir|confirmar|consultar"
+    "abrir|acessar|analisar|baixar|buscar(?! (?:ser|ter|manter|melhorar|sempre))|carregar"
+    "|checar|compilar|conferir|confirmar(?! (?:o|lo) que)|consultar"
     "|dar uma olhada|examinar"
     "|executar|explorar|inspecionar|investigar|ler|listar|localizar|obter|olhar|pesquisar|procurar|rodar"
     "|testar|validar"
-    "|verificar|reiniciar|relançar|fazer (?:a |uma )?(?:busca|consulta|chamada|leitura|verifica[cç][aã]o"
+    "|verificar|reiniciar|relançar|(?:fazer|realizar) (?:as? |uma |ess[ae]s? |est[ae]s? )?(?:busca|consulta|chamada"
+    "|leitura|verifica[cç][aã]o"
     "|altera[cç][aã]o|corre[cç][aã]o)"
     "|come[cç]ar (?:lendo|abrindo|verificando|listando|analisando|explorando|buscando|executando|rodando"
-    "|por ler|pela leitura)"
-    "|analizar|comprobar|descargar|ejecutar|examinar|inspeccionar|leer|llamar a|mirar|probar|revisar"
+    "|examinando|inspecionando|procurando|pesquisando|consultando|conferindo|por ler|pela leitura)"
+    "|analizar|comprobar|descargar|ejecutar|examinar|inspeccionar|leer|mirar (?!por)|probar(?! suerte)|revisar"
     "|correr|echar un vistazo"
     "|(?:empezar|comenzar) (?:por )?(?:leer|leyendo|revis\\w+|list\\w+|explor\\w+|busc\\w+|ejecut\\w+)"
-    "|analy[sz]e|check|compile|confirm|examine|execute|explore|fetch|find|get the|grep|inspect"
+    "|analy[sz]e|check|compile|confirm(?! what)|examine|execute|explore|fetch|find|get the|grep|inspect"
     "|investigate|list|load|locate"
-    "|look(?: (?:at|up|into|for|(?:that|this|it) up)|$)|open|query|read|rerun|retrieve|run|scan|search"
+    "|look(?: (?:at|up|into|for|(?:that|this|it) up)|$)|open|pull up|query|read|rerun|retrieve|run|scan|search"
+    "|see (?!(?:if|whether|what|how) i\\b)(?:what|if|whether|how)"
     "|take a(?:nother)? look|test|validate|verify|view"
     "|start (?:by|with) (?:reading|listing|checking|looking|running|searching|exploring|opening|examining|inspecting)"
     "|try (?:again|another|a different|running|reading|opening|with)|tentar (?:de novo|novamente|outr[oa]"
@@ -40,18 +43,24 @@ _LOOK = (
 _ACT = (
     "adicionar|agendar|ajustar|apagar|aplicar|atualizar|calcular|corrigir|criar|deletar|editar|enviar"
     "|escrever|excluir|gravar"
-    "|instalar|modificar|mover|remover|renomear|salvar|substituir|ver|iniciar|fazer isso|chamar (?!te|voc)"
+    "|instalar|modificar|mover|remover|renomear|salvar|substituir|ver|iniciar|fazer isso"
     "|actualizar|agregar|añadir|borrar|cargar|corregir|crear|eliminar|escribir|guardar|reemplazar|renombrar|hacerlo"
     "|add|apply|build|calculate|compute|correct|create|delete|do (?:that|this|it)|edit|fix|install"
     "|make (?:the|this|that|these) change"
     "|modify|move (?:the|it|this|that)|remove|rename|replace|restart|review|save|schedule|send (?!you)"
     "|start the|update (?!you)|write"
-    "|us(?:e|ar) (?:the |a |o |la |el |una? )?(?:tool|ferramenta|herramienta|grep|bash|\\w*_\\w+|`"
-    "|fun[cç])|call (?!you)"
-    "|\\w+[aáeêiíoô]-l[oa]s?|\\w+[aei]r(?:l[oae]s?)"  # corrigi-lo, corregirlo
+    "|(?:us(?:e|ar)|call|chamar|llamar a) (?:the |an? |o |la |el |una? )?(?:\\w+ )?(?:tool|ferramenta|herramienta"
+    "|function|fun[cç]|api\\b|grep|bash|\\w*_\\w+|`)"
+    "|(?:gerar|generate|generar) (?:the |an? |o |um |el |un )?(?:arquivo|file|archivo|changelog|tests?\\b|migra)"
+    # corrigi-lo, corregirlo
+    "|(?:abr|adicion|alter|analis|apag|atualiz|busc|confer|consult|corrig|cri|delet|edit|envi|escrev|exclu"
+    "|execut|grav|inspecion|instal|l[eê]|list|modific|mov|remov|renome|rod|salv|substitu|test|valid|verific)"
+    "\\w{0,3}-l[oa]s?"
+    "|(?:abr|actualiz|agreg|analiz|añad|arregl|borr|busc|cambi|comprob|consult|correg|cre|edit|ejecut|elimin"
+    "|escrib|guard|inspeccion|instal|le|list|modific|mov|prob|reemplaz|renombr|revis|verific)[aei]rl[oa]s?"
 )
 _SOON = (
-    r"(?:agora(?: mesmo)?|primeiro|antes de (?:tudo|mais nada)|em seguida|ent[aã]o|now|first|next|then"
+    r"(?:agora(?: mesmo)?|a seguir|primeiro|antes de (?:tudo|mais nada)|em seguida|ent[aã]o|now|first|next|then"
     r"|just|quickly|go ahead and"
     r"|ahora(?: mismo)?|primero|luego|entonces|a continuaci[oó]n|also|tamb[eé]m|tambi[eé]n|rapidamente"
     r"|r[aá]pidamente|j[aá])"
@@ -59,7 +68,7 @@ _SOON = (
 _MANY = rf"(?:vamos(?: {_SOON},?)?(?: a)?|let['’]s(?: {_SOON},?)?)"
 _ONE = (
     rf"(?:(?:eu )?(?:j[aá] )?(?:vou|irei)(?: {_SOON},?)?|deixe?-me|deixa eu|permita-me"
-    rf"|(?:yo )?voy(?: {_SOON})? a|d[eé]jame|d[eé]jeme|perm[ií]teme|perm[ií]tame"
+    rf"|(?:yo )?(?:l[oa]s? )?voy(?: {_SOON})? a|procedo a|d[eé]jame|d[eé]jeme|perm[ií]teme|perm[ií]tame"
     rf"|i(?:['’]ll| will|['’]m(?: {_SOON})? going to| am(?: {_SOON})? going to| need to)(?: {_SOON},?)?"
     rf"|let me|allow me to)"
 )
@@ -73,15 +82,21 @@ _PREFIX = (
     r"|hold on|un momento|para (?:isso|come[cç]ar|ello|eso|empezar)|to (?:start|begin|do (?:so|that"
     r"|this)))[,!.:;—-]*\s+)*"
 )
+_NEED = rf"(?:(?:eu )?preciso|(?:yo )?necesito)(?: {_SOON},?)?(?! (?:confirmar|validar))"
+_PURPOSE = r"(?:para|to) (?!resum|expli|conclu|respon|esclarec|aclar|summ|answer|explain|clarif|be )\p{L}+(?<!para) [^,.;:]{1,60}, "
 _ANNOUNCED = regex.compile(
-    rf"^{_PREFIX}(?:(?:{_ONE}) (?:{_SOON},? )?(?:{_LOOK}|{_ACT})|(?:{_MANY}) (?:{_LOOK}))\b", _FLAGS
+    rf"^{_PREFIX}(?:{_PURPOSE})?(?:(?:{_ONE}) (?:{_SOON},? )?(?:{_LOOK}|{_ACT})|(?:{_MANY}) (?:{_LOOK})"
+    rf"|{_NEED} (?:{_LOOK}))\b",
+    _FLAGS,
 )
 # "Lendo o arquivo…", "Reading the file now.": as if it were under way
 _PROGRESS = regex.compile(
     r"^(?:lendo|abrindo|buscando|pesquisando|executando|rodando|verificando|consultando|listando|criando"
     r"|editando|procurando"
     r"|leyendo|abriendo|ejecutando|revisando|comprobando|creando|reading|opening|searching|running|checking|executing"
-    r"|listing|creating|editing|fetching|looking (?:up|for|at|into))\b.*(?:…|\.\.\.|\b(?:now|agora|ahora)\W*)$",
+    r"|listing|creating|editing|fetching|looking (?:up|for|at|into))\b"
+    r"(?!.*\b(?:is|are|was|takes?|makes?|does|has|needs?|gives?|works?|pass(?:es)?|fails?|costs?|n[aã]o|[eé]|s[aã]o|est[aá]|leva|muda"
+    r"|passa|falha|no|es|son|tarda|toma|cambia|pasa|falla)\b).*(?:…|\.\.\.|\b(?:now|agora|ahora)\W*)$",
     _FLAGS,
 )
 # What makes a sentence a promise for later, an offer, or a condition.
@@ -97,7 +112,21 @@ _NOT_NOW = regex.compile(
     r"|later|tomorrow|soon|in (?:the )?future|from now on"
     r"|next time|wait(?:ing)? for|let me know|(?:sua|tua?|your) (?:confirma\w+|aprova\w+|approval"
     r"|aproba\w+|permiss\w+|permiso|autoriz\w+|authoriz\w+|go-ahead|ok)"
-    r"|(?:you|voc[eê]) (?:confirm|aprov|approv|autoriz)\w*|my best)\b",
+    r"|(?:you|voc[eê]) (?:confirm|aprov|approv|autoriz)\w*|my best|whatever)\b",
+    _FLAGS,
+)
+# The act is one of speech: the rest of the sentence is its result, or it is about the conversation.
+_SPEECH = regex.compile(
+    r":\s+\S|\b(?:(?:sua|seu|tua|teu|tu|your) (?:\w+ )?(?:pergunta|hip[oó]tese|pedido|solicita\w+|d[uú]vida"
+    r"|ideia|mensagem|pregunta|petici[oó]n|duda|idea|mensaje|question|request|hypothesis|message)"
+    r"|(?:minha|meu|mi|my) (?:\w+ )?(?:resposta|entendimento|respuesta|entendimiento|answer|response|reply"
+    r"|understanding)"
+    r"|(?:qualquer|cualquier|any) (?:d[uú]vida|pregunta|duda|questions?)"
+    r"|(?:add|adicionar|acrescentar|agregar|añadir) (?:(?:one|an?|uma?|una?|mais|m[aá]s) ){0,2}(?:thing|point|note|remark|ponto"
+    r"|coisa|detalhe|observa[cç][aã]o|nota|punto|cosa|detalle|observaci[oó]n|algo)"
+    r"|(?:criar|escrever|create|write|crear|escribir) (?:an?|uma?|una?|the|o|el|la) (?:\w+ )?(?:resumo|resumen"
+    r"|summary|poem\w*|example|exemplo|ejemplo|lista|list|story|hist[oó]ria|historia|verse|verso)\b(?! (?:em|en|in|to|no|na) )"
+    r"|(?:mas|but|pero|por[eé]m|however)\b.*\b(?:n[aã]o|no|not|can['’]t|cannot|sem|without|sin))\b",
     _FLAGS,
 )
 _QUESTION = regex.compile(r"[?？¿]")
@@ -130,6 +159,39 @@ _FORBIDDEN = regex.compile(
     _FLAGS,
 )
 
+_VERBS_PT = (
+    "(?:execut|rod|us|cham|alter|mex|modific|edit|apag|cri|grav|escrev|envi|toc|toqu|abr|instal|delet|remov|mud"
+    "|comando|ferramenta)\\w*"
+)
+_VERBS_EN = (
+    "(?:run|execut|us(?:e|ing)|call|chang|touch|modify|edit|delet|creat|writ|send|open|read|install|remov|mak|start"
+    "|command|tool)\\w*"
+)
+_VERBS_ES = "(?:ejecut|corr|us|llam|cambi|toc|toqu|modific|edit|borr|cre|escrib|env[ií]|abr|instal|elimin|comando|herramienta)\\w*"
+_FORBIDDEN_OTHERWISE = regex.compile(
+    rf"\b(?:(?:evite|proibid\w+|proibi\w*|vedad[oa]|nada de|pare de|deixe de) (?:\w+ ){{0,2}}?{_VERBS_PT}"
+    rf"|(?:evit[ae]n?|prohib\w+|nada de|deja de|basta de) (?:\w+ ){{0,2}}?{_VERBS_ES}"
+    rf"|(?:avoid|refrain from|stop|hold off(?: on)?|forbidden to|prohibited to|not allowed to) (?:\w+ )?{_VERBS_EN}"
+    rf"|you (?:(?:must|may|can|should|shall|need|are|will)(?: not|n['’]t)|cannot|can['’]t|won['’]t) (?:\w+ ){{0,2}}?{_VERBS_EN}"
+    r"|hands off|(?:keep|stay) away from|no (?:commands?|edits?|(?:\w+ )?changes?|writes?|execution)"
+    r"|read[- ]only|only reading|(?:somente|s[oó]|apenas|solo) (?:leitura|lectura|leia|lea|lee)"
+    r"|(?:from|de) mem(?:ory|[oó]ria)|de cabe[cç]a"
+    r"|(?:s[oó]|apenas|somente|solo|just|only) (?:\w+ ){0,3}?(?:opini\w+|advice|conselho|consejo)"
+    r"|(?:mostr\w+|apresent\w+|consult\w+|avis\w+|show|tell|check with|mu[eé]str\w+) (?:\w+ ){0,6}?(?:antes de"
+    r"|before))\b",
+    _FLAGS,
+)
+_RESERVED = regex.compile(
+    r"\b(?:eu (?:mesm[oa] )?(?:rodo|executo|fa[cç]o|cuido|envio|edito|apago|publico|subo|testo|altero|crio|instalo|decido)"
+    r"|deix\w+ (?:\w+ ){0,4}?comigo|(?:pode deixar|deix[ae]) (?:isso )?que eu|quem (?:\w+ ){1,6}?sou eu"
+    r"|(?:[eé]|fica\w*) (?:minha|comigo)"
+    r"|yo (?:mism[oa] )?(?:l[oa]s? )?(?:ejecuto|hago|corro|env[ií]o|edito|borro|publico|subo|pruebo|reviso|cambio|instalo|decido"
+    r"|har[eé]|ejecutar[eé])|(?:hago|ejecuto|corro) yo|me (?:encargo|ocupo)|d[eé]ja(?:me|lo|la)? (?:\w+ ){0,4}?a m[ií]"
+    r"|i(?:['’]ll| will|['’]d rather| prefer to) (?:\w+ )?(?:handle|run|push|deploy|do|take care|execute|commit|merge|test|send|edit"
+    r"|delete|publish|release|make)|let me (?:run|do|handle|execute|push|deploy|commit|edit|test)|on my own)\b",
+    _FLAGS,
+)
+
 
 def announces_call(text: str) -> bool:
     """Return whether a reply without a call ends by announcing one that should be in it.
@@ -145,7 +207,7 @@ def announces_call(text: str) -> bool:
     last = next(part for part in reversed(_SENTENCE_END.split(text)) if _DECORATION.sub("", part))
     last, bare = last.strip(), _DECORATION.sub("", _DECORATION.sub("", last))
     announced = _ANNOUNCED.match(bare) is not None or _PROGRESS.match(last.strip("*_ ")) is not None
-    return announced and _NOT_NOW.search(last) is None
+    return announced and _NOT_NOW.search(last) is None and _SPEECH.search(bare) is None
 
 
 def forbids_calls(messages: Sequence[Message]) -> bool:
@@ -155,5 +217,9 @@ def forbids_calls(messages: Sequence[Message]) -> bool:
             content = message.get("content")
             parts = [content] if isinstance(content, str) else content if isinstance(content, Sequence) else ()
             texts = (part if isinstance(part, str) else part.get("text") or "" for part in parts)
-            return any(_FORBIDDEN.search(text) for text in texts if isinstance(text, str))
+            return any(_forbids(text) for text in texts if isinstance(text, str))
     return False
+
+
+def _forbids(text: str) -> bool:
+    return any(pattern.search(text) is not None for pattern in (_FORBIDDEN, _FORBIDDEN_OTHERWISE, _RESERVED))

@@ -79,7 +79,7 @@ async def _attempt(task: Task, ask: Ask, contender: Contender) -> Result:
     began = time.perf_counter()
     verdict, reason = await _converse(attempt, ask, contender.model)
     if verdict == OBEYED and attempt.repairs:
-        verdict, reason = REPAIRED, f"{attempt.repairs} repair requests"
+        verdict, reason = REPAIRED, f"repair requests: {attempt.repairs}"
     return Result(
         model=contender.model,
         variant=contender.variant,

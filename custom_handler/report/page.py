@@ -22,7 +22,8 @@ h1 { font-size: 1.5em; margin-bottom: 0; } h2 { font-size: 1.1em; margin: 2em 0 
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
 th, td { text-align: right; padding: .25em .6em; border-bottom: 1px solid var(--line); }
 th:first-child, td:first-child { text-align: left; } td { white-space: nowrap; }
-.text th, .text td { text-align: left; white-space: normal; overflow-wrap: anywhere; vertical-align: top; }
+.text th, .text td { text-align: left; vertical-align: top; }
+.text td { white-space: normal; overflow-wrap: anywhere; }
 svg { width: 100%; height: auto; } svg text { fill: var(--soft); font-size: 12px; } .grid { stroke: var(--line); }
 .legend { margin: .2em 0; color: var(--soft); font-size: .9em; } .legend span { margin-right: 1.2em; }
 .legend i { display: inline-block; width: .8em; height: .8em; border-radius: 2px; margin-right: .4em; }

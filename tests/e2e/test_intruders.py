@@ -624,15 +624,17 @@ def test_a_body_that_hurts_gets_an_answer_or_a_4xx_and_the_others_go_on(guarded:
     before = memory(guarded)
     with concurrent.futures.ThreadPoolExecutor() as pool:
         watching = pool.submit(watch)
-        for path in EVERY_PATH[:-1]:
-            for name, content in heavy(path).items():
-                headers = guarded.headers | {"content-type": "application/json"}
-                answer = httpx.post(
-                    f"{guarded.url}{path}", content=content, headers=headers, timeout=60, trust_env=False
-                )
-                assert answer.status_code == EXPECTED.get(name, 400), (path, name, answer.text[:500])
-                assert internals(answer.text) is None, (path, name)
-        stop.set()
+        try:
+            for path in EVERY_PATH[:-1]:
+                for name, content in heavy(path).items():
+                    headers = guarded.headers | {"content-type": "application/json"}
+                    answer = httpx.post(
+                        f"{guarded.url}{path}", content=content, headers=headers, timeout=60, trust_env=False
+                    )
+                    assert answer.status_code == EXPECTED.get(name, 400), (path, name, answer.text[:500])
+                    assert internals(answer.text) is None, (path, name)
+        finally:
+            stop.set()
         watching.result()
     grown = memory(guarded) - before
     print(f"\nlongest wait of others {worst:.2f} s, resident memory {before} MiB + {grown} MiB")

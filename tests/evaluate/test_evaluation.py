@@ -71,7 +71,7 @@ JSON_TASK = Task("t", "k", USER, json_schema={"type": "object", "required": ["a"
 ONE, THEN = [[WEATHER]], [[WEATHER], [TIME]]
 JUDGED: dict[str, tuple[Task, list[Reply], str, str]] = {
     "a call": (task(steps=ONE), [calls(RAIN)], "obeyed", ""),
-    "a repaired call": (task(steps=ONE), [calls(RAIN, requests=2, repairs=1)], "repaired", "1 repair"),
+    "a repaired call": (task(steps=ONE), [calls(RAIN, requests=2, repairs=1)], "repaired", "repair requests: 1"),
     "a retried call": (task(steps=ONE), [calls(RAIN, requests=2)], "obeyed", ""),
     "another tool": (task(steps=ONE), [calls(call("note"))], "wrong", "unexpected call note"),
     "another argument": (task(steps=ONE), [calls(call("get_weather", city="Natal"))], "wrong", "unexpected call"),

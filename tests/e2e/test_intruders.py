@@ -586,7 +586,7 @@ def heavy(path: str) -> dict[str, str]:
     """Return the bodies that hurt, as JSON."""
     key = "contents" if path in GEMINI else "input" if path == "/v1/responses" else "messages"
     roles = ("user", "model") if path in GEMINI else ("user", "assistant")
-    said = [{"parts": [{"text": "m"}]} if path in GEMINI else {"content": f"m {number}"} for number in range(10_001)]
+    said = [{"parts": [{"text": "m"}]} if path in GEMINI else {"content": f"m {number}"} for number in range(5_000)]
     turns = [{"role": roles[number % 2], **turn} for number, turn in enumerate(said)]
     deep = json.dumps(body(path))[:-1] + ', "x": ' + "[" * 100_000 + "]" * 100_000 + "}"
     return {
@@ -595,13 +595,13 @@ def heavy(path: str) -> dict[str, str]:
         "900 levels": json.dumps(body(path, x=nested(900))),
         "a schema of 400 levels": json.dumps(body(path, tools=tools(path, 1, {"type": "object", "x": nested(400)}))),
         "a schema of 50 levels": json.dumps(body(path, tools=tools(path, 1, {"type": "object", "x": nested(50)}))),
-        "10,000 messages": json.dumps(body(path) | {key: turns}),
+        "5,000 messages": json.dumps(body(path) | {key: turns}),
         "2,000 tools": json.dumps(body(path, tools=tools(path, 2000, {"type": "object", "properties": {}}))),
         "half of it": json.dumps(body(path))[:-5],
     } | ({"30 MB": json.dumps(body(path, "x" * 30_000_000))} if path == PATHS[0] else {"40 MB": "x" * 40_000_000})
 
 
-EXPECTED = {"a schema of 50 levels": 200, "10,000 messages": 200, "2,000 tools": 200, "40 MB": 413}
+EXPECTED = {"a schema of 50 levels": 200, "5,000 messages": 200, "2,000 tools": 200, "40 MB": 413}
 
 
 def memory(proxy: Proxy) -> int:

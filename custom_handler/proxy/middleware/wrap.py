@@ -1,6 +1,6 @@
 """The ASGI wrapper around a proxy that already runs, where Starlette's `add_middleware` fails.
 
-    client ──▶ WebSocket key, request id ──▶ observers ──▶ size of the body ──▶ proxy
+    client ──▶ WebSocket key, request id ──▶ observers ──▶ turn ──▶ size of the body ──▶ proxy
            ◀── request id, added headers, CORS ◀── observers ◀── rewritten error bodies ◀──
 
 One wrapper calls plain functions, because every layer costs one call per message of a stream.
@@ -32,6 +32,7 @@ from .private_fields import (
 )
 from .rate_limit_headers import set_rate_limit_headers
 from .request_id import HEADER, assign_request_id
+from .turns import Turns
 from .websocket_key import move_key
 
 CLIENT_DISCONNECTED = 499
@@ -74,6 +75,7 @@ class ProxyWrapper:
         self._cors = cors
         self._observers = tuple(observers)
         self._socket_paths = tuple(socket_paths)
+        self._turns = Turns()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request or one WebSocket."""
@@ -92,6 +94,7 @@ class ProxyWrapper:
             for observer in self._observers:
                 observer.request_started(scope)
             try:
+                await self._turns.wait(scope)
                 if (rejection := await exchange.body.reject()) is not None:
                     await exchange.send_error(*rejection)
                 else:
@@ -117,6 +120,7 @@ class ProxyWrapper:
 
         with request.served():
             try:
+                await self._turns.wait(scope)
                 await self._app(scope, receive, send_with_id)
             finally:
                 close_abandoned_streams(request)

@@ -35,6 +35,8 @@ from .strict_json import TOKEN_LIMIT, LenientJsonError, StrictJsonWriter, strict
 
 __all__ = ["LenientJsonError", "LenientJsonParser"]
 
+MAX_LEVELS = 500  # of lists and objects; clients' own parsers fail for a thousand
+
 _HEX = "[0-9a-fA-F]"
 _HIGH = rf"\\u[dD][89abAB]{_HEX}{{2}}"
 _VALID = rf'\\["\\/bfnrt]|\\u(?![dD][89a-fA-F]){_HEX}{{4}}|{_HIGH}\\u[dD][c-fC-F]{_HEX}{{2}}'
@@ -132,6 +134,8 @@ class LenientJsonParser:
         return self._expect(_NEXT, at)
 
     def _open(self, text: str, at: int, _end: int) -> int:
+        if len(self._due) == MAX_LEVELS:
+            raise LenientJsonError(f"more than {MAX_LEVELS} levels")
         self._begin(text[at])
         self._due.append("}" if text[at] == "{" else "]")
         return self._expect(_KEY if text[at] == "{" else _ITEM, at + 1)

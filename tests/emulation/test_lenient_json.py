@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from custom_handler.emulation.lenient_json import LenientJsonError, LenientJsonParser
+from custom_handler.emulation.lenient_json import MAX_LEVELS, LenientJsonError, LenientJsonParser
 from tests.support.growth import is_linear
 
 TABLE = Path(__file__).parent.parent / "cases" / "lenient_json.jsonl"
@@ -163,11 +163,14 @@ def test_a_number_without_an_end_is_a_fault():
     assert read('{"a": ' + "1" * 4097 + "}").fault
 
 
-def test_ten_thousand_levels_are_read_without_recursion():
-    text = '{"a": ' + "[ " * 10_000 + "] " * 10_000 + "}"
+def test_levels_are_limited():
+    text = '{"a": ' + "[ " * (MAX_LEVELS - 1) + "] " * (MAX_LEVELS - 1) + "}"
     assert read(text).written == text.replace(" ", "")
-    text = '{"a": ' * 10_000 + "1" + "}" * 10_000
+    text = '{"a": ' * MAX_LEVELS + "1" + "}" * MAX_LEVELS
     assert read(text, cut_evenly(text, 16)).written == text.replace(" ", "")
+    assert parse_strictly(read(text).written)
+    assert read('{"a": ' * (MAX_LEVELS + 1)).fault
+    assert read('{"a": ' + "[" * 100_000, cut_evenly("[" * 100_006, 16)).fault
 
 
 MEGABYTE = 1_000_000

@@ -12,13 +12,14 @@ import json
 
 import regex
 
-from ..lenient_json import LenientJsonError, LenientJsonParser
+from ..lenient_json import MAX_LEVELS, LenientJsonError, LenientJsonParser
 
 _TOKEN = regex.compile(
     r"(?P<space>\s++)|(?P<prefix>[rRfFuU])?(?P<string>\"(?:[^\"\\]|\\[\s\S])*+\"|'(?:[^'\\]|\\[\s\S])*+')"
     r"|(?P<number>-?\d[\d_]*+(?:\.\d++)?(?:[eE][+-]?\d++)?(?![\w.]))"
     r"|(?P<word>(?:true|false|null|True|False|None)(?!\w))|(?P<arrow>=>)|(?P<mark>[{}\[\](),:])"
 )
+MAX_TOKENS = 50_000  # of an object that is mended: a tenth of a second; the agent is asked to repair a longer one
 _CLOSER = {"{": "}", "[": "]", "(": ")"}
 _ENTITY = regex.compile(r"\{\s*+&(?:quot|#34|#x22);")
 
@@ -74,14 +75,16 @@ class _Mender:
         if opening := regex.match(r"\{\s*+(?=\{\s*+[\"'])", self._text, pos=self.at):
             self._doubled = True
             self.at = opening.end()
-        while self.at < len(self._text):
+        for _ in range(MAX_TOKENS):
+            if self.at == len(self._text):
+                break
             found = _TOKEN.match(self._text, self.at)
             if found is None or not self._take(found):
                 return False
             self.at = found.end()
             if not self._due and self.out:
                 return self._end()
-        if not self._closed or self._doubled or self._before not in {"value", "}", "]"}:
+        if self.at < len(self._text) or not self._closed or self._doubled or self._before not in {"value", "}", "]"}:
             return False
         self.out += [_CLOSER[opening] for opening in reversed(self._due) if opening != "("]
         return "(" not in self._due
@@ -148,7 +151,7 @@ class _Mender:
     def _open(self, mark: str) -> bool:
         if self._due and self._before not in {":", "[", ",", "("}:
             return False
-        if not self._due and mark != "{":
+        if (not self._due and mark != "{") or len(self._due) == MAX_LEVELS:
             return False
         self._due.append(mark)
         if mark != "(":

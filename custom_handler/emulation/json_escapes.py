@@ -4,6 +4,10 @@ Models write Windows paths and patterns without escaping the backslashes. An inv
 that (`\\U`, `\\d`): then each backslash of the string is a character, except before a quote. If the
 string also has an escape that may be meant (`\\n`), it is a Windows path as a whole, or an error:
 never half of each.
+
+`C:\\temp\\novo.txt` has valid escapes only. It is read as a path where both the key says so (`path`
+or `caminho`) and the value is a path as a whole, with no line end that may be meant. Under any
+other key (`content`, `command`) valid escapes are never touched.
 """
 
 from __future__ import annotations
@@ -12,21 +16,52 @@ import re
 
 from .strict_json import LenientJsonError
 
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
 # The start of a path before its first backslash, or a part of that.
 _START = re.compile(r"(?:[A-Za-z]:?|\.{1,2}|%\w{0,40}%?)?")
 # A line end between a file name and more text is more likely than a directory of that name.
 _PATH = re.compile(
-    r"(?:(?:[A-Za-z]:|\.{1,2}|%\w+%)\\(?!\\)|\\\\[\w.$-]+\\)"
+    r"(?:(?:[A-Za-z]:|\.{1,2}|%\w+%)\\|\\\\[\w.$-]+\\)(?!\\)"
     r"(?:(?!\.\w{1,4}\\[nrt]|\\[nr]?\\)[^\x00-\x1f\"<>|*?:/])*"
 )
+# As above, also where a line end may be meant: under the key of a path, such a value is a fault.
+_LIKE_PATH = re.compile(r"(?:(?:[A-Za-z]:|\.{1,2}|%\w+%)\\|\\\\[\w.$-]+\\)[^\x00-\x1f\"<>|*?:/]*")
+_NO_NAME = re.compile(r"\\[nrt]?(?:\s|\\|\Z)|\\u[0-9a-fA-F]{4}")
+_KEY_WORD = re.compile(r"[A-Z]?[^\W\d_A-Z]+|[A-Z]+")
+_PATH_WORDS = _words(
+    "path paths filepath filename file files dir dirs directory directories folder folders cwd workdir pathname "
+    "caminho caminhos arquivo arquivos pasta pastas diretorio diretório diretorios diretórios ficheiro "
+    "ruta rutas archivo archivos carpeta carpetas directorio directorios"
+)
+_CONTENT_WORDS = _words(
+    "content contents text texts body data code line lines diff patch description comment message command query "
+    "prompt pattern conteudo conteúdo texto corpo dados contenido cuerpo datos comando"
+)
+_CONTROL = re.compile(r"\\[nrtbf]")
+_HALF_ESCAPED = "a backslash that is not escaped, beside an escape that may be meant"
 _LIMIT = 300  # characters of a path
 _AMBIGUOUS = re.compile(r'[^\\]*(?:\\"[^\\]*)*\\[^"]')
+
+
+def names_path(key: str) -> bool:
+    """Return whether the value of a key is a path of a file or a directory.
+
+    >>> names_path("filePath"), names_path("caminho_do_arquivo"), names_path("file_text")
+    (True, True, False)
+    """
+    words = {word.lower() for word in _KEY_WORD.findall(key)}
+    return not words.isdisjoint(_PATH_WORDS) and words.isdisjoint(_CONTENT_WORDS)
 
 
 class StringEscapes:
     """The escapes of one string; `note` each part of it as it came.
 
-    While `undecided`, the string may turn out to be a path that `literal` writes anew.
+    `key` is that of its member, or of the list that it is in. While `undecided`, the string may
+    turn out to be a path that `literal` writes anew.
 
     >>> escapes = StringEscapes()
     >>> escapes.note("C:"), escapes.note("\\\\U", unescaped=True), escapes.note("sers\\\\novo")
@@ -35,9 +70,10 @@ class StringEscapes:
     C:\\\\Users\\\\novo
     """
 
-    __slots__ = ("_ambiguous", "_path", "_unescaped")
+    __slots__ = ("_ambiguous", "_key", "_path", "_unescaped")
 
-    def __init__(self, *, may_be_path: bool = True) -> None:
+    def __init__(self, key: str = "", *, may_be_path: bool = True) -> None:
+        self._key = key
         self._ambiguous = self._unescaped = False
         self._path: str | None = "" if may_be_path else None
 
@@ -70,13 +106,26 @@ class StringEscapes:
 
         Raises LenientJsonError as `note` does.
         """
-        if self._path is None or not (self._ambiguous and self._unescaped):
+        path = self._path
+        if path is None or not self._ambiguous:
             return None
-        if _PATH.fullmatch(self._path) is None:
+        if not self._unescaped:
+            return self._named_path(path)
+        if _PATH.fullmatch(path) is None:
             self._path = None
             self._check()
-        return (self._path or "").replace("\\", r"\\")
+        return path.replace("\\", r"\\")
+
+    def _named_path(self, path: str) -> str | None:
+        """Return a path without an invalid escape, where the key and the value decide that."""
+        if not names_path(self._key) or _CONTROL.search(path.replace(r"\\", "")) is None:
+            return None
+        if _PATH.fullmatch(path) is not None and _NO_NAME.search(path, 2) is None:
+            return path.replace("\\", r"\\")
+        if _LIKE_PATH.fullmatch(path[:2] + path[2:].replace(r"\\", "\\")) is not None:
+            raise LenientJsonError(_HALF_ESCAPED)
+        return None
 
     def _check(self) -> None:
         if self._ambiguous and self._unescaped:
-            raise LenientJsonError("a backslash that is not escaped, beside an escape that may be meant")
+            raise LenientJsonError(_HALF_ESCAPED)

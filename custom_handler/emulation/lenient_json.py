@@ -36,6 +36,7 @@ from .strict_json import TOKEN_LIMIT, LenientJsonError, StrictJsonWriter, strict
 __all__ = ["LenientJsonError", "LenientJsonParser"]
 
 MAX_LEVELS = 500  # of lists and objects; clients' own parsers fail for a thousand
+KEY_LIMIT = 100
 
 _HEX = "[0-9a-fA-F]"
 _HIGH = rf"\\u[dD][89abAB]{_HEX}{{2}}"
@@ -92,6 +93,8 @@ class LenientJsonParser:
         self._inner = 0  # double quotes in the string
         self._empty = False  # the string has no characters so far
         self._doubled = False  # the last inner quote is directly followed by another
+        self._key = ""  # of the value, or of the list that it is in, at most about KEY_LIMIT characters
+        self._keys: list[str] = []  # those of the open objects and lists
         self._escapes: StringEscapes | None = None  # of the open string; an undecided one is held
         self._start = 0  # where it begins in the output
 
@@ -124,6 +127,8 @@ class LenientJsonParser:
         return at
 
     def _begin(self, piece: str) -> None:
+        if self._wants is _KEY:
+            self._key = piece
         self._out.begin(piece, top_key=self._wants is _KEY and len(self._due) == 1)
 
     def _end(self, at: int) -> int:
@@ -137,12 +142,14 @@ class LenientJsonParser:
         if len(self._due) == MAX_LEVELS:
             raise LenientJsonError(f"more than {MAX_LEVELS} levels")
         self._begin(text[at])
+        self._keys.append(self._key)
         self._due.append("}" if text[at] == "{" else "]")
         return self._expect(_KEY if text[at] == "{" else _ITEM, at + 1)
 
     def _close(self, text: str, at: int, _end: int) -> int:
         if text[at] != self._due.pop():
             raise LenientJsonError("brackets that do not match")
+        self._key = self._keys.pop()
         self._out.write(text[at])
         self.done = not self._due
         return self._end(self._expect(_NEXT, at + 1))
@@ -195,7 +202,7 @@ class LenientJsonParser:
         self._begin('"')
         self._step, self._closers = LenientJsonParser._string, _CLOSERS[text[at]]
         self._inner, self._empty, self._doubled = 0, True, False
-        self._escapes, self._start = StringEscapes(may_be_path=self._wants is not _KEY), len(self._out.ready)
+        self._escapes, self._start = StringEscapes(self._key, may_be_path=self._wants is not _KEY), len(self._out.ready)
         return at + 1
 
     def _string(self, text: str, at: int, end: int) -> int:
@@ -242,6 +249,8 @@ class LenientJsonParser:
                 if held:
                     self._out.replace(self._start, "")
                 raise
+        if self._wants is _KEY and len(self._key) < KEY_LIMIT:
+            self._key += written
         self._out.write(written)
 
     def _end_string(self) -> None:

@@ -1,10 +1,11 @@
-"""Parses a code fence that starts with a tool call: calls, unless text follows (documentation).
+"""Parses a code fence or indented code with a tool call: calls, or documentation if text follows.
 
 block ──done──▶ inside ──"```"──▶ after ──end of the reply, or a marker outside a fence──▶ calls
   ▲               │ marker          │ a fence that starts with a marker
   └───────────────┴─────────────────┘ anything else, or a block that fails ──▶ documentation
 
-In a fence, a call of an undeclared tool, or one with the example's arguments, is documentation.
+There, a call of an undeclared tool, or one with the example's arguments, is documentation. Indented
+blocks with short texts between them, such as list items, are documentation or calls together.
 """
 
 from __future__ import annotations
@@ -19,7 +20,39 @@ from . import syntax
 from .block import BlockParser
 from .text_parser import first
 
+SHORT_TEXT = 300  # characters between two indented blocks
+
 _SPACE = regex.compile(r"[\s\ufeff]*+")
+_ITEM = r"(?:[-*+]|\d{1,3}[.)])"
+_INDENTED_MARKER = regex.compile(
+    rf"(?<=\n(?:[ \t]{{1,40}}|[ \t]{{0,40}}{_ITEM}[ \t]{{1,10}})){syntax.MARKER.pattern}(?=[\s\S])", regex.IGNORECASE
+)
+_LIST_ITEM = regex.compile(rf"(?P<indent>[ \t]*+){_ITEM}(?P<gap>[ \t]++)")
+_LONE_ITEM = regex.compile(rf"\s*+{_ITEM}?+\s*+")
+_CODE_INDENT = 4  # columns
+_ITEM_INDENT = 2
+
+
+def is_shown(before: str, indent: str) -> bool:
+    r"""Return whether a line with this indent behind the text is code, or of a list item.
+
+    >>> is_shown("Write:\n", "    "), is_shown("1. Write:\n", "   "), is_shown("Write:\n", "  ")
+    (True, True, False)
+    """
+    columns = len(indent.expandtabs(4))
+    if columns >= _CODE_INDENT or columns < _ITEM_INDENT:
+        return columns >= _CODE_INDENT
+    for line in reversed(before.split("\n")):
+        if line.strip() and len(line) - len(line.lstrip()) < columns:
+            return _LIST_ITEM.match(line) is not None
+    return False
+
+
+def is_list_item(line: str) -> bool:
+    """Return whether the line is the start of a list item without its text."""
+    return _LIST_ITEM.fullmatch(line) is not None
+
+
 _FENCE_END = regex.compile(r"```|~~~")
 
 
@@ -104,5 +137,43 @@ class CodeFenceParser:
 
     def _is_documentation(self) -> bool:
         self.calls.clear()
+        self.done = True
+        return False
+
+
+class IndentedBlockParser(CodeFenceParser):
+    """Reads blocks that are indented as code behind text, from the end of the first marker.
+
+    `texts` maps the number of calls before a text to the text between two blocks.
+    """
+
+    def __init__(self, tools: syntax.DeclaredTools, opening: str) -> None:
+        super().__init__(tools, opening)
+        self.texts: dict[int, str] = {}
+
+    def _between(self) -> bool:
+        """After a block: find another indented one near it, a block without indent, or the end."""
+        text = self._input
+        if not text[self._at :].strip():
+            self.done = self._ended
+            return False
+        limit = self._at + SHORT_TEXT
+        found = _INDENTED_MARKER.search(text, self._at, limit, partial=not self._ended)
+        if (found is None or found.partial) and not self._ended and len(text) < limit:
+            return False
+        if found is not None and not found.partial:
+            before = text[self._at : found.start()].rstrip()
+            if not _LONE_ITEM.fullmatch(before):
+                self.texts[len(self.calls)] = before
+            self._at = found.end()
+            self._open_block()
+            return True
+        space = _SPACE.match(text, self._at)
+        here = space.end() if space is not None else self._at
+        marker, undecided = first((syntax.MARKER,), text, here, here + syntax.HEAD_LIMIT, ended=self._ended)
+        if undecided:
+            return False
+        if marker is None:
+            return self._is_documentation()
         self.done = True
         return False

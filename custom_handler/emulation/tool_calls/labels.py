@@ -51,8 +51,37 @@ END_TOKEN = regex.compile(_END, _FLAGS)
 END_TOKEN_IN_LINE = regex.compile(rf"(?<![`'\"\\(])(?:{_END})", _FLAGS)
 
 
+# A label in words. In front of a dialogue it is a part of the text.
+_SPOKEN = regex.compile(
+    r"(?P<bold>\*\*)?+(?:Assistant|Assistente|Asistente)(?(bold)(?:\*\*:|:\*\*)|:)"
+    r"(?:[ \t]++(?=[A-ZÀ-Ý0-9\"*_`¿¡])|[ \t]*+\r?+\n)\s*+(?=\S)"
+)
+_DIALOGUE = regex.compile(
+    r"(?:^|\n)[*_ \t]{0,4}(?:user|human|usu[aá]rio|usuario|client[e]?|customer|humano|system|assistant|assistente|asistente)"
+    r"[*_ \t]{0,4}:",
+    _FLAGS,
+)
+
+
+def _after_spoken(text: str, at: int, *, ended: bool) -> int | None:
+    """Return the position after `Assistant:` at the start of a reply, else `at`."""
+    found = _SPOKEN.match(text, at, at + _WINDOW, partial=True)
+    if found is None or (found.partial and (ended or len(text) - at >= _WINDOW)):
+        return at
+    if found.partial:
+        return None
+    after = text[found.end() : found.end() + _WINDOW]
+    if _DIALOGUE.search(after):
+        return at
+    lines = after.strip().split("\n")
+    decided = ended or len(after) == _WINDOW or any(len(line) > _LINE for line in lines[1:])
+    return found.end() if decided else None
+
+
 def own_label(text: str, at: int, *, ended: bool) -> int | None:
     """Return the position after a label at the start of a reply, `at` if there is none."""
+    if text[at] in "A*":
+        return _after_spoken(text, at, ended=ended)
     found = _OWN.match(text, at, at + _WINDOW, partial=True)
     if found is None or (found.partial and (ended or len(text) - at >= _WINDOW)):
         return at

@@ -15,20 +15,18 @@ call in another form is Unreadable (`dialects`): it is repaired, or shown, and n
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import regex
 
-from ...events import ToolCallArguments, ToolCallStart, Unreadable
 from ..labels import OPEN
 from . import dialects, syntax
 from .block import BlockParser
-from .code_fence import CodeFenceParser
-from .text_parser import WINDOW, TextParser, first, stop_pattern
-from .unreadable import ForeignCall, Unread, UnreadableBlock, UnreadableCodeFence
-
-REREAD_LIMIT = 200_000  # characters that are parsed a second time, after blocks without an end
+from .code_fence import CodeFenceParser, IndentedBlockParser, is_list_item, is_shown
+from .held_text import HeldTextParser
+from .text_parser import WINDOW, first, stop_pattern
+from .unreadable import ForeignCall, UnreadableBlock, UnreadableCodeFence
 
 _MARKER_IN_LINE = r"(?<![\w`'\"])(?-i:(?:FUNCTION|TOOL)_CALL_START)"
 _FENCES = frozenset("`~")
@@ -41,7 +39,7 @@ def new_call_id() -> str:
     return f"call_{uuid.uuid4().hex[:24]}"
 
 
-class ToolCallParser(TextParser):
+class ToolCallParser(HeldTextParser):
     r"""Splits an agent's text into content and tool calls.
 
     `schemas` maps the declared tools' names to their parameters. `calls` counts the calls so far;
@@ -54,46 +52,30 @@ class ToolCallParser(TextParser):
     """
 
     def __init__(self, schemas: Mapping[str, Mapping[str, Any]], new_id: Callable[[], str] = new_call_id) -> None:
-        super().__init__()
-        self._tools = syntax.DeclaredTools(schemas)
+        super().__init__(schemas, new_id)
         self._dialects = dialects.Dialects(self._tools)
-        self._new_id = new_id
         first_letters = {name[0] for name in schemas if name}
-        self._openings = frozenset(f'FfTtSsBbEe*_`~[<(#=|{{"-{OPEN}') | dialects.STARTS | first_letters
+        self._openings = frozenset(f'FfTtSsBbEeIiLl*_`~[<(#=|{{"-{OPEN}') | dialects.STARTS | first_letters
         self._stops = self._stop_patterns(first_letters)
-        self._stray = False  # the gap has an end marker
-        self._empty_block = ""
-        self._unreadable_call = False
-        self._reread = 0
-        self._marker = ""
         self._weak = False  # the block has no start marker, or another one in its place
         self._block: BlockParser
-        self._fence: CodeFenceParser
-        self._pending: list[syntax.Call] = []  # of the block that became unreadable
-        self._last = ""  # the text of the last of them
-        self._unreadable: UnreadableBlock | UnreadableCodeFence | ForeignCall
 
     @staticmethod
     def _stop_patterns(first_letters: set[str]) -> tuple[regex.Pattern[str], regex.Pattern[str]]:
         """Return the patterns of what ends prose before and after a call."""
         letters = "".join(regex.escape(letter) for letter in sorted(first_letters | dialects.STARTS))
         return (
-            stop_pattern(rf"*_(\#>=|{{\"\-FfTtSsBbEe{letters}", _MARKER_IN_LINE),
-            stop_pattern(rf"*_(\#>=|{{\"\-FfTtSsBbEeRrOoUuHh{letters}", _MARKER_IN_LINE),
+            stop_pattern(rf"*_(\#>=|{{\"\-FfTtSsBbEeIiLl{letters}", _MARKER_IN_LINE),
+            stop_pattern(rf"*_(\#>=|{{\"\-FfTtSsBbEeIiLlRrOoUuHh{letters}", _MARKER_IN_LINE),
         )
 
     def _stop_in_prose(self) -> regex.Pattern[str]:
         return self._stops[self._after_call]
 
-    @property
-    def _after_call(self) -> bool:
-        """Whether there was a call, readable or not: then a result in the text is fabricated."""
-        return self.calls > 0 or self._unreadable_call
-
     def _opening(self) -> bool | None:
         """Open what starts at the position; False for plain text, None while undecided."""
         text, at = self._unread, self._at
-        if not self._after_call and text[at] not in self._openings:
+        if not self._after_call and text[at] not in self._openings and not self._at_start:
             return False
         for attempt in (self._fenced_marker, self._marker_line, self._end_marker, self._label, self._dialect):
             result = attempt()
@@ -131,6 +113,8 @@ class ToolCallParser(TextParser):
             return False if after or self._ended else None
         if found.re is syntax.FABRICATED_RESULT:
             self.closed = True  # only the client has results
+        elif self._has_content and is_shown(self._tail, "".join(self._gap).rpartition("\n")[2]):
+            self._open_indented(found.end())
         else:
             self._open_block(found.end())
         return True
@@ -139,7 +123,7 @@ class ToolCallParser(TextParser):
         """Read a stray end marker on a line of its own: a start, or part of the gap."""
         found, undecided = self._first(syntax.STRAY_MARKER)
         if found is None:
-            at_end = self._ended and syntax.END_AHEAD.match(self._unread, self._at)
+            at_end = self._ended and syntax.OWN_END.match(self._unread, self._at)
             if not at_end or self._unread[at_end.end() :].strip(" \t*_`])>:."):
                 return None if undecided else False
             self._gap.append(self._unread[self._at :])
@@ -183,38 +167,15 @@ class ToolCallParser(TextParser):
             self._text_to(found.end())
         elif rest.partial:
             return False
+        elif not is_list_item(self._tail.rpartition("\n")[2]):
+            self._open_block(found.end())
+        elif rest.end() == len(self._unread) and not self._ended:
+            return False
+        elif self._unread[rest.end() : rest.end() + 1] in {" ", "\t"}:
+            self._open_indented(found.end())
         else:
             self._open_block(found.end())
         return True
-
-    def _end_gap(self) -> None:
-        """Return white space at the end of the reply; drop a stray end marker."""
-        if self._stray and (self._has_content or self._after_call):
-            self._drop_gap()
-        elif self._empty_block:
-            self._gap.insert(0, self._empty_block)
-            self._empty_block = ""
-            self._add_text("")
-        else:
-            super()._end_gap()
-
-    def _add_text(self, text: str) -> None:
-        self._stray = False
-        self._empty_block = ""  # before an answer it is a slip, and no text
-        super()._add_text(text)
-
-    def _drop_gap(self) -> None:
-        self._gap.clear()
-        self._stray = False
-        self._empty_block = ""
-
-    def _add_calls(self, calls: Sequence[syntax.Call]) -> None:
-        self._drop_gap()
-        for call in calls:
-            start = ToolCallStart(self.calls, self._new_id(), call.name)
-            arguments = self._tools.fit(call.name, call.arguments)
-            self._add([start, ToolCallArguments(self.calls, arguments)])
-            self.calls += 1
 
     def _open_block(self, end: int, *, weak: bool = False) -> None:
         """Open a block whose marker is the text up to `end`; a `weak` one is no start marker."""
@@ -253,91 +214,21 @@ class ToolCallParser(TextParser):
             before = block.calls[-1] if block.calls else None
             unreadable = UnreadableBlock(start, self._tools, certain=True, before=before, reason=block.reason)
             self._hold_unreadable(unreadable, block.rest)
-        elif rest is not None and syntax.MARKER.match(self._unread, rest.end()):
-            self._gap.append(self._marker + rest[0])  # doubled
-            self._at = rest.end()
+        elif (doubled := syntax.REST_BEFORE_MARKER.match(self._unread, self._at)) is not None:
+            self._gap.append(self._marker + doubled[0])
+            self._at = doubled.end()
         elif rest is not None or syntax.NAME_IN_LINE.match(self._unread, self._at):
             self._hold_unreadable(UnreadableBlock(self._marker, self._tools, certain=False), "")
         else:
             self._return_text("" if self._is_unused_marker(block) else self._marker, block.rest)
 
-    def _return_text(self, text: str, unparsed: str) -> None:
-        """Return text that was parsed as a call, and parse the second part again."""
-        self._unread = text + unparsed + self._unread[self._at :]
-        self._at = 0
-        self._text_to(len(text))
-        self._quotation = False
-        self._state = self._line
-
-    def _hold_unreadable(self, unreadable: UnreadableBlock | UnreadableCodeFence | ForeignCall, unparsed: str) -> None:
-        """Hold what is meant as a call and cannot be parsed, and read `unparsed` as part of it."""
-        self._reread += len(unparsed)
-        if self._reread > REREAD_LIMIT:
-            unreadable.append(unparsed)
-            unparsed = ""
-        if unparsed:
-            self._unread = unparsed + self._unread[self._at :]
-            self._at = 0
-        self._unreadable = unreadable
-        self._state = self._in_unreadable
-
-    def _in_unreadable(self) -> bool:
-        held = self._unreadable
-        self._at = held.read(self._unread, self._at, ended=self._ended)
-        if not held.done:
-            return False
-        pending, self._pending = self._pending, []
-        self._quotation = False
-        self._state = self._line_start if held.calls or held.unreadable else self._line
-        if held.calls:
-            self._add_calls([*pending, *held.calls])
-        elif held.unreadable:
-            text = held.text
-            if held.belongs_to_last:
-                pending, text = pending[:-1], self._last + text
-            if pending:
-                self._add_calls(pending)
-            gap = "".join(self._gap) if self._has_content or not self.calls else ""
-            self._drop_gap()
-            self._has_content = self._unreadable_call = True
-            self._add([Unreadable(gap + text, held.reason)])
-        elif self._ended and self._at == len(self._unread) and self._is_leftover(held):
-            self._drop_gap()
-        elif held.is_empty and not self._has_content and not self.calls:
-            self._empty_block = "".join(self._gap) + held.text
-            self._gap.clear()
-            self._state = self._line_start
-        else:
-            self._add_text(held.text)
-        return True
-
     def _is_unused_marker(self, block: BlockParser) -> bool:
         """Return whether the reply ends with a marker behind a call."""
         return self._ended and self._after_call and not (block.rest + self._unread[self._at :]).strip()
 
-    def _is_leftover(self, held: Unread) -> bool:
-        """Return whether a block without content at the end of the reply is a slip.
-
-        Behind a colon it is an example.
-        """
-        if self._after_call:
-            return (
-                held.is_empty or syntax.REST_OF_MARKER_LINE.fullmatch(f"{held.text[len(self._marker) :]}\n") is not None
-            )
-        return held.is_empty and self._has_content and not self._tail.rstrip().endswith(":")
-
-    def _in_fence(self) -> bool:
-        fence = self._fence
-        self._at = fence.read(self._unread, self._at, ended=self._ended)
-        if not fence.done:
-            return False
-        self._state = self._line_start
-        if fence.calls:
-            self._add_calls(fence.calls)
-        elif fence.unreadable:
-            self._hold_unreadable(UnreadableCodeFence(fence.text, self._tools, certain=fence.is_call), fence.unparsed)
-        else:
-            self._return_text(fence.text, fence.unparsed)
-            self._code = "" if fence.closed else fence.fence
-            self._state = self._line if fence.unparsed else self._line_start
-        return True
+    def _open_indented(self, end: int) -> None:
+        self._marker = self._unread[self._at : end]
+        self._weak = False
+        self._indented = IndentedBlockParser(self._tools, self._marker)
+        self._at = end
+        self._state = self._in_indented

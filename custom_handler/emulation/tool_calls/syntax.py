@@ -32,6 +32,14 @@ _GAP = r"(?:\\?+_{1,2}+[ ]?+|[ ])"
 _WORDS = rf"(?:FUNCTION|TOOL){_GAP}CALL(?:S|ING)?+(?:{_GAP}BLOCK)?+"
 _START = rf"(?:{_WORDS}{_GAP}(?:START|BEGIN|OPEN)|(?:START|BEGIN){_GAP}{_WORDS})"
 _END = rf"(?:{_WORDS}{_GAP}(?:END|STOP|FINISH|CLOSE|COMPLETE)|(?:END|STOP){_GAP}{_WORDS})"
+# The markers in other words. They start a block only on a line of their own before a declared name.
+_THING = r"(?:FUNCTION|FUN[CÇ][AÃ]O|FUNCI[OÓ]N|FUNC|TOOL|CALL|CHAMADA|LLAMADA|FERRAMENTA|HERRAMIENTA)S?+"
+_LINK = r"\\?+_{1,2}+(?:(?:DE_LA|D[AEO]S?)_)?+"
+_THINGS = rf"{_THING}(?:(?:{_LINK})?+{_THING}){{0,2}}+"
+_FIRST = r"(?:START|BEGIN|OPEN|IN[IÍ]CIO|INICIAR|COME[CÇ]O|COMIENZO|ABRIR)"
+_LAST = r"(?:END|STOP|FINISH|CLOSE|COMPLETE|FIM|FIN|FINAL|FECHAR|CERRAR|T[EÉ]RMINO)"
+_OTHER_START = rf"(?:{_THINGS}{_LINK}{_FIRST}|{_FIRST}{_LINK}{_THINGS})(?!\w)"
+_OTHER_END = rf"(?:(?:{_THINGS}{_LINK}{_LAST}|{_LAST}{_LINK}{_THINGS})(?!\w)|(?-i:/FUNCTION_CALLS?+)(?!\w))"
 _OPENING = r"(?:[*_`\[<(\#=|{~]{1,6}+|-{2,6}+)?+[ \t]?+"
 _CLOSING = (
     r"(?:S(?=\W))?+(?:[ \t]?+[*_`\])>=|}~-]{1,6}+)?+(?:[ \t]?+[\#(]{0,2}+\d{1,3}\)?+(?=\s))?+"
@@ -55,9 +63,10 @@ _FLAGS = regex.IGNORECASE
 
 MARKER = regex.compile(rf"(?:\"|{_OPENING}){_START}", _FLAGS)
 FENCED_MARKER = regex.compile(rf"(?:```|~~~)[^\n`~]{{0,40}}+\n\s{{0,80}}+{_OPENING}{_START}", _FLAGS)
-_ANY_END = rf"{_OPENING}(?:/?+{_END}|/{_START})"
+_ANY_END = rf"{_OPENING}(?:/?+{_END}|/{_START}|{_OTHER_END})"
 END = regex.compile(rf"{_ANY_END}{_CLOSING}", _FLAGS)
 END_AHEAD = regex.compile(_ANY_END, _FLAGS)
+OWN_END = regex.compile(rf"{_OPENING}/?+{_END}", _FLAGS)
 # In unreadable arguments, an end marker between quotes counts as part of a string.
 _QUOTE = r"[\"'\\]"
 END_OR_MARKER = regex.compile(
@@ -125,9 +134,15 @@ NAME_IN_LINE = regex.compile(r"[ \t]{1,4}+[\w.\-]{1,128}+[({]")  # behind a mark
 LIKE_MARKER = regex.compile(r"(?:FUNCTION|TOOL)[-_ ]?CALL", _FLAGS)
 # In the place of a start marker, on a line of its own.
 STRAY_MARKER = regex.compile(
-    rf"{_OPENING}(?:(?P<end>/?+{_END})|{_WORDS}(?!\w))[*_`\])>:.()]{{0,4}}+[ \t]{{0,80}}+(?=\r?+\n)", _FLAGS
+    rf"{_OPENING}(?:(?P<end>/?+{_END})|{_OTHER_START}|{_WORDS}(?!\w))[*_`\])>:.()]{{0,4}}+[ \t]{{0,80}}+(?=\r?+\n)",
+    _FLAGS,
 )
 REST_OF_MARKER_LINE = regex.compile(rf"{_AFTER_MARKER}[ \t]{{0,80}}+\r?+\n")
+REST_BEFORE_MARKER = regex.compile(
+    rf"(?:{_AFTER_MARKER}[ \t]{{0,80}}+\r?+\n|[ \t]{{1,80}}+(?={_OPENING}{_START}[*_`\])>:.]{{0,4}}+[ \t]{{0,80}}+\r?+\n))"
+    rf"(?={_OPENING}{_START})",
+    _FLAGS,
+)
 REST_OF_LINE = regex.compile(r"[ \t]{0,80}+\r?+\n")
 
 _LEGAL_NAME = regex.compile(r"[A-Za-z_][A-Za-z0-9_.\-]{0,63}")

@@ -143,9 +143,13 @@ class TextParser:
             self._state = self._line
         return opening is not None
 
+    @property
+    def _at_start(self) -> bool:
+        return not self._has_content and not self.calls
+
     def _opening(self) -> bool | None:
         """Open what starts at the position; False for plain text, None while undecided."""
-        if self._unread[self._at] not in _OPENINGS:
+        if self._unread[self._at] not in _OPENINGS and not self._at_start:
             return False
         label = self._label()
         return self._code_or_thought((_CODE_FENCE, _THINK)) if label is False else label
@@ -163,21 +167,21 @@ class TextParser:
     def _label(self) -> bool | None:
         """Drop the label of the agent's turn, and stop at another turn or an end token."""
         text, at = self._unread, self._at
-        if text[at] not in _LABELS:
-            return False
-        if not self._has_content and not self.calls:
+        if self._at_start:
             after = labels.own_label(text, at, ended=self._ended)
             if after is None:
                 return None
             if after != at:
                 self._labelled, self._at = True, after
                 return True
-        elif turn := labels.starts_turn(text, at, ended=self._ended):
+        if text[at] not in _LABELS:
+            return False
+        if self._at_start:
+            return self._end_token(glued=False)
+        if turn := labels.starts_turn(text, at, ended=self._ended):
             self.closed = True
             return True
-        elif turn is None:
-            return None
-        return self._end_token(glued=False)
+        return None if turn is None else self._end_token(glued=False)
 
     def _end_token(self, *, glued: bool) -> bool | None:
         ends = labels.ends_turn(self._unread, self._at, glued=glued, ended=self._ended)

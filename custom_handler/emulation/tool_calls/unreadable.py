@@ -135,6 +135,34 @@ class UnreadableBlock(Unread):
             self.belongs_to_last = self._before is not None and not loose_block.starts_call(body, self._tools)
 
 
+class UnreadableIndentedBlock(UnreadableBlock):
+    """Reads such a block that is indented as code behind text; it is text if text follows it."""
+
+    def __init__(self, start: str, tools: syntax.DeclaredTools, *, certain: bool) -> None:
+        super().__init__(start, tools, certain=certain)
+        self._closed = False
+
+    def read(self, text: str, at: int, *, ended: bool) -> int:
+        """Read from `at` and return the new position; `ended`: the reply ends with `text`."""
+        if not self._closed:
+            at = super().read(text, at, ended=ended)
+            if not self.done:
+                return at
+            self._closed = True
+        space = _SPACE.match(text, at)
+        end = space.end() if space is not None else at
+        self._pieces.append(text[at:end])
+        self.done = ended or end < len(text)
+        if end < len(text):
+            marker = syntax.MARKER.match(text, end, partial=not ended)
+            if marker is not None and marker.partial:
+                self.done = False
+            elif marker is None:
+                self.unreadable = False
+                self.calls.clear()
+        return end
+
+
 class UnreadableCodeFence(Unread):
     """Reads the rest of a code fence with such a block; `unreadable` only if no text follows it.
 

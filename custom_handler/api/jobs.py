@@ -20,6 +20,7 @@ from ..jobs.credentials import encrypt_headers
 from ..jobs.job import CANCELLED, QUEUED, Job, Outcome
 from ..jobs.lifespan import JobsLifespan
 from ..jobs.queue import JobQueue
+from ..jobs.store_executor import TIMEOUT
 from ..proxy.auth import Caller
 from ..proxy.client import ProxyResponseError, forwarded_headers
 from ..request.correlation_id import HEADER, MISSING, correlation_id
@@ -43,8 +44,10 @@ def routes(jobs: JobsLifespan, settings: Settings) -> APIRouter:
 
         def add(queue: JobQueue) -> str:
             job = _job(body, len(items), _owner(caller), headers, settings)
-            queue.add(job, items)
+            queue.add(job, items, deadline)
             return job.id
+
+        deadline = time.monotonic() + TIMEOUT
 
         job_id = await _with_queue(jobs, add, lambda job_id: jobs.queue().store.end(job_id, CANCELLED))
         response.headers["location"] = f"/status/{job_id}"

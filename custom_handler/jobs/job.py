@@ -8,6 +8,8 @@ queued ──claim──> running ──end──> completed | failed
 from __future__ import annotations
 
 import logging
+import math
+import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -32,6 +34,14 @@ def store_errors(*errors: type[Exception], reason: str = "") -> Iterator[None]:
         cause = reason or getattr(error, "strerror", None) or error
         message = f"The job store cannot be used right now: {cause}. Try again later."
         raise JobStoreUnavailable(message, retry_after=_RETRY_SECONDS) from error
+
+
+def require_before(deadline: float) -> None:
+    """Raise JobStoreUnavailable if the deadline (of `time.monotonic`) is over."""
+    if time.monotonic() >= deadline:
+        raise JobStoreUnavailable(
+            "The job store was too slow, so the job is not stored. Send it again.", retry_after=_RETRY_SECONDS
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +90,12 @@ class JobStore(Protocol):
     effect and return False, so that a job ends once and an item has one outcome.
     """
 
-    def add(self, job: Job, items: list[Any]) -> None:
-        """Store a new job and all its items in one transaction."""
+    def add(self, job: Job, items: list[Any], deadline: float = math.inf) -> None:
+        """Store a new job and all its items in one transaction.
+
+        After the deadline (of `time.monotonic`) raises JobStoreUnavailable and stores nothing, as
+        the client has got an error: a job of its second attempt would run beside this one.
+        """
 
     def find(self, job_id: str) -> Job | None:
         """Return a job, or None if the id is unknown."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -58,9 +59,12 @@ class JobQueue:
             huey = Huey(NAME, storage_class=JobStorage, filename=Path(settings.jobs.directory) / _FILE, **options)
         return cls(huey, SqliteJobStore(huey.storage))
 
-    def add(self, job: Job, items: list[Any]) -> None:
-        """Store a job and notify the workers; a stored job runs even if the message is lost."""
-        self.store.add(job, items)
+    def add(self, job: Job, items: list[Any], deadline: float = math.inf) -> None:
+        """Store a job and notify the workers; a stored job runs even if the message is lost.
+
+        After the deadline (of `time.monotonic`) nothing is stored; see JobStore.add.
+        """
+        self.store.add(job, items, deadline)
         with contextlib.suppress(JobStoreUnavailable):
             self.notify(job.id)
 

@@ -7,13 +7,14 @@ that all machines share one.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Collection
 from functools import partial
 from typing import Any
 
 from redis import RedisError
 
-from .job import QUEUED, Job, OpenItem, Outcome, store_errors
+from .job import QUEUED, Job, OpenItem, Outcome, require_before, store_errors
 
 _redis_errors = partial(store_errors, RedisError, OSError, reason="Redis does not answer")
 
@@ -70,7 +71,7 @@ class RedisJobStore:
     def __init__(self, redis: Any) -> None:
         self._redis = redis
 
-    def add(self, job: Job, items: list[Any]) -> None:
+    def add(self, job: Job, items: list[Any], deadline: float = math.inf) -> None:
         fields = {"owner": job.owner, "call": json.dumps(job.call), "caller": job.caller or "", "status": QUEUED}
         numbers = {"created": job.created, "total": job.total, "lease": 0}
         with _redis_errors(), self._redis.pipeline(transaction=True) as pipe:
@@ -79,6 +80,7 @@ class RedisJobStore:
             pipe.sadd(_key("open"), job.id)
             for index in (_key("all"), _key("owner", job.owner)):
                 pipe.zadd(index, {job.id: job.created})
+            require_before(deadline)
             pipe.execute()
 
     def find(self, job_id: str) -> Job | None:

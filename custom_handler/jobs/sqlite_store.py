@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import sqlite3
 import time
@@ -14,7 +15,7 @@ from typing import Any
 
 from huey.storage import SqliteStorage
 
-from .job import QUEUED, RUNNING, Job, OpenItem, Outcome, store_errors
+from .job import QUEUED, RUNNING, Job, OpenItem, Outcome, require_before, store_errors
 
 # The columns of `job` are the fields of Job in their order, then the worker and its lease.
 _TABLES = """
@@ -59,8 +60,9 @@ class SqliteJobStore:
     def __init__(self, storage: JobStorage) -> None:
         self._storage = storage
 
-    def add(self, job: Job, items: list[Any]) -> None:
+    def add(self, job: Job, items: list[Any], deadline: float = math.inf) -> None:
         with self._transaction() as cursor:
+            require_before(deadline)  # now that the lock of the file is held
             cursor.execute(
                 "insert into job (id, owner, call, caller, created, total, status) values (?, ?, ?, ?, ?, ?, ?)",
                 (job.id, job.owner, json.dumps(job.call), job.caller, job.created, job.total, QUEUED),

@@ -34,8 +34,8 @@ class StoreExecutor:
     async def run(self, call: Callable[[], Result], undo: Callable[[Result], Any] | None = None) -> Result:
         """Return the result of a call.
 
-        A call that has timed out still runs to its end; `undo` then gets its result, so the client
-        can send its request again.
+        A call that has not begun at its timeout never runs. One that has begun runs to its end;
+        `undo` then gets its result, so the client can send its request again.
 
         Raises:
             JobStoreUnavailable: too many calls wait, or this one has not ended within the timeout.
@@ -47,7 +47,8 @@ class StoreExecutor:
         try:
             return await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(future)), self._timeout)
         except (asyncio.TimeoutError, asyncio.CancelledError) as error:
-            future.add_done_callback(lambda done: self._undo(done, undo))
+            if not future.cancel():
+                future.add_done_callback(lambda done: self._undo(done, undo))
             if isinstance(error, asyncio.CancelledError):
                 raise
             raise _unavailable(f"no answer within {self._timeout:g} s") from None

@@ -37,6 +37,15 @@ def test_a_job_is_found_as_it_was_added(store, stored):
     assert store.find(stored.id) == stored
 
 
+def test_a_job_is_not_stored_after_its_deadline(queue, new_job):
+    job = new_job(1)
+    with pytest.raises(JobStoreUnavailable, match="Send it again"):
+        queue.add(job, ["x"], deadline=time.monotonic())
+    assert queue.store.find(job.id) is None
+    queue.add(job, ["x"], deadline=time.monotonic() + 3600)
+    assert queue.store.find(job.id) == job
+
+
 def test_an_unknown_job_is_not_found(store):
     assert store.find("unknown") is None
     assert not store.claim("unknown", "w", 9)

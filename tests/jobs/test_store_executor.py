@@ -79,17 +79,35 @@ async def test_a_call_that_times_out_holds_its_place_until_it_ends(executor, sto
 async def test_what_a_lost_call_did_is_undone(executor, store, ends):
     undone: asyncio.Future[int] = asyncio.get_running_loop().create_future()
     loop = asyncio.get_running_loop()
-    one = executor(timeout=0.01 if ends == "timeout" else LONG)
-    call = asyncio.create_task(
-        one.run(lambda: store.wait() and 7, undo=lambda result: loop.call_soon_threadsafe(undone.set_result, result))
-    )
+    begun = threading.Event()
+    one = executor(timeout=0.5 if ends == "timeout" else LONG)
+
+    def work() -> int:
+        begun.set()
+        store.wait()
+        return 7
+
+    undo = lambda result: loop.call_soon_threadsafe(undone.set_result, result)  # noqa: E731
+    call = asyncio.create_task(one.run(work, undo))
+    await asyncio.to_thread(begun.wait)
     if ends == "cancelled":
-        await asyncio.sleep(0)
         call.cancel()
     with pytest.raises((JobStoreUnavailable, asyncio.CancelledError)):
         await call
     store.set()
     assert await undone == 7
+
+
+async def test_a_call_that_has_not_begun_at_its_timeout_never_runs(executor, store):
+    one, ran = executor(threads=1, pending=1, timeout=0.01), threading.Event()
+    for call in (store.wait, ran.set):
+        with pytest.raises(JobStoreUnavailable, match="no answer"):
+            await one.run(call)
+    store.set()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(one, "_timeout", LONG)
+        assert await one.run(lambda: 1) == 1
+    assert not ran.is_set()
 
 
 async def test_a_blocked_store_leaves_the_pool_of_the_loop_free(executor, store):

@@ -25,7 +25,6 @@ from .proxy.lifecycle import at_shutdown, at_startup, before_master_key, before_
 from .proxy.logs import show_log
 from .proxy.master_key import ensure_master_key
 from .proxy.memory import MemoryRelease
-from .proxy.middleware.body_limit import reject_deep_nesting
 from .proxy.middleware.wrap import Observer, wrap
 from .proxy.model_list import ModelList, written_config
 from .proxy.validation.bridges import (
@@ -34,6 +33,7 @@ from .proxy.validation.bridges import (
     require_known_response,
     require_text_prompt,
 )
+from .proxy.validation.content_limits import limit_content
 from .proxy.validation.field_types import body_of_call, validate_field_types
 from .proxy.validation.reserved_fields import reject_reserved_fields, sent_body
 from .proxy.validation.responses_input import readable_input, without_file_search
@@ -93,7 +93,7 @@ class Plugin(TelemetryCallback):
         """
         sent = sent_body(data)
         reject_reserved_fields(sent)
-        reject_deep_nesting(sent)
+        limit_content(sent)
         self._models.require_enabled(model := data.get("model"))
         if (request := current_request()) is not None and isinstance(model, str):
             request.model = model

@@ -112,8 +112,13 @@ def _list(params: Mapping[str, Any], name: str) -> Sequence[Any]:
     if not isinstance(given, Sequence) or isinstance(given, str):
         raise RequestError(f"{name} must be a list.", param=name)
     if len(given) > MAX_TOOLS:
-        raise RequestError(f"{name} has {len(given)} tools, the limit is {MAX_TOOLS}: declare fewer.", param=name)
+        raise RequestError(too_many_tools(name, len(given)), param=name)
     return given
+
+
+def too_many_tools(name: str, count: int) -> str:
+    """Return the error for the field `name`, which declares more than MAX_TOOLS tools."""
+    return f"{name} has {count} tools, the limit is {MAX_TOOLS}: declare fewer."
 
 
 def _is_server_tool(tool: object) -> bool:

@@ -1,4 +1,4 @@
-"""Reserved fields, limits of size and depth, and the bodies of errors."""
+"""Reserved fields, limits of size, and the bodies of errors."""
 
 from __future__ import annotations
 
@@ -14,9 +14,7 @@ from starlette.exceptions import HTTPException
 
 from custom_handler.proxy.middleware.body_limit import (
     MAX_BODY_BYTES,
-    MAX_DEPTH,
     LimitedBody,
-    reject_deep_nesting,
 )
 from custom_handler.proxy.middleware.body_structure import MAX_OBJECTS
 from custom_handler.proxy.middleware.error_bodies import MESSAGE, as_error_object
@@ -94,20 +92,6 @@ def test_reserved_names_are_allowed_in_tools_and_batches():
     )
     reject_reserved_fields({"custom_llm_provider": "openai", "input_file_id": "f"})
     reject_reserved_fields({"model": "a", "fallbacks": ["b", {"a": ["b"]}]})
-
-
-@pytest.mark.parametrize(("levels", "refused"), [(MAX_DEPTH, False), (MAX_DEPTH + 1, True), (100_000, True)])
-@pytest.mark.parametrize("list_", [False, True])
-def test_the_nesting_of_a_body_is_limited(levels, refused, list_):
-    value: Any = {}
-    for _ in range(levels):
-        value = [value] if list_ else {"a": value}
-    with (
-        pytest.raises(ProxyException, match="The request is nested deeper than")
-        if refused
-        else contextlib.nullcontext()
-    ):
-        reject_deep_nesting(value)
 
 
 class Exchange:

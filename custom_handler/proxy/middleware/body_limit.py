@@ -1,21 +1,19 @@
-"""Limit the size of request bodies, and their JSON to objects that are not nested too deeply.
+"""Limit the size of request bodies, and their JSON to objects.
 
 The proxy reads a body of any length to its end before it checks the key.
 """
 
 from __future__ import annotations
 
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import Message, Receive
 
-from ..error_body import invalid_request
 from .body_structure import TOO_MANY, has_too_many_values
 
 MAX_BODY_BYTES = 32 * 1024 * 1024  # as Anthropic's own API
-MAX_DEPTH = 100
 
 TOO_LARGE = f"The request is larger than {MAX_BODY_BYTES // 1024**2} MiB: shorten it."
 NO_OBJECT = "The request's body must be a JSON object."
@@ -76,18 +74,3 @@ class LimitedBody:
     def _exceed(self, status: int, message: str) -> NoReturn:
         self.rejection = status, message
         raise HTTPException(status, message)
-
-
-def reject_deep_nesting(body: Any) -> None:
-    """Raise the proxy's error (400) for a body that is nested too deeply to be serialized again."""
-    level = [body]
-    for _ in range(MAX_DEPTH + 1):
-        level = [item for value in level for item in _children(value)]
-        if not level:
-            return
-    raise invalid_request(f"The request is nested deeper than {MAX_DEPTH} levels: flatten it.")
-
-
-def _children(value: Any) -> list[Any]:
-    items = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return [item for item in items if isinstance(item, dict | list)]

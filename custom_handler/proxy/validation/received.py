@@ -7,7 +7,7 @@ routes that count tokens.
 from __future__ import annotations
 
 from ...request.context import current_request
-from ..middleware.body_limit import reject_deep_nesting
+from .content_limits import limit_content
 from .field_types import body_of_route, validate_field_types
 from .reserved_fields import reject_reserved_fields
 
@@ -22,6 +22,6 @@ def validate_received() -> None:
         return
     names, body = parsed
     sent = {name: body.get(name) for name in names}
-    reject_deep_nesting(sent)
+    limit_content(sent)
     reject_reserved_fields({"model": "", **sent})  # Gemini's routes have the model in the path
     validate_field_types(sent, shape)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +36,7 @@ from .proxy.validation.content_limits import limit_content
 from .proxy.validation.field_types import body_of_call, validate_field_types
 from .proxy.validation.reserved_fields import reject_reserved_fields, sent_body
 from .proxy.validation.responses_input import readable_input, without_file_search
+from .proxy.warm_up import warm_up
 from .proxy_module import running_proxy
 from .request.context import add_response_header, current_request, report_allowance
 from .settings import Settings
@@ -74,9 +74,9 @@ class Plugin(TelemetryCallback):
         _extend(proxy, settings, provider, self.call_log)  # before the first token is requested
         check_at_start(settings.proxy.startup_check, config, settings, provider.authenticate)
         remove_stream_finalizers()
+        at_startup(proxy, lambda: warm_up(proxy.app.router.routes))
         at_startup(proxy, freeze_startup_objects)
         at_startup(proxy, lambda: MemoryRelease().start())
-        at_startup(proxy, lambda: threading.Thread(target=_warm_up, name="warm-up", daemon=True).start())
         at_shutdown(proxy, self.aclose)
         self.start_run(configured)
 
@@ -170,10 +170,3 @@ def _extend(proxy: Any, settings: Settings, provider: StackspotLLM, call_log: Ca
         install(proxy, settings, provider.quota)
         socket_paths = SOCKET_PATHS
     wrap(app, observers, socket_paths)
-
-
-def _warm_up() -> None:
-    """Import what the first JSON Schema needs; later, that would block the event loop for 1 s."""
-    from .emulation.json_schema import schema_error  # noqa: PLC0415
-
-    schema_error('{"type": "object"}')

@@ -1,0 +1,44 @@
+"""Do before the proxy is ready what LiteLLM and the plugin leave to the first requests.
+
+These import modules, compile patterns and build routes: together they block the event loop for more
+than a second.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import suppress
+from importlib import import_module
+
+from starlette.routing import BaseRoute
+
+# What the first requests of each protocol import; another version of LiteLLM may lack some.
+_MODULES = (
+    "custom_handler.emulation.json_schema",
+    "custom_handler.emulation.tool_calls.parser",
+    "litellm.integrations.otel.logger",
+    "litellm.integrations.shadow_eval_logger",
+    "litellm.integrations.websearch_interception.tools",
+    "litellm.litellm_core_utils.default_encoding",  # its tokenizer
+    "litellm.llms.github_copilot.per_user_auth",
+    "litellm.proxy._experimental.mcp_server.auth.user_api_key_auth_mcp",
+    "litellm.proxy._experimental.mcp_server.mcp_server_manager",
+    "nacl.secret",
+)
+_FUNCTIONS = (("litellm.llms", "load_guardrail_translation_mappings"),)
+_UNKNOWN = {"type": "http", "method": "POST", "path": "/-", "root_path": "", "headers": [], "query_string": b""}
+
+
+def warm_up(routes: Iterable[BaseRoute]) -> None:
+    """Import modules, and build the routes of the proxy's application.
+
+    What fails here fails again in the request that needs it, so it does not stop the start.
+    """
+    for name in _MODULES:
+        with suppress(Exception):
+            import_module(name)
+    for module, function in _FUNCTIONS:
+        with suppress(Exception):
+            getattr(import_module(module), function)()
+    for route in routes:  # FastAPI builds an included router when it first looks for a path in it
+        route.matches(dict(_UNKNOWN))

@@ -1,0 +1,59 @@
+"""What the first requests need is imported and built before the proxy is ready."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from typing import Any
+
+import pytest
+from fastapi import APIRouter, FastAPI, routing
+from fastapi.testclient import TestClient
+from starlette.routing import BaseRoute, Match
+
+from custom_handler.proxy import warm_up as module
+from custom_handler.proxy.warm_up import warm_up
+
+
+@pytest.fixture
+def without_imports(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    monkeypatch.setattr(module, "_MODULES", ())
+    monkeypatch.setattr(module, "_FUNCTIONS", ())
+    return monkeypatch
+
+
+@pytest.mark.parametrize("name", [*module._MODULES, *(name for name, _ in module._FUNCTIONS)])
+def test_each_module_exists(name):
+    assert find_spec(name) is not None
+
+
+def test_modules_and_functions_of_other_versions_are_skipped(without_imports):
+    without_imports.setattr(module, "_MODULES", ("litellm.no_such_module", "no_such_package.module"))
+    without_imports.setattr(module, "_FUNCTIONS", (("litellm", "no_such_function"), ("no_such_package", "call")))
+    warm_up([])
+
+
+class Route(BaseRoute):
+    """A route that counts how often a path is looked for."""
+
+    def __init__(self) -> None:
+        self.looked = 0
+
+    def matches(self, scope: Any) -> tuple[Match, Any]:
+        self.looked += 1
+        scope["path"] = "changed"
+        return Match.NONE, {}
+
+
+def test_every_route_is_asked_once(without_imports):
+    warm_up(routes := [Route(), Route()])
+    assert [route.looked for route in routes] == [1, 1]
+
+
+def test_included_routes_are_built_before_the_first_request(without_imports):
+    app = FastAPI()
+    router = APIRouter()
+    router.add_api_route("/b", lambda: None)
+    app.include_router(router, prefix="/a")
+    warm_up(app.router.routes)
+    without_imports.setattr(routing, "_populate_api_route_state", None)  # builds a route
+    assert TestClient(app).get("/a/b").status_code == 200

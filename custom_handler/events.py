@@ -35,10 +35,11 @@ class ToolCallArguments:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Token counts, reported by the agent or estimated."""
+    """Token counts, reported by the agent or estimated; `requests` the agent has processed."""
 
     prompt_tokens: int
     completion_tokens: int
+    requests: int = 1
 
 
 @dataclass(frozen=True, slots=True)

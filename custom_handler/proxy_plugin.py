@@ -15,6 +15,7 @@ from .checks.models import check_at_start
 from .env_file import dotenv_files, load
 from .provider.handler import StackspotLLM, await_stream_start
 from .provider.model_response import PROVIDER
+from .provider.request_price import forget_charge
 from .proxy.config import callbacks, deployments
 from .proxy.deployments import deployment_provider
 from .proxy.garbage_collection import freeze_startup_objects, remove_stream_finalizers
@@ -25,6 +26,7 @@ from .proxy.logs import show_log
 from .proxy.master_key import ensure_master_key
 from .proxy.memory import MemoryRelease
 from .proxy.middleware.wrap import Observer, wrap
+from .proxy.model_defaults import model_defaults
 from .proxy.model_list import ModelList, written_config
 from .proxy.validation.bridges import (
     documents_as_text,
@@ -66,7 +68,9 @@ class Plugin(TelemetryCallback):
         config = written_config(proxy)
         configured = deployments(config)
         self._models = ModelList(
-            config.get("model_list") or (), (config.get("router_settings") or {}).get("model_group_alias")
+            config.get("model_list") or (),
+            (config.get("router_settings") or {}).get("model_group_alias"),
+            model_defaults(settings),
         )
         key = (config.get("general_settings") or {}).get("master_key")
         before_master_key(proxy, lambda general_settings: ensure_master_key(general_settings, folder, key))
@@ -109,6 +113,7 @@ class Plugin(TelemetryCallback):
         cache ignores callers and conversations.
         """
         kwargs = from_adapter(kwargs)
+        forget_charge(kwargs)
         if deployment_provider(kwargs) != PROVIDER:
             return None
         report_allowance(key_allowance(), "key")

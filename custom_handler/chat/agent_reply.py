@@ -154,9 +154,10 @@ def finish_reason(answer: AnswerAssembler, source: AgentReply) -> str:
 
 
 def total_usage(reply: AgentReply, hidden: Iterable[AgentReply], max_tokens: int | None) -> Usage:
-    """Return the token counts of a reply and of the replies to hidden requests."""
+    """Return the counts of a reply and of the replies to hidden requests."""
     usages = [reply.usage(max_tokens), *(one.usage(max_tokens) for one in hidden if one.was_processed)]
-    return Usage(sum(one.prompt_tokens for one in usages), sum(one.completion_tokens for one in usages))
+    prompt, completion = sum(one.prompt_tokens for one in usages), sum(one.completion_tokens for one in usages)
+    return Usage(prompt, completion, requests=len(usages))
 
 
 def _tokens(characters: int) -> int:

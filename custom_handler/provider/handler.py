@@ -21,6 +21,7 @@ from ..stackspot.client import StackspotClient
 from ..stackspot.state.ledger import Quota
 from . import model_response
 from .litellm_call import client_name, is_health_probe, turn_from_call
+from .request_price import RequestCharge
 from .started_stream import StartedStream
 
 START_TIMEOUT = 10.0
@@ -126,7 +127,8 @@ class StackspotLLM(CustomLLM):  # type: ignore[misc]
             self._ignored.log(client_name(call), ignored)
         if (log := call.get("logging_obj")) is not None:  # LiteLLM's latency metrics start here
             log.pre_call(input=messages, api_key="", additional_args={"complete_input_dict": {}})
-        return turn.steps(buffered=whole), model_response.ResponseOptions(model, turn.request.legacy)
+        charge = RequestCharge.of_call(call)
+        return turn.steps(buffered=whole), model_response.ResponseOptions(model, turn.request.legacy, charge)
 
 
 class IgnoredParameters:

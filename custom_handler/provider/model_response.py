@@ -8,7 +8,7 @@ import logging
 import time
 import uuid
 from collections import deque
-from collections.abc import AsyncGenerator, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -42,14 +42,25 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class ResponseOptions:
-    """The model's name in a response; where `legacy`, a call is sent as `function_call`."""
+    """The model's name in a response; where `legacy`, a call is sent as `function_call`.
+
+    `on_usage` receives the usage before the response has it.
+    """
 
     model: str
     legacy: bool = False
+    on_usage: Callable[[Usage], None] | None = None
 
     def finish_reason(self, reason: str) -> str:
         """Return the finish reason in the form that the request used."""
         return "function_call" if self.legacy and reason == "tool_calls" else reason
+
+    def usage(self, usage: Usage) -> LiteLLMUsage:
+        """Return LiteLLM's usage, after `on_usage` has received it."""
+        if self.on_usage is not None:
+            self.on_usage(usage)
+        prompt, completion = usage.prompt_tokens, usage.completion_tokens
+        return LiteLLMUsage(prompt_tokens=prompt, completion_tokens=completion, total_tokens=prompt + completion)
 
 
 async def abuild_response(batches: EventStream, options: ResponseOptions) -> ModelResponse:
@@ -95,7 +106,7 @@ def build_response(events: Iterable[ReplyEvent], options: ResponseOptions) -> Mo
         model=options.model,
         object="chat.completion",
         choices=[Choices(index=0, message=message, finish_reason=options.finish_reason(finish.reason))],
-        usage=_usage(finish.usage),
+        usage=options.usage(finish.usage),
     )
 
 
@@ -129,9 +140,9 @@ class ChunkBuilder:
         """Set usage and finish on the last chunk if it has content, else on two new ones."""
         if not chunks or self._options.legacy:
             chunks += self._chunk(Delta()), self._chunk(Delta())
-            chunks[-2].usage = _usage(finish.usage)
+            chunks[-2].usage = self._options.usage(finish.usage)
         else:
-            chunks[-1].usage = _usage(finish.usage)
+            chunks[-1].usage = self._options.usage(finish.usage)
         chunks[-1].choices[0].finish_reason = self._options.finish_reason(finish.reason)
 
     def _chunk(self, delta: Delta) -> ModelResponseStream:
@@ -208,11 +219,6 @@ class AsyncChunkStream:
 
 def _new_id() -> str:
     return f"chatcmpl-{uuid.uuid4().hex}"
-
-
-def _usage(usage: Usage) -> LiteLLMUsage:
-    prompt, completion = usage.prompt_tokens, usage.completion_tokens
-    return LiteLLMUsage(prompt_tokens=prompt, completion_tokens=completion, total_tokens=prompt + completion)
 
 
 def fixed_response(text: str, model: str) -> ModelResponse:

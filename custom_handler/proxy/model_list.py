@@ -11,8 +11,11 @@ from litellm.proxy._types import ProxyException
 from litellm.router_utils.common_utils import resolve_model_group_alias
 
 from ..errors import ConfigurationError
+from ..provider.model_response import PROVIDER
 from .availability import disabled_models, missing_variable
 from .config import read_config, resolved
+from .deployments import deployment_provider
+from .model_defaults import with_defaults
 
 logger = logging.getLogger(__name__)
 
@@ -53,23 +56,35 @@ def written_config(proxy: Any) -> dict[str, Any]:
 class ModelList:
     """The models of a proxy; `disabled` maps each disabled one to the variable that is not set."""
 
-    def __init__(self, written: Sequence[Mapping[str, Any]], aliases: object = None) -> None:
-        """Take the entries of config.yaml, and `model_group_alias` of its `router_settings`."""
+    def __init__(
+        self,
+        written: Sequence[Mapping[str, Any]],
+        aliases: object = None,
+        defaults: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Take the entries of config.yaml, and `model_group_alias` of its `router_settings`.
+
+        `defaults` are the `model_info` of the agents' models, where an entry has no other value.
+        """
         self._written = written
         self._aliases = aliases
+        self._defaults = defaults or {}
         self.disabled = disabled_models(written)
         if self.disabled:
             listed = ", ".join(f"{name} ({variable} is not set)" for name, variable in self.disabled.items())
             logger.info("Disabled models: %s", listed)
 
     def prepare(self, entries: list[dict[str, Any]]) -> None:
-        """Remove the router's disabled entries; resolve and qualify the others, in place."""
+        """Remove the router's disabled entries; resolve and complete the others, in place."""
         pairs = list(zip(entries, self._written, strict=False)) if len(entries) == len(self._written) else []
         for entry, written in pairs:
             if missing_variable(written) is not None:
                 entries.remove(entry)
             else:
-                entry["litellm_params"] = qualified(resolved(written.get("litellm_params") or {}))
+                entry["litellm_params"] = params = qualified(resolved(written.get("litellm_params") or {}))
+                if deployment_provider(params) == PROVIDER:
+                    params.pop("custom_llm_provider", None)  # beside the prefix, LiteLLM does not find its model_info
+                    entry["model_info"] = with_defaults(entry.get("model_info") or {}, params, self._defaults)
 
     def require_enabled(self, model: object) -> None:
         """Raise ModelDisabled for a disabled model, or an alias of one."""

@@ -1,0 +1,54 @@
+"""The `model_info` of the agents' models: limits, capabilities and prices.
+
+LiteLLM knows no StackSpot agent, so `/model_group/info`, `/v1/model/info` and clients that read
+them would find neither limits nor capabilities. `model_info` of config.yaml overrides each value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..chat.agent_reply import CHARACTERS_PER_TOKEN
+from ..provider.request_price import REQUEST_PRICE
+from ..settings import Settings
+
+_TOKEN_PRICES = ("input_cost_per_token", "output_cost_per_token")
+
+
+def model_defaults(settings: Settings) -> dict[str, Any]:
+    """Return the `model_info` of an agent's model, in the fields of LiteLLM's price list.
+
+    `max_input_tokens` is the longest prompt that the plugin sends (STACKSPOT_MAX_PROMPT_CHARS), at
+    five characters a token; the limit of the agent's own model is not known.
+    """
+    return {
+        "mode": "chat",
+        "max_input_tokens": settings.requests.max_prompt_chars // CHARACTERS_PER_TOKEN,
+        "supports_function_calling": True,
+        "supports_parallel_function_calling": True,
+        "supports_tool_choice": True,
+        "supports_response_schema": True,
+        "supports_system_messages": True,
+        "supports_vision": settings.uploads.enabled,
+        "supports_pdf_input": settings.uploads.enabled,
+    }
+
+
+def with_defaults(info: Mapping[str, Any], params: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a model's `model_info`, completed from its `litellm_params` and the defaults."""
+    completed = {**defaults, **info}
+    if REQUEST_PRICE in params:  # where `RequestCharge` finds it
+        completed.setdefault(REQUEST_PRICE, params[REQUEST_PRICE])
+    if any(source.get(name) is not None for source in (params, info) for name in _TOKEN_PRICES):
+        completed.setdefault("cache_read_input_token_cost", 0)  # else LiteLLM warns that it has none
+    return completed
+
+
+def has_price(params: Mapping[str, Any], info: Mapping[str, Any]) -> bool:
+    """Return whether `litellm_params` or `model_info` has a price, which may be 0.
+
+    >>> has_price({"model": "stackspot/chat"}, {"input_cost_per_query": 0.02})
+    True
+    """
+    return any(source.get(name) is not None for source in (params, info) for name in (*_TOKEN_PRICES, REQUEST_PRICE))

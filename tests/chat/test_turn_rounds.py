@@ -458,7 +458,7 @@ def test_a_call_that_is_only_announced_is_asked_for():
 def test_the_text_is_sent_before_the_follow_up():
     agent = Agent([say(ANNOUNCEMENT), say(CALL)])
     agent.answer(settings=following_up(1))
-    assert agent.batches[0] == [Text(ANNOUNCEMENT)]
+    assert agent.batches[:2] == [[Text("O clima, claro. ")], [Text("Vou consultar o clima agora.")]]
 
 
 def test_a_second_follow_up_needs_a_second_announcement():

@@ -17,6 +17,8 @@ from custom_handler.request.chat_request import ChatRequest, Tool
 CASES = Path(__file__).parents[1] / "cases"
 SIZES = (0, 1, 7)  # of the pieces in which the reply arrives; 0: whole
 MOST_REQUESTS = 1.3  # of a case, on average
+# What the files hold of weaker models: our blocks in a wrong form, and calls in no known form, which are repaired.
+SLIPS = {"slips.jsonl": MOST_REQUESTS, "slips_more.jsonl": MOST_REQUESTS, "slips_foreign.jsonl": 2}
 LEAST_RIGHT = 0.99
 
 
@@ -77,17 +79,17 @@ def is_right(case: dict[str, Any], content: str, calls: list[tuple[str, Any]]) -
     return calls == expected and not any(text in content for text in case["expected"]["not_in_text"])
 
 
-@pytest.mark.parametrize("name", ["slips.jsonl", "slips_more.jsonl"])
+@pytest.mark.parametrize("name", SLIPS)
 @pytest.mark.parametrize("size", SIZES)
 def test_slips_end_right_for_few_requests(name: str, size: int) -> None:
     cases = [case for case in lines(name) if not case["debatable"]]
     results = [(case, *answered(case, size)) for case in cases]
     wrong = [case["id"] for case, content, calls, _ in results if not is_right(case, content, calls)]
     assert len(wrong) <= (1 - LEAST_RIGHT) * len(cases), wrong
-    assert sum(requests for *_, requests in results) <= MOST_REQUESTS * len(cases)
+    assert sum(requests for *_, requests in results) <= SLIPS[name] * len(cases)
 
 
-@pytest.mark.parametrize("name", ["slips.jsonl", "slips_more.jsonl"])
+@pytest.mark.parametrize("name", SLIPS)
 def test_no_slip_ends_differently_for_another_cut(name: str) -> None:
     for case in lines(name):
         whole = answered(case, 0)
@@ -107,8 +109,8 @@ def test_an_honest_reply_is_not_altered_and_asks_for_no_repair(*, tools: bool) -
 
 
 def test_a_call_in_another_form_is_never_executed_and_goes_out_as_written_without_a_repair() -> None:
-    foreign = [case for case in lines("slips_more.jsonl") if case.get("foreign")]
-    assert len(foreign) > 40
+    foreign = [case for name in SLIPS for case in lines(name) if case.get("foreign")]
+    assert len(foreign) > 100
     for case in foreign:
         answer, events = read(request(case), [case["text"]])
         assert answer.repair_reason() == UNREADABLE, case["id"]

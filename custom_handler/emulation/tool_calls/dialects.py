@@ -5,6 +5,7 @@ Each names a tool within a few hundred characters. Where that is declared, the t
 
 from __future__ import annotations
 
+import html
 from collections.abc import Iterable, Mapping
 
 import regex
@@ -92,6 +93,8 @@ _FENCED = regex.compile(
     rf"(?:(?:{_TAG}\s{{0,20}}+){{1,3}}+{_AFTER_TAGS}|{_OBJECTS}|{_INVOKE}|\[?+{_PYTHON})",
     _FLAGS,
 )
+_ESCAPED_TAG = "&lt;"
+_ENTITY_START = regex.compile(r"&\#?+\w{0,8}+\Z")
 _CALL_LABELS = frozenset(
     {"tool_code", "tool_call", "tool_calls", "function_call", "function_calls", "tool", "tool_use"}
 )
@@ -102,7 +105,12 @@ _BY_START = {
 }  # fmt: skip
 _BY_LETTER = {"a": ("react",), "t": ("react", "calling", "to", "marker"), "f": ("react", "calling", "python", "marker"),
               "h": ("react",), "c": ("calling",), "p": ("python",), "d": ("python",)}  # fmt: skip
-STARTS = frozenset(_BY_START) | frozenset(_BY_LETTER) | frozenset(letter.upper() for letter in _BY_LETTER)
+STARTS = (
+    frozenset(_BY_START)
+    | {_ESCAPED_TAG[0]}
+    | frozenset(_BY_LETTER)
+    | frozenset(letter.upper() for letter in _BY_LETTER)
+)
 _WORD = regex.compile(r"[\w./:\-]{1,128}+")
 
 
@@ -114,10 +122,19 @@ class Dialects:
 
     def found(self, text: str, at: int, *, ended: bool) -> str | None:
         """Return which such call starts at `at`, or an empty string; None if more text decides."""
+        if text[at] == _ESCAPED_TAG[0]:
+            return self._escaped(text[at : at + syntax.HEAD_LIMIT], ended=ended)
         kinds = _BY_START.get(text[at], ()) or _BY_LETTER.get(text[at].lower(), ())
         if (word := self._word(text, at, ended=ended)) is None:
             return None
         return self._match(("bare", "python", *kinds) if word else kinds, text, at, ended=ended)
+
+    def _escaped(self, window: str, *, ended: bool) -> str | None:
+        """Return the same for a tag that is escaped as in HTML."""
+        ended |= len(window) == syntax.HEAD_LIMIT
+        if not ended and (_ESCAPED_TAG.startswith(window) or _ENTITY_START.search(window)):
+            return None
+        return self.found(html.unescape(window), 0, ended=ended) if window.startswith(_ESCAPED_TAG) else ""
 
     def fenced(self, text: str, at: int, *, ended: bool, alone: bool) -> bool | None:
         """Return whether a code fence at `at` starts with such a call.

@@ -5,12 +5,25 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import regex
+
 from ...events import ToolCallArguments, ToolCallStart, Unreadable
 from . import syntax
 from .code_fence import CodeFenceParser, IndentedBlockParser
-from .text_parser import TextParser
-from .unreadable import ForeignCall, Unread, UnreadableBlock, UnreadableCodeFence, UnreadableIndentedBlock
+from .suspicion import SuspectedCall
+from .text_parser import THOUGHT, TextParser
+from .unreadable import (
+    BlockInThought,
+    ForeignCall,
+    Unread,
+    UnreadableBlock,
+    UnreadableCodeFence,
+    UnreadableIndentedBlock,
+)
 
+_THOUGHT_OR_MARKER = regex.compile(
+    rf"{THOUGHT.pattern}|\n(?=[ \t]{{0,40}}{syntax.MARKER.pattern}[^\n]{{0,20}}\n)", regex.IGNORECASE
+)
 REREAD_LIMIT = 200_000  # characters that are parsed a second time, after blocks without an end
 
 
@@ -30,7 +43,15 @@ class HeldTextParser(TextParser):
         self._indented: IndentedBlockParser
         self._pending: list[syntax.Call] = []  # of the block that became unreadable
         self._last = ""  # the text of the last of them
-        self._unreadable: UnreadableBlock | UnreadableCodeFence | ForeignCall
+        self._unreadable: UnreadableBlock | UnreadableCodeFence | ForeignCall | SuspectedCall | BlockInThought
+
+    def _thought_stop(self) -> regex.Pattern[str]:
+        return _THOUGHT_OR_MARKER
+
+    def _end_thought(self, end: str) -> None:
+        super()._end_thought(end)
+        if end == "\n":
+            self._hold_unreadable(BlockInThought(self._tools), "")
 
     @property
     def _after_call(self) -> bool:
@@ -74,7 +95,11 @@ class HeldTextParser(TextParser):
         self._quotation = False
         self._state = self._line
 
-    def _hold_unreadable(self, unreadable: UnreadableBlock | UnreadableCodeFence | ForeignCall, unparsed: str) -> None:
+    def _hold_unreadable(
+        self,
+        unreadable: UnreadableBlock | UnreadableCodeFence | ForeignCall | SuspectedCall | BlockInThought,
+        unparsed: str,
+    ) -> None:
         """Hold what is meant as a call and cannot be parsed, and read `unparsed` as part of it."""
         self._reread += len(unparsed)
         if self._reread > REREAD_LIMIT:
@@ -106,6 +131,8 @@ class HeldTextParser(TextParser):
             self._drop_gap()
             self._has_content = self._unreadable_call = True
             self._add([Unreadable(gap + text, held.reason)])
+        elif isinstance(held, SuspectedCall):
+            self._return_text(held.text, held.unparsed)
         elif self._ended and self._at == len(self._unread) and self._is_leftover(held):
             self._drop_gap()
         elif held.is_empty and not self._has_content and not self.calls:

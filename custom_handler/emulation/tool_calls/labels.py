@@ -43,8 +43,8 @@ _TURN = regex.compile(
 )
 _SETTING = regex.compile(r"[;\#]|[\w.\"\-]{1,60}[ \t]{0,20}=")
 _NEXT_TURN = regex.compile(
-    rf"\[(?:user|assistant|system|tool result)\b|{_OUR_TURN}\b|<\|(?:im_start|start_header_id|start|user)\||<s>"
-    rf"|<start_of_turn>|{_END}",
+    rf"\[(?:user|assistant|system|tool result)\b|{_OUR_TURN}\b|<s>"
+    rf"|<\|(?:(?:im_start|start_header_id|user)\||start\|>(?:user|system|developer|tool|functions))|<start_of_turn>|{_END}",
     _FLAGS,
 )
 END_TOKEN = regex.compile(_END, _FLAGS)

@@ -9,7 +9,7 @@
 
 A block at the start of a code fence is a call only if no text follows the fence; until then, it is
 held (`code_fence`). Text in other fences, `<think>` and quotations is never a call. What may be a
-call in another form is Unreadable (`dialects`): it is repaired, or shown, and never executed.
+call in another form is Unreadable (`dialects`, `suspicion`): repaired or shown, never executed.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import Any
 import regex
 
 from ..labels import OPEN
-from . import dialects, syntax
+from . import dialects, labels, suspicion, syntax
 from .block import BlockParser
 from .code_fence import CodeFenceParser, IndentedBlockParser, is_list_item, is_shown
 from .held_text import HeldTextParser
@@ -29,6 +29,7 @@ from .text_parser import WINDOW, first, stop_pattern
 from .unreadable import ForeignCall, UnreadableBlock, UnreadableCodeFence
 
 _MARKER_IN_LINE = r"(?<![\w`'\"])(?-i:(?:FUNCTION|TOOL)_CALL_START)"
+_IN_LINE = f"{suspicion.STARTS_SENTENCE}|{suspicion.TAG_IN_LINE}|{_MARKER_IN_LINE}"
 _FENCES = frozenset("`~")
 _STRAY = "another marker stands in the place of the start marker"
 _FOREIGN = "it has another form than a block"
@@ -54,8 +55,11 @@ class ToolCallParser(HeldTextParser):
     def __init__(self, schemas: Mapping[str, Mapping[str, Any]], new_id: Callable[[], str] = new_call_id) -> None:
         super().__init__(schemas, new_id)
         self._dialects = dialects.Dialects(self._tools)
+        self._suspicions = suspicion.Suspicions(self._tools)
         first_letters = {name[0] for name in schemas if name}
-        self._openings = frozenset(f'FfTtSsBbEeIiLl*_`~[<(#=|{{"-{OPEN}') | dialects.STARTS | first_letters
+        self._openings = (
+            frozenset(f'FfTtSsBbEeIiLl*_`~[<(#=|{{"-{OPEN}') | dialects.STARTS | suspicion.STARTS | first_letters
+        )
         self._stops = self._stop_patterns(first_letters)
         self._weak = False  # the block has no start marker, or another one in its place
         self._block: BlockParser
@@ -63,10 +67,10 @@ class ToolCallParser(HeldTextParser):
     @staticmethod
     def _stop_patterns(first_letters: set[str]) -> tuple[regex.Pattern[str], regex.Pattern[str]]:
         """Return the patterns of what ends prose before and after a call."""
-        letters = "".join(regex.escape(letter) for letter in sorted(first_letters | dialects.STARTS))
+        letters = "".join(regex.escape(letter) for letter in sorted(first_letters | dialects.STARTS | suspicion.STARTS))
         return (
-            stop_pattern(rf"*_(\#>=|{{\"\-FfTtSsBbEeIiLl{letters}", _MARKER_IN_LINE),
-            stop_pattern(rf"*_(\#>=|{{\"\-FfTtSsBbEeIiLlRrOoUuHh{letters}", _MARKER_IN_LINE),
+            stop_pattern(rf"*_(\#>=|{{\"\-FfTtSsBbEeIiLl{letters}", _IN_LINE),
+            stop_pattern(rf"*_(\#>=|{{\"\-FfTtSsBbEeIiLlRrOoUuHh{letters}", _IN_LINE),
         )
 
     def _stop_in_prose(self) -> regex.Pattern[str]:
@@ -147,8 +151,10 @@ class ToolCallParser(HeldTextParser):
 
     def _dialect(self) -> bool | None:
         kind = self._dialects.found(self._unread, self._at, ended=self._ended)
+        if kind is None:
+            return None
         if not kind:
-            return False if kind == "" else None
+            return self._suspicion()
         last_line = self._tail.rpartition("\n")[2]
         if syntax.COPIED_MARKER.search(last_line):
             return False  # a block of the request's own text, see `imitations`
@@ -158,10 +164,27 @@ class ToolCallParser(HeldTextParser):
             self._hold_unreadable(ForeignCall(_FOREIGN), "")
         return True
 
+    def _suspicion(self) -> bool | None:
+        found = self._suspicions.found(self._unread, self._at, ended=self._ended)
+        if found:
+            self._hold_unreadable(suspicion.SuspectedCall(self._tools), "")
+        return found
+
+    def _tag_in_line(self) -> bool | None:
+        kind = self._dialects.found(self._unread, self._at, ended=self._ended)
+        if kind:
+            self._hold_unreadable(suspicion.SuspectedCall(self._tools), "")
+        return None if kind is None else bool(kind)
+
     def _within_line(self, found: regex.Match[str]) -> bool:
         """Open a block at a marker that ends the line; stop at an end token."""
-        if self._unread[self._at] == "<":
+        if labels.END_TOKEN.match(found[0]):
             return super()._within_line(found)
+        if not found[0].upper().endswith("_START"):
+            suspected = self._tag_in_line() if found[0][0] in "<[" else self._suspicion()
+            if suspected is False:
+                self._text_to(found.end())
+            return suspected is not None
         rest = syntax.REST_OF_LINE.match(self._unread, found.end(), partial=True)
         if rest is None or (rest.partial and self._ended):
             self._text_to(found.end())

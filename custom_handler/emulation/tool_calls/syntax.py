@@ -180,6 +180,11 @@ class DeclaredTools:
         self.odd_names = tuple(name for name in self._sorted if not _WORD_NAME.fullmatch(name))
         self.head, self.group = call_patterns(self.odd_names)
 
+    @property
+    def names(self) -> Iterable[str]:
+        """The declared names, sorted."""
+        return self._sorted
+
     def __contains__(self, name: object) -> bool:
         return name in self._schemas
 

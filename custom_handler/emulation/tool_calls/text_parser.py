@@ -26,10 +26,12 @@ _LOOKBEHIND = 3  # characters before a marker that decide whether it is one
 _GAP = regex.compile(r"[\s\ufeff\u200b]*+")
 _INFO_END = regex.compile(r"[\n`]")
 _CODE_FENCE = regex.compile(r"(?:`{3,40}+|~{3,40}+)(?=[^`~])")
-_THINK = regex.compile(r"<think(?:ing)?>", regex.IGNORECASE)
-_THOUGHT = regex.compile(r"</think(?:ing)?>", regex.IGNORECASE)
+_THOUGHTS = r"(?:think(?:ing)?|thoughts?|scratch_?pad|reasoning|reflection|inner_monologue)"
+_THINK = regex.compile(rf"<{_THOUGHTS}>", regex.IGNORECASE)
+THOUGHT = regex.compile(rf"</{_THOUGHTS}>", regex.IGNORECASE)
 _NEWLINE = regex.compile(r"\n")
-_PLAIN = regex.compile(r"[^\n<FT]++")  # within a line: neither its end, nor a token, nor a marker
+# Within a line: neither its end, nor that of a sentence, nor a token, nor a marker.
+_PLAIN = regex.compile(r"[^\n<FT.!:]++")
 _TAIL = 200
 _LABELS = f"[<{OPEN}"
 _OPENINGS = f"{_LABELS}`~"
@@ -93,7 +95,8 @@ class TextParser:
 
     def feed(self, piece: str) -> list[ParsedPart]:
         """Read on, and return the parts that are decided."""
-        if self._in_plain_line and self._at == len(self._unread) and _PLAIN.fullmatch(piece):
+        within = self._in_plain_line and self._at == len(self._unread)
+        if within and _PLAIN.fullmatch(piece) and _PLAIN.fullmatch(self._tail[-2:]):
             self._tail = (self._tail + piece)[-_TAIL:]
             self._unread = self._tail[-_LOOKBEHIND:]
             self._at = len(self._unread)
@@ -269,11 +272,18 @@ class TextParser:
         return True
 
     def _thought(self) -> bool:
-        found = _THOUGHT.search(self._unread, self._at, partial=True)
+        found = self._thought_stop().search(self._unread, self._at, partial=True)
         if found is None or (found.partial and self._ended):
             self._text_to(len(self._unread))
             return False
         self._text_to(found.start() if found.partial else found.end())
         if not found.partial:
-            self._state = self._line_start
+            self._end_thought(found[0])
         return not found.partial
+
+    def _thought_stop(self) -> regex.Pattern[str]:
+        return THOUGHT
+
+    def _end_thought(self, end: str) -> None:
+        """Go on behind `end`, what ended a thought."""
+        self._state = self._thought if end == "\n" else self._line_start

@@ -7,13 +7,14 @@ import regex
 from ..lenient_json import LenientJsonError
 from . import loose_block, syntax
 from .syntax import Call
+from .text_parser import THOUGHT
 
 # A block without a name and arguments may be prose: after so many characters it is.
 DOUBTFUL_CHARACTERS = 1200
 
 _SPACE = regex.compile(r"[\s\ufeff]*+")
 _END_LINE = regex.compile(rf"^[ \t]*+{syntax.END_AHEAD.pattern}", regex.IGNORECASE | regex.MULTILINE)
-_MARKER_LINE = regex.compile(rf"(?<=\n){syntax.MARKER.pattern}(?=[\s\S])", regex.IGNORECASE)
+MARKER_LINE = regex.compile(rf"(?<=\n){syntax.MARKER.pattern}(?=[\s\S])", regex.IGNORECASE)
 _DECORATION = regex.compile(
     r"[\s*_`\])>:.()=|}\"~!,;-]*+(?:(?:none|null|n/a|no[_ ](?:tool|call)s?|nenhuma?(?:[ ]ferramenta)?|ninguna?(?:[ ]herramienta)?)"
     r"[\s*_`\])>:.(),;-]*+(?:arguments?:?\s*+(?:\{\s*+\}|none|null|n/a)\s*+)?+)?+",
@@ -215,6 +216,32 @@ class UnreadableCodeFence(Unread):
             self.reason = str(error)
 
 
+class BlockInThought(Unread):
+    """Reads a block within a thought to its end; a thought without an end was meant to end before.
+
+    It starts behind the line end in front of the start marker.
+    """
+
+    def __init__(self, tools: syntax.DeclaredTools) -> None:
+        super().__init__("", "it is in a thought that has no end")
+        self._tools = tools
+
+    def read(self, text: str, at: int, *, ended: bool) -> int:
+        """Read from `at` and return the new position; `ended`: the reply ends with `text`."""
+        found = THOUGHT.search(text, at, partial=True)
+        if found is not None and found.partial and ended:
+            found = None
+        end = len(text) if found is None else found.start() if found.partial else found.end()
+        self._pieces.append(text[at:end])
+        closed = found is not None and not found.partial
+        self.done = ended or closed
+        if self.done and not closed:
+            marker = syntax.MARKER.match(self.text)
+            body = self.text[marker.end() :] if marker is not None else ""
+            self.unreadable = loose_block.starts_call(body, self._tools)
+        return end
+
+
 class ForeignCall(Unread):
     """Reads a call in another form to the next start marker, or to the end of the reply."""
 
@@ -224,7 +251,7 @@ class ForeignCall(Unread):
 
     def read(self, text: str, at: int, *, ended: bool) -> int:
         """Read from `at` and return the new position; `ended`: the reply ends with `text`."""
-        found = _MARKER_LINE.search(text, at, partial=True)
+        found = MARKER_LINE.search(text, at, partial=True)
         if found is not None and found.partial and ended:
             found = None
         end = len(text) if found is None else found.start()

@@ -13,7 +13,7 @@ import httpx
 from ..chat.turn import Turn
 from ..errors import ConfigurationError
 from ..instrumentation import Hook, no_hook
-from ..request.caller import MASTER, Caller
+from ..request.caller import MASTER, Caller, KeyQuota
 from ..request.chat_request import ChatRequest
 from ..request.correlation_id import correlation_id, is_valid, require_valid
 from ..request.files import find_files
@@ -21,7 +21,7 @@ from ..settings import Settings
 from ..stackspot.uploads import UploadCache
 
 QUOTA = "stackspot_quota"
-"""The name under which the metadata of an API key has its `weight` and its `share`."""
+"""The name under which the metadata of a key of KEYS_FILE has its `KeyQuota`."""
 
 _ULID = re.compile(r"[0-9A-HJKMNP-TV-Z]{26}", re.IGNORECASE)
 _AGENT_ID = re.compile(r"[\w-]{1,64}", re.ASCII)
@@ -167,24 +167,23 @@ def _caller(params: Mapping[str, Any]) -> Caller:
 def key_caller(alias: object, key_hash: object, metadata: object) -> Caller:
     """Return the API key with this alias, hash and metadata in the proxy.
 
-    Invalid parts of the quota, which only the metadata of virtual keys can have, are ignored.
+    A virtual key has its hash in its name, because its user may choose the alias: that of another
+    key, or `master`.
 
-    >>> key_caller("team", "88dc28d0f030c55e", {"stackspot_quota": {"weight": 2, "share": 7}})
-    Caller(name='team', weight=2, share=1.0)
+    >>> key_caller("team", "88dc28d0f030c55e", {"stackspot_quota": KeyQuota(weight=2, share=0.5)})
+    Caller(name='team', weight=2, share=0.5)
+    >>> key_caller("team", "88dc28d0f030c55e", {"stackspot_quota": {"weight": 100}})
+    Caller(name='team (88dc28d0f030)', weight=1, share=1.0)
     """
     from litellm.constants import LITELLM_PROXY_MASTER_KEY_ALIAS  # noqa: PLC0415  `run` checks the agent without LiteLLM
 
-    name = MASTER.name if key_hash == LITELLM_PROXY_MASTER_KEY_ALIAS else str(key_hash or "")[:12]
     quota = metadata.get(QUOTA) if isinstance(metadata, Mapping) else None
-    quota = quota if isinstance(quota, Mapping) else {}
-    weight, share = (_within(quota.get(name), most) for name, most in (("weight", 100), ("share", 1)))
-    return Caller(str(alias or name), int(weight or 1), float(share or 1))
-
-
-def _within(value: object, most: int) -> float | None:
-    if isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= most:
-        return value
-    return None
+    if isinstance(quota, KeyQuota):
+        return Caller(str(alias), int(quota["weight"]), quota["share"])
+    if key_hash == LITELLM_PROXY_MASTER_KEY_ALIAS:
+        return MASTER
+    name = str(key_hash or "")[:12]
+    return Caller(f"{alias} ({name})" if alias else name)
 
 
 def _owner(params: Mapping[str, Any], correlation_id: str | None) -> str | None:

@@ -17,7 +17,7 @@ from starlette.requests import Request
 
 from ..provider.litellm_call import QUOTA, key_caller
 from ..proxy_module import running_proxy
-from ..request.caller import Caller
+from ..request.caller import Caller, KeyQuota
 from ..request.context import current_request
 from .key_entries import digest, read_entries
 from .key_routes import called_path, is_added, is_allowed
@@ -101,7 +101,7 @@ def read_keys(path: Path) -> dict[str, UserAPIKeyAuth]:
             key_alias=entry.name,
             rpm_limit=entry.requests_per_minute,
             user_role=role,
-            metadata={QUOTA: {"weight": entry.weight, "share": entry.share}},
+            metadata={QUOTA: KeyQuota(weight=entry.weight, share=entry.share)},
         )
         for entry in read_entries(path)
     }

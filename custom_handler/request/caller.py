@@ -27,6 +27,14 @@ class Caller:
         return budget if self.share >= 1 else max(1, int(self.share * budget))
 
 
+class KeyQuota(dict[str, float]):
+    """The `weight` and `share` of a key of KEYS_FILE, in the metadata of the authenticated key.
+
+    Only the operator can set them: the metadata of virtual keys, whose users may write it, comes
+    from JSON, and has no object of this type.
+    """
+
+
 @dataclass(frozen=True, slots=True)
 class Allowance:
     """What a caller may still send: `remaining` of `limit` requests, one more in `reset` seconds.

@@ -10,15 +10,17 @@ from typing import Any
 import httpx
 import pytest
 from fastapi import FastAPI
+from litellm.constants import LITELLM_PROXY_MASTER_KEY_ALIAS
 from litellm.proxy._types import LitellmUserRoles, UserAPIKeyAuth
 
 from custom_handler.api import quota
 from custom_handler.provider.litellm_call import QUOTA, key_caller
 from custom_handler.proxy.auth import require_key
-from custom_handler.request.caller import Caller
+from custom_handler.request.caller import MASTER, Caller, KeyQuota
 from custom_handler.stackspot.state.ledger import Limits, Quota, Usage
 
 ANA, BIA, VIRTUAL = Caller("ana", weight=2), Caller("bia", share=0.5), Caller("virtual")
+KEY: dict[str, Any] = {"api_key": "a" * 64, "key_alias": "bia", "metadata": {QUOTA: KeyQuota(weight=1, share=0.5)}}
 BUSY = Quota(Limits(90, 1000), Usage(7, 20, {ANA: 5, VIRTUAL: 2}, {ANA: 3}), 12.0)
 
 
@@ -54,16 +56,17 @@ def test_a_key_whose_weight_has_changed_is_one_key():
     assert found == key("ana", 3, 1, weight=2)
 
 
-@pytest.mark.parametrize(
-    "metadata", [None, {}, {QUOTA: 7}, {QUOTA: {"weight": "2", "share": None}}, {QUOTA: {"weight": True, "share": -1}}]
-)
-def test_an_invalid_quota_of_a_virtual_key_is_ignored(metadata):
-    assert key_caller("team", "hash", metadata) == Caller("team")
+@pytest.mark.parametrize("metadata", [None, {}, {QUOTA: 7}, {QUOTA: {"weight": 100, "share": 0.5}}])
+@pytest.mark.parametrize("alias", ["team", MASTER.name])
+def test_a_virtual_key_has_no_weight_and_no_name_of_another_key(metadata, alias):
+    assert key_caller(alias, "88dc28d0f030c55e", metadata) == Caller(f"{alias} (88dc28d0f030)")
+    assert key_caller(None, "88dc28d0f030c55e", metadata) == Caller("88dc28d0f030")
 
 
-@pytest.mark.parametrize("quota_of_key", [{"weight": 101}, {"weight": 0}, {"share": float("nan")}, {"share": 1.5}])
-def test_a_quota_out_of_range_is_ignored(quota_of_key):
-    assert key_caller(None, "88dc28d0f030c55e", {QUOTA: quota_of_key}) == Caller("88dc28d0f030")
+def test_a_key_of_the_file_has_its_name_and_weight():
+    quota_of_key = KeyQuota(weight=4, share=0.5)
+    assert key_caller("team", "88dc28d0f030c55e", {QUOTA: quota_of_key}) == Caller("team", 4, 0.5)
+    assert key_caller("proxy_admin", LITELLM_PROXY_MASTER_KEY_ALIAS, {}) == MASTER
 
 
 def app(read: Callable[[], Quota], authenticated: UserAPIKeyAuth) -> httpx.AsyncClient:
@@ -83,7 +86,7 @@ def app(read: Callable[[], Quota], authenticated: UserAPIKeyAuth) -> httpx.Async
     ],
 )
 async def test_only_an_administrator_sees_all_keys(role, names):
-    async with app(lambda: BUSY, UserAPIKeyAuth(api_key="a" * 64, key_alias="bia", user_role=role)) as client:
+    async with app(lambda: BUSY, UserAPIKeyAuth(**KEY, user_role=role)) as client:
         answer = (await client.get("/quota")).json()
     assert [found["name"] for found in answer["keys"]] == names
 

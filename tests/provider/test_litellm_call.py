@@ -11,7 +11,7 @@ import pytest
 
 from custom_handler.errors import ConfigurationError, RequestError
 from custom_handler.provider.litellm_call import is_health_probe, turn_from_call
-from custom_handler.request.caller import ANYONE, Caller
+from custom_handler.request.caller import ANYONE, Caller, KeyQuota
 from custom_handler.settings import AccountSettings, LimitSettings, RequestSettings, Settings
 
 ULID = "01K00000000000000000000000"
@@ -211,7 +211,7 @@ def test_any_other_conversation_mode_is_an_error(conversation):
 
 def test_the_caller_is_the_api_key_with_its_weight_and_share():
     key = {"user_api_key": "a" * 64, "user_api_key_alias": "team-a"}
-    quota = {"user_api_key_metadata": {"stackspot_quota": {"weight": 3, "share": 0.5}}}
+    quota = {"user_api_key_metadata": {"stackspot_quota": KeyQuota(weight=3, share=0.5)}}
     assert turn(litellm_params={"metadata": key | quota}).caller == Caller("team-a", 3, 0.5)
     assert turn(litellm_params={"metadata": {"user_api_key": "a" * 64}}).caller == Caller("a" * 12)
     assert turn().caller == ANYONE

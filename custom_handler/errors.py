@@ -3,6 +3,7 @@
 StackspotError
 ├── RequestError                400  the request is malformed, or asks for something unsupported
 ├── PromptTooLong               400  the conversation exceeds the context of the agent's model
+├── ModelUnknown                404  the operator lists no agent under this name
 ├── ConfigurationError          503  a setting is missing or invalid
 ├── JobStoreUnavailable         503  the job store can be neither read nor written
 ├── IdentityError
@@ -70,6 +71,19 @@ class PromptTooLong(StackspotError):
         super().__init__(message)
         self.limit = limit
         self.actual = actual
+
+
+class ModelUnknown(StackspotError):
+    """The operator lists no agent under the name that was asked for."""
+
+    status_code = 404
+    code = "model_not_found"
+
+    def __init__(self, model: str) -> None:
+        super().__init__(
+            f"The model {model[:100]!r} is not listed: ask for one of GET /v1/models. "
+            "The proxy's operator lists agents in config.yaml."
+        )
 
 
 class ConfigurationError(StackspotError):

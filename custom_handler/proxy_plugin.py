@@ -99,6 +99,7 @@ class Plugin(TelemetryCallback):
         reject_reserved_fields(sent)
         limit_content(sent)
         self._models.require_enabled(model := data.get("model"))
+        self._models.require_listed({**sent, "model": model}, getattr(running_proxy(), "llm_router", None))
         if (request := current_request()) is not None and isinstance(model, str):
             request.model = model
         if (shape := body_of_call(call_type)) is not None:

@@ -159,6 +159,7 @@ ELSEWHERE = {
     "messages, the limit is 10000: send fewer": "tests/proxy/test_content_limits.py",
     "The request has NaN, Infinity or a number that is too large": "tests/proxy/test_content_limits.py",
     "values: send fewer messages, parts or tools": "tests/proxy/test_body_limit.py",
+    "is not listed: ask for one of GET /v1/models": "tests/e2e/test_agents.py",
     "is disabled, because": "tests/e2e/test_models_and_health.py",
     "does not start, because STARTUP_CHECK is strict": "tests/e2e/test_observability.py",
 }

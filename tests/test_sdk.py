@@ -124,6 +124,19 @@ def test_the_model_can_name_the_agent(sdk, simulator, hello):
     assert simulator.requests("chat")[0]["agent_id"] == "01K00000000000000000000000"
 
 
+@pytest.mark.parametrize("entry", ["stackspot/*", "*"])
+@pytest.mark.parametrize("name", ["stackspot/foo", "stackspot/01K00000000000000000000000"])
+async def test_a_wildcard_of_litellms_router_lets_nobody_choose_an_agent(sdk, simulator, hello, entry, name):
+    router = sdk.Router(model_list=[{"model_name": entry, "litellm_params": {"model": entry}}], num_retries=0)
+    for asked in ({}, {"stream": True}):
+        with pytest.raises(litellm.NotFoundError, match="is not listed") as refused:
+            await router.acompletion(model=name, messages=hello, **asked)
+        assert refused.value.code == "model_not_found"
+        with pytest.raises(litellm.NotFoundError, match="is not listed"):
+            router.completion(model=name, messages=hello)
+    assert simulator.requests("chat") == []
+
+
 @pytest.mark.parametrize("key", ["agent_id", "realm"])
 def test_a_parameter_of_the_call_chooses_neither_agent_nor_realm(sdk, simulator, hello, key):
     sdk.completion(model=MODEL, messages=hello, **{key: "01K00000000000000000000000"})

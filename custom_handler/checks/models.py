@@ -96,6 +96,11 @@ def _misconfigured(deployment: Deployment, providers: set[str], settings: Settin
         return f"{deployment.name} has no model: give it litellm_params.model in config.yaml."
     if deployment.provider not in providers:
         return f"{deployment.name} names a provider that LiteLLM does not know, {deployment.provider!r}: correct config.yaml."
+    if deployment.provider == PROVIDER and "*" in deployment.model:
+        return (
+            f"{deployment.name} lists no agent, because callers must not choose one by its name: "
+            "give each agent an entry of its own in config.yaml."
+        )
     if deployment.provider == PROVIDER:
         try:
             settings.account.require_credentials()

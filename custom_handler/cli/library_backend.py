@@ -12,13 +12,14 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 import litellm
+from litellm.proxy._types import ProxyException
 
 from ..instrumentation import Hook
 from ..provider.handler import StackspotLLM
 from ..proxy.client import CompletionStream, ProxyResponseError
 from ..proxy.config import callbacks, deployments, resolved
 from ..proxy.lifecycle import wait_for_callbacks
-from ..proxy.model_list import ModelDisabled, ModelList
+from ..proxy.model_list import ModelList
 from ..proxy_plugin import Plugin
 
 PROXY_ONLY_CALLBACKS = {"prometheus"}
@@ -40,6 +41,7 @@ class LibraryBackend:
         """Stream a completion, with the usage at the end. Raises ProxyResponseError."""
         with _litellm_errors():
             self._list.require_enabled(body.get("model"))
+            self._list.require_listed(body, self._router)
             stream = await self._router.acompletion(
                 **body, stream=True, stream_options={"include_usage": True}, metadata={"headers": dict(headers)}
             )
@@ -70,8 +72,8 @@ def _litellm_errors() -> Any:
     """Convert errors of LiteLLM to ProxyResponseError, with the status that the proxy returns."""
     try:
         yield
-    except ModelDisabled as error:
-        raise ProxyResponseError(503, error.to_dict(), {}) from None
+    except ProxyException as error:
+        raise ProxyResponseError(int(error.code), error.to_dict(), {}) from None
     except Exception as error:
         if (status := getattr(error, "status_code", None)) is None:
             raise

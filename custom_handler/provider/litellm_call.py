@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 
 from ..chat.turn import Turn
-from ..errors import ConfigurationError
+from ..errors import ConfigurationError, ModelUnknown
 from ..instrumentation import Hook, no_hook
 from ..request.caller import MASTER, Caller, KeyQuota
 from ..request.chat_request import ChatRequest
@@ -22,6 +22,9 @@ from ..stackspot.uploads import UploadCache
 
 QUOTA = "stackspot_quota"
 """The name under which the metadata of a key of KEYS_FILE has its `KeyQuota`."""
+
+FIXED_AGENT = "stackspot_fixed_agent"
+"""The mark in `model_info` of an entry that serves all names of a wildcard with one agent."""
 
 _ULID = re.compile(r"[0-9A-HJKMNP-TV-Z]{26}", re.IGNORECASE)
 _AGENT_ID = re.compile(r"[\w-]{1,64}", re.ASCII)
@@ -97,9 +100,12 @@ def _lost_parameters(body: Mapping[str, Any]) -> Mapping[str, Any]:
 def agent_id(model: str, params: Mapping[str, Any], settings: Settings) -> str:
     """Return the agent's id from the operator's configuration, never from a request body.
 
-    Raises ConfigurationError.
+    Raises ConfigurationError, and ModelUnknown if only a wildcard of `model_list` matched the name.
     """
-    configured = (params.get("model_info") or {}).get("agent_id")
+    info = params.get("model_info") or {}
+    configured = info.get("agent_id")
+    if not configured and (_is_wildcard(model) or (_matched_wildcard(params, info) and not info.get(FIXED_AGENT))):
+        raise ModelUnknown(model)
     chosen = str(configured or (model if _ULID.fullmatch(model) else settings.account.agent_id))
     if chosen and not _AGENT_ID.fullmatch(chosen):
         raise ConfigurationError(malformed_agent(chosen))
@@ -109,6 +115,17 @@ def agent_id(model: str, params: Mapping[str, Any], settings: Settings) -> str:
             "or model_info.agent_id in config.yaml."
         )
     return chosen
+
+
+def _matched_wildcard(params: Mapping[str, Any], info: Mapping[str, Any]) -> bool:
+    """Return whether LiteLLM's router chose the deployment by a wildcard; it notes the name."""
+    metadata = (params.get(name) or {} for name in ("metadata", "litellm_metadata"))
+    names = [*(fields.get("deployment_model_name") for fields in metadata), info.get("team_public_model_name")]
+    return any(map(_is_wildcard, names))
+
+
+def _is_wildcard(name: object) -> bool:
+    return isinstance(name, str) and "*" in name
 
 
 def malformed_agent(agent: str) -> str:

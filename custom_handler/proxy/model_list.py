@@ -16,6 +16,7 @@ from .availability import disabled_models, missing_variable
 from .config import read_config, resolved
 from .deployments import deployment_provider
 from .model_defaults import with_defaults
+from .wildcards import is_open, require_listed, with_fixed_agent
 
 logger = logging.getLogger(__name__)
 
@@ -73,9 +74,13 @@ class ModelList:
         if self.disabled:
             listed = ", ".join(f"{name} ({variable} is not set)" for name, variable in self.disabled.items())
             logger.info("Disabled models: %s", listed)
+        self._wildcards = [str(entry.get("model_name") or "") for entry in written if is_open(entry)]
 
     def prepare(self, entries: list[dict[str, Any]]) -> None:
-        """Remove the router's disabled entries; resolve and complete the others, in place."""
+        """Remove the router's disabled entries, and those that let callers choose an agent.
+
+        The others are resolved and completed, in place.
+        """
         pairs = list(zip(entries, self._written, strict=False)) if len(entries) == len(self._written) else []
         for entry, written in pairs:
             if missing_variable(written) is not None:
@@ -85,6 +90,13 @@ class ModelList:
                 if deployment_provider(params) == PROVIDER:
                     params.pop("custom_llm_provider", None)  # beside the prefix, LiteLLM does not find its model_info
                     entry["model_info"] = with_defaults(entry.get("model_info") or {}, params, self._defaults)
+                if info := with_fixed_agent(entry):
+                    entry["model_info"] = info
+        entries[:] = [entry for entry in entries if not is_open(entry)]
+
+    def require_listed(self, body: Mapping[str, Any], router: Any) -> None:
+        """Raise ModelNotFound for a StackSpot model or fallback that the operator did not list."""
+        require_listed(body, router, self._wildcards)
 
     def require_enabled(self, model: object) -> None:
         """Raise ModelDisabled for a disabled model, or an alias of one."""

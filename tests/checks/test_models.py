@@ -181,6 +181,12 @@ def test_a_fault_of_the_configuration_says_what_to_do(told, fault):
     assert fault in found
 
 
+def test_a_wildcard_for_agents_is_a_fault():
+    wildcard = {"model_name": "stackspot/*", "litellm_params": {"model": "stackspot/*"}}
+    [fault] = faults(check(config(wildcard)))
+    assert fault.startswith("stackspot/* lists no agent, because callers must not choose one by its name")
+
+
 def test_an_unknown_conversation_mode_is_a_fault():
     unknown = {**STACKSPOT, "model_info": {"conversation": "server"}}
     [fault] = faults(asyncio.run(check_models(config(unknown), SETTINGS, lambda seconds: None)))

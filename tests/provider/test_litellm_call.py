@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from custom_handler.errors import ConfigurationError, RequestError
+from custom_handler.errors import ConfigurationError, ModelUnknown, RequestError
 from custom_handler.provider.litellm_call import is_health_probe, turn_from_call
 from custom_handler.request.caller import ANYONE, Caller, KeyQuota
 from custom_handler.settings import AccountSettings, LimitSettings, RequestSettings, Settings
@@ -39,6 +39,30 @@ def turn(model: str = "stackspot-chat", settings: Settings | None = None, **call
 )
 def test_the_agent_is_the_one_that_the_operator_configured(model, params, agent):
     assert turn(model, litellm_params=params).agent_id == agent
+
+
+WILD = {"deployment_model_name": "stackspot/*"}
+
+
+@pytest.mark.parametrize("model", [ULID, "foo", "stackspot-chat", "*"])
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"metadata": WILD},
+        {"litellm_metadata": WILD, "metadata": {"deployment_model_name": "stackspot-chat"}},
+        {"metadata": {"deployment_model_name": "*"}, "model_info": {"id": "a"}},
+        {"model_info": {"team_public_model_name": "stackspot/*"}},
+    ],
+    ids=["a wildcard", "of a bridge", "a catch-all", "of a team"],
+)
+def test_a_name_that_only_a_wildcard_matched_chooses_no_agent(model, params):
+    with pytest.raises(ModelUnknown, match="is not listed: ask for one of GET /v1/models"):
+        turn(model, litellm_params=params)
+
+
+def test_the_operator_may_serve_all_names_of_a_wildcard_with_one_agent():
+    for info in ({"stackspot_fixed_agent": True}, {"agent_id": DEFAULT}):
+        assert turn("chat", litellm_params={"metadata": WILD, "model_info": info}).agent_id == DEFAULT
 
 
 @pytest.mark.parametrize("key", ["agent_id", "realm", "model_info", "idm_url", "inference_url", "STACKSPOT_REALM"])

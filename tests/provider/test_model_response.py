@@ -57,6 +57,7 @@ TRANSLATED = [
     Translated(errors.AgentError("m"), litellm.InternalServerError, 500),
     Translated(errors.AgentForbidden("m"), litellm.PermissionDeniedError, 403),
     Translated(errors.AgentNotFound("m"), litellm.NotFoundError, 404),
+    Translated(errors.ModelUnknown("m"), litellm.NotFoundError, 404),
     Translated(errors.RateLimited("m", retry_after=7), litellm.RateLimitError, 429),
     Translated(errors.QueueFull("m", retry_after=7), litellm.RateLimitError, 429),
     Translated(errors.TokenRefused("m"), litellm.BadGatewayError, 502),

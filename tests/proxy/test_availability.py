@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
+import litellm
 import pytest
+from litellm import CustomLLM
 
 from custom_handler.proxy import availability
 from custom_handler.proxy.availability import disabled_models, missing_variable
 from custom_handler.proxy.model_list import ModelDisabled, ModelList
+from custom_handler.proxy.wildcards import ModelNotFound
 
 GROQ = {"model_name": "llama", "litellm_params": {"model": "groq/a", "api_key": "os.environ/GROQ_API_KEY"}}
 FIREWORKS = {
@@ -131,3 +135,43 @@ def test_the_router_gets_available_models_resolved_and_qualified(monkeypatch):
     with pytest.raises(ModelDisabled) as raised:
         models.require_enabled("llama")
     assert (raised.value.code, raised.value.to_dict()["code"]) == ("503", "model_disabled")
+
+
+def wild(name, model, **info):
+    return {"model_name": name, "litellm_params": {"model": model}, "model_info": info}
+
+
+def test_entries_that_let_callers_choose_an_agent_are_kept_from_the_router():
+    written = [STACKSPOT, wild("stackspot/*", "stackspot/*"), wild("x-*", "stackspot/01*"), wild("oa/*", "openai/*")]
+    entries = [dict(entry) for entry in written]
+    ModelList(written).prepare(entries)
+    assert [entry["model_name"] for entry in entries] == ["chat", "oa/*"]
+
+
+@pytest.mark.parametrize(
+    ("model", "listed"),
+    [
+        ("chat", True),
+        ("oa/gpt", True),
+        ("claude-x", True),
+        ("stackspot/chat", True),  # LiteLLM takes the `model` of an entry for its name
+        ("unknown", True),  # which LiteLLM itself refuses
+        ("stackspot/foo", False),
+        ("agents/foo", False),
+        ("agents/", False),
+    ],
+)
+def test_only_models_that_the_router_has_are_listed(model, listed, monkeypatch):
+    monkeypatch.setattr(litellm, "custom_provider_map", [{"provider": "stackspot", "custom_handler": CustomLLM()}])
+    written = [STACKSPOT, wild("agents/*", "stackspot/*"), wild("oa/*", "openai/*"), wild("claude-*", "stackspot/chat")]
+    models, entries = ModelList(written), [dict(entry) for entry in written]
+    models.prepare(entries)
+    without_wildcards = [entry for entry in entries if "*" not in entry["model_name"]]
+    router = litellm.Router(model_list=entries if model != "stackspot/chat" else without_wildcards)
+    for body in (
+        {"model": model},
+        {"model": "chat", "fallbacks": [model]},
+        {"model": "chat", "fallbacks": [{"model": model}]},
+    ):
+        with contextlib.nullcontext() if listed else pytest.raises(ModelNotFound, match="is not listed"):
+            models.require_listed(body, router)

@@ -35,6 +35,8 @@ class Startable:
         return (*self.settings.account.missing(), *(("GENAI_AGENT_ID",) if lacks_agent else ()))
 
     def _names_agent(self, model: Deployment) -> bool:
+        if "*" in model.model:  # which the default agent never serves
+            return True
         try:
             agent_id(model.model, {"model_info": model.info}, self.settings)
         except ConfigurationError:

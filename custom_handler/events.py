@@ -52,6 +52,37 @@ class AgentEnd:
 
 
 @dataclass(frozen=True, slots=True)
+class Source:
+    """A document or a knowledge source that an answer is based on; unknown fields are empty.
+
+    `id` is that of the knowledge source, `document_id` that of the document within it.
+    """
+
+    name: str = ""
+    slug: str = ""
+    id: str = ""
+    document_id: str = ""
+    url: str = ""
+
+    @property
+    def label(self) -> str:
+        """What people read: the name, else the slug or an id."""
+        return self.name or self.slug or self.id or self.document_id
+
+    @property
+    def key(self) -> str:
+        """What identifies it: the id of the document, else of the knowledge source."""
+        return self.document_id or self.id or self.slug or self.name
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """The sources of all text before this event; none is cited for a part of it."""
+
+    sources: tuple[Source, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Finish:
     """The end of an answer; `reason` is one of OpenAI's finish reasons."""
 
@@ -71,5 +102,5 @@ class Unreadable:
 
 
 CallEvent: TypeAlias = ToolCallStart | ToolCallArguments
-ReplyEvent: TypeAlias = Text | CallEvent | Finish
+ReplyEvent: TypeAlias = Text | CallEvent | Sources | Finish
 ParsedPart: TypeAlias = str | CallEvent | Unreadable  # of the agent's text; a str is content

@@ -78,6 +78,13 @@ class ConversationOutcome:
     outcome: str
 
 
+@dataclass(frozen=True, slots=True)
+class KnowledgeSearched:
+    """An answer of a model with knowledge is complete; `sources` are the ids of its sources."""
+
+    sources: tuple[str, ...]
+
+
 Measurement: TypeAlias = (
     TokenCall
     | QueueChanged
@@ -88,6 +95,7 @@ Measurement: TypeAlias = (
     | ToolCalled
     | Repaired
     | ConversationOutcome
+    | KnowledgeSearched
 )
 Hook: TypeAlias = Callable[[Measurement], None]
 

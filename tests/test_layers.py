@@ -50,10 +50,12 @@ NETWORK = {
     "simulator/server.py",
 }
 TYPES_ONLY = {  # these use classes and functions of a network library, and open no connection
+    "provider/annotations.py",
     "provider/litellm_call.py",
     "provider/model_response.py",
     "stackspot/http/multipart.py",
     "stackspot/http/network_errors.py",
+    "stackspot/knowledge.py",
     "proxy/key_routes.py",
     "proxy/middleware/websocket_key.py",
     "simulator/control.py",

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from ..emulation.answer import AnswerAssembler
 from ..errors import ContentFiltered
-from ..events import ReplyEvent, Usage
+from ..events import ReplyEvent, Source, Usage
 from ..stackspot.frames import StreamDecoder
 from ..stackspot.quote import Private
 from ..stackspot.refusals import is_filter_reason
@@ -65,6 +65,11 @@ class AgentReply:
     def conversation_id(self) -> str | None:
         """The id of the conversation that the agent used, None before it has sent one."""
         return self._decoder.end.conversation_id
+
+    @property
+    def sources(self) -> tuple[Source, ...]:
+        """The knowledge sources that the agent has named so far."""
+        return self._decoder.sources.sources()
 
     @property
     def hit_token_limit(self) -> bool:

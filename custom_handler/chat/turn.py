@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Generator, MutableMapping, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..emulation.answer import ANNOUNCED, FOLLOW_UP, AnswerAssembler
 from ..emulation.json_output import JsonFormat
@@ -29,10 +29,13 @@ from ..settings import Settings
 from ..stackspot.agent_call import AgentCall, Emit, Read, Sleep, Steps
 from ..stackspot.agent_errors import content_filtered
 from ..stackspot.deadline import Deadline
+from ..stackspot.knowledge import NO_KNOWLEDGE, Knowledge
 from ..stackspot.quote import Private
 from ..stackspot.uploads import TurnFiles, UploadCache, fetch_files, open_stream_with_files
 from .agent_reply import AgentReply, finish_reason, total_usage
 from .conversation import CONVERSATION_LOST_ERRORS, NOT_PROCESSED_ERRORS, NativeConversation
+from .sources import source_events
+from .turn_log import TurnLog
 
 MAX_HIDDEN_REQUESTS = 2  # of a turn
 REPAIR_REPLY_LIMIT = 50_000  # characters of the faulty reply that the repair prompt repeats
@@ -43,20 +46,7 @@ PAUSE_AFTER = 0.005  # seconds of reading
 SHORTENING_MARGIN = 0.95  # characters are not proportional to tokens
 SHARE_NEAR_LIMIT, SHARE_WITHOUT_COUNTS = 0.8, 0.5  # of the prompt
 
-if TYPE_CHECKING:
-    _LoggerAdapter = logging.LoggerAdapter[logging.Logger]
-else:  # Python 3.10 knows it without a parameter only
-    _LoggerAdapter = logging.LoggerAdapter
-
 logger = logging.getLogger("custom_handler")
-
-
-class CallLog(_LoggerAdapter):
-    """Prefixes each message with the call's correlation id."""
-
-    def process(self, msg: str, kwargs: MutableMapping[str, Any]) -> tuple[str, MutableMapping[str, Any]]:
-        """Return the prefixed message."""
-        return f"[{self.extra['correlation_id'] if self.extra else ''}] {msg}", kwargs
 
 
 @dataclass(eq=False)
@@ -79,9 +69,10 @@ class Turn:
     hook: Hook = no_hook
     clock: Callable[[], float] = time.monotonic
     uploads: UploadCache | None = None
+    knowledge: Knowledge = NO_KNOWLEDGE
 
     def __post_init__(self) -> None:
-        self._log = CallLog(logger, {"correlation_id": self.correlation_id})
+        self._log = TurnLog(logger, {"correlation_id": self.correlation_id})
         self._attached = TurnFiles((), self.uploads or UploadCache(self.clock))
         self._json_format: JsonFormat | None = None
         self._answer_format = ""
@@ -180,7 +171,10 @@ class Turn:
     def _open(self, reply: AgentReply, settings: Settings) -> Steps[ReplyEvent]:
         """Send the prompt, and read up to the first text, with retries."""
         conversation_id = None if reply.conversation is None else reply.conversation.id
-        call = AgentCall(self.agent_id, reply.prompt, self.correlation_id, conversation_id, caller=self.caller)
+        call = AgentCall(
+            self.agent_id, reply.prompt, self.correlation_id, conversation_id, caller=self.caller,
+            knowledge=NO_KNOWLEDGE if reply.repair else self.knowledge,
+        )  # fmt: skip
         yield from open_stream_with_files(
             call,
             self._attached,
@@ -332,6 +326,8 @@ class Turn:
         if self._conversation is not None and as_received and reason in {"stop", "tool_calls"}:
             self._conversation.record(rest)
             yield from self._conversation.save(reply.conversation_id)
+        as_text = reason == "stop" and not answer.done and self._json_format is None and reply.text_received
+        rest += source_events(self.knowledge, reply.sources, self.hook, shown=as_text)
         yield Emit([*rest, Finish(reason, total_usage(reply, self._hidden, self.request.parameters.max_tokens))])
         if answer.calls:
             self._log.info("Tool calls: %s", ", ".join(call.name for call in answer.calls))

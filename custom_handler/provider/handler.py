@@ -14,7 +14,7 @@ from litellm.types.utils import ModelResponse, ModelResponseStream
 
 from ..errors import RequestError
 from ..events import ReplyEvent
-from ..instrumentation import Hooks
+from ..instrumentation import Hook, Hooks, KnowledgeSearched, Measurement
 from ..settings import Settings
 from ..stackspot.agent_call import Steps
 from ..stackspot.client import StackspotClient
@@ -28,6 +28,7 @@ START_TIMEOUT = 10.0
 
 logger = logging.getLogger(__name__)
 
+SOURCES_IN_LOG = "stackspot_sources"
 _AWAITS_START = "stackspot_awaits_start"
 
 
@@ -122,7 +123,8 @@ class StackspotLLM(CustomLLM):  # type: ignore[misc]
     def _steps(
         self, model: str, messages: object, call: Mapping[str, Any], *, whole: bool = False
     ) -> tuple[Steps[ReplyEvent], model_response.ResponseOptions]:
-        turn = turn_from_call(model, messages, call, self.settings, self.hooks, self._client.uploads)
+        hook = _with_sources_in_log(self.hooks, call.get("logging_obj"))
+        turn = turn_from_call(model, messages, call, self.settings, hook, self._client.uploads)
         if ignored := turn.request.parameters.ignored:
             self._ignored.log(client_name(call), ignored)
         if (log := call.get("logging_obj")) is not None:  # LiteLLM's latency metrics start here
@@ -157,6 +159,17 @@ def await_stream_start(kwargs: Mapping[str, Any]) -> dict[str, Any]:
     """
     setattr(kwargs["litellm_logging_obj"], _AWAITS_START, True)
     return {**kwargs, "stream": False}
+
+
+def _with_sources_in_log(hook: Hook, logging_obj: Any) -> Hook:
+    """Return a hook that also adds the ids of an answer's sources to LiteLLM's log of the call."""
+
+    def note(measurement: Measurement) -> None:
+        if isinstance(measurement, KnowledgeSearched) and (details := getattr(logging_obj, "model_call_details", None)):
+            details[SOURCES_IN_LOG] = measurement.sources
+        hook(measurement)
+
+    return note
 
 
 def _awaits_start(call: Mapping[str, Any]) -> bool:

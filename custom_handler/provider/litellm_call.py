@@ -6,10 +6,12 @@ import json
 import re
 import uuid
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import httpx
 
+from ..chat.sources import without_footers
 from ..chat.turn import Turn
 from ..errors import ConfigurationError, ModelUnknown
 from ..instrumentation import Hook, no_hook
@@ -19,6 +21,7 @@ from ..request.correlation_id import correlation_id, is_valid, require_valid
 from ..request.files import find_files
 from ..settings import Settings
 from ..stackspot.uploads import UploadCache
+from .knowledge_options import knowledge_of
 
 QUOTA = "stackspot_quota"
 """The name under which the metadata of a key of KEYS_FILE has its `KeyQuota`."""
@@ -47,6 +50,8 @@ def turn_from_call(  # noqa: PLR0917  the first three as LiteLLM passes them
     request = ChatRequest.from_openai(
         _with_tool_errors(messages, body), {**(call.get("optional_params") or {}), **_lost_parameters(body)}
     )
+    knowledge = knowledge_of(params.get("model_info") or {})
+    request = replace(request, messages=without_footers(request.messages, knowledge))
     return Turn(
         request=request,
         files=find_files(request.messages, settings.uploads),
@@ -58,6 +63,7 @@ def turn_from_call(  # noqa: PLR0917  the first three as LiteLLM passes them
         caller=_caller(params),
         hook=hook,
         uploads=uploads,
+        knowledge=knowledge,
     )
 
 

@@ -30,7 +30,8 @@ from litellm.types.utils import (
 from litellm.types.utils import Usage as LiteLLMUsage
 
 from ..errors import ContentFiltered, PromptTooLong, QuotaExhausted, RequestError, StackspotError
-from ..events import Finish, ReplyEvent, Text, ToolCallArguments, ToolCallStart, Usage
+from ..events import Finish, ReplyEvent, Sources, Text, ToolCallArguments, ToolCallStart, Usage
+from .annotations import as_annotations
 from .started_stream import StartedStream
 
 PROVIDER = "stackspot"
@@ -79,6 +80,7 @@ def build_response(events: Iterable[ReplyEvent], options: ResponseOptions) -> Mo
     calls: dict[int, ChatCompletionMessageToolCall] = {}
     arguments: dict[int, list[str]] = {}
     text: list[str] = []
+    sources: Sources | None = None
     finish = Finish("stop", Usage(0, 0))
     for event in events:
         match event:
@@ -91,6 +93,8 @@ def build_response(events: Iterable[ReplyEvent], options: ResponseOptions) -> Mo
                 )
             case ToolCallArguments():
                 arguments[event.index].append(event.arguments)
+            case Sources():
+                sources = event
             case Finish():
                 finish = event
     for index, call in calls.items():
@@ -99,6 +103,8 @@ def build_response(events: Iterable[ReplyEvent], options: ResponseOptions) -> Mo
     fields: dict[str, Any] = {"tool_calls": list(calls.values()) or None}
     if options.legacy and calls:
         fields = {"function_call": calls[0].function.model_dump()}
+    if sources is not None:
+        fields["annotations"] = as_annotations(sources, len(content))
     message = Message(role="assistant", content=content or None if calls else content, **fields)
     return ModelResponse(
         id=_new_id(),
@@ -120,6 +126,7 @@ class ChunkBuilder:
         self._id = _new_id()
         self._options = options
         self._created: int | None = None
+        self._characters = 0
 
     def build(self, events: Sequence[ReplyEvent]) -> Sequence[ModelResponseStream]:
         """Return the chunks of events that arrived together, each of text or of one call."""
@@ -127,18 +134,21 @@ class ChunkBuilder:
         for event in events if len(events) == 1 else _merge(events):
             match event:
                 case Text():
+                    self._characters += len(event.text)
                     chunks.append(self._chunk(Delta(content=event.text)))
                 case ToolCallStart():
                     chunks.append(self._chunk(self._call_delta(event.index, event.id, name=event.name, arguments="")))
                 case ToolCallArguments():
                     chunks.append(self._chunk(self._call_delta(event.index, arguments=event.arguments)))
+                case Sources():
+                    chunks.append(self._chunk(Delta(annotations=as_annotations(event, self._characters))))
                 case Finish():
                     self._finish(chunks, event)
         return chunks
 
     def _finish(self, chunks: list[ModelResponseStream], finish: Finish) -> None:
         """Set usage and finish on the last chunk if it has content, else on two new ones."""
-        if not chunks or self._options.legacy:
+        if not chunks or self._options.legacy or not _has_content(chunks[-1].choices[0].delta):
             chunks += self._chunk(Delta()), self._chunk(Delta())
             chunks[-2].usage = self._options.usage(finish.usage)
         else:
@@ -157,6 +167,11 @@ class ChunkBuilder:
             return Delta(function_call=FunctionCall(**function))
         call = ChatCompletionDeltaToolCall(index=index, id=identifier, type="function", function=Function(**function))
         return Delta(tool_calls=[call])
+
+
+def _has_content(delta: Delta) -> bool:
+    """Return whether LiteLLM forwards a delta that has a finish reason, too."""
+    return bool(delta.content or delta.tool_calls)
 
 
 def _merge(events: Iterable[ReplyEvent]) -> Iterator[ReplyEvent]:

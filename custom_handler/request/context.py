@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Iterator, MutableMapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..events import Source
 from .caller import Allowance
 
 _current: ContextVar[RequestContext | None] = ContextVar("stackspot_request", default=None)
@@ -21,7 +22,7 @@ class RequestContext:
     `response_headers` are added to the response; so is what the caller may still send, by the limit
     that the `allowances` are named after. `open_streams` are closed at the end. `denied` is the
     message of the 403 that the client receives instead of the response; `model` is the model
-    that the client asks for.
+    that the client asks for. `sources` are those of the answer, which LiteLLM's bridges lose.
     """
 
     scope: MutableMapping[str, Any]
@@ -32,6 +33,7 @@ class RequestContext:
     open_streams: set[Any] = field(default_factory=set)
     denied: str | None = None
     model: str | None = None
+    sources: Sequence[Source] = ()
 
     @property
     def allowance(self) -> Allowance | None:

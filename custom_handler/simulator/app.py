@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from .agent import reply_to
 from .conversations import Conversations, count_characters
+from .knowledge import check_knowledge, find_sources
 from .openai_api import CompletionWriter, read_completion
 from .request_log import Recorder
 from .responses import Question, ResponseWriter, fail, send_http_response
@@ -42,6 +43,8 @@ CHAT_FIELDS: Mapping[str, type | tuple[type, ...]] = {
     "deep_search_ks": bool,
     "agent_version_number": int,
 }
+# Fields that other projects use, but the official documentation does not name.
+UNDOCUMENTED = frozenset({"knowledge_source_ids", "agent_version_number"})
 
 
 class SimulatorApp:
@@ -100,7 +103,9 @@ class SimulatorApp:
         before = count_characters(exchanges)
         self._check_length(prompt, before)
         scripted = take_script(self.scripts, "chat", prompt) or self._reply(prompt, exchanges)
-        question = Question(prompt, bool(body.get("streaming")), new_ulid(self._clock()), conversation, before)
+        sources = find_sources(body, self.settings.knowledge_sources)
+        streaming = bool(body.get("streaming"))
+        question = Question(prompt, streaming, new_ulid(self._clock()), conversation, before, sources)
         writer = ResponseWriter(exchange, scripted, question, self.settings)
         await writer.write()
         if record.status == 200:
@@ -188,6 +193,10 @@ class SimulatorApp:
             _check_fields(body)
         except ValueError as error:
             raise RefusedError(400, error_body("INFERENCE_4000_INVALID_REQUEST", str(error))) from None
+        if self.settings.documented_fields_only and (unknown := UNDOCUMENTED & body.keys()):
+            details = f"Extra inputs are not permitted: {', '.join(sorted(unknown))}"
+            raise RefusedError(422, error_body("INFERENCE_4220_UNKNOWN_FIELD", details))
+        check_knowledge(body, self.settings.knowledge_sources)
         if missing := self.uploads.find_missing(body.get("upload_ids", ())):
             raise RefusedError(404, error_body("UPLOAD_NOT_FOUND", f"Upload {missing} not found.", "NOT_FOUND"))
         return body

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from random import Random
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -11,6 +11,8 @@ from .scripted import BEFORE_RESPONSE, ScriptedResponse
 from .wire import FULL_FRAME, count_tokens, encode_frame, error_body, html_page, openai_frame, split_words
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from .exchange import Exchange
     from .settings import SimulatorSettings
 
@@ -44,13 +46,17 @@ STREAM_ERROR = error_body("INFERENCE_5000_INTERNAL_ERROR", "The model stopped in
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A chat request with the ids of its response; `before` is the conversation's characters."""
+    """A chat request with the ids of its response; `before` is the conversation's characters.
+
+    `sources` are the fields of the response that name its knowledge sources.
+    """
 
     prompt: str
     streaming: bool
     message_id: str
     conversation_id: str | None = None
     before: int = 0
+    sources: Mapping[str, Any] = field(default_factory=dict)
 
 
 class ResponseWriter:
@@ -129,7 +135,8 @@ class ResponseWriter:
         if self.scripted.fault == "openai_shape":
             return openai_frame(message)
         if first or self.scripted.fat:
-            return FULL_FRAME | {"message": None if self._filtered else message}
+            own = {"message": None if self._filtered else message}
+            return FULL_FRAME | own | (self.scripted.first if first else {})
         return {"message": message}
 
     async def write_end(self) -> None:
@@ -158,6 +165,7 @@ class ResponseWriter:
             "tokens": scripted.tokens if scripted.sets("tokens") else tokens,
             "conversation_id": question.conversation_id,
             "message_id": question.message_id,
+            **question.sources,
         }
         return FULL_FRAME | own | scripted.final
 

@@ -58,7 +58,8 @@ class ScriptedResponse(BaseModel):
     pieces: list[Text] | None = None
     frames: list[Any] | None = None
     raw: list[Annotated[bytes, BeforeValidator(_decode)]] | None = None
-    # Fields of the last frame, in place of the simulator's.
+    # Fields of the first and of the last frame, in place of the simulator's.
+    first: dict[str, Any] = {}
     final: dict[str, Any] = {}
     # Send all fields in every frame.
     fat: bool = False

@@ -35,6 +35,13 @@ class SimulatorSettings(BaseModel):
     # The response to a request that continues a lost conversation: a 404 ("refused"), a reply in a
     # "new" conversation, or a reply in the same one without its history ("silent").
     lost_conversation: Literal["new", "refused", "silent"] = "new"
+    # The account's knowledge sources, by id; a request that asks for one of another id is refused.
+    knowledge_sources: dict[str, str] = {
+        "01KS0000000000000000000001": "Payments handbook",
+        "01KS0000000000000000000002": "Guia de arquitetura",
+    }
+    # Refuse requests with fields that the official documentation does not name.
+    documented_fields_only: bool = False
 
     def changed(self, values: Mapping[str, Any]) -> SimulatorSettings:
         """Return a copy with some `values` changed; raises ValueError for invalid ones."""

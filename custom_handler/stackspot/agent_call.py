@@ -22,6 +22,7 @@ from ..settings import Settings
 from .agent_errors import error_from_response, rate_limited, retry_after
 from .deadline import Deadline
 from .json_body import decode_json
+from .knowledge import NO_KNOWLEDGE, Knowledge
 from .quote import Private
 from .tokens import Token
 
@@ -152,7 +153,10 @@ class ResponseHead:
 
 @dataclass(frozen=True, slots=True)
 class AgentCall:
-    """One request to an agent; `conversation_id` has StackSpot keep it in that conversation."""
+    """One request to an agent.
+
+    `conversation_id` has StackSpot keep it in that conversation, `knowledge` what to search for it.
+    """
 
     agent_id: str
     prompt: str = field(repr=False)
@@ -160,6 +164,7 @@ class AgentCall:
     conversation_id: str | None = None
     upload_ids: tuple[str, ...] = ()
     caller: Caller = ANYONE
+    knowledge: Knowledge = NO_KNOWLEDGE
 
 
 Step: TypeAlias = (
@@ -284,7 +289,12 @@ def _attempt(
         if head.status != 200:
             private = Private.of(settings.account, call.agent_id, call.prompt)
             raise error_from_response(
-                head.status, _decoded(head.body), head.headers, with_files=bool(call.upload_ids), private=private
+                head.status,
+                _decoded(head.body),
+                head.headers,
+                with_files=bool(call.upload_ids),
+                private=private,
+                options=call.knowledge.settings,
             )
         yield from read_start()
     except RateLimited as error:
@@ -312,8 +322,7 @@ def _request(call: AgentCall, settings: Settings, token: Token, timeout: float) 
     body: dict[str, Any] = {
         "streaming": True,
         "user_prompt": call.prompt,
-        "stackspot_knowledge": False,
-        "return_ks_in_response": False,
+        **call.knowledge.fields(),
     }
     if call.conversation_id is not None:
         body |= {"use_conversation": True, "conversation_id": call.conversation_id}

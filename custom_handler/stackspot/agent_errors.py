@@ -9,7 +9,7 @@ import contextlib
 import itertools
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -84,12 +84,13 @@ def error_from_response(
     *,
     with_files: bool = False,
     private: Private | None = None,
+    options: Sequence[str] = (),
 ) -> StackspotError:
     """Return the error for a response; `body` is JSON or text, `headers` have lower-case names.
 
     `status` is None for an error within a 200 that names no status. `with_files`: the request had
     uploads; the error for an unknown one is not documented. `private` is what the message must not
-    repeat.
+    repeat. `options` of `model_info` added fields to the request; the error may be about them.
     """
     refusal = Refusal.read(body)
     error = _error(status, refusal, headers, f" ({code})" if (code := quote(refusal.code, private)) else "")
@@ -97,6 +98,9 @@ def error_from_response(
         error = UploadUnknown(
             f"The agent does not know a file that was uploaded for it ({status}): send the request again."
         )
+    if options and type(error) is AgentRejected:
+        error.message += f" It may not know what model_info.{', model_info.'.join(options)} asks for: try without."
+        error.args = (error.message,)
     if said := quote(refusal.details, private):
         error.message = f'{error.message} The platform says: "{said}"'
         error.args = (error.message,)

@@ -13,6 +13,7 @@ from ..events import AgentEnd, Usage
 from .agent_errors import frame_error
 from .json_body import NestedTooDeepError, decode_json
 from .quote import Private
+from .sources import SourceCollector
 from .sse import Event, SseDecoder
 
 # Each frame of an answer has at least one of these.
@@ -22,7 +23,7 @@ logger = logging.getLogger(__name__)
 
 
 class StreamDecoder:
-    r"""Decode the bytes of one response into text; `end` has what the agent reported beside it.
+    r"""Decode the bytes of one response into text; `end` and `sources` have what comes beside it.
 
     The body is a stream of SSE frames; an agent behind a gateway may send one JSON object instead,
     which is read like a frame. A frame of more than `max_frame_bytes` is an error. `private` is
@@ -40,6 +41,7 @@ class StreamDecoder:
         private: Private | None = None,
     ) -> None:
         self.end = AgentEnd()
+        self.sources = SourceCollector()
         self.null_message = False  # the last message was null
         self.failure: StackspotError | None = None  # followed the text of the last call
         self._log = log
@@ -118,6 +120,7 @@ class StreamDecoder:
         if "message" in frame:
             self.null_message = frame["message"] is None
         self._update_end(frame)
+        self.sources.add(frame)
         return text
 
     def _update_end(self, frame: Mapping[str, Any]) -> None:

@@ -13,6 +13,7 @@ from starlette.types import Scope
 from ..instrumentation import (
     ConversationOutcome,
     FirstText,
+    KnowledgeSearched,
     Measurement,
     QueueChanged,
     Queued,
@@ -95,6 +96,8 @@ class ProviderMetrics:
         self._repairs = counter("repairs", "Repair rounds", "fault", "outcome")
         self._conversations = counter("kept_conversations", "Turns of conversations that the platform keeps", "outcome")
 
+        self._searches = counter("knowledge_answers", "Answers of models with knowledge sources", "sources")
+
     def __call__(self, measurement: Measurement) -> None:
         """Count one measurement."""
         match measurement:
@@ -119,6 +122,8 @@ class ProviderMetrics:
                 self._tool_calls.inc()
             case ConversationOutcome():
                 self._conversations.labels(measurement.outcome).inc()
+            case KnowledgeSearched():
+                self._searches.labels("found" if measurement.sources else "none").inc()
             case Repaired():
                 self._repairs.labels(measurement.fault, "succeeded" if measurement.succeeded else "failed").inc()
 

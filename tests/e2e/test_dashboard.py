@@ -16,8 +16,12 @@ CALL = "FUNCTION_CALL_START\nlook\narguments: {}\nFUNCTION_CALL_END"
 SPOILED = "FUNCTION_CALL_START\nlook\narguments: {oops\nFUNCTION_CALL_END"
 TOOL = {"type": "function", "function": {"name": "look", "parameters": {"type": "object", "properties": {}}}}
 
-# The tests' proxy does not try again, and has no model whose conversations the platform keeps.
-NEVER_HAPPENS = {"stackspot_retries_total": {"reason"}, "stackspot_kept_conversations_total": {"outcome"}}
+# The tests' proxy does not try again, and has no model with conversations that the platform keeps or with knowledge.
+NEVER_HAPPENS = {
+    "stackspot_retries_total": {"reason"},
+    "stackspot_kept_conversations_total": {"outcome"},
+    "stackspot_knowledge_answers_total": {"sources"},
+}
 
 
 def queries() -> list[str]:

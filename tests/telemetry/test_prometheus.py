@@ -12,6 +12,7 @@ from custom_handler.instrumentation import (
     ConversationOutcome,
     FirstText,
     Hooks,
+    KnowledgeSearched,
     QueueChanged,
     Queued,
     Repaired,
@@ -119,6 +120,8 @@ async def test_metrics_are_served_without_a_redirect(registry):
         (FirstText(0.25), "time_to_first_token_seconds_sum", {}, 0.25),
         (ToolCalled("get_weather"), "tool_calls_total", {}, 1),
         (ConversationOutcome("lost"), "kept_conversations_total", {"outcome": "lost"}, 1),
+        (KnowledgeSearched(("01KA",)), "knowledge_answers_total", {"sources": "found"}, 1),
+        (KnowledgeSearched(()), "knowledge_answers_total", {"sources": "none"}, 1),
         (Repaired("json", succeeded=True), "repairs_total", {"fault": "json", "outcome": "succeeded"}, 1),
     ],
 )

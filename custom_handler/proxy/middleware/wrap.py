@@ -22,6 +22,7 @@ from ...provider.started_stream import close_abandoned_streams
 from ...request.context import RequestContext
 from ..asgi_transport import SERVICE_ROUTE
 from .body_limit import LimitedBody
+from .citations import citations_for
 from .error_bodies import is_health_report, protocol_error, rewrite
 from .private_fields import (
     has_private_fields,
@@ -139,6 +140,7 @@ class _Exchange:
         self._held_body = b""
         self._responded = False
         self._has_responses = self._path.rstrip("/").endswith("/responses")
+        self._citations = citations_for(self._path)
         self.body = LimitedBody(Headers(scope=request.scope), self._watched_receive)
         self.outcome = Outcome()
 
@@ -150,7 +152,7 @@ class _Exchange:
 
     async def send(self, message: Message) -> None:
         kind = message["type"]
-        if kind == "http.response.start" and self._is_rewritten(message["status"]):
+        if kind == "http.response.start" and (self._is_rewritten(message["status"]) or self._is_cited(message)):
             self._held = message
         elif self._held is None or kind != "http.response.body":
             await self._forward(message)
@@ -166,6 +168,11 @@ class _Exchange:
             or is_health_report(self._path)
             or has_private_fields(self._path)
         )
+
+    def _is_cited(self, start: Message) -> bool:
+        """Return whether this is a whole response to which sources are added."""
+        is_stream = Headers(raw=start["headers"]).get("content-type", "").startswith("text/event-stream")
+        return self._citations is not None and bool(self._request.sources) and not is_stream
 
     async def send_error(self, status: int, message: str, *, close: bool = True) -> None:
         """Send an error of the wrapper itself, and close the connection."""
@@ -185,6 +192,8 @@ class _Exchange:
         start["status"], rewritten = rewrite(start["status"], plain, self._path)
         if start["status"] < 400 and has_private_fields(self._path) and not is_operator(self._request.scope):
             rewritten = remove_private_fields(rewritten)
+        if start["status"] < 400 and self._citations is not None and self._request.sources:
+            rewritten = self._citations.whole(rewritten, self._request.sources)
         if rewritten != plain:
             body = rewritten
             del headers["content-encoding"]
@@ -202,6 +211,8 @@ class _Exchange:
         elif self.body.rejection is None:
             if message["type"] == "http.response.body":
                 self._responded = not message.get("more_body", False)
+                if self._held is None and self._citations is not None and (sources := self._request.sources):
+                    message = {**message, "body": self._citations.stream(message.get("body", b""), sources)}
                 if self._has_responses and (model := self._request.model) is not None:
                     message = {**message, "body": with_requested_model(message.get("body", b""), model)}
             await self._send(message)

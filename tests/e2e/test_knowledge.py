@@ -1,0 +1,261 @@
+"""Models with knowledge sources, asked by the real SDKs: the sources arrive on all protocols, and harm no client."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import anthropic
+import httpx2
+import openai
+import pytest
+from langchain_openai import ChatOpenAI
+from pydantic_ai import Agent
+from pydantic_ai.models.openai import OpenAIChatModel
+from pydantic_ai.providers.openai import OpenAIProvider
+
+from tests.support.processes import ROOT
+from tests.support.protocols import STREAMED, ask_chat, ask_messages, ask_responses, block, tool
+from tests.support.proxy import WEB, Proxy, Simulator, conforms, running_proxy
+from tests.support.waiting import eventually
+
+HANDBOOK, GUIDE = "01KS0000000000000000000001", "01KS0000000000000000000002"
+CONFIG = f"""
+model_list:
+  - model_name: wiki
+    litellm_params: {{model: stackspot-chat, custom_llm_provider: stackspot}}
+    model_info: {{knowledge_sources: [{HANDBOOK}, {GUIDE}], deep_search: true}}
+  - model_name: linked
+    litellm_params: {{model: stackspot-chat, custom_llm_provider: stackspot}}
+    model_info: {{knowledge: true, sources_url: "https://wiki.example/{{slug}}"}}
+  - model_name: footer
+    litellm_params: {{model: stackspot-chat, custom_llm_provider: stackspot}}
+    model_info: {{knowledge: true, sources: footer, sources_title: Fontes}}
+litellm_settings:
+  custom_provider_map: [{{provider: stackspot, custom_handler: custom_handler.stackspot_llm}}]
+  callbacks: [custom_handler.plugin, prometheus]
+  drop_params: true
+general_settings:
+  master_key: os.environ/LITELLM_MASTER_KEY
+  custom_auth: custom_handler.authenticate_key
+"""
+TEAM = "sk-knowledge-team"
+TEXT = "O estorno leva três dias."
+URN = "urn:stackspot:knowledge:01KD"
+FOOTER = f"{TEXT}\n\n---\nFontes: Payments handbook, Guia de arquitetura"
+NAMES = ["Payments handbook", "Guia de arquitetura"]
+LINKS = ["https://wiki.example/payments-handbook", "https://wiki.example/guia-de-arquitetura"]
+SEARCH = tool("procura", "texto")
+
+
+@pytest.fixture(scope="module")
+def wiki(simulator_process: Simulator, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
+    folder = tmp_path_factory.mktemp("knowledge")
+    config, keys = folder / "config.yaml", folder / "keys.yaml"
+    config.write_text(CONFIG)
+    keys.write_text(json.dumps({"keys": [{"name": "team", "key": TEAM, "routes": ["/v1/model/info"]}]}))
+    environ = simulator_process.environ | {"KEYS_FILE": str(keys)}
+    with running_proxy(folder / "log", str(config), **environ) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def gpt(wiki: Proxy) -> Iterator[openai.OpenAI]:
+    with openai.OpenAI(base_url=f"{wiki.url}/v1", api_key=wiki.key, max_retries=0) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def claude(wiki: Proxy) -> Iterator[anthropic.Anthropic]:
+    with anthropic.Anthropic(base_url=wiki.url, auth_token=wiki.key, max_retries=0) as client:
+        yield client
+
+
+@STREAMED
+def test_chat_completions_have_annotations(gpt: openai.OpenAI, simulator: Simulator, stream: bool) -> None:
+    simulator.script({"text": TEXT})
+    choice = ask_chat(gpt, "Como?", model="wiki", stream=stream)
+    assert (choice.message.content, choice.finish_reason) == (TEXT, "stop")
+    found = [annotation["url_citation"] for annotation in map(dict, plain(choice.message.annotations))]
+    assert [one["title"] for one in found] == NAMES
+    assert [one["url"] for one in found] == [f"{URN}{HANDBOOK[4:]}", f"{URN}{GUIDE[4:]}"]
+    assert {one["start_index"] for one in found} == {one["end_index"] for one in found} == {len(TEXT)}
+    [request] = simulator.requests()
+    assert request["body"] == {
+        "streaming": True,
+        "stackspot_knowledge": False,
+        "return_ks_in_response": True,
+        "knowledge_source_ids": [HANDBOOK, GUIDE],
+        "deep_search_ks": True,
+    }
+
+
+@STREAMED
+def test_responses_cite_files_or_links(gpt: openai.OpenAI, simulator: Simulator, stream: bool) -> None:
+    simulator.script({"text": TEXT, "times": 2})
+    [file, link] = (ask_responses(gpt, "Como?", model=model, stream=stream) for model in ("wiki", "linked"))
+    assert file.output_text == link.output_text == TEXT
+    files, links = (plain(response.output[0].content[0].annotations) for response in (file, link))
+    assert [(one["type"], one["filename"], one["file_id"]) for one in files] == [
+        ("file_citation", NAMES[0], f"01KD{HANDBOOK[4:]}"),
+        ("file_citation", NAMES[1], f"01KD{GUIDE[4:]}"),
+    ]
+    assert [(one["type"], one["title"], one["url"]) for one in links] == [
+        ("url_citation", *pair) for pair in zip(NAMES, LINKS, strict=True)
+    ]
+
+
+def test_each_annotation_of_a_response_has_its_event(gpt: openai.OpenAI, simulator: Simulator) -> None:
+    many = [{"name": f"Source {number}", "id": f"01KM{number}"} for number in range(7)]
+    simulator.script({"text": TEXT, "final": {"source": many, "knowledge_source_id": []}})
+    events = list(gpt.responses.create(model="wiki", input="Como?", stream=True))
+    added = [event.annotation for event in events if event.type == "response.output_text.annotation.added"]
+    assert [one["filename"] for one in plain(added)] == [one["name"] for one in many]
+    assert [event.sequence_number for event in events] == list(range(len(events)))
+    done = {event.type: event for event in events}
+    part = plain(done["response.content_part.done"].part.annotations)
+    assert part == plain(done["response.output_item.done"].item.content[0].annotations) == plain(added)
+    assert plain(done["response.completed"].response.output[0].content[0].annotations) == part
+
+
+@STREAMED
+def test_messages_have_citations(claude: anthropic.Anthropic, simulator: Simulator, stream: bool) -> None:
+    simulator.script({"text": TEXT, "times": 2})
+    for model, sources in (("wiki", [f"{URN}{HANDBOOK[4:]}", f"{URN}{GUIDE[4:]}"]), ("linked", LINKS)):
+        answer = ask_messages(claude, "Como?", model=model, stream=stream)
+        [text] = answer.content
+        assert (text.text, answer.stop_reason) == (TEXT, "end_turn")
+        assert [(one.type, one.title, one.source) for one in text.citations] == [
+            ("search_result_location", *pair) for pair in zip(NAMES, sources, strict=True)
+        ]
+
+
+@STREAMED
+def test_a_footer_is_text_on_every_protocol(
+    gpt: openai.OpenAI, claude: anthropic.Anthropic, simulator: Simulator, stream: bool
+) -> None:
+    simulator.script({"text": TEXT, "times": 3})
+    choice = ask_chat(gpt, "Como?", model="footer", stream=stream)
+    assert choice.message.content == ask_responses(gpt, "Como?", model="footer", stream=stream).output_text == FOOTER
+    assert ask_messages(claude, "Como?", model="footer", stream=stream).content[0].text == FOOTER
+    assert choice.message.annotations is None
+
+
+@STREAMED
+def test_a_conversation_goes_on_with_what_it_was_told(
+    gpt: openai.OpenAI, claude: anthropic.Anthropic, simulator: Simulator, stream: bool
+) -> None:
+    """Clients send annotations and footers back; the agent reads neither."""
+    question: list[Any] = [{"role": "user", "content": "Como?"}]
+    simulator.script({"text": TEXT, "times": "always"})
+    for model in ("wiki", "footer"):
+        message = ask_chat(gpt, question, model=model, stream=stream).message
+        ask_chat(gpt, [*question, message.to_dict(), *question], model=model, stream=stream)
+        response = ask_responses(gpt, question, model=model, stream=stream)
+        output = [item.to_dict() for item in response.output]
+        ask_responses(gpt, [*question, *output, *question], model=model, stream=stream)
+        content = ask_messages(claude, question, model=model, stream=stream).content
+        told = [*question, {"role": "assistant", "content": content}, *question]
+        ask_messages(claude, told, model=model, stream=stream)
+    prompts = simulator.prompts()[1::2]
+    assert len(prompts) == 6
+    for prompt in prompts:
+        assert TEXT in prompt
+        assert not any(name in prompt for name in (*NAMES, "Fontes", URN))
+
+
+@STREAMED
+def test_json_and_calls_have_no_sources(
+    gpt: openai.OpenAI, claude: anthropic.Anthropic, simulator: Simulator, stream: bool
+) -> None:
+    simulator.script({"text": '{"dias": 3}', "times": 2}, {"text": block("procura", texto="estorno"), "times": 4})
+    for model in ("wiki", "footer"):
+        choice = ask_chat(gpt, "?", model=model, stream=stream, response_format={"type": "json_object"})
+        assert (choice.message.content, choice.message.annotations) == ('{"dias": 3}', None)
+    for model in ("wiki", "footer"):
+        choice = ask_chat(gpt, "?", model=model, stream=stream, tools=[SEARCH])
+        assert (choice.message.content, choice.message.annotations) == (None, None)
+        assert json.loads(choice.message.tool_calls[0].function.arguments) == {"texto": "estorno"}
+    anthropic_tool = {"name": "procura", "input_schema": SEARCH["function"]["parameters"]}
+    for model in ("wiki", "footer"):
+        answer = ask_messages(claude, "?", model=model, stream=stream, tools=[anthropic_tool])
+        assert [content.type for content in answer.content] == ["tool_use"]
+
+
+def test_answers_conform_to_the_published_schema(wiki: Proxy, simulator: Simulator) -> None:
+    simulator.script({"text": TEXT, "times": 2})
+    body = {"model": "wiki", "messages": [{"role": "user", "content": "?"}]}
+    conforms(wiki.post("/v1/chat/completions", body).json(), "CreateChatCompletionResponse")
+    lines = [line for line in wiki.post("/v1/chat/completions", body | {"stream": True}).text.split("\n") if line]
+    assert lines[-1] == "data: [DONE]"
+    for line in lines[:-1]:
+        conforms(json.loads(line.removeprefix("data: ")), "CreateChatCompletionStreamResponse")
+
+
+@STREAMED
+async def test_frameworks_take_the_answer(wiki: Proxy, simulator: Simulator, stream: bool) -> None:
+    simulator.script({"text": TEXT, "times": 2})
+    url = f"{wiki.url}/v1"
+    async with httpx2.AsyncClient(timeout=60, trust_env=False) as web:
+        agent = Agent(OpenAIChatModel("wiki", provider=OpenAIProvider(base_url=url, api_key=wiki.key, http_client=web)))
+        if stream:
+            async with agent.run_stream("?") as result:
+                output = await result.get_output()
+        else:
+            output = (await agent.run("?")).output
+    chat = ChatOpenAI(model="wiki", base_url=url, api_key=wiki.key)
+    answer = "".join(str(chunk.content) for chunk in chat.stream("?")) if stream else chat.invoke("?").content
+    assert answer == output == TEXT
+
+
+def test_a_refused_field_is_an_error_that_names_its_option(gpt: openai.OpenAI, simulator: Simulator) -> None:
+    simulator.configure(documented_fields_only=True)
+    with pytest.raises(openai.BadRequestError, match=r"model_info\.knowledge_sources, model_info\.deep_search"):
+        ask_chat(gpt, "?", model="wiki")
+
+
+def test_ids_of_sources_are_in_the_telemetry_and_no_names(
+    wiki: Proxy, gpt: openai.OpenAI, claude: anthropic.Anthropic, simulator: Simulator
+) -> None:
+    final = {"source": [{"name": "Folha do João", "id": "01KTELEMETRY"}], "knowledge_source_id": ["01KTELEMETRY"]}
+    simulator.script({"text": TEXT, "final": final, "times": 4})
+    for stream in (False, True):
+        ask_chat(gpt, "?", model="wiki", stream=stream)
+        ask_messages(claude, "?", model="footer", stream=stream)
+
+    def lines() -> list[dict[str, Any]]:
+        files = (wiki.log.parent / "runs").rglob("interactions.jsonl")
+        found = [json.loads(line) for file in files for line in file.read_text().splitlines()]
+        return [line for line in found if line.get("sources") == ["01KTELEMETRY"]]
+
+    eventually(lambda: len(lines()) == 4)
+    assert "Folha" not in "".join(map(json.dumps, lines())) + wiki.log.read_text()
+    metrics = WEB.get(f"{wiki.url}/metrics/", headers=wiki.headers).text
+    assert 'stackspot_knowledge_answers_total{sources="found"}' in metrics
+
+
+def test_only_the_operator_sees_which_sources_a_model_has(wiki: Proxy) -> None:
+    for key, seen in ((wiki.key, True), (TEAM, False)):
+        report = WEB.get(f"{wiki.url}/v1/model/info", headers={"Authorization": f"Bearer {key}"})
+        assert report.status_code == 200
+        assert (HANDBOOK in report.text) is seen
+        assert ("wiki.example" in report.text) is seen
+
+
+def test_the_example_prints_text_and_sources(wiki: Proxy, simulator: Simulator) -> None:
+    simulator.script({"text": TEXT, "times": 2})
+    environ = os.environ | {"PROXY_URL": wiki.url, "LITELLM_MASTER_KEY": wiki.key}
+    command = [sys.executable, str(ROOT / "examples/openai/sources.py"), "wiki"]
+    run = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=60, check=False)
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.count(TEXT) == 2
+    assert all(run.stdout.count(f"- {name}") == 2 for name in NAMES)
+
+
+def plain(values: Any) -> list[dict[str, Any]]:
+    """Return objects of an SDK as JSON."""
+    return [value if isinstance(value, dict) else value.to_dict() for value in values or ()]

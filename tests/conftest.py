@@ -5,6 +5,7 @@ The tests in `tests/e2e` run without LiteLLM and our dependencies: whatever need
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import signal
@@ -124,6 +125,23 @@ def stopped_deadlines(monkeypatch: pytest.MonkeyPatch) -> None:
     from custom_handler.stackspot.deadline import Deadline
 
     monkeypatch.setattr(turn, "Deadline", lambda timeout, _: Deadline(timeout, lambda: 0.0))
+
+
+@pytest.fixture
+def ticking_deadlines(monkeypatch: pytest.MonkeyPatch) -> float:
+    """Deadlines for which ten seconds pass whenever they are asked; returns a timeout of some reads.
+
+    A read may take five seconds at least, so the network's own limit ends no call.
+    """
+    from custom_handler.chat import turn
+    from custom_handler.stackspot.deadline import Deadline
+
+    def deadline(timeout: float, _: Any) -> Deadline:
+        ticks = itertools.count(step=10.0)
+        return Deadline(timeout, lambda: next(ticks))
+
+    monkeypatch.setattr(turn, "Deadline", deadline)
+    return 95.0
 
 
 @pytest.fixture

@@ -21,6 +21,7 @@ ROWS = dict(
     )
 )
 QUICK = 0.4
+TICKING = 95.0  # of deadlines that count how often they are asked
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,8 +146,8 @@ CASES = [
     Case("The agent refuses a fresh token", ({"status": 401}, {"status": 401})),
     Case("The connection to the agent broke within its answer", ({"fault": "reset_within", "pieces": ["a", "b"]},)),
     Case("The agent sent nothing for", ({"fault": "hang_headers"},), call={"timeout": QUICK}),
-    Case("The agent said nothing within", ({"fault": "endless_empty"},), call={"timeout": QUICK}),
-    Case("The agent did not finish within", ({"pieces": ["a"] * 100, "cadence": 0.05},), call={"timeout": QUICK}),
+    Case("The agent said nothing within", ({"fault": "endless_empty"},), call={"timeout": TICKING}),
+    Case("The agent did not finish within", ({"pieces": ["a"] * 100, "cadence": 0.05},), call={"timeout": TICKING}),
     Case("The agent sent a frame of more than", ({"fault": "endless_frame"},)),
     Case("nested too deep to be read", ({"frames": ["[" * 100_000]},)),
     Case("holds no frame that can be read", ({"raw": [b64encode(b"<html>Good morning</html>").decode()]},)),
@@ -181,6 +182,8 @@ def test_a_documented_error_says_what_is_documented(
 ):
     if any(play.get("fault") == "hang_headers" for play in case.plays):
         request.getfixturevalue("stopped_deadlines")
+    if case.call.get("timeout") == TICKING:
+        assert request.getfixturevalue("ticking_deadlines") == TICKING
     simulator.script(*case.plays)
     provider = StackspotLLM(settings.changed(**case.settings))
     if "timeout" in case.call:

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from custom_handler.emulation.lenient_json import LenientJsonParser
@@ -133,6 +133,7 @@ VALUES = st.recursive(
 )
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])  # of drawing, on a machine that does other work
 @given(st.dictionaries(st.sampled_from([*LISTS["properties"], "arguments", "name", "é"]), VALUES, max_size=4))
 def test_arguments_with_real_lists_and_objects_never_change(arguments: dict[str, Any]) -> None:
     parser = LenientJsonParser()

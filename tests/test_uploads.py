@@ -256,6 +256,30 @@ def test_uploads_do_not_count_in_the_request_window(generous: Any, simulator: An
     assert (count(simulator, "storage"), count(simulator, "chat")) == (2, 1)
 
 
+XML = (
+    '<?xml version="1.0"?><Error><Code>InvalidPolicyDocument</Code><Message>Policy of relatório.pdf expired.</Message>'
+    "<AWSAccessKeyId>AKIAIOSFODNN7EXAMPLE</AWSAccessKeyId></Error>"
+)
+
+
+@pytest.mark.parametrize(
+    ("at", "body", "said"),
+    [
+        ("upload", {"code": "FILE_001", "message": "The name relatório.pdf has no known ending"}, "The name (removed) has no known ending"),
+        ("upload", "quota of uploads reached", "quota of uploads reached"),
+        ("storage", XML, "Policy of (removed) expired."),
+    ],
+)  # fmt: skip
+def test_an_error_has_the_words_of_the_file_service(
+    ask: Callable[..., Any], uploader: StackspotLLM, simulator: Any, at: str, body: Any, said: str
+):
+    simulator.script({"at": at, "status": 400, "body": body})
+    with pytest.raises(Exception, match="HTTP 400") as raised:
+        ask(uploader, [user(pdf())])
+    assert f'The platform says: "{said}"' in str(raised.value)
+    assert "relatório" not in str(raised.value)
+
+
 def test_neither_name_nor_content_of_a_file_is_logged(
     ask: Callable[..., Any], uploader: StackspotLLM, simulator: Any, caplog: pytest.LogCaptureFixture
 ):

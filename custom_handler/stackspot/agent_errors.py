@@ -101,8 +101,13 @@ def error_from_response(
     if options and type(error) is AgentRejected:
         error.message += f" It may not know what model_info.{', model_info.'.join(options)} asks for: try without."
         error.args = (error.message,)
-    if said := quote(refusal.details, private):
-        error.message = f'{error.message} The platform says: "{said}"'
+    return with_quote(error, refusal.details, private)
+
+
+def with_quote(error: StackspotError, said: str, private: Private | None) -> StackspotError:
+    """Add to the error's message what the platform says, without what is private."""
+    if quoted := quote(said, private):
+        error.message = f'{error.message} The platform says: "{quoted}"'
         error.args = (error.message,)
     return error
 

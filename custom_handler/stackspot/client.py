@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
-import contextlib
 import functools
 import os
 import ssl
@@ -168,9 +167,11 @@ def _request_token(tls: ssl.SSLContext, account: AccountSettings) -> Token:
         raise IdentityUnavailable(
             f"The identity service cannot be reached: {describe_network_error(error, url)}. Check STACKSPOT_IDM_URL and the proxy."
         ) from error
-    with contextlib.suppress(ValueError):
-        return read_token(status, decode_json(body), account)
-    return read_token(status, None, account)
+    try:
+        decoded = decode_json(body)
+    except ValueError:
+        decoded = body.decode(errors="replace")
+    return read_token(status, decoded, account)
 
 
 async def _post_form(tls: ssl.SSLContext, url: str, form: dict[str, str]) -> tuple[int, bytes]:

@@ -20,6 +20,8 @@ from typing import Any
 from ..errors import ConfigurationError, CredentialsRefused, IdentityUnavailable, StackspotError
 from ..instrumentation import Hook, TokenCall, no_hook
 from ..settings import AccountSettings
+from .agent_errors import Refusal, with_quote
+from .quote import Private
 
 RENEW_BEFORE_END = 300.0
 UNKNOWN_LIFETIME = 300.0
@@ -53,26 +55,30 @@ def token_form(account: AccountSettings) -> dict[str, str]:
 
 
 def read_token(status: int, body: object, account: AccountSettings) -> Token:
-    """Return the token of a response; `body` is its decoded JSON, None for any other body.
+    """Return the token of a response; `body` is its decoded JSON, or the text of any other body.
 
     Raises CredentialsRefused for a wrong id, secret or realm, else IdentityUnavailable.
     """
+    if status == 200 and isinstance(body, Mapping) and isinstance(body.get("access_token"), str):
+        return Token(body["access_token"], _lifetime(body), account.name)
     if status in {400, 401, 403, 404}:
         logger.error("The identity service refuses the account of realm %r (HTTP %d)", account.realm, status)
+    raise with_quote(_token_error(status), Refusal.read(body).details, Private.of(account))
+
+
+def _token_error(status: int) -> StackspotError:
     if status in {400, 401, 403}:
-        raise CredentialsRefused(
+        return CredentialsRefused(
             f"StackSpot refuses CLIENT_ID and CLIENT_SECRET, for the realm in REALM (HTTP {status}): "
             "make a new client key in the portal and set both."
         )
     if status == 404:
-        raise CredentialsRefused(
+        return CredentialsRefused(
             "StackSpot knows no realm of the name in REALM (HTTP 404): set it to the account's slug."
         )
-    if status != 200 or not isinstance(body, Mapping) or not isinstance(body.get("access_token"), str):
-        raise IdentityUnavailable(
-            f"The identity service gave no token (HTTP {status}): try again, and check STACKSPOT_IDM_URL if it stays so."
-        )
-    return Token(body["access_token"], _lifetime(body), account.name)
+    return IdentityUnavailable(
+        f"The identity service gave no token (HTTP {status}): try again, and check STACKSPOT_IDM_URL if it stays so."
+    )
 
 
 def _lifetime(body: Mapping[str, Any]) -> float:

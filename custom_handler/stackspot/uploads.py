@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import threading
 import time
 from collections import OrderedDict
@@ -38,9 +39,10 @@ from .agent_call import (
     read_nothing,
     with_retries,
 )
-from .agent_errors import retry_after
+from .agent_errors import Refusal, retry_after, with_quote
 from .deadline import Deadline
 from .json_body import decode_json
+from .quote import Private
 from .tokens import Token
 
 UPLOAD_TIMEOUT = 120.0
@@ -52,6 +54,8 @@ MAX_FORM_BYTES = 64 * 1024
 _SERVICE = Host("file service", "STACKSPOT_FILES_URL")
 _STORAGE = Host("file storage", "whether its host is let through")
 _TEMPORARY = frozenset({403, 408, 429})  # of the storage: 403 where a form has expired
+# In the XML of the storage's errors.
+_STORAGE_MESSAGE = re.compile(r"<Message>([^<]{1,2000})</Message>")
 
 logger = logging.getLogger(__name__)
 
@@ -174,7 +178,8 @@ def _attempt(file: File, settings: Settings, deadline: Deadline) -> Generator[St
     form = MultipartForm(upload_form.fields, file.name, file.content_type, file.data)
     head: ResponseHead = yield Send(upload_form.url, {}, form, _timeout(deadline), _STORAGE)
     if head.status not in {200, 201, 204}:
-        raise _storage_error(head, file, settings)
+        found = _STORAGE_MESSAGE.search(head.body.decode(errors="replace"))
+        raise with_quote(_storage_error(head, file, settings), found[1] if found else "", _private(file, settings))
     logger.info("Uploaded %s of %d bytes in %.3f s", file.content_type, len(file.data), deadline.elapsed() - started)
     return upload_form.upload_id
 
@@ -187,7 +192,8 @@ def _request_form(file: File, settings: Settings, deadline: Deadline) -> Generat
         token = yield AcquireToken(token, deadline.silence_timeout(text_received=True))
         head = yield _form_request(file, settings, token, _timeout(deadline))
     if head.status not in {200, 201}:
-        raise _form_error(head, file)
+        said = Refusal.read(head.body.decode(errors="replace")).details
+        raise with_quote(_form_error(head, file), said, _private(file, settings))
     body = head.body
     while head.status == 200 and len(body) < MAX_FORM_BYTES and (chunk := (yield Read(_timeout(deadline)))):
         body += chunk
@@ -230,6 +236,10 @@ def _form_error(head: ResponseHead, file: File) -> StackspotError:
     if head.status < 500 and head.status not in {408, 429}:
         return AgentRejected(f"{file.where}: the file service refuses this file with HTTP {head.status}.")
     return _upload_failed("file service", head, retryable=True)
+
+
+def _private(file: File, settings: Settings) -> Private:
+    return Private((*Private.of(settings.account).values, file.name))
 
 
 def _storage_error(head: ResponseHead, file: File, settings: Settings) -> StackspotError:

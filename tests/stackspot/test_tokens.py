@@ -12,7 +12,7 @@ from typing import Any
 import jwt
 import pytest
 
-from custom_handler.errors import ConfigurationError, CredentialsRefused, IdentityUnavailable
+from custom_handler.errors import ConfigurationError, CredentialsRefused, IdentityUnavailable, StackspotError
 from custom_handler.settings import AccountSettings
 from custom_handler.stackspot.tokens import (
     UNKNOWN_LIFETIME,
@@ -142,6 +142,30 @@ def test_a_response_without_a_token_names_the_setting_to_check(case, caplog):
     assert raised.value.status_code in {502, 503}
     assert "acme" not in raised.value.message, "callers of the proxy receive the message"
     assert ("realm 'acme'" in caplog.text) is (case.error is CredentialsRefused)
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "said"),
+    [
+        (401, {"error": "unauthorized_client", "error_description": "The client is disabled"}, "The client is disabled"),
+        (400, {"error": "invalid_client", "error_description": "No client a-secret of acme"}, "No client (removed) of (removed)"),
+        (503, "upstream connect error or disconnect/reset before headers", "upstream connect error or disconnect/reset before headers"),
+        (404, {"message": "Realm acme is unknown at https://idm.internal/acme"}, "Realm (removed) is unknown at (removed)"),
+    ],
+)  # fmt: skip
+def test_an_error_has_the_words_of_the_identity_service(status, body, said):
+    with pytest.raises(StackspotError) as raised:
+        read_token(status, body, ACCOUNT)
+    assert raised.value.message.endswith(f' The platform says: "{said}"')
+
+
+@pytest.mark.parametrize(
+    ("status", "body"), [(502, "<html><h1>Bad Gateway</h1></html>"), (500, None), (401, {"error": 7}), (401, "")]
+)
+def test_without_words_nothing_is_quoted(status, body):
+    with pytest.raises(StackspotError) as raised:
+        read_token(status, body, ACCOUNT)
+    assert "The platform says" not in raised.value.message
 
 
 def test_the_token_request_is_the_grant_of_the_contract():

@@ -187,6 +187,12 @@ def test_a_wildcard_for_agents_is_a_fault():
     assert fault.startswith("stackspot/* lists no agent, because callers must not choose one by its name")
 
 
+def test_a_wrong_knowledge_option_is_a_fault():
+    wrong = {**STACKSPOT, "model_info": {"sources": "links"}}
+    [fault] = faults(check(config(wrong)))
+    assert fault.startswith("chat: model_info.sources is 'links' in config.yaml: say annotations, footer or none")
+
+
 def test_an_unknown_conversation_mode_is_a_fault():
     unknown = {**STACKSPOT, "model_info": {"conversation": "server"}}
     [fault] = faults(asyncio.run(check_models(config(unknown), SETTINGS, lambda seconds: None)))

@@ -139,6 +139,17 @@ def test_the_agent_never_reads_a_footer(ask, provider, simulator, hello, content
         assert "Sources: mine" in record["prompt"]
 
 
+def test_a_conversation_that_the_platform_keeps_goes_on_behind_a_footer(ask, provider, simulator, hello):
+    options = {"model_info": {"conversation": "native", "knowledge": True, "sources": "footer"}}
+    call = {"litellm_params": options, "headers": {"correlation-id": "footer"}}
+    answer = ask(provider, hello, **call).content
+    assert answer.endswith("\n\n---\nSources: Payments handbook, Guia de arquitetura")
+    ask(provider, [*hello, {"role": "assistant", "content": answer}, {"role": "user", "content": "E?"}], **call)
+    first, second = simulator.requests("chat")
+    assert second["body"]["conversation_id"] == first["body"]["conversation_id"]
+    assert answer[:20] not in second["prompt"]
+
+
 def test_a_refusal_names_the_options(provider, simulator, hello):
     simulator.configure(documented_fields_only=True)
     with pytest.raises(

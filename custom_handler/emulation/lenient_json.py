@@ -58,6 +58,7 @@ _SCALAR_END = re.compile(r"[^\w$.+-]")
 # The fast path: most strings are short, and end soon before the next token.
 _SHORT = {f: re.compile(rf'"[^{_SPECIAL}]{{0,120}}"(?=\s{{0,80}}[{re.escape(f)}])') for f in (":", ",}", ",]")}
 
+_BEHIND_STRING = frozenset("+;|&=")  # written between strings, and not behind an inner quote
 _COMMENTS = frozenset(("#", "//", "/*"))
 
 _CLOSERS = {'"': '"', "'": "'", "“": "”", "„": "“”", "‘": "’"}
@@ -308,8 +309,8 @@ class LenientJsonParser:
         return self._keep_quote(at)
 
     def _inner_quote(self, mark: str, at: int, *, odd: bool) -> int:
-        if self._empty or (mark == "+" and not odd):
-            raise LenientJsonError("a quote after the opening one, or a plus that may join two strings")
+        if self._empty or (mark in _BEHIND_STRING and not odd):
+            raise LenientJsonError("a quote after the opening one, or a character that may separate two strings")
         opens = mark in _CLOSERS and not odd
         if (opens and len(self._after) > 1) or (self._doubled and (mark.isalnum() or mark in "_$@")):
             raise LenientJsonError("two strings without a comma between them")

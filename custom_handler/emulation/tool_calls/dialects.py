@@ -18,7 +18,7 @@ _QUOTED = r"[\"'](?P<name>[^\"'\n]{1,128}+)[\"']"
 _COLON = r"[\"']\s{0,20}+:\s{0,20}+"
 _NAME_KEY = rf"[\"'](?:name|tool|tool_name|function|function_name|recipient_name|action){_COLON}"
 _ARGUMENT_KEYS = r"arguments|parameters|args|params|input|action_input|tool_input"
-_OTHER_KEYS = r"type|id|call_id|index|thought|reason"
+_OTHER_KEYS = r"type|id|call_id|tool_call_id|index|thought|reason"
 _OTHER_MEMBERS = (
     rf"(?:[\"'](?:{_OTHER_KEYS}){_COLON}(?:\"[^\"\n]{{0,80}}+\"|\d{{1,9}}+)\s{{0,20}}+,\s{{0,20}}+){{0,3}}+"
 )
@@ -38,12 +38,12 @@ _ARGUMENTS_LINE = (
     r"[*_\"'`]{0,3}+[ \t]{0,4}+[:=：]"
 )
 _TAG = (
-    r"(?:<(?:\w{1,20}+:)?+(?:tool_?calls?|function_?calls?|tool_?use|tools?|tool_?code|functions?|tool_?request)>"
+    r"(?:<(?:\w{1,20}+:|[|｜]\w{1,20}+[|｜])?+[|｜]?+(?:invoke|tool_?calls?|function_?calls?|tool_?use|tools?|tool_?code|functions?|tool_?request)>"
     r"|\[/?(?:TOOL_CALLS?|TOOL_REQUEST|FUNCTION_CALLS?|AVAILABLE_TOOLS)\]"
     r"|<\|(?:[^|>\n]{1,40}+)\|>|<｜[^｜>\n]{1,40}+｜>)"
 )
 _INVOKE = (
-    r"<(?:\w{1,20}+:)?+(?:invoke|function|tool|tool_call|tool_use|function_call)(?:[ \t]++(?:name|id|tool))?+"
+    r"<(?:\w{1,20}+:|[|｜]\w{1,20}+[|｜])?+(?:invoke|function|tool|tool_call|tool_use|function_call)(?:[ \t]++(?:name|id|tool))?+"
     r"[ \t]{0,4}+=[ \t]{0,4}+[\"']?+(?P<name>[^\"'<>\s]{1,128}+)(?=[\"'<>\s])"
 )
 _NAMED_TAG = r"<(?:tool_?|function_?)?+name>\s{0,20}+(?P<name>[^<>\s]{1,128}+)(?=[<>\s])"
@@ -76,7 +76,7 @@ _PATTERNS = {
         rf"|[ \t]*+[\{{\]]|[ \t]++(?:with|com|con)[ \t]++(?:\{{|{syntax.ARGUMENTS_WORD})"
         rf"|\s{{0,4}}+[✿*_]{{0,3}}+(?:{_ARGUMENTS_LINE}|ARGS✿))"
     ),
-    "to": rf"(?:assistant[ \t]++)?+to=(?:functions?\.)?+{_N}(?=[^\w.])",
+    "to": rf"(?:(?:assistant|commentary|analysis)[ \t]++){{0,2}}+to=(?:functions?\.)?+{_N}(?=[^\w.])",
     "marker": (
         r"[^\w\n]{0,6}+(?:FUNCTION|TOOL)[-_ ]{0,2}+CALL[\w -]{0,24}+[^\w\n]{0,6}+\n[ \t]*+"
         rf"(?:(?:{syntax.NAME_WORD})[ \t]*+:[ \t]*+)?+{_PLAIN_QUOTE}{_N}{_PLAIN_QUOTE}:?+[ \t]*+\n{_ARGUMENTS_LINE}"
@@ -103,8 +103,8 @@ _BY_START = {
     "*": ("react", "calling", "marker", "bare"), "_": ("react", "calling"), "✿": ("calling",), "`": ("bare",),
     '"': ("bare",), "'": ("bare",), "#": ("marker",), "(": ("calling",),
 }  # fmt: skip
-_BY_LETTER = {"a": ("react",), "t": ("react", "calling", "to", "marker"), "f": ("react", "calling", "python", "marker"),
-              "h": ("react",), "c": ("calling",), "p": ("python",), "d": ("python",)}  # fmt: skip
+_BY_LETTER = {"a": ("react", "to"), "t": ("react", "calling", "to", "marker"), "f": ("react", "calling", "python", "marker"),
+              "h": ("react",), "c": ("calling", "to"), "p": ("python",), "d": ("python",)}  # fmt: skip
 STARTS = (
     frozenset(_BY_START)
     | {_ESCAPED_TAG[0]}
@@ -179,4 +179,7 @@ class Dialects:
         if found.re is _DIALECTS["element"]:  # in HTML, too
             properties = self._tools.parameters(name).get("properties")
             return isinstance(properties, Mapping) and found["argument"] in properties
-        return any(self._tools.resolve(part, unknown=False) is not None for part in (name, name.partition(":")[0]))
+        return any(
+            self._tools.resolve(part, unknown=False) is not None
+            for part in (name, name.partition(":")[0], name.rpartition(":")[2])
+        )

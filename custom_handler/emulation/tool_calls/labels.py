@@ -63,6 +63,11 @@ _DIALOGUE = regex.compile(
 )
 
 
+_ANALYSIS = regex.compile(r"(?:<\|start\|>assistant)?<\|channel\|>analysis<\|message\|>", _FLAGS)
+_NEXT_MESSAGE = regex.compile(r"<\|end\|>\s*+(?=<\|start\|>assistant)", _FLAGS)
+_ANALYSIS_LIMIT = 20_000  # characters that are held
+
+
 def _after_spoken(text: str, at: int, *, ended: bool) -> int | None:
     """Return the position after `Assistant:` at the start of a reply, else `at`."""
     found = _SPOKEN.match(text, at, at + _WINDOW, partial=True)
@@ -78,8 +83,26 @@ def _after_spoken(text: str, at: int, *, ended: bool) -> int | None:
     return found.end() if decided else None
 
 
+def _after_analysis(text: str, at: int, *, ended: bool) -> int | None:
+    """Return the position after Harmony's analysis at the start of a reply, else `at`.
+
+    It is a thought, which users do not see, and ends where the next message begins.
+    """
+    found = _ANALYSIS.match(text, at, partial=True)
+    if found is None or (found.partial and ended):
+        return at
+    if found.partial:
+        return None
+    end = _NEXT_MESSAGE.search(text, found.end(), found.end() + _ANALYSIS_LIMIT, partial=True)
+    if end is not None and not end.partial:
+        return end.end()
+    return at if ended or len(text) - found.end() > _ANALYSIS_LIMIT else None
+
+
 def own_label(text: str, at: int, *, ended: bool) -> int | None:
     """Return the position after a label at the start of a reply, `at` if there is none."""
+    if text[at] == "<" and (after := _after_analysis(text, at, ended=ended)) != at:
+        return after
     if text[at] in "A*":
         return _after_spoken(text, at, ended=ended)
     found = _OWN.match(text, at, at + _WINDOW, partial=True)

@@ -18,7 +18,8 @@ _LIMIT = 100_000  # characters of arguments as tags
 LABEL = regex.compile(
     r"(?:[-*•][ \t]++)?[*\"'`]{0,3}+(?:(?:with|and|com|e|con|y)[ \t]++)?(?:(?:the|os|los)[ \t]++)?"
     rf"(?P<word>{syntax.ARGUMENTS_WORD}|kwargs|payload|body|data|dados|entrada|entradas|inputs)"
-    r"(?:[ _-]?+\(?(?:json|object|objeto)\)?)?+[*\"'`]{0,3}+[ \t]*+(?:=>|->|[:=：])[*]{0,2}+\s*+",
+    r"(?:[ _-]?+\(?(?:json|object|objeto)\)?)?+[*\"'`]{0,3}+[ \t]*+(?:=>|->|[:=：])[*]{0,2}+[\s\ufeff\u200b]*+"
+    r"(?:(?:json\b|[:=])[ \t]*+(?=\{))?+",
     _FLAGS,
 )
 _BARE_LABEL = regex.compile(rf"(?P<word>{syntax.ARGUMENTS_WORD})[ \t]*+(?:\n\s*+|(?=[{{\[(]))", _FLAGS)
@@ -28,7 +29,9 @@ _REASON = regex.compile(
     _FLAGS,
 )
 _NOTHING = regex.compile(
-    r"(?:\(\s*+\)|\[\s*+\]|(?:null|none|nil|n/a|nothing|empty|nenhum|vazio|no arguments?|-)(?![\w-]))", _FLAGS
+    r"(?:\(\s*+\)|\[\s*+\]|(?:null|none|nil|n/a|nothing|empty|nenhum|vazio|no arguments?)(?![\w-])"
+    r"|-(?=\s*+(?:\n|\Z))|\((?:none|empty|nothing|nenhum)\))",
+    _FLAGS,
 )
 _OPEN_FENCE = regex.compile(r"(?P<fence>```|~~~)[ \t]*+\w*+[ \t]*+\r?+\n")
 _KEY = regex.compile(r"[\"'](?P<key>[^\"'\n]{1,100})[\"']\s*+:")
@@ -43,6 +46,8 @@ _LINE = regex.compile(
 )
 _OTHER_KEY = regex.compile(r"[,;|]\s*+[\"']?+([\w.$-]{1,100}+)[\"']?+\s*+[:=]")
 _PATCH = regex.compile(r"\*\*\* Begin Patch[\s\S]*?\*\*\* End Patch[ \t]*+(?:\r?+\n)?+")
+_DICT = regex.compile(r"dict[ ]?(?=\()")
+_KEYWORDS = regex.compile(r"(?P<key>\w{1,100})[ ]?=[ ]?(?=[\"'\d\[{TFN-])[^\n]*+")
 _STRING = regex.compile(r'"(?:[^"\\]|\\[\s\S])*+"|\'(?:[^\'\\]|\\[\s\S])*+\'')
 _WORDS = {"true": True, "false": False, "null": None, "none": None}
 
@@ -68,6 +73,8 @@ class ArgumentsReader:
         while (reason := _REASON.match(self._text, self.at)) and reason["word"].lower() not in self._properties:
             self.at = reason.end()
         labelled = self._label()
+        if labelled and (parenthesis := self._parenthesis()) is not None:
+            return [parenthesis]
         if self.at == len(self._text) or self._rest_is_noise():
             if self._required:
                 raise LenientJsonError("its arguments are missing")
@@ -110,7 +117,9 @@ class ArgumentsReader:
 
     def _parenthesis(self) -> str | None:
         """Read `(…)`: keyword arguments as in Python, or an object."""
-        if self._text[self.at : self.at + 1] != "(":
+        if constructor := _DICT.match(self._text, self.at):
+            self.at = constructor.end()
+        if self._text[self.at : self.at + 1] != "(" or _NOTHING.match(self._text, self.at):
             return None
         end = python_syntax.balanced_end(self._text, self.at)
         inner = self._text[self.at + 1 : end - 1].strip()
@@ -155,7 +164,7 @@ class ArgumentsReader:
             return self._string()
         if text[at] == "<":
             return self._tags()
-        if (lines := self._lines()) is not None:
+        if (lines := self._keywords() or self._lines()) is not None:
             return lines
         line = regex.match(r"[^\n]++", text, pos=at)
         plain = (
@@ -267,6 +276,20 @@ class ArgumentsReader:
         if not values:
             return None
         self.at = at
+        return _compact(values)
+
+    def _keywords(self) -> str | None:
+        """Read `a="x", b=1` on the last line, each a declared argument."""
+        found = _KEYWORDS.match(self._text, self.at)
+        if found is None or not regex.fullmatch(r"[\s`)]*+", self._text, pos=found.end()):
+            return None
+        try:
+            values = python_syntax.arguments(found[0].rstrip("`; "), None)
+        except LenientJsonError:
+            return None
+        if not values.keys() <= self._properties.keys():
+            return None
+        self.at = found.end()
         return _compact(values)
 
     def _lines(self) -> str | None:

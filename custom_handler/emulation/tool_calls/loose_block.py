@@ -16,7 +16,8 @@ from .syntax import Call, DeclaredTools
 
 _FLAGS = regex.IGNORECASE
 _SEPARATOR = regex.compile(
-    r"\s++|[-=_~*]{3,}+(?=\s|$)|\#{1,6}+(?=\s)[ \t]*+\d{0,3}+(?=\s)|[,;](?=\s|\S)|[-*•+–](?=\s)|\(?\d{1,2}[.)](?=\s)"
+    r"[\s\ufeff\u200b]++|(?:→|->|=>|&&|\|{1,2})(?=\s)|\[\d{1,2}\](?=\s)|\*\*\d{1,2}[.)]\*\*(?=\s)"
+    r"|[-=_~*]{3,}+(?=\s|$)|\#{1,6}+(?=\s)[ \t]*+\d{0,3}+(?=\s)|[,;](?=\s|\S)|[-*•+–](?=\s)|\(?\d{1,2}[.)](?=\s)"
     r"|```\w*+(?=\s|$)|~~~\w*+(?=\s|$)|</?(?:tool|function)_?(?:call|use)s?>|<\|[^|>\n]{0,40}+\|>|[)\]}>'\"`]"
     rf"|{syntax.MARKER.pattern}(?!\w)[*_`\])>:.()]{{0,4}}+|{syntax.END_AHEAD.pattern}(?!\w)[*_`\])>:.]{{0,4}}+",
     _FLAGS,
@@ -26,8 +27,9 @@ _HINT = regex.compile(
     rf"```|~~~|[{{}}\[<]|(?<!\w)(?:{syntax.ARGUMENTS_WORD})\b|[\w\"'*]\s{{0,3}}+[:=：]\s{{0,3}}+\S", _FLAGS
 )
 _CALLING = regex.compile(
-    r"(?:(?:please|now|por favor)[ ,]++)?(?:call|use|invoke|run|chamar?|chame|usar?|use|invocar|executar|llamar?|invocar?)"
-    r"[ \t]++(?:(?:the|a|o|la|el)[ \t]++)?(?:(?:tool|function|ferramenta|fun[cç][aã]o|herramienta|funci[oó]n)[ \t]++)?",
+    r"(?:(?:please|now|then|next|por favor|depois|agora|luego|ahora)[ ,]++)?"
+    r"(?:call|use|invoke|run|chamar?|chame|usar?|use|invocar|executar|llamar?|invocar?)"
+    r":?[ \t]++(?:(?:the|a|o|la|el)[ \t]++)?(?:(?:tool|function|ferramenta|fun[cç][aã]o|herramienta|funci[oó]n)[ \t]++)?",
     _FLAGS,
 )
 _NAME_LABEL = regex.compile(
@@ -42,7 +44,10 @@ _NAME_TAG = regex.compile(
 )
 _NAME_TAG_END = regex.compile(r"\s*+</(?:invoke|function|tool|tool_call|function_call)>", _FLAGS)
 _NAME = regex.compile(r"(?P<quote>[*\"'`<@]{0,3}+)(?P<name>[^\s\"'`(){}\[\],;<>|=：]{1,160}+)")
-_AFTER_NAME = regex.compile(r"[*\"'`>]{0,3}+:?+")
+_AFTER_NAME = regex.compile(r"[*\"'`>]{0,3}+(?:[ \t]*+(?:->|=>|=|-)[ \t]*+(?=\{)|:\d{1,3}(?=\s)|;(?=\s)|:?+)")
+_BLANKS_IN_NAME = regex.compile(
+    r"[*\"'`]{0,3}+(?P<name>[\w.\-]{1,60}(?:[ ]{1,2}[\w.\-]{1,60}){1,6})[*\"'`:]{0,3}[ \t]*+(?=\n|\{)"
+)
 
 
 def read_block(text: str, tools: DeclaredTools, before: Call | None, *, closed: bool) -> list[Call]:
@@ -199,6 +204,14 @@ class _Reader:
             return None
         written = found["name"]
         name = self._tools.resolve(written.rstrip(".:*_"), unknown=False) or self._tools.resolve(written, unknown=False)
+        if name is None and (spaced := _BLANKS_IN_NAME.match(self._text, self._at)):
+            name = self._tools.resolve(spaced["name"].replace(" ", "_"), unknown=False)
+            if name is not None:
+                self._at = spaced.end("name")
+                return self._after_name(name)
+        if name is None and written.endswith(";"):
+            written = written.rstrip(";")
+            name = self._tools.resolve(written, unknown=False)
         if name is None and ":" in written:  # `Read:{…}`, `Read:file_path`
             written = written.partition(":")[0]
             name = self._tools.resolve(written, unknown=False)

@@ -1,8 +1,9 @@
 """Mends JSON that LenientJsonParser rejects, where only one meaning is possible.
 
-Mended are: a missing closing bracket, a missing comma before a key, doubled commas and braces, `=>`
-for a colon, a value in parentheses, prefixes of Python strings, `1_000`, and HTML entities. Strings
-have to be delimited clearly: text with a word that is no literal is rejected.
+Mended are: a missing closing bracket, a missing comma before a key, doubled commas and braces,
+`=>`, `=` or `::` for a colon, a value in parentheses, in backticks or in three
+quotes, prefixes of Python strings, `1_000`, escaped quotes around all strings, and HTML entities.
+Strings have to be delimited clearly: text with a word that is no literal is rejected.
 """
 
 from __future__ import annotations
@@ -15,12 +16,14 @@ import regex
 from ..lenient_json import MAX_LEVELS, LenientJsonError, LenientJsonParser
 
 _TOKEN = regex.compile(
-    r"(?P<space>\s++)|(?P<prefix>[rRfFuU])?(?P<string>\"(?:[^\"\\]|\\[\s\S])*+\"|'(?:[^'\\]|\\[\s\S])*+')"
+    r"(?P<space>[\s\ufeff\u200b]++)|(?P<raw>(?P<mark_of_raw>\"\"\"|'''|`)(?P<inner>(?:(?!(?P=mark_of_raw))[^\\])*+)(?P=mark_of_raw))"
+    r"|(?P<prefix>[rRfFuU])?(?P<string>\"(?:[^\"\\]|\\[\s\S])*+\"|'(?:[^'\\]|\\[\s\S])*+')"
     r"|(?P<number>-?\d[\d_]*+(?:\.\d++)?(?:[eE][+-]?\d++)?(?![\w.]))"
-    r"|(?P<word>(?:true|false|null|True|False|None)(?!\w))|(?P<arrow>=>)|(?P<mark>[{}\[\](),:])"
+    r"|(?P<word>(?:true|false|null|True|False|None)(?!\w))|(?P<arrow>=>|=(?!=)|::)|(?P<mark>[{}\[\](),:])"
 )
 MAX_TOKENS = 50_000  # of an object that is mended: a tenth of a second; the agent is asked to repair a longer one
 _CLOSER = {"{": "}", "[": "]", "(": ")"}
+_ESCAPED = regex.compile(r"\{\s*+\\[\"']")
 _ENTITY = regex.compile(r"\{\s*+&(?:quot|#34|#x22);")
 
 
@@ -48,9 +51,13 @@ def _mended(text: str, at: int, drop: frozenset[str], *, closed: bool, error: Le
         if written[end:].strip():
             raise error
         return strict, len(text)
+    if _ESCAPED.match(text, at):
+        return _unescaped(text, at, drop, error)
     mender = _Mender(text, at, closed=closed)
     if not mender.run():
-        raise error
+        mender = _Mender(text, at, closed=closed, all_doubled=True)
+        if not text.startswith("{{", at) or not mender.run():
+            raise error
     parser = LenientJsonParser(drop)
     mended = "".join(mender.out)
     if parser.feed(mended) != len(mended) or not parser.done:
@@ -58,10 +65,23 @@ def _mended(text: str, at: int, drop: frozenset[str], *, closed: bool, error: Le
     return parser.take(), mender.at
 
 
+def _unescaped(text: str, at: int, drop: frozenset[str], error: LenientJsonError) -> tuple[str, int]:
+    """Read an object that was written as the inside of a JSON string."""
+    try:
+        written = json.loads(f'"{text[at:].strip()}"', strict=False)
+    except ValueError:
+        raise error from None
+    parser = LenientJsonParser(drop)
+    if parser.feed(written) != len(written) or not parser.done:
+        raise error
+    return parser.take(), len(text)
+
+
 class _Mender:
     """Writes one object with its slips mended into `out`; `at` is the position after it."""
 
-    def __init__(self, text: str, at: int, *, closed: bool) -> None:
+    def __init__(self, text: str, at: int, *, closed: bool, all_doubled: bool = False) -> None:
+        self._all_doubled = all_doubled  # each brace, as in a template of Python's format
         self.out: list[str] = []
         self.at = at
         self._text = text
@@ -72,7 +92,8 @@ class _Mender:
 
     def run(self) -> bool:
         """Return whether the object could be mended."""
-        if opening := regex.match(r"\{\s*+(?=\{\s*+[\"'])", self._text, pos=self.at):
+        opening = regex.match(r"\{\s*+(?=\{\s*+[\"'])", self._text, pos=self.at)
+        if opening is not None and not self._all_doubled:
             self._doubled = True
             self.at = opening.end()
         for _ in range(MAX_TOKENS):
@@ -82,6 +103,10 @@ class _Mender:
             if found is None or not self._take(found):
                 return False
             self.at = found.end()
+            if self._all_doubled and found[0] in "{}":
+                if not self._text.startswith(found[0], self.at):
+                    return False
+                self.at += 1
             if not self._due and self.out:
                 return self._end()
         if self.at < len(self._text) or not self._closed or self._doubled or self._before not in {"value", "}", "]"}:
@@ -103,6 +128,8 @@ class _Mender:
             return True
         if found["mark"] or found["arrow"]:
             return self._mark(":" if found["arrow"] else found[0])
+        if found["raw"]:
+            return "${" not in found[0] and self._value(json.dumps(found["inner"], ensure_ascii=False))
         if found["string"]:
             return self._string(found)
         written = found[0].replace("_", "") if found["number"] else found[0]
@@ -138,8 +165,8 @@ class _Mender:
             return self._open(mark)
         if mark in _CLOSER.values():
             return self._close(mark)
-        if mark == "," and self._before == ",":
-            return True  # doubled
+        if mark == "," and self._before in {",", "{"}:
+            return True  # doubled, or before the first member
         if mark == ":" and self._before != "key":
             return False
         if mark == "," and (self._before not in {"value", "}", "]"} or self._due[-1:] == ["("]):

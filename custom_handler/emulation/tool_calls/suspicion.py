@@ -50,6 +50,7 @@ _CODE = (
     r"(?:(?:await|return|yield|const|let|var|new)[ ]{1,4}+|(?:print|JSON\.stringify)\(\s{0,4}+"
     r"|(?:result|response|resultado|respuesta|resp?|ret|r|x|out(?:put)?|data)[ ]{0,2}+:?=[ ]{0,2}+"
     r"|(?:>>>|\$|→|=>|->|\#|//|@)[ ]{0,4}+|[<\[{(@]{1,3}+/?+\w[\w \-]{0,24}+[>\]})]{1,3}+\s{0,4}+"
+    r"|<[|｜][^|｜>\n]{1,40}+[|｜]>\s{0,4}+"
     r"|(?:functools|tool_?calls?|function_?calls?|assistant|commentary)(?=[\s:=\[{<(])[ ]{0,2}+[:=]?+\s{0,4}+|[\[(]{1,2}+(?=\w))"
 )
 _CODE_BEFORE = regex.compile(_CODE, _FLAGS)

@@ -42,11 +42,11 @@ _OTHER_START = rf"(?:{_THINGS}{_LINK}{_FIRST}|{_FIRST}{_LINK}{_THINGS})(?!\w)"
 _OTHER_END = rf"(?:(?:{_THINGS}{_LINK}{_LAST}|{_LAST}{_LINK}{_THINGS})(?!\w)|(?-i:/FUNCTION_CALLS?+)(?!\w))"
 _OPENING = r"(?:[*_`\[<(\#=|{~]{1,6}+|-{2,6}+)?+[ \t]?+"
 _CLOSING = (
-    r"(?:S(?=\W))?+(?:[ \t]?+[*_`\])>=|}~-]{1,6}+)?+(?:[ \t]?+[\#(]{0,2}+\d{1,3}\)?+(?=\s))?+"
-    r"(?:[.:;](?=\s)|(?=[^.:; \t])|(?=[.:;]\S)|[ \t]++(?=[\s\S]))"
+    r"(?:S(?=\W))?+(?:[ \t]?+[*_`\])>=|}~-]{1,6}+)?+(?:[ \t]?+[\#(_-]{0,2}+\d{1,3}\)?+(?=\s))?+"
+    r"(?:[.:;](?=\s)|(?=[^.:; \t\d])|(?=[.:;]\S)|[ \t]++(?=[\s\S]))"
 )
 # A marker may be decorated, numbered, or followed by punctuation.
-_AFTER_MARKER = r"(?:S(?=\W))?+(?:[ \t]{0,2}+[\#(]{0,2}+\d{1,3}(?=[^\w]))?+(?:[ \t]?+[*_`\])>:.()=|}\"~!,;-]{1,6}+)?+"
+_AFTER_MARKER = r"(?:S(?=\W))?+(?:[ \t]{0,2}+[\#(_-]{0,2}+\d{1,3}(?=[^\w]))?+(?:[ \t]?+[*_`\])>:.()=|}\"~!,;-]{1,6}+)?+"
 _QUOTES = r"[*\"'`]{0,3}+"
 NAME_WORD = r"(?:function|tool)(?:[_ ]?name)?|name|nome|ferramenta|fun[cç][aã]o|action"
 ARGUMENTS_WORD = r"arguments?|argumentos|args|param(?:eter)?s|par[aâ]metros|(?:action[_ ])?input"

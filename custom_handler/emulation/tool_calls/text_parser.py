@@ -31,7 +31,7 @@ _THINK = regex.compile(rf"<{_THOUGHTS}>", regex.IGNORECASE)
 THOUGHT = regex.compile(rf"</{_THOUGHTS}>", regex.IGNORECASE)
 _NEWLINE = regex.compile(r"\n")
 # Within a line: neither its end, nor that of a sentence, nor a token, nor a marker.
-_PLAIN = regex.compile(r"[^\n<FT.!:]++")
+_PLAIN = regex.compile(r"[^\n<\[FT.!:]++")
 _TAIL = 200
 _LABELS = f"[<{OPEN}"
 _OPENINGS = f"{_LABELS}`~"

@@ -20,6 +20,7 @@ _DECORATION = regex.compile(
     r"[\s*_`\])>:.(),;-]*+(?:arguments?:?\s*+(?:\{\s*+\}|none|null|n/a)\s*+)?+)?+",
     regex.IGNORECASE,
 )
+_PATCH_BEGIN, _PATCH_END = "*** Begin Patch", "*** End Patch"
 _FENCE = regex.compile(r"```|~~~")
 _FENCE_LINES = regex.compile(r"\A(?:```|~~~)[^\n]*\n|\n?(?:```|~~~)\s*\Z")
 _TOOL = r"(?:tool|function|ferramenta|fun[cç][aã]o|herramienta|funci[oó]n)"
@@ -71,6 +72,25 @@ class Unread:
         raise NotImplementedError
 
 
+class _Patch:
+    """Knows whether the text that was noted ends within a patch, which may have any line."""
+
+    def __init__(self) -> None:
+        self._open = False
+        self._tail = ""
+
+    def is_open(self, text: str) -> bool:
+        """Return whether the noted text and this one end within a patch."""
+        text = self._tail + text
+        begin, end = text.rfind(_PATCH_BEGIN), text.rfind(_PATCH_END)
+        return begin > end if begin != end else self._open
+
+    def note(self, text: str) -> None:
+        """Add a text."""
+        self._open = self.is_open(text)
+        self._tail = (self._tail + text)[1 - len(_PATCH_BEGIN) :]
+
+
 class UnreadableBlock(Unread):
     """Reads to the end marker, to the next start marker, or to the end of the reply.
 
@@ -89,18 +109,19 @@ class UnreadableBlock(Unread):
         self._before = before
         self._start = len(start)
         self._left = DOUBTFUL_CHARACTERS
+        self._patch = _Patch()
 
     def read(self, text: str, at: int, *, ended: bool) -> int:
         """Read from `at` and return the new position; `ended`: the reply ends with `text`."""
         limit = len(text) + 1 if self._certain else at + self._left
-        # An end marker is decided by the character behind it.
-        found = syntax.END_OR_MARKER.search(text + "\n" if ended else text, at, limit, partial=True)
+        at, found = self._next_marker(text, at, limit, ended=ended)
         if len(text) >= limit and (found is None or found.partial) and self._is_long_call(text[at:limit]):
             self._certain = self.unreadable = True  # and not only prose
         elif found is not None and found.partial and (ended or len(text) >= limit):
             found = None
         end = min(len(text), limit) if found is None else found.start()
         self._pieces.append(text[at:end])
+        self._patch.note(text[at:end])
         self._left -= end - at
         complete = found if found is not None and not found.partial else None
         self.done = complete is not None or ended or not (self._certain or self._left)
@@ -108,6 +129,19 @@ class UnreadableBlock(Unread):
         if self.done:
             self._settle(closing, complete=complete is not None)
         return end + len(closing)
+
+    def _next_marker(self, text: str, at: int, limit: int, *, ended: bool) -> tuple[int, regex.Match[str] | None]:
+        """Return the position and the next marker after it; those within a patch are its text."""
+        while True:
+            # An end marker is decided by the character behind it.
+            found = syntax.END_OR_MARKER.search(text + "\n" if ended else text, at, limit, partial=True)
+            within = text[at : len(text) if found is None or found.partial else found.start()]
+            if found is None or found.partial or not self._patch.is_open(within):
+                return at, found
+            self._pieces.append(text[at : found.end()])
+            self._patch.note(text[at : found.end()])
+            self._left -= found.end() - at
+            at = found.end()
 
     def _is_template(self, body: str) -> bool:
         """Return whether the block stands for any call: in a document, not in an agent's reply."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -57,6 +58,8 @@ def _call(parts: dict[str, tuple[Any, str]], tools: DeclaredTools, *, unknown: b
         raise LenientJsonError("the object does not name a tool")
     if not (value is None or isinstance(value, str | dict) or value == []):
         raise LenientJsonError("the arguments are no object")
+    if raw == "{}" and (flat := _flat(written, parts, tools)) is not None:
+        return flat
     if raw == "{}" and not parts.keys() <= _CALL_KEYS:
         raise LenientJsonError("members that are neither of the call nor of its arguments")
     if (name := tools.resolve(written, unknown=unknown)) is None:
@@ -66,6 +69,20 @@ def _call(parts: dict[str, tuple[Any, str]], tools: DeclaredTools, *, unknown: b
         raise LenientJsonError("arguments beside the name, and not in an object of their own")
     arguments = value if isinstance(value, str) else raw if value else "{}"
     return Call(name, strict_arguments(arguments, tools.dropped_arguments(name)))
+
+
+def _flat(written: str, parts: dict[str, tuple[Any, str]], tools: DeclaredTools) -> Call | None:
+    """Return the call of a declared tool with all its arguments beside its name."""
+    name = tools.resolve(written, unknown=False)
+    schema = tools.parameters(name or "")
+    properties, required = schema.get("properties"), schema.get("required")
+    rest = {key: raw for key, (value, raw) in parts.items() if key not in _NAME_KEYS or value != written}
+    if name is None or not rest or not isinstance(properties, Mapping) or len(rest) != len(parts) - 1:
+        return None
+    if not rest.keys() <= properties.keys() or not set(required or ()) <= rest.keys():
+        return None
+    members_text = ",".join(f"{json.dumps(key, ensure_ascii=False)}:{raw}" for key, raw in rest.items())
+    return Call(name, strict_arguments(f"{{{members_text}}}", tools.dropped_arguments(name)))
 
 
 def take_apart(call: Call, tools: DeclaredTools) -> list[Call]:

@@ -36,6 +36,7 @@ from .proxy.validation.bridges import (
 )
 from .proxy.validation.content_limits import limit_content
 from .proxy.validation.field_types import body_of_call, validate_field_types
+from .proxy.validation.refused import report_checked_fields
 from .proxy.validation.reserved_fields import reject_reserved_fields, sent_body
 from .proxy.validation.responses_input import readable_input, without_file_search
 from .proxy.warm_up import warm_up
@@ -78,6 +79,7 @@ class Plugin(TelemetryCallback):
         _extend(proxy, settings, provider, self.call_log)  # before the first token is requested
         check_at_start(settings.proxy.startup_check, config, settings, provider.authenticate)
         remove_stream_finalizers()
+        report_checked_fields(proxy.proxy_logging_obj)
         at_startup(proxy, lambda: warm_up(proxy.app.router.routes))
         at_startup(proxy, freeze_startup_objects)
         at_startup(proxy, lambda: MemoryRelease().start())

@@ -27,6 +27,11 @@ TAKEN = ["AWS_REGION", "A_NEW_NAME"]
 QUIET = Settings(proxy=ProxySettings(startup_check="off"), telemetry=TelemetrySettings(enabled=False))
 
 
+def starting_proxy(app: FastAPI) -> SimpleNamespace:
+    reports = SimpleNamespace(post_call_failure_hook=None)
+    return SimpleNamespace(app=app, proxy_config=SimpleNamespace(get_config_state=dict), proxy_logging_obj=reports)
+
+
 @pytest.fixture(autouse=True)
 def empty_environment(monkeypatch, tmp_path):
     """An empty folder, and an environment without the variables of the tests."""
@@ -195,7 +200,7 @@ async def test_retry_after_is_added_to_every_failed_response(failure, added):
 
 def test_metrics_are_added_before_the_startup_check(monkeypatch):
     order: list[str] = []
-    proxy = SimpleNamespace(app=FastAPI(), proxy_config=SimpleNamespace(get_config_state=dict))
+    proxy = starting_proxy(FastAPI())
     wrapped(proxy)
     monkeypatch.setitem(sys.modules, "litellm.proxy.proxy_server", proxy)
     monkeypatch.setattr(plugin_module, "_extend", lambda *_: order.append("extend"))
@@ -207,7 +212,7 @@ def test_metrics_are_added_before_the_startup_check(monkeypatch):
 @pytest.mark.parametrize("services", [True, False])
 def test_the_routes_of_the_services_can_be_disabled(monkeypatch, services):
     app = FastAPI()
-    proxy = SimpleNamespace(app=app, proxy_config=SimpleNamespace(get_config_state=dict))
+    proxy = starting_proxy(app)
     wrapped(proxy)
     monkeypatch.setitem(sys.modules, "litellm.proxy.proxy_server", proxy)
     Plugin(QUIET.changed(services={"enabled": services}))
@@ -227,7 +232,7 @@ def test_the_routes_of_the_services_can_be_disabled(monkeypatch, services):
 
 def test_the_routes_of_jobs_can_be_disabled(monkeypatch):
     app = FastAPI()
-    proxy = SimpleNamespace(app=app, proxy_config=SimpleNamespace(get_config_state=dict))
+    proxy = starting_proxy(app)
     wrapped(proxy)
     monkeypatch.setitem(sys.modules, "litellm.proxy.proxy_server", proxy)
     Plugin(QUIET.changed(jobs={"enabled": False}))
@@ -237,7 +242,7 @@ def test_the_routes_of_jobs_can_be_disabled(monkeypatch):
 
 def test_the_finalizer_of_litellms_streams_is_deleted(monkeypatch):
     CustomStreamWrapper.__del__ = lambda _: None  # another test may have deleted it
-    proxy = SimpleNamespace(app=FastAPI(), proxy_config=SimpleNamespace(get_config_state=dict))
+    proxy = starting_proxy(FastAPI())
     wrapped(proxy)
     monkeypatch.setitem(sys.modules, "litellm.proxy.proxy_server", proxy)
     for _ in range(2):
@@ -249,7 +254,7 @@ async def test_objects_are_frozen_when_the_proxy_has_started(monkeypatch):
     async def started() -> str:
         return "session"
 
-    proxy = SimpleNamespace(app=FastAPI(), proxy_config=SimpleNamespace(get_config_state=dict))
+    proxy = starting_proxy(FastAPI())
     wrapped(proxy)
     proxy.initialize_shared_aiohttp_session = started
     monkeypatch.setitem(sys.modules, "litellm.proxy.proxy_server", proxy)

@@ -83,9 +83,10 @@ def client_name(call: Mapping[str, Any]) -> str:
 
 def _with_tool_errors(messages: object, body: Mapping[str, Any]) -> object:
     """Restore `is_error` on tool results, which LiteLLM's bridge of /v1/messages drops."""
+    sent = body.get("messages")
     failed = {
-        block.get("tool_use_id")
-        for message in body.get("messages") or ()
+        str(block.get("tool_use_id"))
+        for message in (sent if isinstance(sent, list) else ())
         if isinstance(message, Mapping) and isinstance(content := message.get("content"), list)
         for block in content
         if isinstance(block, Mapping) and block.get("is_error") is True

@@ -176,6 +176,13 @@ def claudes(**body: Any) -> dict[str, Any]:
     return {"litellm_params": {"proxy_server_request": {"body": body}}}
 
 
+@pytest.mark.parametrize("messages", [0.5, "x", {}, [7], [{"content": [{"is_error": True, "tool_use_id": []}]}]])
+def test_messages_of_another_protocol_are_not_read(messages):
+    settings = Settings(account=AccountSettings(agent_id=DEFAULT))
+    turn = turn_from_call("stackspot-chat", HELLO, claudes(contents=[], messages=messages), settings)
+    assert turn.request.messages == turn_from_call("stackspot-chat", HELLO, {}, settings).request.messages
+
+
 def test_tool_errors_that_the_bridge_drops_are_restored():
     blocks = [
         {"type": "tool_result", "tool_use_id": "a", "content": "1"},

@@ -183,6 +183,21 @@ async def test_a_body_of_too_many_values_is_rejected(piece_size):
     )
 
 
+@pytest.mark.parametrize(
+    ("encoding", "headers", "status"),
+    [
+        ("utf-8", {}, 200),
+        ("latin-1", {}, 400),
+        ("utf-16", {"content_type": "application/json"}, 400),
+        ("latin-1", {"content_type": "text/plain"}, 200),
+    ],
+)
+async def test_json_in_another_encoding_than_utf8_is_rejected(encoding, headers, status):
+    sent = '{"content": "Olá"}'.encode(encoding)
+    answered, _, body = await Exchange([sent[:13], sent[13:]], **headers).through(ProxyWrapper)
+    assert (answered, b"body is not valid UTF-8: encode it as UTF-8" in body) == (status, status == 400)
+
+
 async def test_a_rejected_body_cannot_be_read_on():
     messages = iter([{"type": "http.request", "body": b"[" * (2 * MAX_OBJECTS), "more_body": False}])
 

@@ -214,6 +214,14 @@ def test_an_error_of_the_proxy_has_the_form_of_its_protocol(path, body):
     assert json.loads(rewrite(403, json.dumps(body).encode(), path)[1]) == shape(path, 403, "Not allowed")
 
 
+@pytest.mark.parametrize("path", ["/v1/models", "/models/m", "/v1/responses/r/input_items", "/openai/v1/responses/r"])
+def test_an_invalid_query_is_an_error_object_without_its_value(path):
+    detail = [{"loc": ["query", "n"], "msg": "Input should be a valid integer", "input": "secret"}, "x"]
+    status, body = rewrite(422, json.dumps({"detail": detail}).encode(), path)
+    message = "query.n: Input should be a valid integer; The request is invalid."
+    assert (status, json.loads(body)) == (422, shape("/v1/chat/completions", 422, message))
+
+
 def test_a_detail_elsewhere_stays():
     body = b'{"detail": "Not Found"}'
     assert rewrite(404, body, "/model/new") == (404, body)

@@ -17,6 +17,7 @@ MAX_BODY_BYTES = 32 * 1024 * 1024  # as Anthropic's own API
 
 TOO_LARGE = f"The request is larger than {MAX_BODY_BYTES // 1024**2} MiB: shorten it."
 NO_OBJECT = "The request's body must be a JSON object."
+NO_UTF8 = "The request's body is not valid UTF-8: encode it as UTF-8."
 # First characters of JSON other than an object; the proxy itself rejects invalid JSON.
 _OTHER_JSON = tuple(character.encode() for character in '["-0123456789tfn')
 
@@ -70,7 +71,17 @@ class LimitedBody:
             self._pieces.clear()
             if has_too_many_values(body):
                 self._exceed(400, TOO_MANY)
+            if self._is_json and not _is_utf8(body):  # LiteLLM would take it for an empty body
+                self._exceed(400, NO_UTF8)
 
     def _exceed(self, status: int, message: str) -> NoReturn:
         self.rejection = status, message
         raise HTTPException(status, message)
+
+
+def _is_utf8(body: bytes) -> bool:
+    try:
+        body.decode()
+    except UnicodeDecodeError:
+        return False
+    return True

@@ -32,6 +32,7 @@ _OPENAI_CODES = {
 _CLASS = re.compile(rf"(?:litellm\.\w+: )*?litellm\.({'|'.join(_OPENAI_CODES)})\b")
 _GEMINI = (":generateContent", ":streamGenerateContent", ":countTokens")
 _MODEL_CALLS = (*_ANTHROPIC, *_GEMINI, "/chat/completions", "/completions", "/embeddings", "/responses")
+_OPENAI_OBJECTS = re.compile(r"(?:/openai)?(?:/v1)?/(?:models|responses)(?:/.*)?")
 # google.rpc.Code by HTTP status, https://ai.google.dev/gemini-api/docs/troubleshooting
 _GOOGLE_STATUS = {
     400: "INVALID_ARGUMENT",
@@ -131,14 +132,33 @@ def as_error_object(status: int, body: bytes, path: str = "") -> bytes:
             return json.dumps(AnthropicExceptionMapping.create_error_response(status, message)).encode()
         case _, {"error": {"message": str(message), "type": _, "code": code}} if path.endswith(_GEMINI):
             error = _google_error(status, message, code)
-        case _, {"detail": str(message) | {"error": str(message)}} if path.endswith(_MODEL_CALLS):
+        case _, {"detail": str(message) | {"error": str(message)}} if _has_error_object(path):
             return protocol_error(status, message, path)
+        case 422, {"detail": list(details)} if _has_error_object(path):
+            return protocol_error(status, "; ".join(map(_validation_message, details)), path)
         case 400, {"error": {"message": str(message), "code": "400"}} if found := _CLASS.match(message):
             content["error"]["code"] = _OPENAI_CODES[found[1]]
             error = content
         case _:
             return body
     return json.dumps(error, ensure_ascii=False).encode()
+
+
+def _has_error_object(path: str) -> bool:
+    return path.endswith(_MODEL_CALLS) or _OPENAI_OBJECTS.fullmatch(path) is not None
+
+
+def _validation_message(detail: Any) -> str:
+    """Return what is wrong with a parameter, without its value.
+
+    >>> _validation_message({"loc": ["query", "n"], "msg": "Field required", "input": "x"})
+    'query.n: Field required'
+    """
+    match detail:
+        case {"loc": list(names), "msg": str(message)}:
+            return f"{'.'.join(map(str, names))}: {message}"
+        case _:
+            return "The request is invalid."
 
 
 def _without_internals(value: Any) -> Any:

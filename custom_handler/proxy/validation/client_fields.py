@@ -10,7 +10,15 @@ from collections.abc import Mapping
 
 from .shapes import BOOLEAN, INTEGER, NUMBER, OBJECT, STRING, STRINGS, Shape
 
-_METADATA = Shape((dict, str), fields={"tags": STRINGS})  # LiteLLM parses a string as JSON
+_GUARDRAILS = Shape((list, dict), items=Shape((str, dict), in_header=True), in_header=True)
+# LiteLLM reads these of an object only.
+METADATA: Mapping[str, Shape] = {
+    "agent_id": STRING,
+    "guardrails": _GUARDRAILS,
+    "semantic-similarity": NUMBER,
+    "tags": STRINGS,
+}
+_METADATA = Shape((dict, str), fields=METADATA)
 _HEADERS = Shape((dict,), values=STRING)
 _FALLBACKS = Shape((list,), items=Shape((str, dict)))
 
@@ -28,7 +36,7 @@ CLIENT_FIELDS: Mapping[str, Shape] = {
     "extra_body": OBJECT,
     "extra_headers": _HEADERS,
     "fallbacks": _FALLBACKS,
-    "guardrails": Shape((list, dict), items=Shape((str, dict))),
+    "guardrails": _GUARDRAILS,
     "headers": _HEADERS,
     "id": STRING,
     "litellm_metadata": _METADATA,

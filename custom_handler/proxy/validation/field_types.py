@@ -12,8 +12,8 @@ from typing import Any
 from litellm.types.llms.openai import ValidUserMessageContentTypes
 
 from ..error_body import invalid_request
-from .client_fields import CLIENT_FIELDS
-from .shapes import ANY, BOOLEAN, INTEGER, OBJECT, OBJECTS, STRING, STRINGS, Shape, check
+from .client_fields import CLIENT_FIELDS, METADATA
+from .shapes import ANY, BOOLEAN, INTEGER, OBJECT, OBJECTS, STRING, Shape, check
 
 _OBJECT_OR_STRING = Shape((str, dict))
 
@@ -32,7 +32,10 @@ _COMMON: Mapping[str, Shape] = {
     "thinking": Shape((dict,), fields={"budget_tokens": INTEGER}),
     "tool_choice": _OBJECT_OR_STRING,
     "tools": Shape(
-        (list,), items=Shape((dict,), fields={"function": OBJECT, "functionDeclarations": OBJECTS, "name": STRING})
+        (list,),
+        items=Shape(
+            (dict,), fields={"type": STRING, "function": OBJECT, "functionDeclarations": OBJECTS, "name": STRING}
+        ),
     ),
     "user": STRING,
     "verbosity": STRING,
@@ -77,7 +80,7 @@ _MESSAGES = Shape(
     fields={
         **_COMMON,
         "messages": Shape((list,), items=_ANTHROPIC_MESSAGE, filled=True),
-        "metadata": Shape((dict, str), fields={"tags": STRINGS, "user_id": STRING}),
+        "metadata": Shape((dict, str), fields={**METADATA, "user_id": STRING}),
         "system": Shape((str, list), items=_BLOCK),
         "tool_choice": _ANTHROPIC_CHOICE,
     },
@@ -147,7 +150,15 @@ def validate_field_types(body: Mapping[str, Any], shape: Shape) -> None:
         for path, message in _objects(body, "messages"):
             if message.get("role") == "user":
                 check(message, _USER_MESSAGE, path)
+    if shape is _EMBEDDINGS:
+        _check_one_type(body.get("input"))
     _check_schemas(body)
+
+
+def _check_one_type(texts: Any) -> None:
+    """Raise for a list of texts and tokens, which LiteLLM would decode as if all were tokens."""
+    if isinstance(texts, list) and len({type(text) for text in texts}) > 1:
+        raise invalid_request("input must be a list of items of one type.", "input")
 
 
 def _check_schemas(body: Mapping[str, Any]) -> None:

@@ -25,7 +25,8 @@ class Shape:
     `items` is the shape of the items of a list; `values` that of all values of an object; `fields`
     those of an object's fields by name, of which `required` may not be absent. `kinds` are the
     shapes of an object by its field `type`; `only`: no other type is allowed. `filled`: a list may
-    not be empty. `among`: the allowed strings.
+    not be empty. `among`: the allowed strings. `in_header`: LiteLLM copies the string, or the names
+    of the object, to a header of the response.
     """
 
     types: tuple[type, ...] = ()
@@ -37,6 +38,7 @@ class Shape:
     only: bool = False
     filled: bool = False
     among: frozenset[str] = frozenset()
+    in_header: bool = False
 
 
 ANY = Shape()
@@ -55,6 +57,9 @@ def check(value: Any, shape: Shape, path: str = "") -> None:
         raise invalid_request(f"{path} must be {_described(shape)}.", path)
     if shape.among and isinstance(value, str) and value not in shape.among:
         raise invalid_request(f"{path} must be one of {', '.join(sorted(shape.among))}.", path)
+    names = value if isinstance(value, dict) else [value] if isinstance(value, str) else ()
+    if shape.in_header and not all(map(_fits_header, names)):
+        raise invalid_request(f"{path} must have printable characters of Latin-1 only.", path)
     if isinstance(value, list):
         _check_items(value, shape, path)
     elif isinstance(value, dict):
@@ -91,6 +96,15 @@ def _check_kind(value: Mapping[str, Any], shape: Shape, prefix: str) -> None:
         raise invalid_request(f"{prefix}type must be {'one of ' if shape.only else ''}{known}.", f"{prefix}type")
     if kind in shape.kinds:
         _check_fields(value, shape.kinds[kind], prefix)
+
+
+def _fits_header(text: str) -> bool:
+    r"""Return whether a text can be a header's value, and of one line.
+
+    >>> _fits_header("segurança"), _fits_header("a\r\nb: c"), _fits_header("д")
+    (True, False, False)
+    """
+    return text.isprintable() and all(character <= "ÿ" for character in text)
 
 
 def _has_type(value: Any, types: tuple[type, ...]) -> bool:

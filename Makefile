@@ -14,7 +14,7 @@ endef
 LOCK = .venv/bin/uv pip compile --quiet --universal --generate-hashes --no-annotate --no-emit-index-url \
   --python-version 3.10 --custom-compile-command 'make lock'
 
-.PHONY: help run test coverage test-fast test-clients check audit soak crash siege bench bench-quick format docs dist lock clean
+.PHONY: help run test coverage test-fast test-clients check audit soak crash siege fuzz bench bench-quick format docs dist lock clean
 .DEFAULT_GOAL := run
 
 help: ## this list
@@ -64,6 +64,11 @@ crash: .venv/.test ## does the stock proxy survive its own streams? CRASH_MINUTE
 
 siege: .venv/.test ## attack the proxy while another team is timed: docs/siege.md, some 20 minutes
 	.venv/bin/python -m benchmarks.siege --write
+
+# The seed is printed: FUZZ_SEED=that make fuzz asks the same again.
+fuzz: .venv/.test .venv-clients/.test ## ask the proxy with FUZZ_EXAMPLES wrong bodies for each test and protocol
+	@seed=$${FUZZ_SEED:-$$(date +%s)}; echo "FUZZ_SEED=$$seed"; FUZZ_SEED=$$seed FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-3000} \
+	  .venv-clients/bin/python -m pytest --verbose tests/e2e/test_fuzz.py tests/e2e/test_fuzz_openapi.py
 
 format: .venv/.test ## format the code
 	.venv/bin/ruff format .

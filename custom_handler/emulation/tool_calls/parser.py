@@ -153,11 +153,11 @@ class ToolCallParser(HeldTextParser):
         kind = self._dialects.found(self._unread, self._at, ended=self._ended)
         if kind is None:
             return None
-        if not kind:
-            return self._suspicion()
         last_line = self._tail.rpartition("\n")[2]
         if syntax.COPIED_MARKER.search(last_line):
             return False  # a block of the request's own text, see `imitations`
+        if not kind:
+            return self._suspicion()
         if kind == "bare" and not syntax.LIKE_MARKER.search(last_line):
             self._open_block(self._at, weak=True)
         else:

@@ -85,6 +85,22 @@ class KnowledgeSearched:
     sources: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class KeySpend:
+    """What an API key of KEYS_FILE with a budget has spent in its period, both in USD."""
+
+    key: str
+    spend: float
+    budget: float
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetExceeded:
+    """A request was refused, because the budget of its API key is spent."""
+
+    key: str
+
+
 Measurement: TypeAlias = (
     TokenCall
     | QueueChanged
@@ -96,6 +112,8 @@ Measurement: TypeAlias = (
     | Repaired
     | ConversationOutcome
     | KnowledgeSearched
+    | KeySpend
+    | BudgetExceeded
 )
 Hook: TypeAlias = Callable[[Measurement], None]
 

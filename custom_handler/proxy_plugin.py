@@ -16,6 +16,7 @@ from .env_file import dotenv_files, load
 from .provider.handler import StackspotLLM, await_stream_start
 from .provider.model_response import PROVIDER
 from .provider.request_price import forget_charge
+from .proxy.budgets import KeyBudgets, open_budgets
 from .proxy.config import callbacks, deployments
 from .proxy.deployments import deployment_provider
 from .proxy.garbage_collection import freeze_startup_objects, remove_stream_finalizers
@@ -56,6 +57,7 @@ class Plugin(TelemetryCallback):
     def __init__(self, settings: Settings, provider: StackspotLLM | None = None) -> None:
         super().__init__(settings.telemetry)
         self._models = ModelList(())
+        self._budgets: KeyBudgets | None = None
         self._uploads = settings.uploads.enabled
         for file in dotenv_files():  # LiteLLM loads `.env` only from a parent of its own installation
             load(file)
@@ -76,20 +78,23 @@ class Plugin(TelemetryCallback):
         key = (config.get("general_settings") or {}).get("master_key")
         before_master_key(proxy, lambda general_settings: ensure_master_key(general_settings, folder, key))
         before_router(proxy, self._models.prepare)
-        _extend(proxy, settings, provider, self.call_log)  # before the first token is requested
+        self._budgets = open_budgets(settings, configured, provider.hooks)
+        _extend(proxy, settings, provider, self.call_log, self._budgets)  # before the first token is requested
         check_at_start(settings.proxy.startup_check, config, settings, provider.authenticate)
         remove_stream_finalizers()
         report_checked_fields(proxy.proxy_logging_obj)
         at_startup(proxy, lambda: warm_up(proxy.app.router.routes))
         at_startup(proxy, freeze_startup_objects)
         at_startup(proxy, lambda: MemoryRelease().start())
+        if self._budgets is not None:
+            at_shutdown(proxy, self._budgets.aclose)  # after the next, which waits for the costs
         at_shutdown(proxy, self.aclose)
         self.start_run(configured)
 
     async def async_pre_call_hook(
         self,
-        user_api_key_dict: Any,  # noqa: ARG002  LiteLLM passes it by name
-        cache: Any,  # noqa: ARG002
+        user_api_key_dict: Any,
+        cache: Any,  # noqa: ARG002  LiteLLM passes it by name
         data: dict[str, Any],
         call_type: str,
     ) -> None:
@@ -106,6 +111,14 @@ class Plugin(TelemetryCallback):
             request.model = model
         if (shape := body_of_call(call_type)) is not None:
             validate_field_types(sent, shape)
+        if self._budgets is not None:
+            await self._budgets.admit(user_api_key_dict.api_key, model)
+
+    async def async_log_success_event(self, kwargs: dict[str, Any], *_: Any, **__: Any) -> None:
+        """Record a call, and charge its key."""
+        await super().async_log_success_event(kwargs)
+        if self._budgets is not None:
+            self._budgets.charge(kwargs.get("standard_logging_object"))
 
     async def async_pre_call_deployment_hook(
         self, kwargs: dict[str, Any], call_type: CallTypes | None
@@ -159,10 +172,12 @@ class Plugin(TelemetryCallback):
             add_response_header(name, headers[name])
 
 
-def _extend(proxy: Any, settings: Settings, provider: StackspotLLM, call_log: CallLog) -> None:
+def _extend(
+    proxy: Any, settings: Settings, provider: StackspotLLM, call_log: CallLog, budgets: KeyBudgets | None
+) -> None:
     """Add metrics, call log, routes and the wrapper to the proxy."""
     app: FastAPI = proxy.app
-    observers: list[Observer] = [call_log]
+    observers: list[Observer] = [call_log] if budgets is None else [call_log, budgets]
     provider.hooks.add(call_log)
     if "prometheus" in callbacks(proxy.proxy_config.get_config_state()):
         from .telemetry.prometheus import HttpMetrics, ProviderMetrics  # noqa: PLC0415  it registers metrics
@@ -175,6 +190,6 @@ def _extend(proxy: Any, settings: Settings, provider: StackspotLLM, call_log: Ca
     if settings.services.enabled:
         from .api.install import SOCKET_PATHS, install  # noqa: PLC0415  it needs the proxy's libraries
 
-        install(proxy, settings, provider.quota)
+        install(proxy, settings, provider.quota, None if budgets is None else budgets.read)
         socket_paths = SOCKET_PATHS
     wrap(app, observers, socket_paths)

@@ -236,7 +236,11 @@ class JobSettings:
     """Jobs and their workers; times are in seconds, sizes in bytes."""
 
     enabled: bool = setting("JOBS", True, "add the jobs' routes to the proxy")
-    directory: str = setting("JOBS_DIR", "jobs", "the folder of the jobs' SQLite file, where there is no Redis")
+    directory: str = setting(
+        "JOBS_DIR",
+        "jobs",
+        "the folder of the SQLite files of jobs and of what keys have spent, where there is no Redis",
+    )
     work_here: bool = setting(
         "JOBS_WORK_HERE",
         True,

@@ -169,6 +169,7 @@ ELSEWHERE = {
     "is not listed: ask for one of GET /v1/models": "tests/e2e/test_agents.py",
     "body is not valid UTF-8: encode it as UTF-8": "tests/proxy/test_body_limit.py",
     "must have printable characters of Latin-1 only": "tests/proxy/test_field_types.py",
+    "Budget has been exceeded! Key=": "tests/e2e/test_budgets.py",
     "is disabled, because": "tests/e2e/test_models_and_health.py",
     "does not start, because STARTUP_CHECK is strict": "tests/e2e/test_observability.py",
 }

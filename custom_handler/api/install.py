@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI
 
+from ..proxy.budgets import Budget
 from ..proxy.client import ProxyClient
 from ..proxy.keys_file import quota_caller, read_keys
 from ..settings import Settings
@@ -18,7 +19,12 @@ SOCKET_PATHS = (websocket.PATH,)
 """WebSockets that accept a key in the query."""
 
 
-def install(proxy: Any, settings: Settings, read_quota: Callable[[], Quota]) -> None:
+def install(
+    proxy: Any,
+    settings: Settings,
+    read_quota: Callable[[], Quota],
+    read_budgets: Callable[[], Awaitable[Mapping[str, Budget]]] | None = None,
+) -> None:
     """Add the routes to a running proxy (its module); `read_quota` may block."""
     app: FastAPI = proxy.app
     client = ProxyClient.in_process(app)
@@ -28,7 +34,7 @@ def install(proxy: Any, settings: Settings, read_quota: Callable[[], Quota]) -> 
         chat.routes(client, settings.services),
         websocket.routes(client, settings.services),
         playground.routes(),
-        quota.routes(read_quota, map(quota_caller, keys)),
+        quota.routes(read_quota, map(quota_caller, keys), read_budgets),
         trace_check.routes(proxy),
     )
     for router in routers:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -13,13 +13,18 @@ from fastapi import APIRouter
 from litellm.proxy._types import LitellmUserRoles, UserAPIKeyAuth
 
 from ..proxy.auth import Caller as AuthenticatedKey
+from ..proxy.budgets import Budget
 from ..proxy.keys_file import quota_caller
 from ..request.caller import Caller
 from ..stackspot.state.ledger import Quota
 from .responses import api_router
 
 
-def routes(read: Callable[[], Quota], configured: Iterable[Caller] = ()) -> APIRouter:
+def routes(
+    read: Callable[[], Quota],
+    configured: Iterable[Caller] = (),
+    read_budgets: Callable[[], Awaitable[Mapping[str, Budget]]] | None = None,
+) -> APIRouter:
     """Return the route; `read` may block, and `configured` are the keys of KEYS_FILE."""
     router: APIRouter = api_router(tags=["chat service"])
     reader, known = _Reader(read), tuple(configured)
@@ -27,12 +32,20 @@ def routes(read: Callable[[], Quota], configured: Iterable[Caller] = ()) -> APIR
     @router.get("/quota")
     async def quota(key: AuthenticatedKey) -> dict[str, Any]:
         """Return limits and use: with all keys for the master key, else with the caller's own."""
-        return quota_object(await reader.read(), None if _sees_all(key) else quota_caller(key), known, time.time())
+        budgets = {} if read_budgets is None else await read_budgets()
+        only = None if _sees_all(key) else quota_caller(key)
+        return quota_object(await reader.read(), only, known, time.time(), budgets)
 
     return router
 
 
-def quota_object(quota: Quota, only: Caller | None, configured: Iterable[Caller], now: float) -> dict[str, Any]:
+def quota_object(
+    quota: Quota,
+    only: Caller | None,
+    configured: Iterable[Caller],
+    now: float,
+    budgets: Mapping[str, Budget] | None = None,
+) -> dict[str, Any]:
     """Return the response; `only` is the one key to show, `now` is in seconds since the epoch."""
     limits, usage = quota.limits, quota.usage
     keys = {caller.name: _Key(caller) for caller in (*usage.by_caller, *usage.waiting, *configured)}
@@ -48,7 +61,7 @@ def quota_object(quota: Quota, only: Caller | None, configured: Iterable[Caller]
         "waiting": sum(usage.waiting.values()),
         "paused_until": round(now + quota.pause, 3) if quota.pause else None,
         "day": {"limit": limits.per_day or None, "used": usage.used_today},
-        "keys": [keys[name].as_object() for name in sorted(keys)],
+        "keys": [keys[name].as_object() | _budget_object(name, budgets or {}) for name in sorted(keys)],
     }
 
 
@@ -62,6 +75,13 @@ class _Key:
         caller = self.caller
         counts = {"used": self.used, "waiting": self.waiting}
         return {"name": caller.name, **counts, "weight": caller.weight, "share": caller.share}
+
+
+def _budget_object(name: str, budgets: Mapping[str, Budget]) -> dict[str, Any]:
+    budget = budgets.get(name)
+    if budget is None:
+        return {}
+    return {"budget": {"limit": budget.limit, "spent": round(budget.spent, 9), "resets_at": budget.resets_at}}
 
 
 class _Reader:

@@ -7,11 +7,14 @@ keys:
     weight: 2                  # optional, 1 to 100; default: 1
     share: 0.5                 # optional, above 0 to 1; default: 1
     routes: [/metrics]         # optional: routes that it may call besides those of key_routes
+    budget: 20                 # optional: USD that its calls may cost; default: no limit
+    budget_duration: 30d       # optional: 1h, 1d, 7d (from Monday), 30d or 1mo (a calendar month)
 """
 
 from __future__ import annotations
 
 import hashlib
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,13 +24,14 @@ from typing import Any
 import yaml
 
 from ..errors import ConfigurationError
+from .budget_period import DURATIONS
 from .key_routes import is_pattern
 
 SHORTEST_KEY = 16
 
 _SHA256 = re.compile(r"[0-9a-f]{64}", re.IGNORECASE)
 _KEY = re.compile(rf"[\x21-\x7e]{{{SHORTEST_KEY},}}")
-_FIELDS = {"name", "key", "sha256", "requests_per_minute", "routes", "share", "weight"}
+_FIELDS = {"budget", "budget_duration", "name", "key", "sha256", "requests_per_minute", "routes", "share", "weight"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +39,8 @@ class KeyEntry:
     """One key: name, SHA-256 as hex digits, and maximum of requests per minute (None: no limit).
 
     `weight` and `share` are its part of the account's requests (see `Caller`); `routes` are paths,
-    which may end with `/*`, that it may call besides those of every key.
+    which may end with `/*`, that it may call besides those of every key. `budget` is in USD for
+    each `budget_duration`, one of `budget_period.DURATIONS`, or for ever (None).
     """
 
     name: str
@@ -44,6 +49,8 @@ class KeyEntry:
     weight: int = 1
     share: float = 1.0
     routes: tuple[str, ...] = ()
+    budget: float | None = None
+    budget_duration: str | None = None
 
 
 def read_entries(path: Path) -> list[KeyEntry]:
@@ -84,7 +91,26 @@ def _entry(fields: Any, where: str) -> KeyEntry:
         raise ConfigurationError(f"{where}.weight must be a whole number from 1 to 100.")
     if not isinstance(share, int | float) or isinstance(share, bool) or not 0 < share <= 1:
         raise ConfigurationError(f"{where}.share must be a number above 0, and at most 1.")
-    return KeyEntry(name.strip(), _digest_of(fields, where), limit, weight, float(share), _routes_of(fields, where))
+    return KeyEntry(
+        name.strip(),
+        _digest_of(fields, where),
+        limit,
+        weight,
+        float(share),
+        _routes_of(fields, where),
+        *_budget_of(fields, where),
+    )
+
+
+def _budget_of(fields: Mapping[str, Any], where: str) -> tuple[float | None, str | None]:
+    budget, duration = fields.get("budget"), fields.get("budget_duration")
+    if budget is not None and (
+        not isinstance(budget, int | float) or isinstance(budget, bool) or not 0 <= budget < math.inf
+    ):
+        raise ConfigurationError(f"{where}.budget must be a number of USD, such as 20 or 0.5.")
+    if duration is not None and (budget is None or duration not in DURATIONS):
+        raise ConfigurationError(f"{where}.budget_duration must be one of {', '.join(DURATIONS)}, beside a budget.")
+    return None if budget is None else float(budget), duration
 
 
 def _routes_of(fields: Mapping[str, Any], where: str) -> tuple[str, ...]:

@@ -11,8 +11,10 @@ from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histo
 from starlette.types import Scope
 
 from ..instrumentation import (
+    BudgetExceeded,
     ConversationOutcome,
     FirstText,
+    KeySpend,
     KnowledgeSearched,
     Measurement,
     QueueChanged,
@@ -73,6 +75,11 @@ class ProviderMetrics:
         def seconds(name: str, description: str, *labels: str) -> Histogram:
             return Histogram(f"stackspot_{name}_seconds", description, labels, buckets=SECONDS, registry=registry)
 
+        def newest(name: str, description: str) -> Gauge:
+            return Gauge(
+                f"stackspot_{name}", description, ("api_key_alias",), multiprocess_mode="mostrecent", registry=registry
+            )
+
         def gauge(name: str, description: str) -> Gauge:
             return Gauge(f"stackspot_{name}", description, multiprocess_mode="livesum", registry=registry)
 
@@ -97,6 +104,11 @@ class ProviderMetrics:
         self._conversations = counter("kept_conversations", "Turns of conversations that the platform keeps", "outcome")
 
         self._searches = counter("knowledge_answers", "Answers of models with knowledge sources", "sources")
+        self._spend = newest("key_spend_usd", "What a key of KEYS_FILE has spent in the period of its budget")
+        self._budget = newest("key_budget_usd", "The budget of a key of KEYS_FILE")
+        self._budget_refusals = counter(
+            "budget_refusals", "Requests refused because the key's budget is spent", "api_key_alias"
+        )
 
     def __call__(self, measurement: Measurement) -> None:
         """Count one measurement."""
@@ -124,6 +136,11 @@ class ProviderMetrics:
                 self._conversations.labels(measurement.outcome).inc()
             case KnowledgeSearched():
                 self._searches.labels("found" if measurement.sources else "none").inc()
+            case KeySpend():
+                self._spend.labels(measurement.key).set(measurement.spend)
+                self._budget.labels(measurement.key).set(measurement.budget)
+            case BudgetExceeded():
+                self._budget_refusals.labels(measurement.key).inc()
             case Repaired():
                 self._repairs.labels(measurement.fault, "succeeded" if measurement.succeeded else "failed").inc()
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import openai
 import pytest
 
+from tests.support.prices import write_config, write_keys
 from tests.support.providers import Providers, running_providers
 from tests.support.proxy import Proxy, Simulator, running_proxy
 from tests.support.proxy_fixtures import proxy, simulator, simulator_process
@@ -37,6 +38,15 @@ def services(
     """A proxy whose models of config.yaml can all be asked."""
     environ = simulator_process.environ | providers_process.environ
     with running_proxy(tmp_path_factory.mktemp("services") / "log", **environ) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def priced(simulator_process: Simulator, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
+    """A proxy whose models have prices, and whose keys have budgets."""
+    folder = tmp_path_factory.mktemp("priced")
+    environ = {**simulator_process.environ, "KEYS_FILE": write_keys(folder / "keys.yaml")}
+    with running_proxy(folder / "log", config=write_config(folder / "config.yaml"), **environ) as running:
         yield running
 
 

@@ -3,41 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from tests.support.processes import ROOT
+from tests.support.prices import GEMINI
 from tests.support.protocols import PATHS, STREAMED, block, body, tool
-from tests.support.proxy import WEB, Proxy, Simulator, running_proxy
+from tests.support.proxy import WEB, Proxy, Simulator
 from tests.support.waiting import eventually
 
-MODELS = """model_list:
-- {model_name: free, litellm_params: {model: stackspot/chat}}
-- model_name: tokens
-  litellm_params: {model: chat, custom_llm_provider: stackspot}
-  model_info: {input_cost_per_token: 1e-3, output_cost_per_token: 0.01}
-- model_name: credits
-  litellm_params: {model: stackspot/chat}
-  model_info: {input_cost_per_query: 0.25}
-- {model_name: mixed, litellm_params: {model: stackspot/chat, input_cost_per_query: 0.5, output_cost_per_token: 0.01}}
-"""
 PLAY = {"text": "um dois", "tokens": {"input": 7, "output": 3}}
 COSTS = {"tokens": 0.037, "credits": 0.25, "mixed": 0.53}
-GEMINI = "/v1beta/models/{}:generateContent"
-
-
-@pytest.fixture(scope="module")
-def priced(simulator_process: Simulator, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
-    folder = tmp_path_factory.mktemp("cost")
-    rest = re.sub(
-        r"\Amodel_list:.*?\n(?=\w)", "", (ROOT / "config.yaml").read_text(), count=1, flags=re.DOTALL | re.MULTILINE
-    )
-    config = folder / "config.yaml"
-    config.write_text(MODELS + rest[rest.index("litellm_settings:") :])
-    with running_proxy(folder / "log", config=str(config), **simulator_process.environ) as running:
-        yield running
 
 
 def spend(proxy: Proxy, model: str) -> float:

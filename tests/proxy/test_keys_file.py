@@ -97,7 +97,7 @@ async def test_a_key_that_the_proxy_may_know_is_checked_by_it(proxy, state: dict
         ("keys: [", "cannot be read: "),
         ("- a", "must hold a list named keys"),
         ("keys: {}", "must hold a list named keys"),
-        ("keys: [a]", r"keys\[0\] must have no fields but key, name, requests_per_minute, routes, sha256"),
+        ("keys: [a]", r"keys\[0\] must have no fields but budget, budget_duration, key, name, requests_per_minute, routes, sha256"),
         (f"keys: [{{name: a, key: {KEY}, rpm: 1}}]", "must have no fields but"),
         (f"keys: [{{key: {KEY}}}]", "needs a name"),
         (f"keys: [{{name: ' ', key: {KEY}}}]", "needs a name"),

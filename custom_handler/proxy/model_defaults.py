@@ -40,6 +40,8 @@ def with_defaults(info: Mapping[str, Any], params: Mapping[str, Any], defaults: 
     completed = {**defaults, **info}
     if REQUEST_PRICE in params:  # where `RequestCharge` finds it
         completed.setdefault(REQUEST_PRICE, params[REQUEST_PRICE])
+    if completed.get(REQUEST_PRICE):  # LiteLLM checks no budget of a virtual key where both token prices are 0
+        completed = {name: value for name, value in completed.items() if name not in _TOKEN_PRICES or value != 0}
     if any(source.get(name) is not None for source in (params, info) for name in _TOKEN_PRICES):
         completed.setdefault("cache_read_input_token_cost", 0)  # else LiteLLM warns that it has none
     return completed

@@ -23,6 +23,7 @@ class ChunkAccumulator:
         self.model: str | None = None
         self.finish_reason: str | None = None
         self._texts: list[str] = []
+        self._annotations: list[Any] = []
         self._tool_calls: dict[int, dict[str, Any]] = {}
 
     @property
@@ -44,14 +45,15 @@ class ChunkAccumulator:
             self.finish_reason = choice.get("finish_reason") or self.finish_reason
             delta = choice.get("delta") or {}
             text += delta.get("content") or ""
+            self._annotations += delta.get("annotations") or ()
             for call in delta.get("tool_calls") or ():
                 self._add_call(call)
         self._texts.append(text)
         return text
 
     def final_fields(self) -> dict[str, Any]:
-        """Return the fields that are complete at the end: `tool_calls` and `usage`, if any."""
-        fields = {"tool_calls": self.tool_calls, "usage": self.usage}
+        """Return what is complete at the end: `tool_calls`, `annotations` and `usage`, if any."""
+        fields = {"tool_calls": self.tool_calls, "annotations": self._annotations, "usage": self.usage}
         return {name: value for name, value in fields.items() if value}
 
     def _add_call(self, delta: Mapping[str, Any]) -> None:

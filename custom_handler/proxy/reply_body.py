@@ -21,5 +21,5 @@ def reply_body(completion: Completion, seconds: float) -> dict[str, Any]:
         "usage": completion.completion.get("usage"),
         "latency_ms": round(seconds * 1000, 1),
         "request_id": request_id(),
-        **({"tool_calls": message["tool_calls"]} if message.get("tool_calls") else {}),
+        **{name: message[name] for name in ("tool_calls", "annotations") if message.get(name)},
     }

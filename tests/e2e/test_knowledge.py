@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -184,6 +185,16 @@ def test_json_and_calls_have_no_sources(
     for model in ("wiki", "footer"):
         answer = ask_messages(claude, "?", model=model, stream=stream, tools=[anthropic_tool])
         assert [content.type for content in answer.content] == ["tool_use"]
+
+
+def test_the_services_return_annotations(wiki: Proxy, simulator: Simulator) -> None:
+    simulator.script({"text": TEXT, "times": 3})
+    whole = wiki.post("/chat", {"model": "wiki", "message": "?"}).json()
+    streamed = wiki.post("/chat/stream", {"model": "wiki", "message": "?"}).text
+    [event] = re.findall(r"^event: annotations\ndata: (.*)$", streamed, re.MULTILINE)
+    for found in (whole["annotations"], json.loads(event)):
+        assert [one["url_citation"]["title"] for one in found] == NAMES
+    assert "annotations" not in wiki.post("/chat", {"model": "footer", "message": "?"}).json()
 
 
 def test_answers_conform_to_the_published_schema(wiki: Proxy, simulator: Simulator) -> None:

@@ -44,6 +44,13 @@ def test_tool_calls_are_merged_by_index():
     ]
 
 
+def test_annotations_are_returned_at_the_end():
+    completion = ChunkAccumulator()
+    annotations = [{"type": "url_citation", "url_citation": {"title": "Handbook"}}]
+    assert [completion.feed(piece) for piece in (chunk(content="a"), chunk(annotations=annotations))] == ["a", ""]
+    assert completion.final_fields() == {"annotations": annotations}
+
+
 def test_the_last_usage_counts_even_without_choices():
     completion = ChunkAccumulator()
     completion.feed(chunk("stop", content="a"))

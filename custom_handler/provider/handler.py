@@ -130,7 +130,8 @@ class StackspotLLM(CustomLLM):  # type: ignore[misc]
         if (log := call.get("logging_obj")) is not None:  # LiteLLM's latency metrics start here
             log.pre_call(input=messages, api_key="", additional_args={"complete_input_dict": {}})
         charge = RequestCharge.of_call(call)
-        return turn.steps(buffered=whole), model_response.ResponseOptions(model, turn.request.legacy, charge)
+        custom = frozenset(tool.name for tool in turn.request.tools if tool.custom)
+        return turn.steps(buffered=whole), model_response.ResponseOptions(model, turn.request.legacy, charge, custom)
 
 
 class IgnoredParameters:

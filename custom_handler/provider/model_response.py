@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import json
 import logging
 import time
 import uuid
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -16,7 +17,11 @@ import httpx
 import litellm
 import openai
 from litellm.types.utils import (
+    ChatCompletionCustomToolCallPayload,
+    ChatCompletionDeltaCustomToolCall,
+    ChatCompletionDeltaCustomToolCallPayload,
     ChatCompletionDeltaToolCall,
+    ChatCompletionMessageCustomToolCall,
     ChatCompletionMessageToolCall,
     Choices,
     Delta,
@@ -31,6 +36,7 @@ from litellm.types.utils import Usage as LiteLLMUsage
 
 from ..errors import ContentFiltered, PromptTooLong, QuotaExhausted, RequestError, StackspotError
 from ..events import Finish, ReplyEvent, Sources, Text, ToolCallArguments, ToolCallStart, Usage
+from ..request.calls import CUSTOM_ARGUMENT
 from .annotations import as_annotations
 from .started_stream import StartedStream
 
@@ -45,12 +51,14 @@ logger = logging.getLogger(__name__)
 class ResponseOptions:
     """The model's name in a response; where `legacy`, a call is sent as `function_call`.
 
-    `on_usage` receives the usage before the response has it.
+    `on_usage` receives the usage before the response has it. Calls of `custom` tools have text in
+    the place of arguments.
     """
 
     model: str
     legacy: bool = False
     on_usage: Callable[[Usage], None] | None = None
+    custom: Set[str] = frozenset()
 
     def finish_reason(self, reason: str) -> str:
         """Return the finish reason in the form that the request used."""
@@ -100,7 +108,7 @@ def build_response(events: Iterable[ReplyEvent], options: ResponseOptions) -> Mo
     for index, call in calls.items():
         call.function.arguments = "".join(arguments[index])
     content = "".join(text)
-    fields: dict[str, Any] = {"tool_calls": list(calls.values()) or None}
+    fields: dict[str, Any] = {"tool_calls": [_custom_call(call, options) or call for call in calls.values()] or None}
     if options.legacy and calls:
         fields = {"function_call": calls[0].function.model_dump()}
     if sources is not None:
@@ -116,6 +124,26 @@ def build_response(events: Iterable[ReplyEvent], options: ResponseOptions) -> Mo
     )
 
 
+def _custom_call(
+    call: ChatCompletionMessageToolCall, options: ResponseOptions
+) -> ChatCompletionMessageCustomToolCall | None:
+    name = call.function.name or ""
+    if name not in options.custom:
+        return None
+    payload = ChatCompletionCustomToolCallPayload(name=name, input=_custom_input(call.function.arguments))
+    return ChatCompletionMessageCustomToolCall(id=call.id, type="custom", custom=payload)
+
+
+def _custom_input(arguments: str) -> str:
+    """Return the text for a custom tool in the arguments of its call."""
+    try:
+        value = json.loads(arguments)
+    except ValueError:
+        return arguments
+    text = value.get(CUSTOM_ARGUMENT) if isinstance(value, dict) else None
+    return text if isinstance(text, str) else arguments
+
+
 class ChunkBuilder:
     """Build the chunks of one stream, with the role on the first and usage and finish on the last.
 
@@ -127,6 +155,7 @@ class ChunkBuilder:
         self._options = options
         self._created: int | None = None
         self._characters = 0
+        self._custom: set[int] = set()  # the indexes of calls of custom tools
 
     def build(self, events: Sequence[ReplyEvent]) -> Sequence[ModelResponseStream]:
         """Return the chunks of events that arrived together, each of text or of one call."""
@@ -136,6 +165,11 @@ class ChunkBuilder:
                 case Text():
                     self._characters += len(event.text)
                     chunks.append(self._chunk(Delta(content=event.text)))
+                case ToolCallStart() if event.name in self._options.custom:
+                    self._custom.add(event.index)
+                    chunks.append(self._chunk(_custom_delta(event.index, event.id, name=event.name, input="")))
+                case ToolCallArguments() if event.index in self._custom:
+                    chunks.append(self._chunk(_custom_delta(event.index, input=_custom_input(event.arguments))))
                 case ToolCallStart():
                     chunks.append(self._chunk(self._call_delta(event.index, event.id, name=event.name, arguments="")))
                 case ToolCallArguments():
@@ -167,6 +201,13 @@ class ChunkBuilder:
             return Delta(function_call=FunctionCall(**function))
         call = ChatCompletionDeltaToolCall(index=index, id=identifier, type="function", function=Function(**function))
         return Delta(tool_calls=[call])
+
+
+def _custom_delta(index: int, identifier: str | None = None, **payload: str) -> Delta:
+    custom = ChatCompletionDeltaCustomToolCallPayload(**payload)
+    return Delta(
+        tool_calls=[ChatCompletionDeltaCustomToolCall(index=index, id=identifier, type="custom", custom=custom)]
+    )
 
 
 def _has_content(delta: Delta) -> bool:

@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 from ..errors import RequestError
 
 Message = Mapping[str, Any]
+CUSTOM_ARGUMENT = "input"
+"""The only argument of a tool of type custom, in the form that the agent sees and writes."""
 RESULT_ROLES = frozenset({"tool", "function"})
 _SHOWN_CHARACTERS = 100  # of an id or a name in an error
 _EMPTY = frozenset({"", "[]", "null"})
@@ -29,6 +31,12 @@ class Call(NamedTuple):
 def calls_of(message: Message) -> Iterator[Call]:
     """Yield the calls of a message's `tool_calls`, and that of its `function_call`."""
     for call in message.get("tool_calls") or ():
+        if isinstance(custom := call.get("custom"), Mapping):
+            written = json.dumps(
+                {CUSTOM_ARGUMENT: custom.get("input") or ""}, ensure_ascii=False, separators=(",", ":")
+            )
+            yield Call(str(call.get("id") or ""), str(custom.get("name") or ""), written)
+            continue
         function = call.get("function") or {}
         yield Call(str(call.get("id") or ""), str(function.get("name") or ""), _arguments(function))
     if isinstance(function := message.get("function_call"), Mapping):

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import RequestError
-from .calls import Message, require_results
+from .calls import CUSTOM_ARGUMENT, Message, require_results
 from .parameters import Parameters
 
 MAX_TOOLS = 2000
@@ -20,13 +20,15 @@ __all__ = ["ChatRequest", "Message", "Tool"]
 class Tool:
     """A function that the client declares; `parameters` is its JSON Schema.
 
-    `strict`: the arguments of a call have to match the schema.
+    `strict`: the arguments of a call have to match the schema. A `custom` tool takes text in a form
+    of its own; the agent writes it as the only argument.
     """
 
     name: str
     description: str
     parameters: Mapping[str, Any]
     strict: bool = False
+    custom: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +91,9 @@ def _current_tools(params: Mapping[str, Any]) -> tuple[Sequence[Tool], str]:
     """Return the tools of `tools` and the choice of `tool_choice`."""
     given, choice = _list(params, "tools"), params.get("tool_choice")
     tools = tuple(
-        _tool(f"tools[{number}].function", tool.get("function") if isinstance(tool, Mapping) else None)
+        _custom_tool(f"tools[{number}]", tool)
+        if isinstance(tool, Mapping) and tool.get("type") == "custom"
+        else _tool(f"tools[{number}].function", tool.get("function") if isinstance(tool, Mapping) else None)
         for number, tool in enumerate(given)
         if not _is_server_tool(tool)
     )
@@ -123,7 +127,9 @@ def too_many_tools(name: str, count: int) -> str:
 
 def _is_server_tool(tool: object) -> bool:
     """Return whether a vendor's server runs the tool (web search): agents cannot call it."""
-    return isinstance(tool, Mapping) and isinstance(tool.get("type"), str) and tool["type"] != "function"
+    return (
+        isinstance(tool, Mapping) and isinstance(tool.get("type"), str) and tool["type"] not in {"function", "custom"}
+    )
 
 
 def _tool(where: str, function: object) -> Tool:
@@ -135,6 +141,20 @@ def _tool(where: str, function: object) -> Tool:
     if not isinstance(parameters, Mapping):
         raise RequestError(f"{where}.parameters must be a JSON Schema object.", param=f"{where}.parameters")
     return Tool(function["name"], description, parameters, function.get("strict") is True)
+
+
+def _custom_tool(where: str, tool: Mapping[str, Any]) -> Tool:
+    """Return a tool of type custom, as OpenAI's chat completions and responses declare it."""
+    given = tool.get("custom", tool)
+    form = given.get("format") if isinstance(given, Mapping) else None
+    grammar = form.get("grammar", form) if isinstance(form, Mapping) else None
+    definition = grammar.get("definition") if isinstance(grammar, Mapping) else None
+    schema = {"type": "object", "properties": {CUSTOM_ARGUMENT: {"type": "string"}}, "required": [CUSTOM_ARGUMENT]}
+    plain = _tool(f"{where}.custom", {**given, "parameters": schema} if isinstance(given, Mapping) else None)
+    description = (
+        f"{plain.description}\n\nGrammar:\n{definition}".strip() if isinstance(definition, str) else plain.description
+    )
+    return Tool(plain.name, description, plain.parameters, custom=True)
 
 
 def _allowed(tools: Sequence[Tool], given: object) -> tuple[Sequence[Tool], str]:
@@ -155,7 +175,7 @@ def _choice(field: str, given: object, tools: Sequence[Tool]) -> str:
         if not tools:
             raise RequestError(f"{field} is required, but the request declares no tools.", param=field)
         return "required"
-    function = given.get("function") if isinstance(given, Mapping) else None
+    function = given.get("function") or given.get("custom") if isinstance(given, Mapping) else None
     name = function.get("name") if isinstance(function, Mapping) else None
     if not isinstance(name, str):
         raise RequestError(f"{field} must be auto, none, required, or name a function.", param=field)

@@ -303,3 +303,33 @@ def test_a_choice_that_cannot_be_met_is_a_400(
         ask_chat(client, "Oi", **params)
     assert says in str(caught.value)
     assert simulator.requests() == []
+
+
+@STREAMED
+def test_a_custom_tool_gets_text_and_its_result_goes_back(
+    client: openai.OpenAI, simulator: Simulator, stream: bool
+) -> None:
+    patch = "*** Begin Patch\n*** Update File: a.txt\n-FUNCTION_CALL_START\n+FUNCTION_CALL_END\n*** End Patch\n"
+    simulator.script({"text": f"FUNCTION_CALL_START\npatch\n{patch}FUNCTION_CALL_END"}, {"text": "Pronto."})
+    tools: Any = [{"type": "custom", "custom": {"name": "patch", "description": "Edita arquivos."}}]
+    messages: list[Any] = [{"role": "user", "content": "Edite a.txt."}]
+    asked: Any = {"model": "stackspot-chat", "messages": messages, "tools": tools}
+    if stream:
+        deltas = [
+            chunk.choices[0].delta for chunk in client.chat.completions.create(**asked, stream=True) if chunk.choices
+        ]
+        calls = [call.model_dump(exclude_none=True) for delta in deltas for call in delta.tool_calls or ()]
+        given = {
+            "name": calls[0]["custom"]["name"],
+            "input": "".join(call["custom"].get("input", "") for call in calls),
+        }
+        call = {"id": calls[0]["id"], "type": calls[0]["type"], "custom": given}
+    else:
+        call = client.chat.completions.create(**asked).choices[0].message.model_dump(exclude_none=True)["tool_calls"][0]
+    assert (call["type"], call["custom"]) == ("custom", {"name": "patch", "input": patch})
+    messages += [
+        {"role": "assistant", "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": call["id"], "content": "ok"},
+    ]
+    assert client.chat.completions.create(**asked).choices[0].message.content == "Pronto."
+    assert "+FUNCTION_CALL_END" in simulator.prompts()[-1]

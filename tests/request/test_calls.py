@@ -124,3 +124,10 @@ def test_empty_arguments_are_an_empty_object(arguments: Any):
     message = {"role": "assistant", "tool_calls": [{"id": "c", "function": {"name": "f", "arguments": arguments}}]}
     [call] = calls_of(message)
     assert call.arguments == "{}"
+
+
+def test_the_text_of_a_custom_call_is_its_only_argument():
+    call = {"id": "c1", "type": "custom", "custom": {"name": "apply_patch", "input": 'a\n"b"'}}
+    assert list(calls_of({"role": "assistant", "tool_calls": [call]})) == [
+        ("c1", "apply_patch", '{"input":"a\\n\\"b\\""}')
+    ]

@@ -102,6 +102,19 @@ def test_a_tool_may_lack_all_but_its_name():
     assert tool == Tool("a", "", {})
 
 
+@pytest.mark.parametrize("flat", [True, False], ids=["of a response", "of a chat"])
+def test_a_custom_tool_takes_its_text_as_the_only_argument(flat):
+    definition = {"type": "grammar", "syntax": "lark", "definition": "start: WORD"}
+    shape = definition if flat else {"type": "grammar", "grammar": definition}
+    given = {"name": "apply_patch", "description": "Edits files.", "format": shape}
+    tool = {"type": "custom", **given} if flat else {"type": "custom", "custom": given}
+    request = read(tools=[tool], tool_choice={"type": "custom", "custom": {"name": "apply_patch"}})
+    (patch,) = request.tools
+    assert (patch.name, patch.custom, request.tool_choice) == ("apply_patch", True, "apply_patch")
+    assert patch.description == "Edits files.\n\nGrammar:\nstart: WORD"
+    assert list(patch.parameters["properties"]) == patch.parameters["required"] == ["input"]
+
+
 def test_tools_of_a_vendors_server_are_skipped():
     tools = [{"type": "web_search"}, WEATHER, {"type": "web_search_20250305", "name": "web_search"}]
     assert [tool.name for tool in read(tools=tools).tools] == ["get_weather"]

@@ -38,6 +38,7 @@ from ..errors import ContentFiltered, PromptTooLong, QuotaExhausted, RequestErro
 from ..events import Finish, ReplyEvent, Sources, Text, ToolCallArguments, ToolCallStart, Usage
 from ..request.calls import CUSTOM_ARGUMENT
 from .annotations import as_annotations
+from .pace import Pace
 from .started_stream import StartedStream
 
 PROVIDER = "stackspot"
@@ -258,6 +259,7 @@ class AsyncChunkStream:
         self._model = options.model
         self._builder = ChunkBuilder(options)
         self._ready: deque[ModelResponseStream] = deque()
+        self._pace = Pace()
 
     def __aiter__(self) -> AsyncChunkStream:
         return self
@@ -265,7 +267,9 @@ class AsyncChunkStream:
     async def __anext__(self) -> ModelResponseStream:
         with litellm_errors(self._model):
             while not self._ready:
+                await self._pace.wait()
                 self._ready.extend(self._builder.build(await anext(self._batches)))
+                self._pace.count(len(self._ready))
         return self._ready.popleft()
 
     async def aclose(self) -> None:

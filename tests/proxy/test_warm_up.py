@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +15,8 @@ from starlette.routing import BaseRoute, Match
 
 from custom_handler.proxy import warm_up as module
 from custom_handler.proxy.warm_up import warm_up
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -57,3 +62,19 @@ def test_included_routes_are_built_before_the_first_request(without_imports):
     warm_up(app.router.routes)
     without_imports.setattr(routing, "_populate_api_route_state", None)  # builds a route
     assert TestClient(app).get("/a/b").status_code == 200
+
+
+def test_the_grammar_of_iris_is_built_by_their_first_check_only():
+    code = (
+        "import sys\n"
+        "from custom_handler.proxy import warm_up\n"
+        "warm_up._import_jsonschema()\n"
+        "import jsonschema\n"
+        "assert 'rfc3987_syntax' not in sys.modules\n"
+        "checker = jsonschema.Draft7Validator.FORMAT_CHECKER\n"
+        "assert checker.conforms('https://exemplo.com/ação', 'iri')\n"
+        "assert not checker.conforms('no iri', 'iri')\n"
+        "assert sys.modules['rfc3987_syntax'].parse\n"
+    )
+    pytest.importorskip("rfc3987_syntax")
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, timeout=300)

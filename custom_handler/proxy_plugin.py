@@ -87,6 +87,7 @@ class Plugin(TelemetryCallback):
         at_startup(proxy, freeze_startup_objects)
         at_startup(proxy, lambda: MemoryRelease().start())
         if self._budgets is not None:
+            at_startup(proxy, self._budgets.start)
             at_shutdown(proxy, self._budgets.aclose)  # after the next, which waits for the costs
         at_shutdown(proxy, self.aclose)
         self.start_run(configured)

@@ -95,6 +95,7 @@ class KeyBudgets:
         self._hook = hook
         self._clock = clock
         self._uncharged: dict[str, set[_Call]] = {}
+        self._first_read: asyncio.Task[Any] | None = None
 
     async def admit(self, key_hash: object, model: object) -> None:
         """Raise BudgetSpent for a key that has spent its budget, unless the model is free."""
@@ -138,6 +139,10 @@ class KeyBudgets:
         for name, budget in found.items():
             self._hook(KeySpend(name, budget.spent, budget.limit))
         return found
+
+    def start(self) -> None:
+        """Measure the budgets of a process that has started, on the running event loop."""
+        self._first_read = asyncio.get_running_loop().create_task(self.read())
 
     def request_started(self, scope: Scope) -> None:
         """See Observer."""

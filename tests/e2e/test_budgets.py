@@ -95,6 +95,19 @@ def test_the_chat_service_spends_and_refuses(priced: Proxy, simulator: Simulator
     assert refused.status_code == 422
 
 
+def test_the_items_of_a_job_fail_with_the_refusal(priced: Proxy, simulator: Simulator) -> None:
+    eventually(lambda: ask(priced, "chat").status_code == 422)
+    asked = {"model": "credits", "messages": ["Oi", "Olá"]}
+    job = WEB.post(f"{priced.url}/ingest", json=asked, headers=headers_of("chat")).raise_for_status().json()["job_id"]
+
+    def told() -> dict[str, Any]:
+        found: dict[str, Any] = WEB.get(f"{priced.url}/status/{job}", headers=headers_of("chat")).json()
+        return found
+
+    eventually(lambda: told()["status"] == "failed")
+    assert [item["error"]["type"] for item in told()["result"]] == ["budget_exceeded"] * 2
+
+
 def test_the_metrics_have_spend_budget_and_refusals(priced: Proxy, simulator: Simulator) -> None:
     eventually(lambda: ask(priced, "away").status_code == 422)
 
@@ -102,6 +115,7 @@ def test_the_metrics_have_spend_budget_and_refusals(priced: Proxy, simulator: Si
         return WEB.get(f"{priced.url}/metrics", headers=priced.headers).text
 
     assert 'stackspot_key_spend_usd{api_key_alias="away"} 0.25' in told()
+    assert 'stackspot_key_budget_usd{api_key_alias="rich"} 1000.0' in told(), "of the start, without a call"
     assert 'stackspot_key_budget_usd{api_key_alias="away"} 0.1' in told()
     assert 'stackspot_budget_refusals_total{api_key_alias="away"}' in told()
     assert "Calls of free cost no budget of KEYS_FILE" in priced.log.read_text()

@@ -21,6 +21,7 @@ from custom_handler.proxy.middleware.wrap import Outcome
 from custom_handler.proxy.spend_book import SpendBook
 from custom_handler.request.context import RequestContext
 from custom_handler.stackspot.state.spend import SqliteSpendStore
+from tests.support.waiting import eventually_async
 
 HASH = "a" * 64
 
@@ -175,6 +176,14 @@ async def test_a_free_model_is_no_matter_of_a_budget(budgets: KeyBudgets, monkey
     served[0]["model_info"] = {"input_cost_per_query": 0.5}
     with pytest.raises(BudgetSpent):
         await call(budgets, 0.0)
+
+
+async def test_the_budgets_are_measured_at_the_start(
+    budgets: KeyBudgets, store: Store, seen: list[Measurement]
+) -> None:
+    store.sums["team", 7200] = 0.25
+    budgets.start()
+    await eventually_async(lambda: seen == [KeySpend("team", 0.25, 1.0)])
 
 
 async def test_a_process_finds_what_the_one_before_it_has_stored(tmp_path: Path) -> None:

@@ -219,8 +219,9 @@ class BlockParser:
         if found is not None and (start is None or found.start() < start.start()):
             if is_suspicious(self._text[self._at : found.start()], self._tools):
                 return self._fail("a part of it is neither a tool's name nor its arguments")
+            self.done = found.start() == self._at  # what cannot be read as one ends the block, too
             self._move(found.start())
-            return True
+            return not self.done
         if start is None and not self._ended and len(self._text) < near:
             return False
         if self._goes_on(near if start is None else start.start()):

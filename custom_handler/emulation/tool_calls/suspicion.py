@@ -130,18 +130,22 @@ class Suspicions:
             return False
         if word.partial or word.end() == len(window):
             return None if not whole and self._may_start(word["name"] or "") else False
-        if not self._is_declared(word["name"]):
+        if word["name"] not in self._tools:
             return False
         found = _NAMED.match(window, at, partial=not whole)
-        return found is not None and (None if found.partial else self._is_declared(found["name"]))
+        return found is not None and (None if found.partial else found["name"] in self._tools)
 
     def _may_start(self, word: str) -> bool:
         return self._tools.may_start(word) or any(prefix.startswith(word.lower()) for prefix in _PREFIXES)
 
     def _has_member(self, window: str, at: int, *, whole: bool) -> bool | None:
-        if any(self._is_declared(found["name"]) for found in _MEMBER.finditer(window, at)):
+        try:
+            end, closed = python_syntax.balanced_end(window, at), True
+        except LenientJsonError:
+            end, closed = len(window), False
+        if any(self._is_declared(found["name"]) for found in _MEMBER.finditer(window, at, end)):
             return True
-        return False if whole or _is_closed(window, at) else None
+        return False if whole or closed else None
 
     def _announced(self, window: str, *, whole: bool) -> bool | None:
         start = _ANNOUNCEMENT.match(window, partial=not whole)
@@ -340,10 +344,3 @@ class _Calls:
             return given is None or given == []
         flat = set(call) - _OWN_KEYS
         return bool(flat) and self._fits(name, flat)
-
-
-def _is_closed(text: str, at: int) -> bool:
-    try:
-        return bool(python_syntax.balanced_end(text, at))
-    except LenientJsonError:
-        return False

@@ -35,7 +35,7 @@ from .. import servers
 from .ground import NATIVE, Ground, Outcome, Setup, chat
 from .other import Seen, other_team
 from .probe import chats
-from .table import ATTACKS, Attack
+from .table import ATTACKS, FIRST_CALLS, Attack
 from .timeline import draw, points
 from .verdict import LIMIT, LOADED_BASELINE, LOADED_LIMIT, MOST_GROWTH, Measured, Report, judge, table, to_json
 
@@ -88,6 +88,7 @@ async def besieged(directory: Path, setup: Setup, *, quick: bool) -> AsyncIterat
 
 async def _warm_up(ground: Ground, setup: Setup) -> None:
     """Make each kind of call in each process, because the first ones import modules for seconds."""
+    began = time.monotonic()
     await ground.script()
     for _ in range(2 * setup.workers):
         for kind in chats(servers.STACKSPOT).values():
@@ -96,6 +97,7 @@ async def _warm_up(ground: Ground, setup: Setup) -> None:
         await ground.ask("/v1/chat/completions", chat("Oi", model=NATIVE), headers={"correlation-id": "warm"})
         for _ in range(4):
             await ground.ask("/jobs", method="GET")
+    ground.cold = await asyncio.to_thread(ground.other.seen, began, time.monotonic())
     await _span(ground, 2)
 
 
@@ -143,18 +145,26 @@ async def _measure(ground: Ground, attack: Attack, limit: float) -> Measured:
         memory = (before, await _settled(ground, MOST_GROWTH * before))
     if runs[-1].seen.stall > limit:
         runs.append(await _run(ground, attack))
-    return _measured(attack, runs, memory, limit)
+    return _measured(attack.name, attack.setup, runs, memory, limit)
 
 
-def _measured(attack: Attack, runs: Sequence[Run], memory: tuple[float, float] | None, limit: float) -> Measured:
+def _first_calls(seen: Seen, setup: Setup, limit: float) -> Measured:
+    """Measure the first calls of a process, which cannot be repeated."""
+    run = Run(Outcome("two calls of each kind, on each protocol"), seen, ())
+    return _measured(FIRST_CALLS, setup, [run], None, limit)
+
+
+def _measured(
+    name: str, setup: Setup, runs: Sequence[Run], memory: tuple[float, float] | None, limit: float
+) -> Measured:
     """Join the runs of an attack: of the last two, the one with the shorter stall counts."""
     counted, last = min(runs[-2:], key=lambda run: run.seen.stall), runs[-1]
     seen = counted.seen
     faults = list(dict.fromkeys(fault for run in runs for fault in run.outcome.faults))
     failed = [row for run in runs for row in run.seen.failures(run.outcome.cuts)]
     return Measured(
-        attack.name,
-        attack.setup.name,
+        name,
+        setup.name,
         runs[0].seen.began,
         last.seen.ended,
         last.seen.ended - last.seen.began,
@@ -178,7 +188,7 @@ async def _settled(ground: Ground, enough: float) -> float:
     async def low() -> bool:
         return ground.proxy.resident() <= enough
 
-    await ground.until(low, MEMORY_SECONDS if enough else 5)
+    await ground.until(low, MEMORY_SECONDS if enough else ground.size(5, 2))
     return ground.proxy.resident()
 
 
@@ -200,10 +210,11 @@ async def siege(attacks: Sequence[Attack], directory: Path, *, quick: bool, load
                 f"(median), {baseline.chat_longest * 1000:.0f} ms (longest); limit {report.limit * 1000:.0f} ms",
                 flush=True,
             )
+            if not report.attacks and ground.cold is not None:
+                report.add(_first_calls(ground.cold, setup, report.limit))
             for attack in attacks:
                 if attack.setup is setup:
-                    report.attacks.append(await _measure(ground, attack, report.limit))
-                    print("\n  ".join((report.attacks[-1].line(), *report.attacks[-1].failures)), flush=True)
+                    report.add(await _measure(ground, attack, report.limit))
             rows += ground.other.rows
     assert report is not None
     return report, rows

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import itertools
 import re
 from typing import Any
 
@@ -86,8 +87,8 @@ async def start_markers(ground: Ground) -> Outcome:
     }
     await ground.script(*({"match": name, "pieces": found, "times": "always"} for name, found in replies.items()))
     outcome = Outcome()
-    for name in replies:
-        for tools in ({}, {"tools": [TOOL]}):
+    for name in list(replies)[:: ground.size(1, 2)]:
+        for tools in ({}, {"tools": [TOOL]})[ground.size(0, 1) :]:
             ground.step(f"{name}, {len(tools)} tools")
             found = await _all_ways(ground, name, (200, *UPSTREAM), paths=PATHS[:1], **tools)
             outcome.faults += found.faults
@@ -124,6 +125,35 @@ async def error_frames(ground: Ground) -> Outcome:
     outcome.expect(
         said == len(answers), f"{len(answers) - said} of {len(answers)} errors do not say what the agent said"
     )
+    return outcome
+
+
+async def refusals(ground: Ground) -> Outcome:
+    """Ask an agent that refuses: a long prompt, filtered content and an empty account have their own errors."""
+    kinds = {
+        "long": (400, "Input is too long for requested model.", 400, "context_length_exceeded"),
+        "filter": (
+            400,
+            "The response was filtered due to the prompt triggering Azure OpenAI's content management policy.",
+            400,
+            "content_policy_violation",
+        ),
+        "credit": (429, "Credit Limit Reached", 402, "no credit left"),
+    }
+    await ground.script(
+        *(
+            {"match": f"<{name}>", "status": status, "body": {"message": text}, "times": "always"}
+            for name, (status, text, *_) in kinds.items()
+        )
+    )
+    outcome, answers = Outcome(), []
+    for name, (*_, status, said) in kinds.items():
+        for path, stream in itertools.product(PATHS, (False, True)):
+            answer = await ground.ask(path, chat(f"<{name}>", path=path, stream=stream))
+            answers.append(answer)
+            known = answer.status == status and (said in answer.text or path == PATHS[1])
+            outcome.expect(known, f"{path}, {name}: {answer.said}")
+    outcome.said = outcome_of(answers, ()).said
     return outcome
 
 

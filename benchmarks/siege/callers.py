@@ -31,6 +31,11 @@ PASS_THROUGH = (
     ("/model/new", "POST"),
     ("/config/update", "POST"),
 )
+PRIVATE = ("CLIENT_ID", "CLIENT_SECRET", "GENAI_AGENT_ID", "REALM")
+REPORTS = (
+    *("/model/info", "/v1/model/info", "/v2/model/info", "/model_group/info", "/v1/models", "/models"),
+    *("/health", "/health/latest", "/health/history", "/health/services", "/quota", "/jobs", "/config/yaml"),
+)
 FORGED = "FORGED-LINE"
 _DATE = "2001-01-01"
 
@@ -39,7 +44,7 @@ async def slow_connections(ground: Ground) -> Outcome:
     """Hold hundreds of connections that send their headers or bodies by the byte."""
     await ground.script()
     address = urlsplit(ground.proxy.url)
-    count, seconds = ground.size(600, 200), ground.size(8, 3)
+    count, seconds = ground.size(600, 200), ground.size(8, 2)
     head = (
         f"POST {PATHS[0]} HTTP/1.1\r\nHost: {address.netloc}\r\nAuthorization: Bearer {ground.key}\r\n"
         "Content-Type: application/json\r\nContent-Length: 1000000\r\n\r\n"
@@ -109,6 +114,21 @@ async def pass_through(ground: Ground) -> Outcome:
     return outcome_of(answers, (401, 403, 404))
 
 
+async def shown(ground: Ground) -> Outcome:
+    """Ask for reports of models and of health; they show a team no agent id, realm or address."""
+    await ground.script()
+    upstream = ground.simulator
+    private = {urlsplit(upstream.url).netloc, *(upstream.environ[f"STACKSPOT_{name}"] for name in PRIVATE)}
+    outcome, answers = Outcome(), []
+    for path in REPORTS:
+        answer = await ground.ask(path, method="GET")
+        answers.append(answer)
+        found = [value for value in private if value in answer.text]
+        outcome.expect(not found, f"{path} shows {', '.join(found)}")
+    counted = outcome_of(answers, {200, *REFUSED})
+    return Outcome(counted.said, outcome.faults + counted.faults)
+
+
 async def log_lines(ground: Ground) -> Outcome:
     """Imitate lines of the log by ids, names of models, keys and correlation ids."""
     await ground.script()
@@ -121,7 +141,7 @@ async def log_lines(ground: Ground) -> Outcome:
         f"a%0a{FORGED}",
     ]
     answers: list[Answer] = []
-    for text in texts:
+    for text in texts[:: ground.size(1, 2)]:
         for header in ("x-request-id", "x-litellm-call-id", "correlation-id", "user-agent", "x-litellm-tags"):
             answers += [await ground.ask(PATHS[0], chat("Oi"), headers={header: text})]
         answers.append(await ground.ask(PATHS[0], chat("Oi", model=f"x\n{_DATE} ERROR {FORGED}")))

@@ -15,7 +15,7 @@ import psutil
 
 from .. import servers
 from ..protocols import PATHS
-from .other import Other
+from .other import Other, Seen
 
 CALL_SECONDS = 90
 NATIVE = "stackspot-native"
@@ -86,6 +86,8 @@ class Ground:
     jobs: Path
     redis: psutil.Process
     quick: bool
+    # What the other team saw while the first calls of the process were made.
+    cold: Seen | None = None
     # The steps of an attack and their starts on the monotonic clock.
     steps: list[tuple[float, str]] = field(default_factory=list)
 

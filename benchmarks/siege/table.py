@@ -32,19 +32,22 @@ class Attack:
 def _levels(levels: int) -> Attack:
     suffix = f", {levels} levels"
     run = bodies.schemas(f"Send chains of {levels} levels.", lambda attack: attack.name.endswith(suffix))
-    return Attack(f"JSON Schemas: chains of {levels} levels", run)
+    return Attack(f"JSON Schemas: chains of {levels} levels", run, quick=levels == LEVELS[-1])
 
+
+FIRST_CALLS = "the first calls of a process"  # each kind of call, on each protocol, before any attack
 
 ATTACKS = (
     Attack("job store locked, ten /ingest", stores.sqlite_locked),
     Attack("Redis frozen, kept conversations", stores.redis_frozen_conversations),
     Attack("job flood", stores.job_flood),
-    Attack("endless answers, whole", agents.endless_whole, memory=True),
+    Attack("endless answers, whole", agents.endless_whole),
     Attack("endless answers, streamed", agents.endless_streamed, memory=True),
     Attack("frames without an end", agents.endless_frame),
     Attack("100,000 brackets from the agent", agents.brackets),
     Attack("400 kB of start markers from the agent", agents.start_markers),
     Attack("error frames from the agent", agents.error_frames),
+    Attack("refusals in the words of vendors", agents.refusals),
     Attack("agents that hang, stall and trickle", agents.hanging),
     Attack("tokens: a slow and a refusing server", agents.tokens_slow, quick=False),
     Attack("imitated labels and headings", agents.labels),
@@ -61,9 +64,10 @@ ATTACKS = (
     ),
     Attack("slow connections", callers.slow_connections),
     Attack("pass-through routes", callers.pass_through),
+    Attack("reports of models and of health", callers.shown),
     Attack("imitated log lines", callers.log_lines),
-    Attack("a queue of 500 calls", callers.filled_queue, NARROW),
-    Attack("places at the agent held", agents.held_places, NARROW),
+    Attack("a queue of 500 calls", callers.filled_queue, NARROW, quick=False),
+    Attack("places at the agent held", agents.held_places, NARROW, quick=False),
     Attack("Redis frozen, 24 GET /jobs", stores.redis_frozen, REDIS, quick=False),
     Attack("kill -9 of workers with running jobs", stores.killed_worker, WORKERS, quick=False),
 )

@@ -112,6 +112,11 @@ class Report:
             "load_average_before": os.getloadavg(),
         }
 
+    def add(self, attack: Measured) -> None:
+        """Add an attack, and print it."""
+        self.attacks.append(attack)
+        print("\n  ".join((attack.line(), *attack.failures)), flush=True)
+
     def as_json(self) -> dict[str, Any]:
         """Return the content of results.json."""
         return {

@@ -16,9 +16,8 @@ OF_THE_MACHINE = (
     "a stall of",
     "chats of the other team took",
 )  # these goals depend on the machine, and are printed only
-# A stall that noise alone does not cause: what was found once were seconds to minutes.
-MOST_STALL = 3.0
-MOST_TIMES_OF_BASELINE = 20
+MOST_STALL = 0.5  # of a machine that does other work
+CALM_CHAT = 0.05  # seconds of a chat without an attack, on a machine that has nothing else to do
 
 
 @pytest.fixture(scope="module")
@@ -48,5 +47,11 @@ def test_the_other_team_is_served_throughout(results: dict[str, Any]) -> None:
 
 
 def test_no_attack_stops_the_proxy(results: dict[str, Any]) -> None:
-    most = max(MOST_STALL, MOST_TIMES_OF_BASELINE * results["baseline"]["stall"])
-    assert {attack["name"]: attack["stall"] for attack in results["attacks"] if attack["stall"] > most} == {}
+    """The chats before the attacks are the control: if they are slow, the machine is.
+
+    A process that had to wait for a CPU meanwhile cannot be judged for the same time; its other
+    threads hold the interpreter's lock while they wait. What is longer was measured twice.
+    """
+    most = MOST_STALL * max(1.0, results["baseline"]["chat_median"] / CALM_CHAT)
+    stalls = {attack["name"]: attack["stall"] - attack["waited"] for attack in results["attacks"]}
+    assert {name: stall for name, stall in stalls.items() if stall > most} == {}

@@ -156,8 +156,9 @@ class ToolCallParser(HeldTextParser):
         last_line = self._tail.rpartition("\n")[2]
         if syntax.COPIED_MARKER.search(last_line):
             return False  # a block of the request's own text, see `imitations`
-        if not kind:
-            return self._suspicion()
+        suspected = self._suspicion() if kind in {"", "calling"} else False
+        if not kind or suspected is not False:
+            return suspected
         if kind == "bare" and not syntax.LIKE_MARKER.search(last_line):
             self._open_block(self._at, weak=True)
         else:

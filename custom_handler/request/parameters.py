@@ -35,6 +35,10 @@ _IGNORED: Mapping[str, tuple[type, ...]] = {
     "web_search_options": _OBJECT,
 }
 
+# APIs take 4 to some hundred; the answer is searched for all of them with each delta.
+MAX_STOPS = 100
+MAX_STOP_CHARACTERS = 10_000
+
 
 @dataclass(frozen=True, slots=True)
 class Parameters:
@@ -108,6 +112,10 @@ def _stop(given: object) -> tuple[str, ...]:
     stops = (given,) if isinstance(given, str) else () if given is None else given
     if not isinstance(stops, Sequence) or not all(isinstance(stop, str) for stop in stops):
         raise RequestError("stop must be a string or a list of strings.", param="stop")
+    if len(stops) > MAX_STOPS or sum(map(len, stops)) > MAX_STOP_CHARACTERS:
+        raise RequestError(
+            f"stop has more than {MAX_STOPS} sequences or {MAX_STOP_CHARACTERS} characters: send fewer.", param="stop"
+        )
     return tuple(filter(None, stops))
 
 

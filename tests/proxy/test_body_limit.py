@@ -178,9 +178,7 @@ async def test_a_body_of_too_many_values_is_rejected(piece_size):
     status, _, answer = await Exchange(pieces).through(ProxyWrapper)
     error = json.loads(answer)["error"]
     assert (status, error["code"]) == (400, "400")
-    assert (
-        "objects and lists, 200000 strings or 1000000 values: send fewer messages, parts or tools" in error["message"]
-    )
+    assert "objects and lists, 200000 strings or 400000 values: send fewer messages, parts or tools" in error["message"]
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,14 @@ from typing import Any
 import pytest
 from litellm.proxy._types import ProxyException
 
-from custom_handler.proxy.validation.content_limits import MAX_DEPTH, MAX_MESSAGES, limit_content
+from custom_handler.proxy.validation.content_limits import (
+    MAX_DEPTH,
+    MAX_FIELD_VALUES,
+    MAX_FIELDS,
+    MAX_MESSAGES,
+    MAX_MODEL_CHARACTERS,
+    limit_content,
+)
 from custom_handler.request.chat_request import MAX_TOOLS
 
 
@@ -70,3 +77,31 @@ def test_numbers_that_json_does_not_know_are_rejected(number, place):
     with pytest.raises(ProxyException, match="The request has NaN, Infinity or a number that is too large"):
         limit_content({"temperature": place(number)})
     limit_content({"temperature": place(1.5e300)})
+
+
+def test_the_number_of_fields_is_limited():
+    limit_content({f"field{number}": 1 for number in range(MAX_FIELDS)})
+    with pytest.raises(ProxyException, match="The request has 501 fields, the limit is 500: leave some out"):
+        limit_content({f"field{number}": 1 for number in range(MAX_FIELDS + 1)})
+
+
+@pytest.mark.parametrize("wrap", [lambda value: value, lambda value: {"a": [value]}], ids=["flat", "nested"])
+def test_the_values_of_a_field_that_is_no_content_are_limited(wrap):
+    within, beyond = (
+        wrap([1] * (MAX_FIELD_VALUES - 2)),
+        wrap({str(number): 1 for number in range(MAX_FIELD_VALUES + 1)}),
+    )
+    limit_content({"metadata": within})
+    limit_content({"messages": [beyond], "input": [beyond], "tools": [beyond]})
+    with pytest.raises(ProxyException, match=r"metadata has 5000[13] values, the limit is 50000: send fewer") as raised:
+        limit_content({"metadata": beyond})
+    assert raised.value.param == "metadata"
+
+
+def test_the_name_of_a_model_is_limited_and_not_repeated():
+    limit_content({"model": "m" * MAX_MODEL_CHARACTERS})
+    expected = "model has 1001 characters, the limit is 1000: ask for one of GET /v1/models"
+    with pytest.raises(ProxyException, match=expected) as raised:
+        limit_content({"model": "m" * (MAX_MODEL_CHARACTERS + 1)})
+    assert (raised.value.code, raised.value.param) == ("400", "model")
+    assert "mmm" not in raised.value.message

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from custom_handler.errors import RequestError
-from custom_handler.request.parameters import Parameters
+from custom_handler.request.parameters import MAX_STOP_CHARACTERS, MAX_STOPS, Parameters
 
 SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}}
 
@@ -26,6 +26,8 @@ def test_a_request_without_parameters_has_the_defaults():
     [
         ({"stop": "END"}, Parameters(stop=("END",))),
         ({"stop": ["a", "b"]}, Parameters(stop=("a", "b"))),
+        ({"stop": ["a"] * MAX_STOPS}, Parameters(stop=("a",) * MAX_STOPS)),
+        ({"stop": "a" * MAX_STOP_CHARACTERS}, Parameters(stop=("a" * MAX_STOP_CHARACTERS,))),
         ({"stop": ["a", ""]}, Parameters(stop=("a",))),
         ({"stop": ""}, Parameters()),
         ({"stop": []}, Parameters()),
@@ -90,6 +92,7 @@ WRONG: list[tuple[str, Any]] = [
     *((name, "x") for name in ("logit_bias", "metadata", "prediction", "web_search_options")),
     *((name, 3) for name in ("reasoning_effort", "verbosity", "user", "service_tier", "suffix")),
     *(("stop", wrong) for wrong in (3, [3], ["a", None], {"a": 1}, True)),
+    *(("stop", wrong) for wrong in (["a"] * (MAX_STOPS + 1), "a" * (MAX_STOP_CHARACTERS + 1))),
     *((name, wrong) for name in ("max_tokens", "max_completion_tokens") for wrong in (0, -1, 1.5, "5", True, [5])),
     *(("parallel_tool_calls", wrong) for wrong in (0, "false", [])),
     *(("n", wrong) for wrong in (2, 0, "1", True, 1.5, [1])),

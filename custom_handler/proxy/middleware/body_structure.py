@@ -8,7 +8,7 @@ from __future__ import annotations
 
 MAX_OBJECTS = 25_000  # objects and lists
 MAX_STRINGS = 200_000  # names of fields, too
-MAX_VALUES = 1_000_000
+MAX_VALUES = 400_000  # OpenAI's API embeds up to 300,000 tokens in a request
 SMALLEST = 2 * MAX_OBJECTS  # a shorter body cannot exceed a limit
 
 TOO_MANY = (

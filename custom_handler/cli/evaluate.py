@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from .library_backend import LibraryBackend
 
 CONTENT_POLICY = "ContentPolicyViolationError"
+SIMULATED = "A simulated agent answers: the figures show the gateway, not an agent."
 
 _measured: ContextVar[list[Measurement] | None] = ContextVar("measured", default=None)
 
@@ -89,7 +90,8 @@ def evaluate(  # noqa: PLR0917  click passes the options by name
         file.require_own_folder()
         earlier = [] if fresh else file.read()
         with _simulator(simulate, tasks):
-            wanted = dict.fromkeys(contenders(_models(models, config), variants), tasks)
+            answering = _answering(_models(models, config), config, simulate)
+            wanted = dict.fromkeys(contenders(answering, variants), tasks)
             results = asyncio.run(_run(wanted, config, file, earlier, at_once=at_once))
     except ConfigurationError as error:
         raise click.ClickException(error.message) from None
@@ -100,7 +102,7 @@ def evaluate(  # noqa: PLR0917  click passes the options by name
     summaries = summarize(results)
     click.echo(table(tuple(name.upper() for name in HEAD), [cells(summary) for summary in summaries]))
     try:
-        write_page(output / PAGE, page(results, summaries))
+        write_page(output / PAGE, page(results, summaries, "" if simulate is None else SIMULATED))
     except ConfigurationError as error:
         raise click.ClickException(error.message) from None
     click.echo(f"\nPage with plots: {output / PAGE}")
@@ -150,6 +152,29 @@ def _models(given: Sequence[str], config: Path) -> Sequence[str]:
     return list(dict.fromkeys(given)) or [str(first)]
 
 
+def _answering(models: Sequence[str], config: Path, rate: float | None) -> Mapping[str, str]:
+    """Return what answers behind each model: the result of another agent is none of this one's."""
+    if rate is not None:
+        return dict.fromkeys(models, f"simulated {rate}")
+    from ..errors import ConfigurationError  # noqa: PLC0415
+    from ..provider.litellm_call import agent_id  # noqa: PLC0415
+    from ..proxy.config import Deployment, deployments, read_config  # noqa: PLC0415
+    from ..settings import Settings  # noqa: PLC0415
+
+    settings = Settings.load()
+
+    def agent(model: Deployment) -> str:
+        if model.provider != "stackspot":
+            return f"{model.provider}/{model.model}"
+        try:
+            return agent_id(model.model, {"model_info": model.info}, settings)
+        except ConfigurationError:
+            return ""  # its tasks fail, and say why
+
+    found = deployments(read_config(config))
+    return {name: " ".join(sorted(agent(model) for model in found if model.name == name)) for name in models}
+
+
 @contextlib.contextmanager
 def _simulator(rate: float | None, tasks: Sequence[Task]) -> Iterator[None]:
     """Run a simulated agent that spoils its replies at this rate; without a rate, run nothing."""
@@ -163,7 +188,7 @@ def _simulator(rate: float | None, tasks: Sequence[Task]) -> Iterator[None]:
     settings = SimulatorSettings(slip_rate=float(rate), first_token_delay=0, cadence=0, burst=50)
     with SimulatorThread(settings, replies=replies(tasks)) as simulator:
         os.environ.update(simulator_environment(simulator.url) | {"STACKSPOT_REQUESTS_PER_MINUTE": "0"})
-        click.echo("A simulated agent answers: the figures show the gateway, not an agent.", err=True)
+        click.echo(SIMULATED, err=True)
         yield
 
 

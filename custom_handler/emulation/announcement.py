@@ -192,6 +192,15 @@ _RESERVED = regex.compile(
     _FLAGS,
 )
 
+_FOR_GOOD = regex.compile(
+    r"\b(?:nunca|jamais|jam[aá]s|sempre|siempre|never|always|a partir de agora|daqui (?:em|para) (?:diante|a frente)"
+    r"|de ahora en adelante|from now on|(?:nesta|em toda a|en esta|in this) (?:sess[aã]o|conversa|sesi[oó]n|conversaci[oó]n"
+    r"|session|conversation))\b",
+    _FLAGS,
+)
+# Claude Code sends these in messages of their own, behind results.
+_REMINDER, _REMINDER_END = "<system-reminder>", "</system-reminder>"
+
 
 def announces_call(text: str) -> bool:
     """Return whether a reply without a call ends by announcing one that should be in it.
@@ -211,14 +220,35 @@ def announces_call(text: str) -> bool:
 
 
 def forbids_calls(messages: Sequence[Message]) -> bool:
-    """Return whether the user's last message forbids calls, or reserves some to the user."""
+    """Return whether the user forbids calls, or reserves some to the user.
+
+    The last message of the user counts, and an earlier one that forbids for good ("nunca",
+    "never"). A message with nothing but a client's reminder is not the user's.
+    """
+    forbidden, is_last = _forbids, True
     for message in reversed(messages):
         if message["role"] == "user":
-            content = message.get("content")
-            parts = [content] if isinstance(content, str) else content if isinstance(content, Sequence) else ()
-            texts = (part if isinstance(part, str) else part.get("text") or "" for part in parts)
-            return any(_forbids(text) for text in texts if isinstance(text, str))
+            texts = _texts(message.get("content"))
+            if any(map(forbidden, texts)):
+                return True
+            if is_last and any(map(_is_said, texts)):
+                forbidden, is_last = _forbids_for_good, False
     return False
+
+
+def _texts(content: object) -> list[str]:
+    parts = [content] if isinstance(content, str) else content if isinstance(content, Sequence) else ()
+    texts = (part if isinstance(part, str) else part.get("text") for part in parts)
+    return [text for text in texts if isinstance(text, str)]
+
+
+def _is_said(text: str) -> bool:
+    text = text.strip()
+    return bool(text) and not (text.startswith(_REMINDER) and text.endswith(_REMINDER_END))
+
+
+def _forbids_for_good(text: str) -> bool:
+    return _FOR_GOOD.search(text) is not None and _forbids(text)
 
 
 def _forbids(text: str) -> bool:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Sequence
+import hashlib
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import product
 from pathlib import Path
@@ -18,30 +19,40 @@ BUILT_IN = "default"
 
 @dataclass(frozen=True, slots=True)
 class Contender:
-    """A model and a wording; `variant` is the wording's name, empty for the built-in one."""
+    """A model and a wording; `variant` is the wording's name, empty for the built-in one.
+
+    `agent` says what answers behind the model's name: the id of an agent, another provider's model,
+    or the simulated agent.
+    """
 
     model: str
     variant: str = ""
     wording: Wording = field(default=DEFAULT, repr=False)
+    agent: str = ""
 
     def key(self, task: Task) -> tuple[str, str, str, str]:
         """Return what identifies the result of a task: see `Result.key`."""
         return self.model, self.variant, task.id, self.digest(task)
 
     def digest(self, task: Task) -> str:
-        """Return a hash of the task and the wording: a result of another version does not count."""
-        return f"{task.digest}{self.wording.digest}"
+        """Return a hash of task, wording and agent: a result of another one does not count."""
+        agent = hashlib.sha256(self.agent.encode()).hexdigest()[:12] if self.agent else ""
+        return f"{task.digest}{self.wording.digest}{agent}"
 
 
-def contenders(models: Iterable[str], variants: Sequence[str]) -> list[Contender]:
+def contenders(models: Mapping[str, str], variants: Sequence[str]) -> list[Contender]:
     """Return each model with each variant: `default`, or a YAML file with texts of the prompt.
 
-    Raises ConfigurationError for a file that cannot be used.
+    `models` maps the name of a model to what answers behind it. Raises ConfigurationError for a
+    file that cannot be used.
     """
     wordings = dict(map(_variant, variants or [BUILT_IN]))
     if len(wordings) < len(set(variants)):
         raise ConfigurationError("Two --prompt-variant files have the same name: rename one of them.")
-    return [Contender(model, name, texts) for model, (name, texts) in product(models, wordings.items())]
+    return [
+        Contender(model, name, texts, agent)
+        for (model, agent), (name, texts) in product(models.items(), wordings.items())
+    ]
 
 
 def still_open(contender: Contender, tasks: Iterable[Task], done: Container[tuple[str, str, str, str]]) -> list[Task]:

@@ -30,8 +30,8 @@ def cells(summary: Summary) -> tuple[str, ...]:
     )
 
 
-def page(results: Sequence[Result], summaries: Sequence[Summary]) -> str:
-    """Return the HTML page of an evaluation."""
+def page(results: Sequence[Result], summaries: Sequence[Summary], note: str = "") -> str:
+    """Return the HTML page of an evaluation; `note` says what a reader has to know first."""
     kinds = list(dict.fromkeys(result.kind for result in results))
     overview = [(summary.contender, _parts(summary.verdicts)) for summary in summaries]
     sections = [
@@ -53,6 +53,7 @@ def page(results: Sequence[Result], summaries: Sequence[Summary]) -> str:
         ("What did not end right", _faults(results)),
     ]
     facts = [
+        *filter(None, [note]),
         f"{len({result.task for result in results})} tasks",
         f"{len(summaries)} {'model' if len(summaries) == 1 else 'models'}",
         "requests, seconds and tokens are means of a task",

@@ -67,7 +67,7 @@ def sample_text(pattern: str) -> str:
 
 
 def _question(task: Task) -> str:
-    text = str(task.messages[-1]["content"])
+    text = str(task.messages[-1].get("content"))
     return text[-_QUESTION_CHARACTERS:]
 
 

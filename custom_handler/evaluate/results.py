@@ -10,6 +10,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TextIO
 
+from pydantic import TypeAdapter
+
 from ..errors import ConfigurationError
 from ..report.page_file import is_page
 
@@ -24,7 +26,8 @@ class Result:
     """What one model made of one task.
 
     `requests` are those to the model, with repairs and retries; `seconds` and the tokens are those
-    of all of them. `reason` says why the verdict is not "obeyed". `digest` is the task's.
+    of all of them. `reason` says why the verdict is not "obeyed". `digest` is that of the
+    task, the wording and what answered: see `Contender.digest`.
     """
 
     model: str
@@ -51,6 +54,9 @@ class Result:
         return self.model, self.variant, self.task, self.digest
 
 
+_LINE = TypeAdapter(Result)
+
+
 class ResultFile:
     """The file of results: each is written at once, so an interrupted evaluation goes on later."""
 
@@ -67,16 +73,17 @@ class ResultFile:
             raise ConfigurationError(f"{folder} holds other files than an evaluation's: choose another --output.")
 
     def read(self) -> list[Result]:
-        """Return the results so far; a line that a crash cut off is left out."""
+        """Return the results so far, without lines that a crash cut off or that are no result."""
         if not self.path.exists():
             return []
         found: dict[tuple[str, str, str, str], Result] = {}
-        for line in self.path.read_text(encoding="utf-8").split("\n"):
+        for line in self.path.read_text(encoding="utf-8", errors="replace").split("\n"):
             try:
-                result = Result(**json.loads(line))
-            except (ValueError, TypeError):
+                result = _LINE.validate_json(line, strict=True)
+            except ValueError:
                 continue
-            found[result.key] = result
+            if result.verdict in VERDICTS:
+                found[result.key] = result
         return list(found.values())
 
     def append(self, result: Result) -> None:

@@ -14,37 +14,24 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 import regex
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from ..errors import ConfigurationError
 
-_FIELDS = frozenset(
-    {
-        "id",
-        "kind",
-        "messages",
-        "tools",
-        "steps",
-        "says",
-        "says_not",
-        "tool_choice",
-        "json_schema",
-        "json",
-        "allowed",
-        "together",
-    }
-)
 _PATTERN_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class ExpectedCall:
     """A call that has to come, and what the tool then returns."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
 
     name: str
     arguments: Mapping[str, Any] = field(default_factory=dict)
@@ -122,10 +109,14 @@ class Task:
         return "" if self.json is None or _matches(self.json, value) else "the JSON has other values"
 
 
+_LINE = TypeAdapter(Task)
+_FIELDS = frozenset(one.name for one in fields(Task))
+
+
 def read_tasks(file: Path) -> list[Task]:
     """Return the tasks of a JSON Lines file; raises ConfigurationError, which names the line."""
     try:
-        lines = file.read_text(encoding="utf-8").split("\n")
+        lines = file.read_text(encoding="utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(
             f"{file} cannot be read ({type(error).__name__}): name a file of JSON lines."
@@ -144,27 +135,66 @@ def read_tasks(file: Path) -> list[Task]:
 def _read_task(line: str, where: str) -> Task:
     try:
         row = json.loads(line)
-        unknown = row.keys() - _FIELDS
-        if unknown:
+        if isinstance(row, dict) and (unknown := row.keys() - _FIELDS):
             raise ConfigurationError(
                 f"{where}: {min(unknown)!r} is no field of a task; there are: {', '.join(sorted(_FIELDS))}."
             )
-        steps = [[ExpectedCall(**call) for call in step] for step in row.pop("steps", ())]
-        task = Task(**row, steps=steps)
-        for pattern in (*task.says, *task.says_not):
-            regex.compile(pattern)
-        task.request()
-    except (ValueError, TypeError, AttributeError, regex.error) as error:
+        task = _LINE.validate_json(line, strict=True)
+        _check(task)
+    except (ValueError, RecursionError, regex.error) as error:
         raise ConfigurationError(
-            f"{where} is no task ({error}): it needs id, kind, messages, and what has to come: see the documentation."
+            f"{where} is no task ({_reason(error)}): it needs id, kind, messages, and what has to come: see "
+            "docs/evaluation.md."
         ) from None
     return task
+
+
+def _check(task: Task) -> None:
+    """Raise ValueError or regex.error for a value that has the right type, and cannot be used."""
+    if not task.messages or not all(isinstance(message.get("role"), str) for message in task.messages):
+        raise ValueError("messages: there has to be a message, and each needs a role")
+    if not all(isinstance(tool.get("name"), str) for tool in task.tools):
+        raise ValueError("tools: each needs a name")
+    if not all(task.steps):
+        raise ValueError("steps: each needs a call")
+    expected = (task.json, *(call.arguments for step in task.steps for call in step))
+    for pattern in (*task.says, *task.says_not, *_patterns(expected)):
+        regex.compile(pattern)
+    if task.json_schema is not None:
+        from ..emulation.json_schema import schema_error  # noqa: PLC0415  it takes long to import
+
+        if error := schema_error(json.dumps(task.json_schema)):
+            raise ValueError(f"json_schema: {error}")
+
+
+def _patterns(expected: object) -> Iterator[str]:
+    """Yield the patterns of `{"matches": …}` in what is expected."""
+    if isinstance(expected, Mapping):
+        if _is_pattern(expected):
+            yield str(expected["matches"])
+            return
+        expected = tuple(expected.values())
+    if isinstance(expected, list | tuple):
+        for part in expected:
+            yield from _patterns(part)
+
+
+def _is_pattern(expected: Mapping[str, Any]) -> bool:
+    return "matches" in expected and expected.keys() <= {"matches", "example"}
+
+
+def _reason(error: Exception) -> str:
+    """Return what is wrong with a line, in one line."""
+    if not isinstance(error, ValidationError):
+        return str(error)
+    first = error.errors(include_url=False)[0]
+    return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
 
 
 def _matches(expected: object, value: object) -> bool:
     """Return whether a value has all that is expected."""
     if isinstance(expected, Mapping):
-        if "matches" in expected and expected.keys() <= {"matches", "example"}:
+        if _is_pattern(expected):
             return isinstance(value, str) and _search(str(expected["matches"]), value)
         if expected.keys() == {"any"}:
             return True

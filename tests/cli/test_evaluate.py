@@ -70,6 +70,24 @@ def test_a_simulated_agent_shows_how_a_report_looks(command: Command, folder: Pa
     assert ran.exit_code == 0, (ran.output, results(folder))
     assert "A simulated agent answers" in ran.stderr
     assert "100.0 %" in ran.stdout
+    assert "A simulated agent answers" in (folder / "evaluation" / "evaluation.html").read_text(encoding="utf-8")
+
+
+def test_the_results_of_another_agent_do_not_count(
+    command: Command, folder: Path, simulator: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "cases.jsonl").write_text(json.dumps(CASES[1]), encoding="utf-8")
+    asked = []
+    for agent in ("01ARZ3NDEKTSV4RRFFQ69G5FAV", "01ARZ3NDEKTSV4RRFFQ69G5FAW", "01ARZ3NDEKTSV4RRFFQ69G5FAW"):
+        monkeypatch.setenv("GENAI_AGENT_ID", agent)
+        ran = command("evaluate", "--cases", "cases.jsonl")
+        assert ran.exit_code == 0, ran.output
+        asked.append(len(simulator.requests("chat")))
+    assert asked == [1, 2, 2]
+    for _ in range(2):
+        ran = command("evaluate", "--cases", "cases.jsonl", "--simulate", "0")
+    assert "1 results of an earlier run are kept" in ran.stderr
+    assert len((folder / "evaluation" / "results.jsonl").read_text(encoding="utf-8").splitlines()) == 3
 
 
 @pytest.mark.parametrize(

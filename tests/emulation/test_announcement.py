@@ -45,6 +45,30 @@ def test_the_user_forbids_in_parts_of_text_too() -> None:
     assert not forbids_calls([{"role": "assistant", "content": "Não execute nada."}])
 
 
+REMINDER = "<system-reminder>\nThe todo list is empty.\n</system-reminder>"
+
+
+@pytest.mark.parametrize(
+    ("said", "forbids"),
+    [
+        (["Do not edit anything.", REMINDER], True),
+        (["Do not edit anything.", [{"type": "text", "text": REMINDER}], [{"type": "image_url"}]], True),
+        (["Do not edit anything.", REMINDER, "Now you may."], False),
+        (["Do not edit anything.", f"{REMINDER}Now you may."], False),
+        (["Read a.txt.", REMINDER], False),
+        (["Nunca execute comandos sem me perguntar.", "E o arquivo b?"], True),
+        (["From now on, don't run tests: I'll run them myself.", "And b?", REMINDER], True),
+        (["De ahora en adelante no ejecutes nada.", "¿Y b?"], True),
+        (["Sempre responda em português.", "E o arquivo b?"], False),
+        (["I never saw this error.", "Fix it."], False),
+    ],
+)
+def test_what_was_forbidden_holds(said: list[Any], forbids: bool) -> None:
+    answer = {"role": "assistant", "content": "Ok."}
+    messages = [message for text in said for message in ({"role": "user", "content": text}, answer)]
+    assert forbids_calls(messages) is forbids
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("part", ["não ", "eu vou ", "ok, ", "i'll go ", "antes de ", "- ", "deixe "])
 def test_the_cost_of_a_long_message_is_linear(part: str) -> None:

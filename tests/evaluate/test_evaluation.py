@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from custom_handler.errors import ConfigurationError
-from custom_handler.evaluate import Contender, ResultFile, built_in_tasks, page, read_tasks, run, summarize
+from custom_handler.evaluate import Contender, ResultFile, built_in_tasks, contenders, page, read_tasks, run, summarize
 from custom_handler.evaluate.page import cells
 from custom_handler.evaluate.rehearsal import ideal_reply, replies, sample
 from custom_handler.evaluate.results import Result
@@ -200,6 +200,9 @@ def test_tasks_of_a_file_are_read(tmp_path: Path) -> None:
     assert task.continues
 
 
+LINE = '{"id": "a", "kind": "k", "messages": [{"role": "user", "content": "x"}]%s}'
+
+
 @pytest.mark.parametrize(
     ("line", "said"),
     [
@@ -210,7 +213,17 @@ def test_tasks_of_a_file_are_read(tmp_path: Path) -> None:
         ('{"id": "a", "kind": "k", "messages": [], "expects": 1}', "'expects' is no field"),
         ('{"id": "a", "kind": "k", "messages": [], "steps": [[{"nome": "x"}]]}', "line 1 is no task"),
         ('{"id": "a", "kind": "k", "messages": [], "says": ["("]}', "line 1 is no task"),
-        ('{"id": "a", "kind": "k", "messages": []}\n{"id": "a", "kind": "k", "messages": []}', "'a' occurs twice"),
+        (f"{LINE % ''}\n{LINE % ''}", "'a' occurs twice"),
+        (LINE.replace('"a"', "5") % "", "id: Input should be a valid string"),
+        ('{"id": "a", "kind": "k", "messages": "hello"}', "messages: Input should be a valid array"),
+        ('{"id": "a", "kind": "k", "messages": []}', "messages: there has to be a message"),
+        (LINE % ', "says": "abc"', "says: Input should be a valid array"),
+        (LINE % ', "tools": [{}]', "tools: each needs a name"),
+        (LINE % ', "steps": [[]]', "steps: each needs a call"),
+        (LINE % ', "steps": [[{"name": "f", "arguments": [1]}]]', "steps.0.0.arguments: Input should be an object"),
+        (LINE % ', "steps": [[{"name": "f", "arguments": {"a": [{"matches": "("}]}}]]', "missing )"),
+        (LINE % ', "json_schema": {"type": "nope"}', "json_schema: 'nope' is not valid"),
+        ("[" * 200_000, "line 1 is no task (maximum recursion depth"),
     ],
 )
 def test_a_file_without_tasks_is_refused_with_its_line(tmp_path: Path, line: str, said: str) -> None:
@@ -242,8 +255,35 @@ def test_results_survive_a_crash(tmp_path: Path) -> None:
     assert ResultFile(path).read() == [RESULT, replace(RESULT, task="v")]
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"model": ["m"], "variant": "", "task": "t", "kind": "k", "digest": "d", "verdict": "obeyed"}',
+        '{"model": "m", "variant": "", "task": "t", "kind": {}, "digest": "d", "verdict": "obeyed"}',
+        '{"model": "m", "variant": "", "task": "t", "kind": "k", "digest": "d", "verdict": "best"}',
+        '{"model": "m", "variant": "", "task": "t", "kind": "k", "digest": "d", "verdict": "wrong", "requests": "5"}',
+        "\udcff\udcfe",
+        "[" * 200_000,
+        "1",
+    ],
+)
+def test_a_line_that_is_no_result_is_left_out(tmp_path: Path, line: str) -> None:
+    file = ResultFile(tmp_path / "results.jsonl")
+    file.append(RESULT)
+    file.close()
+    file.path.write_bytes(file.path.read_bytes() + line.encode(errors="surrogateescape") + b"\n")
+    file.require_own_folder()
+    assert file.read() == [RESULT]
+
+
 def test_a_changed_task_has_no_result() -> None:
     assert task(says=["a"]).digest == task(says=["a"]).digest != task(says=["b"]).digest
+
+
+def test_what_answers_is_a_part_of_the_result() -> None:
+    agents = ["", "01ARZ3NDEKTSV4RRFFQ69G5FAV", "groq/llama", "simulated 0.3", "simulated 0.4"]
+    made = [contenders({"m": agent}, [])[0].key(task(says=["a"])) for agent in agents]
+    assert len(set(made)) == len(agents)
 
 
 RESULTS = [
@@ -273,6 +313,7 @@ def test_the_page_shows_each_model_and_each_fault() -> None:
     assert html.count("<svg") == 3
     assert "66.7 %" in html
     assert "Nothing." in page([RESULT], summarize([RESULT]))
+    assert "&lt;simulated&gt;" in page([RESULT], summarize([RESULT]), "<simulated>")
 
 
 def test_samples_are_not_patterns() -> None:

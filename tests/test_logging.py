@@ -105,7 +105,11 @@ PLAYS: dict[str, dict[str, Any]] = {
     "a page": {"status": 502, "body": "<html>canary-page</html>"},
     "a break": {"text": "canary-answer", "fault": "reset_within"},
     "a refused token": {"status": 401, "times": 2},
-    "no token": {"at": "token", "status": 401, "body": {"error": "canary-error"}},
+    "no token": {
+        "at": "token",
+        "status": 401,
+        "body": {"error": "invalid_client", "error_description": "no client canary-secret at https://canary.example/x"},
+    },
 }
 
 

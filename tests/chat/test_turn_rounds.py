@@ -178,7 +178,7 @@ def tidy(expected: tuple[str, list[tuple[str, Any]], str]) -> tuple[str, list[tu
 def test_one_hidden_request_repairs_a_faulty_answer(case):
     agent = Agent([say(case.first), say(case.second, output=7)]).answer(**case.asked)
     assert delivered(agent) == tidy(case.mended)
-    assert agent.finish.usage == Usage(80, 12)
+    assert agent.finish.usage == Usage(80, 12, requests=2)
     assert agent.repairs() == [Repaired(case.fault, succeeded=True)]
     assert agent.prompts[1].startswith(f"{agent.prompts[0]}\n\n«assistant»\n{case.first}\n\n«correction»\n")
 
@@ -188,7 +188,7 @@ def test_a_failed_repair_leaves_the_answer_unchanged(case):
     agent = Agent([say(case.first), say(case.first)]).answer(**case.asked)
     assert delivered(agent) == tidy(case.unmended)
     assert len(agent.prompts) == 2
-    assert agent.finish.usage == Usage(80, 10)
+    assert agent.finish.usage == Usage(80, 10, requests=2)
     assert agent.repairs() == [Repaired(case.fault, succeeded=False)]
 
 
@@ -402,7 +402,7 @@ def test_an_answer_that_has_begun_is_not_begun_again():
 
 def test_a_shortened_prompt_is_repaired_like_any_other():
     agent = Agent([TOO_LONG, say(BROKEN), say(CALL)]).answer(messages=HISTORY)
-    assert (agent.calls, agent.finish.usage) == ([RECIFE], Usage(80, 10))
+    assert (agent.calls, agent.finish.usage) == ([RECIFE], Usage(80, 10, requests=2))
     assert agent.prompts[2].startswith(agent.prompts[1])
 
 
@@ -450,7 +450,7 @@ def following_up(times: int) -> Settings:
 def test_a_call_that_is_only_announced_is_asked_for():
     agent = Agent([say(ANNOUNCEMENT), say(CALL, output=7)]).answer(settings=following_up(1))
     assert (agent.text, agent.calls) == (ANNOUNCEMENT, [RECIFE])
-    assert agent.finish == Finish("tool_calls", Usage(80, 12))
+    assert agent.finish == Finish("tool_calls", Usage(80, 12, requests=2))
     assert agent.repairs() == [Repaired("announced call", succeeded=True)]
     assert agent.prompts[1].startswith(f"{agent.prompts[0]}\n\n«assistant»\n{ANNOUNCEMENT}\n\n«correction»\n")
 

@@ -30,6 +30,11 @@ _PATH = re.compile(
 )
 # As above, also where a line end may be meant: under the key of a path, such a value is a fault.
 _LIKE_PATH = re.compile(r"(?:(?:[A-Za-z]:|\.{1,2}|%\w+%)\\|\\\\[\w.$-]+\\)[^\x00-\x1f\"<>|*?:/]*")
+# `src\\new\\test.py`, `tests\\run`: under the key of a path no lines of a list, but a fault.
+_RELATIVE = re.compile(
+    r"(?!.*(?:\.\w{1,4}\\[nrt]|\\r\\n))(?:(?:[\w$@.-]+\\){2,20}[\w$@-]+\.\w{1,5}|(?=.*\\[trbf])(?:[\w$@.-]+\\){1,20}[\w$@.-]+)"
+)
+_RELATIVE_START = re.compile(r"[\w$@.-]{0,100}")
 _NO_NAME = re.compile(r"\\[nrt]?(?:\s|\\|\Z)|\\u[0-9a-fA-F]{4}")
 _KEY_WORD = re.compile(r"[A-Z]?[^\W\d_A-Z]+|[A-Z]+")
 _PATH_WORDS = _words(
@@ -96,7 +101,7 @@ class StringEscapes:
         self._ambiguous |= not unescaped and "\\" in raw and _AMBIGUOUS.match(raw) is not None
         if self._path is not None:
             self._path += raw
-            if len(self._path) > _LIMIT or not _START.fullmatch(self._path.partition("\\")[0]):
+            if len(self._path) > _LIMIT or not self._starts_path(self._path.partition("\\")[0]):
                 self._path = None
         if self._path is None:
             self._check()
@@ -122,9 +127,15 @@ class StringEscapes:
             return None
         if _PATH.fullmatch(path) is not None and _NO_NAME.search(path, 2) is None:
             return path.replace("\\", r"\\")
-        if _LIKE_PATH.fullmatch(path[:2] + path[2:].replace(r"\\", "\\")) is not None:
+        whole = path[:2] + path[2:].replace(r"\\", "\\")
+        if _LIKE_PATH.fullmatch(whole) is not None or _RELATIVE.fullmatch(whole) is not None:
             raise LenientJsonError(_HALF_ESCAPED)
         return None
+
+    def _starts_path(self, part: str) -> bool:
+        if _START.fullmatch(part) is not None:
+            return True
+        return _RELATIVE_START.fullmatch(part) is not None and names_path(self._key)
 
     def _check(self) -> None:
         if self._ambiguous and self._unescaped:

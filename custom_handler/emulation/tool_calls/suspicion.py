@@ -65,9 +65,9 @@ _ANNOUNCED = (
 )
 _ANNOUNCEMENT = regex.compile(rf"[*_]{{0,2}}+{_ANNOUNCED}", _FLAGS)
 STARTS_SENTENCE = rf"(?<=[.!:][ ])(?i:{_ANNOUNCED})"
-# Tags and tokens of other models within a line.
+# Tags and tokens of other models within a line, unless they are quoted as code.
 TAG_IN_LINE = (
-    r"(?i:<\|?(?:\w{1,20}:)?(?:tool_?calls?|function_?calls?|tool_?use|invoke|function=|python_tag|channel\|>commentary"
+    r"(?<!`)(?i:<\|?(?:\w{1,20}:)?(?:tool_?calls?|function_?calls?|tool_?use|invoke|function=|python_tag|channel\|>commentary"
     r"|start\|>assistant)|<｜tool|\[TOOL_CALLS?\])"
 )
 _TAGGED = regex.compile(

@@ -5,6 +5,7 @@ The tests in `tests/e2e` run without LiteLLM and our dependencies: whatever need
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import os
@@ -24,6 +25,14 @@ os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
 
 # A shell that runs this in the background has it ignore SIGINT, and then its children would as well.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+with contextlib.suppress(ImportError):  # the clients' environment may lack it
+    import hypothesis
+
+    hypothesis.settings.register_profile(
+        "noisy machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+    )
+    hypothesis.settings.load_profile("noisy machine")
 
 AGENT = "01ARZ3NDEKTSV4RRFFQ69G5FAV"
 NO_PARAMETERS = SimpleNamespace(params={})

@@ -6,8 +6,9 @@ string also has an escape that may be meant (`\\n`), it is a Windows path as a w
 never half of each.
 
 `C:\\temp\\novo.txt` has valid escapes only. It is read as a path where both the key says so (`path`
-or `caminho`) and the value is a path as a whole, with no line end that may be meant. Under any
-other key (`content`, `command`) valid escapes are never touched.
+or `caminho`) and the value is a path as a whole, with no line end that may be meant; a relative one
+(`src\\new\\test.py`) is an error. Under any other key (`content`, `command`) valid escapes are
+never touched.
 """
 
 from __future__ import annotations

@@ -17,17 +17,16 @@ def build_schema_on_a_thread(app: FastAPI) -> None:
     """
     for route in app.router.routes:
         if isinstance(route, Route) and route.path == app.openapi_url:
-            route.app = request_response(_Endpoint(app, route.endpoint).respond)
+            _prepend_build(app, route)
 
 
-class _Endpoint:
-    def __init__(self, app: FastAPI, endpoint: object) -> None:
-        self._app = app
-        self._endpoint = endpoint
-        self._building = asyncio.Lock()
+def _prepend_build(app: FastAPI, route: Route) -> None:
+    building = asyncio.Lock()
 
-    async def respond(self, request: Request) -> Response:
-        async with self._building:
-            await asyncio.to_thread(self._app.openapi)
-        response: Response = await self._endpoint(request)  # type: ignore[operator]  # an async function of FastAPI
+    async def respond(request: Request) -> Response:
+        async with building:
+            await asyncio.to_thread(app.openapi)
+        response: Response = await route.endpoint(request)
         return response
+
+    route.app = request_response(respond)

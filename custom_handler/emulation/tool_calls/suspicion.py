@@ -19,7 +19,7 @@ import regex
 from ..lenient_json import LenientJsonError, LenientJsonParser
 from . import python_syntax, syntax
 from .argument_schema import ARGUMENT_KEYS, NAME_KEYS
-from .unreadable import MARKER_LINE, Unread
+from .unreadable import Unread
 
 WINDOW = 400  # characters in which the name has to stand
 TEXT_LIMIT = 160  # characters of text behind a call, and between two
@@ -182,13 +182,8 @@ class SuspectedCall(Unread):
 
     def read(self, text: str, at: int, *, ended: bool) -> int:
         """Read from `at` and return the new position; `ended`: the reply ends with `text`."""
-        found = MARKER_LINE.search(text, at, partial=True)
-        if found is not None and found.partial and ended:
-            found = None
-        end = len(text) if found is None else found.start()
-        self._pieces.append(text[at:end])
+        end, complete = self._read_to_marker(text, at, ended=ended)
         self._size += end - at
-        complete = ended or (found is not None and not found.partial)
         if complete or self._size >= self._next:
             self._next = 2 * self._size
             self._judge(complete=complete)

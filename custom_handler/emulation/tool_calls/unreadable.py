@@ -71,6 +71,15 @@ class Unread:
         """Read from `at` and return the new position; `ended`: the reply ends with `text`."""
         raise NotImplementedError
 
+    def _read_to_marker(self, text: str, at: int, *, ended: bool) -> tuple[int, bool]:
+        """Read up to a start marker; return the new position, and whether the text is complete."""
+        found = MARKER_LINE.search(text, at, partial=True)
+        if found is not None and found.partial and ended:
+            found = None
+        end = len(text) if found is None else found.start()
+        self._pieces.append(text[at:end])
+        return end, ended or (found is not None and not found.partial)
+
 
 class _Patch:
     """Knows whether the text that was noted ends within a patch, which may have any line."""
@@ -285,10 +294,5 @@ class ForeignCall(Unread):
 
     def read(self, text: str, at: int, *, ended: bool) -> int:
         """Read from `at` and return the new position; `ended`: the reply ends with `text`."""
-        found = MARKER_LINE.search(text, at, partial=True)
-        if found is not None and found.partial and ended:
-            found = None
-        end = len(text) if found is None else found.start()
-        self._pieces.append(text[at:end])
-        self.done = ended or (found is not None and not found.partial)
+        end, self.done = self._read_to_marker(text, at, ended=ended)
         return end

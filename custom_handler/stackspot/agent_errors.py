@@ -30,7 +30,7 @@ from ..errors import (
 )
 from .json_body import decode_json
 from .quote import Private, quote
-from .refusals import is_content_filter, is_credit_exhausted, overflow, request_window
+from .refusals import is_content_filter, is_credit_exhausted, is_request_limit, overflow, request_window
 
 DEFAULT_RETRY_AFTER = 10.0
 MINUTES_TO_WAIT = 60  # a call does not wait for the end of a longer window
@@ -117,7 +117,7 @@ def _error(status: int | None, refusal: Refusal, headers: Mapping[str, str], cod
         return CreditExhausted(
             f"The StackSpot account has no credit left{code}: its holder can add some in the portal."
         )
-    if status == 429 or _RATE_LIMIT.search(refusal.code.upper()):
+    if status == 429 or _RATE_LIMIT.search(refusal.code.upper()) or is_request_limit(refusal.text):
         return _limit_error(refusal, headers, code)
     if status not in _NOT_THE_PROMPT and (error := _prompt_error(status, refusal.text, code)) is not None:
         return error

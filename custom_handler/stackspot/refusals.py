@@ -97,6 +97,9 @@ _WINDOW = re.compile(
     rf"limit is ({_NUMBER}) requests in the last ({_NUMBER}) (minute|hour|day)s?\b".replace(" ", r"\s+"), re.IGNORECASE
 )
 _MINUTES = {"minute": 1, "hour": 60, "day": 1440}
+_TOO_MANY = _compiled(
+    r"maximum number of requests reached", rf"limit is {_NUMBER} requests in the last {_NUMBER} (?:minute|hour|day)"
+)
 _CREDIT = _compiled(r"credits? limit (?:has been |have been |was |is )?(?:reached|exceeded|exhausted)")
 _FILTER_REASONS = frozenset(
     {"content_filter", "content_filtered", "refusal", "guardrail_intervened", "safety", "prohibited_content"}
@@ -153,6 +156,15 @@ def is_filter_reason(stop_reason: str | None) -> bool:
 def is_credit_exhausted(text: str) -> bool:
     """Return whether an error text reports that the account has no credit left."""
     return _matches(_CREDIT, text[:_LONGEST_TEXT])
+
+
+def is_request_limit(text: str) -> bool:
+    """Return whether an error text is the platform's about a limit of requests.
+
+    >>> is_request_limit("Maximum number of requests reached.")
+    True
+    """
+    return _matches(_TOO_MANY, text[:_LONGEST_TEXT])
 
 
 @dataclass(frozen=True, slots=True)

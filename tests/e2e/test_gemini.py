@@ -46,6 +46,16 @@ def test_an_answer_comes_with_its_usage(gemini: genai.Client, simulator: Simulat
     assert "Seja breve." in simulator.prompts()[0]
 
 
+def test_an_error_after_text_is_the_sdks_own(gemini: genai.Client, simulator: Simulator) -> None:
+    simulator.script({"pieces": ["Era uma vez"], "fault": "error_frame", "after": 1})
+    chunks = gemini.models.generate_content_stream(model=MODEL, contents="Oi")
+    received: list[str] = []
+    with pytest.raises(errors.ServerError, match="reports an error in its answer") as raised:
+        received.extend(chunk.text or "" for chunk in chunks)
+    assert "".join(received) == "Era uma vez"
+    assert (raised.value.code, raised.value.status) == (502, "UNAVAILABLE")
+
+
 @STREAMED
 def test_limits_and_stop_sequences_hold(gemini: genai.Client, simulator: Simulator, stream: bool) -> None:
     simulator.script({"text": "um dois FIM três"})

@@ -17,7 +17,7 @@ from custom_handler.proxy.middleware.body_limit import (
     LimitedBody,
 )
 from custom_handler.proxy.middleware.body_structure import MAX_OBJECTS
-from custom_handler.proxy.middleware.error_bodies import MESSAGE, as_error_object
+from custom_handler.proxy.middleware.error_bodies import MESSAGE, as_error_object, google_events
 from custom_handler.proxy.middleware.wrap import ProxyWrapper
 from custom_handler.proxy.validation.reserved_fields import RESERVED, reject_reserved_fields, sent_body
 from custom_handler.request.context import RequestContext
@@ -256,6 +256,27 @@ def test_an_invalid_key_is_anthropics_error_on_its_routes(path):
     assert json.loads(as_error_object(401, json.dumps({"error": theirs}).encode(), "/v1/chat/completions")) == {
         "error": theirs
     }
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"), [(402, "invalid_request_error"), (403, "permission_error"), (503, "internal_server_error")]
+)
+def test_an_error_without_a_type_gets_openais(status, kind):
+    def error(kind):
+        return {"error": {"message": "no", "type": kind, "param": None, "code": str(status)}}
+
+    assert json.loads(as_error_object(status, json.dumps(error(None)).encode(), "/v1/completions")) == error(kind)
+    kept = json.dumps(error("own")).encode()
+    assert json.loads(as_error_object(status, kept, "/v1/completions")) == error("own")
+
+
+def test_an_error_within_a_gemini_stream_has_googles_form_and_text_about_one_stays():
+    chunk = b'data: {"candidates": [{"text": "data: {\\"error\\": 1}"}]}\n\n'
+    error = b'data: {"error": {"message": "no", "type": null, "param": null, "code": "429"}}\n\n'
+    theirs = b'data: {"error": {"code": 429, "message": "no", "status": "RESOURCE_EXHAUSTED"}}\n\n'
+    assert google_events(chunk + error) == chunk + theirs
+    assert google_events(chunk + theirs) == chunk + theirs
+    assert google_events(b'data: {"error": cut off') == b'data: {"error": cut off'
 
 
 async def test_an_error_other_than_json_is_replaced_if_it_has_internals():

@@ -193,6 +193,10 @@ FAILING = [
     Failing("FastAPI's", sse({"detail": "stopped"}), AgentFailed),
     Failing("a status in an error", sse({"error": {"code": 429, "message": "no"}}), RateLimited),
     Failing("a daily limit in a frame", sse({"code": "X_1_RATE_LIMIT_EXCEEDED", "details": DAILY}), QuotaExhausted),
+    Failing("a daily limit by its text", sse({"code": "X_1", "details": DAILY}), QuotaExhausted),
+    Failing(
+        "a limit by its text", sse({"type": "error", "message": "Maximum number of requests reached."}), RateLimited
+    ),
     Failing("credit in a message", sse({"type": "error", "message": "Credit Limit Reached"}), CreditExhausted),
     Failing("a filter in a frame", sse({"type": "error", "message": FILTER}), ContentFiltered),
     Failing(

@@ -30,22 +30,27 @@ _OPENAI_CODES = {
     "ContentPolicyViolationError": "content_policy_violation",
 }
 _CLASS = re.compile(rf"(?:litellm\.\w+: )*?litellm\.({'|'.join(_OPENAI_CODES)})\b")
-_GEMINI = (":generateContent", ":streamGenerateContent", ":countTokens")
-_MODEL_CALLS = (*_ANTHROPIC, *_GEMINI, "/chat/completions", "/completions", "/embeddings", "/responses")
+GOOGLE_STREAM = ":streamGenerateContent"
+_GEMINI = (":generateContent", GOOGLE_STREAM, ":countTokens")
+_OPENAI_CALLS = ("/chat/completions", "/completions", "/embeddings", "/responses")
+_MODEL_CALLS = (*_ANTHROPIC, *_GEMINI, *_OPENAI_CALLS)
 _OPENAI_OBJECTS = re.compile(r"(?:/openai)?(?:/v1)?/(?:models|responses)(?:/.*)?")
 # google.rpc.Code by HTTP status, https://ai.google.dev/gemini-api/docs/troubleshooting
 _GOOGLE_STATUS = {
     400: "INVALID_ARGUMENT",
     401: "UNAUTHENTICATED",
+    402: "FAILED_PRECONDITION",
     403: "PERMISSION_DENIED",
     404: "NOT_FOUND",
     413: "INVALID_ARGUMENT",
     422: "FAILED_PRECONDITION",
     429: "RESOURCE_EXHAUSTED",
     500: "INTERNAL",
+    502: "UNAVAILABLE",
     503: "UNAVAILABLE",
     504: "DEADLINE_EXCEEDED",
 }
+_ERROR_EVENT = b'data: {"error"'
 _HEALTH = ("/health/", "/health")
 # LiteLLM refuses some fields of a body while it checks the key, with a 401.
 _REFUSED_FIELD = re.compile(r"Rejected Request: (\S+) (?:is not allowed|is a server-owned|holds a secret)")
@@ -82,8 +87,14 @@ def protocol_error(status: int, message: str, path: str) -> bytes:
         return json.dumps(AnthropicExceptionMapping.create_error_response(status, message)).encode()
     if path.endswith(_GEMINI):
         return json.dumps(_google_error(status, message)).encode()
-    kind = "permission_error" if status == 403 else "invalid_request_error"
-    return json.dumps(error_body(message, status, kind, param=None)).encode()
+    return json.dumps(error_body(message, status, _kind(status), param=None)).encode()
+
+
+def _kind(status: int) -> str:
+    """Return OpenAI's `type` of an error."""
+    if status >= 500:
+        return "internal_server_error"
+    return "permission_error" if status == 403 else "invalid_request_error"
 
 
 def _google_error(status: int, message: str, code: object = None) -> dict[str, Any]:
@@ -95,6 +106,32 @@ def _google_error(status: int, message: str, code: object = None) -> dict[str, A
         info = {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": code, "domain": "litellm"}
         error["details"] = [info]
     return {"error": error}
+
+
+def google_events(events: bytes) -> bytes:
+    """Return events of a stream of Gemini's routes with their errors in Google's form.
+
+    Google's SDK compares `code` with numbers, so LiteLLM's text is a TypeError there.
+
+    >>> google_events(b'data: {"error": {"message": "x", "code": "502"}}')
+    b'data: {"error": {"code": 502, "message": "x", "status": "UNAVAILABLE"}}'
+    """
+    if _ERROR_EVENT not in events:
+        return events
+    return b"\n".join(_google_event(line) for line in events.split(b"\n"))
+
+
+def _google_event(line: bytes) -> bytes:
+    if not line.startswith(_ERROR_EVENT):
+        return line
+    try:
+        match json.loads(line.partition(b":")[2]):
+            case {"error": {"message": str(message), "code": str(code)}}:
+                status = int(code) if code.isdecimal() else 400  # a code in words stands for a 400
+                return b"data: " + json.dumps(_google_error(status, message, code)).encode()
+    except ValueError:
+        pass
+    return line
 
 
 def remove_internals(body: bytes) -> bytes:
@@ -117,8 +154,8 @@ def as_error_object(status: int, body: bytes, path: str = "") -> bytes:
     These are an invalid key on `/metrics` (a bare string), an unknown model on
     `GET /v1/models/{id}` (`detail`), errors of `/v1/messages` before its own code runs, such as
     an invalid key (OpenAI's form), all of Gemini's routes (OpenAI's form), and `detail` where a
-    model is called. A prompt that is too long or was filtered gets OpenAI's code. Other bodies are
-    returned unchanged.
+    model is called. A prompt that is too long or was filtered gets OpenAI's code, an error of
+    `/v1/completions` its type. Other bodies are returned unchanged.
     """
     try:
         content = json.loads(body)
@@ -137,9 +174,10 @@ def as_error_object(status: int, body: bytes, path: str = "") -> bytes:
             return protocol_error(status, message, path)
         case 422, {"detail": list(details)} if _has_error_object(path):
             return protocol_error(status, "; ".join(map(_validation_message, details)), path)
-        case 400, {"error": {"message": str(message), "code": "400"}} if found := _CLASS.match(message):
-            content["error"]["code"] = _OPENAI_CODES[found[1]]
-            error = content
+        case _, {"error": {"message": str(message), "code": code, "type": kind}} if path.endswith(_OPENAI_CALLS):
+            found = _CLASS.match(message) if status == 400 else None
+            code = _OPENAI_CODES[found[1]] if found and code == "400" else code
+            error = {"error": {**content["error"], "type": kind or _kind(status), "code": code}}
         case _:
             return body
     return json.dumps(error, ensure_ascii=False).encode()

@@ -23,7 +23,7 @@ from ...request.context import RequestContext
 from ..asgi_transport import SERVICE_ROUTE
 from .body_limit import LimitedBody
 from .citations import citations_for
-from .error_bodies import is_health_report, protocol_error, rewrite
+from .error_bodies import GOOGLE_STREAM, google_events, is_health_report, protocol_error, rewrite
 from .private_fields import (
     has_private_fields,
     is_operator,
@@ -140,6 +140,7 @@ class _Exchange:
         self._held_body = b""
         self._responded = False
         self._has_responses = self._path.rstrip("/").endswith("/responses")
+        self._has_google_events = self._path.endswith(GOOGLE_STREAM)
         self._citations = citations_for(self._path)
         self.body = LimitedBody(Headers(scope=request.scope), self._watched_receive)
         self.outcome = Outcome()
@@ -213,6 +214,8 @@ class _Exchange:
                 self._responded = not message.get("more_body", False)
                 if self._held is None and self._citations is not None and (sources := self._request.sources):
                     message = {**message, "body": self._citations.stream(message.get("body", b""), sources)}
+                if self._has_google_events:
+                    message = {**message, "body": google_events(message.get("body", b""))}
                 if self._has_responses and (model := self._request.model) is not None:
                     message = {**message, "body": with_requested_model(message.get("body", b""), model)}
             await self._send(message)

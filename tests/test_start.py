@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import socket
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -207,6 +209,13 @@ server.close()
 print("INFO:     Uvicorn running on http://127.0.0.1 (Press CTRL+C to quit)")
 print('INFO:     127.0.0.1:1 - "POST /chat HTTP/1.1" 200 OK')
 """
+STUBBORN = """
+import signal, socket
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+server = socket.create_server(("127.0.0.1", int(sys.argv[1])))
+server.accept()[0].close()
+time.sleep(600)
+"""
 DYING = """
 print("Thank you for using LiteLLM!")
 print("ERROR:    Traceback (most recent call last):\\n  File of uvicorn's log", file=sys.stderr)
@@ -249,3 +258,26 @@ def test_a_proxy_that_exits_early_shows_the_reason(child, port, capfd):
     assert "a warning" in err
     for noise in ("Traceback", "Thank you", "File "):
         assert noise not in err
+
+
+@pytest.mark.parametrize(("number", "error"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, SystemExit)])
+def test_a_signal_while_the_proxy_loads_ends_both(child, port, number, error):
+    with child("time.sleep(600)") as running:
+        signal.raise_signal(number)
+        with pytest.raises(error):
+            running.wait_until_ready("127.0.0.1", port)
+    assert not alive(running)
+
+
+def test_a_second_ctrl_c_kills_a_proxy_that_does_not_stop(child, port):
+    with child(STUBBORN) as running:
+        assert running.wait_until_ready("127.0.0.1", port)
+        signal.raise_signal(signal.SIGINT)
+        assert running.wait() == 0
+        assert alive(running)
+        threading.Timer(0.3, signal.raise_signal, [signal.SIGINT]).start()
+    assert not alive(running)
+
+
+def alive(running: Child) -> bool:
+    return running._process.poll() is None

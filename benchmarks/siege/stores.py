@@ -12,6 +12,8 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
+import psutil
+
 from .. import servers
 from .ground import NATIVE, Answer, Ground, Outcome, chat, outcome_of
 from .schema_calls import question, response_format, scripted_responses
@@ -128,7 +130,8 @@ async def killed_worker(ground: Ground) -> Outcome:
 
 def _kill_worker(proxy: servers.Proxy) -> float:
     """Kill the process of the proxy that has used the most CPU time, and return when."""
-    serving = [child for child in proxy.process.children() if "resource_tracker" not in " ".join(child.cmdline())]
+    alive = [child for child in proxy.process.children() if child.status() != psutil.STATUS_ZOMBIE]
+    serving = [child for child in alive if "resource_tracker" not in " ".join(child.cmdline())]
     worker = max(serving, key=lambda child: sum(child.cpu_times()[:2]))
     worker.kill()
     return time.monotonic()

@@ -179,11 +179,11 @@ def test_a_tool_that_searches_a_vendors_files_is_left_out(proxy: Proxy, simulato
 
 @pytest.mark.parametrize("stream", [False, True])
 def test_a_suffix_reaches_the_agent(proxy: Proxy, simulator: Simulator, stream: bool) -> None:
-    simulator.script({"text": "a, b):"})
+    simulator.script({"text": "a,b):"})
     asked = {"model": "stackspot-chat", "prompt": "def f(", "suffix": "return c", "stream": stream}
     answer = proxy.post("/v1/completions", asked)
     assert answer.status_code == 200
-    assert "a, b):" in answer.text
+    assert "a,b):" in answer.text
     assert "«user»\ndef f(\n\n«suffix»\nreturn c\n\n«reminder»\n" in simulator.prompts()[0]
 
 

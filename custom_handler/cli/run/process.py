@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from typing import IO, TextIO
@@ -20,9 +21,13 @@ INTERRUPTED = 130
 SLOW = 120.0
 """Seconds after which a start prints the output that it holds back."""
 
+TERMINATED = 143
+"""Exit code after SIGTERM, as in a shell."""
+
 _MAX_HELD_LINES = 400
 _MAX_SHOWN_LINES = 25
 _POLL_SECONDS = 0.1
+_STOP_SECONDS = 15.0  # for the responses that the proxy is sending
 _ERROR = re.compile(r":(ERROR|CRITICAL): |^(ERROR|CRITICAL)\b|\"level\": \"(ERROR|CRITICAL)\"")
 _OURS = re.compile(r"\] custom_handler[\w.]*: |\"custom_handler[\w.]*\"")
 _UVICORN = re.compile(
@@ -46,10 +51,14 @@ class Child:
         }
         self._lock = threading.Lock()
         self._show_everything = False
+        self._received: list[int] = []
 
     def __enter__(self) -> Child:
-        # SIGTERM exits through `__exit__`, as Ctrl-C does.
-        self._previous_handler = signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+        # The loops below read the list: a handler that raises could leave a lock of Popen held.
+        self._previous = {
+            number: signal.signal(number, lambda received, _: self._received.append(received))
+            for number in (signal.SIGINT, signal.SIGTERM)
+        }
         self._process = subprocess.Popen(  # noqa: S603  our own command
             self._command,
             env=self._environ,
@@ -68,21 +77,25 @@ class Child:
         # On Windows terminate() would kill; there, Ctrl-C reaches the proxy, too.
         if os.name != "nt":
             self._process.terminate()
-        with contextlib.suppress(subprocess.TimeoutExpired, KeyboardInterrupt):
-            self._process.wait(timeout=15)
+        deadline, received = time.monotonic() + _STOP_SECONDS, len(self._received)
+        while self._process.poll() is None and time.monotonic() < deadline and len(self._received) == received:
+            time.sleep(_POLL_SECONDS)
         self._process.kill()
         self._process.wait()
         self._join_readers()
-        signal.signal(signal.SIGTERM, self._previous_handler)
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
 
     def wait_until_ready(self, host: str, port: int) -> bool:
-        """Wait until the proxy accepts connections; return False if it exits before."""
+        """Wait until the proxy accepts connections; return False if it exits before.
+
+        Raises KeyboardInterrupt after Ctrl-C, SystemExit after SIGTERM.
+        """
         waited = 0.0
-        while self._process.poll() is None:
+        while self._is_running():
             with contextlib.suppress(OSError), socket.create_connection((host, port), timeout=1):
                 return True
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self._process.wait(_POLL_SECONDS)
+            time.sleep(_POLL_SECONDS)
             waited += _POLL_SECONDS
             if waited > SLOW and not self._show_everything:
                 _print(f"The proxy is not ready after {SLOW:.0f} s. Its output so far:\n", sys.stderr)
@@ -91,13 +104,23 @@ class Child:
         return False
 
     def wait(self) -> int:
-        """Wait until the proxy exits or Ctrl-C; return the exit code."""
+        """Wait until the proxy exits or Ctrl-C; return the exit code.
+
+        Raises SystemExit after SIGTERM.
+        """
         try:
-            code = self._process.wait()
+            while self._is_running():
+                time.sleep(_POLL_SECONDS)
         except KeyboardInterrupt:
             return 0
         self._join_readers()
+        code = self._process.wait()
         return code if code >= 0 else 128 - code
+
+    def _is_running(self) -> bool:
+        if self._received:
+            raise KeyboardInterrupt if self._received[0] == signal.SIGINT else SystemExit(TERMINATED)
+        return self._process.poll() is None
 
     def show_all(self) -> None:
         """Print all further output, except uvicorn's report of its start."""

@@ -169,6 +169,8 @@ ELSEWHERE = {
     "characters, the limit is 1000: ask for one of GET /v1/models": "tests/proxy/test_content_limits.py",
     "The request has NaN, Infinity or a number that is too large": "tests/proxy/test_content_limits.py",
     "values: send fewer messages, parts or tools": "tests/proxy/test_body_limit.py",
+    "The form has more than 10000 fields": "tests/proxy/test_body_limit.py",
+    "The request is larger than 32 MiB": "tests/proxy/test_body_limit.py",
     "is not listed: ask for one of GET /v1/models": "tests/e2e/test_agents.py",
     "body is not valid UTF-8: encode it as UTF-8": "tests/proxy/test_body_limit.py",
     "must have printable characters of Latin-1 only": "tests/proxy/test_field_types.py",

@@ -10,7 +10,8 @@ from fastapi import FastAPI
 
 from ..proxy.budgets import Budget
 from ..proxy.client import ProxyClient
-from ..proxy.keys_file import quota_caller, read_keys
+from ..proxy.key_entries import read_entries
+from ..proxy.keys_file import key_of, quota_caller
 from ..settings import Settings
 from ..stackspot.state.ledger import Quota
 from . import chat, playground, quota, trace_check, websocket
@@ -29,7 +30,7 @@ def install(
     app: FastAPI = proxy.app
     client = ProxyClient.in_process(app)
     keys_file = settings.proxy.keys_file
-    keys = read_keys(Path(keys_file)).values() if keys_file else ()
+    keys = map(key_of, read_entries(Path(keys_file)) if keys_file else ())
     routers = (
         chat.routes(client, settings.services),
         websocket.routes(client, settings.services),

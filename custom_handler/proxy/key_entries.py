@@ -24,6 +24,7 @@ from typing import Any
 import yaml
 
 from ..errors import ConfigurationError
+from ..request.caller import MASTER
 from .budget_period import DURATIONS
 from .key_routes import is_pattern
 
@@ -84,6 +85,8 @@ def _entry(fields: Any, where: str) -> KeyEntry:
     name, limit = fields.get("name"), fields.get("requests_per_minute")
     if not isinstance(name, str) or not name.strip():
         raise ConfigurationError(f"{where} needs a name.")
+    if name.strip() == MASTER.name:  # in the quota, in logs and in metrics
+        raise ConfigurationError(f"{where}.name is {MASTER.name!r}, the name of the master key: choose another one.")
     if limit is not None and (not isinstance(limit, int) or isinstance(limit, bool) or limit < 1):
         raise ConfigurationError(f"{where}.requests_per_minute must be a whole number above zero.")
     weight, share = fields.get("weight", 1), fields.get("share", 1.0)

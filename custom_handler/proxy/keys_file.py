@@ -19,7 +19,7 @@ from ..provider.litellm_call import QUOTA, key_caller
 from ..proxy_module import running_proxy
 from ..request.caller import Caller, KeyQuota
 from ..request.context import current_request
-from .key_entries import digest, read_entries
+from .key_entries import KeyEntry, digest, read_entries
 from .key_routes import called_path, is_added, is_allowed
 from .validation.received import validate_received
 
@@ -31,8 +31,9 @@ class KeysFileAuth:
     """Identify the caller by API key; raises ConfigurationError for an invalid `keys_file`."""
 
     def __init__(self, keys_file: str) -> None:
-        self._callers = read_keys(Path(keys_file)) if keys_file else {}
-        self._routes = {entry.sha256: entry.routes for entry in read_entries(Path(keys_file))} if keys_file else {}
+        entries = read_entries(Path(keys_file)) if keys_file else []
+        self._callers = {entry.sha256: key_of(entry) for entry in entries}
+        self._routes = {entry.sha256: entry.routes for entry in entries}
 
     async def __call__(self, request: Any, api_key: str | None) -> UserAPIKeyAuth | None:
         """Return the caller, or None if the proxy has to check the key itself.
@@ -92,19 +93,15 @@ def _proxy_checks(key_digest: str) -> bool:
     return proxy.master_key is None or digest(proxy.master_key) == key_digest
 
 
-def read_keys(path: Path) -> dict[str, UserAPIKeyAuth]:
-    """Map the SHA-256 of each key in a file to its caller; raises ConfigurationError."""
-    role = LitellmUserRoles.INTERNAL_USER
-    return {
-        entry.sha256: UserAPIKeyAuth(
-            api_key=entry.sha256,
-            key_alias=entry.name,
-            rpm_limit=entry.requests_per_minute,
-            user_role=role,
-            metadata={QUOTA: KeyQuota(weight=entry.weight, share=entry.share)},
-        )
-        for entry in read_entries(path)
-    }
+def key_of(entry: KeyEntry) -> UserAPIKeyAuth:
+    """Return the authenticated key of an entry, as LiteLLM has it."""
+    return UserAPIKeyAuth(
+        api_key=entry.sha256,
+        key_alias=entry.name,
+        rpm_limit=entry.requests_per_minute,
+        user_role=LitellmUserRoles.INTERNAL_USER,
+        metadata={QUOTA: KeyQuota(weight=entry.weight, share=entry.share)},
+    )
 
 
 def quota_caller(key: UserAPIKeyAuth) -> Caller:

@@ -16,7 +16,7 @@ from custom_handler.proxy.middleware.body_limit import (
     MAX_BODY_BYTES,
     LimitedBody,
 )
-from custom_handler.proxy.middleware.body_structure import MAX_OBJECTS
+from custom_handler.proxy.middleware.body_structure import MAX_FIELDS, MAX_OBJECTS
 from custom_handler.proxy.middleware.error_bodies import MESSAGE, as_error_object, google_events
 from custom_handler.proxy.middleware.wrap import ProxyWrapper
 from custom_handler.proxy.validation.reserved_fields import RESERVED, reject_reserved_fields, sent_body
@@ -144,7 +144,7 @@ async def test_a_body_with_a_too_large_content_length_is_not_read():
 async def test_a_body_of_unknown_length_is_read_up_to_the_limit():
     exchange = Exchange([b"x" * (MAX_BODY_BYTES // 4)] * 40)
     status, _, body = await exchange.through(ProxyWrapper)
-    assert (status, "32 MiB" in json.loads(body)["error"]["message"]) == (413, True)
+    assert (status, "The request is larger than 32 MiB" in json.loads(body)["error"]["message"]) == (413, True)
     assert exchange.read <= MAX_BODY_BYTES
 
 
@@ -208,9 +208,51 @@ async def test_a_rejected_body_cannot_be_read_on():
             await body.receive()
 
 
-async def test_uploads_are_not_limited():
-    exchange = Exchange([b"x" * MAX_BODY_BYTES] * 2, content_type="multipart/form-data; boundary=a")
+TYPES = [
+    "multipart/form-data; boundary=a",
+    "Multipart/Form-Data; boundary=a",
+    "application/x-www-form-urlencoded",
+    "application/octet-stream",
+    "audio/wav",
+    "text/plain",
+    "x",
+    "",
+]
+
+
+@pytest.mark.parametrize("content_type", TYPES)
+@pytest.mark.parametrize("headers", [{}, {"content_length": str(MAX_BODY_BYTES + 1)}])
+async def test_a_body_of_any_content_type_is_limited(content_type, headers):
+    exchange = Exchange([b"x" * (MAX_BODY_BYTES // 2)] * 3, content_type=content_type, **headers)
+    assert (await exchange.through(ProxyWrapper))[0] == 413
+    assert exchange.read <= MAX_BODY_BYTES
+
+
+@pytest.mark.parametrize("content_type", [*TYPES[2:], "multipart/mixed", "application/problem+json"])
+async def test_what_litellm_parses_as_json_has_no_more_values_than_json(content_type):
+    exchange = Exchange([b"[" * (2 * MAX_OBJECTS)], content_type=content_type)
+    assert (await exchange.through(ProxyWrapper))[0] == (200 if "form" in content_type else 400)
+
+
+async def test_the_bytes_of_a_file_are_not_counted_as_json():
+    exchange = Exchange([b"[" * (2 * MAX_OBJECTS)], content_type=TYPES[0])
     assert (await exchange.through(ProxyWrapper))[0] == 200
+
+
+@pytest.mark.parametrize("separator", [b"&", b";"])
+async def test_a_form_of_very_many_fields_is_rejected_even_if_they_are_empty(separator):
+    content_type = "application/x-www-form-urlencoded; charset=utf-8"
+    for count, status in ((MAX_FIELDS, 200), (MAX_FIELDS + 1, 400)):
+        exchange = Exchange([separator * (count // 2), separator * (count - count // 2)], content_type=content_type)
+        answered, _, body = await exchange.through(ProxyWrapper)
+        assert (answered, b"The form has more than 10000 fields" in body) == (status, status == 400)
+
+
+async def test_a_character_may_be_cut_between_two_pieces():
+    sent = '{"content": "Olá"}'.encode()
+    for cut in range(len(sent)):
+        assert (await Exchange([sent[:cut], sent[cut:]]).through(ProxyWrapper))[0] == 200
+    assert (await Exchange([sent[: sent.index(b"\xa1")]]).through(ProxyWrapper))[0] == 400
 
 
 TRACEBACK = 'no key\\nTraceback (most recent call last):\\n  File \\"/a/b.py\\", line 1'

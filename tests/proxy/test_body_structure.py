@@ -10,8 +10,21 @@ from custom_handler.proxy.middleware.body_structure import (
     MAX_OBJECTS,
     MAX_STRINGS,
     MAX_VALUES,
-    has_too_many_values,
+    ValueCounter,
 )
+
+PIECES = (1 << 30, 65_536, 997)
+
+
+def has_too_many_values(body: bytes) -> bool:
+    """Count a body whole and in pieces, which must make no difference."""
+    results = set()
+    for size in PIECES:
+        counter = ValueCounter()
+        results.add(any(counter.exceeds(body[start : start + size]) for start in range(0, len(body), size)))
+    assert len(results) == 1
+    return results.pop()
+
 
 QUOTING = ['"', "\\", '\\"', '\\\\"', "[{", '"[', "\\n[", "é[", "]}", ","]
 
@@ -58,3 +71,16 @@ def test_an_ordinary_large_body_passes():
 def test_text_that_is_no_json_is_no_error():
     for body in (b"\xff" * 100_000, b'"' * 100_001, b"\\" * 100_001, b"a=b&" * 50_000):
         has_too_many_values(body)
+
+
+@pytest.mark.parametrize(
+    "body", [b'["' + text.encode() + b'","[' + b'\\"]' * 9 + b'"]' for text in ("\\\\", '\\"', 'a\\\\\\"[', "")]
+)
+def test_a_cut_between_any_two_bytes_makes_no_difference(body):
+    found = set()
+    for cut in range(len(body) + 1):
+        counter = ValueCounter()
+        counter.exceeds(body[:cut])
+        counter.exceeds(body[cut:])
+        found.add((counter._objects, counter._quotes, counter._commas, counter._in_string))
+    assert found == {(1, 4, 1, False)}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -57,6 +58,15 @@ async def test_a_key_of_the_file_gives_its_caller_and_rate_limit(from_text, secr
     assert await keys(CHAT, sent) is not caller, "the proxy changes the object"
 
 
+def test_the_file_is_read_once(from_text, monkeypatch):
+    """Keys and routes of two versions of the file would be a KeyError for each request of a new key."""
+    reads = []
+    read = Path.read_text
+    monkeypatch.setattr(Path, "read_text", lambda path, **more: reads.append(path) or read(path, **more))
+    from_text(f"keys: [{{name: a, key: {KEY}}}]")
+    assert len(reads) == 1
+
+
 async def test_the_rate_limit_of_a_key_is_optional(from_text):
     assert (await from_text(f"keys: [{{name: a, key: {KEY}}}]")(CHAT, KEY)).rpm_limit is None
 
@@ -101,6 +111,7 @@ async def test_a_key_that_the_proxy_may_know_is_checked_by_it(proxy, state: dict
         (f"keys: [{{name: a, key: {KEY}, rpm: 1}}]", "must have no fields but"),
         (f"keys: [{{key: {KEY}}}]", "needs a name"),
         (f"keys: [{{name: ' ', key: {KEY}}}]", "needs a name"),
+        (f"keys: [{{name: ' master', key: {KEY}}}]", r"keys\[0\].name is 'master', the name of the master key: choose another"),
         ("keys: [{name: a}]", "needs either a key of at least 16 characters"),
         ("keys: [{name: a, key: sk-short}]", "needs either"),
         ("keys: [{name: a, key: 'sk-with a blank in it'}]", "needs either"),

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from custom_handler.proxy.asgi_transport import INTERNAL_CALL
-from custom_handler.proxy.middleware.turns import Turns
+from custom_handler.proxy.middleware.turns import MAX_KNOWN, Turns
 from custom_handler.proxy.middleware.wrap import ProxyWrapper
 
 
@@ -17,11 +18,19 @@ def scope(key: str, path: str = "/v1/chat/completions", header: str = "authoriza
     return {"type": "http", "path": path, "headers": headers, "client": ("127.0.0.1", 7), **more}
 
 
+def served(key: str, **more: Any) -> dict[str, Any]:
+    """Return the scope of a request that the proxy has authenticated."""
+    principal = SimpleNamespace(source_key=SimpleNamespace(token=f"hash of {key}"))
+    return scope(key, **more) | {"state": {"principal": principal}}
+
+
 class Loop:
     """Requests of several keys, with the iteration of the event loop in which each has started."""
 
-    def __init__(self) -> None:
+    def __init__(self, known: str = "abcdeh") -> None:
         self.turns = Turns()
+        for key in known:
+            self.turns.note(served(key))
         self.iteration = 0
         self.started: list[tuple[str, int]] = []
 
@@ -80,6 +89,48 @@ async def test_other_headers_and_spellings_of_a_key_give_no_further_turns():
     last = asyncio.create_task(loop.request("b", scope("b")))
     await loop.run([first, *tasks, last])
     assert loop.names == "0abaaa"
+
+
+async def test_keys_that_the_proxy_does_not_know_take_turns_by_their_address():
+    loop = Loop(known="b")
+    names = [f"wrong {number}" for number in range(20)]
+    tasks = [asyncio.create_task(loop.request("w", scope(name))) for name in names]
+    tasks += tasks_of(loop, "bb")
+    tasks.append(asyncio.create_task(loop.request("n", scope("new", client=("10.0.0.9", 1)))))
+    await loop.run(tasks)
+    assert loop.names == "wwbnwb" + "w" * 17
+
+
+async def test_a_key_is_known_once_the_proxy_has_authenticated_it():
+    async def app(scope: dict[str, Any], *_: Any) -> None:
+        if scope["headers"][1][1] == b"a":
+            scope["state"] = served("a")["state"]
+
+    async def message(*_: Any) -> dict[str, Any]:
+        return {"type": "http.request"}
+
+    wrapper, loop = ProxyWrapper(app), Loop(known="")
+    loop.turns = wrapper._turns
+    for key in "ab":
+        await wrapper(scope(key), message, message)
+        await asyncio.sleep(0)
+    await loop.run(tasks_of(loop, "bbbbca"))
+    assert loop.names == "bbabbc", "the proxy has refused b, and does not know c"
+
+
+async def test_a_limited_number_of_keys_is_remembered():
+    loop = Loop(known="")
+    for number in range(MAX_KNOWN + 1):
+        loop.turns.note(served(f"k{number}"))
+    assert len(loop.turns._known) == MAX_KNOWN
+
+
+async def test_the_ipv6_addresses_of_a_network_take_turns_together():
+    loop = Loop(known="")
+    clients = {"2001:db8::1": "s", "2001:db8::2": "s", "2001:db8:0:0:7::1": "s", "2001:db8:0:1::1": "o"}
+    tasks = [asyncio.create_task(loop.request(name, scope("", client=(host, 1)))) for host, name in clients.items()]
+    await loop.run(tasks)
+    assert loop.names == "ssos"
 
 
 async def test_clients_without_a_key_take_turns_by_their_address():

@@ -5,13 +5,14 @@ The proxy reads a body of any length to its end before it checks the key.
 
 from __future__ import annotations
 
+import codecs
 from typing import NoReturn
 
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import Message, Receive
 
-from .body_structure import TOO_MANY, has_too_many_values
+from .body_structure import TOO_MANY, TOO_MANY_FIELDS, FieldCounter, ValueCounter
 
 MAX_BODY_BYTES = 32 * 1024 * 1024  # as Anthropic's own API
 
@@ -22,30 +23,38 @@ NO_UTF8 = "The request's body is not valid UTF-8: encode it as UTF-8."
 _OTHER_JSON = tuple(character.encode() for character in '["-0123456789tfn')
 
 
+_UPLOAD = "multipart/form-data"  # at most 1,000 fields and files, which Starlette checks
+_FORM = "application/x-www-form-urlencoded"
+_DECODER = codecs.getincrementaldecoder("utf-8")
+
+
 class LimitedBody:
-    """A request body that is read up to the limit; uploads are written to disk and not limited."""
+    """A request body of any content type that is read up to the limit.
+
+    Each piece is checked as it arrives, because other requests are served between two pieces.
+    """
 
     def __init__(self, headers: Headers, receive: Receive) -> None:
         content_type = headers.get("content-type", "application/json")
         length = headers.get("content-length", "")
         self._receive = receive
         self._first: Message | None = None
-        self._is_json = content_type.startswith("application/json")
-        self._is_upload = content_type.startswith("multipart/")
+        media_type = content_type.split(";")[0].strip().lower()
+        self._fields = FieldCounter() if media_type == _FORM else None
+        self._values = None if media_type in (_UPLOAD, _FORM) else ValueCounter()
+        # The decoder of JSON: LiteLLM would take other bytes for an empty body.
+        self._utf8 = _DECODER() if content_type.startswith("application/json") else None
         self._left = MAX_BODY_BYTES
         self._is_too_long = length.isdecimal() and int(length) > MAX_BODY_BYTES
-        self._pieces: list[bytes] = []
         # The error for a body that exceeded a limit while it was read.
         self.rejection: tuple[int, str] | None = None
 
     async def reject(self) -> tuple[int, str] | None:
         """Return status and message of the error for a body that must not be read, else None."""
-        if self._is_upload:
-            return None
         if self._is_too_long:
             return 413, TOO_LARGE
         self._first = await self._receive()
-        if self._is_json and self._first.get("body", b"").lstrip().startswith(_OTHER_JSON):
+        if self._utf8 is not None and self._first.get("body", b"").lstrip().startswith(_OTHER_JSON):
             return 400, NO_OBJECT
         return None
 
@@ -57,7 +66,7 @@ class LimitedBody:
         if self.rejection is not None:
             raise HTTPException(*self.rejection)
         message, self._first = self._first or await self._receive(), None
-        if not self._is_upload and message["type"] == "http.request":
+        if message["type"] == "http.request":
             self._check(message.get("body", b""), more=message.get("more_body", False))
         return message
 
@@ -65,23 +74,16 @@ class LimitedBody:
         self._left -= len(piece)
         if self._left < 0:
             self._exceed(413, TOO_LARGE)
-        self._pieces.append(piece)
-        if not more:
-            body = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
-            self._pieces.clear()
-            if has_too_many_values(body):
-                self._exceed(400, TOO_MANY)
-            if self._is_json and not _is_utf8(body):  # LiteLLM would take it for an empty body
+        if self._values is not None and self._values.exceeds(piece):
+            self._exceed(400, TOO_MANY)
+        if self._fields is not None and self._fields.exceeds(piece):
+            self._exceed(400, TOO_MANY_FIELDS)
+        if self._utf8 is not None:
+            try:
+                self._utf8.decode(piece, final=not more)
+            except UnicodeDecodeError:
                 self._exceed(400, NO_UTF8)
 
     def _exceed(self, status: int, message: str) -> NoReturn:
         self.rejection = status, message
         raise HTTPException(status, message)
-
-
-def _is_utf8(body: bytes) -> bool:
-    try:
-        body.decode()
-    except UnicodeDecodeError:
-        return False
-    return True

@@ -105,6 +105,7 @@ class ProxyWrapper:
                 raise
             finally:
                 close_abandoned_streams(request)
+                self._turns.note(scope)
                 exchange.outcome.seconds = time.perf_counter() - started
                 for observer in reversed(self._observers):
                     observer.request_ended(scope, exchange.outcome)

@@ -200,7 +200,7 @@ class ProxySettings:
         "what a fault of the configuration does at the start: `strict` (the proxy does not start), `warn` or `off`",
         choices=("off", "warn", "strict"),
     )
-    keys_file: str = setting("KEYS_FILE", "", "a YAML file of named API keys, each with a rate limit (README)")
+    keys_file: str = setting("KEYS_FILE", "", "a YAML file of named API keys, each with a rate limit (keys.md)")
     log_level: str = setting(
         "LOG_LEVEL",
         "info",

@@ -15,8 +15,13 @@ from custom_handler.settings import all_fields
 from custom_handler.telemetry.prometheus import ProviderMetrics
 
 ROOT = Path(__file__).resolve().parents[1]
-DOCUMENTS = sorted({*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")})
-ENGLISH, PORTUGUESE = ((ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "README.pt-BR.md"))
+DOCUMENTS = sorted({*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")})
+README = ROOT / "README.md"
+# Each page in Portuguese has the name of its page in English.
+TWINS = {README: ROOT / "README.pt-BR.md"} | {
+    ROOT / "docs" / page.name: page for page in sorted((ROOT / "docs" / "pt-BR").glob("*.md"))
+}
+PAGES = {portuguese: english for english, portuguese in TWINS.items()}
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
@@ -51,27 +56,69 @@ def rows(text: str) -> list[str]:
     return [code for row in re.findall(r"^\| (.*?) \|", text, re.MULTILINE) for code in codes(row)]
 
 
-def section(heading: str) -> str:
-    (found,) = (text for text in sections(ENGLISH) if text.startswith(f"## {heading}\n"))
+def text_of(name: str) -> str:
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+def links(page: Path, text: str) -> set[str]:
+    """Return what a text links to: paths of English pages, with the anchor where the page exists in English only."""
+    found = set()
+    for target in re.findall(r"\]\((?!#)([^)]+)\)", text):
+        name, _, anchor = target.partition("#")
+        path = (page.parent / name).resolve()
+        english = PAGES.get(path, path)
+        found.add(target if ":" in name else f"{english}#{'' if english in TWINS else anchor}")
     return found
 
 
-def test_both_readmes_have_the_same_headings():
-    levels = [[re.match("#+", section)[0] for section in sections(text)] for text in (ENGLISH, PORTUGUESE)]
+@pytest.fixture(params=TWINS, ids=lambda page: page.relative_to(ROOT).as_posix())
+def twins(request) -> tuple[Path, Path]:
+    return request.param, TWINS[request.param]
+
+
+def test_a_page_has_the_same_headings_in_both_languages(twins):
+    levels = [[re.match("#+", section)[0] for section in sections(page.read_text("utf-8"))] for page in twins]
     assert levels[0] == levels[1]
 
 
-@pytest.mark.parametrize("number", range(len(sections(ENGLISH))))
-def test_each_section_has_the_same_commands_names_numbers_links_and_images_in_both(number):
-    ours, theirs = (sections(text)[number] for text in (ENGLISH, PORTUGUESE))
-    assert commands(ours) == commands(theirs)
-    assert rows(ours) == rows(theirs)
-    assert sorted(codes(ours)) == sorted(codes(theirs))
-    assert numbers(ours) == numbers(theirs)
-    assert len(FENCE.findall(ours)) == len(FENCE.findall(theirs))
-    # A heading of the page itself has another name in each language; the test of links looks for it.
-    links = [set(re.findall(r"\]\((?!#)([^)]+)\)", text)) - {"README.md", "README.pt-BR.md"} for text in (ours, theirs)]
-    assert links[0] == links[1]
+def test_each_section_has_the_same_commands_names_numbers_links_and_images_in_both(twins):
+    both = [sections(page.read_text(encoding="utf-8")) for page in twins]
+    for ours, theirs in zip(*both, strict=True):
+        where = ours.partition("\n")[0]
+        assert commands(ours) == commands(theirs), where
+        assert rows(ours) == rows(theirs), where
+        assert set(codes(ours)) == set(codes(theirs)), where
+        assert set(numbers(ours)) == set(numbers(theirs)), where
+        assert len(FENCE.findall(ours)) == len(FENCE.findall(theirs)), where
+        assert links(twins[0], ours) == links(twins[1], theirs), where
+
+
+def test_the_languages_of_a_page_differ(twins):
+    english, portuguese = ({line for line in page.read_text("utf-8").splitlines() if " " in line} for page in twins)
+    assert len(english & portuguese) < len(english) / 2
+
+
+@pytest.mark.parametrize("name", ["README.md", "README.pt-BR.md"])
+def test_the_first_page_is_short_and_shows_the_playground(name):
+    assert 8_000 <= len(text_of(name).encode()) <= 10_240
+    assert "(docs/images/playground.png)" in text_of(name).partition("\n## ")[0]
+    assert (ROOT / "docs/images/playground.png").stat().st_size < 100_000
+
+
+def test_the_first_page_leads_to_every_document():
+    named = {path.partition("#")[0] for path in links(README, README.read_text("utf-8"))}
+    assert {str(page) for page in (ROOT / "docs").glob("*.md")} <= named
+
+
+@pytest.mark.parametrize("name", ["README.md", "README.pt-BR.md", "SECURITY.md"])
+def test_the_version_of_litellm_is_the_pinned_one(name):
+    pinned = re.search(r"^litellm\[proxy\]==([\d.]+)$", text_of("requirements.txt"), re.MULTILINE)[1]
+    assert f"LiteLLM-{pinned}-" in text_of(name) or f"LiteLLM is pinned to {pinned};" in text_of(name)
+
+
+def section(heading: str, name: str) -> str:
+    (found,) = (text for text in sections(text_of(name)) if text.startswith(f"## {heading}\n"))
+    return found
 
 
 def anchors(text: str) -> set[str]:
@@ -83,7 +130,7 @@ def anchors(text: str) -> set[str]:
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda file: file.relative_to(ROOT).as_posix())
 def test_what_a_document_links_to_is_there(document):
-    for target in re.findall(r"\]\((?!https?:)([^)]+)\)", document.read_text(encoding="utf-8")):
+    for target in re.findall(r"\]\((?!https?:|\.\./\.\./actions/)([^)]+)\)", document.read_text(encoding="utf-8")):
         name, _, anchor = target.partition("#")
         there = (document.parent / name) if name else document
         assert there.exists(), target
@@ -103,30 +150,33 @@ def test_a_setting_says_what_it_means(setting):
 
 def test_the_readme_names_no_setting_that_does_not_exist():
     known = {item.metadata["name"] for item in all_fields()} | {"LITELLM_MASTER_KEY"}
-    assert set(rows(section("Configuration").partition("\n**")[0])) <= known
+    named = rows(section("Settings", "README.md"))
+    assert len(named) == 10
+    assert set(named) <= known
 
 
 def test_the_readme_tells_the_defaults_of_the_settings():
     cells = re.compile(r"^\| (`\w+`) \| *(.*?) *\|", re.MULTILINE)
     page = dict(cells.findall((ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")))
-    told = dict(cells.findall(section("Configuration")))
+    told = dict(cells.findall(section("Settings", "README.md")))
     assert told == {name: page[name] for name in told}
 
 
-def test_the_readme_has_a_row_for_each_example_and_names_only_files_that_exist():
-    named = re.findall(r"examples/([\w./-]*\w)", section("Clients"))
+@pytest.mark.parametrize("name", ["README.md", "docs/clients.md", "docs/pt-BR/clients.md"])
+def test_the_clients_have_a_row_for_each_example_and_name_only_files_that_exist(name):
+    named = re.findall(r"examples/([\w./-]*\w)", text_of(name))
     assert all((ROOT / "examples" / name).is_file() for name in named)
     assert {name.split("/")[0] for name in named} == {
         folder.name for folder in (ROOT / "examples").iterdir() if folder.is_dir()
     }
 
 
-def test_the_readme_names_each_metric_of_the_provider():
+def test_the_page_of_observability_names_each_metric_of_the_provider():
     registry = CollectorRegistry()
     ProviderMetrics(registry)
     kept = {metric.name + "_total" * (metric.type == "counter") for metric in registry.collect()}
-    told = re.search(r"`stackspot_…`: (.*?)\.\sWith", section("Observability"), re.DOTALL)
-    assert {f"stackspot_{name}" for name in codes(told[1])} == kept
+    told = section("Metrics", "docs/observability.md").partition("|---|---|")[2].partition("\n\n")[0]
+    assert {f"stackspot_{name}" for name in codes(told)} == kept
 
 
 def test_what_env_example_offers_exists():

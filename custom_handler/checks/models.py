@@ -75,7 +75,7 @@ def check_configuration(config: Mapping[str, Any], settings: Settings) -> list[F
     except ConfigurationError as error:
         return [Finding("model_list", "", "unreadable", error.message)]
     if not models:
-        fault = "config.yaml has no models: give it a model_list, as README.md shows."
+        fault = "config.yaml has no models: give it a model_list, as docs/models.md shows."
         return [Finding("model_list", "", "empty", fault)]
     providers = _known_providers(config)
     return [_check(*pair, providers, settings) for pair in zip(models, config["model_list"], strict=True)]

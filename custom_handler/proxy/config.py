@@ -57,7 +57,7 @@ def read_config(path: Path) -> dict[str, Any]:
         line = f", line {where.line + 1}" if where else ""
         raise ConfigurationError(f"{path}{line} is not YAML: correct it, mind the indentation.") from None
     if not isinstance(config, dict):
-        raise ConfigurationError(f"{path} holds no configuration: it needs a model_list, as README.md shows.")
+        raise ConfigurationError(f"{path} holds no configuration: it needs a model_list, as docs/models.md shows.")
     return config
 
 
@@ -65,7 +65,7 @@ def deployments(config: Mapping[str, Any]) -> tuple[Deployment, ...]:
     """Return the entries of `model_list`; raises ConfigurationError for a malformed one."""
     entries = config.get("model_list") or ()
     if not isinstance(entries, list | tuple) or not all(isinstance(entry, Mapping) for entry in entries):
-        raise ConfigurationError("model_list of config.yaml is no list of models: see README.md for the form.")
+        raise ConfigurationError("model_list of config.yaml is no list of models: see docs/models.md for the form.")
     for entry in entries:
         for field_name in ("litellm_params", "model_info"):
             if not isinstance(entry.get(field_name) or {}, Mapping):

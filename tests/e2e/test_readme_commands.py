@@ -1,4 +1,4 @@
-"""Every command of both READMEs, as it is pasted into a new shell in a checkout; what cannot run here is named, with the reason."""
+"""Each command of the READMEs and user guides, pasted into a new shell of a checkout; others have a reason here."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PROGRAM = re.compile(
 # What serves until it is ended is started for its help only; the proxy of this test is one of them.
 SERVES = re.compile(r"\.venv/bin/(litellm|python -m custom_handler (run|worker))\b")
 RUNS = re.compile(
-    r"(sh examples/curl|\.venv(-clients)?/bin/python (examples/|-c |-m custom_handler)|curl http|export |set |make help)"
+    r"(sh examples/curl|\.venv(-clients)?/bin/python (examples/|-c |-m custom_handler|hello\.py)|curl http|export |set |make help)"
 )
 ELSEWHERE = {
     r"make (?!help)": "installs or runs for minutes; the targets are compared with the Makefile by another test",
@@ -44,7 +44,18 @@ def found(name: str) -> Iterator[str]:
             yield code.replace(r"\|", "|")
 
 
-COMMANDS = sorted({command for name in ("README.md", "README.pt-BR.md") for command in found(name)})
+# The guides for operators are not among them: they name programs of other machines.
+GUIDES = [
+    f"{folder}/{guide}.md"
+    for folder in ("docs", "docs/pt-BR")
+    for guide in (
+        *("quick-start", "clients", "http-api", "compatibility", "models", "keys", "conversations", "cli"),
+        *("observability", "agent-setup", "errors"),
+    )
+]
+PAGES = ["README.md", "README.pt-BR.md", *(guide for guide in GUIDES if (ROOT / guide).exists())]
+POWERSHELL = [name for name in PAGES if "```powershell" in (ROOT / name).read_text(encoding="utf-8")]
+COMMANDS = sorted({command for name in PAGES for command in found(name)})
 HERE = [command for command in COMMANDS if RUNS.match(command) or SERVES.match(command)]
 
 
@@ -54,8 +65,9 @@ def test_each_command_runs_here_or_has_a_reason() -> None:
     assert len(HERE) > 12
 
 
-@pytest.mark.parametrize("name", ["README.md", "README.pt-BR.md"])
+@pytest.mark.parametrize("name", POWERSHELL)
 def test_the_lines_for_powershell_are_those_for_the_shell(name: str) -> None:
+    assert {"README.md", "README.pt-BR.md", "docs/quick-start.md", "docs/pt-BR/quick-start.md"} == set(POWERSHELL)
     blocks = FENCE.findall((ROOT / name).read_text(encoding="utf-8"))
     [number] = [number for number, (language, _) in enumerate(blocks) if language == "powershell"]
     same = blocks[number][1].replace("py -m venv", "python3 -m venv").replace(".venv\\Scripts\\", ".venv/bin/")
@@ -70,6 +82,10 @@ def shell(
     folder, port = tmp_path_factory.mktemp("checkout"), free_port()
     for name in (".venv", ".venv-clients", "custom_handler", "examples", "config.yaml", "Makefile"):
         (folder / name).symlink_to(ROOT / name)
+    program = next(
+        block for language, block in FENCE.findall((ROOT / "README.md").read_text("utf-8")) if language == "python"
+    )
+    (folder / "hello.py").write_text(program.replace(":4000", f":{port}"), encoding="utf-8")
     simulator_process.reset()
     own = {"PORT": str(port), "PROXY_URL": f"http://127.0.0.1:{port}", **simulator_process.environ}
     [command] = [one for one in HERE if one.endswith("-m custom_handler run")]

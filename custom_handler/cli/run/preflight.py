@@ -60,17 +60,17 @@ def require_startable(host: str, port: int, config: Path) -> Startable:
 def _models(config: Path, content: Mapping[str, Any]) -> tuple[Deployment, ...]:
     for name in ("litellm_settings", "general_settings", "router_settings"):
         if not isinstance(content.get(name) or {}, Mapping):
-            raise ConfigurationError(f"{name} of {config} is no mapping: see README.md for the form.")
+            raise ConfigurationError(f"{name} of {config} is no mapping: see docs/models.md for the form.")
     entries = content.get("model_list")
     for number, entry in enumerate(entries if isinstance(entries, list) else ()):
         if isinstance(entry, Mapping) and not isinstance(entry.get("litellm_params"), Mapping):
             raise ConfigurationError(
-                f"{config}, model_list[{number}] has no litellm_params: see README.md for the form."
+                f"{config}, model_list[{number}] has no litellm_params: see docs/models.md for the form."
             )
     found = deployments(content)
     from_elsewhere = content.get("include") or (content.get("general_settings") or {}).get("store_model_in_db")
     if not found and not from_elsewhere:
-        raise ConfigurationError(f"{config} has no models: give it a model_list, as README.md shows.")
+        raise ConfigurationError(f"{config} has no models: give it a model_list, as docs/models.md shows.")
     return found
 
 

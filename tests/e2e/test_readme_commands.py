@@ -103,7 +103,7 @@ def test_a_command_works_as_pasted(shell: tuple[Path, int, dict[str, str]], comm
     if command.startswith("curl"):
         pasted += " --fail-with-body"
     done = subprocess.run(
-        ["sh", "-c", pasted], cwd=folder, env=environ, capture_output=True, text=True, check=False, timeout=120
+        ["sh", "-c", pasted], cwd=folder, env=environ, capture_output=True, text=True, check=False, timeout=300
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Traceback" not in done.stderr

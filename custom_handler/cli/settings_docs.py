@@ -12,33 +12,34 @@ PAGE = """\
 
 <!-- Written by `make docs` from custom_handler/settings.py; a test fails where this page says something else. -->
 
-Settings come from the environment, or from `.env` in the folder where the proxy is started; the environment wins. Each name works
-with the prefix `STACKSPOT_` too, which wins over the bare one. Blanks around a value are dropped, and an empty value is none. A value
-that cannot be meant stops the start with an error that names the setting.
+Settings come from the environment, or from `.env` in the folder where the proxy starts, or from `.env` beside `config.yaml`. The first
+one wins. Each name also works with the prefix `STACKSPOT_`, which has priority. Blanks around a value are removed, and an empty value
+counts as not set. Invalid values abort the start with an error that names the setting. To see what is set, run
+[`check`](cli.md#check).
 
 {groups}
 
-## What others read
+## Variables that others read
 
 | variable | default | meaning |
 |---|---|---|
-| `LITELLM_MASTER_KEY` | | LiteLLM: what clients send as their API key; written to `.env` at the first start where it is empty |
-| `LITELLM_SALT_KEY` | the master key | LiteLLM: encrypts what it keeps, as the keys of waiting jobs; set it before a master key changes |
-| `LITELLM_LOCAL_MODEL_COST_MAP` | `False` | LiteLLM: `True` takes its price list from the package, not from the network |
-| `KEEPALIVE_TIMEOUT` | `5` | LiteLLM: seconds for which an idle connection of a client is kept; [75](operations.md#running-it) is better |
+| `LITELLM_MASTER_KEY` | | LiteLLM: the API key of operators; written to `.env` at the first start if it is empty |
+| `LITELLM_SALT_KEY` | the master key | LiteLLM: encrypts the keys of waiting jobs; set it before you change the master key |
+| `LITELLM_LOCAL_MODEL_COST_MAP` | `False` | LiteLLM: `True` uses the price list of the package instead of the network's |
+| `KEEPALIVE_TIMEOUT` | `5` | LiteLLM: seconds for which an idle connection stays open; use [75](operations.md#running-it) |
 | `DATABASE_URL` | | LiteLLM: a Postgres, for virtual keys, budgets and `previous_response_id` |
 | `POSTGRES_PASSWORD`, `GRAFANA_PASSWORD` | | compose.yaml: the passwords of its Postgres and its Grafana |
-| `NUM_WORKERS` | `1` | LiteLLM: how many processes serve |
-| `HTTPS_PROXY`, `NO_PROXY`, `SSL_CERT_FILE` | | a proxy on the way to StackSpot, and the certificates that it is trusted by |
-| `OTEL_EXPORTER`, `OTEL_ENDPOINT` | | LiteLLM: where traces go, with `otel` among the `callbacks` of config.yaml |
+| `NUM_WORKERS` | `1` | LiteLLM: number of processes |
+| `HTTPS_PROXY`, `NO_PROXY`, `SSL_CERT_FILE` | | a [corporate proxy](operations.md#corporate-proxies-and-certificates), and its certificates |
+| `OTEL_EXPORTER`, `OTEL_ENDPOINT` | | LiteLLM: where traces go, with `otel` in the `callbacks` of config.yaml |
 | `GROQ_API_KEY`, `FIREWORKS_AI_API_KEY` | | keys of the aliases `chat/llama-small` and `chat/qwen-small` |
-| `BEDROCK_MODEL_ID`, `AWS_REGION` | | the alias `chat/nova-micro`; credentials where the AWS SDK looks for them |
+| `BEDROCK_MODEL_ID`, `AWS_REGION` | | the alias `chat/nova-micro`; credentials from where the AWS SDK finds them |
 | `AWS_PROFILE` | | the profile of `~/.aws` with these credentials; `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY` instead |
-| `AWS_ACCOUNT_ID` | | accepted and not used: the credentials name the account |
-| `AWS_EC2_METADATA_DISABLED` | | `false` asks the metadata service of an EC2 machine for credentials at the start, too |
-| `JSON_LOGS` | `false` | LiteLLM: `true` writes the log as a JSON object a line |
+| `AWS_ACCOUNT_ID` | | accepted and ignored: the credentials name the account |
+| `AWS_EC2_METADATA_DISABLED` | | `false` also asks the metadata service of an EC2 machine for credentials at the start |
+| `JSON_LOGS` | `false` | LiteLLM: `true` writes each log line as a JSON object |
 | `PORT` | `4000` | the port of `make run` and `stackspot-litellm run`, and of the proxy that `models` and `chat` look for |
-| `PROXY_URL` | `http://127.0.0.1:4000` | the proxy that the files in `examples/` ask |
+| `PROXY_URL` | `http://127.0.0.1:4000` | the proxy that the files in `examples/` use |
 """
 
 

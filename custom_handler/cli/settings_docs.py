@@ -30,7 +30,7 @@ counts as not set. Invalid values abort the start with an error that names the s
 | `DATABASE_URL` | | LiteLLM: a Postgres, for virtual keys, budgets and `previous_response_id` |
 | `POSTGRES_PASSWORD`, `GRAFANA_PASSWORD` | | compose.yaml: the passwords of its Postgres and its Grafana |
 | `NUM_WORKERS` | `1` | LiteLLM: number of processes |
-| `HTTPS_PROXY`, `NO_PROXY`, `SSL_CERT_FILE` | | a [corporate proxy](operations.md#corporate-proxies-and-certificates), and its certificates |
+| `HTTPS_PROXY`, `NO_PROXY`, `SSL_CERT_FILE` | | a [corporate proxy](operations.md#corporate-proxies-and-certificates), its CAs |
 | `OTEL_EXPORTER`, `OTEL_ENDPOINT` | | LiteLLM: where traces go, with `otel` in the `callbacks` of config.yaml |
 | `GROQ_API_KEY`, `FIREWORKS_AI_API_KEY` | | keys of the aliases `chat/llama-small` and `chat/qwen-small` |
 | `BEDROCK_MODEL_ID`, `AWS_REGION` | | the alias `chat/nova-micro`; credentials from where the AWS SDK finds them |

@@ -145,11 +145,12 @@ class Plugin(TelemetryCallback):
             return readable_input(without_file_search(uncached), uploads=self._uploads)
         if call_type == CallTypes.atext_completion:
             require_text_prompt(kwargs)
-        if call_type != CallTypes.acompletion:
+        elif call_type == CallTypes.acompletion:
+            require_known_response(kwargs)
+            uncached = keep_allowed_tools(uncached)
+        else:
             return uncached
-        require_known_response(kwargs)
-        changed = keep_allowed_tools(uncached)
-        return await_stream_start(changed) if kwargs.get("stream") is True else changed
+        return await_stream_start(uncached) if kwargs.get("stream") is True else uncached
 
     async def async_post_call_failure_hook(
         self,

@@ -73,12 +73,16 @@ class StackspotLLM(CustomLLM):  # type: ignore[misc]
             if is_health_probe(call):
                 await asyncio.wrap_future(self._client.tokens.request())
                 return model_response.fixed_response("ok", model)
-            whole = not _awaits_start(call)
-            steps, options = self._steps(model, messages, call, whole=whole)
+            awaited = _awaited_arguments(call)
+            steps, options = self._steps(model, messages, call, whole=awaited is None)
             stream = StartedStream(self._client.arun(steps))
-            if whole:
+            if awaited is None:
                 return await model_response.abuild_response(stream, options)
             await stream.wait(START_TIMEOUT)
+            if call["litellm_params"].get("text_completion"):
+                # LiteLLM tells the stream of a chat by its class; one of a text completion it would
+                # log as a whole answer without content if its arguments did not name a stream.
+                awaited["stream"] = True
             return CustomStreamWrapper(
                 completion_stream=model_response.AsyncChunkStream(stream, options),
                 model=model,
@@ -158,8 +162,9 @@ def await_stream_start(kwargs: Mapping[str, Any]) -> dict[str, Any]:
     LiteLLM first reads a custom provider's stream after retries and fallbacks, and possibly after
     the client received a 200. A call without `stream` is awaited before, and may return one too.
     """
-    setattr(kwargs["litellm_logging_obj"], _AWAITS_START, True)
-    return {**kwargs, "stream": False}
+    changed = {**kwargs, "stream": False}
+    setattr(kwargs["litellm_logging_obj"], _AWAITS_START, changed)
+    return changed
 
 
 def _with_sources_in_log(hook: Hook, logging_obj: Any) -> Hook:
@@ -173,5 +178,12 @@ def _with_sources_in_log(hook: Hook, logging_obj: Any) -> Hook:
     return note
 
 
-def _awaits_start(call: Mapping[str, Any]) -> bool:
-    return getattr(call.get("logging_obj"), _AWAITS_START, False) is True
+def _awaited_arguments(call: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return what `await_stream_start` returned for this call, None for another call.
+
+    The reference is dropped: the arguments contain the logging object, and large messages.
+    """
+    log = call.get("logging_obj")
+    if (arguments := getattr(log, _AWAITS_START, None)) is not None:
+        setattr(log, _AWAITS_START, {})
+    return arguments

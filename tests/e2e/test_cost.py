@@ -50,6 +50,12 @@ def test_geminis_protocol_costs_the_same(priced: Proxy, simulator: Simulator, mo
     costs(priced, model, GEMINI.format(model), {"contents": [{"role": "user", "parts": [{"text": "Oi"}]}]})
 
 
+@STREAMED
+def test_text_completions_cost_the_same(priced: Proxy, simulator: Simulator, *, stream: bool) -> None:
+    simulator.script(PLAY)
+    costs(priced, "credits", "/v1/completions", {"model": "credits", "prompt": "Oi", "stream": stream})
+
+
 def test_a_hidden_request_costs_another_credit(priced: Proxy, simulator: Simulator) -> None:
     spoiled = "FUNCTION_CALL_START\nlook\narguments: {oops\nFUNCTION_CALL_END"
     simulator.script({"text": spoiled}, {"text": block("look", at="a")})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ import httpx
 import openai
 import pytest
 
-from tests.support.protocols import PATHS, STREAMED, ask_chat, ask_messages, ask_responses, body
+from tests.support.protocols import MODEL, PATHS, STREAMED, ask_chat, ask_messages, ask_responses, body
 from tests.support.proxy import Proxy, Simulator, running_proxy
 
 FILTERED = {
@@ -165,6 +166,24 @@ def test_an_sdk_does_not_retry_a_limit_that_lasts_for_hours(proxy: Proxy, simula
     with anthropic.Anthropic(base_url=proxy.url, api_key=proxy.key) as claude, pytest.raises(anthropic.RateLimitError):
         ask_messages(claude, "Oi")
     assert len(simulator.requests()) == 2
+
+
+@STREAMED
+def test_a_text_completion_has_the_wait_of_a_limit_before_its_first_text(
+    proxy: Proxy, simulator: Simulator, stream: bool
+) -> None:
+    asked = {"model": MODEL, "prompt": "Oi", "stream": stream}
+    simulator.script({"status": 429, "body": DAILY})
+    refused = proxy.post("/v1/completions", asked)
+    assert (refused.status_code, refused.headers["retry-after"]) == (429, "86400")
+    assert "No fallback was attempted" in refused.json()["error"]["message"], "the router has not seen the error"
+    simulator.script({"text": "Olá, Ana."})
+    answer = proxy.post("/v1/completions", asked)
+    assert answer.status_code == 200
+    events = re.findall(r"^data: (\{.*)$", answer.text, re.MULTILINE) if stream else [answer.text]
+    choices = [json.loads(event)["choices"][0] for event in events]
+    assert "".join(choice.get("text") or "" for choice in choices) == "Olá, Ana."
+    assert choices[-1]["finish_reason"] == "stop"
 
 
 @pytest.mark.parametrize("path", PATHS)

@@ -14,7 +14,8 @@ _LITELLM_LOGGERS = (
     litellm_logging.verbose_router_logger,
     litellm_logging.verbose_logger,
 )
-_NO_KEY = "No api key passed in"  # LiteLLM raises a bare Exception, and responds 401
+# LiteLLM raises a bare Exception for no key and a ValueError for a refused field: a 401 and a 400.
+_REFUSALS = ("No api key passed in", "Rejected Request: ")
 _TRACEBACK = "\nTraceback (most recent call last)"
 
 
@@ -38,7 +39,7 @@ def _is_expected(error: BaseException) -> bool:
     """Return whether an error is a client's or a provider's, not one of the proxy itself."""
     status = getattr(error, "status_code", None) or getattr(error, "code", None)
     client_error = str(status).isdecimal() and 400 <= int(str(status)) < 500
-    return client_error or bool(getattr(error, "llm_provider", None)) or str(error).startswith(_NO_KEY)
+    return client_error or bool(getattr(error, "llm_provider", None)) or str(error).startswith(_REFUSALS)
 
 
 def show_log(level: str) -> None:

@@ -265,6 +265,8 @@ WRONG_TYPES = [
     (RESPONSES, {"tools": [5]}, "tools[0] must be an object"),
     (RESPONSES, {"max_output_tokens": "x"}, "max_output_tokens must be a whole number"),
     (RESPONSES, {"reasoning": "high"}, "reasoning must be an object"),
+    ("/v1/completions", {"prompt": [1]}, "prompt must be a string or a list of strings"),
+    ("/v1/completions", {"prompt": "Oi"}, "messages: send a prompt here"),
 ]
 
 

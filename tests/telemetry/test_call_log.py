@@ -228,6 +228,7 @@ class Refusal(Exception):
         (Refusal(404), logging.INFO, False),
         (Refusal(500, "groq"), logging.INFO, False),
         (Exception("No api key passed in."), logging.INFO, False),
+        (ValueError("Rejected Request: user_config is not allowed in request body."), logging.INFO, False),
         (Refusal(500), logging.INFO, True),
         (KeyError("x"), logging.INFO, True),
         (Refusal(404), logging.DEBUG, True),

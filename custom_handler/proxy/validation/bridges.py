@@ -84,15 +84,19 @@ def _text(*paragraphs: str) -> dict[str, str]:
 
 
 def require_text_prompt(kwargs: Mapping[str, Any]) -> None:
-    """Raise the proxy's error (400) for a prompt of /v1/completions that is not text, but tokens.
+    """Raise the proxy's error (400) for a call of /v1/completions without a prompt of text alone.
 
-    LiteLLM passes tokens to a few providers, and fails for all others.
+    LiteLLM passes tokens to a few providers, and fails for all others, and for `messages`.
     """
     prompt = kwargs.get("prompt")
     texts = prompt if isinstance(prompt, list) else [prompt]
     if not all(isinstance(text, str) for text in texts):
         error = RequestError("prompt must be a string or a list of strings.", param="prompt")
-        raise litellm_error(error, str(kwargs.get("model")))
+    elif kwargs.get("messages") is not None:
+        error = RequestError("messages: send a prompt here, or messages to /v1/chat/completions.", param="messages")
+    else:
+        return
+    raise litellm_error(error, str(kwargs.get("model")))
 
 
 def require_known_response(kwargs: Mapping[str, Any]) -> None:

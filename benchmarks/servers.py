@@ -19,6 +19,8 @@ import httpx
 import psutil
 import yaml
 
+from custom_handler.cli.run import LITELLM_DEFAULTS
+
 ROOT = Path(__file__).resolve().parents[1]
 START_SECONDS = 180
 # Limits of the account would dominate the figures.
@@ -142,7 +144,7 @@ def proxy(
     config.write_text(yaml.safe_dump(_config(upstream, models, plugin=plugin)))
     litellm = str(Path(sys.executable).with_name("litellm"))
     command = [litellm, "--config", str(config), "--host", "127.0.0.1", "--port", str(port), *options]
-    fixed = {"LITELLM_MASTER_KEY": KEY, "LITELLM_LOCAL_MODEL_COST_MAP": "True", **_NO_QUEUE}
+    fixed = {"LITELLM_MASTER_KEY": KEY, **LITELLM_DEFAULTS, **_NO_QUEUE}
     with running(command, log, fixed | dict(upstream.environ) | dict(environ or {})) as process:
         _wait_ready(f"http://127.0.0.1:{port}", log, process)
         yield Proxy(f"http://127.0.0.1:{port}", psutil.Process(process.pid), log)

@@ -63,7 +63,7 @@ def commands(tmp_path_factory, running_simulator):
     }
     ended = {}
     for name, process in running.items():
-        output, errors = process.communicate(timeout=60)
+        output, errors = process.communicate(timeout=300)
         ended[name] = process.returncode, output, errors
     return ended
 
@@ -160,7 +160,7 @@ def test_the_simulator_says_how_to_use_it_and_ends_on_ctrl_c(tmp_path):
         assert len(exported) == len(lines) - 1
         token = StackspotClient(Settings.from_mapping(exported)).tokens.request().result(10)
         process.send_signal(signal.SIGINT)
-        assert (process.wait(10), process.stderr.read()) == (0, "")
+        assert (process.wait(120), process.stderr.read()) == (0, "")
     assert token.lifetime == 1200
 
 

@@ -25,6 +25,8 @@ counts as not set. Invalid values abort the start with an error that names the s
 |---|---|---|
 | `LITELLM_MASTER_KEY` | | LiteLLM: the API key of operators; written to `.env` at the first start if it is empty |
 | `LITELLM_SALT_KEY` | the master key | LiteLLM: encrypts the keys of waiting jobs; set it before you change the master key |
+| `REDIS_SOCKET_TIMEOUT` | `5.0` | LiteLLM: seconds that it waits for Redis in a request; `run` and the image set `1` |
+| `REDIS_CIRCUIT_BREAKER_TIMEOUT_MIN_DURATION` | `5.0` | LiteLLM: it stops asking a Redis that is silent for so long; there, too, `1` |
 | `LITELLM_LOCAL_MODEL_COST_MAP` | `False` | LiteLLM: `True` uses the price list of the package instead of the network's |
 | `KEEPALIVE_TIMEOUT` | `5` | LiteLLM: seconds for which an idle connection stays open; use [75](operations.md#running-it) |
 | `DATABASE_URL` | | LiteLLM: a Postgres, for virtual keys, budgets and `previous_response_id` |

@@ -44,7 +44,7 @@ def container(simulator_process: Simulator, tmp_path_factory: pytest.TempPathFac
 
 def test_it_is_well_by_its_own_health_check(container: tuple[Path, str]) -> None:
     command = [str(BIN / HEALTH[0]), *(argument.replace(":4000/", f":{container[1]}/") for argument in HEALTH[1:])]
-    checked = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
+    checked = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
     assert checked.returncode == 0, checked.stderr
 
 

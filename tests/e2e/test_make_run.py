@@ -163,7 +163,7 @@ def run_example(first_start: tuple[Path, int, str], program: str, example: str, 
     Simulator(simulator[1], {}).configure(first_token_delay=0, cadence=0)
     environ = os.environ | {"PROXY_URL": f"http://127.0.0.1:{port}"} | own
     command = [program, str(ROOT / "examples" / example)]
-    ran = subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True, check=False, timeout=60)
+    ran = subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True, check=False, timeout=300)
     assert ran.returncode == 0, ran.stderr
     assert re.search(EXAMPLES[example], ran.stdout)
 

@@ -90,7 +90,7 @@ def wheel_url(bin_of: Path, initialized: Path) -> Iterator[str]:
         wait_for(log, r"Ready after \d", running)
         yield f"http://127.0.0.1:{port}"
         os.killpg(running.pid, signal.SIGINT)
-        assert running.wait(30) == 0
+        assert running.wait(120) == 0
 
 
 def test_the_proxy_of_the_wheel_answers_a_chat(wheel_url: str, initialized: Path) -> None:

@@ -180,7 +180,7 @@ assert writer.flush()
 def test_processes_share_a_file(tmp_path):
     file = tmp_path / "lines.jsonl"
     processes = [subprocess.Popen([sys.executable, "-c", WRITER, str(file), who]) for who in "ab"]
-    assert [process.wait(60) for process in processes] == [0, 0]
+    assert [process.wait(300) for process in processes] == [0, 0]
     found = lines_of(*tmp_path.glob("lines*.jsonl"))
     assert sorted((line["who"], line["number"]) for line in found) == [(w, n) for w in "ab" for n in range(1000)]
 

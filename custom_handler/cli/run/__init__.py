@@ -14,7 +14,15 @@ from .greeting import greeting
 from .preflight import require_startable
 from .process import INTERRUPTED, Child
 
-__all__ = ["SIMULATED_AGENT", "init", "run", "simulator_environment", "template"]
+__all__ = ["LITELLM_DEFAULTS", "SIMULATED_AGENT", "init", "run", "simulator_environment", "template"]
+
+LITELLM_DEFAULTS = {
+    "LITELLM_LOCAL_MODEL_COST_MAP": "True",
+    # LiteLLM asks Redis in each request, and would wait five times 5 s for one that is silent.
+    "REDIS_SOCKET_TIMEOUT": "1",
+    "REDIS_CIRCUIT_BREAKER_TIMEOUT_MIN_DURATION": "1",
+}
+"""Variables of LiteLLM that `run` sets unless they are set; the image sets them, too."""
 
 SIMULATED_AGENT = "01ARZ3NDEKTSV4RRFFQ69G5FAV"
 
@@ -34,9 +42,7 @@ def _run(host: str, port: int, config: Path, started: float) -> int:
     startable = require_startable(host, port, config)
     ensure_key(folder, startable.config)
     with contextlib.ExitStack() as stack:
-        environ = dict(os.environ) | {
-            "LITELLM_LOCAL_MODEL_COST_MAP": os.environ.get("LITELLM_LOCAL_MODEL_COST_MAP", "True")
-        }
+        environ = LITELLM_DEFAULTS | os.environ
         if missing := startable.missing():
             simulator = stack.enter_context(SimulatorThread())
             environ |= simulator_environment(simulator.url)

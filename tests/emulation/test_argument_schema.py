@@ -87,6 +87,7 @@ LISTS = {
     },
     "$defs": {"Options": {"type": "object", "properties": {"list": {"type": "array"}}}},
 }
+INTEGER: Any = {"properties": {"x": {"type": "integer"}}}
 FITTED = [
     ("a list", LISTS, '{"todos":"[{\\"id\\": 1.50}]"}', '{"todos":[{"id": 1.50}]}'),
     ("an object by reference", LISTS, '{"options":"{}"}', '{"options":{}}'),
@@ -97,6 +98,11 @@ FITTED = [
     ("wrapped as a string", X, '{"arguments":"{\\"x\\": 1}"}', '{"x":1}'),
     ("wrapped with the name", X, '{"name":"f","arguments":{"x":1}}', '{"x":1}'),
     ("wrapped as input", X, '{"tool":"f","input":{"x":1}}', '{"x":1}'),
+    ("wrapped under another word", X, '{"kwargs":{"x":1}}', '{"x":1}'),
+    ("the schema with values", X, '{"type":"object","properties":{"x":1.50},"required":["x"]}', '{"x":1.50}'),
+    ("values with their types", INTEGER, '{"x":{"type":"integer","value":1}}', '{"x":1}'),
+    ("the schema, values with their types", INTEGER, '{"properties":{"x":{"type":"integer","value":1}}}', '{"x":1}'),
+    ("a list in Python's syntax", LISTS, """{"todos":"['a', True]"}""", '{"todos":["a",true]}'),
     ("wrapped with the platform's arguments", X, '{"arguments":{"x":1,"step_id":"1"}}', '{"x":1}'),
 ]
 LEFT = [
@@ -112,6 +118,10 @@ LEFT = [
     ("the name of another tool", X, '{"name":"g","arguments":{"x":1}}'),
     ("further members", X, '{"arguments":{"x":1},"y":2}'),
     ("a wrapped list", X, '{"arguments":[1]}'),
+    ("the schema without values", INTEGER, '{"type":"object","properties":{"x":{"type":"integer"}}}'),
+    ("an object of other arguments", X, '{"kwargs":{"y":1}}'),
+    ("a value with its type where an object is due", LISTS, '{"options":{"type":"a","value":1}}'),
+    ("code where a list is due", LISTS, """{"todos":"[open('a')]"}"""),
     ("ordinary arguments", X, '{"x":1.0}'),
 ]
 

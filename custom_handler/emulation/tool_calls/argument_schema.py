@@ -1,25 +1,29 @@
 """Fits a call's arguments to what the schema of the tool decides; the schema is never guessed.
 
-Agents add arguments of their platform, wrap the arguments once more, and write lists and objects as
-JSON strings. Each is undone only where the schema rules the written form out.
+Agents add arguments of their platform, wrap the arguments once more, write a value with its type,
+repeat the schema, and write lists and objects as strings of JSON or Python. Each is undone only
+where the schema rules the written form out.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from itertools import product
 from typing import Any
 
 from ..lenient_json import LenientJsonError
 from ..prompt.tool_example import resolve_reference
 from ..schema_types import allowed_types, branches, resolved
+from . import python_syntax
 from .json_members import items, members
 
 # Agents with tools from the portal add these arguments (contract, section 8).
 PLATFORM_ARGUMENTS = frozenset({"step_id", "tool_execution_id"})
 NAME_KEYS = ("function_name", "tool_name", "name", "tool", "function", "nome")
 ARGUMENT_KEYS = ("arguments", "parameters", "args", "params", "input", "argumentos")
+# What stands beside the values where an agent repeats the schema, or beside one value.
+_SCHEMA_WORDS = frozenset({"type", "required", "additionalProperties", "description", "title", "$schema"})
 
 _MAX_SUBSCHEMAS = 500  # of one question; a schema with more decides nothing
 _MAX_DEPTH = 6
@@ -61,24 +65,30 @@ class ArgumentSchema:
         try:
             arguments = self._unwrapped(arguments, frozenset(names))
             self._subschemas = 0
+            arguments = self._plain_values(arguments)
             edits = dict(self._edits(self._root, json.loads(arguments), _MAX_DEPTH))
         except (ValueError, RecursionError):
             return arguments
         return _edited(arguments, edits) if edits else arguments
 
     def _unwrapped(self, arguments: str, names: frozenset[str]) -> str:
-        """Return what a member `arguments` contains, if it and a name are all members."""
+        """Return what the only member that is no argument contains, if that holds the arguments.
+
+        Beside it may stand the tool's name, the platform's arguments, and words of a schema.
+        """
         found = members(arguments)
-        key = next((key for key in ARGUMENT_KEYS if key in found), None)
+        key = next((key for key in found if key in ARGUMENT_KEYS or isinstance(found[key][0], dict)), None)
         rest = found.keys() - {key}
-        if key is None or self.allows(key) or not rest <= {*NAME_KEYS, *PLATFORM_ARGUMENTS}:
+        if key is None or self.allows(key) or not rest <= {*NAME_KEYS, *PLATFORM_ARGUMENTS, *_SCHEMA_WORDS}:
             return arguments
         if any(name in NAME_KEYS and (self.allows(name) or found[name][0] not in names) for name in rest):
+            return arguments
+        if any(name in _SCHEMA_WORDS and self.allows(name) for name in rest):
             return arguments
         value, text = found[key]
         if isinstance(value, str):
             value, text = json.loads(value), value
-        if not isinstance(value, dict):
+        if not isinstance(value, dict) or (key not in ARGUMENT_KEYS and not self._are_values(value)):
             return arguments
         from .syntax import strict_arguments  # noqa: PLC0415  it imports this module
 
@@ -86,6 +96,34 @@ class ArgumentSchema:
             return strict_arguments(text, self.dropped_arguments())
         except LenientJsonError:
             return arguments
+
+    def _are_values(self, value: Mapping[str, Any]) -> bool:
+        """Return whether these are arguments, and no schemas of arguments without values."""
+        self._subschemas = 0
+        properties = self._properties(self._root)
+        return bool(value) and all(
+            key in properties and (not isinstance(part, dict) or "value" in part or self._takes_object(properties[key]))
+            for key, part in value.items()
+        )
+
+    def _takes_object(self, schema: Any) -> bool:
+        kinds = allowed_types(schema, self._root)
+        return not kinds or "object" in kinds
+
+    def _plain_values(self, arguments: str) -> str:
+        """Return `{"a": {"type": "string", "value": "x"}}` as `{"a": "x"}`."""
+        if '"value":' not in arguments:
+            return arguments
+        properties = self._properties(self._root)
+        edits: _Edits = {
+            key: members(text)["value"][1]
+            for key, (value, text) in members(arguments).items()
+            if isinstance(value, dict)
+            and "value" in value
+            and value.keys() <= {"value", "name", *_SCHEMA_WORDS}
+            and not self._takes_object(properties.get(key))
+        }
+        return _edited(arguments, edits) if edits else arguments
 
     def _edits(self, schema: Any, value: Any, depth: int) -> Iterator[tuple[str | int, Any]]:
         """Yield the parts of a value that are strings where the schema has lists or objects."""
@@ -113,9 +151,20 @@ class ArgumentSchema:
         try:
             value = json.loads(text, parse_constant=_reject)
         except (ValueError, RecursionError):
-            return None
+            return self._python_value(kinds, text)
         kind = "array" if isinstance(value, list) else "object"
         return text.strip() if kind in kinds else None
+
+    @staticmethod
+    def _python_value(kinds: Set[str], text: str) -> str | None:
+        """Return a list or an object in Python's syntax as JSON."""
+        try:
+            value = python_syntax.arguments(text.strip(), "value")["value"]
+            kind = "array" if isinstance(value, list) else "object"
+            written = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        except (KeyError, TypeError, ValueError, RecursionError, LenientJsonError):
+            return None
+        return written if kind in kinds and isinstance(value, list | dict) else None
 
     def _properties(self, schema: Any) -> dict[str, Any]:
         """Return the properties that each alternative of a schema has."""

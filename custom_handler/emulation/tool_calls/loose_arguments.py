@@ -234,7 +234,21 @@ class ArgumentsReader:
             found.append(strict)
         if found:
             self.at = end
-        return found
+        return self._pairs(found) or found
+
+    def _pairs(self, objects: list[str]) -> list[str] | None:
+        """Return a list of `{"name": …, "value": …}` as one object; None for other objects."""
+        if not objects or self._properties.keys() & {"name", "key", "value"}:
+            return None
+        values: dict[str, Any] = {}
+        for strict in objects:
+            pair = json.loads(strict)
+            key = pair.pop("name", pair.pop("key", None))
+            pair.pop("type", None)
+            if pair.keys() != {"value"} or not isinstance(key, str) or key not in self._properties or key in values:
+                return None
+            values[key] = pair["value"]
+        return [_compact(values)]
 
     def _without_brace(self) -> str:
         """Read `"key": value, …` without the opening brace, and perhaps the closing one."""

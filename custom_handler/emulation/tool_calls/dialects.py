@@ -112,6 +112,7 @@ STARTS = (
     | frozenset(letter.upper() for letter in _BY_LETTER)
 )
 _WORD = regex.compile(r"[\w./:\-]{1,128}+")
+_METHOD = regex.compile(r"\.(?:__)?(?:call|run|invoke|execute|use)(?:__)?\Z", _FLAGS)  # of a tool as an object
 
 
 class Dialects:
@@ -181,5 +182,5 @@ class Dialects:
             return isinstance(properties, Mapping) and found["argument"] in properties
         return any(
             self._tools.resolve(part, unknown=False) is not None
-            for part in (name, name.partition(":")[0], name.rpartition(":")[2])
+            for part in (name, name.partition(":")[0], name.rpartition(":")[2], _METHOD.sub("", name))
         )

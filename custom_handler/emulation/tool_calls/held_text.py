@@ -10,6 +10,7 @@ import regex
 from ...events import ToolCallArguments, ToolCallStart, Unreadable
 from . import syntax
 from .code_fence import CodeFenceParser, IndentedBlockParser
+from .odd_block import OddBlock
 from .suspicion import SuspectedCall
 from .text_parser import THOUGHT, TextParser
 from .unreadable import (
@@ -43,7 +44,9 @@ class HeldTextParser(TextParser):
         self._indented: IndentedBlockParser
         self._pending: list[syntax.Call] = []  # of the block that became unreadable
         self._last = ""  # the text of the last of them
-        self._unreadable: UnreadableBlock | UnreadableCodeFence | ForeignCall | SuspectedCall | BlockInThought
+        self._unreadable: (
+            UnreadableBlock | UnreadableCodeFence | ForeignCall | SuspectedCall | OddBlock | BlockInThought
+        )
 
     def _thought_stop(self) -> regex.Pattern[str]:
         return _THOUGHT_OR_MARKER
@@ -89,15 +92,19 @@ class HeldTextParser(TextParser):
 
     def _return_text(self, text: str, unparsed: str) -> None:
         """Return text that was parsed as a call, and parse the second part again."""
-        self._unread = text + unparsed + self._unread[self._at :]
-        self._at = 0
+        self._read_again(text + unparsed)
         self._text_to(len(text))
         self._quotation = False
         self._state = self._line
 
+    def _read_again(self, text: str) -> None:
+        """Put text in front of what is not read yet."""
+        self._unread = text + self._unread[self._at :]
+        self._at = 0
+
     def _hold_unreadable(
         self,
-        unreadable: UnreadableBlock | UnreadableCodeFence | ForeignCall | SuspectedCall | BlockInThought,
+        unreadable: UnreadableBlock | UnreadableCodeFence | ForeignCall | SuspectedCall | OddBlock | BlockInThought,
         unparsed: str,
     ) -> None:
         """Hold what is meant as a call and cannot be parsed, and read `unparsed` as part of it."""
@@ -106,8 +113,7 @@ class HeldTextParser(TextParser):
             unreadable.append(unparsed)
             unparsed = ""
         if unparsed:
-            self._unread = unparsed + self._unread[self._at :]
-            self._at = 0
+            self._read_again(unparsed)
         self._unreadable = unreadable
         self._state = self._in_unreadable
 
@@ -121,6 +127,8 @@ class HeldTextParser(TextParser):
         self._state = self._line_start if held.calls or held.unreadable else self._line
         if held.calls:
             self._add_calls([*pending, *held.calls])
+            if isinstance(held, OddBlock):
+                self._read_again(held.unparsed)
         elif held.unreadable:
             text = held.text
             if held.belongs_to_last:
@@ -131,7 +139,10 @@ class HeldTextParser(TextParser):
             self._drop_gap()
             self._has_content = self._unreadable_call = True
             self._add([Unreadable(gap + text, held.reason)])
-        elif isinstance(held, SuspectedCall):
+        elif pending:
+            self._add_calls(pending)
+            self._add_text(held.text)
+        elif isinstance(held, SuspectedCall | OddBlock):
             self._return_text(held.text, held.unparsed)
         elif self._ended and self._at == len(self._unread) and self._is_leftover(held):
             self._drop_gap()

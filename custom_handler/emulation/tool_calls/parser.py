@@ -21,7 +21,7 @@ from typing import Any
 import regex
 
 from ..labels import OPEN
-from . import dialects, labels, suspicion, syntax
+from . import dialects, labels, odd_block, suspicion, syntax
 from .block import BlockParser
 from .code_fence import CodeFenceParser, IndentedBlockParser, is_list_item, is_shown
 from .held_text import HeldTextParser
@@ -55,19 +55,29 @@ class ToolCallParser(HeldTextParser):
     def __init__(self, schemas: Mapping[str, Mapping[str, Any]], new_id: Callable[[], str] = new_call_id) -> None:
         super().__init__(schemas, new_id)
         self._dialects = dialects.Dialects(self._tools)
+        self._odd_blocks = odd_block.OddBlocks(self._tools)
         self._suspicions = suspicion.Suspicions(self._tools)
         first_letters = {name[0] for name in schemas if name}
         self._openings = (
-            frozenset(f'FfTtSsBbEeIiLl*_`~[<(#=|{{"-{OPEN}') | dialects.STARTS | suspicion.STARTS | first_letters
+            frozenset(f'FfTtSsBbEeIiLl*_`~[<(#=|{{"-{OPEN}')
+            | dialects.STARTS
+            | suspicion.STARTS
+            | odd_block.STARTS
+            | first_letters
         )
         self._stops = self._stop_patterns(first_letters)
+        self._in_line = False  # the block's marker is not at the start of a line
+        self._failed_marker = ""  # of a block that was none: the text may be a call in another form
         self._weak = False  # the block has no start marker, or another one in its place
         self._block: BlockParser
 
     @staticmethod
     def _stop_patterns(first_letters: set[str]) -> tuple[regex.Pattern[str], regex.Pattern[str]]:
         """Return the patterns of what ends prose before and after a call."""
-        letters = "".join(regex.escape(letter) for letter in sorted(first_letters | dialects.STARTS | suspicion.STARTS))
+        letters = "".join(
+            regex.escape(letter)
+            for letter in sorted(first_letters | dialects.STARTS | suspicion.STARTS | odd_block.STARTS)
+        )
         return (
             stop_pattern(rf"*_(\#>=|{{\"\-FfTtSsBbEeIiLl{letters}", _IN_LINE),
             stop_pattern(rf"*_(\#>=|{{\"\-FfTtSsBbEeIiLlRrOoUuHh{letters}", _IN_LINE),
@@ -79,9 +89,19 @@ class ToolCallParser(HeldTextParser):
     def _opening(self) -> bool | None:
         """Open what starts at the position; False for plain text, None while undecided."""
         text, at = self._unread, self._at
+        if self._failed_marker:
+            return self._other_form()
         if not self._after_call and text[at] not in self._openings and not self._at_start:
             return False
-        for attempt in (self._fenced_marker, self._marker_line, self._end_marker, self._label, self._dialect):
+        attempts = (
+            self._fenced_marker,
+            self._marker_line,
+            self._end_marker,
+            self._label,
+            self._odd_block,
+            self._dialect,
+        )
+        for attempt in attempts:
             result = attempt()
             if result is not False:
                 return result
@@ -108,6 +128,7 @@ class ToolCallParser(HeldTextParser):
         return fenced
 
     def _marker_line(self) -> bool | None:
+        self._in_line = False
         patterns = (syntax.MARKER, syntax.FABRICATED_RESULT) if self._after_call else (syntax.MARKER,)
         found, undecided = self._first(*patterns)
         if found is None:
@@ -165,6 +186,26 @@ class ToolCallParser(HeldTextParser):
             self._hold_unreadable(ForeignCall(_FOREIGN), "")
         return True
 
+    def _odd_block(self) -> bool | None:
+        found = self._odd_blocks.found(self._unread, self._at, ended=self._ended)
+        if found:
+            self._hold_unreadable(odd_block.OddBlock(self._tools, self._odd_blocks), "")
+        return found
+
+    def _other_form(self) -> bool | None:
+        """Open what starts with the marker of a block that was none; else the marker is text."""
+        for attempt in (self._odd_block, self._dialect):
+            if (result := attempt()) is None:
+                return None
+            if result:
+                self._failed_marker = ""
+                return True
+        self._text_to(self._at + len(self._failed_marker))
+        self._failed_marker = ""
+        self._quotation = False
+        self._state = self._line
+        return True
+
     def _suspicion(self) -> bool | None:
         found = self._suspicions.found(self._unread, self._at, ended=self._ended)
         if found:
@@ -181,6 +222,7 @@ class ToolCallParser(HeldTextParser):
         """Open a block at a marker that ends the line; stop at an end token."""
         if labels.END_TOKEN.match(found[0]):
             return super()._within_line(found)
+        self._in_line = True
         if not found[0].upper().endswith("_START"):
             suspected = self._tag_in_line() if found[0][0] in "<[" else self._suspicion()
             if suspected is False:
@@ -243,8 +285,13 @@ class ToolCallParser(HeldTextParser):
             self._at = doubled.end()
         elif rest is not None or syntax.NAME_IN_LINE.match(self._unread, self._at):
             self._hold_unreadable(UnreadableBlock(self._marker, self._tools, certain=False), "")
+        elif self._is_unused_marker(block):
+            self._return_text("", block.rest)
+        elif self._in_line or not self._marker:
+            self._return_text(self._marker, block.rest)
         else:
-            self._return_text("" if self._is_unused_marker(block) else self._marker, block.rest)
+            self._failed_marker = self._marker
+            self._read_again(self._marker + block.rest)
 
     def _is_unused_marker(self, block: BlockParser) -> bool:
         """Return whether the reply ends with a marker behind a call."""

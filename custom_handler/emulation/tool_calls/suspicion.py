@@ -193,14 +193,14 @@ class SuspectedCall(Unread):
         text = self.text
         last = 0
         for start, end, fits in _Calls(text, self._tools):
-            if not fits or (last and _is_prose(text[last:start])):
+            if not fits or (last and goes_on(text[last:start])):
                 break
             if end is None:  # cut off
                 self.done = self.unreadable = complete
                 return
             last = end
         rest = text[last:]
-        if last == 0 or _is_prose(rest) or (rest[:1] == "`" and rest.strip("`. \n")):
+        if last == 0 or goes_on(rest) or (rest[:1] == "`" and rest.strip("`. \n")):
             self.done = True
             cut = last or len(text.partition("\n")[0])
             self._pieces = [text[:cut]]
@@ -209,7 +209,7 @@ class SuspectedCall(Unread):
             self.done = self.unreadable = True
 
 
-def _is_prose(text: str) -> bool:
+def goes_on(text: str) -> bool:
     """Return whether text behind a call goes on in its line, or is more than a remark."""
     line = text.partition("\n")[0]
     same = _SAME_LINE.match(line)

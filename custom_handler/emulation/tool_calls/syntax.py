@@ -107,8 +107,8 @@ def call_patterns(odd: tuple[str, ...] = ()) -> tuple[regex.Pattern[str], regex.
 
 
 # Noise after the object: directly after it, and after white space, where it could be text.
-TRAILING_NOISE = regex.compile(r"[}\]),;'\"]++|[*`]{1,3}+(?=[^*`])|<\|[^|>\n]{0,40}+\|>")
-DETACHED_NOISE = regex.compile(r"[}\]),;]++|```(?=\s)|<\|[^|>\n]{0,40}+\|>")
+TRAILING_NOISE = regex.compile(r"[}\]),;'\"]++|[*`]{1,3}+(?=[^*`])|<\|[^|>\n]{0,40}+\|>|</s>")
+DETACHED_NOISE = regex.compile(r"[}\]),;]++|```(?=\s)|<\|[^|>\n]{0,40}+\|>|</s>")
 
 # Some agents continue after a call with a result that they fabricate; these labels start it.
 # "Observação:" is not one of them: in Portuguese it starts an ordinary note.

@@ -175,7 +175,8 @@ class UnreadableBlock(Unread):
         except (LenientJsonError, RecursionError) as error:
             self.reason = self.reason or str(error)
             meant = self._certain or loose_block.is_suspicious(body, self._tools)
-            self.unreadable = on_line and meant and not self._is_template(body)
+            template = self._before is None and self._is_template(body)
+            self.unreadable = on_line and meant and not template
             self.belongs_to_last = self._before is not None and not loose_block.starts_call(body, self._tools)
 
 

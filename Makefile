@@ -14,7 +14,7 @@ endef
 LOCK = .venv/bin/uv pip compile --quiet --universal --generate-hashes --no-annotate --no-emit-index-url \
   --python-version 3.10 --custom-compile-command 'make lock'
 
-.PHONY: help run test coverage test-fast test-clients check audit soak crash siege fuzz bench bench-quick format docs dist lock clean
+.PHONY: help run test coverage test-fast test-clients check audit soak crash siege fuzz bench bench-quick format docs docs-site docs-serve dist lock clean
 .DEFAULT_GOAL := run
 
 help: ## this list
@@ -78,6 +78,15 @@ format: .venv/.test ## format the code
 docs: .venv/.run ## write docs/configuration.md
 	.venv/bin/python -m custom_handler settings > docs/configuration.md
 
+# The site: .ci/site.py lays out its pages in build/docs, and a link that leads nowhere fails the build.
+docs-site: .venv-docs/.installed ## build the documentation site strictly, in build/site
+	$(PYTHON) .ci/site.py
+	.venv-docs/bin/zensical build --strict --clean
+
+docs-serve: .venv-docs/.installed ## the documentation site on http://127.0.0.1:8000
+	$(PYTHON) .ci/site.py
+	.venv-docs/bin/zensical serve
+
 # What a release holds: the packages, and a bill of their materials.
 dist: .venv/.test ## the packages of a release, and a bill of their materials
 	rm -rf dist build && mkdir build
@@ -97,9 +106,10 @@ lock: .venv/.run ## pin the whole tree of packages again
 	$(LOCK) requirements.txt -o requirements.lock
 	$(LOCK) requirements.txt requirements-test.txt -o requirements-test.lock
 	$(LOCK) requirements-clients.txt -o requirements-clients.lock
+	$(LOCK) requirements-docs.txt -o requirements-docs.lock
 
 clean: ## remove the environments and caches
-	rm -rf .venv .venv-clients .clients .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage
+	rm -rf .venv .venv-clients .venv-docs .clients .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' \
@@ -115,6 +125,10 @@ clean: ## remove the environments and caches
 .venv-clients/.test: requirements-clients.lock | .venv/bin/python
 	$(PYTHON) -m venv .venv-clients
 	$(call install,.venv-clients,the client libraries of the tests,requirements-clients.lock)
+
+.venv-docs/.installed: requirements-docs.lock
+	$(PYTHON) -m venv .venv-docs
+	$(call install,.venv-docs,the generator of the documentation site,requirements-docs.lock)
 
 .clients/%/.installed: examples/%/requirements.txt | .venv/bin/python
 	@echo "Installing $* into .clients/$* …"

@@ -1,0 +1,89 @@
+"""The documentation site: its pages, its menu, and the folder of its versions."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import re
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+CONFIG = (ROOT / "zensical.toml").read_text(encoding="utf-8")
+
+
+def script(name: str) -> ModuleType:
+    """Load a script of .ci, which is no package."""
+    spec = importlib.util.spec_from_file_location(name, ROOT / ".ci" / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def site(tmp_path, monkeypatch) -> Path:
+    """The pages as they are laid out for the generator."""
+    module = script("site")
+    monkeypatch.setattr(module, "TARGET", tmp_path / "docs")
+    module.main()
+    return tmp_path / "docs"
+
+
+def test_the_menu_has_every_page_once(site):
+    named = re.findall(r'= "([\w./-]+\.md)"', CONFIG)
+    assert sorted(named) == sorted(page.relative_to(site).as_posix() for page in site.rglob("*.md"))
+
+
+def test_each_link_of_the_site_leads_to_a_file_of_the_site(site):
+    links = [
+        (page, target)
+        for page in site.rglob("*.md")
+        for target in re.findall(r"\]\((?!\w+:|#)([^)#]+)", page.read_text(encoding="utf-8"))
+    ]
+    assert len(links) > 200
+    assert [f"{page.name}: {target}" for page, target in links if not (page.parent / target).is_file()] == []
+
+
+def test_the_first_page_in_portuguese_leads_to_pages_in_portuguese(site):
+    text = (site / "pt-BR" / "index.md").read_text(encoding="utf-8")
+    assert "(quick-start.md)" in text
+    assert "(../models.md)" in text
+    assert "(../index.md)" in text
+
+
+def test_a_link_that_leads_nowhere_ends_the_build(tmp_path, monkeypatch):
+    module = script("site")
+    monkeypatch.setattr(module, "ROOT", tmp_path)
+    (tmp_path / "README.md").write_text("[there](docs/gone.md)", encoding="utf-8")
+    with pytest.raises(SystemExit, match=r"docs/gone\.md does not exist"):
+        module.page(Path("README.md"))
+
+
+def publish(built: Path, published: Path, version: str) -> None:
+    (built / "index.html").write_text(version, encoding="utf-8")
+    script("publish_site").publish(built, published, version)
+
+
+def test_versions_are_kept_beside_each_other_and_the_newest_release_is_the_latest(tmp_path):
+    built, published = tmp_path / "built", tmp_path / "published"
+    built.mkdir()
+    published.mkdir()
+    publish(built, published, "dev")
+    assert "dev/" in (published / "index.html").read_text("utf-8")
+    for version in ("0.9.0", "0.10.0", "0.9.1"):
+        publish(built, published, version)
+    listed = json.loads((published / "versions.json").read_text("utf-8"))
+    assert [one["version"] for one in listed] == ["dev", "0.10.0", "0.9.1", "0.9.0"]
+    assert [one["version"] for one in listed if one["aliases"] == ["latest"]] == ["0.10.0"]
+    assert (published / "latest" / "index.html").read_text("utf-8") == "0.10.0"
+    assert (published / "0.9.1" / "index.html").read_text("utf-8") == "0.9.1"
+    assert "latest/" in (published / "index.html").read_text("utf-8")
+
+
+def test_what_is_no_version_is_not_published(tmp_path):
+    with pytest.raises(ValueError, match="invalid literal"):
+        publish(tmp_path, tmp_path / "published", "main")

@@ -29,7 +29,7 @@ from .proxy.memory import MemoryRelease
 from .proxy.middleware.wrap import Observer, wrap
 from .proxy.model_defaults import model_defaults
 from .proxy.model_list import ModelList, written_config
-from .proxy.openapi_schema import build_schema_on_a_thread
+from .proxy.public_documents import encode_on_a_thread
 from .proxy.validation.bridges import (
     documents_as_text,
     keep_allowed_tools,
@@ -84,7 +84,7 @@ class Plugin(TelemetryCallback):
         check_at_start(settings.proxy.startup_check, config, settings, provider.authenticate)
         remove_stream_finalizers()
         report_checked_fields(proxy.proxy_logging_obj)
-        build_schema_on_a_thread(proxy.app)
+        encode_on_a_thread(proxy.app)
         at_startup(proxy, lambda: warm_up(proxy.app.router.routes))
         at_startup(proxy, freeze_startup_objects)
         at_startup(proxy, lambda: MemoryRelease().start())

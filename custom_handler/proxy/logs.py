@@ -16,20 +16,29 @@ _LITELLM_LOGGERS = (
 )
 # LiteLLM raises a bare Exception for no key and a ValueError for a refused field: a 401 and a 400.
 _REFUSALS = ("No api key passed in", "Rejected Request: ")
+# LiteLLM cannot log the translated answer of a Gemini route; it has logged the chat completion.
+_LOGGED_TWICE = "Google GenAI Generate Content: httpx_response is None"
 _TRACEBACK = "\nTraceback (most recent call last)"
 
 
 class ExpectedErrors(logging.Filter):
-    """Remove the traceback from records about a 4xx or a provider's error, except at DEBUG."""
+    """Remove the traceback from records about a 4xx or a provider's error, except at DEBUG.
+
+    Records about a call that LiteLLM has logged already are removed.
+    """
 
     def __init__(self, logger: logging.Logger) -> None:
         super().__init__()
         self._logger = logger
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Accept every record."""
+        """Return whether a record is kept."""
         error = record.exc_info[1] if isinstance(record.exc_info, tuple) else None
-        if error is not None and _is_expected(error) and not self._logger.isEnabledFor(logging.DEBUG):
+        if error is None or self._logger.isEnabledFor(logging.DEBUG):
+            return True
+        if str(error).endswith(_LOGGED_TWICE):
+            return False
+        if _is_expected(error):
             record.exc_info = record.exc_text = None
             record.msg, record.args = record.getMessage().partition(_TRACEBACK)[0], None
         return True

@@ -115,6 +115,9 @@ def guarded(account: Simulator, evil: Evil, tmp_path_factory: pytest.TempPathFac
         "AZURE_API_VERSION": "2024-10-21",
         "LITELLM_PROXY_API_KEY": "sk-canary-proxy",
         "LITELLM_PROXY_API_BASE": evil.url,
+        "LANGFUSE_HOST": evil.url,
+        "LANGFUSE_PUBLIC_KEY": "canary-langfuse",
+        "LANGFUSE_SECRET_KEY": "canary-langfuse-secret",
         **{f"{name}_API_KEY": f"canary-{name}" for name in ("COHERE", "MISTRAL", "OPENROUTER", "GEMINI", "ANTHROPIC")},
         **{f"{name}_API_BASE": evil.url for name in ("COHERE", "MISTRAL", "OPENROUTER", "GEMINI", "ANTHROPIC")},
     }
@@ -706,6 +709,58 @@ def test_nonsense_shows_no_traceback_and_no_path(guarded: Proxy, path: str) -> N
         answer = httpx.post(f"{guarded.url}{path}", content=content, headers=headers, trust_env=False)
         assert answer.status_code >= 400
         assert internals(answer.text) is None, (content, answer.text)
+
+
+# LiteLLM's routes that need no key.
+PUBLIC = (
+    "/public/model_hub", "/public/agent_hub", "/public/mcp_hub", "/public/skill_hub", "/public/model_hub/info",
+    "/public/providers", "/public/providers/fields", "/public/endpoints", "/public/agents/fields", "/public/autorouter_presets",
+    "/public/litellm_model_cost_map", "/public/complexity_router/fuse_presets", "/get/ui_settings", "/get/ui_theme_settings",
+    "/claude-code/marketplace.json", "/sso/callback", "/sso/key/generate", "/sso/debug/login", "/sso/debug/callback",
+    "/fallback/login", "/get_logo_url", "/get_favicon", "/robots.txt", "/.well-known/litellm-ui-config", "/v1/mcp/registry.json",
+    "/.well-known/oauth-protected-resource", "/.well-known/oauth-authorization-server", "/.well-known/openid-configuration",
+    "/.well-known/jwks.json", "/.well-known/agent-skills/index.json", "/authorize", "/callback", "/health/drain",
+)  # fmt: skip
+WITHOUT_DATABASE = ("/public/skill_hub", "/get/ui_settings", "/claude-code/marketplace.json", "/sso/callback")
+
+
+def test_no_public_route_fails_without_a_database(guarded: Proxy) -> None:
+    with httpx.Client(base_url=guarded.url, trust_env=False, timeout=60) as web:
+        answers = {path: web.get(path) for path in PUBLIC}
+    assert {path: answer.status_code for path, answer in answers.items() if answer.status_code >= 500} == {}
+    for path in WITHOUT_DATABASE:
+        assert (answers[path].status_code, answers[path].json()["error"]["type"]) == (404, "invalid_request_error")
+        assert "This route needs a database" in answers[path].json()["error"]["message"]
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
+def test_a_key_is_refused_langfuse_by_name_and_the_master_key_reaches_it(
+    guarded: Proxy, evil: Evil, method: str
+) -> None:
+    """LiteLLM reads Basic authentication only there; a key in another form was a 500, and closed the connection."""
+    path, heard = f"/langfuse/api/{method.lower()}", len(evil.heard)
+    basic = "Basic " + base64.b64encode(f"pk:{NAMED_KEY}".encode()).decode()
+    with httpx.Client(base_url=guarded.url, trust_env=False, timeout=60) as web:
+        for headers in ({"authorization": f"Bearer {NAMED_KEY}"}, {"authorization": basic}, {"x-api-key": NAMED_KEY}):
+            refused = web.request(method, path, headers=headers)
+            assert (refused.status_code, refused.json()["error"]["type"]) == (403, "permission_error"), headers
+            assert f"{method} {path}" in refused.json()["error"]["message"]
+        for headers in ({}, {"authorization": "Bearer sk-wrong"}, {"authorization": "Basic x"}):
+            assert web.request(method, path, headers=headers).status_code == 401, headers
+        assert len(evil.heard) == heard
+        web.request(method, path, headers=guarded.headers)
+        assert web.get("/health/liveliness").status_code == 200
+    if method == "POST":
+        assert any(line.startswith(path.removeprefix("/langfuse")) for line in evil.heard[heard:])
+
+
+def test_an_answer_on_gemini_leaves_no_traceback_in_the_log(guarded: Proxy, account: Simulator) -> None:
+    account.reset()
+    account.configure(client_secret=SECRET)
+    begun = len(guarded.log.read_text())
+    assert guarded.post(GEMINI[0], body(GEMINI[0])).status_code == 200
+    assert guarded.post("/v1/chat/completions", body("/v1/chat/completions")).status_code == 200
+    assert "Traceback" not in guarded.log.read_text()[begun:]
 
 
 CALL = f'{CANARY}-said\nFUNCTION_CALL_START\nget_weather\narguments: {{"city": "{CANARY}-argument"}}\nFUNCTION_CALL_END'

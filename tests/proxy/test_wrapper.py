@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 
 from custom_handler.proxy.middleware.body_limit import MAX_BODY_BYTES, NO_OBJECT, TOO_LARGE
-from custom_handler.proxy.middleware.error_bodies import rewrite
+from custom_handler.proxy.middleware.error_bodies import MESSAGE, rewrite
 from custom_handler.proxy.middleware.wrap import CLIENT_DISCONNECTED, Outcome, ProxyWrapper, wrap
 from custom_handler.request.context import current_request
 
@@ -75,8 +75,27 @@ async def test_a_disconnect_before_the_end_of_the_response_is_observed(responds,
     assert (observer.outcome.status, observer.outcome.disconnected) == (status, not responds)
 
 
-async def test_an_exception_of_the_proxy_is_observed_as_a_500():
+@pytest.mark.parametrize("begun", ["nothing", "a start", "a whole response"])
+async def test_an_exception_of_the_proxy_is_a_500_and_the_connection_stays_open(begun):
+    """The server closes the connection after an exception, although LiteLLM has sent its 500."""
+
     async def app(scope: Any, receive: Any, send: Any) -> None:
+        if begun != "nothing":
+            await send({"type": "http.response.start", "status": 500, "headers": []})
+        if begun == "a whole response":
+            await send({"type": "http.response.body", "body": b"{}"})
+        raise ValueError
+
+    sent = await serve(app, observer := Recorder("a", []))
+    assert observer.outcome.status == 500
+    assert [message.get("status") for message in sent] == [500, None]
+    assert (MESSAGE.encode() in sent[1]["body"]) is (begun != "a whole response")
+
+
+async def test_an_exception_within_a_response_closes_the_connection():
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"a", "more_body": True})
         raise ValueError
 
     observer = Recorder("a", [])

@@ -243,6 +243,16 @@ def test_only_internal_errors_are_logged_with_a_traceback(error, level, has_trac
     assert has_traceback or "Traceback" not in record.getMessage()
 
 
+@pytest.mark.parametrize(("level", "kept"), [(logging.INFO, False), (logging.DEBUG, True)])
+def test_an_answer_that_litellm_has_logged_already_is_not_logged_as_a_failure(level, kept):
+    logger = logging.getLogger("tests.logged-twice")
+    logger.setLevel(level)
+    text = "[Non-Blocking] LiteLLM.Success_Call Error: Google GenAI Generate Content: httpx_response is None"
+    error = Exception(text)
+    record = logger.makeRecord("proxy", logging.ERROR, "f", 1, "%s", (error,), (Exception, error, None))
+    assert ExpectedErrors(logger).filter(record) is kept
+
+
 def test_health_errors_contain_no_addresses_and_paths():
     error = (
         "litellm.AuthenticationError: no key for http://10.0.0.7:9000/v1 (10.0.0.7:9000) in /etc/app/keys.yaml"

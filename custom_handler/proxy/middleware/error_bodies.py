@@ -14,6 +14,7 @@ from litellm.anthropic_interface.exceptions.exception_mapping_utils import Anthr
 from ..error_body import error_body
 from ..validation.reserved_fields import MESSAGE as RESERVED_FIELD
 
+NO_DATABASE = "This route needs a database, which this proxy does not have: set DATABASE_URL."
 MESSAGE = "The gateway failed in a way it should not: its log has the details."
 
 _TRACEBACK = re.compile(r"\s*Traceback \(most recent call last\).*", re.DOTALL)
@@ -54,6 +55,8 @@ _ERROR_EVENT = b'data: {"error"'
 _HEALTH = ("/health/", "/health")
 # LiteLLM refuses some fields of a body while it checks the key, with a 401.
 _REFUSED_FIELD = re.compile(r"Rejected Request: (\S+) (?:is not allowed|is a server-owned|holds a secret)")
+# LiteLLM's 500 for a route that it cannot serve without a database.
+_NO_DATABASE = re.compile(rb"(?:DB|Database) not connected", re.IGNORECASE)
 _INTERNAL = re.compile(r"File \\?\"|site-packages|/[\w.-]+\.py\b|validation errors? for \w+|input_value=")
 
 
@@ -66,6 +69,8 @@ def rewrite(status: int, body: bytes, path: str) -> tuple[int, bytes]:
     """Return status and body for the client, of an error or of a report (below 400)."""
     if status < 400:
         return status, clean_report(body) if is_health_report(path) else body
+    if status == 500 and _NO_DATABASE.search(body):
+        return 404, protocol_error(404, NO_DATABASE, path)
     if name := refused_field(status, body):
         status, body = 400, json.dumps(error_body(RESERVED_FIELD.format(name), 400, param=name)).encode()
     return status, remove_internals(as_error_object(status, body, path))

@@ -15,20 +15,11 @@ import hashlib
 import ipaddress
 from collections import OrderedDict, deque
 
-from starlette.datastructures import Headers
 from starlette.types import Scope
 
 from ..asgi_transport import INTERNAL_CALL
+from .credential import credential_of
 
-# The headers that LiteLLM reads a key from, in its order: a second header gives no second turn.
-_CREDENTIALS = (
-    "x-litellm-api-key",
-    "authorization",
-    "api-key",
-    "x-api-key",
-    "x-goog-api-key",
-    "ocp-apim-subscription-key",
-)
 MAX_KNOWN = 10_000  # keys that are remembered; the longest unused one is forgotten first
 _NETWORK_BITS = 64  # of an IPv6 address: a client has all addresses of such a network
 _HEALTH = ("/health/liveliness", "/health/liveness", "/health/readiness")
@@ -58,7 +49,7 @@ class Turns:
     def note(self, scope: Scope) -> None:
         """Remember the credential of a request that the proxy has authenticated."""
         key = getattr((scope.get("state") or {}).get("principal"), "source_key", None)
-        if key is None or (credential := _credential(scope)) is None:
+        if key is None or (credential := credential_of(scope)) is None:
             return
         caller = getattr(key, "token", None) or getattr(key, "api_key", None) or getattr(key, "user_id", None)
         digest = _digest(credential)
@@ -80,15 +71,9 @@ class Turns:
         self._started = False
 
     def _caller(self, scope: Scope) -> str:
-        credential = _credential(scope)
+        credential = credential_of(scope)
         known = None if credential is None else self._known.get(_digest(credential))
         return _address(scope) if known is None else f"key {known}"
-
-
-def _credential(scope: Scope) -> str | None:
-    headers = Headers(scope=scope)
-    value = next(filter(None, map(headers.get, _CREDENTIALS)), None)
-    return value[len("bearer ") :] if value and value.lower().startswith("bearer ") else value
 
 
 def _digest(credential: str) -> bytes:

@@ -9,6 +9,7 @@ One wrapper calls plain functions, because every layer costs one call per messag
 from __future__ import annotations
 
 import gzip
+import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,7 +24,8 @@ from ...request.context import RequestContext
 from ..asgi_transport import SERVICE_ROUTE
 from .body_limit import LimitedBody
 from .citations import citations_for
-from .error_bodies import GOOGLE_STREAM, google_events, is_health_report, protocol_error, rewrite
+from .error_bodies import GOOGLE_STREAM, MESSAGE, google_events, is_health_report, protocol_error, rewrite
+from .langfuse_key import encode_key
 from .private_fields import (
     has_private_fields,
     is_operator,
@@ -37,6 +39,8 @@ from .turns import Turns
 from .websocket_key import move_key
 
 CLIENT_DISCONNECTED = 499
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
@@ -89,6 +93,7 @@ class ProxyWrapper:
 
     async def _serve_http(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = RequestContext(scope, assign_request_id(scope), scope.get(SERVICE_ROUTE))
+        encode_key(scope)
         exchange = _Exchange(request, receive, send, self._cors)
         started = time.perf_counter()
         with request.served():
@@ -100,9 +105,9 @@ class ProxyWrapper:
                     await exchange.send_error(*rejection)
                 else:
                     await self._app(scope, exchange.body.receive, exchange.send)
-            except Exception:
-                exchange.outcome.status = 500
-                raise
+            except Exception as error:
+                if not await exchange.end_failed(error):
+                    raise
             finally:
                 close_abandoned_streams(request)
                 self._turns.note(scope)
@@ -184,6 +189,21 @@ class _Exchange:
         await self._send_start({"type": "http.response.start", "status": status, "headers": headers})
         self._responded = True
         await self._send({"type": "http.response.body", "body": body})
+
+    async def end_failed(self, error: Exception) -> bool:
+        """End the exchange of a request for which the proxy raised an exception.
+
+        Return whether the client has a whole response: the server would close its connection
+        after an exception, even if LiteLLM has responded with a 500.
+        """
+        is_partial = self.outcome.status != CLIENT_DISCONNECTED and not self._responded
+        if not is_partial:
+            method = self._request.scope.get("method")
+            logger.error("Internal error in the proxy: %s %s", method, self._path, exc_info=error)
+            if not self._responded:
+                await self.send_error(500, MESSAGE, close=False)
+        self.outcome.status = 500
+        return not is_partial
 
     async def _send_held(self, start: Message) -> None:
         if self._request.denied is not None and self.body.rejection is None:

@@ -36,10 +36,14 @@ class Queued:
 
 @dataclass(frozen=True, slots=True)
 class RequestCounted:
-    """A request of an API key was counted; `limit` is the account's a minute now, 0 for none."""
+    """A request of an API key was counted.
+
+    `limit` is the account's a minute now, `day_limit` that in 24 hours; 0 is none.
+    """
 
     key: str
     limit: int
+    day_limit: int = 0
 
 
 @dataclass(frozen=True, slots=True)

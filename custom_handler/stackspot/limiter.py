@@ -184,7 +184,8 @@ class Limiter:
             waiter.running = True
             self._slots.take(waiter.caller)
         waiter.allowance = self.allowance(waiter.caller)
-        self._hook(RequestCounted(waiter.caller.name, self._last_ledger.limits.per_minute))
+        limits = self._last_ledger.limits
+        self._hook(RequestCounted(waiter.caller.name, limits.per_minute, limits.per_day))
         if waiter in self._waiting:
             self._dequeue(waiter, admitted=True)
         else:

@@ -94,6 +94,12 @@ class ProviderMetrics:
             multiprocess_mode="mostrecent",
             registry=registry,
         )
+        self._day_limit = Gauge(
+            "stackspot_requests_day_limit",
+            "The account's requests in 24 hours; 0: no limit",
+            multiprocess_mode="mostrecent",
+            registry=registry,
+        )
         self._queue_seconds = seconds("queue_wait", "Seconds that a call waited for a place", "outcome")
         self._retries = counter("retries", "Calls made again", "reason")
         self._first_text = seconds(
@@ -126,6 +132,7 @@ class ProviderMetrics:
             case RequestCounted():
                 self._requests.labels(measurement.key).inc()
                 self._limit.set(measurement.limit)
+                self._day_limit.set(measurement.day_limit)
             case Retried():
                 self._retries.labels(measurement.reason).inc()
             case FirstText():

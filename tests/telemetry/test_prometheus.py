@@ -116,6 +116,7 @@ async def test_metrics_are_served_without_a_redirect(registry):
         (Queued(1.5, admitted=False), "queue_wait_seconds_count", {"outcome": "turned_away"}, 1),
         (RequestCounted("team-a", 90), "requests_total", {"api_key_alias": "team-a"}, 1),
         (RequestCounted("team-a", 90), "requests_limit", {}, 90),
+        (RequestCounted("team-a", 90, 6000), "requests_day_limit", {}, 6000),
         (Retried("RateLimited"), "retries_total", {"reason": "RateLimited"}, 1),
         (FirstText(0.25), "time_to_first_token_seconds_sum", {}, 0.25),
         (ToolCalled("get_weather"), "tool_calls_total", {}, 1),

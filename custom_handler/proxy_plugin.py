@@ -35,6 +35,7 @@ from .proxy.validation.bridges import (
     keep_allowed_tools,
     require_known_response,
     require_text_prompt,
+    runs_mcp_tools,
 )
 from .proxy.validation.content_limits import limit_content
 from .proxy.validation.field_types import body_of_call, validate_field_types
@@ -150,7 +151,8 @@ class Plugin(TelemetryCallback):
             uncached = keep_allowed_tools(uncached)
         else:
             return uncached
-        return await_stream_start(uncached) if kwargs.get("stream") is True else uncached
+        awaited = kwargs.get("stream") is True and not runs_mcp_tools(kwargs)
+        return await_stream_start(uncached) if awaited else uncached
 
     async def async_post_call_failure_hook(
         self,

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import openai
 import pytest
 
+from tests.support.gateway import running_gateway
 from tests.support.prices import write_config, write_keys
 from tests.support.providers import Providers, running_providers
 from tests.support.proxy import Proxy, Simulator, running_proxy
@@ -47,6 +48,13 @@ def priced(simulator_process: Simulator, tmp_path_factory: pytest.TempPathFactor
     folder = tmp_path_factory.mktemp("priced")
     environ = {**simulator_process.environ, "KEYS_FILE": write_keys(folder / "keys.yaml")}
     with running_proxy(folder / "log", config=write_config(folder / "config.yaml"), **environ) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def gateway(simulator_process: Simulator, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
+    """A proxy with MCP servers."""
+    with running_gateway(tmp_path_factory.mktemp("gateway"), **simulator_process.environ) as running:
         yield running
 
 

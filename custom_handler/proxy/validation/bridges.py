@@ -5,8 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from litellm.responses.mcp.tool_precheck import may_name_litellm_mcp_gateway
+
 from ...errors import RequestError
 from ...provider.model_response import litellm_error
+
+
+def runs_mcp_tools(kwargs: Mapping[str, Any]) -> bool:
+    """Return whether LiteLLM replaces this chat completion by others, and runs MCP tools between.
+
+    It opens those itself, and has to know that the client expects a stream.
+    """
+    return not kwargs.get("_skip_mcp_handler") and may_name_litellm_mcp_gateway(kwargs.get("tools"))
 
 
 def keep_allowed_tools(kwargs: dict[str, Any]) -> dict[str, Any]:

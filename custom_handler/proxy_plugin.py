@@ -30,6 +30,7 @@ from .proxy.middleware.wrap import Observer, wrap
 from .proxy.model_defaults import model_defaults
 from .proxy.model_list import ModelList, written_config
 from .proxy.public_documents import encode_on_a_thread
+from .proxy.token_count import count_prompts, require_ours
 from .proxy.validation.bridges import (
     documents_as_text,
     keep_allowed_tools,
@@ -85,6 +86,7 @@ class Plugin(TelemetryCallback):
         check_at_start(settings.proxy.startup_check, config, settings, provider.authenticate)
         remove_stream_finalizers()
         report_checked_fields(proxy.proxy_logging_obj)
+        count_prompts(proxy)
         encode_on_a_thread(proxy.app)
         at_startup(proxy, lambda: warm_up(proxy.app.router.routes))
         at_startup(proxy, freeze_startup_objects)
@@ -134,7 +136,8 @@ class Plugin(TelemetryCallback):
         """
         kwargs = from_adapter(kwargs)
         forget_charge(kwargs)
-        if deployment_provider(kwargs) != PROVIDER:
+        require_ours(provider := deployment_provider(kwargs))
+        if provider != PROVIDER:
             return None
         report_allowance(key_allowance(), "key")
         uncached = {**kwargs, "caching": False}

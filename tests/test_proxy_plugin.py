@@ -29,7 +29,12 @@ QUIET = Settings(proxy=ProxySettings(startup_check="off"), telemetry=TelemetrySe
 
 def starting_proxy(app: FastAPI) -> SimpleNamespace:
     reports = SimpleNamespace(post_call_failure_hook=None)
-    return SimpleNamespace(app=app, proxy_config=SimpleNamespace(get_config_state=dict), proxy_logging_obj=reports)
+    return SimpleNamespace(
+        app=app,
+        proxy_config=SimpleNamespace(get_config_state=dict),
+        proxy_logging_obj=reports,
+        count_request_tokens=None,
+    )
 
 
 @pytest.fixture(autouse=True)

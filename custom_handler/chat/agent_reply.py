@@ -67,6 +67,11 @@ class AgentReply:
         return self._decoder.end.conversation_id
 
     @property
+    def counted(self) -> Usage | None:
+        """The agent's own token counts, None before it has sent any."""
+        return self._decoder.end.usage
+
+    @property
     def sources(self) -> tuple[Source, ...]:
         """The knowledge sources that the agent has named so far."""
         return self._decoder.sources.sources()
@@ -127,6 +132,11 @@ class AgentReply:
             self._decoder.check()
         except ContentFiltered as error:
             self._end_filtered(error)
+
+    def check_conversation(self, text: str) -> None:
+        """Raise ConversationLost while the turn can restart: `text` is the first text."""
+        if self.conversation is not None and (self.buffered or self.characters == len(text)):
+            self.conversation.check(self.conversation_id)
 
     def _end_filtered(self, error: ContentFiltered) -> str:
         if not self.text_received:

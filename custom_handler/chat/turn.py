@@ -9,6 +9,7 @@ A whole answer is built from the same events as a streamed one.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
 from collections.abc import Callable, Generator, Sequence
@@ -24,7 +25,7 @@ from ..events import Finish, ReplyEvent
 from ..instrumentation import FirstText, Hook, Measurement, Repaired, ToolCalled, no_hook
 from ..request.caller import ANYONE, Caller
 from ..request.chat_request import ChatRequest
-from ..request.files import FilePart, name_files, with_placeholders
+from ..request.files import FilePart, name_files, with_placeholders, with_unread_files
 from ..settings import Settings
 from ..stackspot.agent_call import AgentCall, Emit, Read, Sleep, Steps
 from ..stackspot.agent_errors import content_filtered
@@ -34,7 +35,9 @@ from ..stackspot.quote import Private
 from ..stackspot.uploads import TurnFiles, UploadCache, fetch_files, open_stream_with_files
 from .agent_reply import AgentReply, finish_reason, total_usage
 from .conversation import CONVERSATION_LOST_ERRORS, NOT_PROCESSED_ERRORS, NativeConversation
+from .shortening import share_to_send
 from .sources import source_events
+from .token_estimate import NO_METER, PromptMeter
 from .turn_log import TurnLog
 
 MAX_HIDDEN_REQUESTS = 2  # of a turn
@@ -43,8 +46,6 @@ MIN_REPAIR_SECONDS = 5.0  # with less time left there is no repair round
 REPAIR_QUEUE_TIMEOUT = 5.0
 SLICE = 2048  # characters of the reply that are read at once
 PAUSE_AFTER = 0.005  # seconds of reading
-SHORTENING_MARGIN = 0.95  # characters are not proportional to tokens
-SHARE_NEAR_LIMIT, SHARE_WITHOUT_COUNTS = 0.8, 0.5  # of the prompt
 
 logger = logging.getLogger("custom_handler")
 
@@ -55,7 +56,8 @@ class Turn:
 
     `timeout` is in seconds, from the first step to the end of the answer. `conversation_owner`
     identifies whose native conversation it is; None: each prompt has the whole conversation.
-    `files` are the files in the request's messages that are to be uploaded.
+    `files` are the files in the request's messages that are to be uploaded. `meter` receives the
+    whole prompt, and the agent's count of it.
     """
 
     request: ChatRequest
@@ -70,6 +72,7 @@ class Turn:
     clock: Callable[[], float] = time.monotonic
     uploads: UploadCache | None = None
     knowledge: Knowledge = NO_KNOWLEDGE
+    meter: PromptMeter = NO_METER
 
     def __post_init__(self) -> None:
         self._log = TurnLog(logger, {"correlation_id": self.correlation_id})
@@ -103,6 +106,12 @@ class Turn:
             self._log.error("%s (HTTP %d): %s", type(error).__name__, error.status_code, error.message)
             raise
 
+    def whole_prompt(self) -> str:
+        """Return the prompt of a turn that is not run; files are not fetched to be named."""
+        self.request = replace(self.request, messages=with_unread_files(self.request.messages, self.files))
+        self._prepare_format()
+        return self._prompt()
+
     def _prepare(self) -> Steps[ReplyEvent]:
         """Fetch the files, replace them by placeholders, and decide on a native conversation."""
         if self.files:
@@ -110,21 +119,26 @@ class Turn:
             files = name_files(parts, self.settings.uploads.max_files)
             self._attached = replace(self._attached, files=files)
             self.request = replace(self.request, messages=with_placeholders(self.request.messages, parts, files))
-        schema = self.request.parameters.json_schema
-        if schema is not None:
-            self._json_format = JsonFormat(schema)
-            self._answer_format = self._json_format.instruction()
+        self._prepare_format()
         # Not with files: how long a conversation keeps them is not documented.
         if self.conversation_owner is not None and not self.files:
             history = Fingerprint(self.request, f"{self.agent_id} {self.conversation_owner}", self._answer_format)
             if history.open:
                 self._conversation = NativeConversation(history, self._log, self.hook)
 
+    def _prepare_format(self) -> None:
+        schema = self.request.parameters.json_schema
+        if schema is not None:
+            self._json_format = JsonFormat(schema)
+            self._answer_format = self._json_format.instruction()
+
     def _first_reply(self, *, buffered: bool) -> Generator[Any, Any, AgentReply]:
         """Return the first request: the new turns of a stored conversation, or all turns."""
         if self._conversation is not None:
             yield from self._conversation.begin()
             if seen := self._conversation.seen:
+                with contextlib.suppress(PromptTooLong):
+                    self._prompt()  # what the meter measures: the agent has all of it
                 return self._reply(self._prompt(since=seen), buffered=buffered)
         return self._reply(self._prompt())
 
@@ -140,6 +154,8 @@ class Turn:
         prompt = render(self.request, answer_format=self._answer_format, limit=limit, since=since)
         if not prompt.strip():  # the agent would reject it without a reason
             raise RequestError("messages: the only message has no text.", param="messages")
+        if not since:
+            self.meter.sent(prompt)
         return prompt
 
     def _receive(self, reply: AgentReply, settings: Settings) -> Steps[ReplyEvent]:
@@ -212,19 +228,13 @@ class Turn:
             text = reply.feed(chunk)
             reply.timeout = self._deadline.check(text_received=reply.characters > 0)
         if reply.conversation is not None:
-            self._check_conversation(reply, text)
+            reply.check_conversation(text)
         return text
 
     def _on_measurement(self, measurement: Measurement) -> None:
         self.hook(measurement)
         if self._conversation is not None:
             self._conversation.on_measurement(measurement)
-
-    @staticmethod
-    def _check_conversation(reply: AgentReply, text: str) -> None:
-        """Raise ConversationLost while the turn can restart: `text` is the first text."""
-        if reply.conversation is not None and (reply.buffered or reply.characters == len(text)):
-            reply.conversation.check(reply.conversation_id)
 
     def _replacement(self, failed: AgentReply, error: StackspotError) -> Generator[Any, Any, AgentReply]:
         """Return the request to send after an error; raises the error where none can help."""
@@ -250,13 +260,8 @@ class Turn:
 
         Raises the error where nothing can be left out.
         """
-        share = SHARE_WITHOUT_COUNTS
-        if error.limit and error.actual and error.actual > error.limit:
-            share = error.limit / error.actual * SHORTENING_MARGIN
-        elif error.limit:  # the model counts its answer as well, so the prompt alone may fit
-            share = SHARE_NEAR_LIMIT
         self._shortened = True
-        self._max_prompt_chars = int(len(prompt) * share)
+        self._max_prompt_chars = int(len(prompt) * share_to_send(error))
         try:
             shorter = self._prompt()
         except PromptTooLong:
@@ -319,6 +324,9 @@ class Turn:
         `source` is the reply whose text the client receives.
         """
         answer = reply.answer
+        whole = self._conversation is None or not self._conversation.seen
+        if whole and not self.files and (counted := reply.counted):  # the agent's count of the prompt alone
+            self.meter.counted(counted.prompt_tokens)
         rest = reply.unsent + answer.release_held()
         reason = finish_reason(answer, source)
         # A saved conversation must contain what the client received, to its end.

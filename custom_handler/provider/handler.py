@@ -15,12 +15,14 @@ from litellm.types.utils import ModelResponse, ModelResponseStream
 from ..errors import RequestError
 from ..events import ReplyEvent
 from ..instrumentation import Hook, Hooks, KnowledgeSearched, Measurement
+from ..request.context import counts_only
 from ..settings import Settings
 from ..stackspot.agent_call import Steps
 from ..stackspot.client import StackspotClient
 from ..stackspot.state.ledger import Quota
 from . import model_response
 from .litellm_call import client_name, is_health_probe, turn_from_call
+from .prompt_tokens import COUNT_TIMEOUT, PromptTokens, TurnMeter
 from .request_price import RequestCharge
 from .started_stream import StartedStream
 
@@ -49,6 +51,7 @@ class StackspotLLM(CustomLLM):  # type: ignore[misc]
         self.settings = settings or Settings.load()
         self.hooks = Hooks()
         self._ignored = IgnoredParameters()
+        self._tokens = PromptTokens()
         self._client = StackspotClient(self.settings, self.hooks, None if settings else Settings.account_reloader())
 
     def completion(self, model: str, messages: list[Any], **call: Any) -> ModelResponse:
@@ -56,7 +59,7 @@ class StackspotLLM(CustomLLM):  # type: ignore[misc]
         with model_response.litellm_errors(model):
             if is_health_probe(call):
                 return self._probe_response(model)
-            steps, options = self._steps(model, messages, call, whole=True)
+            steps, options, _ = self._steps(model, messages, call, whole=True)
             return self._client.loop_thread.run(
                 lambda: model_response.abuild_response(self._client.arun(steps), options)
             )
@@ -64,7 +67,7 @@ class StackspotLLM(CustomLLM):  # type: ignore[misc]
     def streaming(self, model: str, messages: list[Any], **call: Any) -> Iterator[ModelResponseStream]:
         """Yield the chunks of the answer as they arrive."""
         with model_response.litellm_errors(model):
-            steps, options = self._steps(model, messages, call)
+            steps, options, _ = self._steps(model, messages, call)
             return model_response.stream_chunks(self._client.run(steps), options)
 
     async def acompletion(self, model: str, messages: list[Any], **call: Any) -> ModelResponse | CustomStreamWrapper:
@@ -73,12 +76,17 @@ class StackspotLLM(CustomLLM):  # type: ignore[misc]
             if is_health_probe(call):
                 await asyncio.wrap_future(self._client.tokens.request())
                 return model_response.fixed_response("ok", model)
+            if counts_only():
+                return await self._counted_response(model, messages, call)
             awaited = _awaited_arguments(call)
-            steps, options = self._steps(model, messages, call, whole=awaited is None)
+            steps, options, meter = self._steps(model, messages, call, whole=awaited is None)
             stream = StartedStream(self._client.arun(steps))
             if awaited is None:
-                return await model_response.abuild_response(stream, options)
+                response = await model_response.abuild_response(stream, options)
+                await meter.report()
+                return response
             await stream.wait(START_TIMEOUT)
+            await meter.report()
             if call["litellm_params"].get("text_completion"):
                 # LiteLLM tells the stream of a chat by its class; one of a text completion it would
                 # log as a whole answer without content if its arguments did not name a stream.
@@ -93,7 +101,7 @@ class StackspotLLM(CustomLLM):  # type: ignore[misc]
     def astreaming(self, model: str, messages: list[Any], **call: Any) -> model_response.AsyncChunkStream:
         """Return an async iterator of the chunks; an invalid request raises its error here."""
         with model_response.litellm_errors(model):
-            steps, options = self._steps(model, messages, call)
+            steps, options, _ = self._steps(model, messages, call)
             return model_response.AsyncChunkStream(StartedStream(self._client.arun(steps)), options)
 
     def embedding(self, model: str, *_: Any, **__: Any) -> NoReturn:
@@ -124,18 +132,28 @@ class StackspotLLM(CustomLLM):  # type: ignore[misc]
         self.authenticate()
         return model_response.fixed_response("ok", model)
 
+    async def _counted_response(self, model: str, messages: list[Any], call: Mapping[str, Any]) -> ModelResponse:
+        """Estimate the tokens of a prompt that is not sent, for the current request's context."""
+        turn = turn_from_call(model, messages, call, self.settings)
+        turn.meter = meter = self._tokens.meter(turn.agent_id)
+        turn.whole_prompt()
+        await meter.report(COUNT_TIMEOUT)
+        return model_response.fixed_response("", model)
+
     def _steps(
         self, model: str, messages: object, call: Mapping[str, Any], *, whole: bool = False
-    ) -> tuple[Steps[ReplyEvent], model_response.ResponseOptions]:
+    ) -> tuple[Steps[ReplyEvent], model_response.ResponseOptions, TurnMeter]:
         hook = _with_sources_in_log(self.hooks, call.get("logging_obj"))
         turn = turn_from_call(model, messages, call, self.settings, hook, self._client.uploads)
+        turn.meter = meter = self._tokens.meter(turn.agent_id)
         if ignored := turn.request.parameters.ignored:
             self._ignored.log(client_name(call), ignored)
         if (log := call.get("logging_obj")) is not None:  # LiteLLM's latency metrics start here
             log.pre_call(input=messages, api_key="", additional_args={"complete_input_dict": {}})
         charge = RequestCharge.of_call(call)
         custom = frozenset(tool.name for tool in turn.request.tools if tool.custom)
-        return turn.steps(buffered=whole), model_response.ResponseOptions(model, turn.request.legacy, charge, custom)
+        options = model_response.ResponseOptions(model, turn.request.legacy, charge, custom)
+        return turn.steps(buffered=whole), options, meter
 
 
 class IgnoredParameters:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from litellm.google_genai.adapters.transformation import GoogleGenAIAdapter
 from litellm.litellm_core_utils.json_validation_rule import normalize_json_schema_types
 from litellm.types.utils import LlmProviders
 
@@ -48,6 +49,30 @@ def to_adapter(kwargs: dict[str, Any]) -> dict[str, Any]:
             changed[name] = {"parts": [{"text": _joined_text(instruction)}]}
     _reject_unsupported(_first_object(kwargs, "config", "generationConfig"))
     return changed
+
+
+def as_completion(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the messages and parameters of the chat completion that a Gemini body becomes.
+
+    Raises what `to_adapter` does.
+    """
+    changed = to_adapter({**fields, "model": ""})
+    config = _first_object(fields, "generationConfig", "config")
+    rest = {
+        name: value
+        for name, value in changed.items()
+        if name not in {"model", "contents", "generationConfig", "config"}
+    }
+    translated = GoogleGenAIAdapter().translate_generate_content_to_completion(
+        changed["model"], changed["contents"], dict(config), **rest
+    )
+    call = {
+        **translated,
+        "custom_llm_provider": changed["custom_llm_provider"],
+        "proxy_server_request": {"body": fields},
+    }
+    own = {"model", "custom_llm_provider", "proxy_server_request"}
+    return {name: value for name, value in from_adapter(call).items() if name not in own}
 
 
 def from_adapter(kwargs: dict[str, Any]) -> dict[str, Any]:

@@ -23,6 +23,8 @@ class RequestContext:
     that the `allowances` are named after. `open_streams` are closed at the end. `denied` is the
     message of the 403 that the client receives instead of the response; `model` is the model
     that the client asks for. `sources` are those of the answer, which LiteLLM's bridges lose.
+    `prompt_tokens` is the estimated size of the prompt; `counts_only`: the request asks for that
+    only, so no agent is asked.
     """
 
     scope: MutableMapping[str, Any]
@@ -34,6 +36,8 @@ class RequestContext:
     denied: str | None = None
     model: str | None = None
     sources: Sequence[Source] = ()
+    prompt_tokens: int | None = None
+    counts_only: bool = False
 
     @property
     def allowance(self) -> Allowance | None:
@@ -58,6 +62,12 @@ class RequestContext:
 def current_request() -> RequestContext | None:
     """Return the request that is being served, None outside of one."""
     return _current.get()
+
+
+def counts_only() -> bool:
+    """Return whether the current request asks for the size of a prompt only."""
+    request = _current.get()
+    return request is not None and request.counts_only
 
 
 def request_id() -> str:

@@ -267,6 +267,13 @@ def with_placeholders(
     ]
 
 
+def with_unread_files(messages: Sequence[Message], parts: Sequence[FilePart]) -> Sequence[Message]:
+    """Return what `with_placeholders` does, nearly: a file keeps the name that it was sent with."""
+    names = (_INVALID_IN_NAME.sub("_", part.name)[:MAX_NAME_LENGTH] or "image-1.png" for part in parts)
+    files = [File(part.where, name, "image/png", b"", "") for part, name in zip(parts, names, strict=True)]
+    return with_placeholders(messages, parts, files)
+
+
 def _placeholder(file: File) -> Mapping[str, str]:
     kind = "image" if file.content_type.startswith("image/") else "file"
     return {"type": "text", "text": f"[{kind} {file.name}: attached]"}

@@ -152,11 +152,12 @@ class ResponseWriter:
         return self._last_frame(self.text)
 
     def _last_frame(self, message: str) -> dict[str, Any]:
-        question, scripted = self.question, self.scripted
+        question, scripted, settings = self.question, self.scripted, self._settings
         tokens = {
             "user": None,
             "enrichment": None,
-            "input": count_tokens(question.prompt, question.before),
+            "input": round(count_tokens(question.prompt, question.before) * settings.token_scale)
+            + settings.token_offset,
             "output": FILTERED_TOKENS if self._filtered else count_tokens(self.text),
         }
         own = {

@@ -21,6 +21,9 @@ class SimulatorSettings(BaseModel):
     token_lifetime: float = 1200
     # Longest prompt, in tokens of four characters.
     token_limit: int = 272_000
+    # What the agent counts for a prompt: its tokens of four characters, times this, plus that.
+    token_scale: float = 1
+    token_offset: int = 0
     # The account's limit over all its agents; StackSpot's default is 100, None means no limit.
     requests_per_minute: int | None = None
     # StackSpot's gateway closes the connection when a reply that is not streamed takes longer.

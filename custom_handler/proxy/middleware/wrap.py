@@ -26,6 +26,7 @@ from .body_limit import LimitedBody
 from .citations import citations_for
 from .error_bodies import GOOGLE_STREAM, MESSAGE, google_events, is_health_report, protocol_error, rewrite
 from .langfuse_key import encode_key
+from .message_start import message_start_for
 from .private_fields import (
     has_private_fields,
     is_operator,
@@ -148,6 +149,7 @@ class _Exchange:
         self._has_responses = self._path.rstrip("/").endswith("/responses")
         self._has_google_events = self._path.endswith(GOOGLE_STREAM)
         self._citations = citations_for(self._path)
+        self._message_start = message_start_for(self._path)
         self.body = LimitedBody(Headers(scope=request.scope), self._watched_receive)
         self.outcome = Outcome()
 
@@ -237,6 +239,8 @@ class _Exchange:
                     message = {**message, "body": self._citations.stream(message.get("body", b""), sources)}
                 if self._has_google_events:
                     message = {**message, "body": google_events(message.get("body", b""))}
+                if self._message_start is not None and (tokens := self._request.prompt_tokens) is not None:
+                    message = {**message, "body": self._message_start.stream(message.get("body", b""), tokens)}
                 if self._has_responses and (model := self._request.model) is not None:
                     message = {**message, "body": with_requested_model(message.get("body", b""), model)}
             await self._send(message)

@@ -115,6 +115,7 @@ _BODIES: Mapping[str, Shape] = {
     "/v1/messages": _MESSAGES,
     "/v1/messages/count_tokens": _MESSAGES,
     "/responses": _RESPONSES,
+    "/responses/input_tokens": _RESPONSES,
     "/embeddings": _EMBEDDINGS,
     ":generateContent": _gemini(_CONTENT),
     ":streamGenerateContent": _gemini(_CONTENT),

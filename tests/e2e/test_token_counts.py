@@ -1,0 +1,124 @@
+"""Tokens before the answer: every protocol counts the prompt that is sent, as the agent will count it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import anthropic
+import pytest
+
+from tests.support.gateway import COUNTED
+from tests.support.prompt_texts import code, portuguese, tools
+from tests.support.protocols import MODEL, tool
+from tests.support.proxy import Proxy, Simulator
+from tests.support.waiting import eventually
+
+HEADER = "x-stackspot-prompt-tokens"
+COUNT = "/v1/messages/count_tokens"
+
+
+@pytest.fixture(scope="module")
+def claude(gateway: Proxy) -> Iterator[anthropic.Anthropic]:
+    with anthropic.Anthropic(base_url=gateway.url, api_key=gateway.key, max_retries=0) as made:
+        yield made
+
+
+def asked(text: str, count: int = 0) -> dict[str, Any]:
+    declared = [
+        {"name": f["name"], "description": f["description"], "input_schema": f["parameters"]}
+        for f in (one["function"] for one in tools(count))
+    ]
+    messages = [{"role": "user", "content": text}]
+    return {"model": COUNTED, "system": "Seja breve.", "messages": messages, **({"tools": declared} if count else {})}
+
+
+def test_five_answers_make_the_count_right(claude: anthropic.Anthropic, gateway: Proxy, simulator: Simulator) -> None:
+    """The agent counts four characters for a token, times 1.15, plus 40: as no tokenizer of ours does."""
+    simulator.configure(token_scale=1.15, token_offset=40)
+    first = [asked(portuguese(20)), asked(code(8)), asked("Procure.", 40), asked(portuguese(60)), asked(code(25))]
+    later = [asked(portuguese(100)), asked(code(50)), asked(portuguese(30) + code(4), 40)]
+    before = [claude.messages.count_tokens(**one).input_tokens for one in [*first, *later]]
+    assert simulator.requests() == []
+    exact = [claude.messages.create(max_tokens=100, **one).usage.input_tokens for one in first]
+    after = [claude.messages.count_tokens(**one).input_tokens for one in later]
+    for one, estimate in zip(later, after, strict=True):
+        with claude.messages.stream(max_tokens=100, **one) as stream:
+            started = next(event for event in stream if event.type == "message_start").message.usage.input_tokens
+            counted = stream.get_final_message().usage.input_tokens
+            header = int(stream.response.headers[HEADER])
+        exact.append(counted)
+        assert started == header
+        assert abs(started / counted - 1) < 0.10
+        assert abs(estimate / counted - 1) < 0.10
+    assert max(abs(estimate / counted - 1) for estimate, counted in zip(before, exact, strict=True)) < 0.25
+
+
+def test_all_routes_that_count_tell_what_an_answer_tells(gateway: Proxy, simulator: Simulator) -> None:
+    text, city = portuguese(30), tool("get_weather", "city")
+    function = city["function"]
+    chat = {"messages": [{"role": "user", "content": text}], "tools": [city]}
+    anthropic_tool = {
+        "name": function["name"],
+        "description": function["description"],
+        "input_schema": function["parameters"],
+    }
+    gemini_tool = {"functionDeclarations": [function]}
+    counts = {
+        COUNT: ({**chat, "tools": [anthropic_tool]}, "input_tokens"),
+        "/v1/responses/input_tokens": ({"input": text, "tools": [{"type": "function", **function}]}, "input_tokens"),
+        f"/v1beta/models/{MODEL}:countTokens": (
+            {"contents": [{"role": "user", "parts": [{"text": text}]}], "tools": [gemini_tool]},
+            "totalTokens",
+        ),
+        "/utils/token_counter": (chat, "total_tokens"),
+    }
+    found = {}
+    for path, (sent, field) in counts.items():
+        answer = gateway.post(path, {"model": MODEL, **sent})
+        assert answer.status_code == 200, answer.text
+        found[path] = answer.json()[field]
+    assert simulator.requests() == []
+    answer = gateway.post("/v1/chat/completions", {"model": MODEL, **chat, "stream": True})
+    [prompt] = simulator.prompts()
+    assert "«tools»" in prompt
+    assert set(found.values()) == {int(answer.headers[HEADER])}
+
+
+@pytest.mark.parametrize(
+    ("path", "sent"),
+    [
+        (COUNT, {"messages": [{"role": "user", "content": "x"}], "tool_choice": {"type": "tool", "name": "absent"}}),
+        (f"/v1beta/models/{MODEL}:countTokens", {"contents": [{"role": "user", "parts": [{"fileData": {}}]}]}),
+        ("/v1/responses/input_tokens", {"input": "x", "tool_choice": "required"}),
+    ],
+)
+def test_what_a_call_would_refuse_is_refused(
+    gateway: Proxy, simulator: Simulator, path: str, sent: dict[str, Any]
+) -> None:
+    answer = gateway.post(path, {"model": MODEL, **sent})
+    assert answer.status_code == 400, answer.text
+    assert answer.json()["error"]["message"]
+    assert simulator.requests() == []
+
+
+def test_counting_is_no_call(gateway: Proxy, simulator: Simulator) -> None:
+    counted = [
+        gateway.post(COUNT, asked("Olá")),
+        gateway.post("/v1/responses/input_tokens", {"model": MODEL, "input": "Olá"}),
+        gateway.post(
+            f"/v1beta/models/{MODEL}:countTokens", {"contents": [{"role": "user", "parts": [{"text": "Olá"}]}]}
+        ),
+    ]
+    asked_last = gateway.post(
+        "/v1/chat/completions", {"model": MODEL, "messages": [{"role": "user", "content": "Olá"}]}
+    )
+    assert len(simulator.requests()) == 1
+
+    def recorded() -> set[str]:
+        files = (gateway.log.parent / "runs").glob("*/interactions.jsonl")
+        return {json.loads(line)["request_id"] for file in files for line in file.read_text().splitlines()}
+
+    eventually(lambda: asked_last.headers["x-request-id"] in recorded())
+    assert not recorded() & {answer.headers["x-request-id"] for answer in counted}

@@ -88,8 +88,7 @@ async def test_values_chosen_by_clients_are_no_labels(registry, scope, status, c
 
 
 async def test_a_failure_of_the_application_is_a_500(registry):
-    with pytest.raises(ValueError, match="broken"):
-        await serve(registry, None, "/chat")
+    await serve(registry, None, "/chat")
     assert requests(registry) == [("GET", "/chat", "500", 1.0)]
 
 

@@ -171,6 +171,7 @@ ELSEWHERE = {
     "values: send fewer messages, parts or tools": "tests/proxy/test_body_limit.py",
     "The form has more than 10000 fields": "tests/proxy/test_body_limit.py",
     "The request is larger than 32 MiB": "tests/proxy/test_body_limit.py",
+    "has used its share of the StackSpot account's requests": "tests/stackspot/test_fairness.py",
     "This route needs a database": "tests/e2e/test_intruders.py",
     "is not listed: ask for one of GET /v1/models": "tests/e2e/test_agents.py",
     "body is not valid UTF-8: encode it as UTF-8": "tests/proxy/test_body_limit.py",

@@ -29,12 +29,14 @@ from ..request.caller import ANYONE, Allowance, Caller
 from ..settings import LimitSettings
 from .slot_shares import SlotShares
 from .state.ledger import LastLedger, Limits, Quota
-from .state.window import Decision, Queue, RequestWindow
+from .state.window import WINDOW, Decision, Queue, RequestWindow
 
 MINUTE = 60.0
 FIRST_PAUSE, LONGEST_PAUSE = 10, 60
 IDLE_SECONDS = 5.0
 REPORT_SECONDS = 1.0  # how often a shared window learns that calls wait
+
+_SHARE_USED = "The API key has used its share of the StackSpot account's requests a minute"
 
 logger = logging.getLogger(__name__)
 
@@ -291,29 +293,39 @@ class Limiter:
         decision = self._decide(waiting)
         with self._lock:
             if decision.caller is None:
-                if decision.for_all:
-                    self._reject_overdue(self._clock() + decision.delay, daily=decision.daily)
+                delay = decision.delay if decision.for_all else 0.0
+                self._reject_overdue(self._clock() + delay, daily=decision.daily)
                 return self._until_next(decision.delay)
-            candidates = self._candidates(self._waiting)
-            own = (waiter for waiter in candidates if waiter.caller == decision.caller)
-            # The call may have left since; another one then takes its request.
-            if (waiter := next(own, next(iter(candidates), None))) is not None:
+            own = (waiter for waiter in self._candidates(self._waiting) if waiter.caller == decision.caller)
+            if (waiter := next(own, None)) is not None:
                 self._admit(waiter)
+                return 0.0
+        self._window.cancel(decision)  # its call has left; the request of another key is that key's
         return 0.0
 
     def _reject_overdue(self, earliest: float, *, daily: bool = False) -> None:
-        """Reject the calls whose deadline is not after `earliest`, the next possible admission."""
+        """Reject the calls that cannot be admitted by their deadline.
+
+        `earliest` is the next possible admission of any call. A key that has used its share waits
+        for that as well.
+        """
         now = self._clock()
         reason = (
             f"The StackSpot account's {self._limits.requests_per_day} requests of 24 hours are used up"
             if daily
             else "The gateway keeps to the StackSpot account's limits, and no place came free in time"
         )
-        for waiter in [waiter for waiter in self._waiting if waiter.deadline <= earliest]:
+        kept: Counter[Caller] = Counter()
+        for waiter in list(self._waiting):
+            share_delay = self._last_ledger.share_delay(waiter.caller, kept[waiter.caller], WINDOW)
+            if waiter.deadline > max(earliest, now + share_delay):
+                kept[waiter.caller] += 1
+                continue
             self._dequeue(waiter, admitted=False)
             self._report_change()
-            wait = max(1.0, earliest - now)
-            waiter.admitted.set_exception(QueueFull(f"{reason}: try again in {wait:.0f} s.", retry_after=wait))
+            wait = max(1.0, earliest - now, share_delay)
+            said = _SHARE_USED if share_delay > earliest - now else reason
+            waiter.admitted.set_exception(QueueFull(f"{said}: try again in {wait:.0f} s.", retry_after=wait))
 
     def _until_next(self, delay: float) -> float:
         now = self._clock()

@@ -323,3 +323,77 @@ def test_a_key_at_its_share_has_no_other_key_rejected(still):
     limiter.release(retried)
     limiter._step()
     assert other.admitted.result(0) is None
+
+
+def rejection(waiter: Waiter) -> QueueFull:
+    error = waiter.admitted.exception(0)
+    assert isinstance(error, QueueFull)
+    return error
+
+
+def test_a_call_beyond_the_share_of_its_key_is_rejected_at_once_where_it_cannot_be_sent_in_time(still):
+    limiter, clock = still(requests_per_minute=90, max_concurrency=900)
+    small = Caller("small", share=0.01)
+    assert limiter.acquire(30, small).admitted.done()
+    clock.now += 20
+    early, late = limiter.acquire(30, small), limiter.acquire(600, small)
+    limiter._step()
+    error = rejection(early)
+    assert error.retry_after == pytest.approx(41)
+    assert (
+        str(error) == "The API key has used its share of the StackSpot account's requests a minute: try again in 41 s."
+    )
+    assert not late.admitted.done()
+    clock.now += 41
+    limiter._step()
+    assert late.admitted.result(0) is None
+
+
+def test_a_call_behind_more_of_its_key_than_its_share_can_send_is_rejected_at_once(still):
+    limiter, _ = still(requests_per_minute=90, max_concurrency=900)
+    half = Caller("half", share=0.034)  # three requests
+    calls = [limiter.acquire(62, half) for _ in range(8)]
+    other = limiter.acquire(62, BIA)
+    for _ in range(2):
+        limiter._step()
+    assert other.admitted.done()
+    assert [call.admitted.done() for call in calls] == [True] * 3 + [False] * 3 + [True] * 2
+    assert rejection(calls[6]).retry_after == rejection(calls[7]).retry_after == pytest.approx(122)
+
+
+class Leaves(LocalRequestWindow):
+    """A shared window during whose decisions a call leaves."""
+
+    is_local = False
+    leave: Any = None
+
+    def acquire(self, queues: Any, limits: Limits) -> Any:
+        decision = super().acquire(queues, limits)
+        if self.leave is not None:
+            self.leave()
+        return decision
+
+
+def test_no_key_takes_the_request_that_was_counted_for_another():
+    clock, window = Clock(), Leaves(Clock())
+    limiter = Limiter(LimitSettings(requests_per_minute=90), window, clock=clock)
+    limiter._wake_thread = lambda: None  # type: ignore[method-assign]
+    first, second = limiter.acquire(LONG, ANA), limiter.acquire(LONG, BIA)
+    window.leave = lambda: limiter.release(first)
+    limiter._step()
+    window.leave = None
+    assert (window.usage().by_caller, window.usage().used_today) == ({}, 0)
+    limiter._step()
+    assert second.admitted.result(0) is None
+    assert window.usage().by_caller == {BIA: 1}
+
+
+def test_a_request_is_taken_back_in_redis(windows):
+    window = windows()
+    for caller in (ANA, BIA, ANA):
+        decision = window.acquire({caller: Queue()}, Limits(90, 100))
+    assert decision.caller == ANA
+    for _ in range(2):  # once only
+        window.cancel(decision)
+    usage = windows().usage()
+    assert (usage.used, usage.used_today, usage.by_caller) == (2, 2, {ANA: 1, BIA: 1})

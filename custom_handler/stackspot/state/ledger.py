@@ -73,6 +73,21 @@ class LastLedger:
         """Keep the ledger of a decision, which also shows that there is no pause."""
         self._ledger, self.limits, self._time, self._paused_until = ledger, limits, self._clock(), 0.0
 
+    def share_delay(self, caller: Caller, position: int, window: float) -> float:
+        """Return the fewest seconds until a caller's share has a request for one of its calls.
+
+        `position` is the number of its calls that wait before that one. A share has no more than
+        `Caller.limit` requests in each `window` (seconds).
+        """
+        count = self._ledger.shares.get(caller.name)
+        if count is None or not self.limits.per_minute:
+            return 0.0
+        limit = caller.limit(self.limits.per_minute)
+        excess = count.used + position - limit
+        if excess < 0:
+            return 0.0
+        return max(0.0, count.reset + excess // limit * window - (self._clock() - self._time))
+
     def pause(self, seconds: float) -> None:
         """Leave no request to any caller for some seconds."""
         self._paused_until = self._clock() + seconds

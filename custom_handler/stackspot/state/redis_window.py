@@ -176,6 +176,17 @@ return cjson.encode({redis.call('ZCARD', requests), today, by_name, waiting})
 )
 
 
+_CANCEL = """
+local requests, by_caller, minutes = unpack(KEYS)
+local entry, name = ARGV[1], ARGV[2]
+local time = redis.call('ZSCORE', requests, entry)
+if not time then return end
+redis.call('ZREM', requests, entry)
+redis.call('HINCRBY', by_caller, name, -1)
+redis.call('HINCRBY', minutes, math.floor(time / 60000), -1)
+"""
+
+
 class RedisRequestWindow:
     """A RequestWindow whose methods block on Redis.
 
@@ -194,12 +205,14 @@ class RedisRequestWindow:
             settings, account, clock, "each process counts its own quota", "the quota is shared again"
         )
         self._acquire = self._client.redis.register_script(_ACQUIRE)
+        self._cancel = self._client.redis.register_script(_CANCEL)
         self._report = self._client.redis.register_script(_EXPIRE + _REPORT)
         self._usage = self._client.redis.register_script(_USAGE)
 
     def acquire(self, queues: Mapping[Caller, Queue], limits: Limits) -> Decision:
         """See RequestWindow."""
-        arguments = [*self._report_of(queues), limits.per_minute, limits.per_day, uuid.uuid4().hex]
+        number = uuid.uuid4().hex
+        arguments = [*self._report_of(queues), limits.per_minute, limits.per_day, number]
 
         def command() -> Decision:
             name, delay, code, *counts = self._acquire(keys=self._keys(), args=arguments)
@@ -211,9 +224,17 @@ class RedisRequestWindow:
                 return Decision(None, delay / 1000, for_all=for_all, daily=daily, ledger=ledger)
             caller = next(caller for caller in queues if caller.name == name.decode())
             self._local.record(caller)
-            return Decision(caller, ledger=ledger)
+            return Decision(caller, ledger=ledger, entry=f"{number}:{caller.name}")
 
         return self._client.call(command, fallback=lambda: self._local.acquire(queues, limits))
+
+    def cancel(self, decision: Decision) -> None:
+        """See RequestWindow."""
+        self._local.cancel(decision)
+        if decision.caller is not None and decision.entry is not None:  # else counted without Redis
+            keys = [self._client.key(name) for name in ("requests", "by_caller", "minutes")]
+            arguments = [decision.entry, decision.caller.name]
+            self._client.call(lambda: self._cancel(keys=keys, args=arguments), fallback=lambda: None)
 
     def report(self, queues: Mapping[Caller, Queue]) -> None:
         """See RequestWindow."""

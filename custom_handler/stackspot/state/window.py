@@ -36,7 +36,8 @@ class Decision:
     """The caller whose request was counted, or the seconds until the next attempt makes sense.
 
     `for_all`: no caller can send sooner. `daily`: the limit of 24 hours is the reason. `ledger` has
-    the requests that are counted after the decision, None where they were not read.
+    the requests that are counted after the decision, None where they were not read. `entry` names
+    the counted request in a shared window.
     """
 
     caller: Caller | None
@@ -44,6 +45,7 @@ class Decision:
     for_all: bool = False
     daily: bool = False
     ledger: Ledger | None = field(default=None, repr=False, compare=False)
+    entry: str | None = field(default=None, repr=False, compare=False)
 
 
 class RequestWindow(Protocol):
@@ -56,6 +58,9 @@ class RequestWindow(Protocol):
 
         `queues` are the calls that wait in this process; they are compared with those of others.
         """
+
+    def cancel(self, decision: Decision) -> None:
+        """Take back the request that a decision has counted: it is not sent."""
 
     def report(self, queues: Mapping[Caller, Queue]) -> None:
         """Report the calls that wait in this process, without counting a request."""
@@ -142,6 +147,26 @@ class LocalRequestWindow:
         with self._lock:
             self._record(caller, self._expire())
 
+    def cancel(self, decision: Decision) -> None:
+        """See RequestWindow."""
+        if (caller := decision.caller) is None:
+            return
+        with self._lock:
+            self._expire()
+            for index in range(len(self._requests) - 1, -1, -1):
+                if self._requests[index][1] == caller.name:
+                    self._take_back(index)
+                    return
+
+    def _take_back(self, index: int) -> None:
+        time, name = self._requests[index]
+        del self._requests[index]
+        self._forget(name)
+        for count in self._by_minute:
+            if count[0] == time // MINUTE:
+                count[1] -= 1
+                self._today -= 1
+
     def report(self, queues: Mapping[Caller, Queue]) -> None:
         """See RequestWindow."""
         self._queues = queues
@@ -172,12 +197,15 @@ class LocalRequestWindow:
         now = self._clock()
         while self._requests and self._requests[0][0] <= now - self._window:
             _, name = self._requests.popleft()
-            self._by_caller[name] -= 1
-            if not self._by_caller[name]:
-                del self._by_caller[name], self._callers[name]
+            self._forget(name)
         while self._by_minute and self._by_minute[0][0] <= now // MINUTE - DAY_MINUTES:
             self._today -= self._by_minute.popleft()[1]
         return now
+
+    def _forget(self, name: str) -> None:
+        self._by_caller[name] -= 1
+        if not self._by_caller[name]:
+            del self._by_caller[name], self._callers[name]
 
     def _record(self, caller: Caller, now: float) -> None:
         self._requests.append((now, caller.name))

@@ -90,6 +90,13 @@ class KnowledgeSearched:
 
 
 @dataclass(frozen=True, slots=True)
+class CacheLookup:
+    """A request to a model with a cache was a `hit`, `shared`, a `miss` or a `bypass`."""
+
+    outcome: str
+
+
+@dataclass(frozen=True, slots=True)
 class KeySpend:
     """What an API key of KEYS_FILE with a budget has spent in its period, both in USD."""
 
@@ -116,6 +123,7 @@ Measurement: TypeAlias = (
     | Repaired
     | ConversationOutcome
     | KnowledgeSearched
+    | CacheLookup
     | KeySpend
     | BudgetExceeded
 )

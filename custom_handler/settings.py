@@ -139,6 +139,7 @@ class RequestSettings:
         1800.0,
         "seconds after its last answer for which a conversation that the platform keeps is gone on with (`conversation: native`)",
     )
+    cache_bytes: int = setting("STACKSPOT_CACHE_BYTES", 64_000_000, "bytes of cached answers in a process", least=1)
 
 
 @dataclass(frozen=True, slots=True)

@@ -94,11 +94,11 @@ def sse_event(data: object, name: str = "") -> str:
 
 
 def response_headers(headers: Mapping[str, str]) -> dict[str, str]:
-    """Return the proxy's headers about a call: its ids, cost, limits and retry-after."""
+    """Return the proxy's headers about a call: its ids, cost, limits, cache and retry-after."""
     return {
         name: value
         for name, value in headers.items()
-        if name.lower().startswith(("x-litellm-", "x-ratelimit-")) or name.lower() == "retry-after"
+        if name.lower().startswith(("x-litellm-", "x-ratelimit-", "x-stackspot-")) or name.lower() == "retry-after"
     }
 
 

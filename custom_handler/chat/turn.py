@@ -34,6 +34,7 @@ from ..stackspot.knowledge import NO_KNOWLEDGE, Knowledge
 from ..stackspot.quote import Private
 from ..stackspot.uploads import TurnFiles, UploadCache, fetch_files, open_stream_with_files
 from .agent_reply import AgentReply, finish_reason, total_usage
+from .answer_key import CacheOptions
 from .conversation import CONVERSATION_LOST_ERRORS, NOT_PROCESSED_ERRORS, NativeConversation
 from .shortening import share_to_send
 from .sources import source_events
@@ -56,8 +57,8 @@ class Turn:
 
     `timeout` is in seconds, from the first step to the end of the answer. `conversation_owner`
     identifies whose native conversation it is; None: each prompt has the whole conversation.
-    `files` are the files in the request's messages that are to be uploaded. `meter` receives the
-    whole prompt, and the agent's count of it.
+    `files` are to be uploaded; `meter` receives the whole prompt, and the agent's count of it.
+    `call` is the first request to the agent, `is_reusable` is True after a whole, faultless answer.
     """
 
     request: ChatRequest
@@ -73,6 +74,7 @@ class Turn:
     uploads: UploadCache | None = None
     knowledge: Knowledge = NO_KNOWLEDGE
     meter: PromptMeter = NO_METER
+    cache: CacheOptions | None = None
 
     def __post_init__(self) -> None:
         self._log = TurnLog(logger, {"correlation_id": self.correlation_id})
@@ -83,6 +85,8 @@ class Turn:
         self._max_prompt_chars = self.settings.requests.max_prompt_chars
         self._shortened = False
         self._hidden: list[AgentReply] = []  # replies to hidden requests
+        self.call: AgentCall | None = None
+        self.is_reusable = False
 
     def steps(self, *, buffered: bool = False) -> Steps[ReplyEvent]:
         """Ask the agent, and emit its answer as events up to a Finish; raises StackspotError.
@@ -191,6 +195,7 @@ class Turn:
             self.agent_id, reply.prompt, self.correlation_id, conversation_id, caller=self.caller,
             knowledge=NO_KNOWLEDGE if reply.repair else self.knowledge,
         )  # fmt: skip
+        self.call = self.call or call
         yield from open_stream_with_files(
             call,
             self._attached,
@@ -327,11 +332,14 @@ class Turn:
         whole = self._conversation is None or not self._conversation.seen
         if whole and not self.files and (counted := reply.counted):  # the agent's count of the prompt alone
             self.meter.counted(counted.prompt_tokens)
+        faulty = self._shortened or bool(answer.repair_reason())
         rest = reply.unsent + answer.release_held()
         reason = finish_reason(answer, source)
         # A saved conversation must contain what the client received, to its end.
-        as_received = not self._hidden and not answer.done and reply.stop_reason is not None
-        if self._conversation is not None and as_received and reason in {"stop", "tool_calls"}:
+        is_whole = not (self._hidden or answer.done) and reply.stop_reason is not None
+        as_received = is_whole and reason in {"stop", "tool_calls"}
+        self.is_reusable = as_received and reply.text_received and not faulty
+        if self._conversation is not None and as_received:
             self._conversation.record(rest)
             yield from self._conversation.save(reply.conversation_id)
         as_text = reason == "stop" and not answer.done and self._json_format is None and reply.text_received

@@ -14,6 +14,7 @@ from typing import Any
 from litellm.types.utils import LlmProviders
 
 from ..errors import ConfigurationError
+from ..provider.cache_options import cache_scope
 from ..provider.knowledge_options import knowledge_of
 from ..provider.litellm_call import agent_id, uses_native_conversation
 from ..provider.model_response import PROVIDER
@@ -108,6 +109,7 @@ def _misconfigured(deployment: Deployment, providers: set[str], settings: Settin
             agent_id(deployment.model, {"model_info": deployment.info}, settings)
             uses_native_conversation(deployment.info)
             knowledge_of(deployment.info)
+            cache_scope(deployment.info)
         except ConfigurationError as error:
             return f"{deployment.name}: {error.message}"
     return None

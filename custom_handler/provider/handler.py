@@ -12,15 +12,16 @@ from litellm import CustomLLM
 from litellm.litellm_core_utils.streaming_handler import CustomStreamWrapper
 from litellm.types.utils import ModelResponse, ModelResponseStream
 
+from ..chat.answer_cache import AnswerCache, Batches
 from ..errors import RequestError
-from ..events import ReplyEvent
-from ..instrumentation import Hook, Hooks, KnowledgeSearched, Measurement
+from ..instrumentation import Hooks
 from ..request.context import counts_only
 from ..settings import Settings
-from ..stackspot.agent_call import Steps
-from ..stackspot.client import StackspotClient
+from ..stackspot.client import StackspotClient, call_after_fork
+from ..stackspot.state.backend import open_answers
 from ..stackspot.state.ledger import Quota
 from . import model_response
+from .call_log import noting_hook
 from .litellm_call import client_name, is_health_probe, turn_from_call
 from .prompt_tokens import COUNT_TIMEOUT, PromptTokens, TurnMeter
 from .request_price import RequestCharge
@@ -30,7 +31,6 @@ START_TIMEOUT = 10.0
 
 logger = logging.getLogger(__name__)
 
-SOURCES_IN_LOG = "stackspot_sources"
 _AWAITS_START = "stackspot_awaits_start"
 
 
@@ -53,22 +53,22 @@ class StackspotLLM(CustomLLM):  # type: ignore[misc]
         self._ignored = IgnoredParameters()
         self._tokens = PromptTokens()
         self._client = StackspotClient(self.settings, self.hooks, None if settings else Settings.account_reloader())
+        self._answers = AnswerCache(open_answers(self.settings))
+        call_after_fork(self._answers.reset_after_fork)
 
     def completion(self, model: str, messages: list[Any], **call: Any) -> ModelResponse:
         """Return the whole answer; raises LiteLLM's errors, as all methods do."""
         with model_response.litellm_errors(model):
             if is_health_probe(call):
                 return self._probe_response(model)
-            steps, options, _ = self._steps(model, messages, call, whole=True)
-            return self._client.loop_thread.run(
-                lambda: model_response.abuild_response(self._client.arun(steps), options)
-            )
+            batches, options, _ = self._batches(model, messages, call, whole=True)
+            return self._client.loop_thread.run(lambda: model_response.abuild_response(batches, options))
 
     def streaming(self, model: str, messages: list[Any], **call: Any) -> Iterator[ModelResponseStream]:
         """Yield the chunks of the answer as they arrive."""
         with model_response.litellm_errors(model):
-            steps, options, _ = self._steps(model, messages, call)
-            return model_response.stream_chunks(self._client.run(steps), options)
+            batches, options, _ = self._batches(model, messages, call)
+            return model_response.stream_chunks(self._client.loop_thread.iterate(batches), options)
 
     async def acompletion(self, model: str, messages: list[Any], **call: Any) -> ModelResponse | CustomStreamWrapper:
         """Return the whole answer, or after `await_stream_start` its stream, once started."""
@@ -79,8 +79,8 @@ class StackspotLLM(CustomLLM):  # type: ignore[misc]
             if counts_only():
                 return await self._counted_response(model, messages, call)
             awaited = _awaited_arguments(call)
-            steps, options, meter = self._steps(model, messages, call, whole=awaited is None)
-            stream = StartedStream(self._client.arun(steps))
+            batches, options, meter = self._batches(model, messages, call, whole=awaited is None)
+            stream = StartedStream(batches)
             if awaited is None:
                 response = await model_response.abuild_response(stream, options)
                 await meter.report()
@@ -101,8 +101,8 @@ class StackspotLLM(CustomLLM):  # type: ignore[misc]
     def astreaming(self, model: str, messages: list[Any], **call: Any) -> model_response.AsyncChunkStream:
         """Return an async iterator of the chunks; an invalid request raises its error here."""
         with model_response.litellm_errors(model):
-            steps, options, _ = self._steps(model, messages, call)
-            return model_response.AsyncChunkStream(StartedStream(self._client.arun(steps)), options)
+            batches, options, _ = self._batches(model, messages, call)
+            return model_response.AsyncChunkStream(StartedStream(batches), options)
 
     def embedding(self, model: str, *_: Any, **__: Any) -> NoReturn:
         """Raise BadRequestError: agents return no embeddings."""
@@ -140,20 +140,22 @@ class StackspotLLM(CustomLLM):  # type: ignore[misc]
         await meter.report(COUNT_TIMEOUT)
         return model_response.fixed_response("", model)
 
-    def _steps(
+    def _batches(
         self, model: str, messages: object, call: Mapping[str, Any], *, whole: bool = False
-    ) -> tuple[Steps[ReplyEvent], model_response.ResponseOptions, TurnMeter]:
-        hook = _with_sources_in_log(self.hooks, call.get("logging_obj"))
+    ) -> tuple[Batches, model_response.ResponseOptions, TurnMeter]:
+        """Return the events of the answer, which is asked for with the first batch."""
+        log = call.get("logging_obj")
+        charge = RequestCharge.of_call(call)
+        hook = noting_hook(self.hooks, log, charge)
         turn = turn_from_call(model, messages, call, self.settings, hook, self._client.uploads)
         turn.meter = meter = self._tokens.meter(turn.agent_id)
         if ignored := turn.request.parameters.ignored:
             self._ignored.log(client_name(call), ignored)
-        if (log := call.get("logging_obj")) is not None:  # LiteLLM's latency metrics start here
+        if log is not None:  # LiteLLM's latency metrics start here
             log.pre_call(input=messages, api_key="", additional_args={"complete_input_dict": {}})
-        charge = RequestCharge.of_call(call)
         custom = frozenset(tool.name for tool in turn.request.tools if tool.custom)
         options = model_response.ResponseOptions(model, turn.request.legacy, charge, custom)
-        return turn.steps(buffered=whole), options, meter
+        return self._answers.batches(turn, self._client.arun, buffered=whole), options, meter
 
 
 class IgnoredParameters:
@@ -183,17 +185,6 @@ def await_stream_start(kwargs: Mapping[str, Any]) -> dict[str, Any]:
     changed = {**kwargs, "stream": False}
     setattr(kwargs["litellm_logging_obj"], _AWAITS_START, changed)
     return changed
-
-
-def _with_sources_in_log(hook: Hook, logging_obj: Any) -> Hook:
-    """Return a hook that also adds the ids of an answer's sources to LiteLLM's log of the call."""
-
-    def note(measurement: Measurement) -> None:
-        if isinstance(measurement, KnowledgeSearched) and (details := getattr(logging_obj, "model_call_details", None)):
-            details[SOURCES_IN_LOG] = measurement.sources
-        hook(measurement)
-
-    return note
 
 
 def _awaited_arguments(call: Mapping[str, Any]) -> dict[str, Any] | None:

@@ -21,6 +21,7 @@ from ..request.correlation_id import correlation_id, is_valid, require_valid
 from ..request.files import find_files
 from ..settings import Settings
 from ..stackspot.uploads import UploadCache
+from .cache_options import cache_options
 from .knowledge_options import knowledge_of
 
 QUOTA = "stackspot_quota"
@@ -45,12 +46,13 @@ def turn_from_call(  # noqa: PLR0917  the first three as LiteLLM passes them
     """Return the Turn of a call by LiteLLM; raises RequestError and ConfigurationError."""
     params = call.get("litellm_params") or {}
     body = (params.get("proxy_server_request") or {}).get("body") or {}
-    given = correlation_id(request_headers(call))
+    headers, info = request_headers(call), params.get("model_info") or {}
+    given = correlation_id(headers)
     require_valid(given, required=settings.requests.require_correlation_id)
     request = ChatRequest.from_openai(
         _with_tool_errors(messages, body), {**(call.get("optional_params") or {}), **_lost_parameters(body)}
     )
-    knowledge = knowledge_of(params.get("model_info") or {})
+    knowledge = knowledge_of(info)
     request = replace(request, messages=without_footers(request.messages, knowledge))
     return Turn(
         request=request,
@@ -64,6 +66,7 @@ def turn_from_call(  # noqa: PLR0917  the first three as LiteLLM passes them
         hook=hook,
         uploads=uploads,
         knowledge=knowledge,
+        cache=cache_options(info, _metadata(params), headers, body, request.messages),
     )
 
 
@@ -181,11 +184,16 @@ def uses_native_conversation(model_info: Mapping[str, Any]) -> bool:
 
 def _caller(params: Mapping[str, Any]) -> Caller:
     """Return the API key of the call, as the proxy has authenticated it."""
-    # LiteLLM writes it to one of the two, and removes it from what the client sent.
-    metadata = {**(params.get("litellm_metadata") or {}), **(params.get("metadata") or {})}
+    metadata = _metadata(params)
     return key_caller(
         metadata.get("user_api_key_alias"), metadata.get("user_api_key"), metadata.get("user_api_key_metadata")
     )
+
+
+def _metadata(params: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what the proxy noted on the call, the authenticated key among it."""
+    # LiteLLM writes it to one of the two, and removes it from what the client sent.
+    return {**(params.get("litellm_metadata") or {}), **(params.get("metadata") or {})}
 
 
 def key_caller(alias: object, key_hash: object, metadata: object) -> Caller:

@@ -314,27 +314,27 @@ def _send(
     return head
 
 
-def _request(call: AgentCall, settings: Settings, token: Token, timeout: float) -> Send:
-    """Return the request with the fields of the contract, section 2.
+def request_of(call: AgentCall, settings: Settings) -> tuple[str, dict[str, Any]]:
+    """Return URL and body of the request, with the fields of the contract, section 2.
 
     `streaming` is always true: the platform drops other calls after 120 seconds.
     """
-    body: dict[str, Any] = {
-        "streaming": True,
-        "user_prompt": call.prompt,
-        **call.knowledge.fields(),
-    }
+    body: dict[str, Any] = {"streaming": True, "user_prompt": call.prompt, **call.knowledge.fields()}
     if call.conversation_id is not None:
         body |= {"use_conversation": True, "conversation_id": call.conversation_id}
     if call.upload_ids:
         body["upload_ids"] = call.upload_ids
+    return f"{settings.account.inference_url}/v1/agent/{call.agent_id}/chat", body
+
+
+def _request(call: AgentCall, settings: Settings, token: Token, timeout: float) -> Send:
+    url, body = request_of(call, settings)
     headers = {
         "authorization": f"Bearer {token.value}",
         "content-type": "application/json",
         "accept": "text/event-stream",
         "correlation-id": call.correlation_id,
     }
-    url = f"{settings.account.inference_url}/v1/agent/{call.agent_id}/chat"
     content = json.dumps(body, ensure_ascii=False).encode("utf-8", errors="replace")
     return Send(url, headers, content, timeout)
 

@@ -93,7 +93,7 @@ class StackspotClient:
         self._fetcher = fetcher or PublicFileFetcher(self._tls)
         self.uploads = UploadCache()
         self._reset_connections()
-        _call_after_fork(self._reset_after_fork)
+        call_after_fork(self._reset_after_fork)
 
     def _reset_connections(self) -> None:
         self._clients: _Clients = {}
@@ -230,7 +230,7 @@ def _certificate_file_error(name: str, file: str, error: Exception) -> Configura
     )
 
 
-def _call_after_fork(method: Callable[[], None]) -> None:
+def call_after_fork(method: Callable[[], None]) -> None:
     """Call a method in the child of every fork while its object exists."""
     if sys.platform != "win32":
         reference = weakref.WeakMethod(method)

@@ -2,9 +2,10 @@
 
     time, request_id, call_id, correlation_id, route, call_type, model, provider, provider_model,
     stream, latency_ms, time_to_first_token_ms, usage{prompt_tokens, completion_tokens,
-    total_tokens}, status, error_class[, sources][, messages, response]
+    total_tokens}, status, error_class[, sources][, cache][, messages, response]
 
-`sources` has the ids of the knowledge sources of an answer.
+`sources` has the ids of the knowledge sources of an answer; `cache` is hit, shared, miss or bypass,
+for a model with a cache.
 
 An error is recorded by class and status only, because its message may quote the request.
 """
@@ -21,7 +22,7 @@ from typing import Any
 from litellm.constants import LITELLM_PROXY_MASTER_KEY_ALIAS
 from starlette.datastructures import Headers
 
-from ..provider.handler import SOURCES_IN_LOG
+from ..provider.call_log import CACHE_IN_LOG, SOURCES_IN_LOG
 from ..provider.litellm_call import request_headers
 from ..proxy.middleware.request_id import HEADER as REQUEST_ID
 from ..request.context import current_request, request_id
@@ -92,6 +93,8 @@ class CallRecorder:
         line = _line(payload, kwargs, unauthenticated=unauthenticated)
         if sources := kwargs.get(SOURCES_IN_LOG):
             line["sources"] = list(sources)
+        if cache := kwargs.get(CACHE_IN_LOG):
+            line["cache"] = cache
         if content:
             line |= {"messages": _without_files(payload.get("messages")), "response": payload.get("response")}
         self._write(line)

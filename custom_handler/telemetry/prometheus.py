@@ -12,6 +12,7 @@ from starlette.types import Scope
 
 from ..instrumentation import (
     BudgetExceeded,
+    CacheLookup,
     ConversationOutcome,
     FirstText,
     KeySpend,
@@ -110,6 +111,7 @@ class ProviderMetrics:
         self._conversations = counter("kept_conversations", "Turns of conversations that the platform keeps", "outcome")
 
         self._searches = counter("knowledge_answers", "Answers of models with knowledge sources", "sources")
+        self._cache = counter("cache_lookups", "Requests to models with a cache of answers", "outcome")
         self._spend = newest("key_spend_usd", "What a key of KEYS_FILE has spent in the period of its budget")
         self._budget = newest("key_budget_usd", "The budget of a key of KEYS_FILE")
         self._budget_refusals = counter(
@@ -139,8 +141,9 @@ class ProviderMetrics:
                 self._first_text.observe(measurement.seconds)
             case ToolCalled():  # no label: the client chooses the name
                 self._tool_calls.inc()
-            case ConversationOutcome():
-                self._conversations.labels(measurement.outcome).inc()
+            case ConversationOutcome() | CacheLookup():
+                counter = self._cache if isinstance(measurement, CacheLookup) else self._conversations
+                counter.labels(measurement.outcome).inc()
             case KnowledgeSearched():
                 self._searches.labels("found" if measurement.sources else "none").inc()
             case KeySpend():

@@ -22,16 +22,27 @@ def text_of(content: object) -> str:
     return "\n".join(_part(part) for part in content)
 
 
+def is_text(content: object) -> bool:
+    """Return whether the text of a content has all of it: no part becomes a placeholder."""
+    if isinstance(content, str | Mapping) or not isinstance(content, Iterable):
+        return True
+    return all(_text(part) is not None for part in content)
+
+
 def _part(part: object) -> str:
-    if isinstance(part, str):
-        return part
-    if not isinstance(part, Mapping):
-        return ""
-    if isinstance(text := part.get("text", part.get("refusal")), str):
-        return text
-    if part.get("type") == "tool_reference" and isinstance(name := part.get("tool_name"), str):
-        return f"[tool {name}]"
+    if (text := _text(part)) is not None or not isinstance(part, Mapping):
+        return text or ""
     file = part.get("file")
     name = file.get("filename") if isinstance(file, Mapping) else part.get("filename")
     kind = str(part.get("type", "part")).removesuffix("_url").removeprefix("input_")
     return f"[{kind}{f' {name}' if name else ''}: not shown, this model reads text only]"
+
+
+def _text(part: object) -> str | None:
+    if not isinstance(part, Mapping):
+        return part if isinstance(part, str) else ""
+    if isinstance(text := part.get("text", part.get("refusal")), str):
+        return text
+    if part.get("type") == "tool_reference" and isinstance(name := part.get("tool_name"), str):
+        return f"[tool {name}]"
+    return None

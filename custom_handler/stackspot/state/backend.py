@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 from ...settings import Settings
+from .answers import AnswerStore, LocalAnswerStore
 from .conversations import ConversationStore, LocalConversationStore
 from .window import LocalRequestWindow, RequestWindow
 
@@ -19,3 +20,12 @@ def open_state(settings: Settings) -> tuple[RequestWindow, ConversationStore]:
 
     redis, account = settings.redis, settings.account.name
     return RedisRequestWindow(redis, account, clock), RedisConversationStore(redis, account, keep, clock)
+
+
+def open_answers(settings: Settings) -> AnswerStore:
+    """Return the store of cached answers, in Redis where that is configured."""
+    if not settings.redis.configured:
+        return LocalAnswerStore(settings.requests.cache_bytes, time.monotonic)
+    from .redis_answers import RedisAnswerStore  # noqa: PLC0415  loads redis only where it is used
+
+    return RedisAnswerStore(settings.redis, settings.account.name, time.monotonic)

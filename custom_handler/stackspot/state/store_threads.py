@@ -1,4 +1,4 @@
-"""Threads for the conversation store's calls, apart from the pool that serves chat requests."""
+"""Threads for the calls of a store, apart from the pool that serves chat requests."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class StoreThreads:
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="stackspot-conversations")
         self._free = threading.BoundedSemaphore(MAX_CALLS)
 
-    async def run(self, method: Callable[..., Result | None], *arguments: str) -> Result | None:
+    async def run(self, method: Callable[..., Result | None], *arguments: object) -> Result | None:
         """Return the result of a call; None where it is late, or where MAX_CALLS already wait."""
         if not self._free.acquire(blocking=False):
             return None

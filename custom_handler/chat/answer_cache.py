@@ -1,0 +1,151 @@
+"""Answers that are served again: from the store, or from an equal request that is running.
+
+lookup ──stored──▶ hit: its events
+   │ ──an equal request is running──▶ shared: its events, as they arrive
+   └─────▶ miss: the agent is asked, and a complete answer is stored
+
+Only whole, faultless answers are stored: `Turn.is_reusable` decides.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, Callable, Sequence
+from typing import TypeAlias
+
+from ..errors import AgentTimeout, QueueFull, StackspotError
+from ..events import ReplyEvent, ToolCallStart
+from ..instrumentation import CacheLookup, KnowledgeSearched, ToolCalled
+from ..request.context import add_response_header
+from ..stackspot.agent_call import AcquireToken, Step, Steps, advance
+from ..stackspot.state.answers import AnswerStore
+from ..stackspot.state.store_threads import StoreThreads
+from .answer_key import CacheOptions, answer_key
+from .cached_answer import CachedAnswer, as_repeated
+from .shared_answer import SharedAnswer
+from .turn import Turn
+
+HEADER = "x-stackspot-cache"
+HIT, SHARED, MISS, BYPASS = "hit", "shared", "miss", "bypass"
+
+OWN_ERRORS = (AgentTimeout, QueueFull)
+"""Errors of the request that was sent, which an equal one need not meet."""
+
+Batches: TypeAlias = AsyncGenerator[Sequence[ReplyEvent], None]
+Run: TypeAlias = Callable[[Steps[ReplyEvent]], Batches]
+_Place: TypeAlias = tuple[asyncio.AbstractEventLoop, str, float]
+
+
+class AnswerCache:
+    """Runs turns, and serves those of models with a cache from `store` where it can."""
+
+    def __init__(self, store: AnswerStore) -> None:
+        self._store = store
+        self.reset_after_fork()
+
+    def reset_after_fork(self) -> None:
+        """Drop what a child process cannot share."""
+        self._store.reset_after_fork()
+        self._threads = StoreThreads()
+        self._running: dict[_Place, SharedAnswer] = {}
+        self._storing: set[asyncio.Task[None]] = set()
+
+    def batches(self, turn: Turn, run: Run, *, buffered: bool) -> Batches:
+        """Return the events of a turn's answer; `run` performs its steps. See `Turn.steps`."""
+        options = turn.cache
+        if options is None:
+            return run(turn.steps(buffered=buffered))
+        if options.bypass or turn.files or turn.conversation_owner is not None:
+            _report(turn, BYPASS)
+            return run(turn.steps(buffered=buffered))
+        return self._cached(turn, options, run)
+
+    async def _cached(self, turn: Turn, options: CacheOptions, run: Run) -> Batches:
+        steps = turn.steps()
+        first = advance(steps, None)  # without files and a conversation the prompt is rendered by now
+        if not isinstance(first, AcquireToken) or turn.call is None:
+            raise AssertionError("A turn must begin with a token.")
+        key = answer_key(turn.call, turn.request, turn.settings, options)
+        place = asyncio.get_running_loop(), key, turn.timeout
+        if not options.refresh and place not in self._running and (answer := await self._stored(key)) is not None:
+            _report(turn, HIT)
+            _report_answer(turn, answer)
+            yield as_repeated(answer.events)
+            return
+        while not options.refresh and (running := self._running.get(place)) is not None:
+            _report(turn, HIT if running.complete else SHARED)
+            started = False
+            try:
+                async with contextlib.aclosing(running.read()) as batches:
+                    async for events in batches:
+                        started = True
+                        yield as_repeated(events)
+            except OWN_ERRORS:
+                if started:
+                    raise
+            else:
+                _report_answer(turn, running.answer)
+                return
+        _report(turn, MISS)
+        running = self._running[place] = SharedAnswer(
+            run(_resumed(first, steps)), turn, lambda ended: self._end(place, ended, options.seconds)
+        )
+        async with contextlib.aclosing(running.read()) as batches:
+            async for events in batches:
+                yield events
+
+    async def _stored(self, key: str) -> CachedAnswer | None:
+        if self._store.is_local:
+            encoded = self._store.get(key)
+        else:
+            encoded = await self._threads.run(self._store.get, key)
+        return None if encoded is None else CachedAnswer.decoded(encoded)
+
+    def _end(self, place: _Place, running: SharedAnswer, seconds: float) -> None:
+        """Store a complete answer, and then forget that it was running."""
+        if not running.complete or not running.turn.is_reusable:
+            self._forget(place, running)
+            return
+        key, encoded = place[1], running.answer.encoded()
+        if self._store.is_local:
+            self._store.put(key, encoded, seconds)
+            self._forget(place, running)
+            return
+
+        async def store() -> None:
+            await self._threads.run(self._store.put, key, encoded, seconds)
+            self._forget(place, running)
+
+        storing = asyncio.ensure_future(store())
+        self._storing.add(storing)
+        storing.add_done_callback(self._storing.discard)
+
+    def _forget(self, place: _Place, running: SharedAnswer) -> None:
+        if self._running.get(place) is running:
+            del self._running[place]
+
+
+def _resumed(first: Step[ReplyEvent], steps: Steps[ReplyEvent]) -> Steps[ReplyEvent]:
+    """Yield the steps again, of which `first` was taken already."""
+    step: Step[ReplyEvent] | None = first
+    while step is not None:
+        try:
+            result = yield step
+        except StackspotError as error:
+            result = error
+        step = advance(steps, result)
+
+
+def _report(turn: Turn, outcome: str) -> None:
+    add_response_header(HEADER, outcome)
+    turn.hook(CacheLookup(outcome))
+
+
+def _report_answer(turn: Turn, answer: CachedAnswer) -> None:
+    """Report what a turn reports of an answer that it has received from the agent."""
+    if answer.sources is not None:
+        turn.hook(KnowledgeSearched(answer.sources))
+    for event in answer.events:
+        if isinstance(event, ToolCallStart):
+            turn.hook(ToolCalled(event.name))

@@ -116,6 +116,7 @@ CASES = [
     Case("StackSpot is not configured. Missing:", settings={"account": {"client_id": ""}}),
     Case("model_info.conversation is", call={"litellm_params": {"model_info": {"conversation": "on"}}}),
     Case("model_info.knowledge_sources is", call={"litellm_params": {"model_info": {"knowledge_sources": "all"}}}),
+    Case("model_info.cache is", call={"litellm_params": {"model_info": {"cache": "all"}}}),
     Case("No StackSpot agent is configured", settings={"account": {"agent_id": ""}}),
     Case("StackSpot refuses CLIENT_ID and CLIENT_SECRET", settings={"account": {"client_secret": "old"}}),
     Case("StackSpot knows no realm", settings={"account": {"realm": "elsewhere"}}),

@@ -345,11 +345,8 @@ class Turn:
         as_text = reason == "stop" and not answer.done and self._json_format is None and reply.text_received
         rest += source_events(self.knowledge, reply.sources, self.hook, shown=as_text)
         yield Emit([*rest, Finish(reason, total_usage(reply, self._hidden, self.request.parameters.max_tokens))])
-        if answer.calls:
-            self._log.info("Tool calls: %s", ", ".join(call.name for call in answer.calls))
+        self._log.called(call.name for call in answer.calls)
         for call in answer.calls:
             self.hook(ToolCalled(call.name))
-        if reply.characters > (limit := self.settings.requests.max_answer_chars):
-            self._log.warning("The answer is cut off at %d characters (STACKSPOT_MAX_ANSWER_CHARS)", limit)
-        seconds = self._deadline.elapsed()
-        self._log.debug("Answer of %d characters in %d chunks, %.3f s", reply.characters, reply.chunks, seconds)
+        limit = self.settings.requests.max_answer_chars
+        self._log.answered(reply.characters, reply.chunks, self._deadline.elapsed(), limit)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import MutableMapping
+from collections.abc import Iterable, MutableMapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -18,3 +18,14 @@ class TurnLog(_LoggerAdapter):
     def process(self, msg: str, kwargs: MutableMapping[str, Any]) -> tuple[str, MutableMapping[str, Any]]:
         """Return the prefixed message."""
         return f"[{self.extra['correlation_id'] if self.extra else ''}] {msg}", kwargs
+
+    def called(self, names: Iterable[str]) -> None:
+        """Log the tool calls of an answer, if it has any."""
+        if listed := ", ".join(names):
+            self.info("Tool calls: %s", listed)
+
+    def answered(self, characters: int, chunks: int, seconds: float, limit: int) -> None:
+        """Log the end of an answer; one of more than `limit` characters is cut off."""
+        if characters > limit:
+            self.warning("The answer is cut off at %d characters (STACKSPOT_MAX_ANSWER_CHARS)", limit)
+        self.debug("Answer of %d characters in %d chunks, %.3f s", characters, chunks, seconds)

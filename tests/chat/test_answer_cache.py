@@ -23,7 +23,7 @@ from custom_handler.request.parameters import Parameters
 from custom_handler.settings import RequestSettings, Settings
 from custom_handler.stackspot.agent_call import AcquireToken, Emit, Read, ResponseHead, Send, Steps, advance
 from custom_handler.stackspot.knowledge import Knowledge
-from custom_handler.stackspot.state.answers import AnswerStore, LocalAnswerStore
+from custom_handler.stackspot.state.answers import LocalAnswerStore
 from custom_handler.stackspot.tokens import Token
 from tests.support.clock import Clock
 from tests.support.waiting import eventually_async
@@ -425,7 +425,7 @@ class SlowStore:
 
 
 async def test_a_store_elsewhere_serves_equal_questions_in_a_row() -> None:
-    store: AnswerStore = SlowStore()
+    store = SlowStore()
     cache, agent = AnswerCache(store), Agent()
     outcomes = [(await Client().ask(cache, agent)).outcome for _ in range(4)]
     assert outcomes == ["miss", "hit", "hit", "hit"]

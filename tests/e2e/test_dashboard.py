@@ -17,11 +17,12 @@ SPOILED = "FUNCTION_CALL_START\nlook\narguments: {oops\nFUNCTION_CALL_END"
 TOOL = {"type": "function", "function": {"name": "look", "parameters": {"type": "object", "properties": {}}}}
 
 # The tests' proxy does not try again, and has no model with conversations that the platform keeps or with
-# knowledge, and no key with a budget.
+# knowledge or a cache, and no key with a budget.
 NEVER_HAPPENS = {
     "stackspot_retries_total": {"reason"},
     "stackspot_kept_conversations_total": {"outcome"},
     "stackspot_knowledge_answers_total": {"sources"},
+    "stackspot_cache_lookups_total": {"outcome"},
     "stackspot_key_spend_usd": {"api_key_alias"},
     "stackspot_key_budget_usd": {"api_key_alias"},
     "stackspot_budget_refusals_total": {"api_key_alias"},

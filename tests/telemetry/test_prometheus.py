@@ -9,6 +9,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from custom_handler.instrumentation import (
+    CacheLookup,
     ConversationOutcome,
     FirstText,
     Hooks,
@@ -122,6 +123,7 @@ async def test_metrics_are_served_without_a_redirect(registry):
         (ConversationOutcome("lost"), "kept_conversations_total", {"outcome": "lost"}, 1),
         (KnowledgeSearched(("01KA",)), "knowledge_answers_total", {"sources": "found"}, 1),
         (KnowledgeSearched(()), "knowledge_answers_total", {"sources": "none"}, 1),
+        (CacheLookup("hit"), "cache_lookups_total", {"outcome": "hit"}, 1),
         (Repaired("json", succeeded=True), "repairs_total", {"fault": "json", "outcome": "succeeded"}, 1),
     ],
 )

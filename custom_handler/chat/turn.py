@@ -232,8 +232,7 @@ class Turn:
         else:
             text = reply.feed(chunk)
             reply.timeout = self._deadline.check(text_received=reply.characters > 0)
-        if reply.conversation is not None:
-            reply.check_conversation(text)
+        reply.check_conversation(text)
         return text
 
     def _on_measurement(self, measurement: Measurement) -> None:
@@ -348,5 +347,4 @@ class Turn:
         self._log.called(call.name for call in answer.calls)
         for call in answer.calls:
             self.hook(ToolCalled(call.name))
-        limit = self.settings.requests.max_answer_chars
-        self._log.answered(reply.characters, reply.chunks, self._deadline.elapsed(), limit)
+        self._log.answered(reply, self._deadline.elapsed(), self.settings.requests.max_answer_chars)

@@ -7,6 +7,8 @@ from collections.abc import Iterable, MutableMapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .agent_reply import AgentReply
+
     _LoggerAdapter = logging.LoggerAdapter[logging.Logger]
 else:  # Python 3.10 knows it without a parameter only
     _LoggerAdapter = logging.LoggerAdapter
@@ -24,8 +26,8 @@ class TurnLog(_LoggerAdapter):
         if listed := ", ".join(names):
             self.info("Tool calls: %s", listed)
 
-    def answered(self, characters: int, chunks: int, seconds: float, limit: int) -> None:
+    def answered(self, reply: AgentReply, seconds: float, limit: int) -> None:
         """Log the end of an answer; one of more than `limit` characters is cut off."""
-        if characters > limit:
+        if reply.characters > limit:
             self.warning("The answer is cut off at %d characters (STACKSPOT_MAX_ANSWER_CHARS)", limit)
-        self.debug("Answer of %d characters in %d chunks, %.3f s", characters, chunks, seconds)
+        self.debug("Answer of %d characters in %d chunks, %.3f s", reply.characters, reply.chunks, seconds)

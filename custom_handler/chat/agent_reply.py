@@ -87,6 +87,11 @@ class AgentReply:
         return self.characters > 0
 
     @property
+    def is_whole(self) -> bool:
+        """Whether the agent said that the reply ends here, and all of it was read."""
+        return self.stop_reason is not None and not self.answer.done
+
+    @property
     def was_processed(self) -> bool:
         """Whether the agent sent text or token counts."""
         return self.characters > 0 or self._decoder.end.usage is not None

@@ -232,7 +232,8 @@ class Turn:
         else:
             text = reply.feed(chunk)
             reply.timeout = self._deadline.check(text_received=reply.characters > 0)
-        reply.check_conversation(text)
+        if reply.conversation is not None:
+            reply.check_conversation(text)
         return text
 
     def _on_measurement(self, measurement: Measurement) -> None:
@@ -335,8 +336,7 @@ class Turn:
         rest = reply.unsent + answer.release_held()
         reason = finish_reason(answer, source)
         # A saved conversation must contain what the client received, to its end.
-        is_whole = not (self._hidden or answer.done) and reply.stop_reason is not None
-        as_received = is_whole and reason in {"stop", "tool_calls"}
+        as_received = reply.is_whole and not self._hidden and reason in {"stop", "tool_calls"}
         self.is_reusable = as_received and reply.text_received and not faulty
         if self._conversation is not None and as_received:
             self._conversation.record(rest)

@@ -39,9 +39,14 @@ def store_errors(*errors: type[Exception], reason: str = "") -> Iterator[None]:
 def require_before(deadline: float) -> None:
     """Raise JobStoreUnavailable if the deadline (of `time.monotonic`) is over."""
     if time.monotonic() >= deadline:
-        raise JobStoreUnavailable(
-            "The job store was too slow, so the job is not stored. Send it again.", retry_after=_RETRY_SECONDS
-        )
+        raise stored_too_late()
+
+
+def stored_too_late() -> JobStoreUnavailable:
+    """Return the error for a job that is not stored, because its deadline is over."""
+    return JobStoreUnavailable(
+        "The job store was too slow, so the job is not stored. Send it again.", retry_after=_RETRY_SECONDS
+    )
 
 
 @dataclass(frozen=True, slots=True)

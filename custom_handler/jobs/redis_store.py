@@ -8,18 +8,34 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from collections.abc import Collection
 from functools import partial
 from typing import Any
 
 from redis import RedisError
 
-from .job import QUEUED, Job, OpenItem, Outcome, require_before, store_errors
+from .job import QUEUED, Job, OpenItem, Outcome, require_before, store_errors, stored_too_late
 
 _redis_errors = partial(store_errors, RedisError, OSError, reason="Redis does not answer")
 
 _NOW = "local time = redis.call('TIME') local now = time[1] + time[2] / 1e6 "
 _FROM_NOW = "string.format('%.6f', now + ARGV[2])"
+# ARGV: the deadline, the id, `created`, the number of fields, their names and values, the items.
+# A client repeats a command whose connection broke, so the job may be there already.
+_ADD = (
+    _NOW
+    + """
+    if redis.call('EXISTS', KEYS[1]) == 1 then return 1 end
+    if ARGV[1] ~= '' and now >= tonumber(ARGV[1]) then return 0 end
+    local first_item = 5 + 2 * ARGV[4]
+    for index = 5, first_item - 1, 2 do redis.call('HSET', KEYS[1], ARGV[index], ARGV[index + 1]) end
+    for index = first_item, #ARGV do redis.call('HSET', KEYS[2], index - first_item, ARGV[index]) end
+    redis.call('SADD', KEYS[3], ARGV[2])
+    redis.call('ZADD', KEYS[4], ARGV[3], ARGV[2])
+    redis.call('ZADD', KEYS[5], ARGV[3], ARGV[2])
+    return 1"""
+)
 _REQUIRE_OPEN = (
     "if redis.call('EXISTS', KEYS[1]) == 0 or redis.call('HEXISTS', KEYS[1], 'ended') == 1 then return 0 end "
 )
@@ -72,16 +88,20 @@ class RedisJobStore:
         self._redis = redis
 
     def add(self, job: Job, items: list[Any], deadline: float = math.inf) -> None:
+        """See JobStore.
+
+        Redis compares the deadline with its own clock as it stores the job: a Redis that did not
+        answer for a while runs later what it was sent before.
+        """
         fields = {"owner": job.owner, "call": json.dumps(job.call), "caller": job.caller or "", "status": QUEUED}
-        numbers = {"created": job.created, "total": job.total, "lease": 0}
-        with _redis_errors(), self._redis.pipeline(transaction=True) as pipe:
-            pipe.hset(_key("job", job.id), mapping=fields | numbers)
-            pipe.hset(_key("items", job.id), mapping={n: json.dumps(item) for n, item in enumerate(items)})
-            pipe.sadd(_key("open"), job.id)
-            for index in (_key("all"), _key("owner", job.owner)):
-                pipe.zadd(index, {job.id: job.created})
-            require_before(deadline)
-            pipe.execute()
+        fields |= {"created": str(job.created), "total": str(job.total), "lease": "0"}
+        names = (("job", job.id), ("items", job.id), ("open",), ("all",), ("owner", job.owner))
+        members = [member for field in fields.items() for member in field]
+        expires = "" if math.isinf(deadline) else self._from_now(deadline)
+        arguments = [expires, job.id, job.created, len(fields), *members, *map(json.dumps, items)]
+        require_before(deadline)
+        if not self._run(_ADD, [_key(*name) for name in names], *arguments):
+            raise stored_too_late()
 
     def find(self, job_id: str) -> Job | None:
         with _redis_errors():
@@ -162,6 +182,12 @@ class RedisJobStore:
     def _run(self, script: str, keys: list[str], *values: Any) -> bool:
         with _redis_errors():
             return bool(self._redis.register_script(script)(keys, values))
+
+    def _from_now(self, deadline: float) -> str:
+        """Return a time of `time.monotonic` by the clock of Redis."""
+        with _redis_errors():
+            now = self._now()
+        return f"{now + deadline - time.monotonic():.6f}"  # earlier by the time that the answer took
 
     def _now(self) -> float:
         seconds, microseconds = self._redis.time()

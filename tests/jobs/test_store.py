@@ -11,10 +11,12 @@ import time
 from pathlib import Path
 
 import pytest
+from redis import Redis
 
 from custom_handler.errors import JobStoreUnavailable
 from custom_handler.jobs.job import Outcome
 from custom_handler.jobs.queue import JobQueue
+from custom_handler.jobs.redis_store import RedisJobStore
 
 DONE = Outcome({"content": "olá"})
 ERROR = Outcome({"message": "no"}, ok=False)
@@ -44,6 +46,44 @@ def test_a_job_is_not_stored_after_its_deadline(queue, new_job):
     assert queue.store.find(job.id) is None
     queue.add(job, ["x"], deadline=time.monotonic() + 3600)
     assert queue.store.find(job.id) == job
+
+
+def test_a_frozen_redis_stores_no_job_after_its_deadline(redis_process, new_job, monkeypatch):
+    """It runs later what it was sent before, when the client has got its error."""
+    job, deadline = new_job(1), time.monotonic() + 0.5
+    with Redis.from_url(redis_process.url) as client:
+        store = RedisJobStore(client)
+        from_now = store._from_now
+
+        def freeze(deadline: float) -> str:
+            found = from_now(deadline)
+            redis_process.freeze()
+            return found
+
+        def thaw() -> None:
+            while time.monotonic() < deadline:
+                time.sleep(0.01)
+            redis_process.thaw()
+
+        monkeypatch.setattr(store, "_from_now", freeze)
+        thawing = threading.Thread(target=thaw)
+        thawing.start()
+        with pytest.raises(JobStoreUnavailable, match="Send it again"):
+            store.add(job, ["x"], deadline)
+        thawing.join()
+        assert store.find(job.id) is None
+        assert job.id not in store.claimable()
+
+
+def test_a_command_that_redis_gets_twice_starts_no_job_again(redis_process, new_job):
+    job = new_job(1)
+    with Redis.from_url(redis_process.url) as client:
+        store = RedisJobStore(client)
+        store.add(job, ["x"])
+        assert store.claim(job.id, "w", 600)
+        store.add(job, ["x"])
+        assert job.id not in store.claimable()
+        assert store.renew(job.id, "w", 600)
 
 
 def test_an_unknown_job_is_not_found(store):

@@ -44,6 +44,10 @@ class RedisServer:
         """Stop it without an end: connections stay open, and nothing answers; `stop` ends it as well."""
         self._process.send_signal(signal.SIGSTOP)
 
+    def thaw(self) -> None:
+        """Let a frozen one go on: it runs what it was sent meanwhile."""
+        self._process.send_signal(signal.SIGCONT)
+
     def _answers(self) -> bool:
         """Return whether it serves: while it loads its data, it answers a PING with an error."""
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1) as connection:

@@ -29,16 +29,16 @@ class AccountSettings:
     client_secret_file: str = setting(
         "CLIENT_SECRET_FILE",
         "",
-        "a file that holds the client key instead, as Docker and Kubernetes give secrets; read again when a token is refused",
+        "a file with the client key, for Docker and Kubernetes secrets; read again when a token is refused",
     )
     realm: str = setting("REALM", "", "the account's slug")
     agent_id: str = setting("GENAI_AGENT_ID", "", "the agent behind `stackspot-chat`, 26 characters")
-    idm_url: str = setting("STACKSPOT_IDM_URL", "https://idm.stackspot.com", "where tokens come from")
+    idm_url: str = setting("STACKSPOT_IDM_URL", "https://idm.stackspot.com", "address of the identity service")
     inference_url: str = setting(
-        "STACKSPOT_INFERENCE_URL", "https://genai-inference-app.stackspot.com", "where the agents are"
+        "STACKSPOT_INFERENCE_URL", "https://genai-inference-app.stackspot.com", "address of the agents"
     )
     files_url: str = setting(
-        "STACKSPOT_FILES_URL", "https://data-integration-api.stackspot.com", "where files are uploaded"
+        "STACKSPOT_FILES_URL", "https://data-integration-api.stackspot.com", "address of the file service"
     )
     ca_bundle: str = setting(
         "STACKSPOT_CA_BUNDLE", "", "a PEM file of certificate authorities, trusted besides those of the system"
@@ -71,31 +71,29 @@ class LimitSettings:
     timeout: float = setting(
         "STACKSPOT_TIMEOUT",
         600.0,
-        "seconds to the end of an answer; a client's own timeout may be shorter, never longer",
+        "seconds until an answer must be complete; a client may ask for less, not for more",
     )
     max_retries: int = setting(
         "STACKSPOT_MAX_RETRIES",
         3,
-        "how often a failure that may pass is tried again, before the first byte of an answer (faults.md)",
+        "retries of a failure that may pass, before the first text of an answer ([faults.md](faults.md))",
     )
     requests_per_minute: int = setting(
         "STACKSPOT_REQUESTS_PER_MINUTE",
         90,
-        "the account's budget, the platform's own limit being 100; further calls queue. `0`: no budget",
+        "the account's quota; further calls queue. The platform's limit is 100. `0`: no limit",
     )
     requests_per_day: int = setting(
-        "STACKSPOT_REQUESTS_PER_DAY", 0, "the account's requests in 24 hours; further calls get a 429. `0`: no limit"
+        "STACKSPOT_REQUESTS_PER_DAY", 0, "the account's requests in 24 hours; further calls return 429. `0`: no limit"
     )
-    max_concurrency: int = setting(
-        "STACKSPOT_MAX_CONCURRENCY", 16, "how many calls a process has at the agent at once", least=1
-    )
+    max_concurrency: int = setting("STACKSPOT_MAX_CONCURRENCY", 16, "concurrent calls of a process to agents", least=1)
     max_waiting: int = setting(
-        "STACKSPOT_MAX_WAITING", 200, "how many calls may wait for a place; one more is a 429 with `Retry-After`"
+        "STACKSPOT_MAX_WAITING", 200, "calls that may wait in the queue; one more returns 429 with `Retry-After`"
     )
     queue_timeout: float = setting(
         "STACKSPOT_QUEUE_TIMEOUT",
         60.0,
-        "seconds that a call waits for its place; past them it is a 429 with `Retry-After`",
+        "seconds that a call may wait in the queue; after that it returns 429 with `Retry-After`",
     )
 
 
@@ -107,7 +105,7 @@ class RequestSettings:
         "STACKSPOT_REQUIRE_CORRELATION_ID", False, "refuse requests without the header `correlation-id`"
     )
     repair: bool = setting(
-        "STACKSPOT_REPAIR", True, "ask the agent once more, hidden, for a call or JSON that cannot be read"
+        "STACKSPOT_REPAIR", True, "ask the agent once more, hidden from the client, if a call or JSON cannot be parsed"
     )
     follow_ups: int = setting(
         "STACKSPOT_FOLLOW_UPS",
@@ -119,7 +117,7 @@ class RequestSettings:
     max_prompt_chars: int = setting(
         "STACKSPOT_MAX_PROMPT_CHARS",
         1_000_000,
-        "longest prompt; a longer conversation loses its oldest turns, then the middle of its largest results",
+        "longest prompt; from a longer conversation the oldest turns are removed, then the middle of the largest results",
         least=1,
     )
     max_answer_chars: int = setting(
@@ -131,13 +129,13 @@ class RequestSettings:
     max_frame_bytes: int = setting(
         "STACKSPOT_MAX_FRAME_BYTES",
         1_000_000,
-        "largest frame of an agent's stream, or answer that is one JSON object; a larger one is a 502",
+        "largest frame of an agent's stream, or answer that is one JSON object; a larger one returns 502",
         least=1,
     )
     conversation_keep: float = setting(
         "STACKSPOT_CONVERSATION_KEEP",
         1800.0,
-        "seconds after its last answer for which a conversation that the platform keeps is gone on with (`conversation: native`)",
+        "idle seconds after which a native conversation is restarted (`conversation: native`)",
     )
     cache_bytes: int = setting("STACKSPOT_CACHE_BYTES", 64_000_000, "bytes of cached answers in a process", least=1)
 
@@ -149,22 +147,22 @@ class UploadSettings:
     enabled: bool = setting(
         "STACKSPOT_UPLOADS",
         False,
-        "upload images and files of a request for the agent (enterprise accounts only); off, it is told their names",
+        "upload images and files of a request (enterprise accounts only); if off, the agent sees their names only",
     )
     max_bytes: int = setting("STACKSPOT_UPLOAD_BYTES", 10_000_000, "the largest file, in bytes", least=1)
     max_files: int = setting(
-        "STACKSPOT_UPLOAD_FILES", 20, "the most files of a conversation, equal ones counted once", least=1
+        "STACKSPOT_UPLOAD_FILES", 20, "most files of a conversation; equal files count once", least=1
     )
     expiration: int = setting(
         "STACKSPOT_UPLOAD_EXPIRATION",
         600,
-        "the `expiration` that an upload asks for, taken as seconds; for a little less the same file is not uploaded again",
+        "the `expiration` of an upload, in seconds; for a little less, the same file is not uploaded again",
         least=1,
     )
     fetch_urls: bool = setting(
         "STACKSPOT_UPLOAD_URLS",
         False,
-        "fetch what a request names by an https address, never from private networks nor through a proxy, and upload it",
+        "fetch and upload files that a request names by an https address; never from private networks, nor through a proxy",
     )
 
 
@@ -175,15 +173,15 @@ class RedisSettings:
     url: str = setting(
         "REDIS_URL",
         "",
-        "the Redis in which jobs are kept and processes share budget and kept conversations, such as `redis://:password@host:6379/0`",
+        "the Redis for jobs, and for quota, spend and native conversations of several processes, such as `redis://:password@host:6379/0`",
         secret=True,
     )
-    host: str = setting("REDIS_HOST", "", "instead of `REDIS_URL`, for all but jobs: the host of the Redis")
+    host: str = setting("REDIS_HOST", "", "the host of the Redis, instead of `REDIS_URL`; not for jobs")
     port: int = setting("REDIS_PORT", 6379, "its port", least=1)
     username: str = setting("REDIS_USERNAME", "", "its user")
     password: str = setting("REDIS_PASSWORD", "", "its password", secret=True)
     db: int = setting("REDIS_DB", 0, "its database")
-    ssl: bool = setting("REDIS_SSL", False, "speak TLS to it")
+    ssl: bool = setting("REDIS_SSL", False, "use TLS")
 
     @property
     def configured(self) -> bool:
@@ -198,10 +196,10 @@ class ProxySettings:
     startup_check: str = setting(
         "STARTUP_CHECK",
         "strict",
-        "what a fault of the configuration does at the start: `strict` (the proxy does not start), `warn` or `off`",
+        "if the configuration has a fault: `strict` (the proxy does not start), `warn` or `off`",
         choices=("off", "warn", "strict"),
     )
-    keys_file: str = setting("KEYS_FILE", "", "a YAML file of named API keys, each with a rate limit (keys.md)")
+    keys_file: str = setting("KEYS_FILE", "", "a YAML file of named API keys ([keys.md](keys.md))")
     log_level: str = setting(
         "LOG_LEVEL",
         "info",
@@ -216,18 +214,18 @@ class ServiceSettings:
 
     enabled: bool = setting("STACKSPOT_SERVICES", True, "add the routes of the chat services and jobs to the proxy")
     default_model: str = setting(
-        "DEFAULT_MODEL", "stackspot-chat", "the model of a question to the chat services that names none"
+        "DEFAULT_MODEL", "stackspot-chat", "the model of the chat services, if a request names none"
     )
     session_turns: int = setting(
-        "STACKSPOT_SESSION_TURNS", 20, "how many turns a session of the WebSocket remembers at most", least=1
+        "STACKSPOT_SESSION_TURNS", 20, "most turns that a WebSocket session remembers", least=1
     )
     session_bytes: int = setting(
-        "STACKSPOT_SESSION_BYTES", 100_000, "how many bytes a session of the WebSocket remembers at most", least=1
+        "STACKSPOT_SESSION_BYTES", 100_000, "most bytes that a WebSocket session remembers", least=1
     )
     message_bytes: int = setting(
         "STACKSPOT_MESSAGE_BYTES",
         262_144,
-        "the longest message over the WebSocket; the server itself closes a socket at 16 MB",
+        "longest message on the WebSocket, in bytes; the server closes a socket at 16 MB",
         least=1,
     )
 
@@ -240,30 +238,32 @@ class JobSettings:
     directory: str = setting(
         "JOBS_DIR",
         "jobs",
-        "the folder of the SQLite files of jobs and of what keys have spent, where there is no Redis",
+        "the folder of the SQLite files of jobs and spend, if there is no Redis",
     )
     work_here: bool = setting(
         "JOBS_WORK_HERE",
         True,
-        "work on jobs in the proxy's own processes; `false` leaves it to `python -m custom_handler worker`",
+        "run jobs in the proxy's processes; `false` leaves them to `python -m custom_handler worker`",
     )
-    workers: int = setting("JOBS_WORKERS", 4, "jobs at once in a process", least=1)
-    concurrency: int = setting("JOBS_CONCURRENCY", 4, "calls at once for a job", least=1)
-    max_items: int = setting("JOBS_MAX_ITEMS", 1000, "the most items of a job", least=1)
+    workers: int = setting("JOBS_WORKERS", 4, "concurrent jobs of a process", least=1)
+    concurrency: int = setting("JOBS_CONCURRENCY", 4, "concurrent calls of a job", least=1)
+    max_items: int = setting("JOBS_MAX_ITEMS", 1000, "most items of a job", least=1)
     max_bytes: int = setting("JOBS_MAX_BYTES", 10_000_000, "the largest job, in bytes of JSON", least=1)
     keep: float = setting(
-        "JOBS_KEEP", 7 * 24 * 3600.0, "seconds for which a job that ended is kept, with its questions and answers"
+        "JOBS_KEEP", 7 * 24 * 3600.0, "seconds for which an ended job is kept, with its questions and answers"
     )
-    lease: float = setting("JOBS_LEASE", 30.0, "seconds after which another process takes over from one that died")
+    lease: float = setting(
+        "JOBS_LEASE", 30.0, "seconds after which another process takes over the jobs of one that crashed"
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class TelemetrySettings:
     """The record of calls."""
 
-    enabled: bool = setting("STACKSPOT_TELEMETRY", True, "write a line about each call")
-    runs_dir: str = setting("RUNS_DIR", "runs", "the folder of these lines, one within for each start")
-    log_messages: bool = setting("LOG_MESSAGES", False, "write questions and answers into those lines too")
+    enabled: bool = setting("STACKSPOT_TELEMETRY", True, "write a line for each call")
+    runs_dir: str = setting("RUNS_DIR", "runs", "the folder of these lines, with a folder for each start")
+    log_messages: bool = setting("LOG_MESSAGES", False, "also write questions and answers into these lines")
 
 
 @dataclass(frozen=True, slots=True)

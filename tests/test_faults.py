@@ -66,7 +66,7 @@ FAULTS = [
     Fault("reset within the answer", times(1, fault="reset_within", **WORDS), 1, None, CUT, "broke within", "um"),
     Fault("closed within the answer", times(1, fault="close_within", **WORDS), 1, None, CUT, "broke within", "um"),
     Fault("a stream that stalls", times(1, fault="stall", **WORDS), 1, None, LATE, "", "um", QUICK),
-    Fault("empty frames without end", times(1, fault="endless_empty"), 1, None, LATE, "said nothing", timeout=QUICK),
+    Fault("empty frames without end", times(1, fault="endless_empty"), 1, None, LATE, "sent no text", timeout=QUICK),
     Fault("no last frame", times(1, omit_final=True, **WORDS), 1, "um dois"),
     Fault("an end within a character", times(1, fault="truncated_utf8", after=2, **WORDS), 1, "um dois"),
     Fault("half a surrogate pair", times(1, fault="surrogate", **WORDS), 1, "um\ufffd dois"),

@@ -70,10 +70,10 @@ def refused(*arguments: str) -> str:
         ("model_list", "config.yaml holds no configuration"),
         ("litellm_settings: {}", "config.yaml has no models"),
         ("model_list: []", "config.yaml has no models"),
-        ("model_list: text", "model_list of config.yaml is no list"),
-        ("model_list: [text]", "model_list of config.yaml is no list"),
+        ("model_list: text", "model_list of config.yaml is not a list"),
+        ("model_list: [text]", "model_list of config.yaml is not a list"),
         ("model_list: [{model_name: a, litellm_params: text}]", r"config.yaml, model_list\[0\] has no litellm_params"),
-        (MODEL + "general_settings: text", "general_settings of config.yaml is no mapping"),
+        (MODEL + "general_settings: text", "general_settings of config.yaml is not a mapping"),
         (None, "There is no config.yaml: `stackspot-litellm init` writes one"),
     ],
 )
@@ -121,7 +121,9 @@ def test_a_used_port_is_a_one_line_error(folder):
 
 
 def test_a_host_of_another_machine_is_a_one_line_error(folder, port):
-    assert refused("--host", "203.0.113.7", "--port", str(port)).startswith("203.0.113.7 is no address of this machine")
+    assert refused("--host", "203.0.113.7", "--port", str(port)).startswith(
+        "203.0.113.7 is not an address of this machine"
+    )
 
 
 @pytest.mark.parametrize("text", ["LITELLM_MASTER_KEY=\nREALM=mine\n", "REALM=mine\n", None])

@@ -27,7 +27,7 @@ _EXPECTED_TYPES = tuple(
 def drop_malformed_sections(config: Mapping[str, Any]) -> tuple[dict[str, Any], list[Fault]]:
     """Return the configuration without malformed sections, and a fault for each of those."""
     faults = [
-        Fault(name, f"{name} of config.yaml is no mapping: write it as names and values, as docs/models.md shows.")
+        Fault(name, f"{name} of config.yaml is not a mapping: write it as names and values, as docs/models.md shows.")
         for name in _SECTIONS
         if not isinstance(config.get(name) or {}, Mapping)
     ]
@@ -37,12 +37,16 @@ def drop_malformed_sections(config: Mapping[str, Any]) -> tuple[dict[str, Any], 
     providers = settings.get("custom_provider_map") or []
     if not isinstance(providers, list) or not all(isinstance(entry, Mapping) for entry in providers):
         where = "custom_provider_map"
-        faults.append(Fault(where, f"{where} of config.yaml is no list of providers: see docs/models.md for the form."))
+        faults.append(
+            Fault(where, f"{where} of config.yaml is not a list of providers: see docs/models.md for the form.")
+        )
         valid["litellm_settings"] = {name: value for name, value in settings.items() if name != where}
     for section, name, expected in _EXPECTED_TYPES:
         if not isinstance((valid.get(section) or {}).get(name) or expected(), expected):
             form = "list" if expected is list else "mapping"
-            faults.append(Fault(name, f"{name} of config.yaml is no {form}: see LiteLLM's documentation for the form."))
+            faults.append(
+                Fault(name, f"{name} of config.yaml is not a {form}: see LiteLLM's documentation for the form.")
+            )
     return valid, faults
 
 

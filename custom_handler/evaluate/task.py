@@ -137,13 +137,13 @@ def _read_task(line: str, where: str) -> Task:
         row = json.loads(line)
         if isinstance(row, dict) and (unknown := row.keys() - _FIELDS):
             raise ConfigurationError(
-                f"{where}: {min(unknown)!r} is no field of a task; there are: {', '.join(sorted(_FIELDS))}."
+                f"{where}: {min(unknown)!r} is not a field of a task; there are: {', '.join(sorted(_FIELDS))}."
             )
         task = _LINE.validate_json(line, strict=True)
         _check(task)
     except (ValueError, RecursionError, regex.error) as error:
         raise ConfigurationError(
-            f"{where} is no task ({_reason(error)}): it needs id, kind, messages, and what has to come: see "
+            f"{where} is not a task ({_reason(error)}): it needs id, kind, messages, and what has to come: see "
             "docs/evaluation.md."
         ) from None
     return task

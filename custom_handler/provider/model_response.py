@@ -300,7 +300,7 @@ def litellm_errors(model: str) -> Iterator[None]:
         raise
     except Exception:
         logger.exception("Unexpected error")
-        message = "The gateway failed in a way it should not: its log has the details."
+        message = "Internal error of the proxy: its log has the details."
         raise litellm.InternalServerError(message=message, model=model, llm_provider=PROVIDER) from None
 
 

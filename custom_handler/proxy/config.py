@@ -65,13 +65,13 @@ def deployments(config: Mapping[str, Any]) -> tuple[Deployment, ...]:
     """Return the entries of `model_list`; raises ConfigurationError for a malformed one."""
     entries = config.get("model_list") or ()
     if not isinstance(entries, list | tuple) or not all(isinstance(entry, Mapping) for entry in entries):
-        raise ConfigurationError("model_list of config.yaml is no list of models: see docs/models.md for the form.")
+        raise ConfigurationError("model_list of config.yaml is not a list of models: see docs/models.md for the form.")
     for entry in entries:
         for field_name in ("litellm_params", "model_info"):
             if not isinstance(entry.get(field_name) or {}, Mapping):
                 name = entry.get("model_name")
                 raise ConfigurationError(
-                    f"{field_name} of {name!r} in config.yaml is no mapping: write it as names and values."
+                    f"{field_name} of {name!r} in config.yaml is not a mapping: write it as names and values."
                 )
     return tuple(Deployment.of(entry) for entry in entries)
 

@@ -69,7 +69,7 @@ def read_entries(path: Path) -> list[KeyEntry]:
     for number, fields in enumerate(entries):
         entry = _entry(fields, f"KEYS_FILE, keys[{number}]")
         if any(entry.name == known.name or entry.sha256 == known.sha256 for known in found):
-            raise ConfigurationError(f"KEYS_FILE, keys[{number}]: its name or its key stands there twice.")
+            raise ConfigurationError(f"KEYS_FILE, keys[{number}]: its name or its key is there twice.")
         found.append(entry)
     return found
 

@@ -85,11 +85,13 @@ def _reject_unsupported(params: Mapping[str, Any]) -> None:
         raise RequestError("n must be 1: a StackSpot agent gives one answer to a question.", param="n")
     for name in ("logprobs", "top_logprobs"):
         if params.get(name):
-            raise RequestError(f"{name} cannot be had: a StackSpot agent tells no probabilities.", param=name)
+            raise RequestError(
+                f"{name} is not supported: a StackSpot agent returns no probabilities. Leave it out.", param=name
+            )
     if params.get("modalities") not in (None, [], ["text"]):
         raise RequestError('modalities must be ["text"]: a StackSpot agent writes text only.', param="modalities")
     if params.get("audio"):
-        raise RequestError("audio cannot be had: a StackSpot agent writes text only.", param="audio")
+        raise RequestError("audio is not supported: a StackSpot agent writes text only. Leave it out.", param="audio")
 
 
 def _max_tokens(params: Mapping[str, Any]) -> int | None:

@@ -225,7 +225,7 @@ def tls_context(ca_bundle: str) -> ssl.SSLContext:
 def _certificate_file_error(name: str, file: str, error: Exception) -> ConfigurationError:
     reason = getattr(error, "strerror", None) if not isinstance(error, ssl.SSLError) else "it holds no certificate"
     return ConfigurationError(
-        f"{name} is {file!r}: it is no file of PEM certificates ({reason or type(error).__name__}). "
+        f"{name} is {file!r}: it is not a file of PEM certificates ({reason or type(error).__name__}). "
         "Name a file that holds at least one."
     )
 

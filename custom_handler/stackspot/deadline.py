@@ -61,7 +61,7 @@ class Deadline:
         if left < 0:
             what, limit = "did not finish", self._timeout
             if not text_received:
-                what, limit = "said nothing", min(self._timeout, FIRST_TEXT_TIMEOUT)
+                what, limit = "sent no text", min(self._timeout, FIRST_TEXT_TIMEOUT)
             raise AgentTimeout(
                 f"The agent {what} within {limit:g} s: ask for less at once, or raise STACKSPOT_TIMEOUT."
             )

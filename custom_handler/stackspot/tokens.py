@@ -74,7 +74,7 @@ def _token_error(status: int) -> StackspotError:
         )
     if status == 404:
         return CredentialsRefused(
-            "StackSpot knows no realm of the name in REALM (HTTP 404): set it to the account's slug."
+            "StackSpot does not know the realm in REALM (HTTP 404): set it to the account's slug, as in the portal's address."
         )
     return IdentityUnavailable(
         f"The identity service gave no token (HTTP {status}): try again, and check STACKSPOT_IDM_URL if it stays so."

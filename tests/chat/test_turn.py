@@ -296,14 +296,14 @@ def endless(clock: Clock, **fields: Any) -> Callable[[int], bytes]:
 
 def test_empty_frames_without_end_are_bounded_by_time():
     clock = Clock()
-    with pytest.raises(AgentTimeout, match="said nothing within 120 s"):
+    with pytest.raises(AgentTimeout, match="sent no text within 120 s"):
         run(endless(clock, message=""), clock=clock)
     assert clock.now == FIRST_TEXT_TIMEOUT + 1
 
 
 def test_a_short_timeout_bounds_the_wait_for_the_first_text_too():
     clock = Clock()
-    with pytest.raises(AgentTimeout, match="said nothing within 5 s"):
+    with pytest.raises(AgentTimeout, match="sent no text within 5 s"):
         run(endless(clock, message=""), clock=clock, timeout=5)
     assert clock.now == 6
 

@@ -168,7 +168,7 @@ def test_authenticate_waits_no_longer_than_its_timeout(settings, simulator):
     [
         ({}, "config.yaml has no models"),
         ({"model_list": []}, "config.yaml has no models"),
-        ({"model_list": "chat"}, "model_list of config.yaml is no list"),
+        ({"model_list": "chat"}, "model_list of config.yaml is not a list"),
         (config({"model_name": "nova", "litellm_params": {"custom_llm_provider": "openai"}}), "nova has no model"),
         (config({"litellm_params": {"model": "groq/a"}}), "no model_name"),
         (config({"model_name": "a", "litellm_params": {"model": "grok/a"}}), "does not know, 'grok'"),

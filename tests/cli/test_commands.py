@@ -211,7 +211,7 @@ FAULTS = {
     "LITELLM_MASTER_KEY=sk-1234": "LITELLM_MASTER_KEY is weak",
     "STACKSPOT_MAX_CONCURENCY=2": "did you mean STACKSPOT_MAX_CONCURRENCY?",
     "STACKSPOT_REQUESTS_PER_MINUTE=200": "the platform allows 100 a minute",
-    "STACKSPOT_CA_BUNDLE=no.pem": "STACKSPOT_CA_BUNDLE is 'no.pem': it is no file of PEM certificates",
+    "STACKSPOT_CA_BUNDLE=no.pem": "STACKSPOT_CA_BUNDLE is 'no.pem': it is not a file of PEM certificates",
     "CLIENT_ID=": "Missing: CLIENT_ID",
 }
 

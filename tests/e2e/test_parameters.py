@@ -212,8 +212,8 @@ def test_parameters_that_cannot_act_are_accepted_and_named_in_the_log_once_a_cli
     ("params", "says"),
     [
         ({"n": 2}, "n must be 1: a StackSpot agent gives one answer"),
-        ({"logprobs": True}, "logprobs cannot be had"),
-        ({"logprobs": True, "top_logprobs": 2}, "logprobs cannot be had"),
+        ({"logprobs": True}, "logprobs is not supported"),
+        ({"logprobs": True, "top_logprobs": 2}, "logprobs is not supported"),
         (
             {"modalities": ["text", "audio"], "audio": {"voice": "alloy", "format": "wav"}},
             "a StackSpot agent writes text only",

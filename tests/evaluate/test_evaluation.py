@@ -207,12 +207,12 @@ LINE = '{"id": "a", "kind": "k", "messages": [{"role": "user", "content": "x"}]%
     ("line", "said"),
     [
         ("", "has no tasks"),
-        ("{", "line 1 is no task"),
-        ("[]", "line 1 is no task"),
-        ('{"id": "a"}', "line 1 is no task"),
-        ('{"id": "a", "kind": "k", "messages": [], "expects": 1}', "'expects' is no field"),
-        ('{"id": "a", "kind": "k", "messages": [], "steps": [[{"nome": "x"}]]}', "line 1 is no task"),
-        ('{"id": "a", "kind": "k", "messages": [], "says": ["("]}', "line 1 is no task"),
+        ("{", "line 1 is not a task"),
+        ("[]", "line 1 is not a task"),
+        ('{"id": "a"}', "line 1 is not a task"),
+        ('{"id": "a", "kind": "k", "messages": [], "expects": 1}', "'expects' is not a field"),
+        ('{"id": "a", "kind": "k", "messages": [], "steps": [[{"nome": "x"}]]}', "line 1 is not a task"),
+        ('{"id": "a", "kind": "k", "messages": [], "says": ["("]}', "line 1 is not a task"),
         (f"{LINE % ''}\n{LINE % ''}", "'a' occurs twice"),
         (LINE.replace('"a"', "5") % "", "id: Input should be a valid string"),
         ('{"id": "a", "kind": "k", "messages": "hello"}', "messages: Input should be a valid array"),
@@ -223,7 +223,7 @@ LINE = '{"id": "a", "kind": "k", "messages": [{"role": "user", "content": "x"}]%
         (LINE % ', "steps": [[{"name": "f", "arguments": [1]}]]', "steps.0.0.arguments: Input should be an object"),
         (LINE % ', "steps": [[{"name": "f", "arguments": {"a": [{"matches": "("}]}}]]', "missing )"),
         (LINE % ', "json_schema": {"type": "nope"}', "json_schema: 'nope' is not valid"),
-        ("[" * 200_000, "line 1 is no task (maximum recursion depth"),
+        ("[" * 200_000, "line 1 is not a task (maximum recursion depth"),
     ],
 )
 def test_a_file_without_tasks_is_refused_with_its_line(tmp_path: Path, line: str, said: str) -> None:

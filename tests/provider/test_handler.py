@@ -301,7 +301,7 @@ def test_a_silent_agent_times_out_after_the_calls_timeout(ask, provider, simulat
 
 def test_an_agent_that_sends_only_empty_frames_times_out(ask, provider, simulator, hello, ticking_deadlines):
     simulator.script({"fault": "endless_empty"})
-    with pytest.raises(litellm.Timeout, match=r"said nothing within 95 s"):
+    with pytest.raises(litellm.Timeout, match=r"sent no text within 95 s"):
         ask(provider, hello, timeout=ticking_deadlines)
 
 

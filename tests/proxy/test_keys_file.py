@@ -122,8 +122,8 @@ async def test_a_key_that_the_proxy_may_know_is_checked_by_it(proxy, state: dict
         (f"keys: [{{name: a, key: {KEY}, routes: /metrics}}]", r"keys\[0\].routes must be a list of paths, such as /v1/rerank or"),
         (f"keys: [{{name: a, key: {KEY}, routes: ['*']}}]", "must be a list of paths"),
         (f"keys: [{{name: a, key: {KEY}, routes: [/metrics, /a/../b]}}]", "must be a list of paths"),
-        (f"keys: [{{name: a, key: {KEY}}}, {{name: b, key: {KEY}}}]", r"keys\[1\]: its name or its key stands there twice"),
-        (f"keys: [{{name: a, key: {KEY}}}, {{name: a, key: {KEY}2}}]", "stands there twice"),
+        (f"keys: [{{name: a, key: {KEY}}}, {{name: b, key: {KEY}}}]", r"keys\[1\]: its name or its key is there twice"),
+        (f"keys: [{{name: a, key: {KEY}}}, {{name: a, key: {KEY}2}}]", "is there twice"),
     ],
 )  # fmt: skip
 def test_an_invalid_file_is_rejected_without_quoting_keys(from_text, text, message):

@@ -204,7 +204,7 @@ def test_a_file_is_fetched_by_name_from_the_checked_address(fetcher: PublicFileF
         ("https://images.example:8443/a.png", "without port and password"),
         ("https://me:secret@images.example/a.png", "without port and password"),
         ("https://", "without port and password"),
-        ("https://[::1/a", "no address"),
+        ("https://[::1/a", "not a valid address"),
     ],
 )
 def test_an_error_names_the_reason_and_the_part(fetcher: PublicFileFetcher, url: str, says: str):

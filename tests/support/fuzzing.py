@@ -25,7 +25,7 @@ SHOWN = 5  # faults of a test
 _SHRINKING = 60  # requests for each of them
 
 _DOCUMENTED = {501, 503}  # a route of LiteLLM's that it does not implement; docs/errors.md
-_INTERNAL = re.compile(r"Traceback|site-packages|\.py\b|input_value|failed in a way it should not|got multiple values")
+_INTERNAL = re.compile(r"Traceback|site-packages|\.py\b|input_value|Internal error of the proxy|got multiple values")
 _FAILED_STREAM = re.compile(r'"(code|status)": ?"?5\d\d|internal_server_error|"api_error"')
 # What the last part of a complete stream has, by the end of the path.
 _STREAM_ENDS: Mapping[str, str] = {

@@ -60,7 +60,7 @@ def require_startable(host: str, port: int, config: Path) -> Startable:
 def _models(config: Path, content: Mapping[str, Any]) -> tuple[Deployment, ...]:
     for name in ("litellm_settings", "general_settings", "router_settings"):
         if not isinstance(content.get(name) or {}, Mapping):
-            raise ConfigurationError(f"{name} of {config} is no mapping: see docs/models.md for the form.")
+            raise ConfigurationError(f"{name} of {config} is not a mapping: see docs/models.md for the form.")
     entries = content.get("model_list")
     for number, entry in enumerate(entries if isinstance(entries, list) else ()):
         if isinstance(entry, Mapping) and not isinstance(entry.get("litellm_params"), Mapping):
@@ -89,7 +89,7 @@ def _require_free_port(host: str, port: int) -> None:
 def _port_fault(host: str, port: int, error: Exception) -> str:
     reason = getattr(error, "strerror", None) or str(error)
     if isinstance(error, socket.gaierror) or getattr(error, "errno", None) == errno.EADDRNOTAVAIL:
-        return f"{host} is no address of this machine ({reason}): give 127.0.0.1 or 0.0.0.0 as --host."
+        return f"{host} is not an address of this machine ({reason}): give 127.0.0.1 or 0.0.0.0 as --host."
     other = min(port, 65000) + 1
     return (
         f"Port {port} of {host} cannot be used ({reason}): "

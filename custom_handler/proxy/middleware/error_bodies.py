@@ -15,7 +15,7 @@ from ..error_body import error_body
 from ..validation.reserved_fields import MESSAGE as RESERVED_FIELD
 
 NO_DATABASE = "This route needs a database, which this proxy does not have: set DATABASE_URL."
-MESSAGE = "The gateway failed in a way it should not: its log has the details."
+MESSAGE = "Internal error of the proxy: its log has the details."
 
 _TRACEBACK = re.compile(r"\s*Traceback \(most recent call last\).*", re.DOTALL)
 _ADDRESS_FIELDS = {"api_base", "raw_request_typed_dict"}
@@ -143,7 +143,7 @@ def remove_internals(body: bytes) -> bytes:
     """Return an error body without tracebacks and file paths, which belong in the log only.
 
     >>> remove_internals(b'{"error": {"message": "no key, see /app/auth.py"}}')
-    b'{"error": {"message": "The gateway failed in a way it should not: its log has the details."}}'
+    b'{"error": {"message": "Internal error of the proxy: its log has the details."}}'
     """
     if not (_TRACEBACK.search(text := body.decode("utf-8", errors="replace")) or _INTERNAL.search(text)):
         return body

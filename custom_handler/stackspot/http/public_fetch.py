@@ -93,7 +93,7 @@ class PublicFileFetcher:
             url = httpx.URL(step.url)
             host = url.raw_host.decode("ascii")
         except httpx.InvalidURL:
-            raise _fetch_error(step, "it is no address") from None
+            raise _fetch_error(step, "it is not a valid address") from None
         if url.scheme != "https" or url.userinfo or url.port is not None or not host:
             raise _fetch_error(step, "only https addresses without port and password are fetched")
         end = time.monotonic() + step.timeout

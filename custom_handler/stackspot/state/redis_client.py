@@ -51,7 +51,7 @@ class RedisClient:
             )
         except ValueError:
             raise ConfigurationError(
-                "REDIS_URL is no address of a Redis: it begins with redis:// or rediss://."
+                "REDIS_URL is not a valid Redis URL: it must begin with redis:// or rediss://."
             ) from None
 
     def key(self, name: str) -> str:

@@ -230,6 +230,18 @@ def test_the_instruction_quotes_the_block_and_names_the_calls():
     assert asked.endswith("These calls were received, leave them out: search.")
 
 
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        ('{"city": "Recife" now}', "a string is followed by neither a comma, a colon nor a closing bracket."),
+        ('{"city": Recife}', "a value that is no string, number or literal."),
+    ],
+)
+def test_the_instruction_says_what_is_wrong(arguments, reason):
+    for text in (block(arguments), block(arguments).removesuffix("\nFUNCTION_CALL_END\n")):
+        assert f"What is wrong with it: {reason}\n" in answered(text)[0].repair_instruction()
+
+
 def test_the_instruction_is_short_for_a_long_block():
     answer, _ = answered(block('{"a" "' + "x" * 100_000 + '"}'))
     assert answer.repair_reason() == UNREADABLE

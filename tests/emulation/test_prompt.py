@@ -230,6 +230,10 @@ def test_a_result_may_come_in_parts():
         ({"type": "input_text", "text": "a"}, "a"),
         ({"type": "refusal", "refusal": "no"}, "no"),
         ({"type": "image_url", "image_url": {"url": "data:…"}}, "[image: not shown, this model reads text only]"),
+        (
+            {"type": "image_url", "image_url": {"url": "data:application/pdf;base64,AA=="}},
+            "[file: not shown, this model reads text only]",
+        ),
         ({"type": "input_audio", "input_audio": {}}, "[audio: not shown, this model reads text only]"),
         ({"type": "file", "file": {"filename": "a.pdf"}}, "[file a.pdf: not shown, this model reads text only]"),
         ({"type": "file", "file": {"file_id": "f1"}}, "[file: not shown, this model reads text only]"),
@@ -243,6 +247,7 @@ def test_a_result_may_come_in_parts():
         "input text",
         "refusal",
         "image",
+        "pdf as an image",
         "audio",
         "file",
         "file without a name",
@@ -351,6 +356,8 @@ def test_the_reminder_asks_for_one_call_where_one_is_allowed():
     assert one.endswith(
         f"{REPLY}: a FUNCTION_CALL_START block if something is still to be done or, if nothing is, the answer."
     )
+    required = ChatRequest((USER,), (WEATHER,), "required", Parameters(parallel_tool_calls=False))
+    assert render(required).endswith(f"{REPLY}: exactly one FUNCTION_CALL_START block. {NOT_ACCEPTED}")
 
 
 def test_a_suffix_stands_behind_the_text_that_is_to_be_completed():

@@ -356,6 +356,28 @@ def test_the_cost_of_many_calls_in_one_block_is_linear(item: str) -> None:
     assert is_linear(read_items, 200_000)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "unit",
+    [
+        'await get_weather({"a": 1})\n',
+        'get_weather({"a": 1}) reads what is behind it, and then the sentence goes on for much longer than a remark.\n',
+        'Vou chamar get_weather com {"a": 1}.\n',
+        '{"name": "get_weather", "arguments": {\n',
+        '<!-- FUNCTION_CALL_START -->\nget_weather\narguments: {"a": 1}\n<!-- FUNCTION_CALL_END -->\n',
+        '// TOOL CALL BEGIN\n// get_weather\n// arguments: {"a": 1}\n',
+        "FUNCTION_CALL_START (now\n",
+        "<!-- ---- //// ::::\n",
+    ],
+)
+def test_the_cost_of_what_may_be_a_call_in_another_form_is_linear(unit: str) -> None:
+    def read_units(length: int) -> None:
+        text = unit * (length // len(unit))
+        read([text[at : at + 16] for at in range(0, len(text), 16)])
+
+    assert is_linear(read_units, 60_000)
+
+
 def test_ids_are_unique_across_replies() -> None:
     assert len({new_call_id() for _ in range(1000)}) == 1000
 

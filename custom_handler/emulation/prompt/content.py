@@ -35,6 +35,8 @@ def _part(part: object) -> str:
     file = part.get("file")
     name = file.get("filename") if isinstance(file, Mapping) else part.get("filename")
     kind = str(part.get("type", "part")).removesuffix("_url").removeprefix("input_")
+    if kind == "image" and _is_other_data(part.get("image_url")):
+        kind = "file"
     return f"[{kind}{f' {name}' if name else ''}: not shown, this model reads text only]"
 
 
@@ -46,3 +48,9 @@ def _text(part: object) -> str | None:
     if part.get("type") == "tool_reference" and isinstance(name := part.get("tool_name"), str):
         return f"[tool {name}]"
     return None
+
+
+def _is_other_data(image: object) -> bool:
+    """Return whether the data URI is no image; a tool result's document comes as one."""
+    url = image.get("url") if isinstance(image, Mapping) else image
+    return isinstance(url, str) and url.startswith(("data:application/", "data:text/"))

@@ -108,11 +108,9 @@ def _reminder(request: ChatRequest, messages: Sequence[Message], *, has_format: 
         return f"{reply}{': ' + answer if has_format else ''}.{called}"
     one = "a FUNCTION_CALL_START block"
     if request.must_call:
-        asked = (
-            "at least one FUNCTION_CALL_START block"
-            if request.tool_choice == "required"
-            else f"{one} for {request.tool_choice}"
-        )
+        count = "at least" if request.parameters.parallel_tool_calls else "exactly"
+        chosen = request.tool_choice != "required"
+        asked = f"{one} for {request.tool_choice}" if chosen else f"{count} one FUNCTION_CALL_START block"
         return f"{reply}: {asked}. An answer without one is not accepted."
     texts = wording()
     work = texts.each if request.parameters.parallel_tool_calls else texts.one

@@ -17,7 +17,7 @@ import regex
 
 from ..lenient_json import LenientJsonError, LenientJsonParser
 from . import loose_arguments, syntax, wrapper
-from .loose_block import is_suspicious
+from .loose_block import NO_END, is_suspicious
 from .syntax import Call
 from .text_parser import first
 
@@ -89,7 +89,7 @@ class BlockParser:
             self.done = True
             return
         self._move(len(self._text))
-        self._fail("it has no end")
+        self._fail(NO_END)
 
     def _move(self, end: int) -> None:
         piece = self._text[self._at : end]

@@ -70,7 +70,8 @@ class CodeFenceParser:
         self.closed = False
         self.unreadable = False
         self.is_call = False
-        self.fence = opening[:3]
+        self.fence = opening[: len(opening) - len(opening.lstrip(opening[0]))]
+        self._left_of_fence = 0  # its characters behind the first three of the closing one
         self.text = self.unparsed = ""
         self._raw = [opening]
         self._tools = tools
@@ -113,6 +114,9 @@ class CodeFenceParser:
 
     def _between(self) -> bool:
         """After a block: find the end of the fence, another call, or the end of the reply."""
+        while self._left_of_fence and self._input.startswith(self.fence[0], self._at):
+            self._at += 1
+            self._left_of_fence -= 1
         space = _SPACE.match(self._input, self._at)
         self._at = space.end() if space is not None else self._at
         if self._at == len(self._input):
@@ -131,6 +135,7 @@ class CodeFenceParser:
         self._at = found.end()
         if found.re is _FENCE_END:
             self.closed = True
+            self._left_of_fence = len(self.fence) - 3
         else:
             self._open_block()
         return True

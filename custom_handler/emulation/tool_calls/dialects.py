@@ -93,6 +93,9 @@ _FENCED = regex.compile(
     rf"(?:(?:{_TAG}\s{{0,20}}+){{1,3}}+{_AFTER_TAGS}|{_OBJECTS}|{_INVOKE}|\[?+{_PYTHON})",
     _FLAGS,
 )
+LABEL_OF_FENCE = regex.compile(
+    rf"[*_\#]{{0,4}}+(?:{_ACTION}|{_CALLING})[*_]{{0,3}}+:[*_]{{0,3}}+[ \t]*+\r?+\n\s{{0,4}}+(?=```|~~~)", _FLAGS
+)
 _ESCAPED_TAG = "&lt;"
 _ENTITY_START = regex.compile(r"&\#?+\w{0,8}+\Z")
 _CALL_LABELS = frozenset(
@@ -111,6 +114,7 @@ STARTS = (
     | frozenset(_BY_LETTER)
     | frozenset(letter.upper() for letter in _BY_LETTER)
 )
+_BARE_CALL = regex.compile(r"[\w.\-]{1,128}+\(\)[ \t]*+")  # in an answer, a function's name
 _WORD = regex.compile(r"[\w./:\-]{1,128}+")
 _METHOD = regex.compile(r"\.(?:__)?(?:call|run|invoke|execute|use)(?:__)?\Z", _FLAGS)  # of a tool as an object
 
@@ -171,7 +175,7 @@ class Dialects:
         for kind in kinds:
             found = _DIALECTS[kind].match(text, at, limit, partial=True)
             if found is not None and not found.partial and self._is_declared(found):
-                return kind
+                return kind if kind != "python" or not _BARE_CALL.fullmatch(found[0]) else ""
             undecided |= found is not None and found.partial
         return None if undecided and not ended and len(text) < limit else ""
 

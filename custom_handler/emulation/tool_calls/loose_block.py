@@ -14,6 +14,7 @@ from ..lenient_json import LenientJsonError, LenientJsonParser
 from . import loose_arguments, mended_json, python_syntax, syntax, wrapper
 from .syntax import Call, DeclaredTools
 
+NO_END = "it has no end"  # what is known before the block is read as a whole
 _FLAGS = regex.IGNORECASE
 _SEPARATOR = regex.compile(
     r"[\s\ufeff\u200b]++|(?:→|->|=>|&&|\|{1,2})(?=\s)|\[\d{1,2}\](?=\s)|\*\*\d{1,2}[.)]\*\*(?=\s)"

@@ -14,6 +14,7 @@ import json
 import regex
 
 from ..lenient_json import MAX_LEVELS, LenientJsonError, LenientJsonParser
+from . import python_syntax
 
 _TOKEN = regex.compile(
     r"(?P<space>[\s\ufeff\u200b]++)|(?P<raw>(?P<mark_of_raw>\"\"\"|'''|`)(?P<inner>(?:(?!(?P=mark_of_raw))[^\\])*+)(?P=mark_of_raw))"
@@ -22,6 +23,7 @@ _TOKEN = regex.compile(
     r"|(?P<word>(?:true|false|null|True|False|None)(?!\w))|(?P<arrow>=>|=(?!=)|::)|(?P<mark>[{}\[\](),:])"
 )
 MAX_TOKENS = 50_000  # of an object that is mended: a tenth of a second; the agent is asked to repair a longer one
+_STRAY_WORD = "a string is followed by neither a comma, a colon nor a closing bracket"
 _CLOSER = {"{": "}", "[": "]", "(": ")"}
 _ESCAPED = regex.compile(r"\{\s*+\\[\"']")
 _ENTITY = regex.compile(r"\{\s*+&(?:quot|#34|#x22);")
@@ -40,8 +42,15 @@ def read_object(text: str, at: int, drop: frozenset[str], *, closed: bool) -> tu
     else:
         if parser.done:
             return parser.take(), end
-        fault = LenientJsonError("the object has no end")
+        fault = LenientJsonError("the object has no end" if not _is_balanced(text, at) else _STRAY_WORD)
     return _mended(text, at, drop, closed=closed, error=fault)
+
+
+def _is_balanced(text: str, at: int) -> bool:
+    try:
+        return python_syntax.balanced_end(text, at) > at
+    except LenientJsonError:
+        return False
 
 
 def _mended(text: str, at: int, drop: frozenset[str], *, closed: bool, error: LenientJsonError) -> tuple[str, int]:

@@ -153,9 +153,10 @@ class OddBlock(Unread):
             return
         end = _END.search(plain, last, last + _END_NEAR)
         rest = plain[end.end() if end is not None else last :]
-        if _ANY_START.match(rest) is None and goes_on(rest):
+        another = _ANY_START.match(rest) is not None
+        if not another and goes_on(rest):
             self._is_text(last)
-        elif complete:
+        elif complete or (another and end is not None):
             self._settle(head.start("name"), last, end.end() if end is not None else None)
 
     def _is_text(self, end: int) -> None:

@@ -112,7 +112,7 @@ class ToolCallParser(HeldTextParser):
 
     def _fenced_marker(self) -> bool | None:
         if self._unread[self._at] not in _FENCES:
-            return False
+            return self._at_start and self._labelled_fence()
         found, undecided = self._first(syntax.FENCED_MARKER)
         if found is not None:
             self._fence = CodeFenceParser(self._tools, found[0])
@@ -125,6 +125,16 @@ class ToolCallParser(HeldTextParser):
         fenced = self._dialects.fenced(self._unread, self._at, ended=self._ended, alone=alone)
         if fenced:
             self._hold_unreadable(UnreadableCodeFence("", self._tools, foreign=True), "")
+        return fenced
+
+    def _labelled_fence(self) -> bool | None:
+        """Hold a label at the start of the reply, such as `Action:`, and a fence with a call."""
+        found, undecided = self._first(dialects.LABEL_OF_FENCE)
+        if found is None:
+            return None if undecided else False
+        if fenced := self._dialects.fenced(self._unread, found.end(), ended=self._ended, alone=True):
+            self._hold_unreadable(UnreadableCodeFence(found[0], self._tools, foreign=True), "")
+            self._at = found.end()
         return fenced
 
     def _marker_line(self) -> bool | None:

@@ -133,7 +133,12 @@ class Suspicions:
         if word["name"] not in self._tools:
             return False
         found = _NAMED.match(window, at, partial=not whole)
-        return found is not None and (None if found.partial else found["name"] in self._tools)
+        if found is None or found.partial:
+            return None if found else False
+        nothing = syntax.NOTHING.match(window, found.end(), partial=not whole) if at == 0 and found["call"] else None
+        if nothing is not None:  # a function, as in `now()`
+            return None if nothing.partial else False
+        return found["name"] in self._tools
 
     def _may_start(self, word: str) -> bool:
         return self._tools.may_start(word) or any(prefix.startswith(word.lower()) for prefix in _PREFIXES)
@@ -143,7 +148,9 @@ class Suspicions:
             end, closed = python_syntax.balanced_end(window, at), True
         except LenientJsonError:
             end, closed = len(window), False
-        if any(self._is_declared(found["name"]) for found in _MEMBER.finditer(window, at, end)):
+        block = syntax.BLOCK_IN_STRING.search(window, at, end)
+        names = [block["name"]] if block is not None and block.end() < len(window) else []
+        if any(map(self._is_declared, names + [found["name"] for found in _MEMBER.finditer(window, at, end)])):
             return True
         return False if whole or closed else None
 
@@ -307,6 +314,8 @@ class _Calls:
 
     def _names_call(self, value: Any, depth: int) -> bool:
         """Return whether a part of the JSON names a declared tool and has its arguments."""
+        if isinstance(value, str) and (block := syntax.BLOCK_IN_STRING.search(value)) is not None:
+            return self._resolved(block["name"]) is not None
         if isinstance(value, list):
             return depth > 0 and any(self._names_call(item, depth - 1) for item in value[:50])
         if not isinstance(value, dict) or depth == 0:
@@ -319,7 +328,7 @@ class _Calls:
             name = self._resolved(key) if isinstance(part, dict) else None
             if name is not None and part and self._fits(name, set(part)):
                 return True
-        return any(self._names_call(part, depth - 1) for part in value.values() if isinstance(part, dict | list))
+        return any(self._names_call(part, depth - 1) for part in value.values() if isinstance(part, dict | list | str))
 
     def _resolved(self, name: Any) -> str | None:
         return self._tools.resolve(name, unknown=False) if isinstance(name, str) else None

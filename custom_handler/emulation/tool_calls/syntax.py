@@ -62,7 +62,9 @@ _VALUE = rf"(?:```\w*+\s*+|`)?+'?+(?:(?P<object>(?=\{{))|(?P<string>(?={_STRING}
 _FLAGS = regex.IGNORECASE
 
 MARKER = regex.compile(rf"(?:\"|{_OPENING}){_START}", _FLAGS)
-FENCED_MARKER = regex.compile(rf"(?:```|~~~)[^\n`~]{{0,40}}+\n\s{{0,80}}+{_OPENING}{_START}", _FLAGS)
+FENCED_MARKER = regex.compile(rf"(?:`{{3,9}}+|~{{3,9}}+)[^\n`~]{{0,40}}+\n\s{{0,80}}+{_OPENING}{_START}", _FLAGS)
+# A block within a string, its line ends escaped or not.
+BLOCK_IN_STRING = regex.compile(rf"{MARKER.pattern}(?:\\[nr]|[^\w\\]){{1,8}}+(?P<name>[\w.\-]{{1,128}}+)", _FLAGS)
 _ANY_END = rf"{_OPENING}(?:/?+{_END}|/{_START}|{_OTHER_END})"
 END = regex.compile(rf"{_ANY_END}{_CLOSING}", _FLAGS)
 END_AHEAD = regex.compile(_ANY_END, _FLAGS)
@@ -80,7 +82,7 @@ def _name(odd: tuple[str, ...]) -> str:
     literal = "".join(f"{regex.escape(name, literal_spaces=True)}|" for name in sorted(odd, key=len, reverse=True))
     return (
         rf"(?!{_ID_WORD})(?:{_LABELLED})?+{_QUOTES}(?P<name>{literal}[\w.\-]{{1,128}}+){_QUOTES}"
-        r"(?:\((?=\s*+[{)])\s*+\)?+)?+[*`:,]{0,3}+"
+        r"(?:\((?=\s*+[{)])\s*+\)?+)?+[*`:,\]]{0,3}+"
     )
 
 
@@ -130,6 +132,7 @@ FABRICATED_RESULT = regex.compile(
 
 COPIED_MARKER = regex.compile(r"(?:FUNCTION|TOOL)\^{1,16}\\{0,2}[_ ]CALL", _FLAGS)
 ID_LABEL = regex.compile(r"(?<=[\n*`])\s*+(?P<word>(?:tool_)?(?:call_?)?id)[ \t]*+[:=]", _FLAGS)
+NOTHING = regex.compile(r"\s{0,8}+\)")  # in a call's parentheses
 NAME_IN_LINE = regex.compile(r"[ \t]{1,4}+[\w.\-]{1,128}+[({]")  # behind a marker
 LIKE_MARKER = regex.compile(r"(?:FUNCTION|TOOL)[-_ ]?CALL", _FLAGS)
 # In the place of a start marker, on a line of its own.
@@ -155,6 +158,7 @@ _PREFIX = regex.compile(r"(?:functions?|tools?|default_api)[.:/]")
 _WORD_NAME = regex.compile(r"[\w.\-]{1,128}")
 _SEPARATORS = regex.compile(r"[-_. /:\\]+")
 _FREE_FORM = frozenset({"content", "input", "patch"})
+_PATCH = "*** Begin Patch"
 _FREE_FORM_LIMIT = 2_000_000
 _SHORTENED = 64  # LiteLLM shortens longer names on /v1/messages
 
@@ -234,13 +238,25 @@ class DeclaredTools:
         if not isinstance(properties, Mapping) or len(properties) != 1 or not properties.keys() <= _FREE_FORM:
             return arguments
         found = members(arguments) if len(arguments) < _FREE_FORM_LIMIT else {}
-        key = next(iter(found), None)
-        if len(found) != 1 or key in properties or not isinstance(found[key or ""][0], str):
+        text = (
+            None if found.keys() & properties.keys() else _only_text({key: value for key, (value, _) in found.items()})
+        )
+        if text is None:
             return arguments
-        return json.dumps({next(iter(properties)): found[key or ""][0]}, ensure_ascii=False, separators=(",", ":"))
+        return json.dumps({next(iter(properties)): text}, ensure_ascii=False, separators=(",", ":"))
 
     def _argument_schema(self, name: str) -> ArgumentSchema:
         return ArgumentSchema(self._schemas.get(name, {}))
+
+
+def _only_text(found: Mapping[str, Any]) -> str | None:
+    """Return the only text among the arguments: a patch, else one under a usual name, else any."""
+    texts = [(key, part) for key, value in found.items() for part in (value if isinstance(value, list) else [value])]
+    texts = [(key, part) for key, part in texts if isinstance(part, str)]
+    patches = [part for _, part in texts if part.lstrip().startswith(_PATCH)]
+    usual = [part for key, part in texts if key in _FREE_FORM]
+    every = [part for _, part in texts] if len(found) == 1 else []
+    return next((parts[0] for parts in (patches, usual, every) if len(parts) == 1), None)
 
 
 def _folded(name: str) -> str:

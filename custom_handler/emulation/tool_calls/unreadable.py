@@ -154,7 +154,7 @@ class UnreadableBlock(Unread):
 
     def _is_template(self, body: str) -> bool:
         """Return whether the block stands for any call: in a document, not in an agent's reply."""
-        named = body.strip().partition("\n")[0].strip("<>*_`\"' ") in self._tools
+        named = body.strip().partition("\n")[0].strip("<>[]*_`\"' ") in self._tools
         return (_ANY_ARGUMENTS if named else _PLACEHOLDER).match(body) is not None
 
     def _is_long_call(self, rest: str) -> bool:
@@ -173,7 +173,7 @@ class UnreadableBlock(Unread):
         try:
             self.calls = loose_block.read_block(body, self._tools, self._before, closed=complete)
         except (LenientJsonError, RecursionError) as error:
-            self.reason = self.reason or str(error)
+            self.reason = str(error) if self.reason in {"", loose_block.NO_END} else self.reason
             meant = self._certain or loose_block.is_suspicious(body, self._tools)
             template = self._before is None and self._is_template(body)
             self.unreadable = on_line and meant and not template

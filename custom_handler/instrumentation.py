@@ -112,6 +112,14 @@ class BudgetExceeded:
     key: str
 
 
+@dataclass(frozen=True, slots=True)
+class AgentsRefreshed:
+    """The agents of `stackspot/*` were listed again; `listed` of them are models now."""
+
+    listed: int
+    succeeded: bool
+
+
 Measurement: TypeAlias = (
     TokenCall
     | QueueChanged
@@ -126,6 +134,7 @@ Measurement: TypeAlias = (
     | CacheLookup
     | KeySpend
     | BudgetExceeded
+    | AgentsRefreshed
 )
 Hook: TypeAlias = Callable[[Measurement], None]
 

@@ -16,12 +16,14 @@ from .env_file import dotenv_files, load
 from .provider.handler import StackspotLLM, await_stream_start
 from .provider.model_response import PROVIDER
 from .provider.request_price import forget_charge
+from .proxy.agent_refresh import AgentRefresh
 from .proxy.budgets import KeyBudgets, open_budgets
 from .proxy.config import callbacks, deployments
 from .proxy.deployments import deployment_provider
 from .proxy.garbage_collection import freeze_startup_objects, remove_stream_finalizers
 from .proxy.gemini_bridge import from_adapter, to_adapter
 from .proxy.key_allowance import exhausted_allowance, key_allowance
+from .proxy.keys_file import require_allowed_models
 from .proxy.lifecycle import at_shutdown, at_startup, before_master_key, before_router
 from .proxy.logs import show_log
 from .proxy.master_key import ensure_master_key
@@ -94,6 +96,15 @@ class Plugin(TelemetryCallback):
         if self._budgets is not None:
             at_startup(proxy, self._budgets.start)
             at_shutdown(proxy, self._budgets.aclose)  # after the next, which waits for the costs
+        refresh = AgentRefresh(
+            self._models.agents(),
+            provider.list_agents,
+            lambda: proxy.llm_router,
+            settings.proxy.agents_refresh,
+            provider.hooks,
+        )
+        at_startup(proxy, refresh.start)
+        at_shutdown(proxy, refresh.aclose)
         at_shutdown(proxy, self.aclose)
         self.start_run(configured)
 
@@ -112,7 +123,9 @@ class Plugin(TelemetryCallback):
         reject_reserved_fields(sent)
         limit_content(sent)
         self._models.require_enabled(model := data.get("model"))
-        self._models.require_listed({**sent, "model": model}, getattr(running_proxy(), "llm_router", None))
+        asked, router = {**sent, "model": model}, getattr(running_proxy(), "llm_router", None)
+        await require_allowed_models(user_api_key_dict, asked, router)
+        self._models.require_listed(asked, router)
         if (request := current_request()) is not None and isinstance(model, str):
             request.model = model
         if (shape := body_of_call(call_type)) is not None:
@@ -189,9 +202,10 @@ def _extend(
     observers: list[Observer] = [call_log] if budgets is None else [call_log, budgets]
     provider.hooks.add(call_log)
     if "prometheus" in callbacks(proxy.proxy_config.get_config_state()):
-        from .telemetry.prometheus import HttpMetrics, ProviderMetrics  # noqa: PLC0415  it registers metrics
+        from .telemetry.prometheus import AgentMetrics, HttpMetrics, ProviderMetrics  # noqa: PLC0415  it registers metrics
 
         provider.hooks.add(ProviderMetrics())
+        provider.hooks.add(AgentMetrics())
         observers.append(HttpMetrics())
     app.router.routes[:0] = models.routes(proxy).routes
     app.router.routes.insert(0, StatusRoute())  # before LiteLLM's own page

@@ -40,6 +40,9 @@ class AccountSettings:
     files_url: str = setting(
         "STACKSPOT_FILES_URL", "https://data-integration-api.stackspot.com", "address of the file service"
     )
+    agents_url: str = setting(
+        "STACKSPOT_AGENTS_URL", "https://genai-agent-tools-api.stackspot.com", "address of the list of agents"
+    )
     ca_bundle: str = setting(
         "STACKSPOT_CA_BUNDLE", "", "a PEM file of certificate authorities, trusted besides those of the system"
     )
@@ -200,6 +203,7 @@ class ProxySettings:
         choices=("off", "warn", "strict"),
     )
     keys_file: str = setting("KEYS_FILE", "", "a YAML file of named API keys ([keys.md](keys.md))")
+    agents_refresh: float = setting("STACKSPOT_AGENTS_REFRESH", 300.0, "seconds between two lists of `stackspot/*`")
     log_level: str = setting(
         "LOG_LEVEL",
         "info",

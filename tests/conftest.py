@@ -115,6 +115,7 @@ def settings(simulator: Any, one_certificate: Path, monkeypatch: pytest.MonkeyPa
             idm_url=simulator.url,
             inference_url=simulator.url,
             files_url=simulator.url,
+            agents_url=simulator.url,
         ),
         limits=LimitSettings(requests_per_minute=0, max_retries=0),
     )

@@ -32,6 +32,7 @@ LITELLM = {"provider", "proxy", "jobs", "api", "checks", "telemetry", "proxy_plu
 WEB_FRAMEWORK = {"proxy", "api", "telemetry", "proxy_plugin"}
 NETWORK = {
     "stackspot/client.py",
+    "stackspot/http/agent_lists.py",
     "stackspot/http/aiohttp_client.py",
     "stackspot/http/public_fetch.py",
     "stackspot/state/redis_client.py",

@@ -33,7 +33,7 @@ ASK_TIMEOUT = 60.0
 # A fault in one of these could direct a call to a wrong host, so no call is made.
 _CONNECTION_SETTINGS = frozenset(
     {"CLIENT_ID", "CLIENT_SECRET", "CLIENT_SECRET_FILE", "REALM", "STACKSPOT_IDM_URL", "STACKSPOT_INFERENCE_URL"}
-    | {"STACKSPOT_FILES_URL", "STACKSPOT_CA_BUNDLE", "SSL_CERT_FILE", *PROXIES}
+    | {"STACKSPOT_FILES_URL", "STACKSPOT_AGENTS_URL", "STACKSPOT_CA_BUNDLE", "SSL_CERT_FILE", *PROXIES}
 )
 _LITELLM_PREFIX = re.compile(r"^litellm\.\w+: ")
 
@@ -118,7 +118,7 @@ async def _probe(config: Mapping[str, Any], settings: Settings, faults: list[Fau
 
 def _check_agent_id(item: Finding, model: Deployment | None, settings: Settings) -> Finding:
     """Check the form of the agent's id, which the startup check does not."""
-    if model is None or item.fault:
+    if model is None or item.fault or "*" in model.model:
         return item
     chosen = agent_id(model.model, {"model_info": model.info}, settings)
     fault = agent_fault(chosen, model.model)
@@ -137,7 +137,7 @@ async def _ask_agents(found: list[Finding], models: Mapping[str, Deployment], se
     agents = {
         item.model: agent_id(model.model, {"model_info": model.info}, settings)
         for item in found
-        if (model := models.get(item.model)) and not item.fault and item.state != DISABLED
+        if (model := models.get(item.model)) and "*" not in model.model and not item.fault and item.state != DISABLED
     }
     asked = {agent: models[name] for name, agent in agents.items()}
     answers = await asyncio.gather(*(asyncio.to_thread(_ask_agent, model, settings) for model in asked.values()))

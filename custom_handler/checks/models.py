@@ -18,6 +18,7 @@ from ..provider.cache_options import cache_scope
 from ..provider.knowledge_options import knowledge_of
 from ..provider.litellm_call import agent_id, uses_native_conversation
 from ..provider.model_response import PROVIDER
+from ..proxy.agent_catalog import AllowList
 from ..proxy.availability import missing_variable
 from ..proxy.config import Deployment, deployments
 from ..settings import Settings
@@ -86,27 +87,27 @@ def _check(deployment: Deployment, entry: Mapping[str, Any], providers: set[str]
     name, provider = deployment.name, deployment.provider
     if name and (missing := missing_variable(entry)):
         return Finding(name, provider, DISABLED, variable=missing)
-    if fault := _misconfigured(deployment, providers, settings):
+    if fault := _misconfigured(deployment, entry, providers, settings):
         return Finding(name, provider, "misconfigured", fault)
     return Finding(name, provider, "not asked")
 
 
-def _misconfigured(deployment: Deployment, providers: set[str], settings: Settings) -> str | None:
+def _misconfigured(
+    deployment: Deployment, entry: Mapping[str, Any], providers: set[str], settings: Settings
+) -> str | None:
     if not deployment.name:
         return "A model of config.yaml has no model_name: clients ask for it by that."
     if not deployment.model:
         return f"{deployment.name} has no model: give it litellm_params.model in config.yaml."
     if deployment.provider not in providers:
         return f"{deployment.name} names a provider that LiteLLM does not know, {deployment.provider!r}: correct config.yaml."
-    if deployment.provider == PROVIDER and "*" in deployment.model:
-        return (
-            f"{deployment.name} lists no agent, because callers must not choose one by its name: "
-            "give each agent an entry of its own in config.yaml."
-        )
     if deployment.provider == PROVIDER:
         try:
             settings.account.require_credentials()
-            agent_id(deployment.model, {"model_info": deployment.info}, settings)
+            if "*" in deployment.model:
+                AllowList.of(entry)
+            else:
+                agent_id(deployment.model, {"model_info": deployment.info}, settings)
             uses_native_conversation(deployment.info)
             knowledge_of(deployment.info)
             cache_scope(deployment.info)

@@ -9,7 +9,7 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +21,7 @@ from .log_level import quiet_litellm
 from .table import table
 
 if TYPE_CHECKING:
+    from ..checks.agents import AccountAgents
     from ..checks.diagnosis import Diagnosis
     from ..checks.models import Finding
 
@@ -30,13 +31,17 @@ if TYPE_CHECKING:
 @click.option("--all", "show_all", is_flag=True, help="Show settings with their default value, too.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--ask", is_flag=True, help="Ask each agent a short question: uses one request of the quota each.")
-def check(config: Path, *, show_all: bool, as_json: bool, ask: bool) -> None:
+@click.option("--agents", "list_agents", is_flag=True, help="List the account's agents, and the models that they are.")
+def check(config: Path, *, show_all: bool, as_json: bool, ask: bool, list_agents: bool) -> None:
     """Check settings, config.yaml and providers, with secrets masked; exit code 1 on a fault."""
     found = _diagnose(config, ask=ask)
+    agents = _account_agents(config) if list_agents else None
     if as_json:
-        click.echo(_as_json(found))
+        click.echo(_as_json(found, agents))
     else:
         _show(found, show_all=show_all, asked=ask)
+        if agents is not None:
+            _show_agents(agents)
     raise SystemExit(1 if found.faults else 0)
 
 
@@ -64,6 +69,25 @@ def _diagnose(config: Path, *, ask: bool) -> Diagnosis:
     return replace(found, faults=[fault, *found.faults])
 
 
+def _account_agents(config: Path) -> AccountAgents:
+    from ..checks.agents import AccountAgents, list_account  # noqa: PLC0415
+    from ..errors import ConfigurationError  # noqa: PLC0415
+    from ..proxy.config import read_config  # noqa: PLC0415
+    from ..settings import Settings  # noqa: PLC0415
+
+    try:
+        return list_account(read_config(config), Settings.load())
+    except ConfigurationError as error:  # which is among the faults, too
+        return AccountAgents((), (error.message,))
+
+
+def _show_agents(agents: AccountAgents) -> None:
+    rows = [(row.name, row.id, row.visibility, ", ".join(row.models) or "-") for row in agents.rows]
+    click.echo("\n" + table(("AGENT", "ID", "VISIBILITY", "MODEL"), rows))
+    for problem in agents.problems:
+        click.echo(click.style("not listed: ", fg="yellow") + _wrapped(problem, len("not listed: ")))
+
+
 def _verdict(found: Diagnosis) -> str:
     enabled = [model for model in found.models if model.state != "disabled"]
     ready = sum(model.fault is None for model in enabled)
@@ -72,9 +96,9 @@ def _verdict(found: Diagnosis) -> str:
     return f"{faults}. {ready} of {len(enabled)} models ready{f', {disabled} disabled' if disabled else ''}."
 
 
-def _as_json(found: Diagnosis) -> str:
+def _as_json(found: Diagnosis, agents: AccountAgents | None) -> str:
     """Return the findings as JSON, secrets masked; docs/operations.md lists the keys."""
-    content = {
+    content: dict[str, object] = {
         "ok": not found.faults,
         "verdict": _verdict(found),
         "models": [
@@ -86,6 +110,9 @@ def _as_json(found: Diagnosis) -> str:
             {name: getattr(row, name) for name in ("name", "source", "state", "fault")} for row in found.settings
         ],
     }
+    if agents is not None:
+        content["agents"] = [asdict(row) for row in agents.rows]
+        content["agent_problems"] = list(agents.problems)
     return json.dumps(content, ensure_ascii=False, indent=2)
 
 

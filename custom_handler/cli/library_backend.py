@@ -14,8 +14,10 @@ from typing import Any
 import litellm
 from litellm.proxy._types import ProxyException
 
-from ..instrumentation import Hook
+from ..instrumentation import Hook, no_hook
 from ..provider.handler import StackspotLLM
+from ..proxy.agent_catalog import AgentCatalog
+from ..proxy.agent_refresh import AgentRefresh
 from ..proxy.client import CompletionStream, ProxyResponseError
 from ..proxy.config import callbacks, deployments, resolved
 from ..proxy.lifecycle import wait_for_callbacks
@@ -32,6 +34,7 @@ class LibraryBackend:
         self.models = deployments(config)
         _configure(config)
         self._list = ModelList(config["model_list"])
+        self._catalog: AgentCatalog | None = self._list.agents()
         entries = [dict(entry) for entry in config["model_list"]]
         self._list.prepare(entries)
         self._router = litellm.Router(model_list=entries, **resolved(config.get("router_settings") or {}))
@@ -41,17 +44,28 @@ class LibraryBackend:
         """Stream a completion, with the usage at the end. Raises ProxyResponseError."""
         with _litellm_errors():
             self._list.require_enabled(body.get("model"))
+            await self._list_agents()
             self._list.require_listed(body, self._router)
             stream = await self._router.acompletion(
                 **body, stream=True, stream_options={"include_usage": True}, metadata={"headers": dict(headers)}
             )
         yield CompletionStream(_chunks(stream), {})
 
+    async def _list_agents(self) -> None:
+        """Add the agents of wildcards to the router, once."""
+        catalog, self._catalog = self._catalog, None
+        if catalog is not None and catalog.visibilities:
+            [provider] = self._stackspot()
+            await AgentRefresh(catalog, provider.list_agents, lambda: self._router, 0, no_hook).refresh()
+
+    def _stackspot(self) -> list[StackspotLLM]:
+        handlers = (entry["custom_handler"] for entry in litellm.custom_provider_map)
+        return [handler for handler in handlers if isinstance(handler, StackspotLLM)]
+
     def measure(self, hook: Hook) -> None:
         """Let a hook receive the measurements of the StackSpot models."""
-        for entry in litellm.custom_provider_map:
-            if isinstance(provider := entry["custom_handler"], StackspotLLM):
-                provider.hooks.add(hook)
+        for provider in self._stackspot():
+            provider.hooks.add(hook)
 
     async def aclose(self) -> None:
         """Wait for the callbacks of the calls, and close the connections."""

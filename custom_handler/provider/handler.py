@@ -17,6 +17,7 @@ from ..errors import RequestError
 from ..instrumentation import Hooks
 from ..request.context import counts_only
 from ..settings import Settings
+from ..stackspot.agent_list import Agent
 from ..stackspot.client import StackspotClient, call_after_fork
 from ..stackspot.state.backend import open_answers
 from ..stackspot.state.ledger import Quota
@@ -116,6 +117,10 @@ class StackspotLLM(CustomLLM):  # type: ignore[misc]
     def quota(self) -> Quota:
         """Return the limits of the StackSpot account and what is used; may block on Redis."""
         return self._client.quota()
+
+    async def list_agents(self, visibility: str) -> list[Agent]:
+        """Return the account's agents of one visibility; uses no quota. Raises StackspotError."""
+        return await self._client.list_agents(visibility)
 
     def authenticate(self, timeout: float | None = None) -> None:
         """Make sure that there is a valid token.

@@ -9,6 +9,7 @@ keys:
     routes: [/metrics]         # optional: routes that it may call besides those of key_routes
     budget: 20                 # optional: USD that its calls may cost; default: no limit
     budget_duration: 30d       # optional: 1h, 1d, 7d (from Monday), 30d or 1mo (a calendar month)
+    models: [stackspot/*]      # optional: the models that it may call and sees; default: all
 """
 
 from __future__ import annotations
@@ -32,7 +33,18 @@ SHORTEST_KEY = 16
 
 _SHA256 = re.compile(r"[0-9a-f]{64}", re.IGNORECASE)
 _KEY = re.compile(rf"[\x21-\x7e]{{{SHORTEST_KEY},}}")
-_FIELDS = {"budget", "budget_duration", "name", "key", "sha256", "requests_per_minute", "routes", "share", "weight"}
+_FIELDS = {
+    "name",
+    "key",
+    "sha256",
+    "requests_per_minute",
+    "models",
+    "routes",
+    "share",
+    "weight",
+    "budget",
+    "budget_duration",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +52,9 @@ class KeyEntry:
     """One key: name, SHA-256 as hex digits, and maximum of requests per minute (None: no limit).
 
     `weight` and `share` are its part of the account's requests (see `Caller`); `routes` are paths,
-    which may end with `/*`, that it may call besides those of every key. `budget` is in USD for
-    each `budget_duration`, one of `budget_period.DURATIONS`, or for ever (None).
+    which may end with `/*`, that it may call besides those of every key; `models` are names, which
+    may have wildcards, of the only models that it may call (none: all). `budget` is in USD for each
+    `budget_duration`, one of `budget_period.DURATIONS`, or for ever (None).
     """
 
     name: str
@@ -52,6 +65,7 @@ class KeyEntry:
     routes: tuple[str, ...] = ()
     budget: float | None = None
     budget_duration: str | None = None
+    models: tuple[str, ...] = ()
 
 
 def read_entries(path: Path) -> list[KeyEntry]:
@@ -102,6 +116,7 @@ def _entry(fields: Any, where: str) -> KeyEntry:
         float(share),
         _routes_of(fields, where),
         *_budget_of(fields, where),
+        _models_of(fields, where),
     )
 
 
@@ -114,6 +129,15 @@ def _budget_of(fields: Mapping[str, Any], where: str) -> tuple[float | None, str
     if duration is not None and (budget is None or duration not in DURATIONS):
         raise ConfigurationError(f"{where}.budget_duration must be one of {', '.join(DURATIONS)}, beside a budget.")
     return None if budget is None else float(budget), duration
+
+
+def _models_of(fields: Mapping[str, Any], where: str) -> tuple[str, ...]:
+    models = fields.get("models")
+    if models is None:
+        return ()
+    if not isinstance(models, list) or not models or not all(isinstance(one, str) and one.strip() for one in models):
+        raise ConfigurationError(f"{where}.models must be a list of models, such as stackspot-chat or stackspot/*.")
+    return tuple(models)
 
 
 def _routes_of(fields: Mapping[str, Any], where: str) -> tuple[str, ...]:

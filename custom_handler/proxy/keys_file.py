@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from litellm.proxy._types import LitellmUserRoles, ProxyException, UserAPIKeyAuth
+from litellm.proxy.auth.auth_checks import can_key_call_model
 from litellm.proxy.auth.auth_utils import get_request_route
 from starlette.requests import Request
 
@@ -22,6 +23,7 @@ from ..request.context import current_request
 from .key_entries import KeyEntry, digest, read_entries
 from .key_routes import called_path, is_added, is_allowed
 from .validation.received import validate_received
+from .wildcards import asked_models
 
 _SHOWN_PATH = 100
 _TOKEN_SETTINGS = ("enable_jwt_auth", "enable_oauth2_auth", "enable_oauth2_proxy_auth")
@@ -99,9 +101,21 @@ def key_of(entry: KeyEntry) -> UserAPIKeyAuth:
         api_key=entry.sha256,
         key_alias=entry.name,
         rpm_limit=entry.requests_per_minute,
+        models=list(entry.models),
         user_role=LitellmUserRoles.INTERNAL_USER,
         metadata={QUOTA: KeyQuota(weight=entry.weight, share=entry.share)},
     )
+
+
+async def require_allowed_models(caller: Any, body: Mapping[str, Any], router: Any) -> None:
+    """Raise the proxy's error (403) if a key of the file asks for a model that it may not call.
+
+    LiteLLM checks the models of its own keys only, unless `enable_post_custom_auth_checks` is on.
+    """
+    if not getattr(caller, "authenticated_by_custom_auth", False) or not caller.models:
+        return
+    for model in asked_models(body):
+        await can_key_call_model(model=model, llm_model_list=None, valid_token=caller, llm_router=router)
 
 
 def quota_caller(key: UserAPIKeyAuth) -> Caller:

@@ -7,6 +7,7 @@ The last function that it calls is `proxy_shutdown_event`, which it looks up by 
 from __future__ import annotations
 
 import asyncio
+import inspect
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -51,13 +52,14 @@ def before_router(proxy: Any, do: Callable[[list[dict[str, Any]]], None]) -> Non
     _call_first(proxy, "validate_auto_router_capability_limits", do)
 
 
-def at_startup(proxy: Any, do: Callable[[], None]) -> None:
-    """Call `do` on the event loop when the proxy (its module) has started."""
+def at_startup(proxy: Any, do: Callable[[], object]) -> None:
+    """Call `do` on the event loop when the proxy (its module) has started, and await it."""
     original = proxy.initialize_shared_aiohttp_session
 
     async def initialize() -> Any:
         session = await original()
-        do()
+        if inspect.isawaitable(result := do()):
+            await result
         return session
 
     proxy.initialize_shared_aiohttp_session = initialize

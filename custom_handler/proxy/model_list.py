@@ -12,6 +12,7 @@ from litellm.router_utils.common_utils import resolve_model_group_alias
 
 from ..errors import ConfigurationError
 from ..provider.model_response import PROVIDER
+from .agent_catalog import AgentCatalog
 from .availability import disabled_models, missing_variable
 from .config import read_config, resolved
 from .deployments import deployment_provider
@@ -86,13 +87,25 @@ class ModelList:
             if missing_variable(written) is not None:
                 entries.remove(entry)
             else:
-                entry["litellm_params"] = params = qualified(resolved(written.get("litellm_params") or {}))
-                if deployment_provider(params) == PROVIDER:
-                    params.pop("custom_llm_provider", None)  # beside the prefix, LiteLLM does not find its model_info
-                    entry["model_info"] = with_defaults(entry.get("model_info") or {}, params, self._defaults)
-                if info := with_fixed_agent(entry):
-                    entry["model_info"] = info
+                entry.update(self._completed({**entry, "litellm_params": written.get("litellm_params") or {}}))
         entries[:] = [entry for entry in entries if not is_open(entry)]
+
+    def agents(self) -> AgentCatalog:
+        """Return the models that the wildcards stand for, which never take the name of another."""
+        aliases = self._aliases if isinstance(self._aliases, Mapping) else {}
+        names = {str(entry.get("model_name") or "") for entry in self._written if not is_open(entry)}
+        return AgentCatalog(self._written, self._completed, names | set(aliases))
+
+    def _completed(self, entry: Mapping[str, Any]) -> dict[str, Any]:
+        """Return an entry of config.yaml as the router needs it."""
+        params = qualified(resolved(entry.get("litellm_params") or {}))
+        completed = {**entry, "litellm_params": params}
+        if deployment_provider(params) == PROVIDER:
+            params.pop("custom_llm_provider", None)  # beside the prefix, LiteLLM does not find its model_info
+            completed["model_info"] = with_defaults(entry.get("model_info") or {}, params, self._defaults)
+        if info := with_fixed_agent(completed):
+            completed["model_info"] = info
+        return completed
 
     def require_listed(self, body: Mapping[str, Any], router: Any) -> None:
         """Raise ModelNotFound for a StackSpot model or fallback that the operator did not list."""

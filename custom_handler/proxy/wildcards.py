@@ -62,22 +62,28 @@ def require_listed(body: Mapping[str, Any], router: Any, wildcards: Iterable[str
     This concerns its model and its fallbacks. `wildcards` are names of entries that the router
     does not have, such as `agents/*`.
     """
-    for model in _asked(body):
+    for model in asked_models(body):
         if router is not None and not _is_listed(model, router, wildcards):
             raise ModelNotFound(model)
 
 
-def _asked(body: Mapping[str, Any]) -> Iterator[str]:
+def asked_models(body: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the model of a body, and those of its fallbacks."""
     for target in ({"model": body.get("model")}, *iter_request_fallback_targets(body)):
         model = target.get("model") if isinstance(target, Mapping) else target
         if isinstance(model, str):
             yield model
 
 
+def is_match(wildcard: str, model: str) -> bool:
+    """Return whether LiteLLM's pattern for a name with wildcards matches a model."""
+    return re.match(re.escape(wildcard).replace(r"\*", ".*"), model) is not None
+
+
 def _is_listed(model: str, router: Any, wildcards: Iterable[str]) -> bool:
     if router.is_recognized_model(model) or model in router.team_public_model_names:
         return True
-    ours = max((name for name in wildcards if _matches(name, model)), key=len, default="")
+    ours = max((name for name in wildcards if is_match(name, model)), key=len, default="")
     if routed := router.pattern_router.get_pattern(model):  # of several wildcards LiteLLM takes the longest
         return len(ours) < len(routed[0]["model_name"]) and not any(map(_is_caller_chosen, routed))
     return not ours and (model in router.deployment_names or not model.startswith(f"{STACKSPOT}/"))
@@ -87,8 +93,3 @@ def _is_caller_chosen(deployment: Mapping[str, Any]) -> bool:
     info = deployment.get("model_info") or {}
     is_ours = deployment_provider(deployment.get("litellm_params") or {}) == STACKSPOT
     return is_ours and not info.get("agent_id") and not info.get(FIXED_AGENT)
-
-
-def _matches(wildcard: str, model: str) -> bool:
-    """Return whether LiteLLM's pattern for a name with wildcards matches a model."""
-    return re.match(re.escape(wildcard).replace(r"\*", ".*"), model) is not None

@@ -124,6 +124,27 @@ class SimulatorApp:
         scripted = take_script(self.scripts, "chat", prompt) or self._reply(prompt)
         await CompletionWriter(exchange, scripted, question, self.settings).write()
 
+    async def agents(self, exchange: Exchange) -> None:
+        """List the account's agents: a bare list on /v1, pages of `items` on /v4."""
+        self._authenticate(exchange)
+        request = exchange.request
+        query = request.query
+        if (scripted := take_script(self.scripts, "agents", request.path_qs)) is not None:
+            await exchange.pause(scripted.delay_headers)
+            await send_http_response(exchange, scripted)
+            return
+        visibility = query.get("visibility") or query.get("visibility_list") or "personal"
+        items = [
+            agent.model_dump(exclude={"visibility"}, exclude_none=True)
+            for agent in self.settings.agents
+            if agent.visibility == visibility
+        ]
+        if request.path.startswith("/v1/"):
+            await exchange.send(200, items)
+        else:
+            page, size = int(query.get("page", 1)), int(query.get("size", 10))
+            await exchange.send(200, {"items": items[(page - 1) * size : page * size]})
+
     def _reply(self, prompt: str, exchanges: Sequence[tuple[str, str]] = ()) -> ScriptedResponse:
         text = (self._replies(prompt) if self._replies else None) or reply_to(prompt, exchanges)
         return ScriptedResponse(text=slip(text, prompt, self.settings.slip_rate))

@@ -2,7 +2,7 @@
 
 A script is a list of JSON objects with the fields of `ScriptedResponse`. A request consumes the
 first one with the same `at` whose `match` is in its prompt (at "token": in its client id; at
-"upload": in the file name; at "storage": in the path). At "upload" and "storage" only an HTTP
+"upload": in the file name; at "storage" and "agents": in the path). At these three only an HTTP
 response or a fault before it can be scripted.
 """
 
@@ -46,7 +46,7 @@ class ScriptedResponse(BaseModel):
 
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
 
-    at: Literal["chat", "token", "upload", "storage"] = "chat"
+    at: Literal["chat", "token", "upload", "storage", "agents"] = "chat"
     match: str | None = None
     times: PositiveInt | Literal["always"] = 1
 

@@ -50,7 +50,7 @@ class Simulator:
 
     @property
     def url(self) -> str:
-        """The value for STACKSPOT_IDM_URL, STACKSPOT_INFERENCE_URL and STACKSPOT_FILES_URL."""
+        """The value for STACKSPOT_IDM_URL, and for the URLs of agents, files and inference."""
         return f"http://{self.host}:{self.port}"
 
     async def start(self) -> None:
@@ -93,6 +93,8 @@ class Simulator:
             web.post("/{realm}/oidc/oauth/token", self._recorded("token", app.token)),
             web.post("/v1/agent/{agent_id}/chat", self._recorded("chat", app.chat)),
             web.post("/v1/chat/completions", self._recorded("chat", app.completion)),
+            web.get("/v1/agents", self._recorded("agents", app.agents)),
+            web.get("/v4/agents", self._recorded("agents", app.agents)),
             web.post("/v2/file-upload/form", self._recorded("upload", app.upload_form)),
             web.post("/upload/{upload_id}", self._recorded("storage", app.upload)),
         ]

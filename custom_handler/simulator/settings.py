@@ -10,6 +10,17 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
+class SimulatedAgent(BaseModel):
+    """One agent of the account's list; the platform may leave a name or a slug out."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
+
+    id: str
+    name: str | None = None
+    slug: str | None = None
+    visibility: str = "personal"
+
+
 class SimulatorSettings(BaseModel):
     """One account, its agents and limits, and the pace of replies; times are seconds."""
 
@@ -45,6 +56,12 @@ class SimulatorSettings(BaseModel):
     }
     # Refuse requests with fields that the official documentation does not name.
     documented_fields_only: bool = False
+
+    # The account's agents. Chats reach any agent, as those of another list would.
+    agents: list[SimulatedAgent] = [
+        SimulatedAgent(id="01ARZ3NDEKTSV4RRFFQ69G5FAV", name="Assistente", slug="assistente"),
+        SimulatedAgent(id="01ARZ3NDEKTSV4RRFFQ69G5FAW", name="Revisão de código", visibility="shared"),
+    ]
 
     def changed(self, values: Mapping[str, Any]) -> SimulatorSettings:
         """Return a copy with some `values` changed; raises ValueError for invalid ones."""

@@ -35,6 +35,8 @@ from .agent_call import (
     TakeConversation,
     advance,
 )
+from .agent_list import Agent, list_agents
+from .http.agent_lists import AgentListRequests
 from .http.aiohttp_client import HttpClient, HttpResponse
 from .http.loop_thread import LoopThread
 from .http.multipart import encode_body
@@ -88,6 +90,7 @@ class StackspotClient:
         self._tls = tls_context(settings.account.ca_bundle)  # only once, for it reads all certificates of the machine
         request_token = functools.partial(_request_token, self._tls)
         self.tokens = TokenCache(TokenFetcher(settings.account, request_token, reload).fetch, hook)
+        self._agent_lists = AgentListRequests(self._tls, settings.account.agents_url, self.tokens)
         window, self._conversations = open_state(settings)
         self._limiter = Limiter(settings.limits, window, hook)
         self._fetcher = fetcher or PublicFileFetcher(self._tls)
@@ -112,6 +115,10 @@ class StackspotClient:
     def quota(self) -> Quota:
         """Return the limits of the account and what is used of them; may block on Redis."""
         return self._limiter.quota()
+
+    async def list_agents(self, visibility: str) -> list[Agent]:
+        """Return the account's agents of one visibility; uses no quota. Raises StackspotError."""
+        return await list_agents(self._agent_lists.get, visibility)
 
     def run(self, steps: Steps[Event]) -> Generator[Sequence[Event], None, None]:
         """Do what `arun` does for a blocking caller."""

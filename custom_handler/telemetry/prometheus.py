@@ -11,6 +11,7 @@ from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histo
 from starlette.types import Scope
 
 from ..instrumentation import (
+    AgentsRefreshed,
     BudgetExceeded,
     CacheLookup,
     ConversationOutcome,
@@ -64,6 +65,27 @@ class HttpMetrics:
         path = _template(scope)
         self._requests.labels(method, path, str(outcome.status)).inc()
         self._seconds.labels(method, path).observe(outcome.seconds)
+
+
+class AgentMetrics:
+    """Counts the lists of agents; a hook."""
+
+    def __init__(self, registry: CollectorRegistry = REGISTRY) -> None:
+        self._refreshes = Counter(
+            "stackspot_agents_refreshes", "Times the agents of wildcards were listed", ("outcome",), registry=registry
+        )
+        self._listed = Gauge(
+            "stackspot_agents_listed",
+            "Agents that wildcards of config.yaml list as models",
+            multiprocess_mode="mostrecent",
+            registry=registry,
+        )
+
+    def __call__(self, measurement: Measurement) -> None:
+        """Count one measurement."""
+        if isinstance(measurement, AgentsRefreshed):
+            self._refreshes.labels("succeeded" if measurement.succeeded else "failed").inc()
+            self._listed.set(measurement.listed)
 
 
 class ProviderMetrics:

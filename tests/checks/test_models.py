@@ -184,7 +184,9 @@ def test_a_fault_of_the_configuration_says_what_to_do(told, fault):
 def test_a_wildcard_for_agents_is_a_fault():
     wildcard = {"model_name": "stackspot/*", "litellm_params": {"model": "stackspot/*"}}
     [fault] = faults(check(config(wildcard)))
-    assert fault.startswith("stackspot/* lists no agent, because callers must not choose one by its name")
+    assert fault.startswith(
+        "stackspot/*: model_info.agents of 'stackspot/*' in config.yaml is missing, so it lists no agent"
+    )
 
 
 def test_a_wrong_knowledge_option_is_a_fault():

@@ -25,7 +25,7 @@ litellm_settings:
 router_settings: {num_retries: 0}
 general_settings: {master_key: os.environ/LITELLM_MASTER_KEY}
 """
-NAMES = ["CLIENT_ID", "CLIENT_SECRET", "REALM", "GENAI_AGENT_ID", "IDM_URL", "INFERENCE_URL"]
+NAMES = ["CLIENT_ID", "CLIENT_SECRET", "REALM", "GENAI_AGENT_ID", "IDM_URL", "INFERENCE_URL", "AGENTS_URL"]
 
 
 @pytest.fixture
@@ -34,6 +34,7 @@ def folder(simulator: Any, one_certificate: Path, tmp_path: Path, monkeypatch: p
     values = {
         "STACKSPOT_IDM_URL": simulator.url,
         "STACKSPOT_INFERENCE_URL": simulator.url,
+        "STACKSPOT_AGENTS_URL": simulator.url,
         "CLIENT_ID": "simulator",
         "CLIENT_SECRET": "simulator-secret",
         "REALM": "simulator",

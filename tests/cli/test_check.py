@@ -151,3 +151,32 @@ def test_models_are_probed_despite_faults_of_other_settings(command, folder):
     write(folder, STARTUP_CHECK="maybe")
     ran: Any = command("check")
     assert re.search(r"^stackspot-chat +stackspot +a token was given$", ran.output, re.MULTILINE)
+
+
+WILDCARD = """  - model_name: stackspot/*
+    litellm_params: {model: stackspot/*}
+    model_info: {agents: shared}
+"""
+
+
+def test_the_agents_of_the_account_are_listed_with_their_models(command, folder, simulator):
+    text = (folder / "config.yaml").read_text(encoding="utf-8")
+    (folder / "config.yaml").write_text(text.replace("model_list:\n", "model_list:\n" + WILDCARD), encoding="utf-8")
+    simulator.script({"at": "agents", "match": "visibility=account", "status": 403})
+    ran = command("check", "--agents")
+    assert ran.exit_code == 0, ran.output
+    rows = [line.split() for line in ran.output.splitlines()]
+    assert ["Assistente", "01ARZ3NDEKTSV4RRFFQ69G5FAV", "personal", "-"] in rows
+    assert "Revisão de código  01ARZ3NDEKTSV4RRFFQ69G5FAW  shared" in ran.output
+    assert "stackspot/revisao-de-codigo" in ran.output
+    assert "not listed: StackSpot's list of agents (visibility account) is refused with HTTP 403" in ran.output
+    found = json.loads(command("check", "--agents", "--json").output)
+    assert [agent["models"] for agent in found["agents"]] == [[], ["stackspot/revisao-de-codigo"]]
+    assert "agents" not in json.loads(command("check", "--json").output)
+
+
+def test_a_wildcard_alone_is_a_fault(command, folder):
+    text = (folder / "config.yaml").read_text(encoding="utf-8")
+    bare = WILDCARD.replace("    model_info: {agents: shared}\n", "")
+    (folder / "config.yaml").write_text(text.replace("model_list:\n", "model_list:\n" + bare), encoding="utf-8")
+    assert any("it lists no agent: callers must not choose one" in fault for fault in faults_of(command("check")))

@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from tests.support.proxy import Proxy, Simulator, running_proxy
+from tests.support.waiting import eventually
 
 TEXT = "is not listed: ask for one of GET /v1/models"
 STRANGER = "01K00000000000000000000000"
@@ -135,3 +136,202 @@ def test_what_the_operator_listed_answers(wide_open: Proxy, simulator: Simulator
 def test_a_wildcard_alone_is_not_listed(wide_open: Proxy) -> None:
     listed = httpx.get(f"{wide_open.url}/v1/models", headers=wide_open.headers, trust_env=False).json()["data"]
     assert not [model["id"] for model in listed if model["id"].startswith(("stackspot/", "agents/"))]
+
+
+LISTED = """
+model_list:
+  - model_name: stackspot/revisor
+    litellm_params: {{model: stackspot/chat}}
+  - model_name: stackspot/*
+    litellm_params: {{model: stackspot/*, input_cost_per_query: 0.25}}
+    model_info: {{agents: shared, max_input_tokens: 1234}}
+  - model_name: eq/*
+    litellm_params: {{model: stackspot/*}}
+    model_info: {{agents: [{0}, Tradutor]}}
+"""
+SECRET, WRITER, TRANSLATOR, TWIN, OTHER_TWIN, REVIEWER = (f"01K{letter * 23}" for letter in "SWXYZR")
+AGENTS = [
+    {"id": SECRET, "name": "Segredo"},
+    {"id": WRITER, "name": "Redação", "slug": "redacao", "visibility": "shared"},
+    {"id": TRANSLATOR, "name": "Tradutor", "visibility": "account"},
+    {"id": TWIN, "name": "Gêmeo", "visibility": "shared"},
+    {"id": OTHER_TWIN, "name": "gemeo", "visibility": "shared"},
+    {"id": REVIEWER, "name": "Revisor", "visibility": "shared"},
+]
+KEYS = """
+keys:
+  - {name: team-a, key: sk-team-a-0123456789, models: [stackspot/redacao]}
+  - {name: team-b, key: sk-team-b-0123456789, models: ["stackspot/*"]}
+  - {name: team-c, key: sk-team-c-0123456789}
+"""
+MODELS = {
+    "stackspot/revisor": None,  # the operator's own model keeps its name
+    "stackspot/redacao": WRITER,
+    "stackspot/gemeo-yyyyyy": TWIN,
+    "stackspot/gemeo-zzzzzz": OTHER_TWIN,
+    "stackspot/revisor-rrrrrr": REVIEWER,
+    f"eq/{STRANGER}": STRANGER,  # which no list names
+    "eq/tradutor": TRANSLATOR,
+}
+
+
+@pytest.fixture(scope="module")
+def listed_process(simulator_process: Simulator, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
+    """A proxy with the agents that the account lists."""
+    folder = tmp_path_factory.mktemp("listed")
+    settings = PROXY.replace("general_settings: {", "general_settings: {custom_auth: custom_handler.authenticate_key, ")
+    settings = settings.replace("custom_handler.plugin]", "custom_handler.plugin, prometheus]")
+    settings = settings.replace("_KEY}", "_KEY, custom_auth_run_common_checks: true}")
+    (folder / "config.yaml").write_text(LISTED.format(STRANGER) + settings)
+    (folder / "keys.yaml").write_text(KEYS)
+    simulator_process.configure(agents=AGENTS)
+    environ = simulator_process.environ | {
+        "STACKSPOT_AGENTS_REFRESH": "0.2",
+        "KEYS_FILE": str(folder / "keys.yaml"),
+        "STARTUP_CHECK": "strict",
+    }
+    with running_proxy(folder / "log", str(folder / "config.yaml"), **environ) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def listed(listed_process: Proxy, simulator: Simulator) -> Proxy:
+    """That proxy, and the simulator with these agents and nothing scripted."""
+    simulator.configure(agents=AGENTS)
+    wait_for_lists(simulator)
+    assert names(listed_process) == set(MODELS)
+    return listed_process
+
+
+def wait_for_lists(simulator: Simulator) -> None:
+    """Wait until all three lists have been asked for, and what they brought is there."""
+    httpx.delete(f"{simulator.url}/control/requests", trust_env=False)
+    eventually(lambda: len(simulator_lists(simulator)) >= 7, 30)
+
+
+def get(proxy: Proxy, path: str, key: str | None = None) -> httpx.Response:
+    headers = {"Authorization": f"Bearer {key or proxy.key}"}
+    return httpx.get(f"{proxy.url}{path}", headers=headers, trust_env=False, timeout=30)
+
+
+def names(proxy: Proxy, key: str | None = None) -> set[str]:
+    return {model["id"] for model in get(proxy, "/v1/models", key).json()["data"]}
+
+
+def reached(simulator: Simulator) -> list[str]:
+    return [request["agent_id"] for request in simulator.requests("Quem?")]
+
+
+def test_the_accounts_agents_are_models(listed: Proxy) -> None:
+    assert names(listed) == set(MODELS)
+    for name in MODELS:
+        assert get(listed, f"/v1/models/{name}").json()["id"] == name
+    assert get(listed, "/v1/models/stackspot/segredo").json()["error"]["code"] == "model_not_found"
+
+
+def test_gemini_clients_list_the_models_too(listed: Proxy) -> None:
+    models = get(listed, "/v1beta/models").json()["models"]
+    assert {model["name"] for model in models} == {f"models/{name}" for name in MODELS}
+    [writer] = [model for model in models if model["name"] == "models/stackspot/redacao"]
+    assert writer == get(listed, "/v1beta/models/stackspot/redacao").json()
+    assert "generateContent" in writer["supportedGenerationMethods"]
+    assert get(listed, "/v1beta/models/stackspot/segredo").status_code == 404
+    assert httpx.get(f"{listed.url}/v1beta/models", trust_env=False).status_code == 401
+
+
+@pytest.mark.parametrize(("path", "body"), CALLS[:-2], ids=[f"{path} {len(body)}" for path, body in CALLS[:-2]])
+def test_an_agent_is_reached_by_its_name_or_id_on_each_protocol(
+    listed: Proxy, simulator: Simulator, path: str, body: dict[str, Any]
+) -> None:
+    for name in ("stackspot/redacao", f"stackspot/{WRITER}"):
+        answer = listed.post(path.format(name), body | ({} if "{}" in path else {"model": name}))
+        assert answer.status_code == 200, answer.text
+        assert WRITER not in answer.text.replace(name, "")
+    assert reached(simulator) == [WRITER, WRITER]
+
+
+def test_each_model_reaches_its_agent(listed: Proxy, simulator: Simulator) -> None:
+    for name in MODELS:
+        assert listed.post("/v1/chat/completions", CHAT | {"model": name}).status_code == 200
+    default = simulator.environ["STACKSPOT_GENAI_AGENT_ID"]
+    assert reached(simulator) == [agent or default for agent in MODELS.values()]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["stackspot/segredo", f"stackspot/{SECRET}", f"eq/{WRITER}", "stackspot/tradutor", "stackspot/gemeo", "eq/*"],
+)
+def test_an_agent_that_is_not_allowed_is_not_found(listed: Proxy, simulator: Simulator, name: str) -> None:
+    assert_not_found(listed.post("/v1/chat/completions", CHAT | {"model": name}))
+    fallback = {"model": "stackspot/redacao", "fallbacks": [name]}
+    assert_not_found(listed.post("/v1/chat/completions", CHAT | fallback))
+    assert reached(simulator) == []
+
+
+def test_a_key_reaches_its_own_models_only(listed: Proxy, simulator: Simulator) -> None:
+    everything = {"sk-team-a-0123456789": {"stackspot/redacao"}, "sk-team-c-0123456789": set(MODELS)}
+    for key, allowed in everything.items():
+        assert names(listed, key) == allowed
+    allowed_by = {
+        "sk-team-a-0123456789": ("stackspot/redacao",),
+        "sk-team-b-0123456789": ("stackspot/redacao", "stackspot/gemeo-yyyyyy", f"stackspot/{WRITER}"),
+        "sk-team-c-0123456789": ("stackspot/redacao", "eq/tradutor"),
+    }
+    for key, models in allowed_by.items():
+        for model in ("stackspot/redacao", "stackspot/gemeo-yyyyyy", f"stackspot/{TWIN}", "eq/tradutor"):
+            answer = listed.post("/v1/chat/completions", CHAT | {"model": model}, Authorization=f"Bearer {key}")
+            may = model in models or (model == f"stackspot/{TWIN}" and key[8] in "bc") or key[8] == "c"
+            assert answer.status_code == (200 if may else 403), (key, model, answer.text)
+    assert SECRET not in reached(simulator)
+
+
+def test_new_agents_come_and_old_ones_go_without_a_restart(listed: Proxy, simulator: Simulator) -> None:
+    new = {"id": STRANGER, "name": "Novo", "visibility": "shared"}
+    simulator.configure(agents=[agent for agent in AGENTS if agent["id"] not in {TWIN, WRITER}] + [new])
+    eventually(lambda: "stackspot/novo" in names(listed), 20)
+    expected = {*MODELS, "stackspot/novo", "stackspot/gemeo", "eq/novo"}
+    expected -= {"stackspot/redacao", "stackspot/gemeo-yyyyyy", "stackspot/gemeo-zzzzzz", f"eq/{STRANGER}"}
+    assert names(listed) == expected
+    for name in ("stackspot/redacao", f"stackspot/{WRITER}"):
+        assert_not_found(listed.post("/v1/chat/completions", CHAT | {"model": name}))
+    assert listed.post("/v1/chat/completions", CHAT | {"model": f"eq/{STRANGER}"}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "play",
+    [{"status": 401}, {"status": 403}, {"status": 500}, {"body": "<html>"}, {"fault": "reset_before"}],
+    ids=["401", "403", "500", "HTML", "reset"],
+)
+def test_a_list_that_fails_leaves_the_last_one(listed: Proxy, simulator: Simulator, play: dict[str, Any]) -> None:
+    simulator.script({"at": "agents", "times": "always"} | play)
+    wait_for_lists(simulator)
+    assert names(listed) == set(MODELS)
+    assert listed.post("/v1/chat/completions", CHAT | {"model": "stackspot/redacao"}).status_code == 200
+
+
+def test_the_first_list_is_gone_and_a_paged_one_is_read(listed: Proxy, simulator: Simulator) -> None:
+    many = [{"id": f"01M{number:023d}", "name": f"Agente {number}", "visibility": "shared"} for number in range(130)]
+    simulator.configure(agents=many)
+    simulator.script({"at": "agents", "match": "/v1/agents", "status": 404, "times": "always"})
+    eventually(lambda: len(names(listed)) == 132, 20)
+
+
+def test_prices_limits_and_metrics_are_those_of_the_wildcard(listed: Proxy, simulator: Simulator) -> None:
+    answer = listed.post("/v1/chat/completions", CHAT | {"model": "stackspot/redacao"})
+    assert float(answer.headers["x-litellm-response-cost"]) == 0.25
+    groups = {group["model_group"]: group for group in get(listed, "/model_group/info").json()["data"]}
+    assert groups["stackspot/redacao"]["max_input_tokens"] == 1234
+    metrics = get(listed, "/metrics").text
+    assert "stackspot_agents_listed 6.0" in metrics
+    assert 'stackspot_agents_refreshes_total{outcome="succeeded"}' in metrics
+
+
+def simulator_lists(simulator: Simulator) -> list[dict[str, Any]]:
+    answer = httpx.get(f"{simulator.url}/control/requests", params={"at": "agents"}, trust_env=False)
+    lists: list[dict[str, Any]] = answer.json()
+    return lists
+
+
+def test_nothing_is_listed_without_a_wildcard(proxy: Proxy, simulator: Simulator) -> None:
+    assert proxy.post("/v1/chat/completions", CHAT | {"model": "stackspot-chat"}).status_code == 200
+    assert "stackspot_agents_refreshes_total{" not in get(proxy, "/metrics").text

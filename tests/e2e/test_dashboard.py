@@ -21,6 +21,7 @@ TOOL = {"type": "function", "function": {"name": "look", "parameters": {"type": 
 NEVER_HAPPENS = {
     "stackspot_retries_total": {"reason"},
     "stackspot_kept_conversations_total": {"outcome"},
+    "stackspot_agents_refreshes_total": {"outcome"},
     "stackspot_knowledge_answers_total": {"sources"},
     "stackspot_cache_lookups_total": {"outcome"},
     "stackspot_key_spend_usd": {"api_key_alias"},

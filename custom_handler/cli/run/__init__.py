@@ -72,6 +72,7 @@ def simulator_environment(url: str) -> dict[str, str]:
         "STACKSPOT_IDM_URL": url,
         "STACKSPOT_INFERENCE_URL": url,
         "STACKSPOT_FILES_URL": url,
+        "STACKSPOT_AGENTS_URL": url,
         "STACKSPOT_CLIENT_ID": defaults.client_id,
         "STACKSPOT_CLIENT_SECRET": defaults.client_secret,
         "STACKSPOT_REALM": defaults.realm,

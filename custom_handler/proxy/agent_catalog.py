@@ -1,0 +1,163 @@
+"""The models of a wildcard: which agents of the account an entry of model_list allows.
+
+model_list:
+  - model_name: stackspot/*
+    litellm_params: {model: stackspot/*}
+    model_info:
+      agents: [01ARZ3NDEKTSV4RRFFQ69G5FAV, Code review]   # ids or names; or: shared
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..errors import ConfigurationError
+from ..provider.litellm_call import is_agent_id
+from ..stackspot.agent_list import VISIBILITIES, Agent
+from .agent_names import agent_names
+from .config import Deployment
+from .wildcards import is_match, is_open
+
+Found = Mapping[str, Sequence[Agent]]
+"""The agents of each visibility that was listed."""
+
+
+@dataclass(frozen=True, slots=True)
+class AllowList:
+    """What `model_info.agents` allows: the agents of a visibility, or those with an id or name."""
+
+    visibilities: tuple[str, ...]
+    wanted: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, entry: Mapping[str, Any]) -> AllowList:
+        """Return that of an entry of `model_list`; raises ConfigurationError."""
+        deployment = Deployment.of(entry)
+        where, agents = f"model_info.agents of {deployment.name!r} in config.yaml", deployment.info.get("agents")
+        if deployment.name.count("*") != 1 or deployment.model != "*":
+            raise ConfigurationError(
+                f"{deployment.name!r} of config.yaml must have one * in model_name, and the model stackspot/*."
+            )
+        if agents is None:
+            raise ConfigurationError(
+                f"{where} is missing, so it lists no agent: callers must not choose one by its name. "
+                "Say which: a list of ids or names, or shared."
+            )
+        if isinstance(agents, str) and agents in VISIBILITIES:
+            return cls((agents,))
+        if isinstance(agents, list) and agents and all(isinstance(one, str) and one.strip() for one in agents):
+            return cls(VISIBILITIES, tuple(one.strip() for one in agents))
+        raise ConfigurationError(f"{where} must be a list of ids or names, or one of {', '.join(VISIBILITIES)}.")
+
+    def select(self, found: Found) -> list[Agent]:
+        """Return the allowed agents; one allowed by its id needs no list of the account."""
+        agents = {agent.id: agent for name in self.visibilities for agent in found.get(name, ())}
+        if not self.wanted:
+            return sorted(agents.values())
+        wanted = {one.casefold() for one in self.wanted}
+        chosen = {
+            agent.id: agent
+            for agent in agents.values()
+            if wanted & {agent.id.casefold(), agent.name.casefold(), agent.slug.casefold()}
+        }
+        known = {agent_id.casefold() for agent_id in chosen}
+        unknown = [Agent(one) for one in self.wanted if is_agent_id(one) and one.casefold() not in known]
+        return sorted([*chosen.values(), *unknown])
+
+
+@dataclass(frozen=True, slots=True)
+class _Model:
+    """An agent under its name, and the entry that allows it: its number, and as it is written."""
+
+    number: int
+    written: Mapping[str, Any]
+    agent: Agent
+    name: str
+
+    @property
+    def pattern(self) -> str:
+        return str(self.written["model_name"])
+
+
+class AgentCatalog:
+    """The entries that wildcards of `model_list` stand for, given the agents of the account.
+
+    `complete` makes an entry of config.yaml ready for the router; `taken` are the names of other
+    models, which may have wildcards.
+    """
+
+    def __init__(
+        self,
+        written: Sequence[Mapping[str, Any]],
+        complete: Callable[[Mapping[str, Any]], dict[str, Any]] = dict,
+        taken: Collection[str] = (),
+    ) -> None:
+        self._complete = complete
+        self._names = {name.casefold() for name in taken}
+        self._wildcards = [name for name in taken if "*" in name]
+        self._lists: list[tuple[Mapping[str, Any], AllowList]] = []
+        for entry in filter(is_open, written):
+            try:
+                self._lists.append((entry, AllowList.of(entry)))
+            except ConfigurationError:  # noqa: PERF203  the startup check reports it; it lists no agent
+                continue
+
+    @property
+    def visibilities(self) -> tuple[str, ...]:
+        """Those that have to be listed; none without a wildcard."""
+        needed = {name for _, allowed in self._lists for name in allowed.visibilities}
+        return tuple(name for name in VISIBILITIES if name in needed)
+
+    def models(self, found: Found) -> dict[str, Agent]:
+        """Map the name of each model to its agent."""
+        return {model.name: model.agent for model in self._models(found)}
+
+    def entries(self, found: Found) -> dict[str, dict[str, Any]]:
+        """Map the id of each deployment to its entry for the router."""
+        made = map(self._entry, self._models(found))
+        return {entry["model_info"]["id"]: entry for entry in made}
+
+    def aliases(self, found: Found) -> dict[str, str]:
+        """Map the name with the id of each allowed agent to its readable name."""
+        models = self._models(found)
+        names = {model.name for model in models}
+        named = {model.pattern.replace("*", model.agent.id): model for model in models}
+        return {
+            alias: model.name
+            for alias, model in named.items()
+            if alias not in names and not self._is_taken(model.pattern, alias)
+        }
+
+    def _models(self, found: Found) -> list[_Model]:
+        chosen = [
+            (number, entry, agent)
+            for number, (entry, allowed) in enumerate(self._lists)
+            for agent in allowed.select(found)
+        ]
+        names = agent_names(((str(entry["model_name"]), agent) for _, entry, agent in chosen), self._is_taken)
+        return [
+            _Model(number, entry, agent, name)
+            for number, entry, agent in chosen
+            if (name := names.get((str(entry["model_name"]), agent.id))) is not None
+        ]
+
+    def _is_taken(self, pattern: str, name: str) -> bool:
+        """Return whether another model has a name, or a wildcard that is longer than `pattern`."""
+        return name.casefold() in self._names or any(
+            len(wildcard) > len(pattern) and is_match(wildcard, name) for wildcard in self._wildcards
+        )
+
+    def _entry(self, model: _Model) -> dict[str, Any]:
+        written = model.written
+        info = {key: value for key, value in (written.get("model_info") or {}).items() if key not in {"agents", "id"}}
+        source = (str(model.number), model.pattern, model.agent.id, model.name)
+        identity = hashlib.sha256("\n".join(source).encode()).hexdigest()
+        params = {
+            **(written.get("litellm_params") or {}),
+            "model": f"stackspot/{model.name.removeprefix('stackspot/')}",
+        }
+        entry = {**written, "model_name": model.name, "litellm_params": params}
+        return self._complete({**entry, "model_info": {**info, "agent_id": model.agent.id, "id": identity}})

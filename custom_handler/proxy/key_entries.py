@@ -32,6 +32,7 @@ from .key_routes import is_pattern
 SHORTEST_KEY = 16
 
 _SHA256 = re.compile(r"[0-9a-f]{64}", re.IGNORECASE)
+_WILDCARD = re.compile(r"[\w./:@*-]+")
 _KEY = re.compile(rf"[\x21-\x7e]{{{SHORTEST_KEY},}}")
 _FIELDS = {
     "name",
@@ -135,9 +136,16 @@ def _models_of(fields: Mapping[str, Any], where: str) -> tuple[str, ...]:
     models = fields.get("models")
     if models is None:
         return ()
-    if not isinstance(models, list) or not models or not all(isinstance(one, str) and one.strip() for one in models):
+    if not isinstance(models, list) or not models or not all(map(_is_model, models)):
         raise ConfigurationError(f"{where}.models must be a list of models, such as stackspot-chat or stackspot/*.")
     return tuple(models)
+
+
+def _is_model(value: object) -> bool:
+    """Return whether a value is a name; LiteLLM reads one with a `*` as a regular expression."""
+    return (
+        isinstance(value, str) and bool(value.strip()) and ("*" not in value or _WILDCARD.fullmatch(value) is not None)
+    )
 
 
 def _routes_of(fields: Mapping[str, Any], where: str) -> tuple[str, ...]:

@@ -7,12 +7,12 @@ may call the routes of `key_routes` only; LiteLLM lets any key call its pass-thr
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from litellm.proxy._types import LitellmUserRoles, ProxyException, UserAPIKeyAuth
-from litellm.proxy.auth.auth_checks import can_key_call_model
+from litellm.proxy.auth.auth_checks import can_key_call_model, is_model_allowed_by_pattern
 from litellm.proxy.auth.auth_utils import get_request_route
 from starlette.requests import Request
 
@@ -70,10 +70,12 @@ def _with_route(caller: UserAPIKeyAuth, added: Iterable[str], request: Any) -> U
     current = current_request()
     scope: Mapping[str, Any] = current.scope if current is not None else getattr(request, "scope", {})
     router = getattr(running_proxy(), "llm_router", None)
+    allowed = {"models": _with_names(caller.models, getattr(router, "model_names", ()))}
     if is_allowed(scope, has_search_tools=bool(getattr(router, "search_tools", None))):
-        return caller.model_copy()
+        return caller.model_copy(update=allowed)
     if is_added(scope, added):  # LiteLLM lets only its admin call some of these, unless the key lists them
-        return caller.model_copy(update={"allowed_routes": [get_request_route(Request({"type": "http", **scope}))]})
+        routes = [get_request_route(Request({"type": "http", **scope}))]
+        return caller.model_copy(update={**allowed, "allowed_routes": routes})
     route = f"{scope.get('method') or 'WebSocket'} {called_path(scope)[:_SHOWN_PATH]}"
     message = (
         f"The API key {caller.key_alias!r} may not call {route!r}. "
@@ -82,6 +84,16 @@ def _with_route(caller: UserAPIKeyAuth, added: Iterable[str], request: Any) -> U
     if current is not None:
         current.denied = message
     raise ProxyException(message=message, type="permission_error", param=None, code=403)
+
+
+def _with_names(models: Sequence[str], names: Iterable[str]) -> list[str]:
+    """Return a key's models, and behind them the names that their wildcards match.
+
+    `GET /v1/models` of LiteLLM lists none for a wildcard of a provider that it does not know.
+    """
+    patterns = [model for model in models if "*" in model]
+    matching = [name for name in names if any(is_model_allowed_by_pattern(name, pattern) for pattern in patterns)]
+    return list(dict.fromkeys([*models, *sorted(matching)]))
 
 
 def _proxy_checks(key_digest: str) -> bool:

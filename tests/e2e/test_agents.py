@@ -181,7 +181,6 @@ def listed_process(simulator_process: Simulator, tmp_path_factory: pytest.TempPa
     folder = tmp_path_factory.mktemp("listed")
     settings = PROXY.replace("general_settings: {", "general_settings: {custom_auth: custom_handler.authenticate_key, ")
     settings = settings.replace("custom_handler.plugin]", "custom_handler.plugin, prometheus]")
-    settings = settings.replace("_KEY}", "_KEY, custom_auth_run_common_checks: true}")
     (folder / "config.yaml").write_text(LISTED.format(STRANGER) + settings)
     (folder / "keys.yaml").write_text(KEYS)
     simulator_process.configure(agents=AGENTS)
@@ -283,6 +282,63 @@ def test_a_key_reaches_its_own_models_only(listed: Proxy, simulator: Simulator) 
             may = model in models or (model == f"stackspot/{TWIN}" and key[8] in "bc") or key[8] == "c"
             assert answer.status_code == (200 if may else 403), (key, model, answer.text)
     assert SECRET not in reached(simulator)
+
+
+@pytest.mark.parametrize(("path", "body"), CALLS, ids=[f"{path} {len(body)}" for path, body in CALLS])
+def test_a_key_is_refused_other_models_on_each_protocol(
+    listed: Proxy, simulator: Simulator, path: str, body: dict[str, Any]
+) -> None:
+    for name in ("stackspot/gemeo-yyyyyy", f"stackspot/{TWIN}", "eq/tradutor", f"eq/{STRANGER}", "stackspot/segredo"):
+        model = {} if "{}" in path else {"model": name}
+        answer = listed.post(path.format(name), body | model, Authorization="Bearer sk-team-a-0123456789")
+        assert (answer.status_code, "not allowed" in answer.text) == (403, True), answer.text
+        assert "gemeo-zzzzzz" not in answer.text
+    assert reached(simulator) == []
+
+
+@pytest.mark.parametrize("field", ["fallbacks", "context_window_fallbacks", "content_policy_fallbacks"])
+def test_a_key_is_refused_other_models_as_fallbacks(listed: Proxy, simulator: Simulator, field: str) -> None:
+    for fallback in ("eq/tradutor", {"model": f"stackspot/{TWIN}"}):
+        targets = [fallback] if field == "fallbacks" else [{"stackspot/redacao": [fallback]}]
+        body = CHAT | {"model": "stackspot/redacao", field: targets}
+        answer = listed.post("/v1/chat/completions", body, Authorization="Bearer sk-team-a-0123456789")
+        assert answer.status_code == 403, answer.text
+    assert reached(simulator) == []
+
+
+def test_a_key_sees_its_own_models_only(listed: Proxy) -> None:
+    ours = {name for name in MODELS if name.startswith("stackspot/")}
+    for key, seen in (("sk-team-a-0123456789", {"stackspot/redacao"}), ("sk-team-b-0123456789", ours)):
+        assert names(listed, key) == seen
+        assert {model["name"] for model in get(listed, "/v1beta/models", key).json()["models"]} == {
+            f"models/{name}" for name in seen
+        }
+        for name in MODELS:
+            assert get(listed, f"/v1/models/{name}", key).status_code == (200 if name in seen else 404)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(f"{prefix}{SECRET}" for prefix in ("", "STACKSPOT/", " stackspot/", "stackspot//", "stackspot/stackspot/")),
+        *(f"{prefix}{SECRET}" for prefix in ("stackspot/redacao/../", "custom/stackspot/", "stackspot%2F", "eq/../")),
+        f"stackspot/{SECRET} ",
+        f"stackspot/{SECRET.lower()}",
+        f"stackspot/{WRITER.lower()}",
+        "stackspot/redacao/",
+        "Stackspot/Redacao",
+        "stackspot/REDAÇÃO",
+    ],
+)
+def test_no_other_spelling_of_a_name_reaches_an_agent(listed: Proxy, simulator: Simulator, name: str) -> None:
+    paths = (f"/openai/deployments/{name}/chat/completions", f"/v1beta/models/{name}:generateContent")
+    encoded = name.replace("/", "%2F")
+    encoded_paths = (f"/openai/deployments/{encoded}/chat/completions", f"/v1beta/models/{encoded}:generateContent")
+    answers = [listed.post("/v1/chat/completions", CHAT | {"model": name})]
+    answers += [listed.post(path, CHAT if "deployments" in path else GEMINI) for path in (*paths, *encoded_paths)]
+    assert {answer.status_code // 100 for answer in answers} == {4}, [answer.text for answer in answers]
+    assert get(listed, f"/v1/models/{encoded}").status_code == 404
+    assert reached(simulator) == []
 
 
 def test_new_agents_come_and_old_ones_go_without_a_restart(listed: Proxy, simulator: Simulator) -> None:

@@ -121,6 +121,8 @@ async def test_a_key_that_the_proxy_may_know_is_checked_by_it(proxy, state: dict
         (f"keys: [{{name: a, key: {KEY}, requests_per_minute: true}}]", "must be a whole number above zero"),
         (f"keys: [{{name: a, key: {KEY}, models: []}}]", r"keys\[0\].models must be a list of models, such as"),
         (f"keys: [{{name: a, key: {KEY}, models: stackspot-chat}}]", "must be a list of models"),
+        (f"keys: [{{name: a, key: {KEY}, models: ['']}}]", "must be a list of models"),
+        (f"keys: [{{name: a, key: {KEY}, models: ['(a*']}}]", "must be a list of models"),
         (f"keys: [{{name: a, key: {KEY}, routes: /metrics}}]", r"keys\[0\].routes must be a list of paths, such as /v1/rerank or"),
         (f"keys: [{{name: a, key: {KEY}, routes: ['*']}}]", "must be a list of paths"),
         (f"keys: [{{name: a, key: {KEY}, routes: [/metrics, /a/../b]}}]", "must be a list of paths"),

@@ -175,6 +175,7 @@ ELSEWHERE = {
     "has used its share of the StackSpot account's requests": "tests/stackspot/test_fairness.py",
     "This route needs a database": "tests/e2e/test_intruders.py",
     "is not listed: ask for one of GET /v1/models": "tests/e2e/test_agents.py",
+    "is not available for this API key": "tests/e2e/test_agents.py",
     "body is not valid UTF-8: encode it as UTF-8": "tests/proxy/test_body_limit.py",
     "must have printable characters of Latin-1 only": "tests/proxy/test_field_types.py",
     "Budget has been exceeded! Key=": "tests/e2e/test_budgets.py",

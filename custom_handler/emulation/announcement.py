@@ -89,6 +89,73 @@ _ANNOUNCED = regex.compile(
     rf"|{_NEED} (?:{_LOOK}))\b",
     _FLAGS,
 )
+# Further verbs count only with a thing that tools alone reach: "Vou puxar os logs".
+_FETCH = (
+    r"reler|refazer|reabrir|come[cç]ar (?:pel[oa]s?|com)|releer|rehacer|empezar (?:por|con)|re-?read|re-?check|start with"
+    r"|dar um (?!exemplo|resumo)|conectar(?:-me)?|puxar|subir|fazer (?:o |um |uma )?|reproduzir|extrair|disparar|entrar|levantar(?! um)"
+    r"|(?:te )?trazer|navegar|clonar|commitar|formatar|contar|mapear|rastrear|copiar|varrer|coletar|capturar"
+    r"|medir|depurar|migrar|importar|exportar|imprimir|comparar|filtrar|inserir|publicar"
+    r"|connect|pull|bring up|download|reproduce|extract|trigger|go (?:and )?(?:look|check|read)|dig into|grab"
+    r"|do an? |commit|clone|navigate|figure out (?:which|where|what)|get an? (?:list|look)|double-check|trace|print"
+    r"|count|map|copy (?!you)|collect|capture|measure|debug|migrate|import|export|compare|filter|insert|format|lint"
+    r"|profile|parse|gather|ping|spin up"
+    r"|hacer (?:el |un |una )?|traer|conectar(?:me)?|extraer|lanzar|copiar|contar|reproducir|comparar|formatear"
+    r"|recopilar|rastrear|depurar|medir"
+)
+_REACHED = (
+    r"(?:arquivos?|files?|archivos?|ficheros?|logs?|test(?:e?s?)?|suite|pruebas?|repo|repository|reposit[oó]rio"
+    r"|c[oó]digo|code|banco|base de da[dt]os|database|tabelas?|tables?|registros?|records?|dad?tos|dados|data"
+    r"|planilha|spreadsheet|p[aá]ginas?|page|site|url|endpoint|api|git|grep|commits?|branch|rama|pods?"
+    r"|cont[eê]ine?r(?:es)?|contenedor|containers?|diret[oó]rio|directorio|pasta|carpeta|folder|directory"
+    r"|m[oó]dul[oe]s?|failing test|quer(?:y|ies)|consultas?|b[uú]squeda|search|versi[oó]n|vers[aã]o|version|download|diff"
+    r"|migra\w+|scripts?|servidor|server|estoque|saldo|cep|config\w*|pedidos?|orders?|where it is (?:called|used)|mudan[cç]as"
+    r"|changes|`[^`]+`|\w+\.\w{1,4})(?![\w-])"
+)
+_SHORT = r"[^,;:]{0,60}"  # the rest of such a sentence is simple
+_NOT_ALWAYS = (
+    r"(?!.*\b(?:every|daily|always|usually|these days|todos?|todas?|sempre|cada|siempre|diariamente"
+    r"|is|are|was|takes?|[eé]|s[aã]o|leva|es|son|tarda|n[aã]o|no|not|t[oó]picos?|resum\w+|summary|recap)\b)"
+)
+_GERUNDS = (
+    r"(?:lendo|abrindo|buscando|pesquisando|executando|verificando|consultando|listando"
+    r"|rodando(?! (?:na|no|em|a vers))|leyendo|abriendo|revisando|comprobando|ejecutando(?! (?:en|la vers))"
+    r"|reading|opening|searching|checking|executing|listing|fetching|looking (?:up|for|at|into|through)"
+    r"|running(?! (?:low|out|late|on|in|as|at|an? |version|python|node|linux)))"
+)
+_UNDER_WAY = (
+    rf"(?:(?:estou|tô|j[aá] estou|estoy|ya estoy|i['’]m|i am) (?:{_SOON} )?"
+    r"|(?:(?:ok(?:ay)?|certo|claro|perfeito|beleza|entendido|sure|great|alright|got it|vale|bien|perfecto"
+    rf"|(?:one|a|um|un) (?:moment\w*|sec\w*|minut\w*))[,!.:; —–-]+)+){_GERUNDS}"
+)
+_FUTURE = (
+    r"(?:(?:ler|abrir|executar|verificar|consultar|buscar|rodar|listar|conferir)ei"
+    r"|(?:leer|abrir|ejecutar|revisar|buscar|consultar|listar|comprobar)é)"
+)
+_TURN_TO = (
+    rf"(?:hora de|es hora de|time to|next up:|bora|gonna|passo(?: agora)? (?:a|à|ao)|paso(?: ahora)? a) "
+    rf"(?:{_LOOK}|leitura|lectura|running|reading|checking)"
+)
+_PRESENT = (
+    r"(?:(?=.*\b(?:agora|ahora|j[aá]|ya|enseguida)\b)(?:(?:ahora mismo|agora mesmo|agora|ahora|enseguida|ya|j[aá]) )?(?:l[oa]s? )?"
+    r"(?:verifico|consulto|reviso|busco|leio|leo|abro|executo|ejecuto|rodo|compruebo)\b)"
+)
+_ANNOUNCED_OTHERWISE = regex.compile(
+    rf"^{_PREFIX}{_NOT_ALWAYS}(?:(?:(?:{_ONE}) (?:{_SOON},? )?(?:{_FETCH})|{_UNDER_WAY}|{_FUTURE}|{_TURN_TO})\b"
+    rf"{_SHORT}?\b{_REACHED}{_SHORT}"
+    rf"|{_PRESENT}{_SHORT})$",
+    _FLAGS,
+)
+# What the clause behind a comma announces; not behind a condition, a request or quotes.
+_CLAUSE = regex.compile(
+    r"^(?!.*\b(?:if|when(?:ever)?|quando|cuando|cas[eo]|regra|regla|rule|once|unless|sempre|siempre|onde|donde|where"
+    r"|you|your|voc[eê]s?|tu|t[uú]|usted|o que|lo que|what|me|nos|us|send|share|paste|upload|give|manda\w*|mande\w*"
+    r"|envi\w*|pas[ae]\w*|passe\w*|col[ae]\w*|compart\w*|deixar)\b(?! falt))(?!(?:e |y )?s[ei]\b)"
+    rf"(?!(?:{_LOOK}|{_ACT})\b)"
+    r"[^\"“”«»`:?]{3,160}(?:,|;| [—–-])\s+"
+    r"(?:(?:ent[aã]o|so|por isso|as[ií] que|entonces|logo|assim),? )?"
+    rf"(?P<clause>(?=.*(?:\b{_REACHED}|[aeêiíá]r?-?l[oa]s?\b|\bit\b))[^,;]+)$",
+    _FLAGS,
+)
 # "Lendo o arquivo…", "Reading the file now.": as if it were under way
 _PROGRESS = regex.compile(
     r"^(?:lendo|abrindo|buscando|pesquisando|executando|rodando|verificando|consultando|listando|criando"
@@ -215,7 +282,10 @@ def announces_call(text: str) -> bool:
         return False
     last = next(part for part in reversed(_SENTENCE_END.split(text)) if _DECORATION.sub("", part))
     last, bare = last.strip(), _DECORATION.sub("", _DECORATION.sub("", last))
-    announced = _ANNOUNCED.match(bare) is not None or _PROGRESS.match(last.strip("*_ ")) is not None
+    clause = _CLAUSE.match(bare)
+    parts = (bare, clause["clause"]) if clause is not None else (bare,)
+    announced = any(pattern.match(part) for part in parts for pattern in (_ANNOUNCED, _ANNOUNCED_OTHERWISE))
+    announced = announced or _PROGRESS.match(last.strip("*_ ")) is not None
     return announced and _NOT_NOW.search(last) is None and _SPEECH.search(bare) is None
 
 

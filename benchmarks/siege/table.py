@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from . import agents, bodies, callers, stores
+from . import agents, bodies, callers, floods, stores
 from .ground import Ground, Outcome, Setup
 from .schemas import LEVELS
 
@@ -57,6 +57,9 @@ ATTACKS = (
     Attack("bodies of 20 and 40 MB", bodies.large_bodies, memory=True),
     Attack("deep and odd JSON bodies", bodies.deep_bodies),
     Attack("fields of wrong types", bodies.wrong_types),
+    Attack("unknown models, names of 1 MB", floods.unknown_models),
+    Attack("bodies of very many fields", floods.many_fields),
+    Attack("multipart floods", floods.multipart),
     *map(_levels, LEVELS),
     Attack(
         "JSON Schemas: patterns, sizes, references",

@@ -69,7 +69,7 @@ async def brackets(ground: Ground) -> Outcome:
     }
     for text, (allowed, fields) in kinds.items():
         ground.step(text)
-        found = await _all_ways(ground, text, allowed, **fields)
+        found = await _all_ways(ground, text, allowed, paths=PATHS[: ground.size(3, 1)], **fields)
         outcome.faults += found.faults
         outcome.said += f"{', ' * bool(outcome.said)}{text}: {found.said}"
     return outcome

@@ -100,7 +100,7 @@ def _frozen(ground: Ground) -> Iterator[None]:
 async def job_flood(ground: Ground) -> Outcome:
     """Send hundreds of jobs at once, and cancel what has not ended then."""
     await ground.script()
-    items, count = ground.size(20, 5), ground.size(300, 60)
+    items, count = ground.size(20, 5), ground.size(300, 40)
     answers = await ground.together(count, lambda number: _ingest(ground, number, items))
     outcome = outcome_of(answers, (202, *BUSY))
     jobs = _accepted(answers)

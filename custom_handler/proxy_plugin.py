@@ -13,9 +13,9 @@ from .api import models
 from .api.status_page import StatusRoute
 from .checks.models import check_at_start
 from .env_file import dotenv_files, load
+from .provider.call_log import forget_attempt
 from .provider.handler import StackspotLLM, await_stream_start
 from .provider.model_response import PROVIDER
-from .provider.request_price import forget_charge
 from .proxy.agent_refresh import AgentRefresh
 from .proxy.budgets import KeyBudgets, open_budgets
 from .proxy.config import callbacks, deployments
@@ -148,7 +148,7 @@ class Plugin(TelemetryCallback):
         cache ignores callers and conversations.
         """
         kwargs = from_adapter(kwargs)
-        forget_charge(kwargs)
+        forget_attempt(kwargs)
         require_ours(provider := deployment_provider(kwargs))
         if provider != PROVIDER:
             return None

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from ..chat.answer_cache import HIT, SHARED
+from ..chat.answer_cache import HEADER, HIT, SHARED
 from ..events import Usage
 from ..instrumentation import CacheLookup, Hook, KnowledgeSearched, Measurement
-from .request_price import RequestCharge
+from ..request.context import current_request
+from .request_price import RequestCharge, forget_charge
 
 SOURCES_IN_LOG = "stackspot_sources"
 CACHE_IN_LOG = "stackspot_cache"
@@ -36,6 +38,18 @@ def noting_hook(hook: Hook, logging_obj: Any, charge: RequestCharge | None) -> H
     return note
 
 
+def forget_attempt(call: Mapping[str, Any]) -> None:
+    """Remove what an earlier attempt noted on a call, which another deployment may answer now."""
+    forget_charge(call)
+    logging_obj = call.get("litellm_logging_obj")
+    details = getattr(logging_obj, "model_call_details", None)
+    if isinstance(details, dict) and details.pop(CACHE_IN_LOG, None):
+        details.pop(SOURCES_IN_LOG, None)
+        _set_cached(logging_obj, details, cached=False)
+    if (request := current_request()) is not None:
+        request.response_headers.pop(HEADER, None)
+
+
 def _set_cached(logging_obj: Any, details: dict[str, Any], *, cached: bool) -> None:
     """Make LiteLLM log the call as one that its own cache has answered: it costs nothing.
 
@@ -46,5 +60,5 @@ def _set_cached(logging_obj: Any, details: dict[str, Any], *, cached: bool) -> N
         details.pop("cache_hit", None)
         return
     details["cache_hit"] = True
-    prepare = getattr(logging_obj, _PREPARE)
-    setattr(logging_obj, _PREPARE, lambda **call: prepare(**{**call, "cache_hit": True}))
+    if (prepare := getattr(logging_obj, _PREPARE, None)) is not None:
+        setattr(logging_obj, _PREPARE, lambda **call: prepare(**{**call, "cache_hit": True}))

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -14,6 +17,7 @@ import openai
 import pytest
 
 from tests.support.prices import GEMINI
+from tests.support.processes import ROOT
 from tests.support.protocols import (
     PATHS,
     STREAMED,
@@ -257,6 +261,15 @@ def test_a_client_that_joins_receives_what_has_arrived(cached: Proxy, simulator:
             assert joined.headers[HEADER] == "shared"
             assert any('"content":"um' in line for line in joined.iter_lines())
     assert simulator.wait_for_disconnect()
+
+
+def test_the_example_shows_a_hit(cached: Proxy, simulator: Simulator) -> None:
+    simulator.script(PLAY)
+    environ = os.environ | {"PROXY_URL": cached.url, "LITELLM_MASTER_KEY": cached.key}
+    command = [sys.executable, str(ROOT / "examples/openai/cached.py"), "common"]
+    run = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=60, check=False)
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.splitlines() == [f"{outcome}: um dois" for outcome in ("miss", "hit", "miss")]
 
 
 def test_the_metric_counts_what_happened(cached: Proxy, simulator: Simulator) -> None:

@@ -77,7 +77,7 @@ async def brackets(ground: Ground) -> Outcome:
 
 async def start_markers(ground: Ground) -> Outcome:
     """Ask for replies of 400 kB that consist of start markers, with and without a tool."""
-    text = "FUNCTION_CALL_START\n" * 20_000
+    text = "FUNCTION_CALL_START\n" * ground.size(20_000, 10_000)
     pieces = [text[start : start + 4_000] for start in range(0, len(text), 4_000)]
     replies = {
         "<markers>": pieces,

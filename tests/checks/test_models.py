@@ -7,6 +7,7 @@ import json
 import logging
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,7 +25,9 @@ from custom_handler.checks.models import (
 from custom_handler.checks.settings import list_settings
 from custom_handler.errors import ConfigurationError, CredentialsRefused
 from custom_handler.proxy.config import callbacks, deployments, read_config
+from custom_handler.proxy.model_list import ModelList
 from custom_handler.settings import AccountSettings, Settings
+from custom_handler.stackspot.agent_list import Agent
 
 CANARY = "canary-5d1e"
 ACCOUNT = AccountSettings(client_id="me", client_secret="secret", realm="acme", agent_id="an-agent")
@@ -187,6 +190,16 @@ def test_a_wildcard_for_agents_is_a_fault():
     assert fault.startswith(
         "stackspot/*: model_info.agents of 'stackspot/*' in config.yaml is missing, so it lists no agent"
     )
+
+
+def test_the_example_of_agents_as_models_has_no_fault():
+    example = read_config(Path(__file__).resolve().parents[2] / "examples" / "agents.yaml")
+    assert faults(check(example)) == []
+    found = {"shared": [Agent("01" + "B" * 24, "Revisão de código"), Agent("01" + "C" * 24, "Another")]}
+    assert [*ModelList(example["model_list"]).agents().models(found)] == [
+        "stackspot/01ARZ3NDEKTSV4RRFFQ69G5FAV",
+        "stackspot/revisao-de-codigo",
+    ]
 
 
 def test_a_wrong_knowledge_option_is_a_fault():

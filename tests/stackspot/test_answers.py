@@ -8,11 +8,14 @@ from typing import Any
 
 import pytest
 
+from custom_handler import StackspotLLM
 from custom_handler.settings import RedisSettings, Settings
 from custom_handler.stackspot.state.answers import ENTRY_BYTES, MAX_ANSWER_BYTES, AnswerStore, LocalAnswerStore
 from custom_handler.stackspot.state.backend import open_answers
 from custom_handler.stackspot.state.redis_answers import RedisAnswerStore
+from tests.support.asking import ENTRIES
 from tests.support.clock import Clock
+from tests.support.waiting import eventually
 
 
 @pytest.fixture
@@ -97,3 +100,16 @@ def test_a_child_process_starts_without_answers() -> None:
     store.put("key", b"one", 60)
     store.reset_after_fork()
     assert (store.get("key"), store.bytes) == (None, 0)
+
+
+def test_two_processes_share_answers(settings: Any, simulator: Any, hello: Any, redis_server: Any) -> None:
+    simulator.script({"text": "um dois", "times": "always"})
+    shared = settings.changed(redis={"url": redis_server.url})
+    first, second = StackspotLLM(shared), StackspotLLM(shared)
+    call = {"litellm_params": {"model_info": {"cache": "key"}}}
+    asked = ENTRIES["completion"](first, hello, **call)
+    known = RedisAnswerStore(shared.redis, shared.account.name, time.monotonic)
+    eventually(lambda: known._client.redis.keys("stackspot:*:answer:*"))
+    assert ENTRIES["completion"](second, hello, **call).told() == asked.told()
+    assert [request["at"] for request in simulator.requests()] == ["token", "chat"]
+    known._client.redis.close()

@@ -59,9 +59,11 @@ _HEADS = tuple(
         rf"{_THINGS}{_WHOLE}{_COLON}\n?+[^\p{{L}}\p{{N}}\n{{]{{0,12}}+",
     )
 )
+# The start of arguments; `{path}` and `(path)` are those of a description.
+_OPEN = r"(?:\{(?=\s{0,20}+(?:[\"'“{}]|\w{1,60}+\s{0,4}+[:=]))|\((?=\s{0,20}+(?:[\"'“{)]|\w{1,60}+\s{0,4}+=)))"
 _ARGUMENTS = regex.compile(
     r"(?:[^\p{L}\p{N}{(]|\n){0,40}+(?:json\s{0,4}+)?+"
-    rf"(?:[{{(]|(?:{syntax.ARGUMENTS_WORD})(?:[^\p{{L}}\p{{N}}{{(]|\n){{0,20}}+(?:json\s{{0,4}}+)?+[{{(])",
+    rf"(?:{_OPEN}|(?:{syntax.ARGUMENTS_WORD})(?:[^\p{{L}}\p{{N}}{{(]|\n){{0,20}}+(?:json\s{{0,4}}+)?+{_OPEN})",
     _FLAGS,
 )
 _END = regex.compile(

@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
+
+_DEFAULT_ACCOUNT = "default"
 
 logger = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountMeasurement:
+    """A measurement of the work for one StackSpot account, of which it has the name."""
+
+    account: str = _DEFAULT_ACCOUNT
+
+
 @dataclass(frozen=True, slots=True)
-class TokenCall:
+class TokenCall(AccountMeasurement):
     """A token request ended after `seconds`."""
 
     seconds: float
@@ -19,7 +28,7 @@ class TokenCall:
 
 
 @dataclass(frozen=True, slots=True)
-class QueueChanged:
+class QueueChanged(AccountMeasurement):
     """The number of calls that wait for a slot, or that hold one, changed."""
 
     waiting: int
@@ -27,7 +36,7 @@ class QueueChanged:
 
 
 @dataclass(frozen=True, slots=True)
-class Queued:
+class Queued(AccountMeasurement):
     """A call left the queue after `seconds`, with a slot if `admitted`."""
 
     seconds: float
@@ -35,7 +44,7 @@ class Queued:
 
 
 @dataclass(frozen=True, slots=True)
-class RequestCounted:
+class RequestCounted(AccountMeasurement):
     """A request of an API key was counted.
 
     `limit` is the account's a minute now, `day_limit` that in 24 hours; 0 is none.
@@ -47,28 +56,28 @@ class RequestCounted:
 
 
 @dataclass(frozen=True, slots=True)
-class Retried:
+class Retried(AccountMeasurement):
     """A retry is scheduled; `reason` is the name of the error class."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
-class FirstText:
+class FirstText(AccountMeasurement):
     """The agent's first text arrived, `seconds` after the start of the turn."""
 
     seconds: float
 
 
 @dataclass(frozen=True, slots=True)
-class ToolCalled:
+class ToolCalled(AccountMeasurement):
     """The agent called one of the client's tools."""
 
     name: str
 
 
 @dataclass(frozen=True, slots=True)
-class Repaired:
+class Repaired(AccountMeasurement):
     """A repair round ended; `fault` is the reason for it."""
 
     fault: str
@@ -76,21 +85,21 @@ class Repaired:
 
 
 @dataclass(frozen=True, slots=True)
-class ConversationOutcome:
+class ConversationOutcome(AccountMeasurement):
     """A native conversation was begun, continued or lost."""
 
     outcome: str
 
 
 @dataclass(frozen=True, slots=True)
-class KnowledgeSearched:
+class KnowledgeSearched(AccountMeasurement):
     """An answer of a model with knowledge is complete; `sources` are the ids of its sources."""
 
     sources: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class CacheLookup:
+class CacheLookup(AccountMeasurement):
     """A request to a model with a cache was a `hit`, `shared`, a `miss` or a `bypass`."""
 
     outcome: str
@@ -145,7 +154,7 @@ class Hooks:
     >>> hooks = Hooks()
     >>> hooks.add(print)
     >>> hooks(Retried("RateLimited"))
-    Retried(reason='RateLimited')
+    Retried(account='default', reason='RateLimited')
     """
 
     def __init__(self) -> None:
@@ -166,3 +175,19 @@ class Hooks:
 
 def no_hook(measurement: Measurement) -> None:
     """Ignore the measurement."""
+
+
+def labelled(hook: Hook, account: str) -> Hook:
+    """Return a hook that names the account in each measurement.
+
+    >>> labelled(print, "team-b")(Retried("RateLimited"))
+    Retried(account='team-b', reason='RateLimited')
+    """
+
+    if account == _DEFAULT_ACCOUNT:
+        return hook
+
+    def call(measurement: Measurement) -> None:
+        hook(replace(measurement, account=account) if isinstance(measurement, AccountMeasurement) else measurement)
+
+    return call

@@ -16,6 +16,7 @@ from .env_file import dotenv_files, load
 from .provider.call_log import forget_attempt
 from .provider.handler import StackspotLLM, await_stream_start
 from .provider.model_response import PROVIDER
+from .proxy.account_choice import admitting_deployments
 from .proxy.agent_refresh import AgentRefresh
 from .proxy.budgets import KeyBudgets, open_budgets
 from .proxy.config import callbacks, deployments
@@ -63,6 +64,7 @@ class Plugin(TelemetryCallback):
         super().__init__(settings.telemetry)
         self._models = ModelList(())
         self._budgets: KeyBudgets | None = None
+        self._provider = provider
         self._uploads = settings.uploads.enabled
         for file in dotenv_files():  # LiteLLM loads `.env` only from a parent of its own installation
             load(file)
@@ -139,6 +141,19 @@ class Plugin(TelemetryCallback):
         if self._budgets is not None:
             self._budgets.charge(kwargs.get("standard_logging_object"))
 
+    async def async_filter_deployments(
+        self,
+        model: str,  # noqa: ARG002  LiteLLM passes it by name
+        healthy_deployments: list[dict[str, Any]],
+        messages: object,  # noqa: ARG002
+        request_kwargs: dict[str, Any] | None = None,
+        parent_otel_span: object = None,  # noqa: ARG002
+    ) -> list[dict[str, Any]]:
+        """Return the deployments among which LiteLLM's load balancing chooses."""
+        if self._provider is None:
+            return healthy_deployments
+        return admitting_deployments(self._provider.accounts, healthy_deployments, request_kwargs or {})
+
     async def async_pre_call_deployment_hook(
         self, kwargs: dict[str, Any], call_type: CallTypes | None
     ) -> dict[str, Any] | None:
@@ -204,7 +219,7 @@ def _extend(
     if "prometheus" in callbacks(proxy.proxy_config.get_config_state()):
         from .telemetry.prometheus import AgentMetrics, HttpMetrics, ProviderMetrics  # noqa: PLC0415  it registers metrics
 
-        provider.hooks.add(ProviderMetrics())
+        provider.hooks.add(ProviderMetrics(accounts=[account.name for account in provider.accounts.usable]))
         provider.hooks.add(AgentMetrics())
         observers.append(HttpMetrics())
     app.router.routes[:0] = models.routes(proxy).routes
@@ -213,6 +228,6 @@ def _extend(
     if settings.services.enabled:
         from .api.install import SOCKET_PATHS, install  # noqa: PLC0415  it needs the proxy's libraries
 
-        install(proxy, settings, provider.quota, None if budgets is None else budgets.read)
+        install(proxy, settings, provider.quotas, None if budgets is None else budgets.read)
         socket_paths = SOCKET_PATHS
     wrap(app, observers, socket_paths)

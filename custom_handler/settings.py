@@ -14,6 +14,9 @@ from .env_file import dotenv_files
 from .errors import ConfigurationError
 from .setting_fields import lookup, parse, setting
 
+DEFAULT_ACCOUNT = "default"
+"""The name of the account of CLIENT_ID, CLIENT_SECRET and REALM."""
+
 _SECRET = ("CLIENT_SECRET", "CLIENT_SECRET_FILE")
 
 
@@ -21,7 +24,8 @@ _SECRET = ("CLIENT_SECRET", "CLIENT_SECRET_FILE")
 class AccountSettings:
     """The StackSpot account, its default agent and the platform's hosts.
 
-    If `client_secret` is empty, `Settings.from_mapping` reads it from `client_secret_file`.
+    If `client_secret` is empty, `Settings.from_mapping` reads it from `client_secret_file`. `label`
+    is the account's name in the file of accounts and in metrics.
     """
 
     client_id: str = setting("CLIENT_ID", "", "the account's client id")
@@ -32,6 +36,11 @@ class AccountSettings:
         "a file with the client key, for Docker and Kubernetes secrets; read again when a token is refused",
     )
     realm: str = setting("REALM", "", "the account's slug")
+    accounts_file: str = setting(
+        "STACKSPOT_ACCOUNTS_FILE",
+        "",
+        "a YAML file of further accounts, each chosen by `model_info.account` (operations.md)",
+    )
     agent_id: str = setting("GENAI_AGENT_ID", "", "the agent behind `stackspot-chat`, 26 characters")
     idm_url: str = setting("STACKSPOT_IDM_URL", "https://idm.stackspot.com", "address of the identity service")
     inference_url: str = setting(
@@ -46,6 +55,7 @@ class AccountSettings:
     ca_bundle: str = setting(
         "STACKSPOT_CA_BUNDLE", "", "a PEM file of certificate authorities, trusted besides those of the system"
     )
+    label: str = DEFAULT_ACCOUNT
 
     @property
     def name(self) -> str:
@@ -325,7 +335,12 @@ def setting_groups() -> dict[str, type]:
 
 def all_fields() -> list[Field[Any]]:
     """Return the fields of all groups; for their `metadata` see `setting`."""
-    return [item for group in setting_groups().values() for item in fields(group)]
+    return [item for group in setting_groups().values() for item in group_fields(group)]
+
+
+def group_fields(group: type) -> list[Field[Any]]:
+    """Return the fields of a group that are settings."""
+    return [item for item in fields(group) if "name" in item.metadata]
 
 
 def _read_group(group: type, sources: Sequence[Mapping[str, str | None]]) -> Any:
@@ -333,7 +348,7 @@ def _read_group(group: type, sources: Sequence[Mapping[str, str | None]]) -> Any
     secret = [next((source for source in sources if any(lookup([source], name) for name in _SECRET)), {})]
     values: dict[str, Any] = {
         item.name: parse(item, raw)
-        for item in fields(group)
+        for item in group_fields(group)
         if (raw := lookup(secret if (name := item.metadata["name"]) in _SECRET else sources, name))
     }
     if (file := values.get("client_secret_file")) and not values.get("client_secret"):

@@ -23,10 +23,10 @@ SOCKET_PATHS = (websocket.PATH,)
 def install(
     proxy: Any,
     settings: Settings,
-    read_quota: Callable[[], Quota],
+    read_quotas: Callable[[], Mapping[str, Quota]],
     read_budgets: Callable[[], Awaitable[Mapping[str, Budget]]] | None = None,
 ) -> None:
-    """Add the routes to a running proxy (its module); `read_quota` may block."""
+    """Add the routes to a running proxy (its module); `read_quotas` may block."""
     app: FastAPI = proxy.app
     client = ProxyClient.in_process(app)
     keys_file = settings.proxy.keys_file
@@ -35,7 +35,7 @@ def install(
         chat.routes(client, settings.services),
         websocket.routes(client, settings.services),
         playground.routes(),
-        quota.routes(read_quota, map(quota_caller, keys), read_budgets),
+        quota.routes(read_quotas, map(quota_caller, keys), read_budgets),
         trace_check.routes(proxy),
     )
     for router in routers:

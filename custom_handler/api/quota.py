@@ -1,4 +1,4 @@
-"""`GET /quota`: the limits of the StackSpot account, and what each API key uses of them."""
+"""`GET /quota`: the limits of the StackSpot accounts, and what each API key uses of them."""
 
 from __future__ import annotations
 
@@ -16,16 +16,19 @@ from ..proxy.auth import Caller as AuthenticatedKey
 from ..proxy.budgets import Budget
 from ..proxy.keys_file import quota_caller
 from ..request.caller import Caller
-from ..stackspot.state.ledger import Quota
+from ..stackspot.state.ledger import Quota, total_quota
 from .responses import api_router
 
 
 def routes(
-    read: Callable[[], Quota],
+    read: Callable[[], Mapping[str, Quota]],
     configured: Iterable[Caller] = (),
     read_budgets: Callable[[], Awaitable[Mapping[str, Budget]]] | None = None,
 ) -> APIRouter:
-    """Return the route; `read` may block, and `configured` are the keys of KEYS_FILE."""
+    """Return the route; `read` returns the quotas by account and may block.
+
+    `configured` are the keys of KEYS_FILE.
+    """
     router: APIRouter = api_router(tags=["chat service"])
     reader, known = _Reader(read), tuple(configured)
 
@@ -34,9 +37,28 @@ def routes(
         """Return limits and use: with all keys for the master key, else with the caller's own."""
         budgets = {} if read_budgets is None else await read_budgets()
         only = None if _sees_all(key) else quota_caller(key)
-        return quota_object(await reader.read(), only, known, time.time(), budgets)
+        return quotas_object(await reader.read(), only, known, time.time(), budgets)
 
     return router
+
+
+def quotas_object(
+    quotas: Mapping[str, Quota],
+    only: Caller | None,
+    configured: Iterable[Caller],
+    now: float,
+    budgets: Mapping[str, Budget] | None = None,
+) -> dict[str, Any]:
+    """Return the response for all accounts together, and where there are several, for each.
+
+    See `quota_object`.
+    """
+    known = tuple(configured)
+    together = quota_object(total_quota(tuple(quotas.values())), only, known, now, budgets)
+    if len(quotas) == 1:
+        return together
+    each = {name: quota_object(quota, only, known, now) for name, quota in quotas.items()}
+    return {**together, "accounts": [{"name": name, **found} for name, found in each.items()]}
 
 
 def quota_object(
@@ -46,7 +68,10 @@ def quota_object(
     now: float,
     budgets: Mapping[str, Budget] | None = None,
 ) -> dict[str, Any]:
-    """Return the response; `only` is the one key to show, `now` is in seconds since the epoch."""
+    """Return the response for one account; `only` is the one key to show.
+
+    `now` is in seconds since the epoch.
+    """
     limits, usage = quota.limits, quota.usage
     keys = {caller.name: _Key(caller) for caller in (*usage.by_caller, *usage.waiting, *configured)}
     for caller, used in usage.by_caller.items():
@@ -90,12 +115,12 @@ class _Reader:
     So a Redis that does not respond delays no request but these.
     """
 
-    def __init__(self, read: Callable[[], Quota]) -> None:
+    def __init__(self, read: Callable[[], Mapping[str, Quota]]) -> None:
         self._read = read
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="stackspot-quota")
-        self._pending: Future[Quota] | None = None
+        self._pending: Future[Mapping[str, Quota]] | None = None
 
-    async def read(self) -> Quota:
+    async def read(self) -> Mapping[str, Quota]:
         if self._pending is None or self._pending.done():
             self._pending = self._thread.submit(self._read)
         return await asyncio.shield(asyncio.wrap_future(self._pending))

@@ -20,6 +20,7 @@ from ..proxy.config import Deployment, deployments, read_config, resolved, varia
 from ..setting_fields import PREFIX
 from ..settings import Settings
 from ..stackspot.client import tls_context
+from .accounts import AccountRow, accounts_file_faults, check_accounts
 from .config import callback_faults, drop_malformed_sections, import_faults, reference_faults
 from .environment import PROXIES, Fault, agent_fault, environment_faults, folder_faults, master_key_fault, unknown_names
 from .models import DISABLED, Finding, check_models
@@ -32,7 +33,8 @@ ASK_TIMEOUT = 60.0
 
 # A fault in one of these could direct a call to a wrong host, so no call is made.
 _CONNECTION_SETTINGS = frozenset(
-    {"CLIENT_ID", "CLIENT_SECRET", "CLIENT_SECRET_FILE", "REALM", "STACKSPOT_IDM_URL", "STACKSPOT_INFERENCE_URL"}
+    {"CLIENT_ID", "CLIENT_SECRET", "CLIENT_SECRET_FILE", "REALM", "STACKSPOT_ACCOUNTS_FILE"}
+    | {"STACKSPOT_IDM_URL", "STACKSPOT_INFERENCE_URL"}
     | {"STACKSPOT_FILES_URL", "STACKSPOT_AGENTS_URL", "STACKSPOT_CA_BUNDLE", "SSL_CERT_FILE", *PROXIES}
 )
 _LITELLM_PREFIX = re.compile(r"^litellm\.\w+: ")
@@ -45,6 +47,7 @@ class Diagnosis:
     models: Sequence[Finding]
     faults: Sequence[Fault]
     settings: Sequence[SettingRow]
+    accounts: Sequence[AccountRow] = ()
 
 
 def diagnose(
@@ -65,8 +68,9 @@ def diagnose(
     settings = _valid_settings(environ, dotenv, {fault.where for fault in faults})
     faults += reference_faults(config, settings.services.default_model if settings.services.enabled else None)
     faults += folder_faults(settings)
-    found = asyncio.run(_probe(config, settings, faults, ask=ask))
-    return Diagnosis(found, _merge(faults, found), rows)
+    faults += accounts_file_faults(settings)
+    found, accounts = asyncio.run(_probe(config, settings, faults, ask=ask))
+    return Diagnosis(found, _merge(faults, found), rows, accounts)
 
 
 def _read(path: Path) -> tuple[dict[str, Any], list[Fault]]:
@@ -93,27 +97,36 @@ def _valid_settings(environ: Mapping[str, str], dotenv: Mapping[str, str | None]
     return Settings.from_mapping(*sources)
 
 
-async def _probe(config: Mapping[str, Any], settings: Settings, faults: list[Fault], *, ask: bool) -> list[Finding]:
-    """Probe the providers and the hosts of the settings; append the hosts' faults to `faults`."""
+async def _probe(
+    config: Mapping[str, Any], settings: Settings, faults: list[Fault], *, ask: bool
+) -> tuple[list[Finding], list[AccountRow]]:
+    """Probe providers, accounts and hosts; append the faults of accounts and hosts to `faults`."""
     if not config:
-        return []
+        return [], []
     blocked = next((fault.message for fault in faults if fault.where in _CONNECTION_SETTINGS), None)
     try:
         models = {model.name: model for model in deployments(config) if model.provider == PROVIDER}
         tls = None if blocked else tls_context(settings.account.ca_bundle)
     except ConfigurationError:  # check_models reports it
         models, tls = {}, None
-    found, more = await asyncio.gather(
-        check_models(config, settings, _refusing(blocked) if blocked else StackspotLLM(settings).authenticate),
+    authenticate = _refusing(blocked) if blocked else StackspotLLM(settings).authenticate
+    found, accounts, more = await asyncio.gather(
+        check_models(config, settings, authenticate),
+        _no_accounts() if blocked else check_accounts(settings, authenticate),
         unreachable(settings, tls, agents=bool(models)),
     )
+    faults += [Fault(f"account {one.name}", one.fault) for one in accounts if one.fault]
     faults += more
     if blocked:
         found = [
             replace(item, state="not asked") if item.fault == f"{item.model}: {blocked}" else item for item in found
         ]
     found = [_check_agent_id(item, models.get(item.model), settings) for item in found]
-    return await _ask_agents(found, models, settings) if ask else found
+    return (await _ask_agents(found, models, settings) if ask else found), accounts
+
+
+async def _no_accounts() -> list[AccountRow]:
+    return []
 
 
 def _check_agent_id(item: Finding, model: Deployment | None, settings: Settings) -> Finding:
@@ -126,7 +139,7 @@ def _check_agent_id(item: Finding, model: Deployment | None, settings: Settings)
 
 
 def _refusing(reason: str) -> Authenticate:
-    def refuse(_: float) -> None:
+    def refuse(_: float, __: str) -> None:
         raise ConfigurationError(reason)
 
     return refuse
@@ -135,7 +148,7 @@ def _refusing(reason: str) -> Authenticate:
 async def _ask_agents(found: list[Finding], models: Mapping[str, Deployment], settings: Settings) -> list[Finding]:
     """Ask each agent one question, except those of models that have a fault."""
     agents = {
-        item.model: agent_id(model.model, {"model_info": model.info}, settings)
+        item.model: (agent_id(model.model, {"model_info": model.info}, settings), model.info.get("account"))
         for item in found
         if (model := models.get(item.model)) and "*" not in model.model and not item.fault and item.state != DISABLED
     }

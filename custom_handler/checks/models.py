@@ -22,6 +22,7 @@ from ..proxy.agent_catalog import AllowList
 from ..proxy.availability import missing_variable
 from ..proxy.config import Deployment, deployments
 from ..settings import Settings
+from ..stackspot.accounts_file import choose_account, read_accounts
 from .probe import Authenticate, probe, probed_state
 
 logger = logging.getLogger(__name__)
@@ -55,7 +56,8 @@ async def check_models(config: Mapping[str, Any], settings: Settings, authentica
     async def ask(deployment: Deployment, finding: Finding) -> Finding:
         if finding.fault or finding.state == DISABLED:
             return finding
-        key = deployment.provider, deployment.params.get("api_key"), deployment.params.get("api_base")
+        params = deployment.params
+        key = deployment.provider, params.get("api_key"), params.get("api_base"), deployment.info.get("account")
         if key not in asked:
             asked[key] = asyncio.ensure_future(probe(deployment, authenticate))
         if fault := await asked[key]:
@@ -80,20 +82,26 @@ def check_configuration(config: Mapping[str, Any], settings: Settings) -> list[F
         fault = "config.yaml has no models: give it a model_list, as docs/models.md shows."
         return [Finding("model_list", "", "empty", fault)]
     providers = _known_providers(config)
-    return [_check(*pair, providers, settings) for pair in zip(models, config["model_list"], strict=True)]
+    try:
+        accounts = read_accounts(settings)
+    except ConfigurationError as error:
+        return [Finding("STACKSPOT_ACCOUNTS_FILE", PROVIDER, "unreadable", error.message)]
+    return [_check(*pair, providers, accounts) for pair in zip(models, config["model_list"], strict=True)]
 
 
-def _check(deployment: Deployment, entry: Mapping[str, Any], providers: set[str], settings: Settings) -> Finding:
+def _check(
+    deployment: Deployment, entry: Mapping[str, Any], providers: set[str], accounts: Mapping[str, Settings]
+) -> Finding:
     name, provider = deployment.name, deployment.provider
     if name and (missing := missing_variable(entry)):
         return Finding(name, provider, DISABLED, variable=missing)
-    if fault := _misconfigured(deployment, entry, providers, settings):
+    if fault := _misconfigured(deployment, entry, providers, accounts):
         return Finding(name, provider, "misconfigured", fault)
     return Finding(name, provider, "not asked")
 
 
 def _misconfigured(
-    deployment: Deployment, entry: Mapping[str, Any], providers: set[str], settings: Settings
+    deployment: Deployment, entry: Mapping[str, Any], providers: set[str], accounts: Mapping[str, Settings]
 ) -> str | None:
     if not deployment.name:
         return "A model of config.yaml has no model_name: clients ask for it by that."
@@ -103,6 +111,7 @@ def _misconfigured(
         return f"{deployment.name} names a provider that LiteLLM does not know, {deployment.provider!r}: correct config.yaml."
     if deployment.provider == PROVIDER:
         try:
+            settings = accounts[choose_account(deployment.info, accounts)]
             settings.account.require_credentials()
             if "*" in deployment.model:
                 AllowList.of(entry)

@@ -12,6 +12,7 @@ from ..errors import StackspotError
 from ..provider.model_response import PROVIDER
 from ..proxy.availability import key_names
 from ..proxy.config import Deployment
+from ..settings import DEFAULT_ACCOUNT
 
 TIMEOUT = 5.0
 
@@ -21,16 +22,14 @@ _ADDRESSES = {
     "fireworks_ai": ("FIREWORKS_API_BASE", "https://api.fireworks.ai/inference/v1"),
 }
 
-Authenticate = Callable[[float], None]
+Authenticate = Callable[[float, str], None]
+"""Fetches a StackSpot token within some seconds, for an account (`StackspotLLM.authenticate`)."""
 
 
 async def probe(deployment: Deployment, authenticate: Authenticate) -> str | None:
-    """Probe the provider of a deployment; return what is wrong and what to do, or None.
-
-    `authenticate` fetches a StackSpot token within some seconds (`StackspotLLM.authenticate`).
-    """
+    """Probe the provider of a deployment; return what is wrong and what to do, or None."""
     if deployment.provider == PROVIDER:
-        return await asyncio.to_thread(_stackspot, authenticate)
+        return await probe_account(str(deployment.info.get("account") or DEFAULT_ACCOUNT), authenticate)
     if deployment.provider in _ADDRESSES:
         return await _model_list(deployment)
     return None
@@ -42,9 +41,14 @@ def probed_state(provider: str) -> str:
     return known.get(provider, "not asked")
 
 
-def _stackspot(authenticate: Authenticate) -> str | None:
+async def probe_account(account: str, authenticate: Authenticate) -> str | None:
+    """Fetch a token of an account; return what is wrong and what to do, or None."""
+    return await asyncio.to_thread(_stackspot, account, authenticate)
+
+
+def _stackspot(account: str, authenticate: Authenticate) -> str | None:
     try:
-        authenticate(TIMEOUT)
+        authenticate(TIMEOUT, account)
     except StackspotError as error:
         return error.message
     except TimeoutError:

@@ -96,8 +96,8 @@ def _with_models(source: Source) -> Iterator[Source]:
 def _lacks_credentials() -> bool:
     from ..settings import Settings  # noqa: PLC0415
 
-    settings = Settings.load()
-    return bool(settings.account.missing() or not settings.account.agent_id)
+    account = Settings.load().account
+    return not account.accounts_file and bool(account.missing() or not account.agent_id)
 
 
 def _address(_: click.Context, __: click.Parameter, url: str | None) -> str | None:

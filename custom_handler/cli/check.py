@@ -21,6 +21,7 @@ from .log_level import quiet_litellm
 from .table import table
 
 if TYPE_CHECKING:
+    from ..checks.accounts import AccountRow
     from ..checks.agents import AccountAgents
     from ..checks.diagnosis import Diagnosis
     from ..checks.models import Finding
@@ -105,6 +106,7 @@ def _as_json(found: Diagnosis, agents: AccountAgents | None) -> str:
             {name: getattr(one, name) for name in ("model", "provider", "state", "variable", "fault")}
             for one in found.models
         ],
+        "accounts": [asdict(account) for account in found.accounts],
         "faults": list(map(str, found.faults)),
         "settings": [
             {name: getattr(row, name) for name in ("name", "source", "state", "fault")} for row in found.settings
@@ -120,6 +122,8 @@ def _show(found: Diagnosis, *, show_all: bool, asked: bool) -> None:
     click.echo(click.style(_verdict(found), fg="red" if found.faults else "green", bold=True))
     if found.models:
         click.echo(f"\n{_models(found.models)}")
+    if found.accounts:
+        click.echo(f"\n{_accounts(found.accounts)}")
     if found.faults:
         click.echo()
     for fault in found.faults:
@@ -138,12 +142,25 @@ def _models(found: Sequence[Finding]) -> str:
     states = [f"{one.state}: set {one.variable}" if one.variable else one.state for one in found]
     colours = ["red" if one.fault else "yellow" if one.variable else "green" for one in found]
     rows = [(one.model, one.provider, state) for one, state in zip(found, states, strict=True)]
-    head, *lines = table(("MODEL", "PROVIDER", "STATE"), rows).splitlines()
+    return _coloured(("MODEL", "PROVIDER", "STATE"), rows, colours)
+
+
+def _accounts(found: Sequence[AccountRow]) -> str:
+    """Return the table of the accounts; the colour shows the state."""
+    rows = [(one.name, one.realm, str(one.requests_per_minute or "no limit"), one.state) for one in found]
+    return _coloured(
+        ("ACCOUNT", "REALM", "A MINUTE", "STATE"), rows, ["red" if one.fault else "green" for one in found]
+    )
+
+
+def _coloured(head: Sequence[str], rows: Sequence[Sequence[str]], colours: Sequence[str]) -> str:
+    """Return a table whose last column has a colour in each row."""
+    first, *lines = table(head, rows).splitlines()
     coloured = [
-        line.removesuffix(state) + click.style(state, fg=colour)
-        for line, state, colour in zip(lines, states, colours, strict=True)
+        line.removesuffix(row[-1]) + click.style(row[-1], fg=colour)
+        for line, row, colour in zip(lines, rows, colours, strict=True)
     ]
-    return "\n".join([head, *coloured])
+    return "\n".join([first, *coloured])
 
 
 def _wrapped(text: str, indent: int = 0) -> str:

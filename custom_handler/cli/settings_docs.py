@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import Field, fields
+from dataclasses import Field
 from typing import Any
 
-from ..settings import setting_groups
+from ..settings import group_fields, setting_groups
 
 PAGE = """\
 # Configuration
@@ -52,7 +52,7 @@ def settings_page() -> str:
 
 def _table(name: str, group: type) -> str:
     head = f"## {name.capitalize()}\n\n| setting | default | meaning |\n|---|---|---|"
-    return "\n".join([head, *map(_row, fields(group))])
+    return "\n".join([head, *map(_row, group_fields(group))])
 
 
 def _row(setting: Field[Any]) -> str:

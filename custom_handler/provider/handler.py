@@ -16,14 +16,15 @@ from ..chat.answer_cache import AnswerCache, Batches
 from ..errors import RequestError
 from ..instrumentation import Hooks
 from ..request.context import counts_only
-from ..settings import Settings
+from ..settings import DEFAULT_ACCOUNT, Settings
+from ..stackspot.accounts import Account, Accounts
 from ..stackspot.agent_list import Agent
-from ..stackspot.client import StackspotClient, call_after_fork
+from ..stackspot.client import call_after_fork
 from ..stackspot.state.backend import open_answers
 from ..stackspot.state.ledger import Quota
 from . import model_response
 from .call_log import noting_hook
-from .litellm_call import client_name, is_health_probe, turn_from_call
+from .litellm_call import client_name, is_health_probe, model_info, turn_from_call
 from .prompt_tokens import COUNT_TIMEOUT, PromptTokens, TurnMeter
 from .request_price import RequestCharge
 from .started_stream import StartedStream
@@ -53,34 +54,38 @@ class StackspotLLM(CustomLLM):  # type: ignore[misc]
         self.hooks = Hooks()
         self._ignored = IgnoredParameters()
         self._tokens = PromptTokens()
-        self._client = StackspotClient(self.settings, self.hooks, None if settings else Settings.account_reloader())
+        self.accounts = Accounts(self.settings, self.hooks, None if settings else Settings.account_reloader())
         self._answers = AnswerCache(open_answers(self.settings))
         call_after_fork(self._answers.reset_after_fork)
 
     def completion(self, model: str, messages: list[Any], **call: Any) -> ModelResponse:
         """Return the whole answer; raises LiteLLM's errors, as all methods do."""
         with model_response.litellm_errors(model):
-            if is_health_probe(call):
-                return self._probe_response(model)
-            batches, options, _ = self._batches(model, messages, call, whole=True)
-            return self._client.loop_thread.run(lambda: model_response.abuild_response(batches, options))
+            account = self._account(call)
+            if is_health_probe(call):  # a valid token uses no quota of the agent
+                self.authenticate(account=account.name)
+                return model_response.fixed_response("ok", model)
+            batches, options, _ = self._batches(model, messages, call, account, whole=True)
+            return account.client.loop_thread.run(lambda: model_response.abuild_response(batches, options))
 
     def streaming(self, model: str, messages: list[Any], **call: Any) -> Iterator[ModelResponseStream]:
         """Yield the chunks of the answer as they arrive."""
         with model_response.litellm_errors(model):
-            batches, options, _ = self._batches(model, messages, call)
-            return model_response.stream_chunks(self._client.loop_thread.iterate(batches), options)
+            account = self._account(call)
+            batches, options, _ = self._batches(model, messages, call, account)
+            return model_response.stream_chunks(account.client.loop_thread.iterate(batches), options)
 
     async def acompletion(self, model: str, messages: list[Any], **call: Any) -> ModelResponse | CustomStreamWrapper:
         """Return the whole answer, or after `await_stream_start` its stream, once started."""
         with model_response.litellm_errors(model):
+            account = self._account(call)
             if is_health_probe(call):
-                await asyncio.wrap_future(self._client.tokens.request())
+                await asyncio.wrap_future(account.client.tokens.request())
                 return model_response.fixed_response("ok", model)
             if counts_only():
-                return await self._counted_response(model, messages, call)
+                return await self._counted_response(model, messages, call, account)
             awaited = _awaited_arguments(call)
-            batches, options, meter = self._batches(model, messages, call, whole=awaited is None)
+            batches, options, meter = self._batches(model, messages, call, account, whole=awaited is None)
             stream = StartedStream(batches)
             if awaited is None:
                 response = await model_response.abuild_response(stream, options)
@@ -102,7 +107,7 @@ class StackspotLLM(CustomLLM):  # type: ignore[misc]
     def astreaming(self, model: str, messages: list[Any], **call: Any) -> model_response.AsyncChunkStream:
         """Return an async iterator of the chunks; an invalid request raises its error here."""
         with model_response.litellm_errors(model):
-            batches, options, _ = self._batches(model, messages, call)
+            batches, options, _ = self._batches(model, messages, call, self._account(call))
             return model_response.AsyncChunkStream(StartedStream(batches), options)
 
     def embedding(self, model: str, *_: Any, **__: Any) -> NoReturn:
@@ -114,45 +119,46 @@ class StackspotLLM(CustomLLM):  # type: ignore[misc]
         """Raise BadRequestError: agents return no embeddings."""
         self.embedding(model)
 
-    def quota(self) -> Quota:
-        """Return the limits of the StackSpot account and what is used; may block on Redis."""
-        return self._client.quota()
+    def quotas(self) -> dict[str, Quota]:
+        """Return the quota of each account that has credentials; may block on Redis."""
+        return {account.name: account.client.quota() for account in self.accounts.usable}
 
     async def list_agents(self, visibility: str) -> list[Agent]:
-        """Return the account's agents of one visibility; uses no quota. Raises StackspotError."""
-        return await self._client.list_agents(visibility)
+        """Return agents of the default account by visibility, without quota. Raises StackspotError."""
+        return await self.accounts[DEFAULT_ACCOUNT].client.list_agents(visibility)
 
-    def authenticate(self, timeout: float | None = None) -> None:
-        """Make sure that there is a valid token.
+    def authenticate(self, timeout: float | None = None, account: str = DEFAULT_ACCOUNT) -> None:
+        """Make sure that there is a valid token of an account.
 
         Raises StackspotError, and TimeoutError after `timeout` seconds.
         """
         try:
-            self._client.tokens.request().result(timeout)
+            self.accounts[account].client.tokens.request().result(timeout)
         except concurrent.futures.TimeoutError:  # another class than TimeoutError up to Python 3.10
             raise TimeoutError(f"The identity service did not answer within {timeout} s.") from None
 
-    def _probe_response(self, model: str) -> ModelResponse:
-        """Answer a health probe by a valid token, which uses no quota of the agent."""
-        self.authenticate()
-        return model_response.fixed_response("ok", model)
+    def _account(self, call: Mapping[str, Any]) -> Account:
+        """Return the account that the operator chose for the model."""
+        return self.accounts.of(model_info(call))
 
-    async def _counted_response(self, model: str, messages: list[Any], call: Mapping[str, Any]) -> ModelResponse:
+    async def _counted_response(
+        self, model: str, messages: list[Any], call: Mapping[str, Any], account: Account
+    ) -> ModelResponse:
         """Estimate the tokens of a prompt that is not sent, for the current request's context."""
-        turn = turn_from_call(model, messages, call, self.settings)
+        turn = turn_from_call(model, messages, call, account.settings)
         turn.meter = meter = self._tokens.meter(turn.agent_id)
         turn.whole_prompt()
         await meter.report(COUNT_TIMEOUT)
         return model_response.fixed_response("", model)
 
     def _batches(
-        self, model: str, messages: object, call: Mapping[str, Any], *, whole: bool = False
+        self, model: str, messages: object, call: Mapping[str, Any], account: Account, *, whole: bool = False
     ) -> tuple[Batches, model_response.ResponseOptions, TurnMeter]:
         """Return the events of the answer, which is asked for with the first batch."""
         log = call.get("logging_obj")
         charge = RequestCharge.of_call(call)
-        hook = noting_hook(self.hooks, log, charge)
-        turn = turn_from_call(model, messages, call, self.settings, hook, self._client.uploads)
+        hook = noting_hook(account.hook, log, charge)
+        turn = turn_from_call(model, messages, call, account.settings, hook, account.client.uploads)
         turn.meter = meter = self._tokens.meter(turn.agent_id)
         if ignored := turn.request.parameters.ignored:
             self._ignored.log(client_name(call), ignored)
@@ -160,7 +166,7 @@ class StackspotLLM(CustomLLM):  # type: ignore[misc]
             log.pre_call(input=messages, api_key="", additional_args={"complete_input_dict": {}})
         custom = frozenset(tool.name for tool in turn.request.tools if tool.custom)
         options = model_response.ResponseOptions(model, turn.request.legacy, charge, custom)
-        return self._answers.batches(turn, self._client.arun, buffered=whole), options, meter
+        return self._answers.batches(turn, account.client.arun, buffered=whole), options, meter
 
 
 class IgnoredParameters:

@@ -62,7 +62,7 @@ def turn_from_call(  # noqa: PLR0917  the first three as LiteLLM passes them
         timeout=_timeout(call.get("timeout"), settings.limits.timeout),
         settings=settings,
         conversation_owner=_owner(params, given),
-        caller=_caller(params),
+        caller=call_caller(params),
         hook=hook,
         uploads=uploads,
         knowledge=knowledge,
@@ -75,6 +75,12 @@ def is_health_probe(call: Mapping[str, Any]) -> bool:
     params = call.get("litellm_params") or {}
     metadata = params.get("metadata") or {}
     return metadata.get("user_api_key") == _HEALTH_PROBE and not params.get("proxy_server_request")
+
+
+def model_info(call: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the operator's `model_info` of a call, empty where there is none."""
+    info = (call.get("litellm_params") or {}).get("model_info")
+    return info if isinstance(info, Mapping) else {}
 
 
 def client_name(call: Mapping[str, Any]) -> str:
@@ -182,7 +188,7 @@ def uses_native_conversation(model_info: Mapping[str, Any]) -> bool:
     return mode == "native"
 
 
-def _caller(params: Mapping[str, Any]) -> Caller:
+def call_caller(params: Mapping[str, Any]) -> Caller:
     """Return the API key of the call, as the proxy has authenticated it."""
     metadata = _metadata(params)
     return key_caller(

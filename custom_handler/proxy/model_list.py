@@ -105,6 +105,9 @@ class ModelList:
             completed["model_info"] = with_defaults(entry.get("model_info") or {}, params, self._defaults)
         if info := with_fixed_agent(completed):
             completed["model_info"] = info
+        if account := (completed.get("model_info") or {}).get("account"):
+            # LiteLLM's health checks get only these, and its ids are made from them
+            params["model_info"] = {"account": account}
         return completed
 
     def require_listed(self, body: Mapping[str, Any], router: Any) -> None:

@@ -7,7 +7,7 @@ cannot be read is refused before that.
 
 from __future__ import annotations
 
-from collections import deque
+from collections import defaultdict, deque
 from typing import TYPE_CHECKING, Any
 
 from .agent import reply_to
@@ -18,7 +18,7 @@ from .request_log import Recorder
 from .responses import Question, ResponseWriter, fail, send_http_response
 from .scripted import ScriptedResponse, take_script
 from .slips import slip
-from .tokens import TokenIssuer, check_client, read_form, token_body
+from .tokens import TokenIssuer, find_account, read_form, token_body
 from .uploads import Uploads, read_form_data
 from .wire import RefusedError, count_tokens, error_body, html_page, is_ulid, new_ulid
 
@@ -48,7 +48,7 @@ UNDOCUMENTED = frozenset({"knowledge_source_ids", "agent_version_number"})
 
 
 class SimulatorApp:
-    """The state and the endpoints of one account; `clock` returns seconds since the epoch.
+    """The state and the endpoints of the accounts; `clock` returns seconds since the epoch.
 
     `replies` returns the reply to a prompt, or None for that of the default agent.
     """
@@ -60,12 +60,12 @@ class SimulatorApp:
         self.issuer = TokenIssuer(clock)
         self.uploads = Uploads()
         self.conversations = Conversations()
-        self.request_times: deque[float] = deque()
+        self.request_times: defaultdict[str, deque[float]] = defaultdict(deque)  # by client id
         self._clock = clock
         self._replies = replies
 
     async def token(self, exchange: Exchange) -> None:
-        """Issue a token for the account's credentials."""
+        """Issue a token for an account's credentials."""
         self.recorder.counters.token_requests += 1
         request = exchange.request
         form = read_form(request.content_type, await request.read())
@@ -80,9 +80,11 @@ class SimulatorApp:
         elif scripted.is_http_response:
             await send_http_response(exchange, scripted)
         else:
-            check_client(self.settings, request.match_info["realm"], form)
+            account = find_account(self.settings, request.match_info["realm"], form)
+            exchange.record.account = account.client_id
             self.recorder.counters.tokens_issued += 1
-            body = token_body(self.issuer.issue(self.settings, scripted.token), self.settings.token_lifetime)
+            lifetime = self.settings.token_lifetime
+            body = token_body(self.issuer.issue(account, lifetime, scripted.token), lifetime)
             if scripted.expires_in == "missing":
                 del body["expires_in"]
             elif scripted.sets("expires_in"):
@@ -94,12 +96,12 @@ class SimulatorApp:
         self.recorder.counters.chat_requests += 1
         record = exchange.record
         agent = record.agent_id = exchange.request.match_info["agent_id"]
-        self._check_agent(exchange, agent)
-        body = await self._read_chat(exchange)
+        account = self._check_agent(exchange, agent)
+        body = await self._read_chat(exchange, account)
         prompt, conversation, exchanges = record.prompt, None, []
         if body.get("use_conversation"):
-            conversation = self._conversation_id(agent, body.get("conversation_id"))
-            exchanges = self.conversations.open(agent, conversation)
+            conversation = self._conversation_id(account, agent, body.get("conversation_id"))
+            exchanges = self.conversations.open(account, agent, conversation)
         before = count_characters(exchanges)
         self._check_length(prompt, before)
         scripted = take_script(self.scripts, "chat", prompt) or self._reply(prompt, exchanges)
@@ -151,14 +153,14 @@ class SimulatorApp:
 
     async def upload_form(self, exchange: Exchange) -> None:
         """Issue the form with which a file is posted."""
-        self._authenticate(exchange)
+        account = self._authenticate(exchange)
         try:
             exchange.record.body = wanted = await exchange.read_object()
             scripted = take_script(self.scripts, "upload", str(wanted.get("file_name")))
             if scripted is None:
                 request = exchange.request
                 origin = f"{request.scheme}://{request.host}"
-                form = self.uploads.create_form(wanted, new_ulid(self._clock()), origin)
+                form = self.uploads.create_form(wanted, new_ulid(self._clock()), origin, account)
         except ValueError as error:
             raise RefusedError(400, error_body("INVALID_REQUEST", str(error), "DATA_INTEGRATION")) from None
         if scripted is None:
@@ -179,20 +181,26 @@ class SimulatorApp:
             self.uploads.store(upload_id, fields, authorized=authorized)
             await exchange.send(204, "")
 
-    def _authenticate(self, exchange: Exchange) -> None:
-        if not self.issuer.is_valid(exchange.authorization):
+    def _authenticate(self, exchange: Exchange) -> str:
+        """Return the client id of the request's account."""
+        client = self.issuer.find_client(exchange.authorization)
+        if client is None:
             self.recorder.counters.unauthorized += 1
             details = "Missing, invalid or expired token."
             raise RefusedError(401, error_body("UNAUTHORIZED", details, "AUTHENTICATION"))
+        exchange.record.account = client
+        return client
 
-    def _check_agent(self, exchange: Exchange, agent: str) -> None:
-        self._authenticate(exchange)
-        self._count_request()
+    def _check_agent(self, exchange: Exchange, agent: str) -> str:
+        account = self._authenticate(exchange)
+        self._count_request(account)
         if not is_ulid(agent):
             raise RefusedError(404, error_body("AGENT_NOT_FOUND", f"Agent {agent} not found.", "NOT_FOUND"))
+        return account
 
-    def _count_request(self) -> None:
-        limit, now, times = self.settings.requests_per_minute, self._clock(), self.request_times
+    def _count_request(self, account: str) -> None:
+        limits = {one.client_id: one.requests_per_minute for one in self.settings.accounts()}
+        limit, now, times = limits.get(account), self._clock(), self.request_times[account]
         if limit is None:
             return
         while times and now - times[0] >= A_MINUTE:
@@ -203,7 +211,7 @@ class SimulatorApp:
             raise RefusedError(429, error_body("INFERENCE_3008_CHAT_RATE_LIMIT_EXCEEDED", details))
         times.append(now)
 
-    async def _read_chat(self, exchange: Exchange) -> dict[str, Any]:
+    async def _read_chat(self, exchange: Exchange, account: str) -> dict[str, Any]:
         record = exchange.record
         try:
             body = await exchange.read_object()
@@ -218,7 +226,7 @@ class SimulatorApp:
             details = f"Extra inputs are not permitted: {', '.join(sorted(unknown))}"
             raise RefusedError(422, error_body("INFERENCE_4220_UNKNOWN_FIELD", details))
         check_knowledge(body, self.settings.knowledge_sources)
-        if missing := self.uploads.find_missing(body.get("upload_ids", ())):
+        if missing := self.uploads.find_missing(body.get("upload_ids", ()), account):
             raise RefusedError(404, error_body("UPLOAD_NOT_FOUND", f"Upload {missing} not found.", "NOT_FOUND"))
         return body
 
@@ -231,10 +239,10 @@ class SimulatorApp:
             )
             raise RefusedError(400, error_body("INFERENCE_6001_LLM_MODEL_BAD_REQUEST", details))
 
-    def _conversation_id(self, agent: str, given: object) -> str:
+    def _conversation_id(self, account: str, agent: str, given: object) -> str:
         """Return the id of the conversation that a request continues or begins."""
         identifier = str(given) if is_ulid(given) else new_ulid(self._clock())
-        if not self.conversations.is_lost(agent, identifier) or self.settings.lost_conversation == "silent":
+        if not self.conversations.is_lost(account, agent, identifier) or self.settings.lost_conversation == "silent":
             return identifier
         if self.settings.lost_conversation == "refused":
             raise RefusedError(404, error_body("CONVERSATION_NOT_FOUND", "Conversation not found.", "NOT_FOUND"))

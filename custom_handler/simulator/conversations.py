@@ -15,19 +15,19 @@ def count_characters(exchanges: Exchanges) -> int:
 
 
 class Conversations:
-    """The newest conversations by agent and id."""
+    """The newest conversations by account, agent and id."""
 
     def __init__(self) -> None:
-        self._known: dict[tuple[str, str], Exchanges] = {}
-        self._lost: set[tuple[str, str]] = set()
+        self._known: dict[tuple[str, str, str], Exchanges] = {}
+        self._lost: set[tuple[str, str, str]] = set()
 
-    def is_lost(self, agent: str, identifier: str) -> bool:
+    def is_lost(self, account: str, agent: str, identifier: str) -> bool:
         """Return whether `lose` has removed this conversation."""
-        return (agent, identifier) in self._lost
+        return (account, agent, identifier) in self._lost
 
-    def open(self, agent: str, identifier: str) -> Exchanges:
+    def open(self, account: str, agent: str, identifier: str) -> Exchanges:
         """Return the list to which the caller appends; it is empty for an unknown id."""
-        key = (agent, identifier)
+        key = (account, agent, identifier)
         self._lost.discard(key)
         self._known[key] = exchanges = self._known.pop(key, [])
         if len(self._known) > MOST_CONVERSATIONS:
@@ -48,5 +48,5 @@ class Conversations:
                 "exchanges": len(exchanges),
                 "characters": count_characters(exchanges),
             }
-            for (agent, identifier), exchanges in self._known.items()
+            for (_, agent, identifier), exchanges in self._known.items()
         ]

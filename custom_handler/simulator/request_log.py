@@ -22,6 +22,7 @@ class Record:
     path: str
     headers: dict[str, str]
     started: float
+    account: str | None = None  # its client id
     agent_id: str | None = None
     prompt: str = ""
     characters: int = 0  # of the prompt

@@ -21,14 +21,27 @@ class SimulatedAgent(BaseModel):
     visibility: str = "personal"
 
 
+class SimulatedAccount(BaseModel):
+    """The credentials of one account, and its limit of requests a minute (None: no limit)."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
+
+    realm: str
+    client_id: str
+    client_secret: str
+    requests_per_minute: int | None = None
+
+
 class SimulatorSettings(BaseModel):
-    """One account, its agents and limits, and the pace of replies; times are seconds."""
+    """The accounts, their agents and limits, and the pace of replies; times are seconds."""
 
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
 
     realm: str = "simulator"
     client_id: str = "simulator"
     client_secret: str = "simulator-secret"
+    # Further accounts: each has its own tokens, limit, files and conversations.
+    more_accounts: list[SimulatedAccount] = []
     token_lifetime: float = 1200
     # Longest prompt, in tokens of four characters.
     token_limit: int = 272_000
@@ -62,6 +75,16 @@ class SimulatorSettings(BaseModel):
         SimulatedAgent(id="01ARZ3NDEKTSV4RRFFQ69G5FAV", name="Assistente", slug="assistente"),
         SimulatedAgent(id="01ARZ3NDEKTSV4RRFFQ69G5FAW", name="Revisão de código", visibility="shared"),
     ]
+
+    def accounts(self) -> list[SimulatedAccount]:
+        """Return all accounts; the first is that of the settings themselves."""
+        own = SimulatedAccount(
+            realm=self.realm,
+            client_id=self.client_id,
+            client_secret=self.client_secret,
+            requests_per_minute=self.requests_per_minute,
+        )
+        return [own, *self.more_accounts]
 
     def changed(self, values: Mapping[str, Any]) -> SimulatorSettings:
         """Return a copy with some `values` changed; raises ValueError for invalid ones."""

@@ -14,7 +14,7 @@ from .wire import RefusedError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .settings import SimulatorSettings
+    from .settings import SimulatedAccount, SimulatorSettings
 
 FORM = "application/x-www-form-urlencoded"
 FIELDS = {"grant_type", "client_id", "client_secret"}
@@ -39,14 +39,18 @@ def read_form(content_type: str, body: bytes) -> dict[str, str]:
     return form
 
 
-def check_client(settings: SimulatorSettings, realm: str, form: dict[str, str]) -> None:
-    """Raise RefusedError unless `form` has the account's credentials and the supported grant."""
-    if realm != settings.realm:
+def find_account(settings: SimulatorSettings, realm: str, form: dict[str, str]) -> SimulatedAccount:
+    """Return the account of the credentials; raises RefusedError for wrong ones, other grants."""
+    in_realm = [account for account in settings.accounts() if account.realm == realm]
+    if not in_realm:
         raise refused_token(404, "Realm does not exist", "unknown realm")
     if form.get("grant_type") != "client_credentials":
         raise refused_token(400, "unsupported_grant_type", "only client_credentials works")
-    if (form["client_id"], form["client_secret"]) != (settings.client_id, settings.client_secret):
-        raise refused_token(401, "unauthorized_client", "Invalid client or Invalid client credentials")
+    given = form["client_id"], form["client_secret"]
+    for account in in_realm:
+        if (account.client_id, account.client_secret) == given:
+            return account
+    raise refused_token(401, "unauthorized_client", "Invalid client or Invalid client credentials")
 
 
 class TokenIssuer:
@@ -54,26 +58,27 @@ class TokenIssuer:
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._expiry: dict[str, float] = {}
+        self._issued: dict[str, tuple[float, str]] = {}  # the end of its life, and the client id
 
-    def issue(self, settings: SimulatorSettings, kind: str = "jwt") -> str:
+    def issue(self, account: SimulatedAccount, lifetime: float, kind: str = "jwt") -> str:
         """Return a token: a "jwt", a JWT "without_times" (no iat and exp) or "opaque"."""
         now = self._clock()
-        claims: dict[str, Any] = {"realm": settings.realm, "azp": settings.client_id, "jti": secrets.token_hex(8)}
+        claims: dict[str, Any] = {"realm": account.realm, "azp": account.client_id, "jti": secrets.token_hex(8)}
         if kind == "jwt":
-            claims |= {"iat": int(now), "exp": int(now) + math.ceil(settings.token_lifetime)}
+            claims |= {"iat": int(now), "exp": int(now) + math.ceil(lifetime)}
         token = secrets.token_urlsafe(32) if kind == "opaque" else jwt.encode(claims, KEY, algorithm="HS256")
-        self._expiry[token] = now + settings.token_lifetime
+        self._issued[token] = now + lifetime, account.client_id
         return token
 
-    def is_valid(self, authorization: str) -> bool:
-        """Return whether the header has a bearer token that was issued and has not expired."""
+    def find_client(self, authorization: str) -> str | None:
+        """Return the client id of the header's bearer token, None unless it is valid."""
         scheme, _, token = authorization.partition(" ")
-        return scheme.lower() == "bearer" and self._clock() < self._expiry.get(token, 0)
+        expiry, client = self._issued.get(token, (0.0, ""))
+        return client if scheme.lower() == "bearer" and self._clock() < expiry else None
 
     def revoke_all(self) -> None:
         """Revoke every token issued so far."""
-        self._expiry.clear()
+        self._issued.clear()
 
 
 def token_body(token: str, lifetime: float) -> dict[str, Any]:

@@ -42,14 +42,16 @@ class Uploads:
     def __init__(self) -> None:
         self.files: dict[str, dict[str, Any]] = {}
         self._forms: dict[str, dict[str, str]] = {}
+        self._owners: dict[str, str] = {}
 
-    def create_form(self, wanted: Mapping[str, Any], upload_id: str, origin: str) -> dict[str, Any]:
+    def create_form(self, wanted: Mapping[str, Any], upload_id: str, origin: str, account: str) -> dict[str, Any]:
         """Return the response to a request for an upload; raises ValueError if it is invalid."""
         name, expiration = wanted.get("file_name"), wanted.get("expiration")
         if not (isinstance(name, str) and name and isinstance(expiration, int) and expiration > 0):
             raise ValueError("file_name must be a string and expiration a positive whole number")
         if wanted.get("target_type") != "CONTEXT":
             raise ValueError('target_type must be "CONTEXT"')
+        self._owners[upload_id] = account
         form = self._forms[upload_id] = {
             "key": f"uploads/{upload_id}/{name}",
             "x-amz-algorithm": "AWS4-HMAC-SHA256",
@@ -79,6 +81,7 @@ class Uploads:
             "sha256": hashlib.sha256(file.data).hexdigest(),
         }
 
-    def find_missing(self, upload_ids: Iterable[object]) -> str | None:
-        """Return the first id without a file."""
-        return next((str(upload_id) for upload_id in upload_ids if upload_id not in self.files), None)
+    def find_missing(self, upload_ids: Iterable[object], account: str) -> str | None:
+        """Return the first id for which the account has no file."""
+        own = {upload_id for upload_id in self.files if self._owners[upload_id] == account}
+        return next((str(upload_id) for upload_id in upload_ids if upload_id not in own), None)

@@ -17,6 +17,7 @@ import httpx
 
 from ..errors import ConfigurationError, IdentityUnavailable, StackspotError
 from ..instrumentation import Hook, no_hook
+from ..request.caller import Caller
 from ..request.context import report_allowance
 from ..settings import AccountSettings, Settings
 from .agent_call import (
@@ -71,7 +72,7 @@ _Clients: TypeAlias = dict[asyncio.AbstractEventLoop, tuple[HttpClient, AsyncGen
 class StackspotClient:
     """Connections to StackSpot: one pool for each event loop, and one for all blocking callers.
 
-    `reload` reads credentials again that were rejected.
+    `reload` reads credentials again that were rejected; `tls` is shared with other accounts.
 
     >>> def hello():
     ...     yield Emit(["Hello,"])
@@ -86,8 +87,9 @@ class StackspotClient:
         hook: Hook = no_hook,
         reload: Callable[[], AccountSettings] | None = None,
         fetcher: PublicFileFetcher | None = None,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
-        self._tls = tls_context(settings.account.ca_bundle)  # only once, for it reads all certificates of the machine
+        self._tls = tls or tls_context(settings.account.ca_bundle)  # once, for it reads all certificates of the machine
         request_token = functools.partial(_request_token, self._tls)
         self.tokens = TokenCache(TokenFetcher(settings.account, request_token, reload).fetch, hook)
         self._agent_lists = AgentListRequests(self._tls, settings.account.agents_url, self.tokens)
@@ -119,6 +121,10 @@ class StackspotClient:
     async def list_agents(self, visibility: str) -> list[Agent]:
         """Return the account's agents of one visibility; uses no quota. Raises StackspotError."""
         return await list_agents(self._agent_lists.get, visibility)
+
+    def admits_at_once(self, caller: Caller) -> bool:
+        """Return whether a request of the caller need not wait, by the last decision."""
+        return self._limiter.admits_at_once(caller)
 
     def run(self, steps: Steps[Event]) -> Generator[Sequence[Event], None, None]:
         """Do what `arun` does for a blocking caller."""

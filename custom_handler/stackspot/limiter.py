@@ -148,6 +148,15 @@ class Limiter:
         """Return what a caller may still send, by the last decision; None without limits."""
         return self._last_ledger.allowance(caller)
 
+    def admits_at_once(self, caller: Caller) -> bool:
+        """Return whether a request of the caller need not wait, by this process's last decision."""
+        with self._lock:
+            waiting, free = len(self._waiting), self._slots.may_take(caller)
+        allowance = self.allowance(caller)
+        if allowance is None:
+            return free and not waiting
+        return free and (allowance.remaining > waiting or (not waiting and allowance.reset <= 0))
+
     def quota(self) -> Quota:
         """Return the limits and what is used of them, of all processes; blocks on Redis."""
         _, pause = self._window.get_mark("pause")

@@ -19,7 +19,7 @@ from typing import Any
 
 from ..errors import ConfigurationError, CredentialsRefused, IdentityUnavailable, StackspotError
 from ..instrumentation import Hook, TokenCall, no_hook
-from ..settings import AccountSettings
+from ..settings import DEFAULT_ACCOUNT, AccountSettings
 from .agent_errors import Refusal, with_quote
 from .quote import Private
 
@@ -63,10 +63,16 @@ def read_token(status: int, body: object, account: AccountSettings) -> Token:
         return Token(body["access_token"], _lifetime(body), account.name)
     if status in {400, 401, 403, 404}:
         logger.error("The identity service refuses the account of realm %r (HTTP %d)", account.realm, status)
-    raise with_quote(_token_error(status), Refusal.read(body).details, Private.of(account))
+    raise with_quote(_token_error(status, account.label), Refusal.read(body).details, Private.of(account))
 
 
-def _token_error(status: int) -> StackspotError:
+def _token_error(status: int, label: str) -> StackspotError:
+    if status in {400, 401, 403, 404} and label != DEFAULT_ACCOUNT:
+        what = "does not know the realm" if status == 404 else "refuses the credentials"
+        cure = "set its realm to the account's slug" if status == 404 else "make a new client key in the portal"
+        return CredentialsRefused(
+            f"StackSpot {what} that the account {label!r} has in STACKSPOT_ACCOUNTS_FILE (HTTP {status}): {cure}."
+        )
     if status in {400, 401, 403}:
         return CredentialsRefused(
             f"StackSpot refuses CLIENT_ID and CLIENT_SECRET, for the realm in REALM (HTTP {status}): "

@@ -7,10 +7,14 @@ bounded cardinality: paths are route templates, and no label has a value chosen 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Literal
+
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram
 from starlette.types import Scope
 
 from ..instrumentation import (
+    AccountMeasurement,
     AgentsRefreshed,
     BudgetExceeded,
     CacheLookup,
@@ -35,6 +39,8 @@ UNKNOWN = "unknown"
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
 
 METRICS = "/metrics"
+ACCOUNT = "account"  # its name in STACKSPOT_ACCOUNTS_FILE
+KEY = "api_key_alias"
 
 
 class HttpMetrics:
@@ -89,92 +95,90 @@ class AgentMetrics:
 
 
 class ProviderMetrics:
-    """Counts the measurements of the provider; a hook (see instrumentation.py)."""
+    """Counts the measurements of the provider; a hook (see instrumentation.py).
 
-    def __init__(self, registry: CollectorRegistry = REGISTRY) -> None:
+    What concerns a StackSpot account has its name as a label. `accounts` are known at the start:
+    metrics without another label begin at 0 for each.
+    """
+
+    def __init__(self, registry: CollectorRegistry = REGISTRY, accounts: Iterable[str] = ("default",)) -> None:
         def counter(name: str, description: str, *labels: str) -> Counter:
             return Counter(f"stackspot_{name}", description, labels, registry=registry)
 
         def seconds(name: str, description: str, *labels: str) -> Histogram:
             return Histogram(f"stackspot_{name}_seconds", description, labels, buckets=SECONDS, registry=registry)
 
-        def newest(name: str, description: str) -> Gauge:
-            return Gauge(
-                f"stackspot_{name}", description, ("api_key_alias",), multiprocess_mode="mostrecent", registry=registry
-            )
+        def gauge(name: str, description: str, mode: Literal["livesum", "mostrecent"], label: str = ACCOUNT) -> Gauge:
+            return Gauge(f"stackspot_{name}", description, (label,), multiprocess_mode=mode, registry=registry)
 
-        def gauge(name: str, description: str) -> Gauge:
-            return Gauge(f"stackspot_{name}", description, multiprocess_mode="livesum", registry=registry)
-
-        self._tokens = counter("token_renewals", "Calls of the identity service", "outcome")
-        self._token_seconds = seconds("token_renewal", "Seconds of a call of the identity service")
-        self._waiting = gauge("queue_depth", "Calls that wait for a place")
-        self._running = gauge("queue_running", "Calls that hold a place")
-        self._requests = counter("requests", "Requests that count against the account's limits", "api_key_alias")
-        self._limit = Gauge(
-            "stackspot_requests_limit",
-            "The account's requests a minute, fewer for a while after a 429; 0: no limit",
-            multiprocess_mode="mostrecent",
-            registry=registry,
-        )
-        self._day_limit = Gauge(
-            "stackspot_requests_day_limit",
-            "The account's requests in 24 hours; 0: no limit",
-            multiprocess_mode="mostrecent",
-            registry=registry,
-        )
-        self._queue_seconds = seconds("queue_wait", "Seconds that a call waited for a place", "outcome")
-        self._retries = counter("retries", "Calls made again", "reason")
-        self._first_text = seconds(
-            "time_to_first_token", "Seconds from the beginning of a turn to the agent's first text"
-        )
-        self._tool_calls = counter("tool_calls", "Calls of the client's tools")
-        self._repairs = counter("repairs", "Repair rounds", "fault", "outcome")
-        self._conversations = counter("kept_conversations", "Turns of conversations that the platform keeps", "outcome")
-
-        self._searches = counter("knowledge_answers", "Answers of models with knowledge sources", "sources")
-        self._cache = counter("cache_lookups", "Requests to models with a cache of answers", "outcome")
-        self._spend = newest("key_spend_usd", "What a key of KEYS_FILE has spent in the period of its budget")
-        self._budget = newest("key_budget_usd", "The budget of a key of KEYS_FILE")
-        self._budget_refusals = counter(
-            "budget_refusals", "Requests refused because the key's budget is spent", "api_key_alias"
-        )
+        self._tokens = counter("token_renewals", "Calls of the identity service", ACCOUNT, "outcome")
+        self._token_seconds = seconds("token_renewal", "Seconds of a call of the identity service", ACCOUNT)
+        self._waiting = gauge("queue_depth", "Calls that wait for a place", "livesum")
+        self._running = gauge("queue_running", "Calls that hold a place", "livesum")
+        self._requests = counter("requests", "Requests that count against the account's limits", ACCOUNT, KEY)
+        limit = "The account's requests a minute, fewer for a while after a 429; 0: no limit"
+        self._limit = gauge("requests_limit", limit, "mostrecent")
+        self._day_limit = gauge("requests_day_limit", "The account's requests in 24 hours; 0: no limit", "mostrecent")
+        self._queue_seconds = seconds("queue_wait", "Seconds that a call waited for a place", ACCOUNT, "outcome")
+        self._retries = counter("retries", "Calls made again", ACCOUNT, "reason")
+        first_text = "Seconds from the beginning of a turn to the agent's first text"
+        self._first_text = seconds("time_to_first_token", first_text, ACCOUNT)
+        self._tool_calls = counter("tool_calls", "Calls of the client's tools", ACCOUNT)
+        self._repairs = counter("repairs", "Repair rounds", ACCOUNT, "fault", "outcome")
+        kept = "Turns of conversations that the platform keeps"
+        self._conversations = counter("kept_conversations", kept, ACCOUNT, "outcome")
+        self._searches = counter("knowledge_answers", "Answers of models with knowledge sources", ACCOUNT, "sources")
+        self._cache = counter("cache_lookups", "Requests to models with a cache of answers", ACCOUNT, "outcome")
+        spend = "What a key of KEYS_FILE has spent in the period of its budget"
+        self._spend = gauge("key_spend_usd", spend, "mostrecent", KEY)
+        self._budget = gauge("key_budget_usd", "The budget of a key of KEYS_FILE", "mostrecent", KEY)
+        refused = "Requests refused because the key's budget is spent"
+        self._budget_refusals = counter("budget_refusals", refused, KEY)
+        for account in accounts:
+            for metric in (self._token_seconds, self._waiting, self._running, self._first_text, self._tool_calls):
+                metric.labels(account)
 
     def __call__(self, measurement: Measurement) -> None:
         """Count one measurement."""
         match measurement:
-            case TokenCall():
-                self._tokens.labels("succeeded" if measurement.succeeded else "failed").inc()
-                self._token_seconds.observe(measurement.seconds)
-            case QueueChanged():
-                self._waiting.set(measurement.waiting)
-                self._running.set(measurement.running)
-            case Queued():
-                self._queue_seconds.labels("admitted" if measurement.admitted else "turned_away").observe(
-                    measurement.seconds
-                )
-            case RequestCounted():
-                self._requests.labels(measurement.key).inc()
-                self._limit.set(measurement.limit)
-                self._day_limit.set(measurement.day_limit)
-            case Retried():
-                self._retries.labels(measurement.reason).inc()
-            case FirstText():
-                self._first_text.observe(measurement.seconds)
-            case ToolCalled():  # no label: the client chooses the name
-                self._tool_calls.inc()
-            case ConversationOutcome() | CacheLookup():
-                counter = self._cache if isinstance(measurement, CacheLookup) else self._conversations
-                counter.labels(measurement.outcome).inc()
-            case KnowledgeSearched():
-                self._searches.labels("found" if measurement.sources else "none").inc()
             case KeySpend():
                 self._spend.labels(measurement.key).set(measurement.spend)
                 self._budget.labels(measurement.key).set(measurement.budget)
             case BudgetExceeded():
                 self._budget_refusals.labels(measurement.key).inc()
+            case AccountMeasurement():
+                self._count(measurement, measurement.account)
+
+    def _count(self, measurement: AccountMeasurement, account: str) -> None:
+        match measurement:
+            case TokenCall():
+                self._tokens.labels(account, "succeeded" if measurement.succeeded else "failed").inc()
+                self._token_seconds.labels(account).observe(measurement.seconds)
+            case QueueChanged():
+                self._waiting.labels(account).set(measurement.waiting)
+                self._running.labels(account).set(measurement.running)
+            case Queued():
+                outcome = "admitted" if measurement.admitted else "turned_away"
+                self._queue_seconds.labels(account, outcome).observe(measurement.seconds)
+            case RequestCounted():
+                self._requests.labels(account, measurement.key).inc()
+                self._limit.labels(account).set(measurement.limit)
+                self._day_limit.labels(account).set(measurement.day_limit)
+            case Retried():
+                self._retries.labels(account, measurement.reason).inc()
+            case FirstText():
+                self._first_text.labels(account).observe(measurement.seconds)
+            case ToolCalled():  # no label of it: the client chooses the name
+                self._tool_calls.labels(account).inc()
+            case ConversationOutcome():
+                self._conversations.labels(account, measurement.outcome).inc()
+            case CacheLookup():
+                self._cache.labels(account, measurement.outcome).inc()
+            case KnowledgeSearched():
+                self._searches.labels(account, "found" if measurement.sources else "none").inc()
             case Repaired():
-                self._repairs.labels(measurement.fault, "succeeded" if measurement.succeeded else "failed").inc()
+                outcome = "succeeded" if measurement.succeeded else "failed"
+                self._repairs.labels(account, measurement.fault, outcome).inc()
 
 
 def _template(scope: Scope) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import httpx
@@ -69,7 +69,7 @@ def test_a_key_of_the_file_has_its_name_and_weight():
     assert key_caller("proxy_admin", LITELLM_PROXY_MASTER_KEY_ALIAS, {}) == MASTER
 
 
-def app(read: Callable[[], Quota], authenticated: UserAPIKeyAuth) -> httpx.AsyncClient:
+def app(read: Callable[[], Mapping[str, Quota]], authenticated: UserAPIKeyAuth) -> httpx.AsyncClient:
     application = FastAPI()
     application.include_router(quota.routes(read, (ANA, BIA)))
     application.dependency_overrides[require_key] = lambda: authenticated
@@ -86,7 +86,7 @@ def app(read: Callable[[], Quota], authenticated: UserAPIKeyAuth) -> httpx.Async
     ],
 )
 async def test_only_an_administrator_sees_all_keys(role, names):
-    async with app(lambda: BUSY, UserAPIKeyAuth(**KEY, user_role=role)) as client:
+    async with app(lambda: {"default": BUSY}, UserAPIKeyAuth(**KEY, user_role=role)) as client:
         answer = (await client.get("/quota")).json()
     assert [found["name"] for found in answer["keys"]] == names
 
@@ -94,10 +94,10 @@ async def test_only_an_administrator_sees_all_keys(role, names):
 async def test_many_requests_share_one_slow_read():
     blocked, reads = threading.Event(), []
 
-    def read() -> Quota:
+    def read() -> dict[str, Quota]:
         reads.append(threading.current_thread().name)
         blocked.wait(60)
-        return BUSY
+        return {"default": BUSY}
 
     reader = quota._Reader(read)
     requests = [asyncio.create_task(reader.read()) for _ in range(40)]
@@ -107,7 +107,7 @@ async def test_many_requests_share_one_slow_read():
     blocked.set()
     cancelled, *answers = await asyncio.gather(*requests, return_exceptions=True)
     assert isinstance(cancelled, asyncio.CancelledError)
-    assert answers == [BUSY] * 39
+    assert answers == [{"default": BUSY}] * 39
     assert reads == ["stackspot-quota_0"], "a thread that others need may block"
-    assert await reader.read() == BUSY
+    assert await reader.read() == {"default": BUSY}
     assert len(reads) == 2

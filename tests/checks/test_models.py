@@ -88,7 +88,7 @@ def config(*models: dict[str, Any]) -> dict[str, Any]:
     return {"model_list": list(models), "litellm_settings": {"custom_provider_map": providers}}
 
 
-def check(told: dict[str, Any], authenticate: Any = lambda seconds: None) -> list[Finding]:
+def check(told: dict[str, Any], authenticate: Any = lambda seconds, account: None) -> list[Finding]:
     return asyncio.run(check_models(told, SETTINGS, authenticate))
 
 
@@ -138,14 +138,14 @@ def test_a_failing_provider_is_a_fault_within_the_timeout(api, monkeypatch, stat
 
 
 def test_the_fault_is_the_message_of_stackspot():
-    def refused(seconds: float) -> None:
+    def refused(seconds: float, account: str) -> None:
         raise CredentialsRefused("StackSpot refuses CLIENT_ID and so on")
 
     assert faults(check(config(STACKSPOT), refused)) == ["chat: StackSpot refuses CLIENT_ID and so on"]
 
 
 def test_a_silent_identity_service_is_a_fault():
-    def silent(seconds: float) -> None:
+    def silent(seconds: float, account: str) -> None:
         raise TimeoutError
 
     assert "did not answer within 5 s" in faults(check(config(STACKSPOT), silent))[0]
@@ -210,20 +210,24 @@ def test_a_wrong_knowledge_option_is_a_fault():
 
 def test_an_unknown_conversation_mode_is_a_fault():
     unknown = {**STACKSPOT, "model_info": {"conversation": "server"}}
-    [fault] = faults(asyncio.run(check_models(config(unknown), SETTINGS, lambda seconds: None)))
+    [fault] = faults(asyncio.run(check_models(config(unknown), SETTINGS, lambda seconds, account: None)))
     assert fault.startswith("chat: model_info.conversation is 'server' in config.yaml: say native")
 
 
 def test_a_model_without_an_agent_is_a_fault():
     (fault,) = faults(
-        asyncio.run(check_models(config(STACKSPOT), SETTINGS.changed(account={"agent_id": ""}), lambda seconds: None))
+        asyncio.run(
+            check_models(config(STACKSPOT), SETTINGS.changed(account={"agent_id": ""}), lambda seconds, account: None)
+        )
     )
     assert fault.startswith("chat: No StackSpot agent is configured: set GENAI_AGENT_ID")
     with_agent = {**STACKSPOT, "model_info": {"agent_id": "an-agent"}}
     assert (
         faults(
             asyncio.run(
-                check_models(config(with_agent), SETTINGS.changed(account={"agent_id": ""}), lambda seconds: None)
+                check_models(
+                    config(with_agent), SETTINGS.changed(account={"agent_id": ""}), lambda seconds, account: None
+                )
             )
         )
         == []
@@ -251,7 +255,7 @@ def at_exit(monkeypatch):
 
 def test_a_strict_check_raises_with_a_line_for_each_fault(at_exit):
     with pytest.raises(StartupCheckError) as raised:
-        check_at_start("strict", BAD, SETTINGS, lambda seconds: None)
+        check_at_start("strict", BAD, SETTINGS, lambda seconds, account: None)
     first, second = str(raised.value).splitlines()[1:]
     assert (first.startswith("- a names a provider"), second.startswith("- A model of")) == (True, True)
     assert at_exit == [f"\n{raised.value}"]
@@ -259,7 +263,7 @@ def test_a_strict_check_raises_with_a_line_for_each_fault(at_exit):
 
 async def test_a_strict_check_works_on_a_running_event_loop():
     with pytest.raises(StartupCheckError):
-        check_at_start("strict", BAD, SETTINGS, lambda seconds: None)
+        check_at_start("strict", BAD, SETTINGS, lambda seconds, account: None)
 
 
 @pytest.mark.parametrize("mode", ["strict", "warn"])
@@ -267,7 +271,7 @@ def test_providers_are_probed_on_a_thread_that_only_warns(mode, caplog, eventual
     caplog.set_level(logging.INFO, "custom_handler")
     free = threading.Event()
 
-    def slow(seconds: float) -> None:
+    def slow(seconds: float, account: str) -> None:
         free.wait(10)
         raise CredentialsRefused("StackSpot refuses them")
 
@@ -279,12 +283,12 @@ def test_providers_are_probed_on_a_thread_that_only_warns(mode, caplog, eventual
 
 
 def test_a_fault_only_warns_in_mode_warn(caplog, eventually):
-    check_at_start("warn", BAD, SETTINGS, lambda seconds: None)
+    check_at_start("warn", BAD, SETTINGS, lambda seconds, account: None)
     eventually(lambda: "does not know, 'grok'" in caplog.text)
 
 
 def test_a_check_that_is_off_checks_nothing():
-    check_at_start("off", BAD, Settings(), lambda seconds: pytest.fail("it was called"))
+    check_at_start("off", BAD, Settings(), lambda seconds, account: pytest.fail("it was called"))
 
 
 @pytest.mark.parametrize(

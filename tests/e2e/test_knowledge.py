@@ -246,7 +246,7 @@ def test_ids_of_sources_are_in_the_telemetry_and_no_names(
     eventually(lambda: len(lines()) == 4)
     assert "Folha" not in "".join(map(json.dumps, lines())) + wiki.log.read_text()
     metrics = WEB.get(f"{wiki.url}/metrics/", headers=wiki.headers).text
-    assert 'stackspot_knowledge_answers_total{sources="found"}' in metrics
+    assert 'stackspot_knowledge_answers_total{account="default",sources="found"}' in metrics
 
 
 def test_only_the_operator_sees_which_sources_a_model_has(wiki: Proxy) -> None:

@@ -136,7 +136,8 @@ def test_requests_and_the_provider_are_counted(proxy: Proxy, simulator: Simulato
     block = 'FUNCTION_CALL_START\nget_weather\narguments: {"city": "Recife"}\nFUNCTION_CALL_END'
     tool = {"type": "function", "function": {"name": "get_weather", "parameters": {"type": "object"}}}
     served = f'http_requests_total{{method="POST",path="{CHAT}",status="200"}}'
-    samples = [served, "stackspot_tool_calls_total", "stackspot_time_to_first_token_seconds_count"]
+    counted = ("stackspot_tool_calls_total", "stackspot_time_to_first_token_seconds_count")
+    samples = [served, *(f'{name}{{account="default"}}' for name in counted)]
     before = [metric(proxy, sample) for sample in samples]
     simulator.script({"text": block})
     assert post(proxy, "tool", tools=[tool]).status_code == 200

@@ -73,9 +73,9 @@ def test_another_keys_call_passes_a_long_queue(simulator: Simulator, tmp_path: P
             with ThreadPoolExecutor(CALLS) as pool:
                 with WEB.stream("POST", f"{proxy.url}{path}", json=held, headers=headers_of("ana")):
                     many = [pool.submit(call, path, "ana") for _ in range(12)]
-                    eventually(lambda: "stackspot_queue_depth 12.0" in metrics(proxy))
+                    eventually(lambda: 'stackspot_queue_depth{account="default"} 12.0' in metrics(proxy))
                     one = pool.submit(call, path, "bia")
-                    eventually(lambda: "stackspot_queue_depth 13.0" in metrics(proxy))
+                    eventually(lambda: 'stackspot_queue_depth{account="default"} 13.0' in metrics(proxy))
                 assert [answer.result() for answer in [*many, one]] == [200] * 13
             order = ["Oi, bia" in request["prompt"] for request in simulator.requests()[before + 1 :]]
             print(f"\n{path}: {order.index(True)} calls of 12 before the other key's")

@@ -46,7 +46,9 @@ async def test_500_calls_at_once_make_one_token_request_each_time(settings, simu
     before = 0
     for moment, happen in {
         "at the start": lambda: None,
-        "at the end of the token's life": lambda: monkeypatch.setattr(provider._client.tokens, "_expires_at", 0.0),
+        "at the end of the token's life": lambda: monkeypatch.setattr(
+            provider.accounts["default"].client.tokens, "_expires_at", 0.0
+        ),
         "after a revocation": simulator.revoke,
     }.items():
         happen()
@@ -62,7 +64,11 @@ def test_a_renewal_in_time_makes_no_call_wait(settings, simulator, hello, eventu
     simulator.script({"at": "token"}, {"at": "token", "delay_headers": 0.4})
     provider = StackspotLLM(settings)
     provider.completion("stackspot-chat", hello)
-    eventually(lambda: provider._client.tokens._clock() > provider._client.tokens._renew_at)
+    eventually(
+        lambda: (
+            provider.accounts["default"].client.tokens._clock() > provider.accounts["default"].client.tokens._renew_at
+        )
+    )
     for _ in range(3):
         provider.completion("stackspot-chat", hello)
     answered = [record["ended"] for record in simulator.requests("chat")]

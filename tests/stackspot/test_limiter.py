@@ -319,7 +319,7 @@ def test_a_health_probe_needs_no_slot_and_no_request(settings, simulator):
 
 def test_calls_wait_until_the_window_allows_another(settings, simulator, hello):
     provider = StackspotLLM(settings.changed(limits={"requests_per_minute": 2, "queue_timeout": 20}))
-    provider._client._limiter._window = LocalRequestWindow(time.monotonic, 0.4)
+    provider.accounts["default"].client._limiter._window = LocalRequestWindow(time.monotonic, 0.4)
     started = time.monotonic()
     for _ in range(5):
         assert provider.completion("stackspot-chat", hello).choices[0].finish_reason == "stop"

@@ -118,8 +118,8 @@ def test_a_dropped_provider_ends_its_thread_and_connections(settings, simulator)
     provider = StackspotLLM(settings)
     ask(provider)
     [thread] = threads() - before
-    gone = weakref.ref(provider._client)
-    sessions = [client._session for client, _ in provider._client._clients.values()]
+    gone = weakref.ref(provider.accounts["default"].client)
+    sessions = [client._session for client, _ in provider.accounts["default"].client._clients.values()]
     assert [session.closed for session in sessions] == [False]
     del provider
     gc.collect()
@@ -131,8 +131,8 @@ def test_a_dropped_provider_ends_its_thread_and_connections(settings, simulator)
 def test_a_garbage_collected_provider_closes_its_sessions(settings):
     provider = StackspotLLM(settings)
     ask(provider)
-    session = next(iter(provider._client._clients.values()))[0]._session
-    provider._client.cycle = provider  # type: ignore[attr-defined]  # as a program may do: no reference that goes frees it
+    session = next(iter(provider.accounts["default"].client._clients.values()))[0]._session
+    provider.accounts["default"].client.cycle = provider  # type: ignore[attr-defined]  # as a program may do: no reference that goes frees it
     del provider
     assert not session.closed
     gc.collect()

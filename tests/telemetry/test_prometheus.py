@@ -9,6 +9,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from custom_handler.instrumentation import (
+    AccountMeasurement,
     CacheLookup,
     ConversationOutcome,
     FirstText,
@@ -131,4 +132,5 @@ def test_each_measurement_is_counted(registry, measurement, sample, labels, valu
     hooks = Hooks()
     hooks.add(ProviderMetrics(registry))
     hooks(measurement)
-    assert registry.get_sample_value(f"stackspot_{sample}", labels) == value
+    account = {"account": "default"} if isinstance(measurement, AccountMeasurement) else {}
+    assert registry.get_sample_value(f"stackspot_{sample}", labels | account) == value

@@ -16,6 +16,7 @@ from ...proxy.availability import STACKSPOT
 from ...proxy.config import Deployment, deployments, read_config
 from ...proxy.key_entries import read_entries
 from ...settings import Settings
+from ...stackspot.accounts_file import choose_account, read_accounts
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +29,14 @@ class Startable:
 
     def missing(self) -> tuple[str, ...]:
         """Return the names of the settings that the configuration's StackSpot models lack."""
-        ours = [model for model in self.models if model.provider == STACKSPOT]
+        ours = self._models_of_default_account()
         if not ours:
             return ()
         lacks_agent = not self.settings.account.agent_id and not all(self._names_agent(model) for model in ours)
         return (*self.settings.account.missing(), *(("GENAI_AGENT_ID",) if lacks_agent else ()))
+
+    def _models_of_default_account(self) -> list[Deployment]:
+        return [model for model in self.models if model.provider == STACKSPOT and not model.info.get("account")]
 
     def _names_agent(self, model: Deployment) -> bool:
         if "*" in model.model:  # which the default agent never serves
@@ -53,8 +57,26 @@ def require_startable(host: str, port: int, config: Path) -> Startable:
     settings = Settings.load()
     if settings.proxy.keys_file:
         read_entries(Path(settings.proxy.keys_file))
+    startable = Startable(content, models, settings)
+    _require_accounts(startable)
     _require_free_port(host, port)
-    return Startable(content, models, settings)
+    return startable
+
+
+def _require_accounts(startable: Startable) -> None:
+    """Check the file of accounts, and that no simulator would answer beside its accounts."""
+    accounts = read_accounts(startable.settings)
+    for model in startable.models:
+        if model.provider == STACKSPOT:
+            try:
+                choose_account(model.info, accounts)
+            except ConfigurationError as error:
+                raise ConfigurationError(f"{model.name}: {error.message}") from None
+    if len(accounts) > 1 and (missing := startable.missing()):
+        raise ConfigurationError(
+            f"Some StackSpot models of config.yaml name no model_info.account, and {', '.join(missing)} is not set: "
+            "set it in .env, or name an account of STACKSPOT_ACCOUNTS_FILE."
+        )
 
 
 def _models(config: Path, content: Mapping[str, Any]) -> tuple[Deployment, ...]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from ...request.caller import Allowance, Caller
@@ -123,3 +124,31 @@ class Quota:
     limits: Limits
     usage: Usage
     pause: float = 0.0
+
+
+def total_quota(quotas: Collection[Quota]) -> Quota:
+    """Return what several accounts have together; paused is only what all of them are.
+
+    >>> total_quota([Quota(Limits(90), Usage(5), pause=9.0), Quota(Limits(60), Usage(1))]).limits
+    Limits(per_minute=150, per_day=0)
+    """
+    usages = [quota.usage for quota in quotas]
+    by_caller: Counter[Caller] = Counter()
+    waiting: Counter[Caller] = Counter()
+    for usage in usages:
+        by_caller.update(usage.by_caller)
+        waiting.update(usage.waiting)
+    return Quota(
+        Limits(
+            _total_limit(quota.limits.per_minute for quota in quotas),
+            _total_limit(quota.limits.per_day for quota in quotas),
+        ),
+        Usage(sum(usage.used for usage in usages), sum(usage.used_today for usage in usages), by_caller, waiting),
+        min(quota.pause for quota in quotas),
+    )
+
+
+def _total_limit(limits: Iterable[int]) -> int:
+    """Return the sum, 0 (no limit) where one of them has none."""
+    found = list(limits)
+    return sum(found) if all(found) else 0

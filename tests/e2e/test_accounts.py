@@ -1,0 +1,108 @@
+"""Two StackSpot accounts behind one proxy: each has its own tokens, quota, files and conversations."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.support.protocols import PATHS, STREAMED, body
+from tests.support.proxy import WEB, Proxy, Simulator, running_proxy
+
+OTHER = {"realm": "acme", "client_id": "client-of-b", "client_secret": "secret-of-b"}
+OWN, B = "simulator", OTHER["client_id"]
+ENTRY = "litellm_params: {model: stackspot-chat, custom_llm_provider: stackspot}"
+CONFIG = f"""
+model_list:
+  - {{model_name: stackspot-chat, {ENTRY}}}
+  - {{model_name: stackspot-chat, {ENTRY}, model_info: {{account: team-b}}}}
+  - {{model_name: own, {ENTRY}}}
+  - {{model_name: of-b, {ENTRY}, model_info: {{account: team-b}}}}
+litellm_settings:
+  custom_provider_map: [{{provider: stackspot, custom_handler: custom_handler.stackspot_llm}}]
+  callbacks: [custom_handler.plugin, prometheus]
+  drop_params: true
+router_settings: {{disable_cooldowns: true, num_retries: 0}}
+general_settings:
+  master_key: os.environ/LITELLM_MASTER_KEY
+  custom_auth: custom_handler.authenticate_key
+"""
+PER_ACCOUNT = 6
+
+
+def write_files(folder: Path, **account: Any) -> tuple[str, str]:
+    """Write config.yaml and the file of accounts; return their paths."""
+    config, accounts = folder / "config.yaml", folder / "accounts.yaml"
+    config.write_text(CONFIG)
+    accounts.write_text(json.dumps({"accounts": {"team-b": OTHER | account}}))
+    return str(config), str(accounts)
+
+
+@pytest.fixture(scope="module")
+def shared(simulator_process: Simulator, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
+    folder = tmp_path_factory.mktemp("accounts")
+    config, accounts = write_files(folder)
+    environ = simulator_process.environ | {"STACKSPOT_ACCOUNTS_FILE": accounts, "STACKSPOT_UPLOADS": "true"}
+    with running_proxy(folder / "log", config, **environ) as running:
+        yield running
+
+
+@pytest.fixture
+def platform(simulator: Simulator) -> Simulator:
+    """The simulator with the second account."""
+    simulator.configure(more_accounts=[OTHER])
+    return simulator
+
+
+def asked_of(simulator: Simulator) -> list[str]:
+    """Return the client ids of the accounts that were asked, in order."""
+    return [request["account"] for request in simulator.requests()]
+
+
+@STREAMED
+@pytest.mark.parametrize("path", PATHS)
+def test_a_models_account_answers_on_all_protocols(shared: Proxy, platform: Simulator, path: str, stream: bool) -> None:
+    for model in ("own", "of-b"):
+        answer = shared.post(path, body(path, "Oi", stream=stream) | {"model": model})
+        assert answer.status_code == 200, answer.text
+    assert asked_of(platform) == [OWN, B]
+
+
+def test_two_accounts_of_one_model_have_twice_the_quota(simulator: Simulator, tmp_path: Path) -> None:
+    simulator.configure(requests_per_minute=PER_ACCOUNT, more_accounts=[OTHER | {"requests_per_minute": PER_ACCOUNT}])
+    config, accounts = write_files(tmp_path)
+    limits = {"STACKSPOT_REQUESTS_PER_MINUTE": str(PER_ACCOUNT), "STACKSPOT_QUEUE_TIMEOUT": "1"}
+    environ = {"STACKSPOT_ACCOUNTS_FILE": accounts, **limits}
+    with running_proxy(tmp_path / "log", config, **(simulator.environ | environ)) as proxy:
+
+        def ask(number: int) -> httpx.Response:
+            path = PATHS[number % len(PATHS)]
+            return proxy.post(path, body(path, "Oi", stream=number % 2 == 0))
+
+        answers = [ask(number) for number in range(2 * PER_ACCOUNT + 1)]
+        quota = WEB.get(f"{proxy.url}/quota", headers=proxy.headers).json()
+        metrics = WEB.get(f"{proxy.url}/metrics", headers=proxy.headers).text
+    assert [answer.status_code for answer in answers] == [*[200] * (2 * PER_ACCOUNT), 429]
+    ledger = Counter(asked_of(simulator))
+    print(f"\n{2 * PER_ACCOUNT} answers with {PER_ACCOUNT} a minute for each account: {dict(ledger)}")
+    assert ledger == {OWN: PER_ACCOUNT, B: PER_ACCOUNT}
+    assert (quota["limit"], quota["used"], quota["keys"][0]["used"]) == (2 * PER_ACCOUNT, *[2 * PER_ACCOUNT] * 2)
+    assert [(one["name"], one["limit"], one["used"]) for one in quota["accounts"]] == [
+        ("default", PER_ACCOUNT, PER_ACCOUNT),
+        ("team-b", PER_ACCOUNT, PER_ACCOUNT),
+    ]
+    # Each answer tells what is left of the account that answered.
+    left: dict[str, list[str]] = {OWN: [], B: []}
+    for account, answer in zip(asked_of(simulator), answers, strict=False):
+        left[account].append(answer.headers["x-ratelimit-remaining-requests"])
+        assert answer.headers["x-ratelimit-limit-requests"] == str(PER_ACCOUNT)
+    expected = [str(number) for number in reversed(range(PER_ACCOUNT))]
+    assert left == {OWN: expected, B: expected}
+    for name in ("default", "team-b"):
+        assert f'stackspot_requests_total{{account="{name}",api_key_alias="master"}} {PER_ACCOUNT}.0' in metrics
+        assert f'stackspot_requests_limit{{account="{name}"}} {PER_ACCOUNT}.0' in metrics

@@ -124,7 +124,7 @@ class StackspotLLM(CustomLLM):  # type: ignore[misc]
         return {account.name: account.client.quota() for account in self.accounts.usable}
 
     async def list_agents(self, visibility: str) -> list[Agent]:
-        """Return agents of the default account by visibility, without quota. Raises StackspotError."""
+        """Return agents of the account `default`; uses no quota. Raises StackspotError."""
         return await self.accounts[DEFAULT_ACCOUNT].client.list_agents(visibility)
 
     def authenticate(self, timeout: float | None = None, account: str = DEFAULT_ACCOUNT) -> None:

@@ -277,6 +277,8 @@ def test_the_metric_counts_what_happened(cached: Proxy, simulator: Simulator) ->
     for _ in range(2):
         post(cached, "Contado?")
     text = WEB.get(f"{cached.url}/metrics/", headers=cached.headers).text
-    counted = dict(re.findall(r'^stackspot_cache_lookups_total{account="default",outcome="(\w+)"} (\S+)$', text, re.MULTILINE))
+    counted = dict(
+        re.findall(r'^stackspot_cache_lookups_total{account="default",outcome="(\w+)"} (\S+)$', text, re.MULTILINE)
+    )
     assert float(counted["hit"]) >= 1
     assert float(counted["miss"]) >= 1

@@ -19,11 +19,11 @@ TOOL = {"type": "function", "function": {"name": "look", "parameters": {"type": 
 # The tests' proxy does not try again, and has no model with conversations that the platform keeps or with
 # knowledge or a cache, and no key with a budget.
 NEVER_HAPPENS = {
-    "stackspot_retries_total": {"reason"},
-    "stackspot_kept_conversations_total": {"outcome"},
+    "stackspot_retries_total": {"account", "reason"},
+    "stackspot_kept_conversations_total": {"account", "outcome"},
     "stackspot_agents_refreshes_total": {"outcome"},
-    "stackspot_knowledge_answers_total": {"sources"},
-    "stackspot_cache_lookups_total": {"outcome"},
+    "stackspot_knowledge_answers_total": {"account", "sources"},
+    "stackspot_cache_lookups_total": {"account", "outcome"},
     "stackspot_key_spend_usd": {"api_key_alias"},
     "stackspot_key_budget_usd": {"api_key_alias"},
     "stackspot_budget_refusals_total": {"api_key_alias"},

@@ -97,10 +97,14 @@ def _first_object(fields: Mapping[str, Any], *names: str) -> Mapping[str, Any]:
 
 
 def _with_schemas(tool: Any) -> Any:
-    """Rename a tool's schemas to camel case, which LiteLLM reads; Google's SDK sends snake case."""
-    declarations = tool.get("functionDeclarations") if isinstance(tool, Mapping) else None
-    if not isinstance(declarations, list):
+    """Rename a tool's schemas to camel case, which LiteLLM reads; Google's SDK sends snake case.
+
+    LiteLLM fails for declarations that are null.
+    """
+    if not isinstance(tool, Mapping):
         return tool
+    if not isinstance(declarations := tool.get("functionDeclarations"), list):
+        return {name: value for name, value in tool.items() if name != "functionDeclarations"}
     snake, camel = "parameters_json_schema", "parametersJsonSchema"
     renamed = [{camel: one[snake], **one} if isinstance(one, Mapping) and snake in one else one for one in declarations]
     return {**tool, "functionDeclarations": renamed}

@@ -40,6 +40,11 @@ def test_both_spellings_of_a_part_are_supported():
     assert changed["parts"] == [file, file, {"functionCall": call}, {"functionResponse": result}, "Oi"]
 
 
+def test_declarations_that_are_null_are_left_out():
+    changed = to_adapter({**contents("Oi"), "tools": [{"functionDeclarations": None}, {"googleSearch": {}}]})
+    assert changed["tools"] == [{}, {"googleSearch": {}}]
+
+
 def test_a_function_result_in_the_role_function_is_supported():
     [changed] = to_adapter(contents({"functionResponse": {"name": "f"}}, role="function"))["contents"]
     assert changed["role"] == "user"

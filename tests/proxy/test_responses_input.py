@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -118,6 +119,15 @@ def test_calls_of_a_vendors_tools_stay_with_their_results(call, result, name, ar
     made, answered = rewritten(call, result)
     assert made == {"type": "function_call", "call_id": "c1", "name": name, "arguments": arguments}
     assert (answered["type"], answered["call_id"], answered["output"]) == ("function_call_output", "c1", shown)
+
+
+@pytest.mark.parametrize("more", [{}, {"id": None}, {"id": "w1", "status": "completed"}])
+def test_a_search_of_a_vendor_is_text_also_without_an_id(more):
+    call = {"type": "web_search_call", "action": {"type": "search", "query": "preço"}, **more}
+    [message] = rewritten(call)
+    assert message["role"] == "assistant"
+    label, _, written = message["content"].partition(": ")
+    assert (label, json.loads(written)) == ("Hosted web search", {k: v for k, v in call.items() if v is not None})
 
 
 def test_a_call_of_an_mcp_server_becomes_a_call_and_its_result():

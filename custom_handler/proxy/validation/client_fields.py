@@ -14,6 +14,8 @@ _GUARDRAILS = Shape((list, dict), items=Shape((str, dict), in_header=True), in_h
 # LiteLLM reads these of an object only.
 METADATA: Mapping[str, Shape] = {
     "agent_id": STRING,
+    "litellm_metadata": Shape((str, list, dict)),
+    "metadata": Shape((str, list, dict)),
     "guardrails": _GUARDRAILS,
     "semantic-similarity": NUMBER,
     "tags": STRINGS,

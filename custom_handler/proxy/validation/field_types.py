@@ -6,6 +6,7 @@ same for all providers; `request/parameters.py` validates those of StackSpot mod
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -79,20 +80,22 @@ _MESSAGES = Shape(
     (dict,),
     fields={
         **_COMMON,
-        "messages": Shape((list,), items=_ANTHROPIC_MESSAGE, filled=True),
         "metadata": Shape((dict, str), fields={**METADATA, "user_id": STRING}),
         "system": Shape((str, list), items=_BLOCK),
         "tool_choice": _ANTHROPIC_CHOICE,
+        "messages": Shape((list,), items=_ANTHROPIC_MESSAGE, filled=True),
     },
+    required=("messages",),
 )
 
-_RESPONSES = Shape(
+_ITEM = Shape(
     (dict,),
-    fields={**_COMMON, "input": Shape((str, list), items=Shape((dict,), fields={"role": STRING, "type": STRING}))},
+    fields={"role": STRING, "type": STRING, "content": Shape((str, list)), "id": STRING, "call_id": STRING},
 )
+_RESPONSES = Shape((dict,), fields={**_COMMON, "input": Shape((str, list), items=_ITEM)})
 
 _TEXT = Shape((dict,), fields={**_COMMON, "prompt": Shape((str, list), items=Shape((str, int, list)), filled=True)})
-_TOKENS = Shape((list,), filled=True)
+_TOKENS_END = 100_256  # of cl100k_base, with which LiteLLM decodes the tokens of embeddings
 _EMBEDDINGS = Shape(
     (dict,),
     fields={**_COMMON, "input": Shape((str, list), items=Shape((str, int, list, dict), items=INTEGER, filled=True))},
@@ -152,14 +155,33 @@ def validate_field_types(body: Mapping[str, Any], shape: Shape) -> None:
             if message.get("role") == "user":
                 check(message, _USER_MESSAGE, path)
     if shape is _EMBEDDINGS:
-        _check_one_type(body.get("input"))
+        _check_texts(body.get("input"))
     _check_schemas(body)
+    _check_nested_metadata(body)
 
 
-def _check_one_type(texts: Any) -> None:
-    """Raise for a list of texts and tokens, which LiteLLM would decode as if all were tokens."""
-    if isinstance(texts, list) and len({type(text) for text in texts}) > 1:
+def _check_nested_metadata(body: Mapping[str, Any]) -> None:
+    """Raise for null in metadata of metadata, in which LiteLLM looks for a name."""
+    for name, inner in itertools.product(("metadata", "litellm_metadata"), repeat=2):
+        fields = body.get(name)
+        if isinstance(fields, dict) and inner in fields and fields[inner] is None:
+            raise invalid_request(f"{name}.{inner} must not be null: leave it out.", f"{name}.{inner}")
+
+
+def _check_texts(texts: Any) -> None:
+    """Raise for a list of texts and tokens, which LiteLLM would decode as if all were tokens.
+
+    A token that its tokenizer does not have is a 500.
+    """
+    if not isinstance(texts, list):
+        return
+    if len({type(text) for text in texts}) > 1:
         raise invalid_request("input must be a list of items of one type.", "input")
+    for number, text in enumerate(texts):
+        tokens = text if isinstance(text, list) else [text]
+        if not all(0 <= token < _TOKENS_END for token in tokens if isinstance(token, int)):
+            path = f"input[{number}]"
+            raise invalid_request(f"{path} must be a token from 0 to {_TOKENS_END - 1}, or a list of them.", path)
 
 
 def _check_schemas(body: Mapping[str, Any]) -> None:

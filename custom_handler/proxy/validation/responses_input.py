@@ -58,6 +58,9 @@ def _items(item: Any, *, uploads: bool) -> Iterator[Any]:
     if kind in _CALLS:
         name = str(kind).removesuffix("_call")
         yield _call(item.get("call_id") or item.get("id"), name, item.get(_CALLS[str(kind)]))
+    elif kind == "web_search_call":  # LiteLLM's bridge does this, but fails without an id and the like
+        searched = {name: value for name, value in item.items() if value is not None}
+        yield {"role": "assistant", "content": f"Hosted web search: {json.dumps(searched, ensure_ascii=False)}"}
     elif kind == "mcp_call":
         yield _call(item.get("id"), item.get("name"), item.get("arguments"))
         yield {

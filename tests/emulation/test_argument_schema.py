@@ -150,3 +150,25 @@ def test_arguments_with_real_lists_and_objects_never_change(arguments: dict[str,
     parser.feed(json.dumps(arguments))
     strict = parser.take()
     assert ArgumentSchema({**LISTS, "additionalProperties": True}).fit(strict) == strict
+
+
+FILE = {"properties": {"file_path": {"type": "string"}, "limit": {"type": "integer"}}}
+TWICE = {"properties": {"file_path": {}, "filePath": {}}}
+
+
+@pytest.mark.parametrize(
+    ("schema", "written", "fitted"),
+    [
+        (FILE, '{"filePath":"a\\u00e7","limit":1.50}', '{"file_path":"a\\u00e7","limit":1.50}'),
+        (FILE, r'{"file\\_path":"a"}', '{"file_path":"a"}'),
+        (FILE, '{"File-Path":"a","x":1}', '{"file_path":"a","x":1}'),
+        (FILE, '{"arguments":{"FILE_PATH":"a"}}', '{"file_path":"a"}'),
+        (FILE, '{"filePath":"a","file_path":"b"}', '{"filePath":"a","file_path":"b"}'),
+        (FILE, '{"filePath":"a","FilePath":"b"}', '{"filePath":"a","FilePath":"b"}'),
+        (FILE | {"additionalProperties": True}, '{"filePath":"a"}', '{"filePath":"a"}'),
+        (TWICE, '{"FilePath":"a"}', '{"FilePath":"a"}'),
+        ({}, '{"filePath":"a"}', '{"filePath":"a"}'),
+    ],
+)
+def test_a_name_in_another_spelling_is_the_declared_one_where_the_schema_decides_it(schema, written, fitted):
+    assert ArgumentSchema(schema).fit(written) == fitted

@@ -1,8 +1,8 @@
 """Fits a call's arguments to what the schema of the tool decides; the schema is never guessed.
 
 Agents add arguments of their platform, wrap the arguments once more, write a value with its type,
-repeat the schema, and write lists and objects as strings of JSON or Python. Each is undone only
-where the schema rules the written form out.
+repeat the schema, spell the names of arguments their own way, and write lists and objects as
+strings of JSON or Python. Each is undone only where the schema rules the written form out.
 """
 
 from __future__ import annotations
@@ -65,7 +65,8 @@ class ArgumentSchema:
         try:
             arguments = self._unwrapped(arguments, frozenset(names))
             self._subschemas = 0
-            arguments = self._plain_values(arguments)
+            arguments = self._declared_names(self._plain_values(arguments))
+            self._subschemas = 0
             edits = dict(self._edits(self._root, json.loads(arguments), _MAX_DEPTH))
         except (ValueError, RecursionError):
             return arguments
@@ -124,6 +125,27 @@ class ArgumentSchema:
             and not self._takes_object(properties.get(key))
         }
         return _edited(arguments, edits) if edits else arguments
+
+    def _declared_names(self, arguments: str) -> str:
+        """Return `{"filePath": …}` as `{"file_path": …}`, and `{"file\\_path": …}` likewise.
+
+        Only a name that is not allowed changes, to the one declared name of the same letters and
+        digits, if no other argument has it.
+        """
+        found = members(arguments)
+        declared = self._properties(self._root)
+        if found.keys() <= declared.keys():
+            return arguments
+        by_letters: dict[str, list[str]] = {}
+        for name in (*declared, *(key for key in found if key not in declared)):
+            by_letters.setdefault(_letters(name), []).append(name)
+        names = {}
+        for key in found.keys() - declared.keys():
+            same = by_letters[_letters(key)]
+            if len(same) == 2 and same[0] in declared and same[0] not in found and not self.allows(key):
+                names[key] = same[0]
+        pairs = (f"{json.dumps(names.get(key, key), ensure_ascii=False)}:{text}" for key, (_, text) in found.items())
+        return f"{{{','.join(pairs)}}}" if names else arguments
 
     def _edits(self, schema: Any, value: Any, depth: int) -> Iterator[tuple[str | int, Any]]:
         """Yield the parts of a value that are strings where the schema has lists or objects."""
@@ -199,6 +221,10 @@ class ArgumentSchema:
         for part in parts[1:]:
             combined = frozenset((a or c, b or d) for (a, b), (c, d) in product(combined, part))
         return combined
+
+
+def _letters(name: str) -> str:
+    return "".join(filter(str.isalnum, name)).lower()
 
 
 def _own(schema: Mapping[str, Any], name: str) -> frozenset[tuple[bool, bool]]:

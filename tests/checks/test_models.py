@@ -25,9 +25,7 @@ from custom_handler.checks.models import (
 from custom_handler.checks.settings import list_settings
 from custom_handler.errors import ConfigurationError, CredentialsRefused
 from custom_handler.proxy.config import callbacks, deployments, read_config
-from custom_handler.proxy.model_list import ModelList
 from custom_handler.settings import AccountSettings, Settings
-from custom_handler.stackspot.agent_list import Agent
 
 CANARY = "canary-5d1e"
 ACCOUNT = AccountSettings(client_id="me", client_secret="secret", realm="acme", agent_id="an-agent")
@@ -192,16 +190,6 @@ def test_a_wildcard_for_agents_is_a_fault():
     )
 
 
-def test_the_example_of_agents_as_models_has_no_fault():
-    example = read_config(Path(__file__).resolve().parents[2] / "examples" / "agents.yaml")
-    assert faults(check(example)) == []
-    found = {"shared": [Agent("01" + "B" * 24, "Revisão de código"), Agent("01" + "C" * 24, "Another")]}
-    assert [*ModelList(example["model_list"]).agents().models(found)] == [
-        "stackspot/01ARZ3NDEKTSV4RRFFQ69G5FAV",
-        "stackspot/revisao-de-codigo",
-    ]
-
-
 def test_a_wrong_knowledge_option_is_a_fault():
     wrong = {**STACKSPOT, "model_info": {"sources": "links"}}
     [fault] = faults(check(config(wrong)))
@@ -309,8 +297,6 @@ def test_a_file_without_a_configuration_is_an_error(tmp_path, text, said):
 
 
 def test_this_projects_configuration_is_read(monkeypatch):
-    from pathlib import Path
-
     monkeypatch.setenv("BEDROCK_MODEL_ID", "amazon.nova-micro-v1:0")
     told = read_config(Path(__file__).resolve().parents[2] / "config.yaml")
     assert [(item.name, item.provider) for item in deployments(told)] == [

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+from pathlib import Path
 
 import litellm
 import pytest
 from litellm import CustomLLM
 
+from custom_handler.checks.models import check_models, faults
 from custom_handler.errors import AgentFailed, ConfigurationError
 from custom_handler.instrumentation import AgentsRefreshed
 from custom_handler.proxy.agent_catalog import AgentCatalog, AllowList
 from custom_handler.proxy.agent_names import agent_names
 from custom_handler.proxy.agent_refresh import AgentRefresh
+from custom_handler.proxy.config import read_config
+from custom_handler.proxy.model_list import ModelList
+from custom_handler.settings import AccountSettings, Settings
 from custom_handler.stackspot.agent_list import Agent
 
 A, B, C = (f"01{letter * 24}" for letter in "ABC")
@@ -179,3 +185,17 @@ async def test_agents_that_are_gone_are_removed_also_after_the_router_failed(rou
     await refresh.refresh()
     assert router.model_names == {"chat", "stackspot/two"}
     assert router.get_model_from_alias(f"stackspot/{B}") == "stackspot/two"
+
+
+def test_the_example_has_no_fault_and_names_the_agents():
+    example = read_config(Path(__file__).resolve().parents[2] / "examples" / "agents.yaml")
+    settings = Settings(
+        account=AccountSettings(client_id="me", client_secret="secret", realm="acme", agent_id="an-agent")
+    )
+    checked = check_models(example, settings, lambda seconds, account: None)
+    assert faults(asyncio.run(checked)) == []
+    found = {"shared": [Agent(B, "Revisão de código"), Agent(C, "Another")]}
+    assert [*ModelList(example["model_list"]).agents().models(found)] == [
+        "stackspot/01ARZ3NDEKTSV4RRFFQ69G5FAV",
+        "stackspot/revisao-de-codigo",
+    ]

@@ -309,6 +309,7 @@ class Limiter:
             if (waiter := next(own, None)) is not None:
                 self._admit(waiter)
                 return 0.0
+            self._last_ledger.cancel(decision.caller)
         self._window.cancel(decision)  # its call has left; the request of another key is that key's
         return 0.0
 

@@ -361,6 +361,21 @@ def test_a_call_behind_more_of_its_key_than_its_share_can_send_is_rejected_at_on
     assert rejection(calls[6]).retry_after == rejection(calls[7]).retry_after == pytest.approx(122)
 
 
+def test_a_share_that_a_429_has_lowered_rejects_no_call_that_can_be_sent_in_time(still):
+    limiter, clock = still(requests_per_minute=90, max_concurrency=900)
+    half = Caller("half", share=0.5)
+    for _ in range(45):
+        assert limiter.acquire(LONG, half).admitted.done()
+    limiter.throttle(1)  # lowers the share to 22 requests
+    clock.now += 2
+    waiting = limiter.acquire(62, half)
+    limiter._step()
+    assert not waiting.admitted.done()
+    clock.now += 59
+    limiter._step()
+    assert waiting.admitted.result(0) is None
+
+
 class Leaves(LocalRequestWindow):
     """A shared window during whose decisions a call leaves."""
 
@@ -386,6 +401,19 @@ def test_no_key_takes_the_request_that_was_counted_for_another():
     limiter._step()
     assert second.admitted.result(0) is None
     assert window.usage().by_caller == {BIA: 1}
+
+
+def test_a_request_that_was_taken_back_uses_no_share():
+    clock, window, small = Clock(), Leaves(Clock()), Caller("small", share=0.01)
+    limiter = Limiter(LimitSettings(requests_per_minute=90), window, clock=clock)
+    limiter._wake_thread = lambda: None  # type: ignore[method-assign]
+    first = limiter.acquire(30, small)
+    window.leave = lambda: limiter.release(first)
+    limiter._step()
+    window.leave = None
+    second = limiter.acquire(30, small)
+    limiter._step()
+    assert second.admitted.result(0) is None
 
 
 def test_a_request_is_taken_back_in_redis(windows):

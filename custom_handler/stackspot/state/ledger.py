@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ...request.caller import Allowance, Caller
 
@@ -74,6 +74,12 @@ class LastLedger:
         """Keep the ledger of a decision, which also shows that there is no pause."""
         self._ledger, self.limits, self._time, self._paused_until = ledger, limits, self._clock(), 0.0
 
+    def cancel(self, caller: Caller) -> None:
+        """Take back a request of a caller's share that the last decision has counted."""
+        if (count := self._ledger.shares.get(caller.name)) is not None:
+            less = replace(count, used=count.used - 1)
+            self._ledger = replace(self._ledger, shares={**self._ledger.shares, caller.name: less})
+
     def share_delay(self, caller: Caller, position: int, window: float) -> float:
         """Return the fewest seconds until a caller's share has a request for one of its calls.
 
@@ -84,7 +90,9 @@ class LastLedger:
         if count is None or not self.limits.per_minute:
             return 0.0
         limit = caller.limit(self.limits.per_minute)
-        excess = count.used + position - limit
+        # A budget that was lowered after a 429 may leave more counted than the limit: `reset` is
+        # then the time at which enough of them have left the window.
+        excess = min(count.used, limit) + position - limit
         if excess < 0:
             return 0.0
         return max(0.0, count.reset + excess // limit * window - (self._clock() - self._time))

@@ -241,6 +241,13 @@ def test_an_invalid_query_is_an_error_object_without_its_value(path):
     assert (status, json.loads(body)) == (422, shape("/v1/chat/completions", 422, message))
 
 
+def test_only_a_route_without_its_database_is_a_404():
+    body = {"error": {"message": "DB not connected", "type": "x", "param": None, "code": "500"}}
+    of_provider = json.dumps(body).encode()
+    assert rewrite(500, of_provider, "/v1/chat/completions")[0] == 500
+    assert rewrite(500, of_provider, "/key/list")[0] == 404
+
+
 def test_a_detail_elsewhere_stays():
     body = b'{"detail": "Not Found"}'
     assert rewrite(404, body, "/model/new") == (404, body)

@@ -69,7 +69,8 @@ def rewrite(status: int, body: bytes, path: str) -> tuple[int, bytes]:
     """Return status and body for the client, of an error or of a report (below 400)."""
     if status < 400:
         return status, clean_report(body) if is_health_report(path) else body
-    if status == 500 and _NO_DATABASE.search(body):
+    # In the error of a model call, these are the words of its provider.
+    if status == 500 and not path.endswith(_MODEL_CALLS) and _NO_DATABASE.search(body):
         return 404, protocol_error(404, NO_DATABASE, path)
     if name := refused_field(status, body):
         status, body = 400, json.dumps(error_body(RESERVED_FIELD.format(name), 400, param=name)).encode()

@@ -146,7 +146,7 @@ class StackspotLLM(CustomLLM):  # type: ignore[misc]
     ) -> ModelResponse:
         """Estimate the tokens of a prompt that is not sent, for the current request's context."""
         turn = turn_from_call(model, messages, call, account.settings)
-        turn.meter = meter = self._tokens.meter(turn.agent_id)
+        turn.meter = meter = self._tokens.meter(turn.agent_id, counts_only=True)
         turn.whole_prompt()
         await meter.report(COUNT_TIMEOUT)
         return model_response.fixed_response("", model)

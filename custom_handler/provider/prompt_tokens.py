@@ -55,25 +55,31 @@ def measure(prompt: str) -> PromptSize:
 
 
 class PromptTokens:
-    """The estimates of a provider, and the thread that encodes long prompts."""
+    """The estimates of a provider, and the threads that encode long prompts.
+
+    Requests that ask for the estimate only have a thread of their own: they use no quota, so any
+    number of them may wait, and no answer waits behind them.
+    """
 
     def __init__(self) -> None:
         self.estimator = TokenEstimator()
-        self._threads: tuple[int, ThreadPoolExecutor] | None = None
+        self._threads: dict[bool, tuple[int, ThreadPoolExecutor]] = {}  # by `counts_only`
 
-    def meter(self, agent: str) -> TurnMeter:
-        """Return the PromptMeter of one turn."""
-        return TurnMeter(self, agent)
+    def meter(self, agent: str, *, counts_only: bool = False) -> TurnMeter:
+        """Return the PromptMeter of one turn; `counts_only`: it is not sent to the agent."""
+        return TurnMeter(self, agent, counts_only=counts_only)
 
-    def measure(self, agent: str, prompt: str) -> Future[Measured]:
-        """Return a prompt's size and estimate: at once, or after the thread has encoded it."""
+    def measure(self, agent: str, prompt: str, *, counts_only: bool = False) -> Future[Measured]:
+        """Return a prompt's size and estimate: at once, or after a thread has encoded it."""
         if len(prompt) <= AT_ONCE:
             done: Future[Measured] = Future()
             done.set_result(self._measured(agent, prompt))
             return done
-        if self._threads is None or self._threads[0] != os.getpid():  # no thread survives a fork
-            self._threads = os.getpid(), ThreadPoolExecutor(1, thread_name_prefix="stackspot-tokens")
-        return self._threads[1].submit(self._measured, agent, prompt)
+        process, thread = self._threads.get(counts_only, (None, None))
+        if thread is None or process != os.getpid():  # no thread survives a fork
+            thread = ThreadPoolExecutor(1, thread_name_prefix="stackspot-tokens")
+            self._threads[counts_only] = os.getpid(), thread
+        return thread.submit(self._measured, agent, prompt)
 
     def _measured(self, agent: str, prompt: str) -> Measured:
         size = measure(prompt)
@@ -83,9 +89,10 @@ class PromptTokens:
 class TurnMeter:
     """A PromptMeter that reports the estimate for its prompt, and learns from the agent's count."""
 
-    def __init__(self, tokens: PromptTokens, agent: str) -> None:
+    def __init__(self, tokens: PromptTokens, agent: str, *, counts_only: bool = False) -> None:
         self._tokens = tokens
         self._agent = agent
+        self._counts_only = counts_only
         self._measured: Future[Measured] | None = None
         self._prompt = ""
 
@@ -93,7 +100,7 @@ class TurnMeter:
         """Start to measure a prompt, unless it is the one before."""
         if self._measured is None or prompt != self._prompt:
             self._prompt = prompt
-            self._measured = self._tokens.measure(self._agent, prompt)
+            self._measured = self._tokens.measure(self._agent, prompt, counts_only=self._counts_only)
 
     def counted(self, tokens: int) -> None:
         """Learn from the agent's count, as soon as the prompt is measured."""

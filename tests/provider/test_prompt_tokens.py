@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,25 @@ def test_five_counts_of_an_agent_teach_its_tokenizer(other: Tokenizer, simulator
     assert max(map(error, sent[5:])) < 0.10
 
 
+def test_an_answer_waits_for_no_request_that_only_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    slow, may_end = portuguese(100), threading.Event()
+
+    def measured(prompt: str) -> PromptSize:
+        if prompt == slow:
+            may_end.wait(30)
+        return PromptSize(len(prompt) // 4, len(prompt))
+
+    monkeypatch.setattr(prompt_tokens, "measure", measured)
+    tokens = PromptTokens()
+    counting = tokens.measure(AGENT, slow, counts_only=True)
+    try:
+        assert tokens.measure(AGENT, portuguese(200)).result(20)
+        assert not counting.done()
+    finally:
+        may_end.set()
+    assert counting.result(20)
+
+
 @pytest.mark.parametrize(
     "text", ["a" * 3_000_000, "ação ☀ " * 400_000, "\ud800" * 2_000_000], ids=["word", "words", "half"]
 )
@@ -110,11 +130,10 @@ def test_a_long_prompt_is_measured_off_the_event_loop_and_reported() -> None:
 def test_a_forked_process_measures_on_a_thread_of_its_own() -> None:
     tokens, text = PromptTokens(), portuguese(500)
     measured = tokens.measure(AGENT, text).result()
-    threads = tokens._threads
-    tokens._threads = (0, threads[1]) if threads else None  # as in a child, where the pid is another one
+    _, thread = tokens._threads[False]
+    tokens._threads[False] = 0, thread  # as in a child, where the pid is another one
     assert tokens.measure(AGENT, text).result(timeout=60) == measured
-    assert tokens._threads is not None
-    assert tokens._threads[1] is not (threads and threads[1])
+    assert tokens._threads[False][1] is not thread
 
 
 def test_the_answer_to_a_call_that_counts_asks_no_agent(simulator: Any, provider: Any) -> None:

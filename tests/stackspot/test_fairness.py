@@ -425,3 +425,5 @@ def test_a_request_is_taken_back_in_redis(windows):
         window.cancel(decision)
     usage = windows().usage()
     assert (usage.used, usage.used_today, usage.by_caller) == (2, 2, {ANA: 1, BIA: 1})
+    window.cancel(window.acquire({Caller("eva"): Queue()}, Limits(90, 100)))
+    assert windows().usage().by_caller == {ANA: 1, BIA: 1}

@@ -182,7 +182,7 @@ local entry, name = ARGV[1], ARGV[2]
 local time = redis.call('ZSCORE', requests, entry)
 if not time then return end
 redis.call('ZREM', requests, entry)
-redis.call('HINCRBY', by_caller, name, -1)
+if redis.call('HINCRBY', by_caller, name, -1) < 1 then redis.call('HDEL', by_caller, name) end
 redis.call('HINCRBY', minutes, math.floor(time / 60000), -1)
 """
 

@@ -23,6 +23,7 @@ BUSY = (429, 503)
 ENDED = ("completed", "failed", "cancelled")
 JOB_SECONDS = 240
 KILLS = 2
+_WORKER_READY = "Application startup complete"
 
 
 async def sqlite_locked(ground: Ground) -> Outcome:
@@ -112,7 +113,10 @@ async def job_flood(ground: Ground) -> Outcome:
 
 
 async def killed_worker(ground: Ground) -> Outcome:
-    """Send a job for each JSON Schema of the siege, and kill two processes that work on them (kill -9)."""
+    """Send a job for each JSON Schema of the siege, and kill two processes that work on them (kill -9).
+
+    The second one is killed when the first one has a successor, so that one always serves.
+    """
     attacks = [PLAIN, *ATTACKS][:: ground.size(1, 9)]
     await ground.script(*scripted_responses(attacks))
     bodies = [{"messages": [question(attack, "job")], "params": response_format(attack.schema)} for attack in attacks]
@@ -120,8 +124,10 @@ async def killed_worker(ground: Ground) -> Outcome:
     jobs, cuts = _accepted(answers), []
     for _ in range(KILLS):
         await _wait_for_item(ground)
+        started = ground.proxy.log.read_text().count(_WORKER_READY)
         cuts.append(_kill_worker(ground.proxy))
-    outcome = outcome_of(answers, (202,))
+        await _wait_for_worker(ground.proxy, started + 1)
+    outcome = outcome_of(answers, (202, *BUSY))
     outcome.cuts = cuts
     await _judge_jobs(ground, outcome, jobs)
     outcome.said += f", {len(cuts)} processes killed"
@@ -135,6 +141,16 @@ def _kill_worker(proxy: servers.Proxy) -> float:
     worker = max(serving, key=lambda child: sum(child.cpu_times()[:2]))
     worker.kill()
     return time.monotonic()
+
+
+async def _wait_for_worker(proxy: servers.Proxy, count: int) -> None:
+    """Wait until so many processes have started."""
+    deadline = time.monotonic() + JOB_SECONDS
+    while time.monotonic() < deadline:
+        if proxy.log.read_text().count(_WORKER_READY) >= count:
+            return
+        await asyncio.sleep(0.1)
+    raise RuntimeError("No process took the place of the killed one. See the proxy's log.")
 
 
 async def _wait_for_item(ground: Ground) -> None:

@@ -18,6 +18,7 @@ from starlette.types import Receive, Scope, Send
 
 from ..proxy.client import CompletionStream, ProxyResponseError
 from ..proxy.error_body import error_body
+from ..proxy.validation.content_limits import MAX_FIELDS, too_many_fields
 
 T = TypeVar("T")
 
@@ -31,6 +32,8 @@ class ErrorRoute(APIRoute):
 
         async def handle(request: Request) -> Response:
             try:
+                if (count := await _count_fields(request)) > MAX_FIELDS:
+                    return JSONResponse(error_body(too_many_fields(count), 422), 422)
                 return await handler(request)
             except RequestValidationError as error:
                 return JSONResponse(error_body(validation_message(error.errors()), 422), 422)
@@ -41,6 +44,17 @@ class ErrorRoute(APIRoute):
                 return JSONResponse(body, error.status_code, headers=error.headers)
 
         return handle
+
+
+async def _count_fields(request: Request) -> int:
+    """Return the fields of a JSON object: FastAPI would list each one that it does not know."""
+    if "json" not in request.headers.get("content-type", ""):
+        return 0
+    try:
+        body = await request.json()  # which the handler uses again
+    except (ValueError, RecursionError):
+        return 0  # the handler says what is wrong
+    return len(body) if isinstance(body, dict) else 0
 
 
 api_router = functools.partial(APIRouter, route_class=ErrorRoute)

@@ -232,3 +232,18 @@ def test_health_and_the_page_need_no_key(client):
     page = client.get("/playground")
     assert page.headers["content-type"].startswith("text/html")
     assert "default-src 'none'" in page.headers["content-security-policy"]
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_a_body_of_very_many_fields_is_one_error(client, path):
+    answer = client.post(path, json={"message": "Oi"} | {f"field{number}": 1 for number in range(500)})
+    assert (answer.status_code, answer.json()["error"]["message"]) == (
+        422,
+        "The request has 501 fields, the limit is 500: leave some out.",
+    )
+
+
+def test_a_body_that_is_no_json_is_told_by_its_own_error(client):
+    answer = client.post("/chat", content="{", headers={"content-type": "application/json"})
+    assert answer.status_code == 422
+    assert "JSON" in answer.json()["error"]["message"]

@@ -47,10 +47,15 @@ def limit_content(body: Mapping[str, Any]) -> None:
     raise invalid_request(f"The request is nested deeper than {MAX_DEPTH} levels: flatten it.")
 
 
+def too_many_fields(count: int) -> str:
+    """Return the error's text."""
+    return f"The request has {count} fields, the limit is {MAX_FIELDS}: leave some out."
+
+
 def _limit_fields(body: Mapping[str, Any]) -> None:
     """Raise the proxy's error for too many fields, or too much in one that is no content."""
     if len(body) > MAX_FIELDS:
-        raise invalid_request(f"The request has {len(body)} fields, the limit is {MAX_FIELDS}: leave some out.")
+        raise invalid_request(too_many_fields(len(body)))
     model = body.get("model")
     if isinstance(model, str) and len(model) > MAX_MODEL_CHARACTERS:
         raise invalid_request(

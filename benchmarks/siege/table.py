@@ -72,5 +72,5 @@ ATTACKS = (
     Attack("a queue of 500 calls", callers.filled_queue, NARROW, quick=False),
     Attack("places at the agent held", agents.held_places, NARROW, quick=False),
     Attack("Redis frozen, 24 GET /jobs", stores.redis_frozen, REDIS, quick=False),
-    Attack("kill -9 of workers with running jobs", stores.killed_worker, WORKERS, quick=False),
+    Attack("kill -9 of a worker with running jobs", stores.killed_worker, WORKERS, quick=False),
 )

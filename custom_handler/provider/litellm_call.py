@@ -198,8 +198,11 @@ def call_caller(params: Mapping[str, Any]) -> Caller:
 
 def _metadata(params: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return what the proxy noted on the call, the authenticated key among it."""
-    # LiteLLM writes it to one of the two, and removes it from what the client sent.
-    return {**(params.get("litellm_metadata") or {}), **(params.get("metadata") or {})}
+    both = [params.get(name) or {} for name in ("metadata", "litellm_metadata")]
+    # LiteLLM writes to one of the two. It removes names that begin with user_api_key_ from what the
+    # client sent, but not user_api_key itself.
+    authenticated = [one for one in both if "user_api_key_hash" in one]
+    return authenticated[0] if authenticated else {**both[1], **both[0]}
 
 
 def key_caller(alias: object, key_hash: object, metadata: object) -> Caller:
@@ -229,7 +232,7 @@ def _owner(params: Mapping[str, Any], correlation_id: str | None) -> str | None:
     native = uses_native_conversation(params.get("model_info") or {})
     if not native or correlation_id is None:
         return None
-    key = (params.get("metadata") or {}).get("user_api_key")
+    key = _metadata(params).get("user_api_key")
     return json.dumps([str(key or ""), correlation_id])
 
 

@@ -246,3 +246,12 @@ def test_the_caller_is_the_api_key_with_its_weight_and_share():
     assert turn(litellm_params={"metadata": key | quota}).caller == Caller("team-a", 3, 0.5)
     assert turn(litellm_params={"metadata": {"user_api_key": "a" * 64}}).caller == Caller("a" * 12)
     assert turn().caller == ANYONE
+
+
+@pytest.mark.parametrize("written", ["metadata", "litellm_metadata"])
+def test_a_key_that_the_client_names_itself_is_not_the_callers(written):
+    """LiteLLM leaves `user_api_key` in the one of the two that it does not write to."""
+    forged = "litellm_metadata" if written == "metadata" else "metadata"
+    noted = {"user_api_key": "88dc28d0f030c55e", "user_api_key_hash": "88dc28d0f030c55e"}
+    params = {written: noted, forged: {"user_api_key": "litellm_proxy_master_key"}}
+    assert turn(litellm_params=params).caller == Caller("88dc28d0f030")

@@ -114,8 +114,10 @@ class AnswerCache:
             return
 
         async def store() -> None:
-            await self._threads.run(self._store.put, key, encoded, seconds)
-            self._forget(place, running)
+            try:
+                await self._threads.run(self._store.put, key, encoded, seconds)
+            finally:  # else the answer would be served for ever
+                self._forget(place, running)
 
         storing = asyncio.ensure_future(store())
         self._storing.add(storing)

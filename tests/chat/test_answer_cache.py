@@ -442,3 +442,19 @@ async def test_an_entry_that_cannot_be_read_is_a_miss(spoil: Callable[[bytes], b
     await eventually_async(lambda: store.known, pause=0)
     store.known = {key: spoil(kept) for key, kept in store.known.items()}
     assert (await Client().ask(AnswerCache(store), agent)).outcome == "miss"
+
+
+async def test_an_answer_that_cannot_be_stored_is_served_once() -> None:
+    class BrokenStore(SlowStore):
+        def put(self, key: str, answer: bytes, seconds: float) -> None:
+            super().put(key, answer, seconds)
+            raise OSError("no space left")
+
+        def get(self, key: str) -> bytes | None:
+            return None
+
+    store, agent = BrokenStore(), Agent()
+    cache = AnswerCache(store)
+    await Client().ask(cache, agent)
+    await eventually_async(lambda: store.known and not cache._running, pause=0.01)
+    assert (await Client().ask(cache, agent)).outcome == "miss"

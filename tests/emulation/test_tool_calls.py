@@ -410,3 +410,11 @@ def test_no_text_costs_more_than_its_length(start: str, unit: str) -> None:
         read([text[at : at + 16] for at in range(0, len(text), 16)])
 
     assert is_linear(read_units, 200_000)
+
+
+@pytest.mark.parametrize("rest", [r"\nnada mais", r"\n\nnn ok", "\nnada mais"])
+def test_no_letter_is_lost_behind_a_block_with_literal_line_ends(rest):
+    block = r'FUNCTION_CALL_START\nget_weather\narguments: {"city": "Recife"}\nFUNCTION_CALL_END'
+    reading = read([block + rest])
+    assert reading.calls == (("get_weather", '{"city":"Recife"}'),)
+    assert reading.content.strip() == rest.replace(r"\n", "").strip()

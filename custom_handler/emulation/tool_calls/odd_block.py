@@ -73,6 +73,7 @@ _END = regex.compile(
 _ANY_START = regex.compile(rf"\s*+(?:{syntax.MARKER.pattern}|{_MARK}{{0,12}}+{_marker(_FIRST)})", _FLAGS)
 _LINE_PREFIX = regex.compile(r"^[ \t]*+(?://+|\#+|--|;+|>|\*|\|)[ \t]?+", regex.MULTILINE)
 _LITERAL_LINE_END = regex.compile(r"(?:\\r)?\\n")
+_LITERAL_LINE_ENDS = regex.compile(rf"\A(?:{_LITERAL_LINE_END.pattern})+")
 
 # Characters that look like those of a marker, each with one in its place.
 _PLAIN = {wide: wide - 0xFEE0 for wide in range(0xFF01, 0xFF5F)} | str.maketrans(
@@ -181,4 +182,5 @@ class OddBlock(Unread):
             self.reason = str(error)
             return
         self.unreadable = False
-        self._pieces, self.unparsed = [text[:end]], text[end:].lstrip("`").lstrip("\\n") if end else ""
+        end -= text[end - 1] == "\\"  # of a literal line end
+        self._pieces, self.unparsed = [text[:end]], _LITERAL_LINE_ENDS.sub("", text[end:].lstrip("`"))

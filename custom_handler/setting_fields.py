@@ -1,15 +1,17 @@
-"""One setting: its field in a group, and its value from text."""
+"""A setting: its field in a group, and its value from text; and a group of them."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import Field, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import Field, field, fields
+from pathlib import Path
 from typing import Any
 
 from .errors import ConfigurationError
 
 PREFIX = "STACKSPOT_"
+_SECRET = ("CLIENT_SECRET", "CLIENT_SECRET_FILE")
 
 
 def setting(
@@ -55,6 +57,38 @@ def parse(item: Field[Any], raw: str) -> object:
     if isinstance(default, float):
         return _seconds(name, raw)
     return raw.rstrip("/") if name.endswith("_URL") else raw
+
+
+def group_fields(group: type) -> list[Field[Any]]:
+    """Return the fields of a group that are settings."""
+    return [item for item in fields(group) if "name" in item.metadata]
+
+
+def read_group(group: type, sources: Sequence[Mapping[str, str | None]]) -> Any:
+    """Return a group with each setting from the first source that has it.
+
+    Raises ConfigurationError.
+    """
+    # CLIENT_SECRET and its FILE are alternatives: both are read from the first source with either.
+    secret = [next((source for source in sources if any(lookup([source], name) for name in _SECRET)), {})]
+    values: dict[str, Any] = {
+        item.name: parse(item, raw)
+        for item in group_fields(group)
+        if (raw := lookup(secret if (name := item.metadata["name"]) in _SECRET else sources, name))
+    }
+    if (file := values.get("client_secret_file")) and not values.get("client_secret"):
+        values["client_secret"] = read_secret("CLIENT_SECRET_FILE", file, Path(file))
+    return group(**values)
+
+
+def read_secret(name: str, written: str, path: Path) -> str:
+    """Return the content of a file whose path was `written`; raises ConfigurationError."""
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(
+            f"{name} is {written!r}: it cannot be read ({type(error).__name__}). Name a text file that can."
+        ) from None
 
 
 def _bool(name: str, raw: str) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import Field, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -12,12 +12,10 @@ from dotenv import dotenv_values
 
 from .env_file import dotenv_files
 from .errors import ConfigurationError
-from .setting_fields import lookup, parse, setting
+from .setting_fields import group_fields, read_group, setting
 
 DEFAULT_ACCOUNT = "default"
 """The name of the account of CLIENT_ID, CLIENT_SECRET and REALM."""
-
-_SECRET = ("CLIENT_SECRET", "CLIENT_SECRET_FILE")
 
 
 @dataclass(frozen=True, slots=True)
@@ -304,7 +302,7 @@ class Settings:
     @classmethod
     def from_mapping(cls, *sources: Mapping[str, str | None]) -> Settings:
         """Read each setting from the first source that has it. Raises ConfigurationError."""
-        return cls(**{name: _read_group(group, sources) for name, group in setting_groups().items()})
+        return cls(**{name: read_group(group, sources) for name, group in setting_groups().items()})
 
     @classmethod
     def load(cls, directory: Path | None = None) -> Settings:
@@ -336,30 +334,3 @@ def setting_groups() -> dict[str, type]:
 def all_fields() -> list[Field[Any]]:
     """Return the fields of all groups; for their `metadata` see `setting`."""
     return [item for group in setting_groups().values() for item in group_fields(group)]
-
-
-def group_fields(group: type) -> list[Field[Any]]:
-    """Return the fields of a group that are settings."""
-    return [item for item in fields(group) if "name" in item.metadata]
-
-
-def _read_group(group: type, sources: Sequence[Mapping[str, str | None]]) -> Any:
-    # CLIENT_SECRET and its FILE are alternatives: both are read from the first source with either.
-    secret = [next((source for source in sources if any(lookup([source], name) for name in _SECRET)), {})]
-    values: dict[str, Any] = {
-        item.name: parse(item, raw)
-        for item in group_fields(group)
-        if (raw := lookup(secret if (name := item.metadata["name"]) in _SECRET else sources, name))
-    }
-    if (file := values.get("client_secret_file")) and not values.get("client_secret"):
-        values["client_secret"] = _content(file)
-    return group(**values)
-
-
-def _content(file: str) -> str:
-    try:
-        return Path(file).read_text(encoding="utf-8").strip()
-    except (OSError, ValueError) as error:
-        raise ConfigurationError(
-            f"CLIENT_SECRET_FILE is {file!r}: it cannot be read ({type(error).__name__}). Name a text file that can."
-        ) from None

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import Field
 from typing import Any
 
-from ..settings import group_fields, setting_groups
+from ..setting_fields import group_fields
+from ..settings import setting_groups
 
 PAGE = """\
 # Configuration

@@ -22,6 +22,7 @@ from typing import Any
 import yaml
 
 from ..errors import ConfigurationError
+from ..setting_fields import read_secret
 from ..settings import DEFAULT_ACCOUNT, AccountSettings, Settings
 
 FILE = "STACKSPOT_ACCOUNTS_FILE"
@@ -150,14 +151,10 @@ def _secret(entry: Mapping[str, Any], where: str, folder: Path) -> str:
     value = _text(entry, given[0], where)
     if given[0] == "client_secret":
         return value
-    try:
-        secret = (folder / value).read_text(encoding="utf-8").strip()
-    except (OSError, ValueError) as error:
-        raise ConfigurationError(
-            f"{where}.client_secret_file is {value!r}: it cannot be read ({type(error).__name__}). Name a text file that can."
-        ) from None
+    field = f"{where}.client_secret_file"
+    secret = read_secret(field, value, folder / value)
     if not secret:
-        raise ConfigurationError(f"{where}.client_secret_file is {value!r}: it is empty. Write the client key into it.")
+        raise ConfigurationError(f"{field} is {value!r}: it is empty. Write the client key into it.")
     return secret
 
 

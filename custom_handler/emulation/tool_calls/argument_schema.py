@@ -144,8 +144,7 @@ class ArgumentSchema:
             same = by_letters[_letters(key)]
             if len(same) == 2 and same[0] in declared and same[0] not in found and not self.allows(key):
                 names[key] = same[0]
-        pairs = (f"{json.dumps(names.get(key, key), ensure_ascii=False)}:{text}" for key, (_, text) in found.items())
-        return f"{{{','.join(pairs)}}}" if names else arguments
+        return _object((names.get(key, key), text) for key, (_, text) in found.items()) if names else arguments
 
     def _edits(self, schema: Any, value: Any, depth: int) -> Iterator[tuple[str | int, Any]]:
         """Yield the parts of a value that are strings where the schema has lists or objects."""
@@ -243,11 +242,13 @@ def _own(schema: Mapping[str, Any], name: str) -> frozenset[tuple[bool, bool]]:
 def _edited(text: str, edits: _Edits) -> str:
     """Return compact JSON with the edits; all other text, such as the digits of numbers, stays."""
     if text[0] == "{":
-        pairs = [
-            f"{json.dumps(key, ensure_ascii=False)}:{_part(key, raw, edits)}" for key, (_, raw) in members(text).items()
-        ]
-        return f"{{{','.join(pairs)}}}"
+        return _object((key, _part(key, raw, edits)) for key, (_, raw) in members(text).items())
     return f"[{','.join(_part(index, raw, edits) for index, raw in enumerate(items(text)))}]"
+
+
+def _object(pairs: Iterable[tuple[str, str]]) -> str:
+    """Return compact JSON of names, and of values as JSON."""
+    return f"{{{','.join(f'{json.dumps(name, ensure_ascii=False)}:{value}' for name, value in pairs)}}}"
 
 
 def _part(key: str | int, raw: str, edits: _Edits) -> str:

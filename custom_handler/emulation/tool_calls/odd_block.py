@@ -18,11 +18,10 @@ import regex
 from ..lenient_json import LenientJsonError
 from . import loose_block, python_syntax, syntax
 from .suspicion import goes_on
-from .unreadable import Unread
+from .unreadable import JudgedText
 
 _FLAGS = regex.IGNORECASE
 _WINDOW = 400
-_SIZE = 300  # characters at which the held text is judged first
 _END_NEAR = 200  # characters between the arguments and the end marker
 
 _MARK = r"[^\p{L}\p{N}\n]"  # neither a letter nor a digit
@@ -121,25 +120,13 @@ class OddBlocks:
         return self._tools.resolve(name.rstrip(".:"), unknown=False) is not None
 
 
-class OddBlock(Unread):
+class OddBlock(JudgedText):
     """Holds such a block until it is judged; `unparsed`, the text behind it, is read again."""
 
     def __init__(self, tools: syntax.DeclaredTools, blocks: OddBlocks) -> None:
-        super().__init__("", "its markers are not those of a block")
-        self.unparsed = ""
+        super().__init__("its markers are not those of a block")
         self._tools = tools
         self._blocks = blocks
-        self._size = 0
-        self._next = _SIZE
-
-    def read(self, text: str, at: int, *, ended: bool) -> int:
-        """Read from `at` and return the new position; `ended`: the reply ends with `text`."""
-        end, complete = self._read_to_marker(text, at, ended=ended)
-        self._size += end - at
-        if complete or self._size >= self._next:
-            self._next = 2 * self._size
-            self._judge(complete=complete)
-        return end
 
     def _judge(self, *, complete: bool) -> None:
         text = self.text
@@ -161,12 +148,6 @@ class OddBlock(Unread):
             self._is_text(last)
         elif complete or (another and end is not None):
             self._settle(head.start("name"), last, end.end() if end is not None else None)
-
-    def _is_text(self, end: int) -> None:
-        text = self.text
-        self.done = True
-        self._pieces = [text[:end]]
-        self.unparsed = text[end:]
 
     def _settle(self, start: int, last: int, end: int | None) -> None:
         """Read the name and the arguments between the markers; `end` is that of the end marker."""

@@ -19,13 +19,12 @@ import regex
 from ..lenient_json import LenientJsonError, LenientJsonParser
 from . import python_syntax, syntax
 from .argument_schema import ARGUMENT_KEYS, NAME_KEYS
-from .unreadable import Unread
+from .unreadable import JudgedText
 
 WINDOW = 400  # characters in which the name has to stand
 TEXT_LIMIT = 160  # characters of text behind a call, and between two
 
 _FLAGS = regex.IGNORECASE
-_SIZE = 300  # characters at which the held text is judged first
 _DEPTH = 6
 _NAME = r"(?P<name>[\w.\-]{1,128}+(?:[/:][\w.\-]{1,64}+){0,3}+)"
 _QUOTE = r"[`\"'*_]{0,3}+"
@@ -177,24 +176,12 @@ class Suspicions:
         return self._tools.resolve(name.rstrip(".:"), unknown=False) is not None
 
 
-class SuspectedCall(Unread):
+class SuspectedCall(JudgedText):
     """Holds such text until it is judged: `unreadable`, or text, and `unparsed` is read again."""
 
     def __init__(self, tools: syntax.DeclaredTools) -> None:
-        super().__init__("", "it has another form than a block")
-        self.unparsed = ""
+        super().__init__("it has another form than a block")
         self._tools = tools
-        self._size = 0
-        self._next = _SIZE
-
-    def read(self, text: str, at: int, *, ended: bool) -> int:
-        """Read from `at` and return the new position; `ended`: the reply ends with `text`."""
-        end, complete = self._read_to_marker(text, at, ended=ended)
-        self._size += end - at
-        if complete or self._size >= self._next:
-            self._next = 2 * self._size
-            self._judge(complete=complete)
-        return end
 
     def _judge(self, *, complete: bool) -> None:
         text = self.text
@@ -208,10 +195,7 @@ class SuspectedCall(Unread):
             last = end
         rest = text[last:]
         if last == 0 or goes_on(rest) or (rest[:1] == "`" and rest.strip("`. \n")):
-            self.done = True
-            cut = last or len(text.partition("\n")[0])
-            self._pieces = [text[:cut]]
-            self.unparsed = text[cut:]
+            self._is_text(last or len(text.partition("\n")[0]))
         elif complete:
             self.done = self.unreadable = True
 

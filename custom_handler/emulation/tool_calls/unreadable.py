@@ -41,6 +41,7 @@ _PLACEHOLDER = regex.compile(
     rf"|\s*+[^\n]{{0,100}}\n[^\n{{<\[]{{0,40}}[:=]\s*+(?:{_ANYTHING})[ \t]*+(?:\r?\n|\Z)",
     regex.IGNORECASE,
 )
+_FIRST_SIZE = 300  # characters at which JudgedText is judged first
 
 
 class Unread:
@@ -79,6 +80,39 @@ class Unread:
         end = len(text) if found is None else found.start()
         self._pieces.append(text[at:end])
         return end, ended or (found is not None and not found.partial)
+
+
+class JudgedText(Unread):
+    """Unread text that is judged each time it has doubled, so that the work grows with its length.
+
+    `unparsed`, the text behind a call or behind what is plain text, is read again.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__("", reason)
+        self.unparsed = ""
+        self._size = 0
+        self._next = _FIRST_SIZE
+
+    def read(self, text: str, at: int, *, ended: bool) -> int:
+        """Read from `at` and return the new position; `ended`: the reply ends with `text`."""
+        end, complete = self._read_to_marker(text, at, ended=ended)
+        self._size += end - at
+        if complete or self._size >= self._next:
+            self._next = 2 * self._size
+            self._judge(complete=complete)
+        return end
+
+    def _judge(self, *, complete: bool) -> None:
+        """Decide if the text is enough; `complete`: no more of it follows."""
+        raise NotImplementedError
+
+    def _is_text(self, end: int) -> None:
+        """End as plain text up to `end`."""
+        text = self.text
+        self.done = True
+        self._pieces = [text[:end]]
+        self.unparsed = text[end:]
 
 
 class _Patch:

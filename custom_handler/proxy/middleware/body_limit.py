@@ -21,8 +21,6 @@ NO_OBJECT = "The request's body must be a JSON object."
 NO_UTF8 = "The request's body is not valid UTF-8: encode it as UTF-8."
 # First characters of JSON other than an object; the proxy itself rejects invalid JSON.
 _OTHER_JSON = tuple(character.encode() for character in '["-0123456789tfn')
-
-
 _UPLOAD = "multipart/form-data"  # at most 1,000 fields and files, which Starlette checks
 _FORM = "application/x-www-form-urlencoded"
 _DECODER = codecs.getincrementaldecoder("utf-8")

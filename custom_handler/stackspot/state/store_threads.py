@@ -29,7 +29,7 @@ class StoreThreads:
     """
 
     def __init__(self) -> None:
-        self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="stackspot-conversations")
+        self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="stackspot-store")
         self._free = threading.BoundedSemaphore(MAX_CALLS)
 
     async def run(self, method: Callable[..., Result | None], *arguments: object) -> Result | None:

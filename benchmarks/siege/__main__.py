@@ -131,6 +131,8 @@ async def _run(ground: Ground, attack: Attack) -> Run:
     except (AssertionError, RuntimeError, LookupError, ValueError, aiohttp.ClientError) as error:
         outcome = Outcome("", [f"the attack could not be judged: {type(error).__name__}: {error}"])
     seen = await asyncio.to_thread(ground.other.seen, began, time.monotonic())
+    if not seen.chats:  # an attack that is shorter than the pause between two chats: to the next one
+        seen = await asyncio.to_thread(ground.other.seen, began, time.monotonic())
     return Run(outcome, seen, list(ground.steps))
 
 

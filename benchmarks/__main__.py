@@ -12,7 +12,18 @@ from types import MappingProxyType
 
 import click
 
-from . import profile, report, rows_client, rows_conversation, rows_own, rows_proxy, rows_settings
+from . import (
+    profile,
+    report,
+    rows_client,
+    rows_conversation,
+    rows_growth,
+    rows_latency,
+    rows_own,
+    rows_proxy,
+    rows_settings,
+    rows_stock,
+)
 from .bench import FULL, QUICK, Bench, open_bench
 from .figures import Figure
 from .plots import draw
@@ -21,10 +32,14 @@ from .servers import ROOT
 Row = Callable[[Bench], list[Figure]]
 ROWS: MappingProxyType[str, Row] = MappingProxyType(
     {
+        "stock": rows_stock.stock,
         "whole": rows_proxy.whole,
         "burst": rows_proxy.burst,
         "paced": rows_proxy.paced,
+        "latency": rows_latency.latency,
         "crowd": rows_proxy.crowd,
+        "streams": rows_growth.streams,
+        "growth": rows_growth.growth,
         "share": profile.share,
         "client": rows_client.client,
         "reader": rows_own.reader,

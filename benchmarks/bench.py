@@ -46,6 +46,10 @@ class Bench:
     proxy: Proxy
     load: LoadGenerator
 
+    def script(self) -> None:
+        """Let the simulator give the texts that the prompts select."""
+        self.simulator.script(*({**response, "times": "always"} for response in _RESPONSES))
+
     def job(self, model: str, prompt: str, requests: int, clients: int = 4, server: Proxy | None = None) -> Job:
         """Return a job for one of the models; the prompt selects the scripted response."""
         url = f"{(server or self.proxy).url}/v1/chat/completions"
@@ -71,5 +75,6 @@ class Bench:
 def open_bench(directory: Path, size: Size) -> Iterator[Bench]:
     """Start the simulator, the proxy and the load generator, all on loopback."""
     with simulator(directory) as upstream, proxy(directory, upstream) as server, LoadGenerator() as load:
-        upstream.script(*({**response, "times": "always"} for response in _RESPONSES))
-        yield Bench(directory, size, upstream, server, load)
+        bench = Bench(directory, size, upstream, server, load)
+        bench.script()
+        yield bench

@@ -20,6 +20,7 @@ from typing import Any
 import aiohttp
 import orjson
 
+_SAMPLES = ("latency", "first", "delay", "first_delay", "gap", "pause")
 _STAMP = re.compile(r"\d+\.\d{6}")
 
 
@@ -44,8 +45,8 @@ class Job:
 class Outcome:
     """The clients' measurements; times are seconds.
 
-    A token's delay counts from the time at which the upstream sent it. A pause is the longest gap
-    of a stream.
+    A token's delay counts from the time at which the upstream sent it; `first_delay` is that of a
+    stream's first token. A pause is the longest gap of a stream.
     """
 
     seconds: float = 0.0
@@ -56,6 +57,7 @@ class Outcome:
     latency: dict[str, float] = field(default_factory=dict)
     first: dict[str, float] = field(default_factory=dict)
     delay: dict[str, float] = field(default_factory=dict)
+    first_delay: dict[str, float] = field(default_factory=dict)
     gap: dict[str, float] = field(default_factory=dict)
     pause: dict[str, float] = field(default_factory=dict)
 
@@ -107,7 +109,7 @@ class _Clients:
             "messages": [{"role": "user", "content": job.prompt}],
         }
         self._left = job.requests
-        self._samples: dict[str, list[float]] = {name: [] for name in ("latency", "first", "delay", "gap", "pause")}
+        self._samples: dict[str, list[float]] = {name: [] for name in _SAMPLES}
         self._outcome = Outcome()
 
     async def run(self) -> Outcome:
@@ -164,6 +166,8 @@ class _Clients:
         """Measure the tokens of one read; all but the first arrived without a gap."""
         stamps = [float(stamp) for stamp in _STAMP.findall(text)]
         self._samples["delay"] += [now - stamp for stamp in stamps]
+        if stamps and not last:
+            self._samples["first_delay"].append(now - stamps[0])
         if stamps and last:
             self._samples["gap"] += [now - last, *[0.0] * (len(stamps) - 1)]
 

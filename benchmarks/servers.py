@@ -134,14 +134,18 @@ def proxy(
     upstream: Simulator,
     *,
     plugin: bool = True,
+    prometheus: bool = False,
     options: Sequence[str] = (),
     environ: Mapping[str, str] | None = None,
     models: Sequence[Mapping[str, Any]] = (),
 ) -> Iterator[Proxy]:
-    """Run the stock proxy with the project's config.yaml, the two compared models, and more `models`."""
+    """Run the stock proxy with the project's config.yaml, the two compared models, and more `models`.
+
+    Without the plugin, only the `openai/` model is there, with or without LiteLLM's `prometheus`.
+    """
     port = free_port()
     log, config = directory / f"proxy-{port}.log", directory / f"config-{port}.yaml"
-    config.write_text(yaml.safe_dump(_config(upstream, models, plugin=plugin)))
+    config.write_text(yaml.safe_dump(_config(upstream, models, plugin=plugin, prometheus=prometheus)))
     litellm = str(Path(sys.executable).with_name("litellm"))
     command = [litellm, "--config", str(config), "--host", "127.0.0.1", "--port", str(port), *options]
     fixed = {"LITELLM_MASTER_KEY": KEY, **LITELLM_DEFAULTS, **_NO_QUEUE}
@@ -150,7 +154,9 @@ def proxy(
         yield Proxy(f"http://127.0.0.1:{port}", psutil.Process(process.pid), log)
 
 
-def _config(upstream: Simulator, models: Sequence[Mapping[str, Any]], *, plugin: bool) -> dict[str, Any]:
+def _config(
+    upstream: Simulator, models: Sequence[Mapping[str, Any]], *, plugin: bool, prometheus: bool
+) -> dict[str, Any]:
     config: dict[str, Any] = yaml.safe_load((ROOT / "config.yaml").read_text())
     peer = {"model": f"openai/{OPENAI}", "api_base": f"{upstream.url}/v1", "api_key": "sk-any"}
     config["model_list"] = [{"model_name": OPENAI, "litellm_params": peer}, *models]
@@ -158,8 +164,8 @@ def _config(upstream: Simulator, models: Sequence[Mapping[str, Any]], *, plugin:
         ours = {"model": STACKSPOT, "custom_llm_provider": "stackspot"}
         config["model_list"].append({"model_name": STACKSPOT, "litellm_params": ours})
     else:
-        del config["litellm_settings"]["callbacks"], config["litellm_settings"]["custom_provider_map"]
-        del config["general_settings"]["custom_auth"]
+        del config["litellm_settings"]["custom_provider_map"], config["general_settings"]["custom_auth"]
+        config["litellm_settings"]["callbacks"] = ["prometheus"] if prometheus else []
     return config
 
 

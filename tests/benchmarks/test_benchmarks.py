@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from benchmarks import plots, report, rows_conversation, rows_own, rows_proxy, texts
+from benchmarks import plots, report, rows_conversation, rows_growth, rows_own, rows_proxy, texts
 from benchmarks.bench import MODELS, QUICK, open_bench
 from benchmarks.figures import Figure, Goal
 from benchmarks.load import percentiles
@@ -40,6 +40,12 @@ def test_the_rows_without_a_proxy_are_measured():
     bench = dataclasses.make_dataclass("Own", ["size"])(TINY)
     figures = [*rows_own.reader(bench), *rows_own.prompt(bench)]
     assert all(figure.median > 0 for figure in figures if "characters" not in figure.name)
+
+
+def test_an_exponent_tells_linear_from_quadratic_growth():
+    sizes = [10, 100, 1000]
+    assert rows_growth.exponent(sizes, [3 * size for size in sizes]) == pytest.approx(1)
+    assert rows_growth.exponent(sizes, [size**2 / 7 for size in sizes]) == pytest.approx(2)
 
 
 def test_native_conversations_are_measured_by_characters():

@@ -1,0 +1,215 @@
+"""How the cost grows: by streams, turns, tools, the length of an answer, and the items of a job.
+
+The exponent is the slope of log(cost) over log(size): 1 is linear, 2 quadratic.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+import time
+import tracemalloc
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from custom_handler.emulation.prompt.render import render
+from custom_handler.jobs.job import QUEUED, Job
+from custom_handler.jobs.sqlite_store import JobStorage, SqliteJobStore
+from custom_handler.request.chat_request import ChatRequest
+
+from . import texts
+from .bench import MODELS, SIDES, Bench
+from .figures import Figure, Goal
+from .servers import proxy
+
+STREAMS = (1, 64, 200, 500, 1000)
+BUSY = 0.6  # of a core
+_TOKENS = 30
+_LINEAR = Goal(1.05)
+_TURNS = (10, 30, 100, 300, 1000)
+_TOOLS = (1, 5, 20, 100, 500)
+_ANSWERS = (1_000, 10_000, 100_000, 1_000_000, 10_000_000)
+_ITEMS = (10, 100, 1_000, 10_000, 100_000)
+
+
+def exponent(sizes: Sequence[float], costs: Sequence[float]) -> float:
+    """Return the slope of log(cost) over log(size)."""
+    return statistics.linear_regression([math.log(size) for size in sizes], [math.log(cost) for cost in costs]).slope
+
+
+def growth(bench: Bench) -> list[Figure]:
+    """Measure what long conversations, many tools, long answers and large jobs cost."""
+    return [*_prompts(), *_answers(bench), *_jobs(bench)]
+
+
+def _prompts() -> list[Figure]:
+    shapes: dict[str, tuple[Sequence[int], Callable[[int], ChatRequest]]] = {
+        "turns": (_TURNS, lambda size: ChatRequest.from_openai(texts.conversation(size), {})),
+        "tools": (
+            _TOOLS,
+            lambda size: ChatRequest.from_openai(texts.conversation(2), {"tools": texts.tools(size, 3_000 * size)}),
+        ),
+    }
+    figures = []
+    for what, (sizes, make) in shapes.items():
+        row, spent = f"growth of the prompt by {what}", []
+        for size in sizes:
+            request = make(size)
+            spent.append(_milliseconds(lambda request=request: render(request)))  # type: ignore[misc]
+            figures += [
+                Figure(row, f"{size} {what}: time to render", "ms", [spent[-1]]),
+                Figure(row, f"{size} {what}: memory to render", "KiB", [_memory(request)]),
+            ]
+        figures.append(Figure(row, "exponent of the time", "", [exponent(sizes, spent)], goal=_LINEAR))
+    return figures
+
+
+def _milliseconds(action: Callable[[], object]) -> float:
+    """Return the least CPU of some repetitions, at least 50 ms in sum."""
+    spent: list[float] = []
+    while sum(spent) < 0.05 or len(spent) < 3:
+        began = time.process_time()
+        action()
+        spent.append(max(time.process_time() - began, 1e-6))
+    return 1000 * min(spent)
+
+
+def _memory(request: ChatRequest) -> float:
+    """Return the peak of what a rendering allocates, in KiB."""
+    tracemalloc.start()
+    try:
+        render(request)
+        return tracemalloc.get_traced_memory()[1] / 1024
+    finally:
+        tracemalloc.stop()
+
+
+def _answers(bench: Bench) -> list[Figure]:
+    """Measure the proxy's CPU for an answer of each size, streamed in pieces of 1,000 characters."""
+    row, sizes = "growth by the answer's length", [size for size in _ANSWERS if size <= bench.size.largest]
+    spent: dict[str, list[float]] = {side: [] for side in SIDES.values()}
+    for size in sizes:
+        text = texts.prose(size)
+        pieces = [text[start : start + 1000] for start in range(0, size, 1000)]
+        bench.simulator.script({"match": "burst", "pieces": pieces, "cadence": 0, "delay_first": 0, "times": "always"})
+        for model in MODELS:
+            requests = max(1, min(40, 1_000_000 // size))
+            bench.load.run(bench.job(model, "burst", 1, 1))
+            before = bench.proxy.cpu()
+            outcome = bench.load.run(bench.job(model, "burst", requests, 2))
+            assert outcome.characters == size * outcome.answers
+            spent[SIDES[model]].append(1000 * max(bench.proxy.cpu() - before, 0.01) / outcome.answers)
+    bench.script()
+    figures = [
+        Figure.ratio(row, f"{size} characters: CPU of the proxy", "ms", {side: [spent[side][at]] for side in spent})
+        for at, size in enumerate(sizes)
+    ]
+    # What a request costs by itself hides the growth of short answers.
+    slope = exponent(sizes[2:], spent["stackspot"][2:]) if len(sizes) > 3 else math.nan
+    return [
+        *figures,
+        *([] if math.isnan(slope) else [Figure(row, "exponent from 100 kB on", "", [slope], goal=_LINEAR)]),
+    ]
+
+
+def _jobs(bench: Bench) -> list[Figure]:
+    row, sizes, spent = "growth by a job's items", [size for size in _ITEMS if size <= bench.size.largest / 100], []
+    for size in sizes:
+        store = SqliteJobStore(JobStorage("bench", Path(bench.directory) / f"jobs-{size}.sqlite"))
+        items = [{"input": f"Question {number}"} for number in range(size)]
+        job = Job(id=f"job-{size}", owner="team", call={}, caller=None, created=time.time(), total=size, status=QUEUED)
+        spent.append(_once(lambda job=job, items=items, store=store: store.add(job, items)))  # type: ignore[misc]
+    figures = [Figure(row, f"{size} items: time to store", "ms", [spent[at]]) for at, size in enumerate(sizes)]
+    slope = exponent(sizes[1:], spent[1:])  # ten items cost little more than the transaction
+    return [*figures, Figure(row, "exponent from 100 items on", "", [slope], goal=_LINEAR)]
+
+
+def _once(action: Callable[[], object]) -> float:
+    began = time.process_time()
+    action()
+    return 1000 * max(time.process_time() - began, 1e-6)
+
+
+def streams(bench: Bench) -> list[Figure]:
+    """Measure 1 to 1,000 streams, with a pause between tokens that keeps the proxy at 60 % of a core.
+
+    Each model has a proxy of its own, because a process seldom returns memory.
+    """
+    found: dict[str, dict[str, list[float]]] = {
+        name: {side: [] for side in SIDES.values()} for name in ("cpu", "gap", "memory", "pause")
+    }
+    counts = [count for count in STREAMS if count <= 5 * bench.size.streams]
+    for model in MODELS:
+        with proxy(bench.directory, bench.simulator) as server:
+            bench.load.run(bench.job(model, "paced", 4, server=server))
+            idle, cost = server.resident(), _token_cost(bench, model, server)
+            for count in counts:
+                pause = max(0.02, count * cost / BUSY)
+                _pace(bench, pause)
+                before = server.cpu()
+                outcome = bench.load.run(bench.job(model, "paced", count, count, server))
+                cost = (server.cpu() - before) / (count * _TOKENS)
+                for name, value in (
+                    ("cpu", 1000 * cost),
+                    ("gap", 1000 * outcome.gap["p99"]),
+                    ("pause", 1000 * pause),
+                    ("memory", max(0.0, server.resident() - idle) * 1024 / count),
+                ):
+                    found[name][SIDES[model]].append(value)
+    bench.script()
+    return _stream_figures(counts, found)
+
+
+def _stream_figures(counts: Sequence[int], found: dict[str, dict[str, list[float]]]) -> list[Figure]:
+    row = "growth by streams"
+    titles = MappingProxyType(
+        {"cpu": ("CPU a token", "ms"), "gap": ("gap, p99", "ms"), "pause": ("the agent's pause", "ms")}
+    )
+    figures = [
+        Figure.ratio(row, f"{count} streams: {title}", unit, {side: [found[name][side][at]] for side in found[name]})
+        for at, count in enumerate(counts)
+        for name, (title, unit) in titles.items()
+    ]
+    # Memory that a stream adds may be nothing, so it is no ratio.
+    figures += [
+        Figure(row, f"{count} streams: memory a stream, {side}", "KiB", [found["memory"][side][at]])
+        for at, count in enumerate(counts)
+        for side in SIDES.values()
+    ]
+    total = {
+        side: [count * cpu for count, cpu in zip(counts, values, strict=True)] for side, values in found["cpu"].items()
+    }
+    figures += [
+        Figure(
+            row,
+            f"exponent of the CPU, {side}",
+            "",
+            [exponent(counts, costs)],
+            goal=_LINEAR if side == "stackspot" else None,
+        )
+        for side, costs in total.items()
+    ]
+    return figures
+
+
+def _token_cost(bench: Bench, model: str, server: Any) -> float:
+    """Return the CPU seconds of a token in a single stream."""
+    _pace(bench, 0.02)
+    before = server.cpu()
+    bench.load.run(bench.job(model, "paced", 4, 4, server))
+    return max(server.cpu() - before, 0.01) / (4 * _TOKENS)
+
+
+def _pace(bench: Bench, pause: float) -> None:
+    bench.simulator.script(
+        {
+            "match": "paced",
+            "pieces": texts.DELTAS[:_TOKENS],
+            "stamped": True,
+            "cadence": pause,
+            "delay_first": 0,
+            "times": "always",
+        }
+    )

@@ -77,17 +77,20 @@ def read_group(group: type, sources: Sequence[Mapping[str, str | None]]) -> Any:
         if (raw := lookup(secret if (name := item.metadata["name"]) in _SECRET else sources, name))
     }
     if (file := values.get("client_secret_file")) and not values.get("client_secret"):
-        values["client_secret"] = read_secret("CLIENT_SECRET_FILE", file, Path(file))
+        values["client_secret"] = read_secret("CLIENT_SECRET_FILE", Path(file))
     return group(**values)
 
 
-def read_secret(name: str, written: str, path: Path) -> str:
-    """Return the content of a file whose path was `written`; raises ConfigurationError."""
+def read_secret(name: str, path: Path) -> str:
+    """Return the content of the file that a setting names; raises ConfigurationError.
+
+    The error does not quote the setting, whose value may be the secret itself by mistake.
+    """
     try:
         return path.read_text(encoding="utf-8").strip()
     except (OSError, ValueError) as error:
         raise ConfigurationError(
-            f"{name} is {written!r}: it cannot be read ({type(error).__name__}). Name a text file that can."
+            f"The file that {name} names cannot be read ({type(error).__name__}): name a text file that holds the key."
         ) from None
 
 

@@ -96,7 +96,7 @@ def test_models_may_come_from_elsewhere(folder, port, text):
         ("STACKSPOT_TIMEOUT", "abc", "STACKSPOT_TIMEOUT is 'abc': give a number of seconds above zero."),
         ("STACKSPOT_UPLOADS", "maybe", "STACKSPOT_UPLOADS is 'maybe': say true or false."),
         ("JOBS_WORKERS", "1.5", "JOBS_WORKERS is '1.5': give a whole number above zero."),
-        ("CLIENT_SECRET_FILE", "nowhere", "CLIENT_SECRET_FILE is 'nowhere': it cannot be read"),
+        ("CLIENT_SECRET_FILE", "nowhere", "The file that CLIENT_SECRET_FILE names cannot be read"),
     ],
 )
 def test_an_unusable_setting_is_a_one_line_error(folder, port, name, value, said):

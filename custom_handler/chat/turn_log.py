@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterable, MutableMapping
 from typing import TYPE_CHECKING, Any
 
@@ -14,12 +15,24 @@ else:  # Python 3.10 knows it without a parameter only
     _LoggerAdapter = logging.LoggerAdapter
 
 
+_PLAIN = re.compile(r"[\w.:/@+-]*", re.ASCII)
+
+
 class TurnLog(_LoggerAdapter):
-    """Prefixes each message with the call's correlation id."""
+    """Prefixes each message with the call's correlation id, which the client may choose.
+
+    One with other characters than ids have is quoted: it could look like the message, and a `%`
+    is the start of an argument in it.
+
+    >>> TurnLog(logging.getLogger(), {"correlation_id": "1] Done ["}).process("Failed", {})[0]
+    "['1] Done ['] Failed"
+    """
 
     def process(self, msg: str, kwargs: MutableMapping[str, Any]) -> tuple[str, MutableMapping[str, Any]]:
         """Return the prefixed message."""
-        return f"[{self.extra['correlation_id'] if self.extra else ''}] {msg}", kwargs
+        given = str(self.extra["correlation_id"] if self.extra else "")
+        shown = given if _PLAIN.fullmatch(given) else repr(given).replace("%", r"\x25")
+        return f"[{shown}] {msg}", kwargs
 
     def called(self, names: Iterable[str]) -> None:
         """Log the tool calls of an answer, if it has any."""

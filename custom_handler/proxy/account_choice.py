@@ -35,4 +35,7 @@ def _account(deployment: Mapping[str, Any]) -> str | None:
     """Return the account of a StackSpot deployment, None for another provider's."""
     if deployment_provider(deployment.get("litellm_params") or {}) != PROVIDER:
         return None
-    return str((deployment.get("model_info") or {}).get("account") or DEFAULT_ACCOUNT)
+    chosen = (deployment.get("model_info") or {}).get("account")
+    if chosen is None:
+        return DEFAULT_ACCOUNT
+    return chosen if isinstance(chosen, str) else None

@@ -70,7 +70,9 @@ def _with_route(caller: UserAPIKeyAuth, added: Iterable[str], request: Any) -> U
     current = current_request()
     scope: Mapping[str, Any] = current.scope if current is not None else getattr(request, "scope", {})
     router = getattr(running_proxy(), "llm_router", None)
-    allowed = {"models": _with_names(caller.models, getattr(router, "model_names", ()))}
+    allowed = {}
+    if scope.get("method") == "GET":  # only these list models, and there may be very many
+        allowed = {"models": _with_names(caller.models, getattr(router, "model_names", ()))}
     if is_allowed(scope, has_search_tools=bool(getattr(router, "search_tools", None))):
         return caller.model_copy(update=allowed)
     if is_added(scope, added):  # LiteLLM lets only its admin call some of these, unless the key lists them
@@ -91,7 +93,8 @@ def _with_names(models: Sequence[str], names: Iterable[str]) -> list[str]:
 
     `GET /v1/models` of LiteLLM lists none for a wildcard of a provider that it does not know.
     """
-    patterns = [model for model in models if "*" in model]
+    if not (patterns := [model for model in models if "*" in model]):
+        return list(models)
     matching = [name for name in names if any(is_model_allowed_by_pattern(name, pattern) for pattern in patterns)]
     return list(dict.fromkeys([*models, *sorted(matching)]))
 

@@ -105,7 +105,7 @@ class ModelList:
             completed["model_info"] = with_defaults(entry.get("model_info") or {}, params, self._defaults)
         if info := with_fixed_agent(completed):
             completed["model_info"] = info
-        if account := (completed.get("model_info") or {}).get("account"):
+        if (account := (completed.get("model_info") or {}).get("account")) is not None:
             # LiteLLM's health checks get only these, and its ids are made from them
             params["model_info"] = {"account": account}
         return completed

@@ -28,6 +28,7 @@ from ..settings import DEFAULT_ACCOUNT, AccountSettings, Settings
 FILE = "STACKSPOT_ACCOUNTS_FILE"
 
 _NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,39}", re.ASCII)
+_WORD = re.compile(r"(?=.{1,24}$)[A-Za-z]+(?:[_-][A-Za-z]+){0,3}")
 _SECRETS = ("client_secret", "client_secret_file")
 _LIMITS = ("requests_per_minute", "requests_per_day")
 _FIELDS = ("client_id", *_SECRETS, "realm", *_LIMITS)
@@ -45,15 +46,36 @@ def read_accounts(settings: Settings) -> dict[str, Settings]:
     path = Path(settings.account.accounts_file)
     owners = {settings.account.client_id: DEFAULT_ACCOUNT}
     for name, entry in _entries(path).items():
-        where = _where(name)
-        accounts[name] = account = _account(settings, entry, where, path.parent, name)
+        accounts[name] = account = _account(settings, entry, path.parent, name)
         client_id = account.account.client_id
         if client_id in owners:
-            raise ConfigurationError(
-                f"{where} has the client_id of the account {owners[client_id]!r}: one account has one entry. Remove one."
-            )
+            raise _twice(name, owners[client_id])
         owners[client_id] = name
     return accounts
+
+
+def _read_account(settings: Settings, name: str) -> AccountSettings:
+    """Return one account of the file; another entry may be faulty.
+
+    Raises ConfigurationError.
+    """
+    path = Path(settings.account.accounts_file)
+    entries = _entries(path)
+    if name not in entries:
+        raise ConfigurationError(f"{_where(name)} is missing: add it again, or remove it from config.yaml.")
+    account = _account(settings, entries[name], path.parent, name).account
+    if account.client_id == settings.account.client_id:
+        raise _twice(name, DEFAULT_ACCOUNT)
+    for other, entry in entries.items():
+        if other != name and isinstance(entry, Mapping) and entry.get("client_id") == account.client_id:
+            raise _twice(name, str(other)[:80])
+    return account
+
+
+def _twice(name: str, other: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"{_where(name)} has the client_id of the account {other!r}: one account has one entry. Remove one."
+    )
 
 
 def choose_account(model_info: Mapping[str, Any], accounts: Mapping[str, Settings]) -> str:
@@ -79,21 +101,15 @@ def choose_account(model_info: Mapping[str, Any], accounts: Mapping[str, Setting
 
 def account_reloader(settings: Settings, name: str) -> Callable[[], AccountSettings]:
     """Return a function that reads an account of the file again."""
-
-    def reload() -> AccountSettings:
-        found = read_accounts(settings).get(name)
-        if found is None:
-            raise ConfigurationError(f"{_where(name)} is missing: add it again, or remove it from config.yaml.")
-        return found.account
-
-    return reload
+    return lambda: _read_account(settings, name)
 
 
 def _where(name: str) -> str:
     return f"{FILE}, accounts.{name}"
 
 
-def _entries(path: Path) -> dict[str, Mapping[str, Any]]:
+def _entries(path: Path) -> dict[Any, Any]:
+    """Return the entries by their names, neither of which is validated."""
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
@@ -103,27 +119,26 @@ def _entries(path: Path) -> dict[str, Mapping[str, Any]]:
     entries = content.get("accounts") if isinstance(content, Mapping) and set(content) == {"accounts"} else None
     if not isinstance(entries, Mapping) or not entries:
         raise ConfigurationError(f"{FILE} {str(path)!r} must hold one mapping named accounts, from names to accounts.")
-    for name, entry in entries.items():
-        if not isinstance(name, str) or not _NAME.fullmatch(name):
-            raise ConfigurationError(
-                f"{FILE}: {str(name)[:80]!r} is not a name of an account. "
-                "Use at most 40 letters, digits, dots, hyphens and underscores."
-            )
-        if name == DEFAULT_ACCOUNT:
-            raise ConfigurationError(
-                f"{_where(name)}: this name is that of the account of CLIENT_ID. Give the account another name."
-            )
-        if not isinstance(entry, Mapping):
-            raise ConfigurationError(f"{_where(name)} must be a mapping with {', '.join(_FIELDS)}.")
     return dict(entries)
 
 
-def _account(settings: Settings, entry: Mapping[str, Any], where: str, folder: Path, name: str) -> Settings:
+def _account(settings: Settings, entry: Any, folder: Path, name: Any) -> Settings:
+    """Return the settings with those of an entry; raises ConfigurationError."""
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise ConfigurationError(
+            f"{FILE}: {_before_value(name)!r} is not a name of an account. "
+            "Use at most 40 letters, digits, dots, hyphens and underscores."
+        )
+    where = _where(name)
+    if name == DEFAULT_ACCOUNT:
+        raise ConfigurationError(
+            f"{where}: this name is that of the account of CLIENT_ID. Give the account another name."
+        )
+    if not isinstance(entry, Mapping):
+        raise ConfigurationError(f"{where} must be a mapping with {', '.join(_FIELDS)}.")
     for field in entry:
         if field not in _FIELDS:
-            near = difflib.get_close_matches(str(field), _FIELDS, 1)
-            cure = f"did you mean {near[0]}?" if near else f"the fields are {', '.join(_FIELDS)}."
-            raise ConfigurationError(f"{where}.{str(field)[:80]} is not a field of an account: {cure}")
+            raise _unknown_field(field, where)
     account = {
         "client_id": _text(entry, "client_id", where),
         "client_secret": _secret(entry, where, folder),
@@ -133,6 +148,27 @@ def _account(settings: Settings, entry: Mapping[str, Any], where: str, folder: P
     }
     limits = {limit: _limit(entry[limit], f"{where}.{limit}") for limit in _LIMITS if entry.get(limit) is not None}
     return settings.changed(account=account, limits=limits)
+
+
+def _unknown_field(field: object, where: str) -> ConfigurationError:
+    """Return the error for a field, which is named only where it cannot be a client key."""
+    shown = _before_value(field)
+    if shown in _FIELDS:
+        return ConfigurationError(f"{where}.{shown} has no value: write a blank behind its colon.")
+    if not _WORD.fullmatch(shown):
+        return ConfigurationError(f"{where} has a field that is none: the fields are {', '.join(_FIELDS)}.")
+    near = difflib.get_close_matches(shown, _FIELDS, 1)
+    cure = f"did you mean {near[0]}?" if near else f"the fields are {', '.join(_FIELDS)}."
+    return ConfigurationError(f"{where}.{shown} is not a field of an account: {cure}")
+
+
+def _before_value(name: object) -> str:
+    """Return the start of a name, without what may be a value that no blank separates from it.
+
+    >>> _before_value("client_secret:abc")
+    'client_secret'
+    """
+    return re.split("[:=]", str(name)[:80])[0].strip()
 
 
 def _text(entry: Mapping[str, Any], field: str, where: str) -> str:
@@ -152,9 +188,9 @@ def _secret(entry: Mapping[str, Any], where: str, folder: Path) -> str:
     if given[0] == "client_secret":
         return value
     field = f"{where}.client_secret_file"
-    secret = read_secret(field, value, folder / value)
+    secret = read_secret(field, folder / value)
     if not secret:
-        raise ConfigurationError(f"{field} is {value!r}: it is empty. Write the client key into it.")
+        raise ConfigurationError(f"The file that {field} names is empty: write the client key into it.")
     return secret
 
 

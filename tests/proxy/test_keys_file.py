@@ -195,3 +195,20 @@ async def test_a_long_path_is_shortened_in_the_message_and_shows_no_control_char
 async def test_without_a_request_nothing_is_allowed(from_text):
     with pytest.raises(ProxyException, match="may not call"):
         await from_text(f"keys: [{{name: team-a, key: {KEY}}}]")(None, KEY)
+
+
+async def test_the_names_of_a_wildcard_are_looked_up_for_lists_of_models_only(from_text, proxy):
+    class Names(list[str]):
+        read = 0
+
+        def __iter__(self):
+            self.read += 1
+            return super().__iter__()
+
+    names = Names(["stackspot/review", "other"])
+    proxy.llm_router = SimpleNamespace(model_names=names, search_tools=None)
+    keys = from_text(f"keys: [{{name: a, key: {KEY}, models: ['stackspot/*', chat]}}]")
+    for path in ("/v1/chat/completions", "/v1/messages", "/v1/responses"):
+        assert (await keys(request_of(path), KEY)).models == ["stackspot/*", "chat"]
+    assert names.read == 0
+    assert (await keys(request_of("/v1/models", "GET"), KEY)).models == ["stackspot/*", "chat", "stackspot/review"]

@@ -15,7 +15,7 @@ from custom_handler.errors import ConfigurationError
 from custom_handler.instrumentation import Measurement, RequestCounted, TokenCall
 from custom_handler.request.caller import Caller
 from custom_handler.settings import AccountSettings, Settings
-from custom_handler.stackspot.accounts_file import choose_account, read_accounts
+from custom_handler.stackspot.accounts_file import account_reloader, choose_account, read_accounts
 from custom_handler.stackspot.state.ledger import Limits, Quota, Usage, total_quota
 from tests.support.redis_server import running_redis
 from tests.support.waiting import eventually
@@ -72,12 +72,19 @@ def test_each_account_has_its_credentials_and_limits(tmp_path: Path) -> None:
         ({"accounts": {"b": without("client_secret")}}, "accounts.b needs either a client_secret or a client_secret_file"),
         ({"accounts": {"b": {**B, "client_secret_file": "x"}}}, "needs either a client_secret or a client_secret_file"),
         ({"accounts": {"b": {**without("client_secret"), "client_secret_file": "missing"}}}, "(FileNotFoundError)"),
-        ({"accounts": {"b": {**without("client_secret"), "client_secret_file": "empty"}}}, "it is empty"),
+        ({"accounts": {"b": {**without("client_secret"), "client_secret_file": "empty"}}}, "names is empty: write"),
         ({"accounts": {"b": {**B, "client_secret": 12345}}}, "accounts.b.client_secret must be a text. Put it in quotes"),
         ({"accounts": {"b": {**B, "requests_per_minute": -1}}}, "requests_per_minute must be a whole number"),
         ({"accounts": {"b": {**B, "requests_per_day": True}}}, "requests_per_day must be a whole number"),
         ({"accounts": {"b": B, "c": B}}, "accounts.c has the client_id of the account 'b'"),
         ({"accounts": {"b": {**B, "client_id": "own-client"}}}, "has the client_id of the account 'default'"),
+        # A client key at a wrong place is not shown.
+        (f"accounts: {{b: {{client_id: x, client_secret:{SECRET}, realm: y}}}}", "b.client_secret has no value: write a"),
+        (f"accounts:\n  b:\n    client_id: x\n    client_secret:{SECRET}\n    realm: y", "cannot be read: ScannerError"),
+        (f"accounts: {{client_secret:{SECRET}: {{}}}}", "'client_secret' is not a name of an account"),
+        (f"accounts: {{b: {{key={SECRET}: x}}}}", "b.key is not a field of an account: the fields are"),
+        (f"accounts: {{b: {{{SECRET}7: x}}}}", "accounts.b has a field that is none"),
+        ({"accounts": {"b": {**without("client_secret"), "client_secret_file": SECRET}}}, "b.client_secret_file names cannot"),
     ],
 )  # fmt: skip
 def test_a_faulty_file_is_an_error_that_names_the_fault(tmp_path: Path, content: Any, message: str) -> None:
@@ -85,7 +92,7 @@ def test_a_faulty_file_is_an_error_that_names_the_fault(tmp_path: Path, content:
     with pytest.raises(ConfigurationError) as raised:
         read_accounts(settings_with(tmp_path, content))
     assert message in raised.value.message
-    assert raised.value.message.startswith("STACKSPOT_ACCOUNTS_FILE")
+    assert "STACKSPOT_ACCOUNTS_FILE" in raised.value.message
     assert SECRET not in raised.value.message
     assert "12345" not in raised.value.message
 
@@ -220,6 +227,27 @@ def test_a_new_client_key_in_the_file_is_read_without_a_restart(
     assert asked(simulator) == ["client-of-b"]
     assert SECRET not in caplog.text
     assert "an-old-key" not in caplog.text
+
+
+@pytest.mark.parametrize("faulty", [{"c": [B]}, {"c": {"realm": "x"}}, {"not a name": B | {"client_id": "c"}}])
+def test_a_new_client_key_is_read_beside_a_faulty_entry(
+    settings: Settings, simulator: Any, tmp_path: Path, faulty: dict[str, Any]
+) -> None:
+    provider = StackspotLLM(with_file(settings, tmp_path, client_secret="an-old-key"))
+    simulator.configure(more_accounts=[OTHER])
+    (tmp_path / "accounts.yaml").write_text(yaml.safe_dump({"accounts": faulty | {"b": OTHER}}))
+    ask(provider, "b")
+    assert asked(simulator) == ["client-of-b"]
+
+
+def test_no_new_credentials_are_those_of_another_account(tmp_path: Path) -> None:
+    settings = settings_with(tmp_path, {"accounts": {"b": B}})
+    reload = account_reloader(settings, "b")
+    assert reload().client_secret == SECRET
+    for other in ({"b": B | {"client_id": "own-client"}}, {"b": B, "c": B}, {"c": B}):
+        settings_with(tmp_path, {"accounts": other})
+        with pytest.raises(ConfigurationError, match=r"has the client_id of the account|is missing: add it"):
+            reload()
 
 
 def test_refused_credentials_name_the_account(two: StackspotLLM, simulator: Any) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 
@@ -70,6 +70,11 @@ class Source:
         return self.name or self.slug or self.id or self.document_id
 
     @property
+    def is_page(self) -> bool:
+        """Whether it is a page that a web search found: the platform has no id for it."""
+        return bool(self.url) and not (self.id or self.document_id or self.slug)
+
+    @property
     def key(self) -> str:
         """What identifies it: the id of the document, else of the knowledge source."""
         return self.document_id or self.id or self.slug or self.name
@@ -80,6 +85,31 @@ class Sources:
     """The sources of all text before this event; none is cited for a part of it."""
 
     sources: tuple[Source, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page that a web search found; `date` and `excerpt` are empty where they are unknown."""
+
+    url: str
+    title: str
+    excerpt: str = field(default="", repr=False)
+    date: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class WebSearch:
+    """A web search that the agent asked for; `id` is the id of its call.
+
+    `error` is the code of a failed search, as Anthropic's API has them: too_many_requests,
+    invalid_tool_input, max_uses_exceeded or unavailable. `reason` says more about it.
+    """
+
+    id: str
+    query: str = field(repr=False)
+    pages: tuple[Page, ...] = ()
+    error: str = ""
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -99,6 +99,14 @@ class KnowledgeSearched(AccountMeasurement):
 
 
 @dataclass(frozen=True, slots=True)
+class WebSearched(AccountMeasurement):
+    """A web search of the agent ended, after `seconds`."""
+
+    succeeded: bool
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class CacheLookup(AccountMeasurement):
     """A request to a model with a cache was a `hit`, `shared`, a `miss` or a `bypass`."""
 
@@ -140,6 +148,7 @@ Measurement: TypeAlias = (
     | Repaired
     | ConversationOutcome
     | KnowledgeSearched
+    | WebSearched
     | CacheLookup
     | KeySpend
     | BudgetExceeded

@@ -36,7 +36,7 @@ from .proxy.public_documents import encode_on_a_thread
 from .proxy.token_count import count_prompts, require_ours
 from .proxy.validation.bridges import (
     documents_as_text,
-    keep_allowed_tools,
+    keep_tool_choice,
     require_known_response,
     require_text_prompt,
     runs_mcp_tools,
@@ -179,7 +179,7 @@ class Plugin(TelemetryCallback):
             require_text_prompt(kwargs)
         elif call_type == CallTypes.acompletion:
             require_known_response(kwargs)
-            uncached = keep_allowed_tools(uncached)
+            uncached = keep_tool_choice(uncached)
         else:
             return uncached
         awaited = kwargs.get("stream") is True and not runs_mcp_tools(kwargs)

@@ -54,6 +54,7 @@ TYPES_ONLY = {  # these use classes and functions of a network library, and open
     "provider/annotations.py",
     "provider/litellm_call.py",
     "provider/model_response.py",
+    "provider/web_search.py",
     "stackspot/http/multipart.py",
     "stackspot/http/network_errors.py",
     "stackspot/knowledge.py",

@@ -13,6 +13,8 @@ from litellm.litellm_core_utils.streaming_handler import CustomStreamWrapper
 from litellm.types.utils import ModelResponse, ModelResponseStream
 
 from ..chat.answer_cache import AnswerCache, Batches
+from ..chat.search_loop import searching_batches
+from ..chat.turn import Turn
 from ..errors import RequestError
 from ..instrumentation import Hooks
 from ..request.context import counts_only
@@ -28,6 +30,7 @@ from .litellm_call import client_name, is_health_probe, model_info, turn_from_ca
 from .prompt_tokens import COUNT_TIMEOUT, PromptTokens, TurnMeter
 from .request_price import RequestCharge
 from .started_stream import StartedStream
+from .web_search import search_server, search_tool
 
 START_TIMEOUT = 10.0
 
@@ -164,9 +167,15 @@ class StackspotLLM(CustomLLM):  # type: ignore[misc]
             self._ignored.log(client_name(call), ignored)
         if log is not None:  # LiteLLM's latency metrics start here
             log.pre_call(input=messages, api_key="", additional_args={"complete_input_dict": {}})
+
+        def ask(one: Turn) -> Batches:
+            return self._answers.batches(one, account.client.arun, buffered=whole)
+
         custom = frozenset(tool.name for tool in turn.request.tools if tool.custom)
         options = model_response.ResponseOptions(model, turn.request.legacy, charge, custom)
-        return self._answers.batches(turn, account.client.arun, buffered=whole), options, meter
+        if (search := search_tool(call)) is None:
+            return ask(turn), options, meter
+        return searching_batches(turn, search, ask, search_server(call, search, hook).search), options, meter
 
 
 class IgnoredParameters:

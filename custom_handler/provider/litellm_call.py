@@ -23,6 +23,7 @@ from ..settings import Settings
 from ..stackspot.uploads import UploadCache
 from .cache_options import cache_options
 from .knowledge_options import knowledge_of
+from .web_search import search_tool
 
 QUOTA = "stackspot_quota"
 """The name under which the metadata of a key of KEYS_FILE has its `KeyQuota`."""
@@ -49,10 +50,12 @@ def turn_from_call(  # noqa: PLR0917  the first three as LiteLLM passes them
     headers, info = request_headers(call), params.get("model_info") or {}
     given = correlation_id(headers)
     require_valid(given, required=settings.requests.require_correlation_id)
-    request = ChatRequest.from_openai(
-        _with_tool_errors(messages, body), {**(call.get("optional_params") or {}), **_lost_parameters(body)}
-    )
+    parameters = {**(call.get("optional_params") or {}), **_lost_parameters(body)}
+    if (search := search_tool(call)) is not None:
+        parameters = search.declared(parameters)
+    request = ChatRequest.from_openai(_with_tool_errors(messages, body), parameters)
     knowledge = knowledge_of(info)
+    cache = cache_options(info, _metadata(params), headers, body, request.messages)
     request = replace(request, messages=without_footers(request.messages, knowledge))
     return Turn(
         request=request,
@@ -66,7 +69,7 @@ def turn_from_call(  # noqa: PLR0917  the first three as LiteLLM passes them
         hook=hook,
         uploads=uploads,
         knowledge=knowledge,
-        cache=cache_options(info, _metadata(params), headers, body, request.messages),
+        cache=cache if cache is None or search is None else replace(cache, bypass=True),
     )
 
 

@@ -8,7 +8,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..events import Source
+from ..events import Source, WebSearch
 from .caller import Allowance
 
 _current: ContextVar[RequestContext | None] = ContextVar("stackspot_request", default=None)
@@ -22,7 +22,8 @@ class RequestContext:
     `response_headers` are added to the response; so is what the caller may still send, by the limit
     that the `allowances` are named after. `open_streams` are closed at the end. `denied` is the
     message of the 403 that the client receives instead of the response; `model` is the model
-    that the client asks for. `sources` are those of the answer, which LiteLLM's bridges lose.
+    that the client asks for. `sources` are those of the answer, which the bridges of LiteLLM lose;
+    `web_searches` those made for it, None where the agent cannot search.
     `prompt_tokens` is the estimated size of the prompt; `counts_only`: the request asks for that
     only, so no agent is asked.
     """
@@ -36,6 +37,7 @@ class RequestContext:
     denied: str | None = None
     model: str | None = None
     sources: Sequence[Source] = ()
+    web_searches: list[WebSearch] | None = None
     prompt_tokens: int | None = None
     counts_only: bool = False
 

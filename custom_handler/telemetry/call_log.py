@@ -33,7 +33,7 @@ REPORT_TIMEOUT = 2.0
 
 _PATHS = ("/completions", "/messages", "/responses", "/embeddings", ":generateContent", ":streamGenerateContent")
 _SERVICE = "/chat"
-_MCP_CALLS = frozenset({"call_mcp_tool", "list_mcp_tools"})
+_PARTS = frozenset({"call_mcp_tool", "list_mcp_tools", "asearch"})
 _SCOPE_KEY = "stackspot.call"
 _SAFE_CHARACTERS = "/:@.,+*!$&|;?~"
 
@@ -93,7 +93,7 @@ class CallLog:
 
     def add_report(self, line: Line, details: Details) -> None:
         """Add LiteLLM's report of an attempt to the current call."""
-        if line["call_type"] in _MCP_CALLS:  # part of the request: the agent's answer is its report
+        if line["call_type"] in _PARTS:  # part of the request: the agent's answer is its report
             return
         if current_request() is None:
             _log(_fields(line, details, line["status"], line["latency_ms"] / 1000, 0))

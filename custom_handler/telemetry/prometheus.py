@@ -30,6 +30,7 @@ from ..instrumentation import (
     Retried,
     TokenCall,
     ToolCalled,
+    WebSearched,
 )
 from ..proxy.asgi_transport import INTERNAL_CALL
 from ..proxy.middleware.wrap import Outcome
@@ -128,6 +129,8 @@ class ProviderMetrics:
         kept = "Turns of conversations that the platform keeps"
         self._conversations = counter("kept_conversations", kept, ACCOUNT, "outcome")
         self._searches = counter("knowledge_answers", "Answers of models with knowledge sources", ACCOUNT, "sources")
+        self._web_searches = counter("web_searches", "Web searches of agents", ACCOUNT, "outcome")
+        self._web_search_seconds = seconds("web_search", "Seconds of a web search", ACCOUNT)
         self._cache = counter("cache_lookups", "Requests to models with a cache of answers", ACCOUNT, "outcome")
         spend = "What a key of KEYS_FILE has spent in the period of its budget"
         self._spend = gauge("key_spend_usd", spend, "mostrecent", KEY)
@@ -176,6 +179,9 @@ class ProviderMetrics:
                 self._cache.labels(account, measurement.outcome).inc()
             case KnowledgeSearched():
                 self._searches.labels(account, "found" if measurement.sources else "none").inc()
+            case WebSearched():
+                self._web_searches.labels(account, "succeeded" if measurement.succeeded else "failed").inc()
+                self._web_search_seconds.labels(account).observe(measurement.seconds)
             case Repaired():
                 outcome = "succeeded" if measurement.succeeded else "failed"
                 self._repairs.labels(account, measurement.fault, outcome).inc()

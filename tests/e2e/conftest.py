@@ -15,6 +15,7 @@ from tests.support.prices import write_config, write_keys
 from tests.support.providers import Providers, running_providers
 from tests.support.proxy import Proxy, Simulator, running_proxy
 from tests.support.proxy_fixtures import proxy, simulator, simulator_process
+from tests.support.search_server import SearchServer, running_search_server
 
 __all__ = ["proxy", "simulator", "simulator_process"]
 
@@ -52,9 +53,25 @@ def priced(simulator_process: Simulator, tmp_path_factory: pytest.TempPathFactor
 
 
 @pytest.fixture(scope="session")
-def gateway(simulator_process: Simulator, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
-    """A proxy with MCP servers."""
-    with running_gateway(tmp_path_factory.mktemp("gateway"), **simulator_process.environ) as running:
+def search_server_process() -> Iterator[SearchServer]:
+    with running_search_server() as running:
+        yield running
+
+
+@pytest.fixture
+def search_server(search_server_process: SearchServer) -> SearchServer:
+    """The gateway's search server, with its usual pages."""
+    search_server_process.reset()
+    return search_server_process
+
+
+@pytest.fixture(scope="session")
+def gateway(
+    simulator_process: Simulator, search_server_process: SearchServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Proxy]:
+    """A proxy with MCP servers and a search server."""
+    folder = tmp_path_factory.mktemp("gateway")
+    with running_gateway(folder, search_server_process.url, **simulator_process.environ) as running:
         yield running
 
 

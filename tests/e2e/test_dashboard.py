@@ -23,6 +23,7 @@ NEVER_HAPPENS = {
     "stackspot_kept_conversations_total": {"account", "outcome"},
     "stackspot_agents_refreshes_total": {"outcome"},
     "stackspot_knowledge_answers_total": {"account", "sources"},
+    "stackspot_web_searches_total": {"account", "outcome"},
     "stackspot_cache_lookups_total": {"account", "outcome"},
     "stackspot_key_spend_usd": {"api_key_alias"},
     "stackspot_key_budget_usd": {"api_key_alias"},

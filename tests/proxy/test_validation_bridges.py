@@ -7,7 +7,7 @@ from typing import Any
 import litellm
 import pytest
 
-from custom_handler.proxy.validation.bridges import documents_as_text, keep_allowed_tools, require_known_response
+from custom_handler.proxy.validation.bridges import documents_as_text, keep_tool_choice, require_known_response
 
 USER = {"role": "user", "content": "Oi"}
 ASSISTANT = {"role": "assistant", "content": "Olá"}
@@ -126,6 +126,6 @@ def test_both_forms_of_allowed_tools_become_one(tools, names):
     flat = "name" in tools[0]
     choice = {"mode": "auto", "tools": tools}
     given = {"type": "allowed_tools", **(choice if flat else {"allowed_tools": choice})}
-    changed = keep_allowed_tools({"tool_choice": given})["tool_choice"]["allowed_tools"]
+    changed = keep_tool_choice({"tool_choice": given})["tool_choice"]["allowed_tools"]
     assert changed["mode"] == "auto"
     assert [tool["function"]["name"] for tool in changed["tools"]] == names

@@ -1,4 +1,7 @@
-"""A proxy with two MCP servers, that of docs/mcp.md among them, and a model whose agent no other test asks."""
+"""A proxy with two MCP servers, that of docs/mcp.md among them, and the search server of docs/clients.md.
+
+It has a model whose agent no other test asks.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +23,7 @@ MODELS = f"""model_list:
   model_info: {{agent_id: 01K00000000000000000000C0W}}
 """
 DOCUMENTED_PORT = "8931"
+DOCUMENTED_SEARCH = "http://127.0.0.1:8080"
 LEDGER = """
 from mcp.server.mcpserver import MCPServer
 server = MCPServer("ledger")
@@ -33,10 +37,10 @@ server.run("streamable-http", host="127.0.0.1", port=8931)
 """
 
 
-def documented(language: str) -> str:
-    """Return the code of a language in docs/mcp.md."""
+def documented(language: str, page: str = "docs/mcp.md") -> str:
+    """Return the code of a language on a page, its first block."""
     found = re.search(
-        rf"^```{language}\n(.*?)^```", (ROOT / "docs/mcp.md").read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
+        rf"^```{language}\n(.*?)^```", (ROOT / page).read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
     )
     assert found is not None
     return found[1]
@@ -54,12 +58,13 @@ def running_server(file: Path, code: str) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def running_gateway(folder: Path, **environ: str) -> Iterator[Proxy]:
+def running_gateway(folder: Path, search_url: str, **environ: str) -> Iterator[Proxy]:
     """Start the MCP servers and the proxy."""
     clock, ledger = folder / "clock.py", folder / "ledger.py"
     with running_server(clock, documented("python")) as first, running_server(ledger, LEDGER) as second:
         servers = documented("yaml").replace(DOCUMENTED_PORT, first)
         servers += f"  ledger:\n    transport: http\n    url: http://127.0.0.1:{second}/mcp\n"
+        servers += documented("yaml", "docs/clients.md").replace(DOCUMENTED_SEARCH, search_url)
         written = (ROOT / "config.yaml").read_text(encoding="utf-8")
         config = folder / "config.yaml"
         config.write_text(MODELS + servers + written[written.index("litellm_settings:") :], encoding="utf-8")

@@ -22,6 +22,7 @@ from custom_handler.instrumentation import (
     Retried,
     TokenCall,
     ToolCalled,
+    WebSearched,
 )
 from custom_handler.proxy.asgi_transport import INTERNAL_CALL
 from custom_handler.proxy.middleware.wrap import ProxyWrapper
@@ -124,6 +125,8 @@ async def test_metrics_are_served_without_a_redirect(registry):
         (ConversationOutcome("lost"), "kept_conversations_total", {"outcome": "lost"}, 1),
         (KnowledgeSearched(("01KA",)), "knowledge_answers_total", {"sources": "found"}, 1),
         (KnowledgeSearched(()), "knowledge_answers_total", {"sources": "none"}, 1),
+        (WebSearched(succeeded=False, seconds=0.5), "web_searches_total", {"outcome": "failed"}, 1),
+        (WebSearched(succeeded=True, seconds=0.5), "web_search_seconds_sum", {}, 0.5),
         (CacheLookup("hit"), "cache_lookups_total", {"outcome": "hit"}, 1),
         (Repaired("json", succeeded=True), "repairs_total", {"fault": "json", "outcome": "succeeded"}, 1),
     ],

@@ -6,12 +6,12 @@ only, sends events for the first of them only, and empty objects in `response.co
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ...events import Source
 from ...provider.annotations import address
+from .sse_events import changed_body, data_of, event_of, split
 
 _ADDED = "response.output_text.annotation.added"
 
@@ -24,21 +24,23 @@ class MessagesCitations:
 
     def whole(self, body: bytes, sources: Sequence[Source]) -> bytes:
         """Return the body of a whole response with the citations."""
-        return _changed(body, lambda message: _cite_last_text(message["content"], sources))
+        return changed_body(body, lambda message: _cite_last_text(message["content"], sources))
 
     def stream(self, events: bytes, sources: Sequence[Source]) -> bytes:
         """Return events of a stream, with the citations before the end of the text block."""
         if self._sent or b"content_block_stop" not in events:
             return events
         changed = []
-        for event in _split(events):
-            data = _data(event)
+        for event in split(events):
+            data = data_of(event)
             if not self._sent and data.get("type") == "content_block_stop":
                 self._sent = True
                 index = data.get("index", 0)
                 for citation in _search_results(sources):
                     delta = {"type": "citations_delta", "citation": citation}
-                    changed.append(_event({"type": "content_block_delta", "index": index, "delta": delta}, named=True))
+                    changed.append(
+                        event_of({"type": "content_block_delta", "index": index, "delta": delta}, named=True)
+                    )
             changed.append(event)
         return b"".join(changed)
 
@@ -51,14 +53,14 @@ class ResponsesCitations:
 
     def whole(self, body: bytes, sources: Sequence[Source]) -> bytes:
         """Return the body of a whole response with the annotations."""
-        return _changed(body, lambda response: _annotate_response(response, sources))
+        return changed_body(body, lambda response: _annotate_response(response, sources))
 
     def stream(self, events: bytes, sources: Sequence[Source]) -> bytes:
         """Return events of a stream, with an event for each annotation at the end of the text."""
-        return b"".join(changed for event in _split(events) for changed in self._changed(event, sources))
+        return b"".join(changed for event in split(events) for changed in self._changed(event, sources))
 
     def _changed(self, event: bytes, sources: Sequence[Source]) -> Iterator[bytes]:
-        data = _data(event)
+        data = data_of(event)
         kind = data.get("type")
         if kind == _ADDED:
             self._offset -= 1
@@ -75,13 +77,13 @@ class ResponsesCitations:
             _annotate_item(data.get("item"), sources)
         elif isinstance(response := data.get("response"), dict):
             _annotate_response(response, sources)
-        yield _event(data)
+        yield event_of(data)
 
     def _added(self, done: dict[str, Any], sources: Sequence[Source]) -> Iterator[bytes]:
         fields = {name: done.get(name) for name in ("item_id", "output_index", "content_index", "model")}
         for index, annotation in enumerate(_annotations(sources, len(done.get("text") or ""))):
             number = done.get("sequence_number", 0) + self._offset
-            yield _event(
+            yield event_of(
                 {
                     "type": _ADDED,
                     **fields,
@@ -111,9 +113,12 @@ def _cite_last_text(blocks: Any, sources: Sequence[Source]) -> None:
 
 
 def _search_results(sources: Sequence[Source]) -> list[dict[str, Any]]:
-    """Return citations of Anthropic's type `search_result_location`; no passage is known."""
+    """Return citations of Anthropic's types for search results and pages; no passage is known."""
     return [
-        {
+        {"type": "web_search_result_location", "url": source.url, "title": source.label}
+        | {"cited_text": "", "encrypted_index": ""}
+        if source.is_page
+        else {
             "type": "search_result_location",
             "source": address(source),
             "title": source.label,
@@ -150,36 +155,3 @@ def _annotations(sources: Sequence[Source], position: int) -> list[dict[str, Any
         else {"type": "file_citation", "file_id": one.key, "filename": one.label, "index": position}
         for one in sources
     ]
-
-
-def _changed(body: bytes, change: Callable[[dict[str, Any]], None]) -> bytes:
-    """Return a JSON body after `change`; a body of another form stays as it is."""
-    try:
-        value = json.loads(body)
-        change(value)
-    except (ValueError, TypeError, KeyError, AttributeError):
-        return body
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
-
-
-def _split(events: bytes) -> list[bytes]:
-    """Return the Server-Sent Events of a write, each with the empty line behind it."""
-    *whole, rest = events.split(b"\n\n")
-    return [event + b"\n\n" for event in whole] + ([rest] if rest else [])
-
-
-def _data(event: bytes) -> dict[str, Any]:
-    """Return the JSON object of an event, an empty one for another event."""
-    for line in event.split(b"\n"):
-        if line.startswith(b"data:"):
-            try:
-                data = json.loads(line[5:])
-            except ValueError:
-                break
-            return data if isinstance(data, dict) else {}
-    return {}
-
-
-def _event(data: dict[str, Any], *, named: bool = False) -> bytes:
-    name = f"event: {data['type']}\n" if named else ""
-    return f"{name}data: {json.dumps(data, ensure_ascii=False, separators=(',', ':'))}\n\n".encode()

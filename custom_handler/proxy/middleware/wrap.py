@@ -36,6 +36,7 @@ from .private_fields import (
 )
 from .rate_limit_headers import set_rate_limit_headers
 from .request_id import HEADER, assign_request_id
+from .searches import searches_for
 from .turns import Turns
 from .websocket_key import move_key
 
@@ -149,6 +150,7 @@ class _Exchange:
         self._has_responses = self._path.rstrip("/").endswith("/responses")
         self._has_google_events = self._path.endswith(GOOGLE_STREAM)
         self._citations = citations_for(self._path)
+        self._searches = searches_for(self._path)
         self._message_start = message_start_for(self._path)
         self.body = LimitedBody(Headers(scope=request.scope), self._watched_receive)
         self.outcome = Outcome()
@@ -179,9 +181,10 @@ class _Exchange:
         )
 
     def _is_cited(self, start: Message) -> bool:
-        """Return whether this is a whole response to which sources are added."""
+        """Return whether this is a whole response to which sources or searches are added."""
         is_stream = Headers(raw=start["headers"]).get("content-type", "").startswith("text/event-stream")
-        return self._citations is not None and bool(self._request.sources) and not is_stream
+        has_any = self._request.sources or self._request.web_searches
+        return self._citations is not None and bool(has_any) and not is_stream
 
     async def send_error(self, status: int, message: str, *, close: bool = True) -> None:
         """Send an error of the wrapper itself, and close the connection."""
@@ -218,6 +221,8 @@ class _Exchange:
             rewritten = remove_private_fields(rewritten)
         if start["status"] < 400 and self._citations is not None and self._request.sources:
             rewritten = self._citations.whole(rewritten, self._request.sources)
+        if start["status"] < 400 and self._searches is not None and (searches := self._request.web_searches):
+            rewritten = self._searches.whole(rewritten, searches)
         if rewritten != plain:
             body = rewritten
             del headers["content-encoding"]
@@ -237,6 +242,9 @@ class _Exchange:
                 self._responded = not message.get("more_body", False)
                 if self._held is None and self._citations is not None and (sources := self._request.sources):
                     message = {**message, "body": self._citations.stream(message.get("body", b""), sources)}
+                searches = self._request.web_searches
+                if self._held is None and self._searches is not None and searches is not None:
+                    message = {**message, "body": self._searches.stream(message.get("body", b""), searches)}
                 if self._has_google_events:
                     message = {**message, "body": google_events(message.get("body", b""))}
                 if self._message_start is not None and (tokens := self._request.prompt_tokens) is not None:

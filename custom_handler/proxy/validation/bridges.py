@@ -9,6 +9,7 @@ from litellm.responses.mcp.tool_precheck import may_name_litellm_mcp_gateway
 
 from ...errors import RequestError
 from ...provider.model_response import litellm_error
+from ...request.search_tool import is_search
 
 
 def runs_mcp_tools(kwargs: Mapping[str, Any]) -> bool:
@@ -19,14 +20,17 @@ def runs_mcp_tools(kwargs: Mapping[str, Any]) -> bool:
     return not kwargs.get("_skip_mcp_handler") and may_name_litellm_mcp_gateway(kwargs.get("tools"))
 
 
-def keep_allowed_tools(kwargs: dict[str, Any]) -> dict[str, Any]:
-    """Add an empty function to `allowed_tools`, without which LiteLLM rejects a `tool_choice`.
+def keep_tool_choice(kwargs: dict[str, Any]) -> dict[str, Any]:
+    """Add an empty function to a `tool_choice` that LiteLLM rejects without one.
 
-    The form of /v1/responses has no nested objects; LiteLLM's bridge passes it on unchanged.
+    That is one of type `allowed_tools`, and one of a web search. The former has no nested objects
+    on /v1/responses; LiteLLM's bridge passes it on unchanged.
     """
     choice = kwargs.get("tool_choice")
-    if not isinstance(choice, Mapping) or choice.get("type") != "allowed_tools":
+    if not isinstance(choice, Mapping) or not (choice.get("type") == "allowed_tools" or is_search(choice)):
         return kwargs
+    if choice.get("type") != "allowed_tools":
+        return {**kwargs, "tool_choice": {"function": {}, **choice}}
     if isinstance(tools := choice.get("tools"), list):
         nested = [_with_function(tool) for tool in tools]
         choice = {"type": "allowed_tools", "allowed_tools": {"mode": choice.get("mode"), "tools": nested}}

@@ -26,6 +26,7 @@ StackspotError
     ├── UploadFailed            502  a file could not be uploaded
     │   └── UploadUnknown       502  the agent does not know a file that was uploaded
     └── AgentFailed             502  the agent failed, before or within the response
+        └── ReplyCutOff         502  the response lacks its last frame; clients never receive it
 """
 
 from __future__ import annotations
@@ -222,3 +223,7 @@ class AgentFailed(AgentError):
 
     status_code = 502
     retryable = True
+
+
+class ReplyCutOff(AgentFailed):
+    """The response ended without a stop reason, although the agent sends one."""

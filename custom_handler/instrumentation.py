@@ -85,6 +85,13 @@ class Repaired(AccountMeasurement):
 
 
 @dataclass(frozen=True, slots=True)
+class Resumed(AccountMeasurement):
+    """An answer broke off; that it went on `succeeded`, `failed`, or was `not_tried`."""
+
+    outcome: str
+
+
+@dataclass(frozen=True, slots=True)
 class ConversationOutcome(AccountMeasurement):
     """A native conversation was begun, continued or lost."""
 
@@ -146,6 +153,7 @@ Measurement: TypeAlias = (
     | FirstText
     | ToolCalled
     | Repaired
+    | Resumed
     | ConversationOutcome
     | KnowledgeSearched
     | WebSearched

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from ..emulation.answer import AnswerAssembler
-from ..errors import ContentFiltered
+from ..emulation.continuation import Continuation
+from ..errors import AgentFailed, ContentFiltered, StackspotError
 from ..events import ReplyEvent, Source, Usage
 from ..stackspot.frames import StreamDecoder
 from ..stackspot.quote import Private
@@ -27,6 +28,9 @@ class AgentReply:
     `answer` assembles the text. The events of a `buffered` reply are collected in `unsent` instead
     of emitted. `conversation` is the native conversation that the request continues or starts,
     `repair` marks the request of a repair round, errors do not repeat what is `private`.
+
+    `broken` is the reply that this one continues, by `continuation` and in the same `answer`;
+    `error` is what a reply broke off with.
     """
 
     prompt: str
@@ -44,6 +48,9 @@ class AgentReply:
     start: str = field(default="", init=False)
     ended: bool = field(default=False, init=False)
     failed: bool = field(default=False, init=False)
+    broken: AgentReply | None = field(default=None, init=False)
+    continuation: Continuation | None = field(default=None, init=False)
+    error: StackspotError | None = field(default=None, init=False)
     _blocked: bool = field(default=False, init=False)
     timeout: float = field(default=0.0, init=False)
 
@@ -55,6 +62,16 @@ class AgentReply:
         self._decoder = StreamDecoder(self.log, self.max_frame_bytes, self.private)
         self.timeout = timeout
         self.ended = False
+
+    @property
+    def hidden(self) -> bool:
+        """Whether the client does not see this request: it repairs or continues another reply."""
+        return self.repair or self.broken is not None
+
+    @property
+    def has_end(self) -> bool:
+        """Whether the agent said that the reply ends here."""
+        return self.stop_reason is not None or self._decoder.ended
 
     @property
     def stop_reason(self) -> str | None:
@@ -73,8 +90,9 @@ class AgentReply:
 
     @property
     def sources(self) -> tuple[Source, ...]:
-        """The knowledge sources that the agent has named so far."""
-        return self._decoder.sources.sources()
+        """The knowledge sources that the agent has named so far, for a broken reply, too."""
+        before = () if self.broken is None else self.broken.sources
+        return tuple(dict.fromkeys([*before, *self._decoder.sources.sources()]))
 
     @property
     def hit_token_limit(self) -> bool:
@@ -119,7 +137,7 @@ class AgentReply:
             return self._end_filtered(error)
         self.characters += len(text)
         self.failed = self._decoder.failure is not None
-        return text
+        return text if self.continuation is None else self._joined(self.continuation.feed(text))
 
     def flush(self) -> str:
         """Return the text that the end of the stream completes."""
@@ -129,6 +147,15 @@ class AgentReply:
         except ContentFiltered as error:
             return self._end_filtered(error)
         self.characters += len(text)
+        if self.continuation is None:
+            return text
+        return self._joined(self.continuation.feed(text) + self.continuation.flush())
+
+    def _joined(self, text: str) -> str:
+        """Return text that follows the broken reply; raises AgentFailed where none can."""
+        restarted = self.continuation is not None and self.continuation.restarted
+        if restarted or (self.ended and self.continuation is not None and self.continuation.empty):
+            raise AgentFailed("The agent did not continue its answer: try again.")
         return text
 
     def check(self) -> None:

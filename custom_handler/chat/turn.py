@@ -1,8 +1,8 @@
 """One chat turn, as steps that `stackspot.client` performs: a prompt is sent, events are emitted.
 
     prepare ──▶ send, receive ──▶ repairable? ──▶ send, receive: the hidden repair round ──▶ Finish
-                  ▲     │ the prompt exceeds the model's context, or the conversation is lost
-                  └─────┘ (each at most once)
+                  ▲     │ the prompt exceeds the model's context, the conversation is lost,
+                  └─────┘ or the reply broke off, and its rest is asked for (each at most once)
 
 A whole answer is built from the same events as a streamed one.
 """
@@ -16,13 +16,14 @@ from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ..emulation.answer import ANNOUNCED, FOLLOW_UP, AnswerAssembler
+from ..emulation.answer import AnswerAssembler
+from ..emulation.continuation import Continuation
 from ..emulation.json_output import JsonFormat
 from ..emulation.prompt.fingerprint import Fingerprint
-from ..emulation.prompt.render import render, repair_prompt
+from ..emulation.prompt.render import render
 from ..errors import ConversationLost, PromptTooLong, RequestError, StackspotError
 from ..events import Finish, ReplyEvent
-from ..instrumentation import FirstText, Hook, Measurement, Repaired, ToolCalled, no_hook
+from ..instrumentation import FirstText, Hook, Measurement, Resumed, ToolCalled, no_hook
 from ..request.caller import ANYONE, Caller
 from ..request.chat_request import ChatRequest
 from ..request.files import FilePart, name_files, with_placeholders, with_unread_files
@@ -36,15 +37,13 @@ from ..stackspot.uploads import TurnFiles, UploadCache, fetch_files, open_stream
 from .agent_reply import AgentReply, finish_reason, total_usage
 from .answer_key import CacheOptions
 from .conversation import CONVERSATION_LOST_ERRORS, NOT_PROCESSED_ERRORS, NativeConversation
+from .end_markers import EndMarkers
+from .hidden_rounds import HiddenRounds
 from .shortening import share_to_send
 from .sources import source_events
 from .token_estimate import NO_METER, PromptMeter
 from .turn_log import TurnLog
 
-MAX_HIDDEN_REQUESTS = 2  # of a turn
-REPAIR_REPLY_LIMIT = 50_000  # characters of the faulty reply that the repair prompt repeats
-MIN_REPAIR_SECONDS = 5.0  # with less time left there is no repair round
-REPAIR_QUEUE_TIMEOUT = 5.0
 SLICE = 2048  # characters of the reply that are read at once
 PAUSE_AFTER = 0.005  # seconds of reading
 
@@ -52,13 +51,15 @@ logger = logging.getLogger("custom_handler")
 
 
 @dataclass(eq=False)
-class Turn:
+class Turn(HiddenRounds):
     """One client request to an agent; `steps` runs it, once.
 
     `timeout` is in seconds, from the first step to the end of the answer. `conversation_owner`
     identifies whose native conversation it is; None: each prompt has the whole conversation.
     `files` are to be uploaded; `meter` receives the whole prompt, and the agent's count of it.
-    `call` is the first request to the agent, `is_reusable` is True after a whole, faultless answer.
+    With `resume_streams` a hidden request continues an answer that breaks off; `ends` knows which
+    agents end theirs. `call` is the first request to the agent, `is_reusable` is True after a
+    whole, faultless answer.
     """
 
     request: ChatRequest
@@ -75,6 +76,8 @@ class Turn:
     knowledge: Knowledge = NO_KNOWLEDGE
     meter: PromptMeter = NO_METER
     cache: CacheOptions | None = None
+    resume_streams: bool = False
+    ends: EndMarkers = field(default_factory=EndMarkers)
 
     def __post_init__(self) -> None:
         self._log = TurnLog(logger, {"correlation_id": self.correlation_id})
@@ -84,7 +87,7 @@ class Turn:
         self._conversation: NativeConversation | None = None
         self._max_prompt_chars = self.settings.requests.max_prompt_chars
         self._shortened = False
-        self._hidden: list[AgentReply] = []  # replies to hidden requests
+        self._hidden: list[AgentReply] = []
         self.call: AgentCall | None = None
         self.is_reusable = False
 
@@ -100,7 +103,7 @@ class Turn:
             reply = yield from self._first_reply(buffered=buffered)
             while not reply.complete:
                 try:
-                    yield from self._receive(reply, self.settings)
+                    yield from self._receive(reply)
                 except StackspotError as error:  # noqa: PERF203  each pass is a request
                     reply = yield from self._replacement(reply, error)
             source = yield from self._repair(reply)
@@ -146,12 +149,19 @@ class Turn:
                 return self._reply(self._prompt(since=seen), buffered=buffered)
         return self._reply(self._prompt())
 
-    def _reply(self, prompt: str, *, buffered: bool = False, repair: bool = False) -> AgentReply:
+    def _reply(
+        self, prompt: str, *, buffered: bool = False, repair: bool = False, broken: AgentReply | None = None
+    ) -> AgentReply:
+        """Return the request with a prompt; it continues the reply that is `broken`."""
         answer = AnswerAssembler(self.request, self._json_format, self.settings.requests.max_answer_chars)
-        conversation = None if repair else self._conversation
+        conversation = None if repair or broken is not None else self._conversation
         max_frame_bytes = self.settings.requests.max_frame_bytes
         private = Private.of(self.settings.account, self.agent_id, prompt)
-        return AgentReply(prompt, answer, self._log, conversation, buffered, repair, max_frame_bytes, private)
+        reply = AgentReply(prompt, answer, self._log, conversation, buffered, repair, max_frame_bytes, private)
+        if broken is not None:
+            reply.broken, reply.answer, reply.unsent = broken, broken.answer, broken.unsent
+            reply.continuation = Continuation(broken.answer.text)
+        return reply
 
     def _prompt(self, since: int = 0) -> str:
         limit = self._max_prompt_chars
@@ -162,10 +172,10 @@ class Turn:
             self.meter.sent(prompt)
         return prompt
 
-    def _receive(self, reply: AgentReply, settings: Settings) -> Steps[ReplyEvent]:
+    def _receive(self, reply: AgentReply) -> Steps[ReplyEvent]:
         """Send the prompt and read the reply; emit events as they come, or collect them."""
         self._deadline.check(text_received=True)
-        yield from self._open(reply, settings)
+        yield from self._open(reply)
         text = reply.start
         while True:
             resumed_at = self.clock() if len(text) > SLICE else 0.0
@@ -185,10 +195,11 @@ class Turn:
             text = yield from self._read(reply)
         if reply.content_filtered and not reply.text_received:
             raise content_filtered()
+        self._check_end(reply)
         reply.unsent += reply.answer.flush(limited=reply.hit_token_limit or reply.content_filtered)
         reply.complete = True
 
-    def _open(self, reply: AgentReply, settings: Settings) -> Steps[ReplyEvent]:
+    def _open(self, reply: AgentReply) -> Steps[ReplyEvent]:
         """Send the prompt, and read up to the first text, with retries."""
         conversation_id = None if reply.conversation is None else reply.conversation.id
         call = AgentCall(
@@ -199,7 +210,7 @@ class Turn:
         yield from open_stream_with_files(
             call,
             self._attached,
-            settings,
+            self._settings_of(reply),
             self._deadline,
             self._on_measurement,
             read_start=lambda: self._read_start(reply),
@@ -212,7 +223,7 @@ class Turn:
         reply.begin(self._deadline.silence_timeout(text_received=False))
         while not (reply.ended or reply.text_received):
             reply.start = yield from self._read(reply)
-        if not (reply.ended or reply.repair):
+        if not (reply.ended or reply.hidden):
             self.hook(FirstText(self._deadline.elapsed()))
 
     def _read(self, reply: AgentReply) -> Generator[Any, Any, str]:
@@ -243,8 +254,10 @@ class Turn:
 
     def _replacement(self, failed: AgentReply, error: StackspotError) -> Generator[Any, Any, AgentReply]:
         """Return the request to send after an error; raises the error where none can help."""
+        if failed.broken is not None:
+            return self._unresumed(failed, error)
         if failed.text_received and not isinstance(error, ConversationLost):
-            raise error
+            return (yield from self._resumed(failed, error))
         conversation = self._conversation
         if conversation is not None and conversation.seen:
             if isinstance(error, NOT_PROCESSED_ERRORS):
@@ -274,55 +287,6 @@ class Turn:
         self._log.warning("The prompt is shortened from %d to %d characters for the agent", len(prompt), len(shorter))
         return shorter
 
-    def _repair(self, reply: AgentReply) -> Generator[Any, Any, AgentReply]:
-        """Send one hidden request for what is faulty; return the reply that the client receives."""
-        answer = reply.answer
-        if not self.settings.requests.repair or not (reason := answer.repair_reason()):
-            return reply
-        repair = yield from self._ask_hidden(reply, answer.text, answer.repair_instruction())
-        if repair is None:
-            return reply
-        repaired = repair.complete and answer.apply_repair(repair.answer)
-        self._log.info("Repair of: %s, %s", reason, "done" if repaired else "without success")
-        self.hook(Repaired(reason, succeeded=repaired))
-        return repair if repaired else reply
-
-    def _follow_up(self, reply: AgentReply) -> Steps[ReplyEvent]:
-        """Send hidden requests for a call that the reply announces, and append its calls."""
-        answer, text = reply.answer, reply.answer.text
-        left = min(self.settings.requests.follow_ups, MAX_HIDDEN_REQUESTS - len(self._hidden))
-        while left > 0 and answer.lacks_announced_call(text):
-            left -= 1
-            follow_up = yield from self._ask_hidden(reply, text, FOLLOW_UP)
-            if follow_up is None:
-                return
-            appended = follow_up.complete and answer.apply_repair(follow_up.answer)
-            self._log.info("Follow-up of an announced call, %s", "done" if appended else "without success")
-            self.hook(Repaired(ANNOUNCED, succeeded=appended))
-            text = follow_up.answer.text
-
-    def _ask_hidden(self, reply: AgentReply, text: str, instruction: str) -> Generator[Any, Any, AgentReply | None]:
-        """Ask about a reply's text; return the new reply, or None if too little time is left.
-
-        It uses no native conversation: whether that contains the faulty answer is not documented.
-        """
-        if self._deadline.left(text_received=True) <= MIN_REPAIR_SECONDS:
-            return None
-        if reply.unsent:
-            yield Emit(reply.unsent)
-            reply.unsent = []
-        queue_timeout = min(REPAIR_QUEUE_TIMEOUT, self.settings.limits.queue_timeout)
-        settings = self.settings.changed(limits={"max_retries": 0, "queue_timeout": queue_timeout})
-        hidden: AgentReply | None = None
-        try:
-            prompt = repair_prompt(self._prompt(), text[-REPAIR_REPLY_LIMIT:], instruction)
-            hidden = self._reply(prompt, buffered=True, repair=True)
-            self._hidden.append(hidden)
-            yield from self._receive(hidden, settings)
-        except StackspotError as error:
-            self._log.warning("A hidden request ended with %s (HTTP %d)", type(error).__name__, error.status_code)
-        return hidden
-
     def _finish(self, reply: AgentReply, source: AgentReply) -> Steps[ReplyEvent]:
         """Emit what is left of the answer and the Finish; save a native conversation.
 
@@ -330,7 +294,9 @@ class Turn:
         """
         answer = reply.answer
         whole = self._conversation is None or not self._conversation.seen
-        if whole and not self.files and (counted := reply.counted):  # the agent's count of the prompt alone
+        if reply.broken is not None:
+            self.hook(Resumed("succeeded"))
+        elif whole and not self.files and (counted := reply.counted):  # the agent's count of the prompt alone
             self.meter.counted(counted.prompt_tokens)
         faulty = self._shortened or bool(answer.repair_reason())
         rest = reply.unsent + answer.release_held()

@@ -16,7 +16,7 @@ from litellm.types.utils import LlmProviders
 from ..errors import ConfigurationError
 from ..provider.cache_options import cache_scope
 from ..provider.knowledge_options import knowledge_of
-from ..provider.litellm_call import agent_id, uses_native_conversation
+from ..provider.litellm_call import agent_id, resumes_streams, uses_native_conversation
 from ..provider.model_response import PROVIDER
 from ..proxy.agent_catalog import AllowList
 from ..proxy.availability import missing_variable
@@ -120,6 +120,7 @@ def _misconfigured(
             uses_native_conversation(deployment.info)
             knowledge_of(deployment.info)
             cache_scope(deployment.info)
+            resumes_streams(deployment.info)
         except ConfigurationError as error:
             return f"{deployment.name}: {error.message}"
     return None

@@ -98,6 +98,11 @@ class AnswerAssembler:
         return self._limit.hit or self._stop.hit or self._excess_call or self._too_many_calls or self._parser.closed
 
     @property
+    def in_call(self) -> bool:
+        """Whether the text has a call, or may end within one."""
+        return bool(self.calls) or any(map(_is_faulty, self._held)) or self._parser.in_call
+
+    @property
     def _ended(self) -> bool:
         return self._stop.hit or self._excess_call or self._parser.closed
 

@@ -13,6 +13,7 @@ from litellm.litellm_core_utils.streaming_handler import CustomStreamWrapper
 from litellm.types.utils import ModelResponse, ModelResponseStream
 
 from ..chat.answer_cache import AnswerCache, Batches
+from ..chat.end_markers import EndMarkers
 from ..chat.search_loop import searching_batches
 from ..chat.turn import Turn
 from ..errors import RequestError
@@ -57,6 +58,7 @@ class StackspotLLM(CustomLLM):  # type: ignore[misc]
         self.hooks = Hooks()
         self._ignored = IgnoredParameters()
         self._tokens = PromptTokens()
+        self._ends = EndMarkers()
         self.accounts = Accounts(self.settings, self.hooks, None if settings else Settings.account_reloader())
         self._answers = AnswerCache(open_answers(self.settings))
         call_after_fork(self._answers.reset_after_fork)
@@ -163,6 +165,7 @@ class StackspotLLM(CustomLLM):  # type: ignore[misc]
         hook = noting_hook(account.hook, log, charge)
         turn = turn_from_call(model, messages, call, account.settings, hook, account.client.uploads)
         turn.meter = meter = self._tokens.meter(turn.agent_id)
+        turn.ends = self._ends
         if ignored := turn.request.parameters.ignored:
             self._ignored.log(client_name(call), ignored)
         if log is not None:  # LiteLLM's latency metrics start here

@@ -69,6 +69,7 @@ def turn_from_call(  # noqa: PLR0917  the first three as LiteLLM passes them
         hook=hook,
         uploads=uploads,
         knowledge=knowledge,
+        resume_streams=resumes_streams(info),
         cache=cache if cache is None or search is None else replace(cache, bypass=True),
     )
 
@@ -189,6 +190,14 @@ def uses_native_conversation(model_info: Mapping[str, Any]) -> bool:
             "or prompt, for the whole conversation in each prompt."
         )
     return mode == "native"
+
+
+def resumes_streams(model_info: Mapping[str, Any]) -> bool:
+    """Return whether answers that break off are continued; raises ConfigurationError."""
+    value = model_info.get("resume_streams")
+    if not isinstance(value, bool | None):
+        raise ConfigurationError(f"model_info.resume_streams is {str(value)[:80]!r} in config.yaml: say true or false.")
+    return value or False
 
 
 def call_caller(params: Mapping[str, Any]) -> Caller:

@@ -16,6 +16,7 @@ from .knowledge import check_knowledge, find_sources
 from .openai_api import CompletionWriter, read_completion
 from .request_log import Recorder
 from .responses import Question, ResponseWriter, fail, send_http_response
+from .rest import rest_of, split_prompt
 from .scripted import ScriptedResponse, take_script
 from .slips import slip
 from .tokens import TokenIssuer, find_account, read_form, token_body
@@ -148,8 +149,14 @@ class SimulatorApp:
             await exchange.send(200, {"items": items[(page - 1) * size : page * size]})
 
     def _reply(self, prompt: str, exchanges: Sequence[tuple[str, str]] = ()) -> ScriptedResponse:
+        prompt, said = split_prompt(prompt) or (prompt, None)
         text = (self._replies(prompt) if self._replies else None) or reply_to(prompt, exchanges)
-        return ScriptedResponse(text=slip(text, prompt, self.settings.slip_rate))
+        text = slip(text, prompt, self.settings.slip_rate)
+        if said is not None:
+            return ScriptedResponse(text=rest_of(text, said, self.settings.rest))
+        if self.settings.break_after is None:
+            return ScriptedResponse(text=text)
+        return ScriptedResponse(text=text, fault="close_within", after=self.settings.break_after)
 
     async def upload_form(self, exchange: Exchange) -> None:
         """Issue the form with which a file is posted."""

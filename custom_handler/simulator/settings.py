@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from .rest import Manner
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -59,6 +61,10 @@ class SimulatorSettings(BaseModel):
     burst: int = 1
     # The share of replies that the agent spoils, as weaker models do (`slips.py`).
     slip_rate: float = 0
+    # Close the connection after so many words of a reply (None: never), and how the agent then
+    # writes the rest that a further request asks for.
+    break_after: int | None = None
+    rest: Manner = "exact"
     # The response to a request that continues a lost conversation: a 404 ("refused"), a reply in a
     # "new" conversation, or a reply in the same one without its history ("silent").
     lost_conversation: Literal["new", "refused", "silent"] = "new"

@@ -19,11 +19,15 @@ from .sse import Event, SseDecoder
 # Each frame of an answer has at least one of these.
 _ANSWER_FIELDS = frozenset({"message", "choices", "stop_reason", "tokens", "conversation_id", "message_id"})
 
+_END_EVENTS = frozenset({"done", "end_event"})
+
 logger = logging.getLogger(__name__)
 
 
 class StreamDecoder:
     r"""Decode the bytes of one response into text; `end` and `sources` have what comes beside it.
+
+    `ended` is True after `[DONE]` or an event that ends the stream.
 
     The body is a stream of SSE frames; an agent behind a gateway may send one JSON object instead,
     which is read like a frame. A frame of more than `max_frame_bytes` is an error. `private` is
@@ -43,6 +47,7 @@ class StreamDecoder:
         self.end = AgentEnd()
         self.sources = SourceCollector()
         self.null_message = False  # the last message was null
+        self.ended = False
         self.failure: StackspotError | None = None  # followed the text of the last call
         self._log = log
         self._private = private
@@ -92,6 +97,7 @@ class StreamDecoder:
         text, end = "", self.end
         try:
             for name, data in events:
+                self.ended = self.ended or data == "[DONE]" or name in _END_EVENTS
                 if data != "[DONE]":
                     text += self._frame(name, data)
             if self._sse.too_large:

@@ -27,6 +27,7 @@ from ..instrumentation import (
     Queued,
     Repaired,
     RequestCounted,
+    Resumed,
     Retried,
     TokenCall,
     ToolCalled,
@@ -126,12 +127,17 @@ class ProviderMetrics:
         self._first_text = seconds("time_to_first_token", first_text, ACCOUNT)
         self._tool_calls = counter("tool_calls", "Calls of the client's tools", ACCOUNT)
         self._repairs = counter("repairs", "Repair rounds", ACCOUNT, "fault", "outcome")
+        broken = "Answers that broke off, of models that continue them"
         kept = "Turns of conversations that the platform keeps"
-        self._conversations = counter("kept_conversations", kept, ACCOUNT, "outcome")
+        cached = "Requests to models with a cache of answers"
+        self._outcomes: dict[type[AccountMeasurement], Counter] = {
+            Resumed: counter("resumed_streams", broken, ACCOUNT, "outcome"),
+            ConversationOutcome: counter("kept_conversations", kept, ACCOUNT, "outcome"),
+            CacheLookup: counter("cache_lookups", cached, ACCOUNT, "outcome"),
+        }
         self._searches = counter("knowledge_answers", "Answers of models with knowledge sources", ACCOUNT, "sources")
         self._web_searches = counter("web_searches", "Web searches of agents", ACCOUNT, "outcome")
         self._web_search_seconds = seconds("web_search", "Seconds of a web search", ACCOUNT)
-        self._cache = counter("cache_lookups", "Requests to models with a cache of answers", ACCOUNT, "outcome")
         spend = "What a key of KEYS_FILE has spent in the period of its budget"
         self._spend = gauge("key_spend_usd", spend, "mostrecent", KEY)
         self._budget = gauge("key_budget_usd", "The budget of a key of KEYS_FILE", "mostrecent", KEY)
@@ -173,10 +179,8 @@ class ProviderMetrics:
                 self._first_text.labels(account).observe(measurement.seconds)
             case ToolCalled():  # no label of it: the client chooses the name
                 self._tool_calls.labels(account).inc()
-            case ConversationOutcome():
-                self._conversations.labels(account, measurement.outcome).inc()
-            case CacheLookup():
-                self._cache.labels(account, measurement.outcome).inc()
+            case Resumed() | ConversationOutcome() | CacheLookup():
+                self._outcomes[type(measurement)].labels(account, measurement.outcome).inc()
             case KnowledgeSearched():
                 self._searches.labels(account, "found" if measurement.sources else "none").inc()
             case WebSearched():

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from custom_handler.chat.turn import MIN_REPAIR_SECONDS, Turn
+from custom_handler.chat.hidden_rounds import MIN_REPAIR_SECONDS
+from custom_handler.chat.turn import Turn
 from custom_handler.errors import (
     AgentFailed,
     AgentRejected,
@@ -67,6 +68,8 @@ class Agent:
     patience: list[float] = field(default_factory=list)  # for a place in the queue
     told: list[Any] = field(default_factory=list)
     reads: int = 0
+    turn: dict[str, Any] = field(default_factory=dict)  # further fields of the turn
+    asked: Turn | None = None
 
     def answer(
         self,
@@ -81,7 +84,9 @@ class Agent:
         asked = ChatRequest(messages, tools, choice, Parameters(**parameters))
         settings = settings or Settings(limits=LimitSettings(max_retries=0))
         hook, clock = self.told.append, self.clock
-        steps = Turn(asked, "01ARZ3NDEKTSV4RRFFQ69G5FAV", "c-1", timeout, settings, hook=hook, clock=clock).steps()
+        agent = "01ARZ3NDEKTSV4RRFFQ69G5FAV"
+        self.asked = Turn(asked, agent, "c-1", timeout, settings, hook=hook, clock=clock, **self.turn)
+        steps = self.asked.steps()
         step = advance(steps, None)
         while step is not None:
             step = advance(steps, self.carry_out(step))

@@ -333,3 +333,15 @@ def test_a_setting_that_cannot_be_read_is_a_fault():
     rows = {row.name: row for row in list_settings({"STARTUP_CHECK": "maybe", "STACKSPOT_TIMEOUT": "soon"}, {}, {})}
     assert rows["STARTUP_CHECK"].fault == "STARTUP_CHECK is 'maybe': say off, warn or strict."
     assert "STACKSPOT_TIMEOUT is 'soon'" in str(rows["STACKSPOT_TIMEOUT"].fault)
+
+
+def test_the_example_of_options_has_no_fault():
+    example = read_config(Path(__file__).resolve().parents[2] / "examples" / "models.yaml")
+    assert faults(check_configuration(example, SETTINGS)) == []
+
+
+def test_a_wrong_option_is_a_fault():
+    example = read_config(Path(__file__).resolve().parents[2] / "examples" / "models.yaml")
+    example["model_list"] = [{**STACKSPOT, "model_info": {"resume_streams": "yes"}}]
+    [found] = check_configuration(example, SETTINGS)
+    assert found.fault == "chat: model_info.resume_streams is 'yes' in config.yaml: say true or false."

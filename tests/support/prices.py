@@ -14,6 +14,9 @@ MODELS = """model_list:
 - model_name: credits
   litellm_params: {model: stackspot/chat}
   model_info: {input_cost_per_query: 0.25}
+- model_name: resuming
+  litellm_params: {model: stackspot/chat}
+  model_info: {input_cost_per_query: 0.25, resume_streams: true}
 - {model_name: mixed, litellm_params: {model: stackspot/chat, input_cost_per_query: 0.5, output_cost_per_token: 0.01}}
 - model_name: gratis
   litellm_params: {model: stackspot/chat}

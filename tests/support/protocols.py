@@ -86,11 +86,13 @@ def ask_responses(client: openai.OpenAI, given: Any, *, stream: bool = False, **
         return events.get_final_response()
 
 
-def ask_gemini(client: genai.Client, contents: Any, *, stream: bool, **config: Any) -> tuple[str, list[Any], Any]:
+def ask_gemini(
+    client: genai.Client, contents: Any, *, stream: bool, model: str = MODEL, **config: Any
+) -> tuple[str, list[Any], Any]:
     """Ask with Gemini's generateContent; return text, function calls and usage."""
     from google.genai import types
 
-    asked = {"model": MODEL, "contents": contents, "config": types.GenerateContentConfig(**config)}
+    asked = {"model": model, "contents": contents, "config": types.GenerateContentConfig(**config)}
     models = client.models
     answers = list(models.generate_content_stream(**asked)) if stream else [models.generate_content(**asked)]
     parts = [part for answer in answers for part in (answer.candidates[0].content.parts or [])]

@@ -19,6 +19,7 @@ from custom_handler.instrumentation import (
     Queued,
     Repaired,
     RequestCounted,
+    Resumed,
     Retried,
     TokenCall,
     ToolCalled,
@@ -128,6 +129,7 @@ async def test_metrics_are_served_without_a_redirect(registry):
         (WebSearched(succeeded=False, seconds=0.5), "web_searches_total", {"outcome": "failed"}, 1),
         (WebSearched(succeeded=True, seconds=0.5), "web_search_seconds_sum", {}, 0.5),
         (CacheLookup("hit"), "cache_lookups_total", {"outcome": "hit"}, 1),
+        (Resumed("succeeded"), "resumed_streams_total", {"outcome": "succeeded"}, 1),
         (Repaired("json", succeeded=True), "repairs_total", {"fault": "json", "outcome": "succeeded"}, 1),
     ],
 )

@@ -17,6 +17,7 @@ from collections.abc import Sequence, Set
 from ...errors import PromptTooLong
 from ...request.calls import calls_of
 from ...request.chat_request import ChatRequest, Message
+from ..continuation import COMPLETE
 from ..imitations import imitations, neutralised, one_line
 from ..labels import ANSWER, ASSISTANT, CONVERSATION, CORRECTION, REMINDER, SUFFIX, USER, label
 from . import transcript
@@ -29,6 +30,10 @@ from .wording import wording
 _BEFORE_SUFFIX = (
     "Write only the text that stands between the last message and the suffix: "
     "no label, no code fence, and nothing of either."
+)
+_RESUME = (
+    "The assistant's last message broke off. Continue it exactly where it stops, within its word or line if it stops "
+    "there; repeat nothing of it, and write no introduction. If nothing of it is missing, write only: " + COMPLETE
 )
 _BESIDE_CALLS = "Tool calls are written as above; this is about an answer without one. "
 
@@ -79,6 +84,11 @@ def repair_prompt(prompt: str, answer: str, instruction: str) -> str:
     """Return the prompt of a repair round: the first prompt, its answer, and the instruction."""
     shown = neutralised(answer, blocks=False)
     return f"{prompt}\n\n{label(ASSISTANT)}\n{shown}\n\n{label(CORRECTION)}\n{instruction}"
+
+
+def resume_prompt(prompt: str, said: str) -> str:
+    """Return the prompt for the rest of a reply that broke off after the text `said`."""
+    return f"{prompt}\n\n{label(ASSISTANT)}\n{neutralised(said, blocks=False)}\n\n{label(REMINDER)}\n{_RESUME}"
 
 
 def _is_one_message(messages: Sequence[Message]) -> bool:

@@ -25,6 +25,7 @@ from .unreadable import (
 _THOUGHT_OR_MARKER = regex.compile(
     rf"{THOUGHT.pattern}|\n(?=[ \t]{{0,40}}{syntax.MARKER.pattern}[^\n]{{0,20}}\n)", regex.IGNORECASE
 )
+_START_OF_CALL = regex.compile(r"[{<\[`|_(]|\b(?:FUNC|TOOL)", regex.IGNORECASE)
 REREAD_LIMIT = 200_000  # characters that are parsed a second time, after blocks without an end
 
 
@@ -55,6 +56,12 @@ class HeldTextParser(TextParser):
         super()._end_thought(end)
         if end == "\n":
             self._hold_unreadable(BlockInThought(self._tools), "")
+
+    @property
+    def in_call(self) -> bool:
+        """Whether the text ends within what is held, or may end with the start of a call."""
+        is_text = self._state in (self._line_start, self._line, self._info, self._thought)
+        return not is_text or bool(_START_OF_CALL.search(self._unread, self._at))
 
     @property
     def _after_call(self) -> bool:

@@ -93,6 +93,11 @@ class TextParser:
         self._tail = ""  # the last characters of the content
         self._in_plain_line = False  # the text so far is returned, and the line goes on
 
+    @property
+    def in_call(self) -> bool:
+        """Whether the text may end within a call."""
+        return False
+
     def feed(self, piece: str) -> list[ParsedPart]:
         """Read on, and return the parts that are decided."""
         within = self._in_plain_line and self._at == len(self._unread)

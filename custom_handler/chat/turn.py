@@ -29,6 +29,7 @@ from ..request.chat_request import ChatRequest
 from ..request.files import FilePart, name_files, with_placeholders, with_unread_files
 from ..settings import Settings
 from ..stackspot.agent_call import AgentCall, Emit, Read, Sleep, Steps
+from ..stackspot.agent_choice import NO_CHOICE, AgentChoice
 from ..stackspot.agent_errors import content_filtered
 from ..stackspot.deadline import Deadline
 from ..stackspot.knowledge import NO_KNOWLEDGE, Knowledge
@@ -76,6 +77,7 @@ class Turn(HiddenRounds):
     knowledge: Knowledge = NO_KNOWLEDGE
     meter: PromptMeter = NO_METER
     cache: CacheOptions | None = None
+    choice: AgentChoice = NO_CHOICE
     resume_streams: bool = False
     ends: EndMarkers = field(default_factory=EndMarkers)
 
@@ -129,7 +131,8 @@ class Turn(HiddenRounds):
         self._prepare_format()
         # Not with files: how long a conversation keeps them is not documented.
         if self.conversation_owner is not None and not self.files:
-            history = Fingerprint(self.request, f"{self.agent_id} {self.conversation_owner}", self._answer_format)
+            owner = f"{self.choice.key(self.agent_id)} {self.conversation_owner}"
+            history = Fingerprint(self.request, owner, self._answer_format)
             if history.open:
                 self._conversation = NativeConversation(history, self._log, self.hook)
 
@@ -204,7 +207,7 @@ class Turn(HiddenRounds):
         conversation_id = None if reply.conversation is None else reply.conversation.id
         call = AgentCall(
             self.agent_id, reply.prompt, self.correlation_id, conversation_id, caller=self.caller,
-            knowledge=NO_KNOWLEDGE if reply.repair else self.knowledge,
+            knowledge=NO_KNOWLEDGE if reply.repair else self.knowledge, choice=self.choice,
         )  # fmt: skip
         self.call = self.call or call
         yield from open_stream_with_files(

@@ -15,6 +15,7 @@ from litellm.types.utils import LlmProviders
 
 from ..errors import ConfigurationError
 from ..provider.cache_options import cache_scope
+from ..provider.choice_options import choice_of
 from ..provider.knowledge_options import knowledge_of
 from ..provider.litellm_call import agent_id, resumes_streams, uses_native_conversation
 from ..provider.model_response import PROVIDER
@@ -121,6 +122,7 @@ def _misconfigured(
             knowledge_of(deployment.info)
             cache_scope(deployment.info)
             resumes_streams(deployment.info)
+            choice_of(deployment.info)
         except ConfigurationError as error:
             return f"{deployment.name}: {error.message}"
     return None

@@ -151,7 +151,7 @@ class StackspotLLM(CustomLLM):  # type: ignore[misc]
     ) -> ModelResponse:
         """Estimate the tokens of a prompt that is not sent, for the current request's context."""
         turn = turn_from_call(model, messages, call, account.settings)
-        turn.meter = meter = self._tokens.meter(turn.agent_id, counts_only=True)
+        turn.meter = meter = self._tokens.meter(turn.choice.key(turn.agent_id), counts_only=True)
         turn.whole_prompt()
         await meter.report(COUNT_TIMEOUT)
         return model_response.fixed_response("", model)
@@ -164,7 +164,7 @@ class StackspotLLM(CustomLLM):  # type: ignore[misc]
         charge = RequestCharge.of_call(call)
         hook = noting_hook(account.hook, log, charge)
         turn = turn_from_call(model, messages, call, account.settings, hook, account.client.uploads)
-        turn.meter = meter = self._tokens.meter(turn.agent_id)
+        turn.meter = meter = self._tokens.meter(turn.choice.key(turn.agent_id))
         turn.ends = self._ends
         if ignored := turn.request.parameters.ignored:
             self._ignored.log(client_name(call), ignored)

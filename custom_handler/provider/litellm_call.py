@@ -22,6 +22,7 @@ from ..request.files import find_files
 from ..settings import Settings
 from ..stackspot.uploads import UploadCache
 from .cache_options import cache_options
+from .choice_options import choice_of
 from .knowledge_options import knowledge_of
 from .web_search import search_tool
 
@@ -69,6 +70,7 @@ def turn_from_call(  # noqa: PLR0917  the first three as LiteLLM passes them
         hook=hook,
         uploads=uploads,
         knowledge=knowledge,
+        choice=choice_of(info),
         resume_streams=resumes_streams(info),
         cache=cache if cache is None or search is None else replace(cache, bypass=True),
     )

@@ -11,6 +11,7 @@ from litellm.proxy._types import ProxyException
 from litellm.router_utils.common_utils import resolve_model_group_alias
 
 from ..errors import ConfigurationError
+from ..provider.choice_options import CHOICE_OPTIONS
 from ..provider.model_response import PROVIDER
 from .agent_catalog import AgentCatalog
 from .availability import disabled_models, missing_variable
@@ -18,6 +19,8 @@ from .config import read_config, resolved
 from .deployments import deployment_provider
 from .model_defaults import with_defaults
 from .wildcards import is_open, require_listed, with_fixed_agent
+
+_IN_PARAMS = ("account", *CHOICE_OPTIONS)  # of model_info: two entries of one name may differ in these alone
 
 logger = logging.getLogger(__name__)
 
@@ -105,9 +108,10 @@ class ModelList:
             completed["model_info"] = with_defaults(entry.get("model_info") or {}, params, self._defaults)
         if info := with_fixed_agent(completed):
             completed["model_info"] = info
-        if (account := (completed.get("model_info") or {}).get("account")) is not None:
+        given = completed.get("model_info") or {}
+        if chosen := {name: given[name] for name in _IN_PARAMS if given.get(name) is not None}:
             # LiteLLM's health checks get only these, and its ids are made from them
-            params["model_info"] = {"account": account}
+            params["model_info"] = chosen
         return completed
 
     def require_listed(self, body: Mapping[str, Any], router: Any) -> None:

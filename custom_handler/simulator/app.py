@@ -11,6 +11,7 @@ from collections import defaultdict, deque
 from typing import TYPE_CHECKING, Any
 
 from .agent import reply_to
+from .choice import check_choice
 from .conversations import Conversations, count_characters
 from .knowledge import check_knowledge, find_sources
 from .openai_api import CompletionWriter, read_completion
@@ -43,9 +44,10 @@ CHAT_FIELDS: Mapping[str, type | tuple[type, ...]] = {
     "knowledge_source_ids": list,
     "deep_search_ks": bool,
     "agent_version_number": int,
+    "selected_model": (str, type(None)),
 }
 # Fields that other projects use, but the official documentation does not name.
-UNDOCUMENTED = frozenset({"knowledge_source_ids", "agent_version_number"})
+UNDOCUMENTED = frozenset({"knowledge_source_ids", "agent_version_number", "selected_model"})
 
 
 class SimulatorApp:
@@ -233,6 +235,7 @@ class SimulatorApp:
             details = f"Extra inputs are not permitted: {', '.join(sorted(unknown))}"
             raise RefusedError(422, error_body("INFERENCE_4220_UNKNOWN_FIELD", details))
         check_knowledge(body, self.settings.knowledge_sources)
+        check_choice(body, self.settings)
         if missing := self.uploads.find_missing(body.get("upload_ids", ()), account):
             raise RefusedError(404, error_body("UPLOAD_NOT_FOUND", f"Upload {missing} not found.", "NOT_FOUND"))
         return body

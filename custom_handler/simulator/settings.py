@@ -73,6 +73,9 @@ class SimulatorSettings(BaseModel):
         "01KS0000000000000000000001": "Payments handbook",
         "01KS0000000000000000000002": "Guia de arquitetura",
     }
+    # The models that every agent allows, and its versions; a request for another one is refused.
+    agent_models: list[str] = ["gpt-5", "claude-sonnet-4.5"]
+    agent_versions: list[int] = [1, 2, 3]
     # Refuse requests with fields that the official documentation does not name.
     documented_fields_only: bool = False
 

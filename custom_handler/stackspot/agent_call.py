@@ -19,6 +19,7 @@ from ..errors import AgentError, QueueFull, RateLimited
 from ..instrumentation import Hook, Retried, no_hook
 from ..request.caller import ANYONE, Caller
 from ..settings import Settings
+from .agent_choice import NO_CHOICE, AgentChoice
 from .agent_errors import error_from_response, rate_limited, retry_after
 from .deadline import Deadline
 from .json_body import decode_json
@@ -153,7 +154,7 @@ class ResponseHead:
 
 @dataclass(frozen=True, slots=True)
 class AgentCall:
-    """One request to an agent.
+    """One request to an agent, of which `choice` is the model and the version.
 
     `conversation_id` has StackSpot keep it in that conversation, `knowledge` what to search for it.
     """
@@ -165,6 +166,7 @@ class AgentCall:
     upload_ids: tuple[str, ...] = ()
     caller: Caller = ANYONE
     knowledge: Knowledge = NO_KNOWLEDGE
+    choice: AgentChoice = NO_CHOICE
 
 
 Step: TypeAlias = (
@@ -294,7 +296,7 @@ def _attempt(
                 head.headers,
                 with_files=bool(call.upload_ids),
                 private=private,
-                options=call.knowledge.settings,
+                options=(*call.choice.settings, *call.knowledge.settings),
             )
         yield from read_start()
     except RateLimited as error:
@@ -319,7 +321,8 @@ def request_of(call: AgentCall, settings: Settings) -> tuple[str, dict[str, Any]
 
     `streaming` is always true: the platform drops other calls after 120 seconds.
     """
-    body: dict[str, Any] = {"streaming": True, "user_prompt": call.prompt, **call.knowledge.fields()}
+    options = {**call.knowledge.fields(), **call.choice.fields()}
+    body: dict[str, Any] = {"streaming": True, "user_prompt": call.prompt, **options}
     if call.conversation_id is not None:
         body |= {"use_conversation": True, "conversation_id": call.conversation_id}
     if call.upload_ids:

@@ -98,7 +98,7 @@ def error_from_response(
         error = UploadUnknown(
             f"The agent does not know a file that was uploaded for it ({status}): send the request again."
         )
-    if options and type(error) is AgentRejected:
+    if options and type(error) in {AgentRejected, AgentNotFound}:
         error.message += f" It may not know what model_info.{', model_info.'.join(options)} asks for: try without."
         error.args = (error.message,)
     return with_quote(error, refusal.details, private)

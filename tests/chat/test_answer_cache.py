@@ -22,6 +22,7 @@ from custom_handler.request.context import RequestContext
 from custom_handler.request.parameters import Parameters
 from custom_handler.settings import RequestSettings, Settings
 from custom_handler.stackspot.agent_call import AcquireToken, Emit, Read, ResponseHead, Send, Steps, advance
+from custom_handler.stackspot.agent_choice import AgentChoice
 from custom_handler.stackspot.knowledge import Knowledge
 from custom_handler.stackspot.state.answers import LocalAnswerStore
 from custom_handler.stackspot.tokens import Token
@@ -91,6 +92,7 @@ class Client:
     tools: Sequence[Tool] = ()
     parameters: Parameters = field(default_factory=Parameters)
     knowledge: Knowledge = field(default_factory=Knowledge)
+    choice: AgentChoice = field(default_factory=AgentChoice)
     owner: str | None = None
     settings: Settings = field(default_factory=Settings)
     agent_id: str = AGENT
@@ -102,7 +104,7 @@ class Client:
         request = ChatRequest(({"role": "user", "content": self.text},), self.tools, parameters=self.parameters)
         return Turn(
             request, self.agent_id, "c-1", self.timeout, self.settings, self.owner, hook=self.measured.append,
-            clock=Clock(), knowledge=self.knowledge, cache=self.cache,
+            clock=Clock(), knowledge=self.knowledge, choice=self.choice, cache=self.cache,
         )  # fmt: skip
 
     async def ask(self, cache: AnswerCache, agent: Agent) -> Client:
@@ -180,6 +182,8 @@ async def test_an_answer_expires(cache: AnswerCache, clock: Clock) -> None:
         Client(parameters=Parameters(parallel_tool_calls=False)),
         Client(knowledge=Knowledge(source_ids=("01KS",), sources="annotations")),
         Client(knowledge=Knowledge(sources="footer", title="Fontes")),
+        Client(choice=AgentChoice("gpt-5")),
+        Client(choice=AgentChoice(version=1)),
         Client(settings=Settings().changed(account={"client_id": "another"})),
         Client(settings=Settings().changed(account={"realm": "another"})),
         Client(settings=Settings().changed(account={"inference_url": "https://other.example"})),

@@ -75,6 +75,7 @@ TRANSLATED = [
     Translated(errors.UploadFailed("m", status_code=429, retry_after=7), litellm.RateLimitError, 429),
     Translated(errors.UploadUnknown("m"), litellm.BadGatewayError, 502),
     Translated(errors.AgentFailed("m"), litellm.BadGatewayError, 502),
+    Translated(errors.ReplyCutOff("m"), litellm.BadGatewayError, 502),
     *(Translated(AgentFailed("m", status_code=status), kind, status) for status, kind in [
         (500, litellm.InternalServerError),
         (503, litellm.ServiceUnavailableError),

@@ -23,7 +23,15 @@ AGENT = "01ARZ3NDEKTSV4RRFFQ69G5FAV"
 MODEL = {
     "model_name": "reviewer",
     "litellm_params": {"model": f"stackspot/{AGENT}", "api_base": "http://inside", "custom_llm_provider": "stackspot"},
-    "model_info": {"id": "m-1", "mode": "chat", "agent_id": AGENT, "key": f"stackspot/{AGENT}", "max_tokens": 7},
+    "model_info": {
+        "id": "m-1",
+        "mode": "chat",
+        "agent_id": AGENT,
+        "selected_model": "gpt-5",
+        "agent_version": 3,
+        "key": f"stackspot/{AGENT}",
+        "max_tokens": 7,
+    },
 }
 PUBLIC_MODEL = {
     "model_name": "reviewer",

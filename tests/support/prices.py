@@ -17,6 +17,12 @@ MODELS = """model_list:
 - model_name: resuming
   litellm_params: {model: stackspot/chat}
   model_info: {input_cost_per_query: 0.25, resume_streams: true}
+- {model_name: fast, litellm_params: {model: stackspot/chat}, model_info: {selected_model: gpt-5, input_cost_per_query: 0.25}}
+- model_name: deep
+  litellm_params: {model: stackspot/chat}
+  model_info: {selected_model: claude-sonnet-4.5, agent_version: 2, input_cost_per_query: 0.25}
+- {model_name: either, litellm_params: {model: stackspot/chat}, model_info: {agent_version: 1, input_cost_per_query: 0.25}}
+- {model_name: either, litellm_params: {model: stackspot/chat}, model_info: {agent_version: 2, input_cost_per_query: 0.25}}
 - {model_name: mixed, litellm_params: {model: stackspot/chat, input_cost_per_query: 0.5, output_cost_per_token: 0.01}}
 - model_name: gratis
   litellm_params: {model: stackspot/chat}

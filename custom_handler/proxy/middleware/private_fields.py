@@ -26,7 +26,10 @@ _RESPONSE_EVENTS = tuple(
 _ENDPOINTS = ("healthy_endpoints", "unhealthy_endpoints")
 _ENDPOINT_FIELDS = ("model_id", "exception_status")
 _MODEL_FIELDS = ("model_name", "model_info")
-_PRIVATE_INFO = ("agent_id", "base_model", "key", "knowledge_sources", "litellm_provider_model", "sources_url")
+_PRIVATE_INFO = (
+    "agent_id", "agent_version", "base_model", "key", "knowledge_sources", "litellm_provider_model", "selected_model",
+    "sources_url",
+)  # fmt: skip
 
 
 def is_operator(scope: Mapping[str, Any]) -> bool:

@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
-import litellm
 import openai
 
 from ..errors import ConfigurationError
@@ -70,6 +69,8 @@ class SearchServer:
 
     async def _pages(self, query: str) -> Sequence[Page]:
         """Return the pages of LiteLLM's search; raises LiteLLM's errors, and those of the key."""
+        import litellm  # noqa: PLC0415  `run` checks the settings without LiteLLM
+
         if (key := self._metadata.get("user_api_key_auth")) is not None:
             from litellm.proxy.auth.auth_checks import can_token_call_search_tool  # noqa: PLC0415  the proxy's
 

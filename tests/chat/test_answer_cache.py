@@ -95,6 +95,7 @@ class Client:
     choice: AgentChoice = field(default_factory=AgentChoice)
     owner: str | None = None
     settings: Settings = field(default_factory=Settings)
+    resume_streams: bool = False
     agent_id: str = AGENT
     events: list[ReplyEvent] = field(default_factory=list)
     batches: int = 0
@@ -105,6 +106,7 @@ class Client:
         return Turn(
             request, self.agent_id, "c-1", self.timeout, self.settings, self.owner, hook=self.measured.append,
             clock=Clock(), knowledge=self.knowledge, choice=self.choice, cache=self.cache,
+            resume_streams=self.resume_streams,
         )  # fmt: skip
 
     async def ask(self, cache: AnswerCache, agent: Agent) -> Client:
@@ -327,6 +329,21 @@ async def test_one_that_joins_late_receives_all(cache: AnswerCache) -> None:
     agent.go.set()
     await asyncio.gather(first, second)
     assert len(agent.asked) == 1
+
+
+async def test_an_answer_that_breaks_off_goes_on_for_all_that_read_it_and_is_not_stored(cache: AnswerCache) -> None:
+    chunks = (frame(message="um "), AgentFailed("broke"), frame(message="dois"), last())
+    agent = Agent(chunks, held=1)
+    clients = [Client(resume_streams=True) for _ in range(3)]
+    running = [asyncio.ensure_future(client.ask(cache, agent)) for client in clients]
+    await agent.reached.wait()
+    await eventually_async(lambda: all(client.events for client in clients), pause=0)
+    agent.go.set()
+    await asyncio.gather(*running)
+    assert {client.answer for client in clients} == {"um dois"}
+    assert [client.finish.usage.requests for client in clients] == [2, 0, 0]
+    assert len(agent.asked) == 2
+    assert (await Client(resume_streams=True).ask(cache, agent)).outcome == "miss"
 
 
 async def test_who_leaves_ends_nothing_for_the_others(cache: AnswerCache) -> None:

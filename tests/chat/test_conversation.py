@@ -42,14 +42,16 @@ ALL = pytest.mark.parametrize("ask_one_way", ["completion", "acompletion", "stre
 WHOLE = pytest.mark.parametrize("ask_one_way", ["completion", "acompletion"], indirect=True)
 
 
-def call(key: str = "k-1", correlation: str | None = "c-1", native: bool = True, **params: Any) -> dict[str, Any]:
+def call(
+    key: str = "k-1", correlation: str | None = "c-1", native: bool = True, info: Any = None, **params: Any
+) -> dict[str, Any]:
     """What LiteLLM hands over for a call of that caller."""
     return {
         "optional_params": params,
         "headers": {"correlation-id": correlation} if correlation else {},
         "litellm_params": {
             "metadata": {"user_api_key": key},
-            "model_info": {"conversation": "native"} if native else {},
+            "model_info": info or ({"conversation": "native"} if native else {}),
         },
     }
 
@@ -459,3 +461,30 @@ def test_a_conversation_with_uploads_is_sent_in_its_prompts(settings, ask_one_wa
         assert "use_conversation" not in record["body"]
         assert len(record["body"]["upload_ids"]) == 1
         assert SYSTEM["content"] in record["prompt"]
+
+
+@ALL
+@pytest.mark.parametrize("turn", [1, 2])
+def test_a_turn_that_broke_off_goes_on_without_the_conversation_and_the_next_one_sends_all(talk, simulator, turn):
+    """The rest is asked for with all turns: whether the platform keeps a broken answer is not documented."""
+    messages: list[Any] = [SYSTEM, user("Oi"), {"role": "assistant", "content": "Bom dia."}, user("Conte.")]
+    info = {"conversation": "native", "resume_streams": True}
+    simulator.script(
+        {"text": "Bom dia."}, {"text": "um dois três", "fault": "close_within", "after": 2}, {"text": " três"}
+    )
+    if turn == 2:
+        talk(messages[:2], info=info)
+    else:
+        simulator.reset()
+        simulator.script({"text": "um dois três", "fault": "close_within", "after": 2}, {"text": " três"})
+    answer = talk(messages, info=info)
+    assert answer.content == "um dois três"
+    broken, rest = simulator.requests("chat")[-2:]
+    assert "use_conversation" in broken["body"]
+    assert "use_conversation" not in rest["body"]
+    assert SYSTEM["content"] in rest["prompt"]
+    assert (SYSTEM["content"] in broken["prompt"]) is (turn == 1)
+    talk([*messages, replayed(answer), user("Mais?")], info=info)
+    last = simulator.requests("chat")[-1]
+    assert last["body"]["conversation_id"] != broken["body"]["conversation_id"]
+    assert SYSTEM["content"] in last["prompt"]

@@ -43,6 +43,8 @@ def ideal_reply(task: Task, calls_made: int) -> str:
         if made >= calls_made:
             return "\n".join(map(_block, step))
         made += len(step)
+    if task.said:
+        return sample_text(task.says[0])
     if task.json is not None:
         return json.dumps(sample(task.json), ensure_ascii=False)
     return "Pronto: " + "; ".join(map(sample_text, task.says))
@@ -68,6 +70,8 @@ def sample_text(pattern: str) -> str:
 
 def _question(task: Task) -> str:
     text = str(task.messages[-1].get("content"))
+    if task.said:  # the simulated agent is asked for the whole answer, and writes its rest
+        text = text.rpartition("\n\n«assistant»\n")[0]
     return text[-_QUESTION_CHARACTERS:]
 
 

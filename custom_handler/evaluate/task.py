@@ -49,6 +49,7 @@ class Task:
     `together`: the calls of a round have to come in one reply. `allowed` are tools that may be
     called besides. `says` are patterns of the answer, without case, `says_not` the forbidden ones.
     `json_schema` is sent as the response format; `json` has what the answer has to contain.
+    `said` is the start of an answer whose rest is asked for: what is checked is both, joined.
     """
 
     id: str
@@ -63,11 +64,13 @@ class Task:
     json: Any = None
     allowed: Sequence[str] = ()
     together: bool = False
+    said: str = ""
 
     @property
     def digest(self) -> str:
         """A hash of the task: a result of another version of it does not count."""
-        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True, default=str).encode()).hexdigest()[:12]
+        values = {name: value for name, value in asdict(self).items() if name != "said" or value}
+        return hashlib.sha256(json.dumps(values, sort_keys=True, default=str).encode()).hexdigest()[:12]
 
     @property
     def continues(self) -> bool:
@@ -88,6 +91,11 @@ class Task:
 
     def text_fault(self, text: str) -> str:
         """Return why an answer is wrong, else an empty string."""
+        if self.said:
+            from ..emulation.continuation import Continuation  # noqa: PLC0415  as below
+
+            rest = Continuation(self.said)
+            text = (self.said + rest.feed(text) + rest.flush()).strip()
         for pattern in self.says:
             if not _search(pattern, text):
                 return f"the answer lacks {pattern!r}"

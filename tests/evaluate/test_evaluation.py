@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from custom_handler.emulation.prompt.render import render, resume_prompt
 from custom_handler.errors import ConfigurationError
 from custom_handler.evaluate import Contender, ResultFile, built_in_tasks, contenders, page, read_tasks, run, summarize
 from custom_handler.evaluate.page import cells
@@ -19,6 +20,7 @@ from custom_handler.evaluate.rehearsal import ideal_reply, replies, sample
 from custom_handler.evaluate.results import Result
 from custom_handler.evaluate.runner import Reply
 from custom_handler.evaluate.task import ExpectedCall, Task
+from custom_handler.request.chat_request import ChatRequest
 
 M = Contender("m")
 USER = [{"role": "user", "content": "go"}]
@@ -318,3 +320,25 @@ def test_the_page_shows_each_model_and_each_fault() -> None:
 
 def test_samples_are_not_patterns() -> None:
     assert sample({"a": {"matches": "^x"}, "b": [1, {"matches": "(", "example": "y"}]}) == {"a": "x", "b": [1, "y"]}
+
+
+RESTS = Path(__file__).resolve().parents[2] / "examples" / "rest_of_answers.jsonl"
+
+
+def test_the_tasks_on_the_rest_of_an_answer_have_the_prompt_of_a_broken_one() -> None:
+    for task in read_tasks(RESTS):
+        prompt = str(task.messages[0]["content"])
+        question = prompt.partition("\n\n«assistant»\n")[0]
+        assert prompt == resume_prompt(question, task.said)
+        assert render(ChatRequest(task.messages)) == prompt
+        whole = ideal_reply(task, 0)
+        assert whole.startswith(task.said)
+        assert replies([task])(question) == whole
+
+
+@pytest.mark.parametrize("repeated", ["", "1 2 3 4 5 6 7 8 9 1", "Sorry, I was cut off:\n"])
+def test_the_rest_of_an_answer_is_judged_with_its_start(repeated: str) -> None:
+    [task] = [one for one in read_tasks(RESTS) if one.id == "rest: a number"]
+    assert task.text_fault(f"{repeated}0 11 12") == ""
+    assert task.text_fault(f"{repeated}0 11 13").startswith("the answer lacks")
+    assert task.digest != replace(task, said="1 2 3").digest

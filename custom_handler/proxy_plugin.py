@@ -32,6 +32,7 @@ from .proxy.memory import MemoryRelease
 from .proxy.middleware.wrap import Observer, wrap
 from .proxy.model_defaults import model_defaults
 from .proxy.model_list import ModelList, written_config
+from .proxy.prefixed_names import add_prefixed_names
 from .proxy.public_documents import encode_on_a_thread
 from .proxy.token_count import count_prompts, require_ours
 from .proxy.validation.bridges import (
@@ -106,6 +107,7 @@ class Plugin(TelemetryCallback):
             provider.hooks,
         )
         at_startup(proxy, refresh.start)
+        at_startup(proxy, lambda: add_prefixed_names(getattr(proxy, "llm_router", None)))
         at_shutdown(proxy, refresh.aclose)
         at_shutdown(proxy, self.aclose)
         self.start_run(configured)

@@ -9,7 +9,7 @@ import anthropic
 import openai
 import pytest
 
-from tests.support.gateway import DOCUMENTED_SEARCH, documented
+from tests.support.gateway import DOCUMENTED_SEARCH, blocks
 from tests.support.protocols import STREAMED, ask_chat, ask_messages, ask_responses, block
 from tests.support.proxy import WEB, Proxy, Simulator
 from tests.support.search_server import PAGES, SearchServer
@@ -113,4 +113,4 @@ def test_searches_are_counted(
 
 
 def test_the_document_shows_the_server_that_it_configures() -> None:
-    assert DOCUMENTED_SEARCH in documented("yaml", "docs/clients.md")
+    assert DOCUMENTED_SEARCH in blocks("yaml", "docs/clients.md")[2]

@@ -1,6 +1,6 @@
 """A proxy with two MCP servers, that of docs/mcp.md among them, and the search server of docs/clients.md.
 
-It has a model whose agent no other test asks.
+It has the names of models of that page, too, and a model whose agent no other test asks.
 """
 
 from __future__ import annotations
@@ -9,6 +9,9 @@ import contextlib
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+
+import yaml
 
 from tests.support.processes import BIN, ROOT, free_port, process, wait_for
 from tests.support.proxy import Proxy, running_proxy
@@ -16,8 +19,12 @@ from tests.support.proxy import Proxy, running_proxy
 COUNTED = "counted"
 """The model whose agent's counts a test learns from."""
 
-MODELS = f"""model_list:
-- {{model_name: stackspot-chat, litellm_params: {{model: stackspot/chat}}}}
+ONLY_SMALL, ONLY_CLAUDE = "sk-only-small-0123456789", "sk-only-claude-0123456789"
+KEYS = f"""keys:
+- {{name: small, key: {ONLY_SMALL}, models: [stackspot-small]}}
+- {{name: claude, key: {ONLY_CLAUDE}, models: ["*claude-*"]}}
+"""
+MODELS = f"""
 - model_name: {COUNTED}
   litellm_params: {{model: stackspot/chat}}
   model_info: {{agent_id: 01K00000000000000000000C0W}}
@@ -39,11 +46,13 @@ server.run("streamable-http", host="127.0.0.1", port=8931)
 
 def documented(language: str, page: str = "docs/mcp.md") -> str:
     """Return the code of a language on a page, its first block."""
-    found = re.search(
-        rf"^```{language}\n(.*?)^```", (ROOT / page).read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
-    )
-    assert found is not None
-    return found[1]
+    return blocks(language, page)[0]
+
+
+def blocks(language: str, page: str) -> list[str]:
+    """Return the blocks of code of a language on a page."""
+    text = (ROOT / page).read_text(encoding="utf-8")
+    return re.findall(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
 
 
 @contextlib.contextmanager
@@ -62,11 +71,17 @@ def running_gateway(folder: Path, search_url: str, **environ: str) -> Iterator[P
     """Start the MCP servers and the proxy."""
     clock, ledger = folder / "clock.py", folder / "ledger.py"
     with running_server(clock, documented("python")) as first, running_server(ledger, LEDGER) as second:
-        servers = documented("yaml").replace(DOCUMENTED_PORT, first)
-        servers += f"  ledger:\n    transport: http\n    url: http://127.0.0.1:{second}/mcp\n"
-        servers += documented("yaml", "docs/clients.md").replace(DOCUMENTED_SEARCH, search_url)
-        written = (ROOT / "config.yaml").read_text(encoding="utf-8")
-        config = folder / "config.yaml"
-        config.write_text(MODELS + servers + written[written.index("litellm_settings:") :], encoding="utf-8")
-        with running_proxy(folder / "log", str(config), **environ) as running:
+        ledger_url = f"http://127.0.0.1:{second}/mcp"
+        servers: dict[str, Any] = yaml.safe_load(documented("yaml").replace(DOCUMENTED_PORT, first))
+        servers["mcp_servers"]["ledger"] = {"transport": "http", "url": ledger_url}
+        names, default, search = blocks("yaml", "docs/clients.md")
+        routing: dict[str, Any] = yaml.safe_load(names)
+        config: dict[str, Any] = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
+        config |= servers | yaml.safe_load(search.replace(DOCUMENTED_SEARCH, search_url))
+        config["model_list"] = [*routing["model_list"], *yaml.safe_load(MODELS), *yaml.safe_load(default)]
+        config["router_settings"] |= routing["router_settings"]
+        file, keys = folder / "config.yaml", folder / "keys.yaml"
+        file.write_text(yaml.safe_dump(config), encoding="utf-8")
+        keys.write_text(KEYS, encoding="utf-8")
+        with running_proxy(folder / "log", str(file), **environ, KEYS_FILE=str(keys)) as running:
             yield running

@@ -117,6 +117,10 @@ CASES = [
     Case("model_info.conversation is", call={"litellm_params": {"model_info": {"conversation": "on"}}}),
     Case("model_info.knowledge_sources is", call={"litellm_params": {"model_info": {"knowledge_sources": "all"}}}),
     Case("model_info.cache is", call={"litellm_params": {"model_info": {"cache": "all"}}}),
+    Case(
+        "model_info.web_search is",
+        call={"litellm_params": {"model_info": {"web_search": "nosuch"}}} | params(web_search_options={}),
+    ),
     Case("model_info.selected_model is", call={"litellm_params": {"model_info": {"selected_model": 5}}}),
     Case("model_info.resume_streams is", call={"litellm_params": {"model_info": {"resume_streams": "yes"}}}),
     Case("model_info.account is", call={"litellm_params": {"model_info": {"account": "team-b"}}}),

@@ -19,6 +19,7 @@ from ..provider.choice_options import choice_of
 from ..provider.knowledge_options import knowledge_of
 from ..provider.litellm_call import agent_id, resumes_streams, uses_native_conversation
 from ..provider.model_response import PROVIDER
+from ..provider.web_search import chosen_entry
 from ..proxy.agent_catalog import AllowList
 from ..proxy.availability import missing_variable
 from ..proxy.config import Deployment, deployments
@@ -87,22 +88,32 @@ def check_configuration(config: Mapping[str, Any], settings: Settings) -> list[F
         accounts = read_accounts(settings)
     except ConfigurationError as error:
         return [Finding("STACKSPOT_ACCOUNTS_FILE", PROVIDER, "unreadable", error.message)]
-    return [_check(*pair, providers, accounts) for pair in zip(models, config["model_list"], strict=True)]
+    search_tools = config.get("search_tools") or ()
+    pairs = zip(models, config["model_list"], strict=True)
+    return [_check(*pair, providers, accounts, search_tools) for pair in pairs]
 
 
 def _check(
-    deployment: Deployment, entry: Mapping[str, Any], providers: set[str], accounts: Mapping[str, Settings]
+    deployment: Deployment,
+    entry: Mapping[str, Any],
+    providers: set[str],
+    accounts: Mapping[str, Settings],
+    search_tools: Sequence[Any],
 ) -> Finding:
     name, provider = deployment.name, deployment.provider
     if name and (missing := missing_variable(entry)):
         return Finding(name, provider, DISABLED, variable=missing)
-    if fault := _misconfigured(deployment, entry, providers, accounts):
+    if fault := _misconfigured(deployment, entry, providers, accounts, search_tools):
         return Finding(name, provider, "misconfigured", fault)
     return Finding(name, provider, "not asked")
 
 
 def _misconfigured(
-    deployment: Deployment, entry: Mapping[str, Any], providers: set[str], accounts: Mapping[str, Settings]
+    deployment: Deployment,
+    entry: Mapping[str, Any],
+    providers: set[str],
+    accounts: Mapping[str, Settings],
+    search_tools: Sequence[Any],
 ) -> str | None:
     if not deployment.name:
         return "A model of config.yaml has no model_name: clients ask for it by that."
@@ -121,6 +132,7 @@ def _misconfigured(
             uses_native_conversation(deployment.info)
             knowledge_of(deployment.info)
             cache_scope(deployment.info)
+            chosen_entry(deployment.info, search_tools)
             resumes_streams(deployment.info)
             choice_of(deployment.info)
         except ConfigurationError as error:

@@ -116,14 +116,26 @@ def search_server(call: Mapping[str, Any], tool: SearchTool, hook: Hook) -> Sear
 def _entry(call: Mapping[str, Any]) -> Mapping[str, Any] | None:
     """Return the entry of `search_tools` for the model of a call, None without one."""
     info = (call.get("litellm_params") or {}).get("model_info") or {}
-    chosen = info.get(MODEL_OPTION)
     router = getattr(running_proxy(), "llm_router", None)
-    entries: Sequence[Mapping[str, Any]] = getattr(router, "search_tools", None) or ()
+    return chosen_entry(info, getattr(router, "search_tools", None) or ())
+
+
+def chosen_entry(model_info: Mapping[str, Any], entries: Sequence[Any]) -> Mapping[str, Any] | None:
+    """Return the entry of `search_tools` that a model uses, None without one.
+
+    Raises ConfigurationError.
+
+    >>> chosen_entry({"web_search": "web"}, [{"search_tool_name": "web"}])
+    {'search_tool_name': 'web'}
+    """
+    chosen = model_info.get(MODEL_OPTION)
     if chosen is False:
         return None
     if chosen in (None, True):
         return next(iter(entries), None)
-    found = next((entry for entry in entries if entry.get("search_tool_name") == chosen), None)
+    found: Mapping[str, Any] | None = next(
+        (entry for entry in entries if isinstance(entry, Mapping) and entry.get("search_tool_name") == chosen), None
+    )
     if found is None:
         raise ConfigurationError(
             f"model_info.{MODEL_OPTION} is {str(chosen)[:80]!r} in config.yaml: "

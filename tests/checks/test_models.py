@@ -196,6 +196,13 @@ def test_a_wrong_knowledge_option_is_a_fault():
     assert fault.startswith("chat: model_info.sources is 'links' in config.yaml: say annotations, footer or none")
 
 
+def test_a_search_tool_that_is_not_there_is_a_fault():
+    model = {**STACKSPOT, "model_info": {"web_search": "web"}}
+    [fault] = faults(check(config(model)))
+    assert fault.startswith("chat: model_info.web_search is 'web' in config.yaml: give the search_tool_name")
+    assert not faults(check(config(model) | {"search_tools": [{"search_tool_name": "web"}]}))
+
+
 def test_an_unknown_conversation_mode_is_a_fault():
     unknown = {**STACKSPOT, "model_info": {"conversation": "server"}}
     [fault] = faults(asyncio.run(check_models(config(unknown), SETTINGS, lambda seconds, account: None)))

@@ -7,7 +7,12 @@ from typing import Any
 import litellm
 import pytest
 
-from custom_handler.proxy.validation.bridges import documents_as_text, keep_tool_choice, require_known_response
+from custom_handler.proxy.validation.bridges import (
+    documents_as_text,
+    keep_tool_choice,
+    require_known_response,
+    search_as_option,
+)
 
 USER = {"role": "user", "content": "Oi"}
 ASSISTANT = {"role": "assistant", "content": "Olá"}
@@ -129,3 +134,26 @@ def test_both_forms_of_allowed_tools_become_one(tools, names):
     changed = keep_tool_choice({"tool_choice": given})["tool_choice"]["allowed_tools"]
     assert changed["mode"] == "auto"
     assert [tool["function"]["name"] for tool in changed["tools"]] == names
+
+
+SEARCH = {"type": "web_search_20250305", "name": "web_search"}
+OWN = {"name": "save", "input_schema": {"type": "object"}}
+CONVERTED = {"type": "function", "function": {"name": "litellm_web_search"}}
+
+
+@pytest.mark.parametrize(
+    ("tools", "left"), [([SEARCH], None), ([OWN, SEARCH], [OWN]), ([CONVERTED, OWN, "odd"], [OWN, "odd"])]
+)
+def test_a_search_of_messages_is_hidden_from_litellms_own(tools: list[Any], left: list[Any] | None) -> None:
+    given = {"tools": tools, "tool_choice": {"type": "tool", "name": "web_search"}}
+    assert search_as_option(given) == {**given, "tools": left, "web_search_options": {}}
+
+
+@pytest.mark.parametrize("tools", [None, [], [OWN], "web_search", [None]])
+def test_a_call_without_a_search_stays_as_it_is(tools: Any) -> None:
+    assert search_as_option({"tools": tools}) == {"tools": tools}
+
+
+def test_the_choice_of_a_search_passes_litellm() -> None:
+    chosen = keep_tool_choice({"tool_choice": {"type": "web_search"}})
+    assert chosen == {"tool_choice": {"type": "web_search", "function": {}}}

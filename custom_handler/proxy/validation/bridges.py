@@ -42,6 +42,19 @@ def _with_function(tool: Any) -> Any:
     return {"type": "function", "function": {"name": tool["name"]}} if is_flat else tool
 
 
+def search_as_option(kwargs: dict[str, Any]) -> dict[str, Any]:
+    """Return a call of /v1/messages that asks for a web search as chat completions do.
+
+    LiteLLM's bridge does the same, but its callback `websearch_interception`, if it is on for
+    agents, would see the tool before, and answer with the pages instead of the agent.
+    """
+    tools = kwargs.get("tools")
+    if not isinstance(tools, list) or not any(isinstance(tool, Mapping) and is_search(tool) for tool in tools):
+        return kwargs
+    others = [tool for tool in tools if not (isinstance(tool, Mapping) and is_search(tool))]
+    return {**kwargs, "tools": others or None, "web_search_options": {}}
+
+
 def documents_as_text(kwargs: dict[str, Any]) -> dict[str, Any]:
     """Return a call of /v1/messages with documents and search results as text blocks.
 

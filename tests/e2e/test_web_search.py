@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,6 +13,7 @@ import openai
 import pytest
 
 from tests.support.gateway import DOCUMENTED_SEARCH, blocks
+from tests.support.processes import ROOT
 from tests.support.protocols import STREAMED, ask_chat, ask_messages, ask_responses, block
 from tests.support.proxy import WEB, Proxy, Simulator
 from tests.support.search_server import PAGES, SearchServer
@@ -110,6 +114,17 @@ def test_searches_are_counted(
     ask_chat(gpt, "Qual é a taxa?", web_search_options={})
     metrics = WEB.get(f"{gateway.url}/metrics", headers=gateway.headers).text
     assert 'stackspot_web_searches_total{account="default",outcome="succeeded"}' in metrics
+
+
+def test_the_example_shows_searches_and_pages(
+    gateway: Proxy, simulator: Simulator, search_server: SearchServer
+) -> None:
+    simulator.script({"text": SEARCH}, {"text": TEXT})
+    environ = os.environ | {"PROXY_URL": gateway.url, "LITELLM_MASTER_KEY": gateway.key}
+    command = [sys.executable, str(ROOT / "examples/openai/search.py")]
+    run = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=60, check=False)
+    assert run.returncode == 0, run.stderr
+    assert run.stdout == f"[search: {QUERY}]\n{TEXT}\n- Juros sobem: {FIRST}\n"
 
 
 def test_the_document_shows_the_server_that_it_configures() -> None:

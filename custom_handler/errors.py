@@ -4,8 +4,10 @@ StackspotError
 ├── RequestError                400  the request is malformed, or asks for something unsupported
 ├── PromptTooLong               400  the conversation exceeds the context of the agent's model
 ├── ModelUnknown                404  the operator lists no agent under this name
+├── ResponseUnknown             404  no response or item of this id is kept for the API key
 ├── ConfigurationError          503  a setting is missing or invalid
 ├── JobStoreUnavailable         503  the job store can be neither read nor written
+├── ResponseStoreUnavailable    503  the kept responses cannot be read
 ├── IdentityError
 │   ├── CredentialsRefused      502  StackSpot rejects the gateway's credentials
 │   └── IdentityUnavailable     503  the identity service returns no token
@@ -87,6 +89,17 @@ class ModelUnknown(StackspotError):
         )
 
 
+class ResponseUnknown(StackspotError):
+    """No response or item of this id is kept for the API key; `param` names the request's field."""
+
+    status_code = 404
+
+    def __init__(self, message: str, *, param: str | None = None, code: str | None = None) -> None:
+        super().__init__(message)
+        self.param = param
+        self.code = code
+
+
 class ConfigurationError(StackspotError):
     """A setting is missing or invalid; the message names it and where to set it."""
 
@@ -95,6 +108,13 @@ class ConfigurationError(StackspotError):
 
 class JobStoreUnavailable(StackspotError):
     """The job store is unusable: its disk is full, or Redis does not respond."""
+
+    status_code = 503
+    retryable = True
+
+
+class ResponseStoreUnavailable(StackspotError):
+    """The kept responses cannot be read: their file is locked, or Redis does not respond."""
 
     status_code = 503
     retryable = True

@@ -144,6 +144,13 @@ class AgentsRefreshed:
     succeeded: bool
 
 
+@dataclass(frozen=True, slots=True)
+class ResponseStored:
+    """A response of /v1/responses was `kept`, is `too_large`, or the store `failed`."""
+
+    outcome: str
+
+
 Measurement: TypeAlias = (
     TokenCall
     | QueueChanged
@@ -161,6 +168,7 @@ Measurement: TypeAlias = (
     | KeySpend
     | BudgetExceeded
     | AgentsRefreshed
+    | ResponseStored
 )
 Hook: TypeAlias = Callable[[Measurement], None]
 

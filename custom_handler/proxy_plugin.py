@@ -9,10 +9,12 @@ from fastapi import FastAPI
 from litellm.constants import LITELLM_PROXY_MASTER_KEY_ALIAS
 from litellm.types.utils import CallTypes
 
-from .api import models
+from .api import kept_responses, models
 from .api.status_page import StatusRoute
 from .checks.models import check_at_start
 from .env_file import dotenv_files, load
+from .history.history import ResponseHistory
+from .history.store import open_responses
 from .provider.call_log import forget_attempt
 from .provider.handler import StackspotLLM, await_stream_start
 from .provider.model_response import PROVIDER
@@ -23,6 +25,7 @@ from .proxy.config import callbacks, deployments
 from .proxy.deployments import deployment_provider
 from .proxy.garbage_collection import freeze_startup_objects, remove_stream_finalizers
 from .proxy.gemini_bridge import from_adapter, to_adapter
+from .proxy.kept_responses import continue_response, note_provider, refuse_compaction
 from .proxy.key_allowance import exhausted_allowance, key_allowance
 from .proxy.keys_file import require_allowed_models
 from .proxy.lifecycle import at_shutdown, at_startup, before_master_key, before_router
@@ -66,6 +69,7 @@ class Plugin(TelemetryCallback):
         super().__init__(settings.telemetry)
         self._models = ModelList(())
         self._budgets: KeyBudgets | None = None
+        self._history: ResponseHistory | None = None
         self._provider = provider
         self._uploads = settings.uploads.enabled
         for file in dotenv_files():  # LiteLLM loads `.env` only from a parent of its own installation
@@ -88,7 +92,12 @@ class Plugin(TelemetryCallback):
         before_master_key(proxy, lambda general_settings: ensure_master_key(general_settings, folder, key))
         before_router(proxy, self._models.prepare)
         self._budgets = open_budgets(settings, configured, provider.hooks)
-        _extend(proxy, settings, provider, self.call_log, self._budgets)  # before the first token is requested
+        if settings.responses.keep:
+            self._history = ResponseHistory(open_responses(settings), settings.responses.max_bytes, provider.hooks)
+            at_shutdown(proxy, self._history.aclose)
+        _extend(
+            proxy, settings, provider, self.call_log, self._budgets, history=self._history
+        )  # before the first token is requested
         check_at_start(settings.proxy.startup_check, config, settings, provider.authenticate)
         remove_stream_finalizers()
         report_checked_fields(proxy.proxy_logging_obj)
@@ -137,6 +146,10 @@ class Plugin(TelemetryCallback):
             validate_field_types(sent, shape)
         if self._budgets is not None:
             await self._budgets.admit(user_api_key_dict.api_key, model)
+        if call_type == CallTypes.acompact_responses:
+            refuse_compaction(model, router)
+        if self._history is not None and call_type == CallTypes.aresponses:
+            await continue_response(self._history, data, sent, user_api_key_dict, router)
 
     async def async_log_success_event(self, kwargs: dict[str, Any], *_: Any, **__: Any) -> None:
         """Record a call, and charge its key."""
@@ -168,6 +181,8 @@ class Plugin(TelemetryCallback):
         kwargs = from_adapter(kwargs)
         forget_attempt(kwargs)
         require_ours(provider := deployment_provider(kwargs))
+        if call_type == CallTypes.aresponses:
+            note_provider(kwargs, provider)
         if provider != PROVIDER:
             return None
         report_allowance(key_allowance(), "key")
@@ -213,19 +228,26 @@ class Plugin(TelemetryCallback):
 
 
 def _extend(
-    proxy: Any, settings: Settings, provider: StackspotLLM, call_log: CallLog, budgets: KeyBudgets | None
+    proxy: Any,
+    settings: Settings,
+    provider: StackspotLLM,
+    call_log: CallLog,
+    budgets: KeyBudgets | None,
+    *,
+    history: ResponseHistory | None,
 ) -> None:
     """Add metrics, call log, routes and the wrapper to the proxy."""
     app: FastAPI = proxy.app
     observers: list[Observer] = [call_log] if budgets is None else [call_log, budgets]
     provider.hooks.add(call_log)
     if "prometheus" in callbacks(proxy.proxy_config.get_config_state()):
-        from .telemetry.prometheus import AgentMetrics, HttpMetrics, ProviderMetrics  # noqa: PLC0415  it registers metrics
+        from .telemetry.prometheus import AgentMetrics, HttpMetrics, ProviderMetrics, ResponseMetrics  # noqa: PLC0415  it registers metrics
 
         provider.hooks.add(ProviderMetrics(accounts=[account.name for account in provider.accounts.usable]))
         provider.hooks.add(AgentMetrics())
+        provider.hooks.add(ResponseMetrics())
         observers.append(HttpMetrics())
-    app.router.routes[:0] = models.routes(proxy).routes
+    app.router.routes[:0] = [*models.routes(proxy).routes, *kept_responses.routes(history).routes]
     app.router.routes.insert(0, StatusRoute())  # before LiteLLM's own page
     socket_paths: tuple[str, ...] = ()
     if settings.services.enabled:
@@ -233,4 +255,4 @@ def _extend(
 
         install(proxy, settings, provider.quotas, None if budgets is None else budgets.read)
         socket_paths = SOCKET_PATHS
-    wrap(app, observers, socket_paths)
+    wrap(app, observers, socket_paths, None if history is None else history.keep)

@@ -270,6 +270,15 @@ class JobSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class ResponseSettings:
+    """The responses of /v1/responses that later requests can continue."""
+
+    keep: float = setting("RESPONSES_KEEP", 30 * 24 * 3600.0, "seconds for which a response is kept; 0 keeps none")
+    max_bytes: int = setting("RESPONSES_MAX_BYTES", 1_000_000, "bytes of the largest conversation kept", least=1)
+    per_key: int = setting("RESPONSES_PER_KEY", 10_000, "most responses kept for an API key, the newest", least=1)
+
+
+@dataclass(frozen=True, slots=True)
 class TelemetrySettings:
     """The record of calls."""
 
@@ -297,6 +306,7 @@ class Settings:
     proxy: ProxySettings = field(default_factory=ProxySettings)
     services: ServiceSettings = field(default_factory=ServiceSettings)
     jobs: JobSettings = field(default_factory=JobSettings)
+    responses: ResponseSettings = field(default_factory=ResponseSettings)
     telemetry: TelemetrySettings = field(default_factory=TelemetrySettings)
 
     @classmethod

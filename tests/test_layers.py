@@ -12,7 +12,7 @@ LAYERS = [  # from the bottom up
     {"env_file", "errors", "events", "instrumentation", "proxy_module", "setting_fields", "settings"},
     {"request"},
     {"emulation", "stackspot"},
-    {"chat"},
+    {"chat", "history"},
     {"provider"},
     {"proxy"},
     {"jobs"},

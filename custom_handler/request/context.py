@@ -10,6 +10,7 @@ from typing import Any
 
 from ..events import Source, WebSearch
 from .caller import Allowance
+from .response_turn import ResponseTurn
 
 _current: ContextVar[RequestContext | None] = ContextVar("stackspot_request", default=None)
 
@@ -25,7 +26,7 @@ class RequestContext:
     that the client asks for. `sources` are those of the answer, which the bridges of LiteLLM lose;
     `web_searches` those made for it, None where the agent cannot search.
     `prompt_tokens` is the estimated size of the prompt; `counts_only`: the request asks for that
-    only, so no agent is asked.
+    only, so no agent is asked. `response_turn` is that of a request of /v1/responses.
     """
 
     scope: MutableMapping[str, Any]
@@ -40,6 +41,7 @@ class RequestContext:
     web_searches: list[WebSearch] | None = None
     prompt_tokens: int | None = None
     counts_only: bool = False
+    response_turn: ResponseTurn | None = None
 
     @property
     def allowance(self) -> Allowance | None:

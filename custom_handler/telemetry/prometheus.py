@@ -27,6 +27,7 @@ from ..instrumentation import (
     Queued,
     Repaired,
     RequestCounted,
+    ResponseStored,
     Resumed,
     Retried,
     TokenCall,
@@ -94,6 +95,20 @@ class AgentMetrics:
         if isinstance(measurement, AgentsRefreshed):
             self._refreshes.labels("succeeded" if measurement.succeeded else "failed").inc()
             self._listed.set(measurement.listed)
+
+
+class ResponseMetrics:
+    """Counts the responses that are kept for later requests; a hook."""
+
+    def __init__(self, registry: CollectorRegistry = REGISTRY) -> None:
+        self._stored = Counter(
+            "stackspot_stored_responses", "Responses to be kept for later requests", ("outcome",), registry=registry
+        )
+
+    def __call__(self, measurement: Measurement) -> None:
+        """Count one measurement."""
+        if isinstance(measurement, ResponseStored):
+            self._stored.labels(measurement.outcome).inc()
 
 
 class ProviderMetrics:

@@ -39,13 +39,12 @@ def test_the_anthropic_sdk_gets_text_then_the_tool_use(proxy: Proxy, simulator: 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
 @pytest.mark.parametrize("content", ["E agora?", [{"type": "function_call_output", "call_id": "c1", "output": "25"}]])
-def test_a_response_that_nobody_recalls_is_a_400(
-    proxy: Proxy, simulator: Simulator, stream: bool, content: Any
-) -> None:
+def test_a_response_that_is_not_kept_is_a_404(proxy: Proxy, simulator: Simulator, stream: bool, content: Any) -> None:
     with openai.OpenAI(base_url=f"{proxy.url}/v1", api_key=proxy.key, max_retries=0) as client:
-        first = client.responses.create(model="stackspot-chat", input="Meu nome é Ana.")
-        with pytest.raises(openai.BadRequestError, match="Send the whole conversation in input"):
+        first = client.responses.create(model="stackspot-chat", input="Meu nome é Ana.", store=False)
+        with pytest.raises(openai.NotFoundError, match="Send the whole conversation in input") as raised:
             client.responses.create(model="stackspot-chat", input=content, previous_response_id=first.id, stream=stream)
+    assert (raised.value.param, raised.value.code) == ("previous_response_id", "previous_response_not_found")
     assert len(simulator.requests()) == 1
 
 

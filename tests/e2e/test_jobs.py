@@ -81,6 +81,13 @@ def submitted(proxy: Proxy, count: int) -> list[str]:
     return [ingest(proxy, {"messages": [f"job {job} item {item}." for item in range(ITEMS)]}) for job in range(count)]
 
 
+def responded(proxy: Proxy, text: str, **more: Any) -> str:
+    """Return the id of a response."""
+    response = proxy.post("/v1/responses", {"model": "stackspot-chat", "input": text, **more})
+    response.raise_for_status()
+    return str(response.json()["id"])
+
+
 def each_ended_once(proxy: Proxy, simulator: Simulator, jobs: list[str], in_flight: int) -> None:
     """Every job is completed, every item was asked for, and none twice but what was in flight when a process died."""
     for job in jobs:
@@ -123,11 +130,16 @@ def test_two_processes_share_a_file_and_what_they_leave_when_killed_is_finished(
     with command(log, *both, **environ) as running:
         eventually(lambda: log.read_text().count("jobs at once") == 2, START_SECONDS)
         proxy = Proxy(f"http://127.0.0.1:{port}", MASTER_KEY, log, running.pid)
+        said = responded(proxy, "Sou Ana.")
+        said = responded(proxy, "E Rui?", previous_response_id=said)  # perhaps by the other process
         jobs = submitted(proxy, 16)
         eventually(lambda: some_done_some_not(proxy), 60)
         killed(running)
     with running_proxy(tmp_path / "again", **environ) as proxy:
         each_ended_once(proxy, simulator, jobs, in_flight=2 * 4 * 4)
+        responded(proxy, "Quem sou?", previous_response_id=said)
+    turns = ("Sou Ana.", "E Rui?", "Quem sou?")
+    assert all(f"«user»\n{turn}" in simulator.prompts()[-1] for turn in turns)
 
 
 @pytest.fixture

@@ -223,3 +223,28 @@ def test_a_caller_cannot_make_a_model_native(native_proxy: Proxy, simulator: Sim
     body = {"model": "plain", "messages": [{"role": "user", "content": "Oi"}], "model_info": {"conversation": "native"}}
     native_proxy.post("/v1/chat/completions", body, **{"correlation-id": "mine"})
     assert all("use_conversation" not in record["body"] for record in simulator.requests())
+
+
+def test_a_kept_response_is_continued_natively_by_its_own_key_only(native_proxy: Proxy, simulator: Simulator) -> None:
+    texts = ("Oi", "Tudo bem?", "E agora?", "Fim?")
+    with client_of(native_proxy, KEYS["team-a"], "kept") as client:
+        said = None
+        for number, text in enumerate(texts):  # each request may reach another process
+            said = ask_responses(
+                client, text, model="native", stream=bool(number % 2), previous_response_id=said and said.id
+            )
+        assert said is not None
+        assert client.responses.retrieve(said.id).output_text == said.output_text
+        listed = client.responses.input_items.list(said.id, order="asc", limit=100).data
+        assert [item.content[0].text for item in listed if item.role == "user"] == list(texts)
+    assert len({conversation for conversation, _ in sent(simulator)}) == 1
+    assert [prompt.count("Tudo bem?") for prompt in simulator.prompts()] == [0, 1, 0, 0]  # the platform has the rest
+    with client_of(native_proxy, KEYS["team-b"], "kept") as stranger:
+        calls = (stranger.responses.retrieve, stranger.responses.cancel, stranger.responses.input_items.list)
+        for call in (*calls, stranger.responses.delete):
+            with pytest.raises(openai.NotFoundError):
+                call(said.id)
+        for foreign in ({"previous_response_id": said.id}, {"input": [{"id": said.output[0].id}]}):
+            with pytest.raises(openai.NotFoundError):
+                stranger.responses.create(**{"model": "native", "input": "?", **foreign})  # type: ignore[call-overload]
+    assert len(simulator.requests()) == len(texts)

@@ -306,3 +306,76 @@ def test_a_function_call_of_codex_comes_with_the_id_that_its_result_names(
     assert (call.type, json.loads(call.arguments)) == ("function_call", {"command": ["ls", "-la"]})
     assert call.call_id.startswith("call_")
     assert call.id != call.call_id
+
+
+@STREAMED
+def test_a_loop_of_calls_continues_by_the_id_of_the_last_response(
+    client: openai.OpenAI, simulator: Simulator, stream: bool
+) -> None:
+    simulator.script({"text": "Olho.\n" + block("shell", command=["ls"])}, {"text": "Há a.py."}, {"text": "Só isso."})
+    first = ask_responses(client, "O que há?", tools=[SHELL], stream=stream, instructions="Seja breve.")
+    [call] = [item for item in first.output if item.type == "function_call"]
+    result = {"type": "function_call_output", "call_id": call.call_id, "output": "a.py"}
+    second = ask_responses(client, [result], tools=[SHELL], stream=stream, previous_response_id=first.id)
+    third = ask_responses(client, "Mais?", stream=stream, previous_response_id=second.id)
+    assert (second.output_text, second.previous_response_id, third.previous_response_id) == (
+        "Há a.py.",
+        first.id,
+        second.id,
+    )
+    _, middle, last = simulator.prompts()
+    assert "Seja breve." not in middle  # as OpenAI says, instructions hold for one response
+    assert "«assistant»\nOlho.\nFUNCTION_CALL_START\nshell" in middle
+    assert "«tool result name=shell»\na.py" in middle
+    assert last.index("O que há?") < last.index("a.py") < last.index("Há a.py.") < last.index("Mais?")
+    assert client.responses.retrieve(third.id).model_dump(exclude_none=True) == third.model_dump(
+        exclude_none=True, exclude={"output": {"__all__": {"content": {"__all__": {"parsed"}}}}}
+    )
+
+
+def test_an_item_is_sent_by_its_id(client: openai.OpenAI, simulator: Simulator) -> None:
+    simulator.script({"text": "Sou eu."}, {"text": "Sim."})
+    first = ask_responses(client, "Quem?")
+    ask_responses(
+        client,
+        [
+            {"role": "user", "content": "Quem?"},
+            {"type": "item_reference", "id": first.output[0].id},
+            {"role": "user", "content": "Mesmo?"},
+        ],
+    )
+    assert "«assistant»\nSou eu.\n\n«user»\nMesmo?" in simulator.prompts()[-1]
+
+
+def test_a_kept_response_can_be_read_page_by_page_and_deleted(client: openai.OpenAI, simulator: Simulator) -> None:
+    said = [{"role": "user", "content": f"{number}"} for number in range(5)]
+    response = ask_responses(client, said, metadata={"equipe": "a"})
+    kept = client.responses.retrieve(response.id)
+    assert (kept.output_text, kept.usage, kept.model, kept.status) == (
+        response.output_text,
+        response.usage,
+        "stackspot-chat",
+        "completed",
+    )
+    listed = list(client.responses.input_items.list(response.id, limit=2))  # the SDK asks for each page
+    assert [item.content[0].text for item in listed] == ["4", "3", "2", "1", "0"]
+    with pytest.raises(openai.BadRequestError, match="cannot be streamed again"):
+        client.responses.retrieve(response.id, stream=True)
+    with pytest.raises(openai.BadRequestError, match="Cannot cancel a synchronous response"):
+        client.responses.cancel(response.id)
+    client.responses.delete(response.id)
+    for call in (client.responses.retrieve, client.responses.delete, client.responses.cancel):
+        with pytest.raises(openai.NotFoundError, match="This proxy has no response"):
+            call(response.id)
+    assert len(simulator.requests()) == 1
+
+
+def test_a_cut_response_is_kept_as_incomplete(client: openai.OpenAI, simulator: Simulator) -> None:
+    simulator.script({"text": "abcd " * 30})
+    *_, last = client.responses.create(model="stackspot-chat", input="?", max_output_tokens=10, stream=True)
+    assert client.responses.retrieve(last.response.id).status == "incomplete"
+
+
+def test_conversations_are_not_compacted(client: openai.OpenAI) -> None:
+    with pytest.raises(openai.BadRequestError, match="This model cannot compact a conversation"):
+        client.responses.compact(model="stackspot-chat", input="Oi")

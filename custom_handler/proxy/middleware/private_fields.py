@@ -57,23 +57,26 @@ def remove_private_fields(body: bytes) -> bytes:
         return b"{}"
 
 
-def with_requested_model(events: bytes, model: str) -> bytes:
+def with_requested_model(events: bytes, model: str, previous: str | None = None) -> bytes:
     """Return events of a /v1/responses stream in which each response has the model of the request.
 
-    LiteLLM's bridge names the deployment's model, which is the id of an agent.
+    LiteLLM's bridge names the deployment's model, which is the id of an agent. `previous` is the
+    id of the response that the request continues, of which LiteLLM does not know.
     """
     if not any(name in events for name in _RESPONSE_EVENTS):
         return events
-    return b"\n".join(_with_model(line, model) for line in events.split(b"\n"))
+    return b"\n".join(_with_model(line, model, previous) for line in events.split(b"\n"))
 
 
-def _with_model(line: bytes, model: str) -> bytes:
+def _with_model(line: bytes, model: str, previous: str | None) -> bytes:
     field, colon, value = line.partition(b":")
     if field != b"data":
         return line
     try:
         data = json.loads(value)
         data["response"]["model"] = model
+        if previous is not None:
+            data["response"]["previous_response_id"] = previous
     except (ValueError, TypeError, KeyError):
         return line
     return field + colon + b" " + json.dumps(data, ensure_ascii=False, separators=(",", ":")).encode()

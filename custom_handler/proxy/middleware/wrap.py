@@ -21,6 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ...provider.started_stream import close_abandoned_streams
 from ...request.context import RequestContext
+from ...request.response_turn import ResponseTurn
 from ..asgi_transport import SERVICE_ROUTE
 from .body_limit import LimitedBody
 from .citations import citations_for
@@ -37,6 +38,7 @@ from .private_fields import (
 from .rate_limit_headers import set_rate_limit_headers
 from .request_id import HEADER, assign_request_id
 from .searches import searches_for
+from .stored_response import Keep, keep_stream, keep_whole
 from .turns import Turns
 from .websocket_key import move_key
 
@@ -69,6 +71,7 @@ class ProxyWrapper:
 
     The first observer is the outermost: it is called first at the start, and last at the end.
     `cors` adds its headers to errors that the application's own CORS middleware has not seen.
+    `keep` stores the responses of /v1/responses.
     """
 
     def __init__(
@@ -77,9 +80,11 @@ class ProxyWrapper:
         observers: Sequence[Observer] = (),
         socket_paths: Sequence[str] = (),
         cors: CORSMiddleware | None = None,
+        keep: Keep | None = None,
     ) -> None:
         self._app = app
         self._cors = cors
+        self._keep = keep
         self._observers = tuple(observers)
         self._socket_paths = tuple(socket_paths)
         self._turns = Turns()
@@ -96,7 +101,7 @@ class ProxyWrapper:
     async def _serve_http(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = RequestContext(scope, assign_request_id(scope), scope.get(SERVICE_ROUTE))
         encode_key(scope)
-        exchange = _Exchange(request, receive, send, self._cors)
+        exchange = _Exchange(request, receive, send, self._cors, self._keep)
         started = time.perf_counter()
         with request.served():
             for observer in self._observers:
@@ -138,8 +143,11 @@ class ProxyWrapper:
 class _Exchange:
     """The messages of one HTTP request; an error response is held until its body is complete."""
 
-    def __init__(self, request: RequestContext, receive: Receive, send: Send, cors: CORSMiddleware | None) -> None:
+    def __init__(
+        self, request: RequestContext, receive: Receive, send: Send, cors: CORSMiddleware | None, keep: Keep | None
+    ) -> None:
         self._request = request
+        self._keep = keep
         self._receive = receive
         self._send = send
         self._cors = cors
@@ -163,7 +171,7 @@ class _Exchange:
 
     async def send(self, message: Message) -> None:
         kind = message["type"]
-        if kind == "http.response.start" and (self._is_rewritten(message["status"]) or self._is_cited(message)):
+        if kind == "http.response.start" and (self._is_rewritten(message["status"]) or self._is_completed(message)):
             self._held = message
         elif self._held is None or kind != "http.response.body":
             await self._forward(message)
@@ -180,11 +188,16 @@ class _Exchange:
             or has_private_fields(self._path)
         )
 
-    def _is_cited(self, start: Message) -> bool:
-        """Return whether this is a whole response to which sources or searches are added."""
+    def _is_completed(self, start: Message) -> bool:
+        """Return whether this is a whole response to which something is added, or which is kept."""
         is_stream = Headers(raw=start["headers"]).get("content-type", "").startswith("text/event-stream")
-        has_any = self._request.sources or self._request.web_searches
-        return self._citations is not None and bool(has_any) and not is_stream
+        is_cited = self._citations is not None and bool(self._request.sources or self._request.web_searches)
+        return not is_stream and (is_cited or self._turn is not None)
+
+    @property
+    def _turn(self) -> ResponseTurn | None:
+        """The turn of a request of /v1/responses, where responses are kept."""
+        return self._request.response_turn if self._has_responses and self._keep is not None else None
 
     async def send_error(self, status: int, message: str, *, close: bool = True) -> None:
         """Send an error of the wrapper itself, and close the connection."""
@@ -223,6 +236,8 @@ class _Exchange:
             rewritten = self._citations.whole(rewritten, self._request.sources)
         if start["status"] < 400 and self._searches is not None and (searches := self._request.web_searches):
             rewritten = self._searches.whole(rewritten, searches)
+        if start["status"] < 400 and self._keep is not None and (turn := self._turn) is not None:
+            rewritten = await keep_whole(rewritten, turn, self._keep)
         if rewritten != plain:
             body = rewritten
             del headers["content-encoding"]
@@ -250,8 +265,14 @@ class _Exchange:
                 if self._message_start is not None and (tokens := self._request.prompt_tokens) is not None:
                     message = {**message, "body": self._message_start.stream(message.get("body", b""), tokens)}
                 if self._has_responses and (model := self._request.model) is not None:
-                    message = {**message, "body": with_requested_model(message.get("body", b""), model)}
+                    message = {**message, "body": self._with_model(message.get("body", b""), model)}
+                    if self._held is None and self._keep is not None and (turn := self._turn) is not None:
+                        await keep_stream(message["body"], turn, self._keep)
             await self._send(message)
+
+    def _with_model(self, events: bytes, model: str) -> bytes:
+        turn = self._turn
+        return with_requested_model(events, model, None if turn is None else turn.previous)
 
     async def _send_start(self, message: Message) -> None:
         present = MutableHeaders(scope=message)
@@ -276,9 +297,11 @@ def _set_request_id(message: Message, request_id: str) -> None:
     MutableHeaders(scope=message)[HEADER] = request_id
 
 
-def wrap(app: Any, observers: Sequence[Observer] = (), socket_paths: Sequence[str] = ()) -> None:
+def wrap(
+    app: Any, observers: Sequence[Observer] = (), socket_paths: Sequence[str] = (), keep: Keep | None = None
+) -> None:
     """Wrap a running FastAPI application; an application that has not started is unchanged."""
     if (inner := getattr(app, "middleware_stack", None)) is not None:
         added = next((item for item in getattr(app, "user_middleware", ()) if item.cls is CORSMiddleware), None)
         cors = CORSMiddleware(inner, *added.args, **added.kwargs) if added is not None else None
-        app.middleware_stack = ProxyWrapper(inner, observers, socket_paths, cors)
+        app.middleware_stack = ProxyWrapper(inner, observers, socket_paths, cors, keep)

@@ -9,6 +9,7 @@ from litellm.responses.mcp.tool_precheck import may_name_litellm_mcp_gateway
 
 from ...errors import RequestError
 from ...provider.model_response import litellm_error
+from ...request.context import current_request
 from ...request.search_tool import is_search
 
 
@@ -132,8 +133,10 @@ def require_known_response(kwargs: Mapping[str, Any]) -> None:
     LiteLLM's bridge reads the earlier turns from the database, and ignores that they are missing.
     """
     body = (kwargs.get("proxy_server_request") or {}).get("body") or {}
-    _reject_references(body)
-    if not body.get("previous_response_id"):
+    request = current_request()
+    is_resolved = request is not None and request.response_turn is not None
+    _reject_references(body, has_items=is_resolved)
+    if is_resolved or not body.get("previous_response_id"):
         return
     roles = [message.get("role") for message in kwargs.get("messages") or ()]
     if "assistant" not in roles[roles.index("user") if "user" in roles else len(roles) :]:
@@ -145,11 +148,16 @@ def require_known_response(kwargs: Mapping[str, Any]) -> None:
         raise litellm_error(error, str(kwargs.get("model")))
 
 
-def _reject_references(body: Mapping[str, Any]) -> None:
-    """Raise the proxy's error for references to stored objects, which LiteLLM's bridge ignores."""
+def _reject_references(body: Mapping[str, Any], *, has_items: bool) -> None:
+    """Raise the proxy's error for references to stored objects, which LiteLLM's bridge ignores.
+
+    `has_items`: the items that the input refers to are in the call.
+    """
     items = body.get("input")
-    has_reference = isinstance(items, list) and any(
-        isinstance(item, Mapping) and item.get("type") == "item_reference" for item in items
+    has_reference = (
+        not has_items
+        and isinstance(items, list)
+        and any(isinstance(item, Mapping) and item.get("type") == "item_reference" for item in items)
     )
     name = "input" if has_reference else next((name for name in ("conversation", "prompt") if body.get(name)), "")
     if name and "input" in body:

@@ -22,13 +22,14 @@ TIMEOUT = 0.5
 
 
 class StoreThreads:
-    """Runs blocking calls on a few threads; a call that cannot end within TIMEOUT has no result.
+    """Runs blocking calls on a few threads; a call that cannot end in time has no result.
 
     A Redis that does not answer blocks these threads and nothing else: a turn without the result
-    sends the whole conversation, or is not remembered.
+    sends the whole conversation, or is not remembered. `timeout` is in seconds, None for TIMEOUT.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, timeout: float | None = None) -> None:
+        self._timeout = timeout
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="stackspot-store")
         self._free = threading.BoundedSemaphore(MAX_CALLS)
 
@@ -43,7 +44,7 @@ class StoreThreads:
             return None
         future.add_done_callback(lambda _: self._free.release())
         try:
-            async with time_limit(TIMEOUT):
+            async with time_limit(TIMEOUT if self._timeout is None else self._timeout):
                 return await asyncio.wrap_future(future)
         except asyncio.TimeoutError:  # one class with TimeoutError since Python 3.11
             return None

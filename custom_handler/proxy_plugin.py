@@ -95,9 +95,8 @@ class Plugin(TelemetryCallback):
         if settings.responses.keep:
             self._history = ResponseHistory(open_responses(settings), settings.responses.max_bytes, provider.hooks)
             at_shutdown(proxy, self._history.aclose)
-        _extend(
-            proxy, settings, provider, self.call_log, self._budgets, history=self._history
-        )  # before the first token is requested
+        # Before the first token is requested:
+        _extend(proxy, settings, provider, self.call_log, self._budgets, history=self._history)
         check_at_start(settings.proxy.startup_check, config, settings, provider.authenticate)
         remove_stream_finalizers()
         report_checked_fields(proxy.proxy_logging_obj)

@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry
 
 from custom_handler.cli import main
 from custom_handler.settings import all_fields
-from custom_handler.telemetry.prometheus import AgentMetrics, ProviderMetrics
+from custom_handler.telemetry.prometheus import AgentMetrics, ProviderMetrics, ResponseMetrics
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = sorted({*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")})
@@ -175,6 +175,7 @@ def test_the_page_of_observability_names_each_metric_of_the_provider():
     registry = CollectorRegistry()
     ProviderMetrics(registry)
     AgentMetrics(registry)
+    ResponseMetrics(registry)
     kept = {metric.name + "_total" * (metric.type == "counter") for metric in registry.collect()}
     told = section("Metrics", "docs/observability.md").partition("|---|---|")[2].partition("\n\n")[0]
     assert {f"stackspot_{name}" for name in codes(told)} == kept

@@ -208,7 +208,7 @@ def test_metrics_are_added_before_the_startup_check(monkeypatch):
     proxy = starting_proxy(FastAPI())
     wrapped(proxy)
     monkeypatch.setitem(sys.modules, "litellm.proxy.proxy_server", proxy)
-    monkeypatch.setattr(plugin_module, "_extend", lambda *_: order.append("extend"))
+    monkeypatch.setattr(plugin_module, "_extend", lambda *_, **__: order.append("extend"))
     monkeypatch.setattr(plugin_module, "check_at_start", lambda *_: order.append("check"))
     Plugin(Settings(telemetry=TelemetrySettings(enabled=False)))
     assert order == ["extend", "check"]

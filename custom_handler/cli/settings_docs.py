@@ -30,7 +30,7 @@ counts as not set. Invalid values abort the start with an error that names the s
 | `REDIS_CIRCUIT_BREAKER_TIMEOUT_MIN_DURATION` | `5.0` | LiteLLM: it stops asking a Redis that is silent for so long; there, too, `1` |
 | `LITELLM_LOCAL_MODEL_COST_MAP` | `False` | LiteLLM: `True` uses the price list of the package instead of the network's |
 | `KEEPALIVE_TIMEOUT` | `5` | LiteLLM: seconds for which an idle connection stays open; use [75](operations.md#running-it) |
-| `DATABASE_URL` | | LiteLLM: a Postgres, for virtual keys, budgets and `previous_response_id` |
+| `DATABASE_URL` | | LiteLLM: a Postgres, for virtual keys, and their budgets |
 | `POSTGRES_PASSWORD`, `GRAFANA_PASSWORD` | | compose.yaml: the passwords of its Postgres and its Grafana |
 | `NUM_WORKERS` | `1` | LiteLLM: number of processes |
 | `HTTPS_PROXY`, `NO_PROXY`, `SSL_CERT_FILE` | | a [corporate proxy](operations.md#corporate-proxies-and-certificates), its CAs |

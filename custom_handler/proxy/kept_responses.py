@@ -2,7 +2,7 @@
 
 OpenAI and some others keep responses; LiteLLM translates calls to all other providers, StackSpot's
 among them, into chat completions. Its own way for these needs a database, is written late, and
-shows a conversation to other keys; so a kept response comes first wherever this package keeps them.
+shows a conversation to other keys; so a kept response comes first where this package keeps them.
 """
 
 from __future__ import annotations

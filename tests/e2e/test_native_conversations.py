@@ -246,5 +246,5 @@ def test_a_kept_response_is_continued_natively_by_its_own_key_only(native_proxy:
                 call(said.id)
         for foreign in ({"previous_response_id": said.id}, {"input": [{"id": said.output[0].id}]}):
             with pytest.raises(openai.NotFoundError):
-                stranger.responses.create(**{"model": "native", "input": "?", **foreign})  # type: ignore[call-overload]
+                stranger.responses.create(**{"model": "native", "input": "?", **foreign})
     assert len(simulator.requests()) == len(texts)

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from typing import Any
 
 import openai
 import pydantic
 import pytest
 
+from tests.support.processes import ROOT
 from tests.support.protocols import STREAMED, ask_responses, block
-from tests.support.proxy import Simulator
+from tests.support.proxy import Proxy, Simulator
 
 SHELL = {
     "type": "function",
@@ -359,7 +363,7 @@ def test_a_kept_response_can_be_read_page_by_page_and_deleted(client: openai.Ope
     )
     listed = list(client.responses.input_items.list(response.id, limit=2))  # the SDK asks for each page
     assert [item.content[0].text for item in listed] == ["4", "3", "2", "1", "0"]
-    with pytest.raises(openai.BadRequestError, match="cannot be streamed again"):
+    with pytest.raises(openai.BadRequestError, match="a kept response cannot be streamed again"):
         client.responses.retrieve(response.id, stream=True)
     with pytest.raises(openai.BadRequestError, match="Cannot cancel a synchronous response"):
         client.responses.cancel(response.id)
@@ -374,6 +378,16 @@ def test_a_cut_response_is_kept_as_incomplete(client: openai.OpenAI, simulator: 
     simulator.script({"text": "abcd " * 30})
     *_, last = client.responses.create(model="stackspot-chat", input="?", max_output_tokens=10, stream=True)
     assert client.responses.retrieve(last.response.id).status == "incomplete"
+
+
+def test_the_example_continues_and_deletes_responses(proxy: Proxy, simulator: Simulator) -> None:
+    simulator.script({"text": "Olá, Ana."}, {"text": "Ana."})
+    environ = os.environ | {"PROXY_URL": proxy.url, "LITELLM_MASTER_KEY": proxy.key}
+    command = [sys.executable, str(ROOT / "examples/openai/continued.py")]
+    run = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=60, check=False)
+    assert (run.returncode, run.stderr) == (0, "")
+    said = ["user: Meu nome é Ana.", "assistant: Olá, Ana.", "user: Como eu me chamo?"]
+    assert run.stdout.splitlines() == ["Olá, Ana.", "Ana.", *said]
 
 
 def test_conversations_are_not_compacted(client: openai.OpenAI) -> None:

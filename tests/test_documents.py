@@ -166,7 +166,9 @@ def test_the_readme_tells_the_defaults_of_the_settings():
 def test_the_clients_have_a_row_for_each_example_and_name_only_files_that_exist(name):
     named = re.findall(r"examples/([\w./-]*\w)", text_of(name))
     assert all((ROOT / "examples" / name).is_file() for name in named)
-    assert {name.split("/")[0] for name in named} == {
+    clients = {name.split("/")[0] for name in named}
+    # The README has room for the best known ones only.
+    assert name == "README.md" or clients == {
         folder.name for folder in (ROOT / "examples").iterdir() if folder.is_dir()
     }
 

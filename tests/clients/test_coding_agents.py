@@ -86,6 +86,17 @@ AGENTS = (
             ("bash", {"command": RUN, "description": "Run it"}),
         ),
     ),
+    CodingAgent(
+        "opencode",
+        {"opencode/opencode.json": "opencode.json"},
+        # Without a title, OpenCode asks for one beside the task.
+        ("opencode", "run", "--auto", "--title", "Repair", QUESTION),
+        (
+            ("read", {"filePath": "{path}"}),
+            ("edit", {"filePath": "{path}", "oldString": BROKEN, "newString": MENDED}),
+            ("bash", {"command": RUN, "description": "Run it"}),
+        ),
+    ),
 )
 
 

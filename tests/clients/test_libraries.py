@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from tests.support.processes import ROOT
 from tests.support.proxy import Simulator
@@ -56,3 +59,42 @@ def _set_up_llm(workplace: Workplace) -> None:
     database = workplace.run("llm", "llm", "logs", "path").strip()
     workplace.example("llm/extra-openai-models.yaml", str(Path(database).with_name("extra-openai-models.yaml")))
     workplace.run("llm", "llm", "keys", "set", "stackspot", "--value", workplace.proxy.key)
+
+
+@pytest.mark.parametrize(("client", "tool"), [("autogen", "buscar_tempo"), ("semantic_kernel", "Tempo-buscar_tempo")])
+def test_an_agent_calls_its_tool_run_and_streamed(
+    client: str, tool: str, workplace: Workplace, simulator: Simulator
+) -> None:
+    printed = workplace.run(client, "python", ROOT / f"examples/{client}/agent.py")
+    assert _answers(printed) == [
+        f"Segundo {tool}: Tempo em São Paulo: 25°C, ensolarado",
+        f"Segundo {tool}: Tempo em Recife: 25°C, ensolarado",
+    ]
+    assert len(simulator.requests()) == 4
+
+
+def test_llama_index_streams_and_calls_its_tool(workplace: Workplace, simulator: Simulator) -> None:
+    printed = workplace.run("llama_index", "python", ROOT / "examples/llama_index/agent.py")
+    assert _answers(printed) == [
+        "1 2 3 4 5 6 7 8 9 10 11 12",
+        "Segundo buscar_tempo: Tempo em Recife: 25°C, ensolarado",
+    ]
+    assert len(simulator.requests()) == 3
+
+
+def test_the_vercel_ai_sdk_calls_its_tool_and_gets_an_object(workplace: Workplace, simulator: Simulator) -> None:
+    # Node looks for packages beside the program.
+    (workplace.folder / "node_modules").symlink_to(ROOT / ".clients/vercel_ai_sdk/node_modules")
+    printed = workplace.run("vercel_ai_sdk", "node", workplace.example("vercel_ai_sdk/agent.mjs", "agent.mjs"))
+    *answers, extracted = printed.splitlines()
+    assert _answers("\n".join(answers)) == [
+        "Segundo buscar_tempo: Tempo em São Paulo: 25°C, ensolarado",
+        "Segundo buscar_tempo: Tempo em Recife: 25°C, ensolarado",
+    ]
+    assert set(json.loads(extracted)) == {"cidade", "dias"}
+    assert len(simulator.requests()) == 5
+
+
+def _answers(printed: str) -> list[str]:
+    """The first sentence of each line."""
+    return [line.partition(". ")[0].removesuffix(".") for line in printed.splitlines()]

@@ -97,6 +97,24 @@ AGENTS = (
             ("bash", {"command": RUN, "description": "Run it"}),
         ),
     ),
+    CodingAgent(
+        "gemini_cli",
+        {"gemini_cli/gemini.sh": "gemini.sh", "gemini_cli/settings.json": ".gemini/settings.json"},
+        ("sh", "gemini.sh", "--yolo", "-p", QUESTION),
+        (
+            ("read_file", {"file_path": "{path}"}),
+            (
+                "replace",
+                {
+                    "file_path": "{path}",
+                    "instruction": "Multiply 6 by 7.",
+                    "old_string": BROKEN,
+                    "new_string": MENDED,
+                },
+            ),
+            ("run_shell_command", {"command": RUN, "description": "Run it"}),
+        ),
+    ),
 )
 
 

@@ -14,13 +14,16 @@ StackspotError
 └── AgentError
     ├── TokenRefused            502  the agent rejects a token that was just issued
     ├── AgentForbidden          403  the agent is not shared with this account
+    │   └── QuickCommandForbidden  403  the Quick Command is not shared with this account
     ├── AgentNotFound           404  the agent does not exist
+    │   └── QuickCommandNotFound   404  the Quick Command does not exist
     ├── RateLimited             429  the account's requests of this minute are used up
     │   ├── QueueFull           429  the gateway's own queue has no slot in time
     │   └── QuotaExhausted      429  a limit of the account that lasts for hours is reached
     ├── CreditExhausted         402  the account has no credit left
     ├── AgentUnreachable        503  no connection, or it broke before a response
     ├── AgentTimeout            504  the agent sent nothing for too long
+    │   └── QuickCommandTimeout 504  the Quick Command did not start, or not finish in time
     ├── ConversationLost        502  the agent used another conversation; clients never receive it
     ├── ContentFiltered         400  a content filter blocked the prompt or the whole answer
     ├── AgentRejected           400  the agent rejects the request for another reason
@@ -28,7 +31,8 @@ StackspotError
     ├── UploadFailed            502  a file could not be uploaded
     │   └── UploadUnknown       502  the agent does not know a file that was uploaded
     └── AgentFailed             502  the agent failed, before or within the response
-        └── ReplyCutOff         502  the response lacks its last frame; clients never receive it
+        ├── ReplyCutOff         502  the response lacks its last frame; clients never receive it
+        └── QuickCommandFailed  502  the Quick Command failed, or returned nothing
 """
 
 from __future__ import annotations
@@ -163,6 +167,14 @@ class AgentNotFound(AgentError):
     status_code = 404
 
 
+class QuickCommandForbidden(AgentForbidden):
+    """HTTP 403 for a Quick Command."""
+
+
+class QuickCommandNotFound(AgentNotFound):
+    """HTTP 404 for a Quick Command."""
+
+
 class RateLimited(AgentError):
     """HTTP 429 of the agent."""
 
@@ -198,6 +210,12 @@ class AgentTimeout(AgentError):
 
     status_code = 504
     retryable = True
+
+
+class QuickCommandTimeout(AgentTimeout):
+    """The execution did not start, or did not finish, in time; it is not started again."""
+
+    retryable = False
 
 
 class ConversationLost(AgentError):
@@ -247,3 +265,9 @@ class AgentFailed(AgentError):
 
 class ReplyCutOff(AgentFailed):
     """The response ended without a stop reason, although the agent sends one."""
+
+
+class QuickCommandFailed(AgentFailed):
+    """The platform reports the failure of an execution, or its end without a result."""
+
+    retryable = False

@@ -121,6 +121,22 @@ class CacheLookup(AccountMeasurement):
 
 
 @dataclass(frozen=True, slots=True)
+class ExecutionPolled(AccountMeasurement):
+    """The state of a Quick Command's execution is asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionEnded(AccountMeasurement):
+    """An execution of a Quick Command ended `seconds` after the start of the turn.
+
+    `outcome` is completed, failed, timeout, limited, refused or abandoned (by the client).
+    """
+
+    outcome: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class KeySpend:
     """What an API key of KEYS_FILE with a budget has spent in its period, both in USD."""
 
@@ -165,6 +181,8 @@ Measurement: TypeAlias = (
     | KnowledgeSearched
     | WebSearched
     | CacheLookup
+    | ExecutionPolled
+    | ExecutionEnded
     | KeySpend
     | BudgetExceeded
     | AgentsRefreshed

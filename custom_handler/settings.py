@@ -13,6 +13,7 @@ from dotenv import dotenv_values
 from .env_file import dotenv_files
 from .errors import ConfigurationError
 from .setting_fields import group_fields, read_group, setting
+from .upload_settings import UploadSettings as UploadSettings  # noqa: PLC0414  others import it from here
 
 DEFAULT_ACCOUNT = "default"
 """The name of the account of CLIENT_ID, CLIENT_SECRET and REALM."""
@@ -49,6 +50,11 @@ class AccountSettings:
     )
     agents_url: str = setting(
         "STACKSPOT_AGENTS_URL", "https://genai-agent-tools-api.stackspot.com", "address of the list of agents"
+    )
+    quick_commands_url: str = setting(
+        "STACKSPOT_QUICK_COMMANDS_URL",
+        "https://genai-code-buddy-api.stackspot.com",
+        "address of Quick Commands",
     )
     ca_bundle: str = setting(
         "STACKSPOT_CA_BUNDLE", "", "a PEM file of certificate authorities, trusted besides those of the system"
@@ -96,6 +102,15 @@ class LimitSettings:
     )
     requests_per_day: int = setting(
         "STACKSPOT_REQUESTS_PER_DAY", 0, "the account's requests in 24 hours; further calls return 429. `0`: no limit"
+    )
+    quick_commands_per_minute: int = setting(
+        "STACKSPOT_QUICK_COMMANDS_PER_MINUTE",
+        20,
+        "the account's quota of Quick Commands; polls count, too. `0`: no limit ([quick-commands.md](quick-commands.md))",
+    )
+    quick_commands_per_day: int = setting("STACKSPOT_QUICK_COMMANDS_PER_DAY", 6000, "the same in 24 hours")
+    quick_commands_poll: float = setting(
+        "STACKSPOT_QUICK_COMMANDS_POLL", 2.0, "seconds before an execution is polled; they grow to five times that"
     )
     max_concurrency: int = setting("STACKSPOT_MAX_CONCURRENCY", 16, "concurrent calls of a process to agents", least=1)
     max_waiting: int = setting(
@@ -149,32 +164,6 @@ class RequestSettings:
         "idle seconds after which a native conversation is restarted (`conversation: native`)",
     )
     cache_bytes: int = setting("STACKSPOT_CACHE_BYTES", 64_000_000, "bytes of cached answers in a process", least=1)
-
-
-@dataclass(frozen=True, slots=True)
-class UploadSettings:
-    """Uploads of the files of a request; sizes are in bytes, times in seconds."""
-
-    enabled: bool = setting(
-        "STACKSPOT_UPLOADS",
-        False,
-        "upload images and files of a request (enterprise accounts only); if off, the agent sees their names only",
-    )
-    max_bytes: int = setting("STACKSPOT_UPLOAD_BYTES", 10_000_000, "the largest file, in bytes", least=1)
-    max_files: int = setting(
-        "STACKSPOT_UPLOAD_FILES", 20, "most files of a conversation; equal files count once", least=1
-    )
-    expiration: int = setting(
-        "STACKSPOT_UPLOAD_EXPIRATION",
-        600,
-        "the `expiration` of an upload, in seconds; for a little less, the same file is not uploaded again",
-        least=1,
-    )
-    fetch_urls: bool = setting(
-        "STACKSPOT_UPLOAD_URLS",
-        False,
-        "fetch and upload files that a request names by an https address; never from private networks, nor through a proxy",
-    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -116,8 +116,11 @@ def settings(simulator: Any, one_certificate: Path, monkeypatch: pytest.MonkeyPa
             inference_url=simulator.url,
             files_url=simulator.url,
             agents_url=simulator.url,
+            quick_commands_url=simulator.url,
         ),
-        limits=LimitSettings(requests_per_minute=0, max_retries=0),
+        limits=LimitSettings(
+            requests_per_minute=0, max_retries=0, quick_commands_per_minute=0, quick_commands_poll=0.001
+        ),
     )
 
 

@@ -46,6 +46,10 @@ def params(**given: Any) -> dict[str, Any]:
     return {"optional_params": given}
 
 
+def polled(**report: Any) -> dict[str, Any]:
+    return {"at": "callback", "body": report}
+
+
 def nobody() -> str:
     """An address at which nobody listens."""
     with socket.socket() as server:
@@ -152,6 +156,26 @@ CASES = [
         UPLOADS,
         messages=files(b"a"),
     ),
+    Case("There is no Quick Command", call={"model": "quick-command/nothing"}),
+    Case("is not shared with this account (HTTP 403)", call={"model": "quick-command/private"}),
+    Case(
+        "is a Quick Command that reads the last user message only",
+        call={"model": "quick-command/explain", **params(response_format={"type": "json_object"})},
+    ),
+    Case(
+        "model_info.quick_command in config.yaml must hold",
+        call={"model": "quick-command/explain", "litellm_params": {"model_info": {"quick_command": {}}}},
+    ),
+    Case("failed on the platform, which names no reason", call={"model": "quick-command/broken"}),
+    Case(
+        "ended without a result", (polled(progress={"status": "COMPLETED"}),), call={"model": "quick-command/explain"}
+    ),
+    Case(
+        "refuses its input with HTTP",
+        ({"at": "execution", "status": 400},),
+        call={"model": "quick-command/explain"},
+    ),
+    Case("has no execution id", ({"at": "execution", "body": {}},), call={"model": "quick-command/explain"}),
     Case("The agent refuses a fresh token", ({"status": 401}, {"status": 401})),
     Case("The connection to the agent broke within its answer", ({"fault": "reset_within", "pieces": ["a", "b"]},)),
     Case("The agent sent nothing for", ({"fault": "hang_headers"},), call={"timeout": QUICK}),
@@ -191,6 +215,9 @@ ELSEWHERE = {
     "values: send fewer messages, parts or tools": "tests/proxy/test_body_limit.py",
     "The form has more than 10000 fields": "tests/proxy/test_body_limit.py",
     "The request is larger than 32 MiB": "tests/proxy/test_body_limit.py",
+    "The Quick Command 'explain' did not finish within": "tests/stackspot/test_executions.py",
+    "did not start within": "tests/stackspot/test_executions.py",
+    "does not know the execution of the Quick Command": "tests/stackspot/test_executions.py",
     "has used its share of the StackSpot account's requests": "tests/stackspot/test_fairness.py",
     "This route needs a database": "tests/e2e/test_intruders.py",
     "is not listed: ask for one of GET /v1/models": "tests/e2e/test_agents.py",

@@ -9,7 +9,16 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "custom_handler"
 LAYERS = [  # from the bottom up
-    {"env_file", "errors", "events", "instrumentation", "proxy_module", "setting_fields", "settings"},
+    {
+        "env_file",
+        "errors",
+        "events",
+        "instrumentation",
+        "proxy_module",
+        "setting_fields",
+        "settings",
+        "upload_settings",
+    },
     {"request"},
     {"emulation", "stackspot"},
     {"chat", "history"},
@@ -24,7 +33,8 @@ LAYERS = [  # from the bottom up
 STANDALONE = "simulator"  # imports nothing of the package; only cli imports it
 WITHIN_LAYER = {
     "setting_fields": {"errors"},
-    "settings": {"env_file", "errors", "setting_fields"},
+    "settings": {"env_file", "errors", "setting_fields", "upload_settings"},
+    "upload_settings": {"setting_fields"},
     "env_file": {"proxy_module"},
     "__main__": {"cli"},
 }  # in all other cases packages of one layer are independent

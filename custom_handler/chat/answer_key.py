@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 
 from ..request.chat_request import ChatRequest
 from ..settings import Settings
-from ..stackspot.agent_call import AgentCall, request_of
+from ..stackspot.agent_call import AgentCall
 
 FORMAT = 1
 """Changes with the encoding of answers, or where the same text is read in another way."""
@@ -34,7 +34,7 @@ def answer_key(call: AgentCall, request: ChatRequest, settings: Settings, option
     That is the request to the agent with the whole prompt, the account, who may see the answer, and
     how its text is read: tools, parameters, and the form of its sources.
     """
-    url, body = request_of(call, settings)
+    url, body = call.request(settings)
     tools = [(tool.name, tool.parameters, tool.strict, tool.custom) for tool in request.tools]
     parameters = {**asdict(request.parameters), "ignored": None}
     parts = [

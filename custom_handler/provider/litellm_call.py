@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 
+from ..chat.quick_command_turn import QuickCommandTurn
 from ..chat.sources import without_footers
 from ..chat.turn import Turn
 from ..errors import ConfigurationError, ModelUnknown
@@ -20,10 +21,12 @@ from ..request.chat_request import ChatRequest
 from ..request.correlation_id import correlation_id, is_valid, require_valid
 from ..request.files import find_files
 from ..settings import Settings
+from ..stackspot.knowledge import ANNOTATIONS
 from ..stackspot.uploads import UploadCache
 from .cache_options import cache_options
 from .choice_options import choice_of
 from .knowledge_options import knowledge_of
+from .quick_command_options import quick_command_of
 from .web_search import search_tool
 
 QUOTA = "stackspot_quota"
@@ -55,24 +58,31 @@ def turn_from_call(  # noqa: PLR0917  the first three as LiteLLM passes them
     if (search := search_tool(call)) is not None:
         parameters = search.declared(parameters)
     request = ChatRequest.from_openai(_with_tool_errors(messages, body), parameters)
-    knowledge = knowledge_of(info)
+    command = quick_command_of(model, info)
+    knowledge = knowledge_of(info if command is None else {"sources": ANNOTATIONS, **info})
     cache = cache_options(info, _metadata(params), headers, body, request.messages)
     request = replace(request, messages=without_footers(request.messages, knowledge))
+    own: dict[str, Any] = {
+        "request": request,
+        "files": find_files(request.messages, settings.uploads),
+        "correlation_id": given or _default_correlation_id(call),
+        "timeout": _timeout(call.get("timeout"), settings.limits.timeout),
+        "settings": settings,
+        "caller": call_caller(params),
+        "hook": hook,
+        "uploads": uploads,
+        "knowledge": knowledge,
+        "cache": cache if cache is None or search is None else replace(cache, bypass=True),
+    }
+    if command is not None:
+        _require_listed(model, params, info)
+        return QuickCommandTurn(agent_id=command.slug, command=command, **own)
     return Turn(
-        request=request,
-        files=find_files(request.messages, settings.uploads),
         agent_id=agent_id(model, params, settings),
-        correlation_id=given or _default_correlation_id(call),
-        timeout=_timeout(call.get("timeout"), settings.limits.timeout),
-        settings=settings,
         conversation_owner=_owner(params, given),
-        caller=call_caller(params),
-        hook=hook,
-        uploads=uploads,
-        knowledge=knowledge,
         choice=choice_of(info),
         resume_streams=resumes_streams(info),
-        cache=cache if cache is None or search is None else replace(cache, bypass=True),
+        **own,
     )
 
 
@@ -126,8 +136,8 @@ def agent_id(model: str, params: Mapping[str, Any], settings: Settings) -> str:
     """
     info = params.get("model_info") or {}
     configured = info.get("agent_id")
-    if not configured and (_is_wildcard(model) or (_matched_wildcard(params, info) and not info.get(FIXED_AGENT))):
-        raise ModelUnknown(model)
+    if not configured:
+        _require_listed(model, params, info)
     chosen = str(configured or (model if _ULID.fullmatch(model) else settings.account.agent_id))
     if chosen and not _AGENT_ID.fullmatch(chosen):
         raise ConfigurationError(malformed_agent(chosen))
@@ -137,6 +147,12 @@ def agent_id(model: str, params: Mapping[str, Any], settings: Settings) -> str:
             "or model_info.agent_id in config.yaml."
         )
     return chosen
+
+
+def _require_listed(model: str, params: Mapping[str, Any], info: Mapping[str, Any]) -> None:
+    """Raise ModelUnknown if only a wildcard of `model_list` matched the name."""
+    if _is_wildcard(model) or (_matched_wildcard(params, info) and not info.get(FIXED_AGENT)):
+        raise ModelUnknown(model)
 
 
 def _matched_wildcard(params: Mapping[str, Any], info: Mapping[str, Any]) -> bool:

@@ -23,7 +23,8 @@ class RequestContext:
     `response_headers` are added to the response; so is what the caller may still send, by the limit
     that the `allowances` are named after. `open_streams` are closed at the end. `denied` is the
     message of the 403 that the client receives instead of the response; `model` is the model
-    that the client asks for. `sources` are those of the answer, which the bridges of LiteLLM lose;
+    that the client asks for. `progress` is what is known of an answer that takes long. `sources`
+    are those of the answer, which the bridges of LiteLLM lose;
     `web_searches` those made for it, None where the agent cannot search.
     `prompt_tokens` is the estimated size of the prompt; `counts_only`: the request asks for that
     only, so no agent is asked. `response_turn` is that of a request of /v1/responses.
@@ -37,6 +38,7 @@ class RequestContext:
     open_streams: set[Any] = field(default_factory=set)
     denied: str | None = None
     model: str | None = None
+    progress: str = ""
     sources: Sequence[Source] = ()
     web_searches: list[WebSearch] | None = None
     prompt_tokens: int | None = None
@@ -84,6 +86,12 @@ def add_response_header(name: str, value: str) -> None:
     """Add a header to the response of the current request, unless the response has it already."""
     if (request := _current.get()) is not None:
         request.response_headers[name] = value
+
+
+def report_progress(progress: str) -> None:
+    """Set what is known of the current request's answer: one line, without content."""
+    if (request := _current.get()) is not None:
+        request.progress = progress
 
 
 def report_allowance(allowance: Allowance | None, limit: str = "account") -> None:

@@ -15,6 +15,7 @@ from .choice import check_choice
 from .conversations import Conversations, count_characters
 from .knowledge import check_knowledge, find_sources
 from .openai_api import CompletionWriter, read_completion
+from .quick_commands import QuickCommands, send_scripted
 from .request_log import Recorder
 from .responses import Question, ResponseWriter, fail, send_http_response
 from .rest import rest_of, split_prompt
@@ -63,6 +64,7 @@ class SimulatorApp:
         self.issuer = TokenIssuer(clock)
         self.uploads = Uploads()
         self.conversations = Conversations()
+        self.executions = QuickCommands(lambda text: self._reply(text).text or "")
         self.request_times: defaultdict[str, deque[float]] = defaultdict(deque)  # by client id
         self._clock = clock
         self._replies = replies
@@ -149,6 +151,25 @@ class SimulatorApp:
         else:
             page, size = int(query.get("page", 1)), int(query.get("size", 10))
             await exchange.send(200, {"items": items[(page - 1) * size : page * size]})
+
+    async def create_execution(self, exchange: Exchange) -> None:
+        """Start an execution of a Quick Command."""
+        account, slug = self._authenticate(exchange), exchange.request.match_info["slug"]
+        try:
+            exchange.record.body = body = await exchange.read_object()
+        except ValueError as error:
+            raise RefusedError(400, error_body("INVALID_REQUEST", str(error))) from None
+        given = body.get("input_data")
+        exchange.record.prompt = given if isinstance(given, str) else ""
+        if not await send_scripted(exchange, self.scripts, "execution", slug):
+            await exchange.send(200, self.executions.create(self.settings, slug, body, self._clock(), account))
+
+    async def poll_execution(self, exchange: Exchange) -> None:
+        """Report the state of an execution."""
+        account, identifier = self._authenticate(exchange), exchange.request.match_info["execution_id"]
+        if not await send_scripted(exchange, self.scripts, "callback", identifier):
+            cached = "nocache" not in exchange.request.query
+            await exchange.send(200, self.executions.report(identifier, account, cached=cached))
 
     def _reply(self, prompt: str, exchanges: Sequence[tuple[str, str]] = ()) -> ScriptedResponse:
         prompt, said = split_prompt(prompt) or (prompt, None)

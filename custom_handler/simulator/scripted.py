@@ -2,8 +2,9 @@
 
 A script is a list of JSON objects with the fields of `ScriptedResponse`. A request consumes the
 first one with the same `at` whose `match` is in its prompt (at "token": in its client id; at
-"upload": in the file name; at "storage" and "agents": in the path). At these three only an HTTP
-response or a fault before it can be scripted.
+"upload": in the file name; at "storage" and "agents": in the path; at "execution", which creates
+one of a Quick Command, and at "callback", which polls it: in the slug or the id). At these only an
+HTTP response or a fault before it can be scripted, at the last two only an HTTP response.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ class ScriptedResponse(BaseModel):
 
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
 
-    at: Literal["chat", "token", "upload", "storage", "agents"] = "chat"
+    at: Literal["chat", "token", "upload", "storage", "agents", "execution", "callback"] = "chat"
     match: str | None = None
     times: PositiveInt | Literal["always"] = 1
 

@@ -24,6 +24,7 @@ LARGEST_BODY = 64 * 1024 * 1024
 # `stop` waits so long for responses before it cancels them.
 STOP_TIMEOUT = 0.1
 KEEPALIVE = 300
+QUICK_COMMANDS = "/v1/quick-commands"
 
 
 class Simulator:
@@ -95,6 +96,8 @@ class Simulator:
             web.post("/v1/chat/completions", self._recorded("chat", app.completion)),
             web.get("/v1/agents", self._recorded("agents", app.agents)),
             web.get("/v4/agents", self._recorded("agents", app.agents)),
+            web.post(f"{QUICK_COMMANDS}/create-execution/{{slug}}", self._recorded("execution", app.create_execution)),
+            web.get(f"{QUICK_COMMANDS}/callback/{{execution_id}}", self._recorded("callback", app.poll_execution)),
             web.post("/v2/file-upload/form", self._recorded("upload", app.upload_form)),
             web.post("/upload/{upload_id}", self._recorded("storage", app.upload)),
         ]

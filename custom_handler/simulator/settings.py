@@ -23,6 +23,27 @@ class SimulatedAgent(BaseModel):
     visibility: str = "personal"
 
 
+class SimulatedQuickCommand(BaseModel):
+    """How the executions of one Quick Command go; `polls` are those that see it run.
+
+    `id_form` and `result` are the shapes of the responses; a `null` result is in the last step
+    only. `missing_polls` find no execution, `status` is the word at the end, and a
+    `stuck` execution never starts. `shared`: with the account.
+    """
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
+
+    shared: bool = True
+    id_form: Literal["string", "object", "text"] = "string"
+    result: Literal["string", "object", "null"] = "string"
+    status: str = "COMPLETED"
+    polls: int = 1
+    missing_polls: int = 0
+    stuck: bool = False
+    progress: bool = True
+    sources: list[Any] = []
+
+
 class SimulatedAccount(BaseModel):
     """The credentials of one account, and its limit of requests a minute (None: no limit)."""
 
@@ -78,6 +99,20 @@ class SimulatorSettings(BaseModel):
     agent_versions: list[int] = [1, 2, 3]
     # Refuse requests with fields that the official documentation does not name.
     documented_fields_only: bool = False
+
+    # The account's Quick Commands, by slug.
+    quick_commands: dict[str, SimulatedQuickCommand] = {
+        "explain": SimulatedQuickCommand(),
+        "private": SimulatedQuickCommand(shared=False),
+        "review": SimulatedQuickCommand(
+            id_form="object",
+            result="null",
+            polls=3,
+            sources=[{"type": "knowledge_source", "name": "Payments handbook", "id": "01KS0000000000000000000001"}],
+        ),
+        "broken": SimulatedQuickCommand(status="FAILURE"),
+        "total": SimulatedQuickCommand(id_form="text", result="object", missing_polls=1, progress=False),
+    }
 
     # The account's agents. Chats reach any agent, as those of another list would.
     agents: list[SimulatedAgent] = [

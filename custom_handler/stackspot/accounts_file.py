@@ -7,6 +7,8 @@ accounts:
     realm: acme
     requests_per_minute: 90          # optional; default: STACKSPOT_REQUESTS_PER_MINUTE
     requests_per_day: 5000           # optional; default: STACKSPOT_REQUESTS_PER_DAY
+    quick_commands_per_minute: 20    # optional; default: STACKSPOT_QUICK_COMMANDS_PER_MINUTE
+    quick_commands_per_day: 6000     # optional; default: STACKSPOT_QUICK_COMMANDS_PER_DAY
 
 The account of CLIENT_ID, CLIENT_SECRET and REALM has the name `default`.
 """
@@ -30,7 +32,7 @@ FILE = "STACKSPOT_ACCOUNTS_FILE"
 _NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,39}", re.ASCII)
 _WORD = re.compile(r"(?=.{1,24}$)[A-Za-z]+(?:[_-][A-Za-z]+){0,3}")
 _SECRETS = ("client_secret", "client_secret_file")
-_LIMITS = ("requests_per_minute", "requests_per_day")
+_LIMITS = ("requests_per_minute", "requests_per_day", "quick_commands_per_minute", "quick_commands_per_day")
 _FIELDS = ("client_id", *_SECRETS, "realm", *_LIMITS)
 _MAX_LIMIT = 999_999_999
 

@@ -24,6 +24,7 @@ from .agent_errors import error_from_response, rate_limited, retry_after
 from .deadline import Deadline
 from .json_body import decode_json
 from .knowledge import NO_KNOWLEDGE, Knowledge
+from .quotas import AGENTS
 from .quote import Private
 from .tokens import Token
 
@@ -50,6 +51,7 @@ class AcquireSlot:
 
     timeout: float
     caller: Caller = ANYONE
+    quota: str = AGENTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,7 @@ class ReportRateLimit:
     """The agent responded with a 429, and with `seconds` to wait if it named them. Result: None."""
 
     seconds: float | None
+    quota: str = AGENTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +107,7 @@ class MultipartForm:
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """POST a request. Result: a ResponseHead; the body of a 200 follows by Read.
+    """Send a request. Result: a ResponseHead; the body of a 200 follows by Read.
 
     `timeout` limits the seconds until the headers arrive.
     """
@@ -114,6 +117,7 @@ class Send:
     content: bytes | MultipartForm = field(repr=False)
     timeout: float
     host: Host = AGENT
+    method: str = "POST"
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +171,16 @@ class AgentCall:
     caller: Caller = ANYONE
     knowledge: Knowledge = NO_KNOWLEDGE
     choice: AgentChoice = NO_CHOICE
+
+    def request(self, settings: Settings) -> tuple[str, dict[str, Any]]:
+        """Return URL and body (contract, section 2); whole answers would end after 120 seconds."""
+        options = {**self.knowledge.fields(), **self.choice.fields()}
+        body: dict[str, Any] = {"streaming": True, "user_prompt": self.prompt, **options}
+        if self.conversation_id is not None:
+            body |= {"use_conversation": True, "conversation_id": self.conversation_id}
+        if self.upload_ids:
+            body["upload_ids"] = self.upload_ids
+        return f"{settings.account.inference_url}/v1/agent/{self.agent_id}/chat", body
 
 
 Step: TypeAlias = (
@@ -316,22 +330,8 @@ def _send(
     return head
 
 
-def request_of(call: AgentCall, settings: Settings) -> tuple[str, dict[str, Any]]:
-    """Return URL and body of the request, with the fields of the contract, section 2.
-
-    `streaming` is always true: the platform drops other calls after 120 seconds.
-    """
-    options = {**call.knowledge.fields(), **call.choice.fields()}
-    body: dict[str, Any] = {"streaming": True, "user_prompt": call.prompt, **options}
-    if call.conversation_id is not None:
-        body |= {"use_conversation": True, "conversation_id": call.conversation_id}
-    if call.upload_ids:
-        body["upload_ids"] = call.upload_ids
-    return f"{settings.account.inference_url}/v1/agent/{call.agent_id}/chat", body
-
-
 def _request(call: AgentCall, settings: Settings, token: Token, timeout: float) -> Send:
-    url, body = request_of(call, settings)
+    url, body = call.request(settings)
     headers = {
         "authorization": f"Bearer {token.value}",
         "content-type": "application/json",

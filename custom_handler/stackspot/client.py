@@ -45,7 +45,9 @@ from .http.network_errors import NETWORK_ERRORS, TIMEOUTS, describe_network_erro
 from .http.public_fetch import PublicFileFetcher
 from .json_body import decode_json
 from .limiter import Limiter
-from .slot import Slot
+from .quick_command_limits import quick_command_limiter
+from .quotas import AGENTS, QUICK_COMMANDS
+from .slot import Slots
 from .state.backend import open_state
 from .state.conversations import ConversationStore
 from .state.ledger import Quota
@@ -95,6 +97,7 @@ class StackspotClient:
         self._agent_lists = AgentListRequests(self._tls, settings.account.agents_url, self.tokens)
         window, self._conversations = open_state(settings)
         self._limiter = Limiter(settings.limits, window, hook)
+        self._limiters = {AGENTS: self._limiter, QUICK_COMMANDS: quick_command_limiter(settings)}
         self._fetcher = fetcher or PublicFileFetcher(self._tls)
         self.uploads = UploadCache()
         self._reset_connections()
@@ -110,7 +113,8 @@ class StackspotClient:
         self.loop_thread.abandon()
         self._reset_connections()
         self.tokens.reset_after_fork()
-        self._limiter.reset_after_fork()
+        for limiter in self._limiters.values():
+            limiter.reset_after_fork()
         self._conversations.reset_after_fork()
         self.uploads.reset_after_fork()
 
@@ -136,7 +140,7 @@ class StackspotClient:
         Closing the iterator closes the connection. Raises StackspotError.
         """
         connection = _Connection(
-            await self._client(), self.tokens, Slot(self._limiter), self._conversations, self._store, self._fetcher
+            await self._client(), self.tokens, Slots(self._limiters), self._conversations, self._store, self._fetcher
         )
         events: list[Event] = []
         try:
@@ -252,11 +256,11 @@ def call_after_fork(method: Callable[[], None]) -> None:
 
 @dataclass(slots=True)
 class _Connection:
-    """The resources of one call: its slot, its current response, and what all calls share."""
+    """The resources of one call: its slots, its current response, and what all calls share."""
 
     client: HttpClient
     tokens: TokenCache
-    slot: Slot
+    slots: Slots
     conversations: ConversationStore
     store: StoreThreads
     fetcher: PublicFileFetcher
@@ -271,9 +275,9 @@ class _Connection:
                         return await _result_of(self.tokens.request(rejected))
                 case AcquireSlot():
                     await self._acquire_slot(step)
-                case ReportRateLimit(seconds):
-                    self.slot.throttle(seconds)
-                    report_allowance(self.slot.allowance)
+                case ReportRateLimit(seconds, quota):
+                    self.slots[quota].throttle(seconds)
+                    report_allowance(self.slots[quota].allowance)
                 case Sleep(seconds):
                     await asyncio.sleep(seconds)
                 case TakeConversation(fingerprint):
@@ -301,12 +305,13 @@ class _Connection:
 
     async def _acquire_slot(self, step: AcquireSlot) -> None:
         """Wait for the slot; report the allowance before too: the response may start meanwhile."""
+        slot = self.slots[step.quota]
         try:
-            admitted = self.slot.request(step.timeout, step.caller)
-            report_allowance(self.slot.allowance)
+            admitted = slot.request(step.timeout, step.caller)
+            report_allowance(slot.allowance)
             await _result_of(admitted)
         finally:
-            report_allowance(self.slot.allowance)
+            report_allowance(slot.allowance)
 
     async def _call_store(self, method: Callable[..., Result | None], *arguments: str) -> Result | None:
         return method(*arguments) if self.conversations.is_local else await self.store.run(method, *arguments)
@@ -314,7 +319,7 @@ class _Connection:
     async def _send(self, step: Send) -> ResponseHead:
         await self._close_response()
         timeout = httpx.Timeout(step.timeout, connect=min(CONNECT_TIMEOUT, step.timeout), pool=None)
-        self.response = response = await self.client.post(step.url, *encode_body(step), timeout)
+        self.response = response = await self.client.send(step.method, step.url, *encode_body(step), timeout)
         body = b"" if response.status == 200 else await _read_error_body(response)
         return ResponseHead(response.status, response.headers, body)
 
@@ -323,8 +328,8 @@ class _Connection:
             await self.response.aclose()
 
     async def close(self) -> None:
-        """Free the slot, and close the connection."""
-        self.slot.release()
+        """Free the slots, and close the connection."""
+        self.slots.release()
         await self._close_response()
 
 

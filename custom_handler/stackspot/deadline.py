@@ -24,6 +24,11 @@ class Deadline:
         self._started = self._sent = clock()
         self._limited: float | None = None
 
+    @property
+    def timeout(self) -> float:
+        """The seconds from the start of the turn to the end of the answer."""
+        return self._timeout
+
     def elapsed(self) -> float:
         """Return the seconds since the start of the turn."""
         return self._clock() - self._started

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from concurrent.futures import Future
 
 from ..request.caller import ANYONE, Allowance, Caller
@@ -44,3 +45,22 @@ class Slot:
         """Free the slot."""
         if self._waiter is not None:
             self._limiter.release(self._waiter)
+
+
+class Slots:
+    """The slots of one call, one for each quota of the account that it uses."""
+
+    def __init__(self, limiters: Mapping[str, Limiter]) -> None:
+        self._limiters = limiters
+        self._slots: dict[str, Slot] = {}
+
+    def __getitem__(self, quota: str) -> Slot:
+        """Return the call's slot of a quota."""
+        if quota not in self._slots:
+            self._slots[quota] = Slot(self._limiters[quota])
+        return self._slots[quota]
+
+    def release(self) -> None:
+        """Free all slots."""
+        for slot in self._slots.values():
+            slot.release()

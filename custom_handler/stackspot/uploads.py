@@ -19,7 +19,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from ..errors import AgentRejected, StackspotError, TokenRefused, UploadFailed, UploadForbidden, UploadUnknown
 from ..instrumentation import Hook, no_hook
@@ -95,6 +95,9 @@ class UploadCache:
                 del self._uploads[key]
 
 
+Result = TypeVar("Result")
+
+
 @dataclass(frozen=True, slots=True)
 class TurnFiles:
     """The files of a turn, and the cache of uploads."""
@@ -141,13 +144,27 @@ def open_stream_with_files(
     read_start: Callable[[], Generator[Step[Any], Any, None]] = read_nothing,
 ) -> Generator[Step[Any], Any, None]:
     """Send the call with these files attached, see `open_stream`."""
+
+    def send(upload_ids: tuple[str, ...]) -> Generator[Step[Any], Any, None]:
+        return open_stream(replace(call, upload_ids=upload_ids), settings, deadline, hook, read_start=read_start)
+
+    yield from with_files(send, attached, settings, deadline, hook)
+
+
+def with_files(
+    send: Callable[[tuple[str, ...]], Generator[Step[Any], Any, Result]],
+    attached: TurnFiles,
+    settings: Settings,
+    deadline: Deadline,
+    hook: Hook = no_hook,
+) -> Generator[Step[Any], Any, Result]:
+    """Call `send` with the upload ids of these files, and once more if one is not known."""
     upload_ids = yield from _upload_all(attached, settings, deadline, hook)
     try:
-        yield from open_stream(replace(call, upload_ids=upload_ids), settings, deadline, hook, read_start=read_start)
+        return (yield from send(upload_ids))
     except UploadUnknown:
         attached.cache.discard(upload_ids)
-        upload_ids = yield from _upload_all(attached, settings, deadline, hook)
-        yield from open_stream(replace(call, upload_ids=upload_ids), settings, deadline, hook, read_start=read_start)
+        return (yield from send((yield from _upload_all(attached, settings, deadline, hook))))
 
 
 def _upload_all(

@@ -19,6 +19,8 @@ from ..instrumentation import (
     BudgetExceeded,
     CacheLookup,
     ConversationOutcome,
+    ExecutionEnded,
+    ExecutionPolled,
     FirstText,
     KeySpend,
     KnowledgeSearched,
@@ -149,7 +151,9 @@ class ProviderMetrics:
             Resumed: counter("resumed_streams", broken, ACCOUNT, "outcome"),
             ConversationOutcome: counter("kept_conversations", kept, ACCOUNT, "outcome"),
             CacheLookup: counter("cache_lookups", cached, ACCOUNT, "outcome"),
+            ExecutionEnded: counter("quick_commands", "Executions of Quick Commands", ACCOUNT, "outcome"),
         }
+        self._polls = counter("quick_command_polls", "Polls of executions of Quick Commands", ACCOUNT)
         self._searches = counter("knowledge_answers", "Answers of models with knowledge sources", ACCOUNT, "sources")
         self._web_searches = counter("web_searches", "Web searches of agents", ACCOUNT, "outcome")
         self._web_search_seconds = seconds("web_search", "Seconds of a web search", ACCOUNT)
@@ -194,7 +198,9 @@ class ProviderMetrics:
                 self._first_text.labels(account).observe(measurement.seconds)
             case ToolCalled():  # no label of it: the client chooses the name
                 self._tool_calls.labels(account).inc()
-            case Resumed() | ConversationOutcome() | CacheLookup():
+            case ExecutionPolled():
+                self._polls.labels(account).inc()
+            case Resumed() | ConversationOutcome() | CacheLookup() | ExecutionEnded():
                 self._outcomes[type(measurement)].labels(account, measurement.outcome).inc()
             case KnowledgeSearched():
                 self._searches.labels(account, "found" if measurement.sources else "none").inc()

@@ -17,7 +17,7 @@ SPOILED = "FUNCTION_CALL_START\nlook\narguments: {oops\nFUNCTION_CALL_END"
 TOOL = {"type": "function", "function": {"name": "look", "parameters": {"type": "object", "properties": {}}}}
 
 # The tests' proxy does not try again, and has no model with conversations that the platform keeps or with
-# knowledge or a cache or `resume_streams`, and no key with a budget.
+# knowledge or a cache or `resume_streams`, no Quick Command, and no key with a budget.
 NEVER_HAPPENS = {
     "stackspot_retries_total": {"account", "reason"},
     "stackspot_kept_conversations_total": {"account", "outcome"},
@@ -26,6 +26,8 @@ NEVER_HAPPENS = {
     "stackspot_web_searches_total": {"account", "outcome"},
     "stackspot_cache_lookups_total": {"account", "outcome"},
     "stackspot_resumed_streams_total": {"account", "outcome"},
+    "stackspot_quick_commands_total": {"account", "outcome"},
+    "stackspot_quick_command_polls_total": {"account"},
     "stackspot_key_spend_usd": {"api_key_alias"},
     "stackspot_key_budget_usd": {"api_key_alias"},
     "stackspot_budget_refusals_total": {"api_key_alias"},

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import anthropic
+import httpx
 import httpx2
 import openai
 import pytest
@@ -36,6 +37,13 @@ model_list:
   - model_name: footer
     litellm_params: {{model: stackspot-chat, custom_llm_provider: stackspot}}
     model_info: {{knowledge: true, sources: footer, sources_title: Fontes}}
+  - model_name: review
+    litellm_params: {{model: stackspot/quick-command/review}}
+  - model_name: explain
+    litellm_params: {{model: stackspot/quick-command/explain}}
+    model_info: {{quick_command: {{input: "{{conversation}}"}}}}
+  - model_name: private
+    litellm_params: {{model: quick-command/private, custom_llm_provider: stackspot}}
 litellm_settings:
   custom_provider_map: [{{provider: stackspot, custom_handler: custom_handler.stackspot_llm}}]
   callbacks: [custom_handler.plugin, prometheus]
@@ -59,7 +67,8 @@ def wiki(simulator_process: Simulator, tmp_path_factory: pytest.TempPathFactory)
     config, keys = folder / "config.yaml", folder / "keys.yaml"
     config.write_text(CONFIG)
     keys.write_text(json.dumps({"keys": [{"name": "team", "key": TEAM, "routes": ["/v1/model/info"]}]}))
-    environ = simulator_process.environ | {"KEYS_FILE": str(keys)}
+    environ = simulator_process.environ | {"KEYS_FILE": str(keys), "STACKSPOT_QUICK_COMMANDS_POLL": "0.02"}
+    environ |= {"STACKSPOT_QUICK_COMMANDS_PER_MINUTE": "0", "JOBS_DIR": str(folder / "jobs")}
     with running_proxy(folder / "log", str(config), **environ) as running:
         yield running
 
@@ -270,3 +279,62 @@ def test_the_example_prints_text_and_sources(wiki: Proxy, simulator: Simulator) 
 def plain(values: Any) -> list[dict[str, Any]]:
     """Return objects of an SDK as JSON."""
     return [value if isinstance(value, dict) else value.to_dict() for value in values or ()]
+
+
+@STREAMED
+def test_a_quick_command_answers_on_every_protocol(
+    wiki: Proxy, gpt: openai.OpenAI, claude: anthropic.Anthropic, simulator: Simulator, stream: bool
+) -> None:
+    choice = ask_chat(gpt, "Count to 3", model="review", stream=stream)
+    assert (choice.message.content, choice.finish_reason) == ("1 2 3", "stop")
+    assert [one["url_citation"]["title"] for one in map(dict, plain(choice.message.annotations))] == [NAMES[0]]
+    response = ask_responses(gpt, "Count to 3", model="review", stream=stream)
+    assert response.output_text == "1 2 3"
+    assert len(response.output[0].content[0].annotations) == 1
+    message = ask_messages(claude, "Count to 3", model="review", stream=stream)
+    assert "".join(part.text for part in message.content if part.type == "text") == "1 2 3"
+    method = "streamGenerateContent?alt=sse" if stream else "generateContent"
+    gemini = wiki.post(
+        f"/v1beta/models/review:{method}", {"contents": [{"role": "user", "parts": [{"text": "Count to 3"}]}]}
+    )
+    assert gemini.status_code == 200
+    assert "1 2 3" in gemini.text
+    assert [one["body"]["input_data"] for one in simulator.requests(at="execution")] == ["Count to 3"] * 4
+
+
+@STREAMED
+def test_a_quick_command_that_reads_the_conversation_calls_tools(
+    gpt: openai.OpenAI, simulator: Simulator, stream: bool
+) -> None:
+    choice = ask_chat(gpt, "procura?", model="explain", tools=[SEARCH], stream=stream)
+    assert [call.function.name for call in choice.message.tool_calls] == ["procura"]
+
+
+def test_only_listed_quick_commands_are_reached_and_their_errors_arrive(
+    wiki: Proxy, gpt: openai.OpenAI, simulator: Simulator
+) -> None:
+    assert {"review", "explain", "private"} <= {model.id for model in gpt.models.list()}
+    for model, error in (
+        ("stackspot/quick-command/total", openai.NotFoundError),
+        ("quick-command/total", openai.APIStatusError),
+        ("private", openai.PermissionDeniedError),
+    ):
+        with pytest.raises(error) as refused:
+            ask_chat(gpt, "Oi", model=model)
+        assert isinstance(refused.value, openai.APIStatusError)
+        assert 400 <= refused.value.status_code < 500
+    with pytest.raises(openai.BadRequestError, match="reads the last user message only"):
+        ask_chat(gpt, "Oi", model="review", tools=[SEARCH])
+    assert [one["path"].rpartition("/")[2] for one in simulator.requests(at="execution")] == ["private"]
+
+
+def test_a_job_asks_a_quick_command(wiki: Proxy, simulator: Simulator) -> None:
+    answer = wiki.post("/ingest", {"messages": ["Count to 3"], "model": "review"})
+    url = f"{wiki.url}/status/{answer.json()['job_id']}"
+
+    def status() -> dict[str, Any]:
+        told: dict[str, Any] = httpx.get(url, headers=wiki.headers, timeout=60, trust_env=False).json()
+        return told
+
+    eventually(lambda: status()["status"] in {"completed", "failed"}, 60)
+    assert [item["content"] for item in status()["result"]] == ["1 2 3"]

@@ -56,19 +56,19 @@ async def _gathered(stream: Any) -> list[Any]:
 
 
 async def _astreamed(provider: Any, messages: Any, call: dict[str, Any]) -> list[Any]:
-    return await _gathered(provider.astreaming(MODEL, messages, **call))
+    return await _gathered(provider.astreaming(call.pop("model", MODEL), messages, **call))
 
 
 def _ask_completion(provider: Any, messages: Any, **call: Any) -> Answer:
-    return read_whole(provider.completion(MODEL, messages, **call))
+    return read_whole(provider.completion(call.pop("model", MODEL), messages, **call))
 
 
 def _ask_acompletion(provider: Any, messages: Any, **call: Any) -> Answer:
-    return read_whole(asyncio.run(provider.acompletion(MODEL, messages, **call)))
+    return read_whole(asyncio.run(provider.acompletion(call.pop("model", MODEL), messages, **call)))
 
 
 def _ask_streaming(provider: Any, messages: Any, **call: Any) -> Answer:
-    return read_chunks(list(provider.streaming(MODEL, messages, **call)))
+    return read_chunks(list(provider.streaming(call.pop("model", MODEL), messages, **call)))
 
 
 def _ask_astreaming(provider: Any, messages: Any, **call: Any) -> Answer:

@@ -52,8 +52,8 @@ class Simulator:
         WEB.delete(f"{self.url}/control").raise_for_status()
         self.configure(first_token_delay=0, cadence=0)
 
-    def requests(self, match: str = "") -> list[dict[str, Any]]:
-        found = WEB.get(f"{self.url}/control/requests", params={"at": "chat"}).json()
+    def requests(self, match: str = "", at: str = "chat") -> list[dict[str, Any]]:
+        found = WEB.get(f"{self.url}/control/requests", params={"at": at}).json()
         return [record for record in found if match in (record.get("prompt") or "")]
 
     def prompts(self) -> list[str]:

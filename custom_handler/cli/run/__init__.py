@@ -73,6 +73,7 @@ def simulator_environment(url: str) -> dict[str, str]:
         "STACKSPOT_INFERENCE_URL": url,
         "STACKSPOT_FILES_URL": url,
         "STACKSPOT_AGENTS_URL": url,
+        "STACKSPOT_QUICK_COMMANDS_URL": url,
         "STACKSPOT_CLIENT_ID": defaults.client_id,
         "STACKSPOT_CLIENT_SECRET": defaults.client_secret,
         "STACKSPOT_REALM": defaults.realm,

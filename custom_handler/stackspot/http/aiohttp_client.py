@@ -43,13 +43,21 @@ class HttpClient:
         self._session = aiohttp.ClientSession(connector=connector, cookie_jar=cookies, read_bufsize=BUFFER)
         self._proxy = functools.lru_cache(maxsize=100)(_environment_proxy)
 
-    async def post(self, url: str, headers: Mapping[str, str], content: bytes, timeout: httpx.Timeout) -> HttpResponse:
+    async def send(
+        self, method: str, url: str, headers: Mapping[str, str], content: bytes, timeout: httpx.Timeout
+    ) -> HttpResponse:
         """Send a request, and return its response after the headers; raises httpx's errors."""
         try:
             limits = aiohttp.ClientTimeout(total=None, sock_connect=timeout.connect, sock_read=timeout.read)
             body = io.BytesIO(content) if len(content) > MAX_WRITE else content
-            response = await self._session.post(
-                url, data=body, headers=headers, timeout=limits, proxy=self._proxy(url), allow_redirects=False
+            response = await self._session.request(
+                method,
+                url,
+                data=body or None,
+                headers=headers,
+                timeout=limits,
+                proxy=self._proxy(url),
+                allow_redirects=False,
             )
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise _as_httpx(error, url, timeout) from error

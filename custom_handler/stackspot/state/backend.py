@@ -22,6 +22,15 @@ def open_state(settings: Settings) -> tuple[RequestWindow, ConversationStore]:
     return RedisRequestWindow(redis, account, clock), RedisConversationStore(redis, account, keep, clock)
 
 
+def open_quick_command_window(settings: Settings) -> RequestWindow:
+    """Return the request window of an account's Quick Commands, in Redis if it is configured."""
+    if not settings.redis.configured:
+        return LocalRequestWindow(time.monotonic)
+    from .redis_window import RedisRequestWindow  # noqa: PLC0415  loads redis only where it is used
+
+    return RedisRequestWindow(settings.redis, f"{settings.account.name}/quick-commands", time.monotonic)
+
+
 def open_answers(settings: Settings) -> AnswerStore:
     """Return the store of cached answers, in Redis where that is configured."""
     if not settings.redis.configured:

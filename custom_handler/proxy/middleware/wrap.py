@@ -43,6 +43,7 @@ from .turns import Turns
 from .websocket_key import move_key
 
 CLIENT_DISCONNECTED = 499
+PING = b": ping\n\n"  # LiteLLM's keepalive comment, which says what is known of an answer that takes long
 
 logger = logging.getLogger(__name__)
 
@@ -255,6 +256,8 @@ class _Exchange:
         elif self.body.rejection is None:
             if message["type"] == "http.response.body":
                 self._responded = not message.get("more_body", False)
+                if (progress := self._request.progress) and message.get("body") == PING:
+                    message = {**message, "body": f": {progress}\n\n".encode()}
                 if self._held is None and self._citations is not None and (sources := self._request.sources):
                     message = {**message, "body": self._citations.stream(message.get("body", b""), sources)}
                 searches = self._request.web_searches

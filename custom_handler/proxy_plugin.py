@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI
-from litellm.constants import LITELLM_PROXY_MASTER_KEY_ALIAS
 from litellm.types.utils import CallTypes
 
 from .api import kept_responses, models
@@ -215,10 +214,7 @@ class Plugin(TelemetryCallback):
         LiteLLM omits them on /v1/messages.
         """
         caller = user_api_key_dict
-        key = getattr(caller, "key_alias", None) or (
-            "master" if getattr(caller, "api_key", None) == LITELLM_PROXY_MASTER_KEY_ALIAS else None
-        )
-        self.recorder.record_rejected(request_data, original_exception, getattr(caller, "request_route", None), key)
+        self.recorder.record_rejected(request_data, original_exception, getattr(caller, "request_route", None), caller)
         if (exhausted := exhausted_allowance(original_exception, caller)) is not None:
             report_allowance(exhausted, "key")
         headers = getattr(original_exception, "headers", None) or {}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -15,7 +14,6 @@ from ..request.chat_request import Message
 KEY, ACCOUNT = "key", "account"
 DEFAULT_SECONDS, MAX_SECONDS = 300.0, 7 * 24 * 3600.0
 
-_IDENTITY = ("user_api_key", "user_api_key_alias", "user_api_key_user_id", "user_api_key_team_id")
 _MAX_AGE_ZERO = re.compile(r"max-age=0+")
 
 
@@ -41,23 +39,24 @@ def cache_scope(model_info: Mapping[str, Any]) -> tuple[str | None, float]:
 
 def cache_options(
     model_info: Mapping[str, Any],
-    metadata: Mapping[str, Any],
+    caller: str | None,
     headers: Mapping[str, str],
     body: Mapping[str, Any],
     messages: Sequence[Message],
 ) -> CacheOptions | None:
     """Return how a request uses the cache of its model, None for a model without one.
 
-    `metadata` is the proxy's on the authenticated key. The client decides by `Cache-Control`, or by
-    the field `cache` of LiteLLM's own cache. Messages with files are not cached: the prompt has
-    only their names. Raises ConfigurationError.
+    `caller` identifies the caller; without it, a cache of each key is not used. The client decides
+    by `Cache-Control`, or by the field `cache` of LiteLLM's own cache. Messages with files are not
+    cached: the prompt has only their names. Raises ConfigurationError.
     """
     scope, seconds = cache_scope(model_info)
     if scope is None:
         return None
-    owner = json.dumps([str(metadata.get(name) or "") for name in _IDENTITY]) if scope == KEY else None
+    owner = caller if scope == KEY else None
     asked = _directives(headers, body)
-    bypass = "no-store" in asked or not all(is_text(message.get("content")) for message in messages)
+    unknown = scope == KEY and caller is None
+    bypass = unknown or "no-store" in asked or not all(is_text(message.get("content")) for message in messages)
     return CacheOptions(seconds, owner, refresh="no-cache" in asked, bypass=bypass)
 
 

@@ -38,6 +38,7 @@ FIXED_AGENT = "stackspot_fixed_agent"
 _ULID = re.compile(r"[0-9A-HJKMNP-TV-Z]{26}", re.IGNORECASE)
 _AGENT_ID = re.compile(r"[\w-]{1,64}", re.ASCII)
 _HEALTH_PROBE = "litellm-internal-health-check"
+_IDENTITY = ("user_api_key", "user_api_key_alias", "user_api_key_user_id", "user_api_key_team_id")
 
 
 def turn_from_call(  # noqa: PLR0917  the first three as LiteLLM passes them
@@ -60,7 +61,7 @@ def turn_from_call(  # noqa: PLR0917  the first three as LiteLLM passes them
     request = ChatRequest.from_openai(_with_tool_errors(messages, body), parameters)
     command = quick_command_of(model, info)
     knowledge = knowledge_of(info if command is None else {"sources": ANNOTATIONS, **info})
-    cache = cache_options(info, _metadata(params), headers, body, request.messages)
+    cache = cache_options(info, caller_identity(_metadata(params)), headers, body, request.messages)
     request = replace(request, messages=without_footers(request.messages, knowledge))
     own: dict[str, Any] = {
         "request": request,
@@ -235,6 +236,16 @@ def _metadata(params: Mapping[str, Any]) -> Mapping[str, Any]:
     return authenticated[0] if authenticated else {**both[1], **both[0]}
 
 
+def caller_identity(metadata: Mapping[str, Any]) -> str | None:
+    """Return a text that differs between callers, by what the proxy noted on the call.
+
+    None if it has authenticated neither a key nor a user, as for a route that the operator made
+    public: such callers cannot be told apart. A program without the proxy is one caller.
+    """
+    key, _, user, _ = identity = [str(metadata.get(name) or "") for name in _IDENTITY]
+    return None if "user_api_key_hash" in metadata and not (key or user) else json.dumps(identity)
+
+
 def key_caller(alias: object, key_hash: object, metadata: object) -> Caller:
     """Return the API key with this alias, hash and metadata in the proxy.
 
@@ -258,12 +269,12 @@ def key_caller(alias: object, key_hash: object, metadata: object) -> Caller:
 
 
 def _owner(params: Mapping[str, Any], correlation_id: str | None) -> str | None:
-    """Return the owner of a native conversation (API key and correlation id), or None."""
+    """Return the owner of a native conversation (caller and correlation id), or None."""
     native = uses_native_conversation(params.get("model_info") or {})
-    if not native or correlation_id is None:
+    caller = caller_identity(_metadata(params))
+    if not native or correlation_id is None or caller is None:
         return None
-    key = _metadata(params).get("user_api_key")
-    return json.dumps([str(key or ""), correlation_id])
+    return json.dumps([caller, correlation_id])
 
 
 def _timeout(requested: object, maximum: float) -> float:

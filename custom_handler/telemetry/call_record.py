@@ -25,6 +25,7 @@ from starlette.datastructures import Headers
 from ..provider.call_log import CACHE_IN_LOG, SOURCES_IN_LOG
 from ..provider.litellm_call import request_headers
 from ..proxy.middleware.request_id import HEADER as REQUEST_ID
+from ..request.caller import MASTER
 from ..request.context import current_request, request_id
 from ..request.correlation_id import correlation_id
 
@@ -79,13 +80,16 @@ class CallRecorder:
             self.record(kwargs)
 
     def record_rejected(
-        self, request: Mapping[str, Any], error: Exception, route: str | None, key: str | None = None
+        self, request: Mapping[str, Any], error: Exception, route: str | None, caller: object = None
     ) -> None:
-        """Record a request that failed in the proxy, unless it is recorded as a failed call."""
+        """Record a request that failed in the proxy, unless it is recorded as a failed call.
+
+        `caller` is LiteLLM's authenticated key.
+        """
         if request.get("standard_logging_object"):
             self.record({"standard_logging_object": request["standard_logging_object"], "litellm_params": request})
         elif "model" in request:
-            payload = _rejected_payload(request, error, route, key)
+            payload = _rejected_payload(request, error, route, caller)
             self._write_line(payload, {"litellm_params": request}, content=False)
 
     def _write_line(self, payload: Mapping[str, Any], kwargs: Mapping[str, Any], *, content: bool) -> None:
@@ -153,14 +157,18 @@ def _without_data(item: Any) -> Any:
 
 
 def _rejected_payload(
-    request: Mapping[str, Any], error: Exception, route: str | None, key: str | None
+    request: Mapping[str, Any], error: Exception, route: str | None, caller: object
 ) -> dict[str, Any]:
     """Return a payload, as LiteLLM has for calls, for a request that never became a call."""
     now = datetime.now(timezone.utc).timestamp()
     status = getattr(error, "status_code", None) or getattr(error, "code", None)
     return {
         "litellm_call_id": request.get("litellm_call_id"),
-        "metadata": {"user_api_key_request_route": route, "user_api_key_alias": key},
+        "metadata": {
+            "user_api_key_request_route": route,
+            "user_api_key_alias": getattr(caller, "key_alias", None),
+            "user_api_key_hash": getattr(caller, "api_key", None),
+        },
         "model": request.get("model"),
         "stream": request.get("stream"),
         "startTime": now,
@@ -171,15 +179,21 @@ def _rejected_payload(
 
 
 def _details(payload: Mapping[str, Any], line: Line, *, unauthenticated: bool) -> Details:
-    metadata = payload.get("metadata") or {}
-    master = metadata.get("user_api_key_hash") == LITELLM_PROXY_MASTER_KEY_ALIAS
     provider, model = line["provider"], line["provider_model"]
     called = provider and not unauthenticated and (payload.get("model_id") or line["status"] < 400)
     return Details(
-        key=_name(metadata.get("user_api_key_alias")) or ("master" if master else None),
+        key=_key(payload.get("metadata") or {}),
         tool_calls=_tool_calls(payload.get("response")),
         upstream=f"{provider}/{str(model or '').removeprefix(f'{provider}/')}" if called else None,
     )
+
+
+def _key(metadata: Mapping[str, Any]) -> str | None:
+    """Return the name of the key; a user may give a virtual key the name of the master key."""
+    alias = _name(metadata.get("user_api_key_alias"))
+    if metadata.get("user_api_key_hash") == LITELLM_PROXY_MASTER_KEY_ALIAS:
+        return alias or MASTER.name
+    return f"{alias} (virtual key)" if alias == MASTER.name else alias
 
 
 def _tool_calls(response: object) -> int:
@@ -219,9 +233,14 @@ def _is_unauthenticated(payload: Mapping[str, Any], kwargs: Mapping[str, Any]) -
 
 
 def _is_health_check(kwargs: Mapping[str, Any], payload: Mapping[str, Any]) -> bool:
-    """Return whether this is a health check, which has no metadata or type if it fails early."""
+    """Return whether this is a health check, which has no metadata or type if it fails early.
+
+    It has no request, while that of a client may have the check's key and tag in its metadata.
+    """
     if not payload.get("call_type") and not payload.get("model"):
         return True
+    if _request(kwargs):
+        return False
     metadata = (kwargs.get("litellm_params") or {}).get("metadata") or {}
     return metadata.get("user_api_key") == HEALTH_CHECK or HEALTH_CHECK in (payload.get("request_tags") or ())
 

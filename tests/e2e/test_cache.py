@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import re
@@ -46,6 +47,8 @@ MODELS = {
     "common": "cache: account, cache_ttl: 60",
     "wiki": "cache: key, knowledge: true",
     "kept": "cache: key, conversation: native",
+    # On paths with this word, LiteLLM notes the key in another field than elsewhere.
+    "assistant": "cache: key",
 }
 CONFIG = f"""
 model_list:{"".join(ENTRY.format(name=name, info=info) for name, info in MODELS.items())}
@@ -190,6 +193,24 @@ def test_no_key_sees_the_answer_of_another(cached: Proxy, simulator: Simulator, 
         assert [answer.headers[HEADER] for answer in answers] == ["miss", "hit"]
         assert all(str(number) in answer.text for answer in answers)
     assert len(simulator.requests()) == 3
+
+
+@pytest.mark.parametrize("path", ["/openai/deployments/assistant/chat/completions", *PATHS])
+def test_no_key_reads_an_answer_by_metadata_that_name_another_key(
+    cached: Proxy, simulator: Simulator, path: str
+) -> None:
+    """Nor does a request leave the log as a health check, whose key it may claim to have."""
+    simulator.script(PLAY)
+    owners = "litellm_proxy_master_key", "litellm-internal-health-check"
+    for number, (owner, field) in enumerate(itertools.product(owners, ("metadata", "litellm_metadata"))):
+        shape = PATHS[0] if "deployments" in path else path
+        asked = body(shape, f"Segredo? {path} {number}", stream=False) | {"model": "assistant"}
+        assert cached.post(path, asked).headers[HEADER] == "miss"
+        forged = asked | {field: {"user_api_key": owner, "user_api_key_hash": owner}}
+        answer = cached.post(path, forged, Authorization=f"Bearer {TEAMS['first']}")
+        assert (answer.status_code, answer.headers[HEADER]) == (200, "miss"), answer.text
+        call = answer.headers["x-litellm-call-id"]
+        eventually(lambda call=call: any(line["call_id"] == call for line in lines(cached)))
 
 
 def test_keys_share_the_cache_of_the_account(cached: Proxy, simulator: Simulator) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from custom_handler.errors import ConfigurationError
 from custom_handler.provider.cache_options import cache_options, cache_scope
+from custom_handler.provider.litellm_call import caller_identity
 
 TEXT = [{"role": "user", "content": "Oi"}]
 PICTURE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0KGgo="}}
@@ -22,12 +23,13 @@ def options(
     messages: list[dict[str, Any]] | None = None,
 ) -> Any:
     headers = {"cache-control": control} if control else {}
-    return cache_options(info or {"cache": "key"}, metadata or {}, headers, body or {}, messages or TEXT)
+    caller = caller_identity(metadata or {})
+    return cache_options(info or {"cache": "key"}, caller, headers, body or {}, messages or TEXT)
 
 
 @pytest.mark.parametrize("info", [{}, {"cache": None}, {"cache": False}])
 def test_without_the_option_nothing_is_cached(info: dict[str, Any]) -> None:
-    assert cache_options(info, {}, {}, {}, TEXT) is None
+    assert cache_options(info, "", {}, {}, TEXT) is None
 
 
 @pytest.mark.parametrize(
@@ -59,6 +61,14 @@ def test_each_key_has_a_cache_of_its_own() -> None:
     assert len({options(metadata=metadata).owner for metadata in hashes}) == 4
     assert options(metadata=hashes[0]) == options(metadata={**hashes[0], "headers": {}})
     assert {options({"cache": "account"}, metadata=metadata).owner for metadata in hashes} == {None}
+
+
+@pytest.mark.parametrize("known", [{}, {"user_api_key_alias": "a"}, {"user_api_key_team_id": "t"}])
+def test_callers_that_the_proxy_cannot_tell_apart_share_no_cache_of_a_key(known: dict[str, Any]) -> None:
+    anonymous = {"user_api_key_hash": None, "user_api_key": None} | known
+    assert options(metadata=anonymous).bypass
+    assert not options({"cache": "account"}, metadata=anonymous).bypass
+    assert not options(metadata=anonymous | {"user_api_key_user_id": "ana"}).bypass
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -178,11 +179,20 @@ def test_values_from_clients_cannot_forge_a_field(log):
         ({"user_api_key_hash": LITELLM_PROXY_MASTER_KEY_ALIAS}, "master"),
         ({"user_api_key_hash": CANARY}, "-"),
         ({"user_api_key_alias": "ci", "user_api_key_hash": CANARY}, "ci"),
+        ({"user_api_key_alias": "master", "user_api_key_hash": CANARY}, "master%20%28virtual%20key%29"),
     ],
 )
 def test_a_key_is_logged_by_name_only(log, metadata, key):
     recorder_of(CallLog()).record(event({**OK, "metadata": metadata}))
     assert fields(log)["key"] == key
+
+
+def test_the_key_of_a_rejected_request_is_logged(log):
+    recorder = recorder_of(CallLog())
+    for alias, key in (("ci", "a-hash"), ("master", "a-hash"), (None, LITELLM_PROXY_MASTER_KEY_ALIAS)):
+        caller = SimpleNamespace(key_alias=alias, api_key=key)
+        recorder.record_rejected({"model": "chat"}, ValueError(), "/v1/messages", caller)
+    assert [record.key for record in log.records] == ["ci", "master (virtual key)", "master"]
 
 
 @pytest.mark.parametrize(

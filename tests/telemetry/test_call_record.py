@@ -161,6 +161,14 @@ def test_events_that_are_no_call_are_not_written(logged):
     assert written(logged) == []
 
 
+@pytest.mark.parametrize("metadata", ["metadata", "litellm_metadata"])
+def test_no_client_hides_a_call_as_a_health_check(metadata):
+    """LiteLLM leaves `user_api_key` and tags of a client in the metadata that it does not write to."""
+    sent = event(payload(request_tags=["litellm-internal-health-check"]))
+    sent["litellm_params"][metadata] = {"user_api_key": "litellm-internal-health-check"}
+    assert len(written(sent)) == 1
+
+
 def test_a_request_that_never_became_a_call_is_written():
     class Refusal(Exception):
         status_code = 422

@@ -240,7 +240,7 @@ def caller_identity(metadata: Mapping[str, Any]) -> str | None:
     """Return a text that differs between callers, by what the proxy noted on the call.
 
     None if it has authenticated neither a key nor a user, as for a route that the operator made
-    public: such callers cannot be told apart. A program without the proxy is one caller.
+    public: one such caller looks like another. A program without the proxy is one caller.
     """
     key, _, user, _ = identity = [str(metadata.get(name) or "") for name in _IDENTITY]
     return None if "user_api_key_hash" in metadata and not (key or user) else json.dumps(identity)

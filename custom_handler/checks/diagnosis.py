@@ -16,6 +16,7 @@ from ..errors import ConfigurationError
 from ..provider.handler import StackspotLLM
 from ..provider.litellm_call import agent_id
 from ..provider.model_response import PROVIDER
+from ..provider.quick_command_options import PREFIX as QUICK_COMMAND
 from ..proxy.config import Deployment, deployments, read_config, resolved, variables
 from ..setting_fields import PREFIX
 from ..settings import Settings
@@ -131,7 +132,7 @@ async def _no_accounts() -> list[AccountRow]:
 
 def _check_agent_id(item: Finding, model: Deployment | None, settings: Settings) -> Finding:
     """Check the form of the agent's id, which the startup check does not."""
-    if model is None or item.fault or "*" in model.model:
+    if model is None or item.fault or "*" in model.model or model.model.startswith(QUICK_COMMAND):
         return item
     chosen = agent_id(model.model, {"model_info": model.info}, settings)
     fault = agent_fault(chosen, model.model)
@@ -151,6 +152,7 @@ async def _ask_agents(found: list[Finding], models: Mapping[str, Deployment], se
         item.model: (agent_id(model.model, {"model_info": model.info}, settings), model.info.get("account"))
         for item in found
         if (model := models.get(item.model)) and "*" not in model.model and not item.fault and item.state != DISABLED
+        if not model.model.startswith(QUICK_COMMAND)  # an execution would be paid for
     }
     asked = {agent: models[name] for name, agent in agents.items()}
     answers = await asyncio.gather(*(asyncio.to_thread(_ask_agent, model, settings) for model in asked.values()))

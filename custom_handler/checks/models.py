@@ -19,6 +19,7 @@ from ..provider.choice_options import choice_of
 from ..provider.knowledge_options import knowledge_of
 from ..provider.litellm_call import agent_id, resumes_streams, uses_native_conversation
 from ..provider.model_response import PROVIDER
+from ..provider.quick_command_options import quick_command_of
 from ..provider.web_search import chosen_entry
 from ..proxy.agent_catalog import AllowList
 from ..proxy.availability import missing_variable
@@ -127,7 +128,7 @@ def _misconfigured(
             settings.account.require_credentials()
             if "*" in deployment.model:
                 AllowList.of(entry)
-            else:
+            elif quick_command_of(deployment.model, deployment.info) is None:
                 agent_id(deployment.model, {"model_info": deployment.info}, settings)
             uses_native_conversation(deployment.info)
             knowledge_of(deployment.info)

@@ -352,3 +352,13 @@ def test_a_wrong_option_is_a_fault():
     example["model_list"] = [{**STACKSPOT, "model_info": {"resume_streams": "yes"}}]
     [found] = check_configuration(example, SETTINGS)
     assert found.fault == "chat: model_info.resume_streams is 'yes' in config.yaml: say true or false."
+
+
+def test_a_quick_command_needs_no_agent_and_has_its_options_checked():
+    example = read_config(Path(__file__).resolve().parents[2] / "examples" / "models.yaml")
+    command = {"model_name": "explain", "litellm_params": {"model": "stackspot/quick-command/explain"}}
+    wrong = {**command, "model_info": {"quick_command": {}}}
+    settings = SETTINGS.changed(account={"agent_id": ""})
+    assert faults(check_configuration({**example, "model_list": [command]}, settings)) == []
+    [fault] = faults(check_configuration({**example, "model_list": [wrong]}, settings))
+    assert fault.startswith("explain: model_info.quick_command in config.yaml must hold one entry")

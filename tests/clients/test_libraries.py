@@ -17,7 +17,7 @@ from .conftest import Workplace
 
 def test_the_agents_sdk_calls_its_tool_run_and_streamed(workplace: Workplace) -> None:
     printed = workplace.run("openai_agents", "python", ROOT / "examples/openai_agents/agent.py")
-    assert [line.partition(". ")[0] for line in printed.splitlines()] == [
+    assert _answers(printed) == [
         "Segundo buscar_tempo: Tempo em São Paulo: 25°C, ensolarado",
         "Segundo buscar_tempo: Tempo em Recife: 25°C, ensolarado",
     ]
@@ -61,7 +61,10 @@ def _set_up_llm(workplace: Workplace) -> None:
     workplace.run("llm", "llm", "keys", "set", "stackspot", "--value", workplace.proxy.key)
 
 
-@pytest.mark.parametrize(("client", "tool"), [("autogen", "buscar_tempo"), ("semantic_kernel", "Tempo-buscar_tempo")])
+@pytest.mark.parametrize(
+    ("client", "tool"),
+    [("autogen", "buscar_tempo"), ("semantic_kernel", "Tempo-buscar_tempo")],
+)
 def test_an_agent_calls_its_tool_run_and_streamed(
     client: str, tool: str, workplace: Workplace, simulator: Simulator
 ) -> None:
@@ -71,6 +74,18 @@ def test_an_agent_calls_its_tool_run_and_streamed(
         f"Segundo {tool}: Tempo em Recife: 25°C, ensolarado",
     ]
     assert len(simulator.requests()) == 4
+
+
+def test_crewai_gives_the_result_of_its_tool_to_the_agent_run_and_streamed(
+    workplace: Workplace, simulator: Simulator, call: Callable[..., dict[str, Any]]
+) -> None:
+    first, second = (call("buscar_tempo", cidade=city) for city in ("São Paulo", "Recife"))
+    simulator.script(first, {"text": "Sol em São Paulo"}, second, {"text": "Sol em Recife"})
+    printed = workplace.run("crewai", "python", ROOT / "examples/crewai/agent.py")
+    answers = _answers(printed)
+    assert [answers[0], answers[-1]] == ["Sol em São Paulo", "Sol em Recife"]
+    prompts = [request["prompt"] for request in simulator.requests()]
+    assert ["25°C" in prompt for prompt in prompts] == [False, True, False, True]
 
 
 def test_llama_index_streams_and_calls_its_tool(workplace: Workplace, simulator: Simulator) -> None:

@@ -1,4 +1,4 @@
-"""Notes on LiteLLM's logging object of a call: sources, the use of the cache, and its cost."""
+"""Notes on LiteLLM's logging object of a call: sources, cache, retries, repairs, and its cost."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ from typing import Any
 
 from ..chat.answer_cache import HEADER, HIT, SHARED
 from ..events import Usage
-from ..instrumentation import CacheLookup, Hook, KnowledgeSearched, Measurement
+from ..instrumentation import CacheLookup, Hook, KnowledgeSearched, Measurement, Repaired, Retried
 from ..request.context import current_request
 from .request_price import RequestCharge, forget_charge
 
 SOURCES_IN_LOG = "stackspot_sources"
 CACHE_IN_LOG = "stackspot_cache"
+RETRIES_IN_LOG = "stackspot_retries"
+REPAIRS_IN_LOG = "stackspot_repairs"
 
 _PREPARE = "_prepare_success_logging"  # as of LiteLLM 1.108.7, litellm_logging.py
 
@@ -27,6 +29,10 @@ def noting_hook(hook: Hook, logging_obj: Any, charge: RequestCharge | None) -> H
         match measurement:
             case KnowledgeSearched(sources) if sources:
                 details[SOURCES_IN_LOG] = sources
+            case Retried():
+                details[RETRIES_IN_LOG] = details.get(RETRIES_IN_LOG, 0) + 1
+            case Repaired():
+                details[REPAIRS_IN_LOG] = details.get(REPAIRS_IN_LOG, 0) + 1
             case CacheLookup(outcome):
                 details[CACHE_IN_LOG] = outcome
                 cached = outcome in {HIT, SHARED}
@@ -43,9 +49,12 @@ def forget_attempt(call: Mapping[str, Any]) -> None:
     forget_charge(call)
     logging_obj = call.get("litellm_logging_obj")
     details = getattr(logging_obj, "model_call_details", None)
-    if isinstance(details, dict) and details.pop(CACHE_IN_LOG, None):
-        details.pop(SOURCES_IN_LOG, None)
-        _set_cached(logging_obj, details, cached=False)
+    if isinstance(details, dict):
+        cached = details.pop(CACHE_IN_LOG, None)
+        for name in (SOURCES_IN_LOG, RETRIES_IN_LOG, REPAIRS_IN_LOG):
+            details.pop(name, None)
+        if cached:
+            _set_cached(logging_obj, details, cached=False)
     if (request := current_request()) is not None:
         request.response_headers.pop(HEADER, None)
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
@@ -26,7 +26,7 @@ from ..proxy.middleware.request_id import HEADER as REQUEST_ID
 from ..proxy.middleware.wrap import CLIENT_DISCONNECTED, Outcome
 from ..request.context import current_request
 from ..request.correlation_id import correlation_id
-from .call_record import Details, Line
+from .call_record import Line
 
 REPORT_TIMEOUT = 2.0
 """Seconds to wait for LiteLLM's report after the end of a request."""
@@ -48,7 +48,7 @@ class _Call:
     started: float
     outcome: Outcome | None = None
     line: Line | None = None
-    details: Details = field(default_factory=Details)
+    upstream: str | None = None
     repairs: int = 0
     logged: bool = False
 
@@ -91,14 +91,14 @@ class CallLog:
         if isinstance(measurement, Repaired) and (call := _current_call()) is not None:
             call.repairs += 1
 
-    def add_report(self, line: Line, details: Details) -> None:
-        """Add LiteLLM's report of an attempt to the current call."""
+    def add_report(self, line: Line, upstream: str | None) -> None:
+        """Add LiteLLM's report of an attempt, by `upstream`, to the current call."""
         if line["call_type"] in _PARTS:  # part of the request: the agent's answer is its report
             return
         if current_request() is None:
-            _log(_fields(line, details, line["status"], line["latency_ms"] / 1000, 0))
+            _log(_fields(line, upstream, line["status"], line["latency_ms"] / 1000, 0))
         elif (call := _current_call()) is not None and not call.logged:
-            call.line, call.details = line, details
+            call.line, call.upstream = line, upstream
             if call.is_complete:
                 self._finish(call)
 
@@ -125,7 +125,7 @@ class CallLog:
         call.logged = True
         seconds = call.outcome.seconds if call.outcome is not None else time.perf_counter() - call.started
         line = call.line or _line_without_report(call.scope)
-        _log(_fields(line, call.details, call.final_status(), seconds, call.repairs))
+        _log(_fields(line, call.upstream, call.final_status(), seconds, call.repairs))
 
 
 def _current_call() -> _Call | None:
@@ -139,20 +139,20 @@ def _line_without_report(scope: Scope) -> Line:
     return {"request_id": headers.get(REQUEST_ID), "correlation_id": correlation_id(headers)}
 
 
-def _fields(line: Line, details: Details, status: int, seconds: float, repairs: int) -> dict[str, Any]:
+def _fields(line: Line, upstream: str | None, status: int, seconds: float, repairs: int) -> dict[str, Any]:
     first, usage = line.get("time_to_first_token_ms"), line.get("usage") or {}
     return {
         "request_id": line["request_id"],
         "correlation_id": line["correlation_id"],
-        "key": details.key,
+        "key": line.get("key"),
         "model": line.get("model"),
         "status": status,
         "seconds": round(seconds, 3),
         "first_token": None if first is None else round(first / 1000, 3),
         "tokens": f"{usage.get('prompt_tokens', 0)}/{usage.get('completion_tokens', 0)}",
-        "tool_calls": details.tool_calls,
+        "tool_calls": line.get("tool_calls", 0),
         "repairs": repairs,
-        "upstream": details.upstream,
+        "upstream": upstream,
     }
 
 

@@ -1,9 +1,11 @@
 """Convert LiteLLM's log events into lines of `interactions.jsonl`, without content by default.
 
-    time, request_id, call_id, correlation_id, route, call_type, model, provider, provider_model,
-    stream, latency_ms, time_to_first_token_ms, usage{prompt_tokens, completion_tokens,
-    total_tokens}, status, error_class[, sources][, cache][, messages, response]
+    time, request_id, call_id, correlation_id, key, route, call_type, model, provider,
+    provider_model, stream, latency_ms, time_to_first_token_ms, usage{prompt_tokens,
+    completion_tokens, total_tokens}, cost_usd, tool_calls, retries, repairs, status, error_class[,
+    sources][, cache][, messages, response]
 
+`key` is the name of the API key, never the key or its hash.
 `sources` has the ids of the knowledge sources of an answer; `cache` is hit, shared, miss or bypass,
 for a model with a cache.
 
@@ -15,14 +17,13 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
 
 from litellm.constants import LITELLM_PROXY_MASTER_KEY_ALIAS
 from starlette.datastructures import Headers
 
-from ..provider.call_log import CACHE_IN_LOG, SOURCES_IN_LOG
+from ..provider.call_log import CACHE_IN_LOG, REPAIRS_IN_LOG, RETRIES_IN_LOG, SOURCES_IN_LOG
 from ..provider.litellm_call import request_headers
 from ..proxy.middleware.request_id import HEADER as REQUEST_ID
 from ..request.caller import MASTER
@@ -38,17 +39,10 @@ MAX_NAME_LENGTH = 200
 _TOOL_CALL_TYPES = {"function_call", "custom_tool_call", "tool_use"}
 
 
-@dataclass(frozen=True, slots=True)
-class Details:
-    """Fields of the log that are not in the line; `key` is a name, never the key or its hash."""
-
-    key: str | None = None
-    tool_calls: int = 0
-    upstream: str | None = None
-
-
 class CallRecorder:
     """Converts LiteLLM's events into one line for each attempt of a call; `write` must not block.
+
+    `on_line` gets each line, and the provider with its model if one was called.
 
     LiteLLM reports a failed call up to three times: by an asynchronous and a blocking callback, and
     by the proxy's failure hook. All three have the same payload: the same call id and end time.
@@ -59,7 +53,7 @@ class CallRecorder:
         write: Callable[[Line], None],
         *,
         content: bool = False,
-        on_line: Callable[[Line, Details], None] | None = None,
+        on_line: Callable[[Line, str | None], None] | None = None,
     ) -> None:
         self._write = write
         self._on_line = on_line
@@ -103,7 +97,7 @@ class CallRecorder:
             line |= {"messages": _without_files(payload.get("messages")), "response": payload.get("response")}
         self._write(line)
         if self._on_line is not None:
-            self._on_line(line, _details(payload, line, unauthenticated=unauthenticated))
+            self._on_line(line, _upstream(payload, line, unauthenticated=unauthenticated))
 
     def _is_new(self, payload: Mapping[str, Any]) -> bool:
         key = payload.get("litellm_call_id"), payload.get("endTime")
@@ -126,6 +120,7 @@ def _line(payload: Mapping[str, Any], kwargs: Mapping[str, Any], *, unauthentica
     return {
         "time": _timestamp(started),
         **_ids(kwargs, payload.get("litellm_call_id")),
+        "key": _key(payload.get("metadata") or {}),
         "route": _service_route() or route,
         "call_type": payload.get("call_type") or None,
         "model": _name(payload.get("model_group") or payload.get("model")),
@@ -135,6 +130,10 @@ def _line(payload: Mapping[str, Any], kwargs: Mapping[str, Any], *, unauthentica
         "latency_ms": _milliseconds(started, ended),
         "time_to_first_token_ms": _milliseconds(started, float(first)) if first else None,
         "usage": {name: int(payload.get(name) or 0) for name in ("prompt_tokens", "completion_tokens", "total_tokens")},
+        "cost_usd": float(payload.get("response_cost") or 0),
+        "tool_calls": _tool_calls(payload.get("response")),
+        "retries": int(kwargs.get(RETRIES_IN_LOG) or 0),
+        "repairs": int(kwargs.get(REPAIRS_IN_LOG) or 0),
         "status": _error_status(error.get("error_code"), unauthenticated=unauthenticated) if failed else 200,
         "error_class": (error.get("error_class") or "Exception") if failed else None,
     }
@@ -178,14 +177,11 @@ def _rejected_payload(
     }
 
 
-def _details(payload: Mapping[str, Any], line: Line, *, unauthenticated: bool) -> Details:
+def _upstream(payload: Mapping[str, Any], line: Line, *, unauthenticated: bool) -> str | None:
+    """Return the provider and its model, if the call reached one."""
     provider, model = line["provider"], line["provider_model"]
     called = provider and not unauthenticated and (payload.get("model_id") or line["status"] < 400)
-    return Details(
-        key=_key(payload.get("metadata") or {}),
-        tool_calls=_tool_calls(payload.get("response")),
-        upstream=f"{provider}/{str(model or '').removeprefix(f'{provider}/')}" if called else None,
-    )
+    return f"{provider}/{str(model or '').removeprefix(f'{provider}/')}" if called else None
 
 
 def _key(metadata: Mapping[str, Any]) -> str | None:

@@ -8,8 +8,15 @@ from typing import Any
 import pytest
 
 from custom_handler.events import Usage
-from custom_handler.instrumentation import CacheLookup, KnowledgeSearched, Measurement
-from custom_handler.provider.call_log import CACHE_IN_LOG, SOURCES_IN_LOG, forget_attempt, noting_hook
+from custom_handler.instrumentation import CacheLookup, KnowledgeSearched, Measurement, Repaired, Retried
+from custom_handler.provider.call_log import (
+    CACHE_IN_LOG,
+    REPAIRS_IN_LOG,
+    RETRIES_IN_LOG,
+    SOURCES_IN_LOG,
+    forget_attempt,
+    noting_hook,
+)
 from custom_handler.provider.request_price import RequestCharge
 from custom_handler.request.context import RequestContext
 
@@ -54,7 +61,10 @@ def test_another_attempt_starts_without_the_notes() -> None:
     hook = noting_hook(lambda _: None, log, RequestCharge(log.model_call_details, 0.5))
     hook(CacheLookup("shared"))
     hook(KnowledgeSearched(("01KA",)))
-    assert log.model_call_details[SOURCES_IN_LOG] == ("01KA",)
+    for measurement in (Retried("RateLimited"), Retried("RateLimited"), Repaired("json", succeeded=True)):
+        hook(measurement)
+    noted = {name: log.model_call_details[name] for name in (SOURCES_IN_LOG, RETRIES_IN_LOG, REPAIRS_IN_LOG)}
+    assert noted == {SOURCES_IN_LOG: ("01KA",), RETRIES_IN_LOG: 2, REPAIRS_IN_LOG: 1}
     with RequestContext({}).served() as request:
         request.response_headers |= {"x-stackspot-cache": "shared", "x-other": "1"}
         forget_attempt({"litellm_logging_obj": log})

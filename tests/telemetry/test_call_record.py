@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from custom_handler.provider.call_log import REPAIRS_IN_LOG, RETRIES_IN_LOG
 from custom_handler.proxy.middleware.wrap import ProxyWrapper
 from custom_handler.request.context import RequestContext
 from custom_handler.telemetry.call_record import CallRecorder
@@ -65,6 +66,7 @@ def test_a_line_names_the_call_and_counts_it():
             "request_id": "r-1",
             "call_id": "call-1",
             "correlation_id": "c-1",
+            "key": None,
             "route": "/v1/messages",
             "call_type": "acompletion",
             "model": "chat",
@@ -74,10 +76,28 @@ def test_a_line_names_the_call_and_counts_it():
             "latency_ms": 1500.0,
             "time_to_first_token_ms": 250.0,
             "usage": {"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7},
+            "cost_usd": 0.0,
+            "tool_calls": 0,
+            "retries": 0,
+            "repairs": 0,
             "status": 200,
             "error_class": None,
         }
     ]
+
+
+def test_a_line_has_what_a_call_cost_and_what_it_took():
+    call = {"message": {"tool_calls": [{}, {}]}}
+    logged = payload(metadata={"user_api_key_alias": "ana"}, response_cost=0.25, response={"choices": [call]})
+    noted = {**event(logged), RETRIES_IN_LOG: 2, REPAIRS_IN_LOG: 1}
+    [line] = written(noted)
+    assert {name: line[name] for name in ("key", "cost_usd", "tool_calls", "retries", "repairs")} == {
+        "key": "ana",
+        "cost_usd": 0.25,
+        "tool_calls": 2,
+        "retries": 2,
+        "repairs": 1,
+    }
 
 
 def test_a_whole_answer_has_no_first_token():

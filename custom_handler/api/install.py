@@ -14,7 +14,7 @@ from ..proxy.key_entries import read_entries
 from ..proxy.keys_file import key_of, quota_caller
 from ..settings import Settings
 from ..stackspot.state.ledger import Quota
-from . import chat, playground, quota, trace_check, websocket
+from . import chat, playground, quota, report, trace_check, websocket
 
 SOCKET_PATHS = (websocket.PATH,)
 """WebSockets that accept a key in the query."""
@@ -35,6 +35,7 @@ def install(
         chat.routes(client, settings.services),
         websocket.routes(client, settings.services),
         playground.routes(),
+        report.routes(Path(settings.telemetry.runs_dir)),
         quota.routes(read_quotas, map(quota_caller, keys), read_budgets),
         trace_check.routes(proxy),
     )

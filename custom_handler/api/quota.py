@@ -36,7 +36,7 @@ def routes(
     async def quota(key: AuthenticatedKey) -> dict[str, Any]:
         """Return limits and use: with all keys for the master key, else with the caller's own."""
         budgets = {} if read_budgets is None else await read_budgets()
-        only = None if _sees_all(key) else quota_caller(key)
+        only = None if sees_all(key) else quota_caller(key)
         return quotas_object(await reader.read(), only, known, time.time(), budgets)
 
     return router
@@ -126,5 +126,6 @@ class _Reader:
         return await asyncio.shield(asyncio.wrap_future(self._pending))
 
 
-def _sees_all(key: UserAPIKeyAuth) -> bool:
+def sees_all(key: UserAPIKeyAuth) -> bool:
+    """Return whether a key may see what others do: the master key and the proxy's admins."""
     return key.user_role in {LitellmUserRoles.PROXY_ADMIN, LitellmUserRoles.PROXY_ADMIN_VIEW_ONLY}

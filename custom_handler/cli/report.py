@@ -17,7 +17,7 @@ from .table import table
 def report(run: str | None, output: Path | None) -> None:
     """Print a summary of RUN (default: the newest run), and write a page with plots."""
     from ..errors import ConfigurationError  # noqa: PLC0415  each command loads what it needs
-    from ..report import page, read_run, summarize, write_page  # noqa: PLC0415
+    from ..report import page, read_run, report_data, summarize, write_page  # noqa: PLC0415
     from ..settings import Settings  # noqa: PLC0415
 
     try:
@@ -36,7 +36,7 @@ def report(run: str | None, output: Path | None) -> None:
         click.echo(table(("ERROR", "STATUS", "CALLS"), [tuple(map(str, error)) for error in summary.errors]))
     target = output or recorded.folder / "report.html"
     try:
-        write_page(target, page(recorded, summary))
+        write_page(target, page(report_data(recorded)))
     except ConfigurationError as error:
         raise click.ClickException(error.message) from None
     except OSError as error:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 
 from ..report import plots
-from ..report.page import document, table
+from ..report.static_page import document, table
 from .results import FAILED, OBEYED, REFUSED, REPAIRED, VERDICTS, WRONG, Result, Summary
 
 HEAD = ("Model", "Obeyed", "Repaired", "Wrong", "Refused", "Failed", "Right", "95 %", "Requests", "Seconds", "Tokens")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..errors import ConfigurationError
-from .page import GENERATOR
+from .static_page import GENERATOR
 
 _HEAD_BYTES = 1000
 

@@ -1,4 +1,4 @@
-"""Summarize a run by model, by error, and by equal time spans."""
+"""Summarize a run by model and by error."""
 
 from __future__ import annotations
 
@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from .run_log import RecordedCall, RunLog
 
 PERCENTILES = (50, 95, 99)
-MAX_SPANS = 40
-CALLS_PER_SPAN = 20  # with far fewer, every percentile is the slowest call
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,15 +31,6 @@ class ModelSummary:
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
-    """A time span of a run; `middle` is in seconds after the first call, `errors` by class."""
-
-    middle: float
-    latencies: tuple[float | None, ...]
-    errors: Counter[str]
-
-
-@dataclass(frozen=True, slots=True)
 class Summary:
     """The figures of a run; `errors` has (class, status, count), the most frequent first."""
 
@@ -52,7 +41,6 @@ class Summary:
     seconds: float
     models: list[ModelSummary]
     errors: list[tuple[str, int, int]]
-    spans: list[Span]
 
 
 def summarize(run: RunLog) -> Summary:
@@ -69,7 +57,6 @@ def summarize(run: RunLog) -> Summary:
         seconds=(last - first).total_seconds() if first and last else 0.0,
         models=[_model(name, group) for name, group in by_name.items()],
         errors=[(error, status, number) for (error, status), number in errors.most_common()],
-        spans=_spans(calls),
     )
 
 
@@ -94,18 +81,3 @@ def _model(name: str, calls: Sequence[RecordedCall]) -> ModelSummary:
 def _latencies(calls: Sequence[RecordedCall]) -> tuple[float | None, ...]:
     latencies = [call.latency for call in calls if call.error is None]
     return tuple(percentile(latencies, percent) for percent in PERCENTILES)
-
-
-def _spans(calls: Sequence[RecordedCall]) -> list[Span]:
-    """Divide the run into equal spans, with enough calls on average; omit spans without calls."""
-    if not calls:
-        return []
-    started, count = calls[0].at, min(MAX_SPANS, max(1, len(calls) // CALLS_PER_SPAN))
-    length = max(1.0, (calls[-1].at - started).total_seconds() / count)
-    spans: dict[int, list[RecordedCall]] = {}
-    for call in calls:
-        spans.setdefault(int((call.at - started).total_seconds() / length), []).append(call)
-    return [
-        Span((number + 0.5) * length, _latencies(group), Counter(call.error for call in group if call.error))
-        for number, group in spans.items()
-    ]

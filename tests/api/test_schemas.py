@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from httpx import ASGITransport, AsyncClient
 from pydantic import ValidationError
 
-from custom_handler.api.playground import policy
+from custom_handler.api.page_policy import policy
 from custom_handler.api.responses import api_router, sse_event
 from custom_handler.api.schemas import ChatBody
 from custom_handler.proxy.client import ProxyResponseError

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import shutil
 import time
 from collections.abc import Iterator
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, expect
 
+from tests.support.browser import running_browser
 from tests.support.processes import ROOT
 from tests.support.proxy import Proxy, Simulator
 
@@ -23,14 +22,8 @@ TOOLS = {"tools": [{"type": "function", "function": {"name": "buscar_tempo", "pa
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        (pytest.fail if "CI" in os.environ else pytest.skip)("Chromium is missing: apt-get install chromium")
-    with sync_playwright() as playwright:
-        # Tests run as root in containers, where Chromium's own sandbox does not start.
-        running = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--no-proxy-server"])
+    with running_browser() as running:
         yield running
-        running.close()
 
 
 @pytest.fixture

@@ -62,6 +62,8 @@ TRANSLATED = [
     Translated(errors.QueueFull("m", retry_after=7), litellm.RateLimitError, 429),
     Translated(errors.TokenRefused("m"), litellm.BadGatewayError, 502),
     Translated(errors.JobStoreUnavailable("m"), litellm.ServiceUnavailableError, 503),
+    Translated(errors.ResponseStoreUnavailable("m"), litellm.ServiceUnavailableError, 503),
+    Translated(errors.ResponseUnknown("m"), litellm.NotFoundError, 404),
     Translated(errors.CreditExhausted("m"), litellm.exceptions.PaymentRequiredError, 402),
     Translated(errors.AgentUnreachable("m"), litellm.ServiceUnavailableError, 503),
     Translated(errors.JobStoreUnavailable("m"), litellm.ServiceUnavailableError, 503),

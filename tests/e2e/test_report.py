@@ -1,0 +1,83 @@
+"""The report of a running proxy, in a headless Chromium as an operator would see it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.support.browser import running_browser
+from tests.support.proxy import WEB, Proxy, Simulator
+from tests.support.waiting import eventually
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with running_browser() as running:
+        yield running
+
+
+@pytest.fixture
+def page(browser: Browser, priced: Proxy) -> Iterator[Page]:
+    """The page, just opened; what it complains about in the console fails the test."""
+    context = browser.new_context(locale="en-US", timezone_id="America/Sao_Paulo")
+    opened = context.new_page()
+    said: list[str] = []
+    opened.on("console", lambda message: said.append(message.text) if message.type == "error" else None)
+    opened.on("pageerror", lambda error: said.append(str(error)))
+    opened.goto(f"{priced.url}/report")
+    yield opened
+    context.close()
+    assert [text for text in said if "Failed to load resource" not in text] == []
+
+
+def test_the_page_shows_calls_costs_and_failures_of_the_run(page: Page, priced: Proxy, simulator: Simulator) -> None:
+    question = {"messages": [{"role": "user", "content": "Oi"}]}
+    answer = priced.post("/v1/chat/completions", {"model": "credits", **question})
+    missing = priced.post("/v1/chat/completions", {"model": "of-no-one", **question})
+    assert (answer.status_code, missing.status_code) == (200, 400), missing.text
+    runs = Path(priced.log.parent, "runs")
+    wanted = [answer.headers["x-request-id"], missing.headers["x-request-id"]]
+    eventually(lambda: all(one in "".join(map(Path.read_text, runs.glob("*/interactions.jsonl"))) for one in wanted))
+    page.locator("#key").fill(priced.key)
+    page.locator("#key").press("Enter")
+    expect(page.locator("canvas")).to_have_count(5)
+    expect(page.locator("#failures")).to_contain_text(wanted[1])
+    expect(page.locator("#slowest")).to_contain_text(wanted[0])
+    expect(page.locator("#by-model")).to_contain_text("(unknown models)")
+    page.locator("#model").select_option(label="credits")
+    row = page.locator("#by-model tbody tr")
+    expect(row).to_have_count(1)
+    calls, cost = (row.locator("td").nth(place).inner_text() for place in (1, 9))
+    assert float(cost.removeprefix("$").replace(",", "")) == pytest.approx(0.25 * int(calls))
+    page.locator("#all").click()
+    page.reload()
+    expect(page.locator("canvas")).to_have_count(5)
+
+
+def test_a_wrong_key_is_told_and_asked_for_again(page: Page) -> None:
+    page.locator("#key").fill("sk-wrong")
+    page.locator("#key").press("Enter")
+    expect(page.get_by_role("alert")).not_to_be_empty()
+    expect(page.locator("#key")).to_be_visible()
+    expect(page.locator("#report")).to_be_hidden()
+
+
+def test_only_the_master_key_sees_the_calls_of_all(priced: Proxy) -> None:
+    data = f"{priced.url}/report/data"
+    assert WEB.get(data).status_code == 401
+    other = WEB.get(data, headers={"Authorization": "Bearer sk-the-key-of-rich-1"})
+    assert (other.status_code, "master key" in other.json()["error"]["message"]) == (403, True)
+    for run in ("none", "..", "../runs", str(priced.log.parent)):
+        told = WEB.get(data, params={"run": run}, headers=priced.headers)
+        assert (told.status_code, "There is no run" in told.json()["error"]["message"]) == (404, True)
+
+
+def test_the_page_has_no_data_and_runs_nothing_from_elsewhere(priced: Proxy) -> None:
+    page = WEB.get(f"{priced.url}/report")
+    assert page.status_code == 200
+    assert 'id="data">null<' in page.text
+    assert re.search(r"default-src 'none'.*script-src 'sha256-", page.headers["content-security-policy"])

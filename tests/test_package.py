@@ -155,9 +155,13 @@ def test_a_proxy_is_not_started_without_its_configuration(tmp_path, monkeypatch)
 def test_the_simulator_says_how_to_use_it_and_ends_on_ctrl_c(tmp_path):
     with start(tmp_path, "-m", "custom_handler", "simulate") as process:
         assert process.stdout is not None
-        lines = [process.stdout.readline() for _ in range(8)]
-        exported = dict(re.findall(r"^export (\w+)=(\S+)$", "".join(lines[1:]), re.MULTILINE))
-        assert len(exported) == len(lines) - 1
+        title = process.stdout.readline()
+        lines = [process.stdout.readline()]
+        while "AGENT_ID" not in lines[-1]:  # the last one
+            lines.append(process.stdout.readline())
+            assert lines[-1], process.stderr.read()
+        exported = dict(re.findall(r"^export (\w+)=(\S+)$", "".join(lines), re.MULTILINE))
+        assert (title.startswith("The simulator"), len(exported)) == (True, len(lines))
         token = StackspotClient(Settings.from_mapping(exported)).tokens.request().result(10)
         process.send_signal(signal.SIGINT)
         assert (process.wait(120), process.stderr.read()) == (0, "")

@@ -57,8 +57,10 @@ def test_streams_without_finalizer_do_not_crash_the_interpreter():
 @pytest.mark.slow
 @pytest.mark.skipif(sys.version_info >= (3, 12), reason="from 3.12 on the garbage collector runs between instructions")
 def test_litellms_finalizer_still_crashes_the_interpreter():
-    """Once this fails, `remove_stream_finalizers` can be deleted."""
+    """Once this fails, `remove_stream_finalizers` can be deleted.
+
+    Where memory lies decides whether one run crashes.
+    """
     if run_script(guarded=False) == 0:
         pytest.skip("this build of Python has the fault corrected")
-    ended = run()
-    assert ended.returncode != 0, ended.stdout
+    assert any(run().returncode for _ in range(10)), "it survived ten times"

@@ -21,13 +21,15 @@ PROGRAM = re.compile(
 # What serves until it is ended is started for its help only; the proxy of this test is one of them.
 SERVES = re.compile(r"\.venv/bin/(litellm|python -m custom_handler (run|worker))\b")
 RUNS = re.compile(
-    r"(sh examples/curl|\.venv(-clients)?/bin/python (examples/|-c |-m custom_handler|hello\.py)|curl http|export |set |make help)"
+    r"(sh examples/curl|curl http(?!.*web_search)|"
+    r"\.venv(-clients)?/bin/python (examples/|-c |-m custom_handler|hello\.py)|export |set |make help)"
 )
 ELSEWHERE = {
     r"make (?!help)": "installs or runs for minutes; the targets are compared with the Makefile by another test",
     r"docker |kubectl ": "needs Docker or a cluster",
     r"\.clients/": "`make test-clients` installs it",
-    r"sh examples/(cline|copilot_cli)/": "`make test-clients` installs it",
+    r"sh examples/(cline|copilot_cli|gemini_cli)/": "`make test-clients` installs it",
+    r"curl http.*web_search": "needs a search server; test_web_search.py asks the same",
     r"python3 -m venv |\.venv/bin/python -m pip |\.venv/bin/stackspot-litellm ": "installs; the wheel has a test of its own",
     r"curl -N$": "an option, not a command",
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -71,6 +72,11 @@ class Figure:
             "goal": None if self.goal is None else str(self.goal),
             "met": self.met,
         }
+
+
+def exponent(sizes: Sequence[float], costs: Sequence[float]) -> float:
+    """Return the slope of log(cost) over log(size): 1 is linear, 2 quadratic."""
+    return statistics.linear_regression([math.log(size) for size in sizes], [math.log(cost) for cost in costs]).slope
 
 
 def _spread(samples: Sequence[float]) -> dict[str, Any]:

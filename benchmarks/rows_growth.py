@@ -1,12 +1,8 @@
-"""How the cost grows: by streams, turns, tools, the length of an answer, and the items of a job.
-
-The exponent is the slope of log(cost) over log(size): 1 is linear, 2 quadratic.
-"""
+"""How the cost grows: by streams, turns, tools, the length of an answer, and the items of a job."""
 
 from __future__ import annotations
 
 import math
-import statistics
 import time
 import tracemalloc
 from collections.abc import Callable, Sequence
@@ -21,7 +17,7 @@ from custom_handler.request.chat_request import ChatRequest
 
 from . import texts
 from .bench import MODELS, SIDES, Bench
-from .figures import Figure, Goal
+from .figures import Figure, Goal, exponent
 from .servers import proxy
 
 STREAMS = (1, 64, 200, 500, 1000)
@@ -32,11 +28,6 @@ _TURNS = (10, 30, 100, 300, 1000)
 _TOOLS = (1, 5, 20, 100, 500)
 _ANSWERS = (1_000, 10_000, 100_000, 1_000_000, 10_000_000)
 _ITEMS = (10, 100, 1_000, 10_000, 100_000)
-
-
-def exponent(sizes: Sequence[float], costs: Sequence[float]) -> float:
-    """Return the slope of log(cost) over log(size)."""
-    return statistics.linear_regression([math.log(size) for size in sizes], [math.log(cost) for cost in costs]).slope
 
 
 def growth(bench: Bench) -> list[Figure]:

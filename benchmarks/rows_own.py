@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import statistics
 import subprocess
 import sys
 import time
@@ -15,7 +13,7 @@ from custom_handler.request.chat_request import ChatRequest
 
 from . import texts
 from .bench import Bench
-from .figures import Figure, Goal
+from .figures import Figure, Goal, exponent
 from .servers import ROOT, clean_environ, proxy
 
 _IMPORT = """\
@@ -58,14 +56,13 @@ def _reading(text: str, size: int) -> float:
 
 
 def _exponent(largest: int) -> float:
-    """Return the slope of log(time) over log(size): 1 is linear, 2 quadratic."""
+    """Return the growth of the time with the text."""
     sizes = [size for size in (10_000, 100_000, 1_000_000, 10_000_000) if size <= largest]
     times = []
     for size in sizes:
         text, again = texts.answer(size), max(1, 300_000 // size)
         times.append(sum(_reading(text, 64) for _ in range(again)) / again)
-    slope, _ = statistics.linear_regression([math.log(size) for size in sizes], [math.log(spent) for spent in times])
-    return slope
+    return exponent(sizes, times)
 
 
 def prompt(bench: Bench) -> list[Figure]:

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from fastapi import APIRouter
-from litellm.proxy._types import LitellmUserRoles, UserAPIKeyAuth
 
 from ..proxy.auth import Caller as AuthenticatedKey
+from ..proxy.auth import sees_all
 from ..proxy.budgets import Budget
 from ..proxy.keys_file import quota_caller
 from ..request.caller import Caller
@@ -124,8 +124,3 @@ class _Reader:
         if self._pending is None or self._pending.done():
             self._pending = self._thread.submit(self._read)
         return await asyncio.shield(asyncio.wrap_future(self._pending))
-
-
-def sees_all(key: UserAPIKeyAuth) -> bool:
-    """Return whether a key may see what others do: the master key and the proxy's admins."""
-    return key.user_role in {LitellmUserRoles.PROXY_ADMIN, LitellmUserRoles.PROXY_ADMIN_VIEW_ONLY}

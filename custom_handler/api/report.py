@@ -15,9 +15,9 @@ from fastapi.responses import HTMLResponse
 
 from ..errors import ConfigurationError
 from ..proxy.auth import Caller as AuthenticatedKey
+from ..proxy.auth import sees_all
 from ..report import page, read_run, report_data, run_names
 from .page_policy import page_headers
-from .quota import sees_all
 from .responses import api_router
 
 MAX_BYTES = 16_000_000

@@ -120,7 +120,7 @@ class Continuation:
         return text
 
     def _match(self, text: str) -> str:
-        """Hold the text while all of the reply may stand in the first one."""
+        """Hold the text while the whole reply may repeat a part of the first one."""
         if self._held is None:
             raise AssertionError("The replies are joined already.")
         self._held.append(text)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, TypeAlias
 
 from fastapi import Depends
-from litellm.proxy._types import UserAPIKeyAuth
+from litellm.proxy._types import LitellmUserRoles, UserAPIKeyAuth
 from litellm.proxy.auth import user_api_key_auth as proxy
 from starlette.requests import HTTPConnection, Request
 
@@ -32,6 +32,11 @@ async def require_key(connection: HTTPConnection) -> UserAPIKeyAuth:
     scope |= {"type": "http", "method": "GET", "path": "/v1/models", "query_string": b"", "root_path": "", "state": {}}
     keys = {name: connection.headers.get(scheme.model.name) for name, scheme in _SCHEMES.items()}
     return await proxy.user_api_key_auth(Request(scope, _no_body), **keys)
+
+
+def sees_all(key: UserAPIKeyAuth) -> bool:
+    """Return whether a key may see what others do: the master key and the proxy's admins."""
+    return key.user_role in {LitellmUserRoles.PROXY_ADMIN, LitellmUserRoles.PROXY_ADMIN_VIEW_ONLY}
 
 
 async def _no_body() -> dict[str, object]:

@@ -22,7 +22,7 @@ from ..settings import Settings
 from .agent_choice import NO_CHOICE, AgentChoice
 from .agent_errors import error_from_response, rate_limited, retry_after
 from .deadline import Deadline
-from .json_body import decode_json
+from .json_body import decode_body
 from .knowledge import NO_KNOWLEDGE, Knowledge
 from .quotas import AGENTS
 from .quote import Private
@@ -306,7 +306,7 @@ def _attempt(
             private = Private.of(settings.account, call.agent_id, call.prompt)
             raise error_from_response(
                 head.status,
-                _decoded(head.body),
+                decode_body(head.body),
                 head.headers,
                 with_files=bool(call.upload_ids),
                 private=private,
@@ -340,11 +340,3 @@ def _request(call: AgentCall, settings: Settings, token: Token, timeout: float) 
     }
     content = json.dumps(body, ensure_ascii=False).encode("utf-8", errors="replace")
     return Send(url, headers, content, timeout)
-
-
-def _decoded(body: bytes) -> object:
-    text = body.decode("utf-8", errors="replace")
-    try:
-        return decode_json(text)
-    except ValueError:
-        return text

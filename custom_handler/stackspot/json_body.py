@@ -17,5 +17,18 @@ def decode_json(body: bytes | bytearray | str) -> object:
         raise NestedTooDeepError from None
 
 
+def decode_body(body: bytes) -> object:
+    """Return the value of a response's body, or its text where it is no JSON.
+
+    >>> decode_body(b"Bad Gateway")
+    'Bad Gateway'
+    """
+    text = body.decode("utf-8", errors="replace")
+    try:
+        return decode_json(text)
+    except ValueError:
+        return text
+
+
 class NestedTooDeepError(ValueError):
     """The JSON is nested deeper than the decoder's stack."""

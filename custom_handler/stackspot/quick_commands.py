@@ -49,7 +49,7 @@ from .agent_call import (
 from .agent_errors import Refusal, error_from_response, retry_after, with_quote
 from .deadline import Deadline
 from .execution_report import COMPLETED, CREATED, FAILED, ExecutionReport, read_execution_id
-from .json_body import decode_json
+from .json_body import decode_body
 from .quotas import QUICK_COMMANDS
 from .quote import Private
 from .tokens import Token
@@ -137,7 +137,7 @@ class _Execution:
         head, raw = yield from self._request("POST", url, content, timeout)
         if not 200 <= head.status < 300:
             yield from self._fail(head, raw)
-        identifier = read_execution_id(_decoded(raw))
+        identifier = read_execution_id(decode_body(raw))
         if not identifier:
             error = AgentFailed(
                 f"The Quick Command {self._name!r} was started, but the response has no execution id: "
@@ -201,7 +201,7 @@ class _Execution:
             )
         if head.status != 200:
             yield from self._fail(head, raw)
-        body = _decoded(raw)
+        body = decode_body(raw)
         if not isinstance(body, Mapping):
             raise AgentFailed(
                 f"The state of the Quick Command {self._name!r} cannot be read: check STACKSPOT_QUICK_COMMANDS_URL."
@@ -253,10 +253,10 @@ class _Execution:
 
     def _fail(self, head: ResponseHead, raw: bytes) -> Generator[Step[Any], Any, None]:
         """Raise the error of a response; a limit that passes soon pauses the quota."""
-        refusal = Refusal.read(_decoded(raw))
+        refusal = Refusal.read(decode_body(raw))
         error: StackspotError = error_from_response(
             head.status,
-            _decoded(raw),
+            decode_body(raw),
             head.headers,
             with_files=bool(self._call.upload_ids),
             private=self._private,
@@ -296,11 +296,3 @@ class _Execution:
 
     def _timeout(self) -> float:
         return self._deadline.silence_timeout(text_received=True)
-
-
-def _decoded(body: bytes) -> object:
-    text = body.decode("utf-8", errors="replace")
-    try:
-        return decode_json(text)
-    except ValueError:
-        return text

@@ -7,9 +7,9 @@ import json
 
 import pytest
 
-from benchmarks import plots, report, rows_conversation, rows_growth, rows_own, rows_proxy, texts
+from benchmarks import plots, report, rows_conversation, rows_own, rows_proxy, texts
 from benchmarks.bench import MODELS, QUICK, open_bench
-from benchmarks.figures import Figure, Goal
+from benchmarks.figures import Figure, Goal, exponent
 from benchmarks.load import percentiles
 from benchmarks.profile import _owners
 from custom_handler.emulation.tool_calls.parser import ToolCallParser
@@ -44,8 +44,8 @@ def test_the_rows_without_a_proxy_are_measured():
 
 def test_an_exponent_tells_linear_from_quadratic_growth():
     sizes = [10, 100, 1000]
-    assert rows_growth.exponent(sizes, [3 * size for size in sizes]) == pytest.approx(1)
-    assert rows_growth.exponent(sizes, [size**2 / 7 for size in sizes]) == pytest.approx(2)
+    assert exponent(sizes, [3 * size for size in sizes]) == pytest.approx(1)
+    assert exponent(sizes, [size**2 / 7 for size in sizes]) == pytest.approx(2)
 
 
 def test_native_conversations_are_measured_by_characters():

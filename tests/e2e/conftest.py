@@ -9,7 +9,9 @@ from collections.abc import Iterator
 
 import openai
 import pytest
+from playwright.sync_api import Browser
 
+from tests.support.browser import running_browser
 from tests.support.gateway import running_gateway
 from tests.support.prices import write_config, write_keys
 from tests.support.providers import Providers, running_providers
@@ -79,3 +81,10 @@ def gateway(
 def client(proxy: Proxy) -> Iterator[openai.OpenAI]:
     with openai.OpenAI(base_url=f"{proxy.url}/v1", api_key=proxy.key, max_retries=0) as made:
         yield made
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """A browser for the tests of a file: its driver has an event loop in the thread of the tests."""
+    with running_browser() as running:
+        yield running

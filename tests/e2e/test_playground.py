@@ -11,7 +11,7 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from tests.support.browser import running_browser
+from tests.support.browser import opened_page
 from tests.support.processes import ROOT
 from tests.support.proxy import Proxy, Simulator
 
@@ -20,24 +20,11 @@ CALL = 'Vou consultar.\nFUNCTION_CALL_START\nbuscar_tempo\narguments: {"cidade":
 TOOLS = {"tools": [{"type": "function", "function": {"name": "buscar_tempo", "parameters": {"type": "object"}}}]}
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with running_browser() as running:
-        yield running
-
-
 @pytest.fixture
 def page(browser: Browser, services: Proxy) -> Iterator[Page]:
-    """The page in English, just opened; what it complains about in the console fails the test."""
-    context = browser.new_context(viewport={"width": 1000, "height": 760}, locale="en-US")
-    opened = context.new_page()
-    said: list[str] = []
-    opened.on("console", lambda message: said.append(message.text) if message.type == "error" else None)
-    opened.on("pageerror", lambda error: said.append(str(error)))
-    opened.goto(f"{services.url}/playground")
-    yield opened
-    context.close()
-    assert [text for text in said if "Failed to load resource" not in text] == []
+    """The page in English, just opened."""
+    with opened_page(browser, f"{services.url}/playground", viewport={"width": 1000, "height": 760}) as opened:
+        yield opened
 
 
 def sign_in(page: Page, services: Proxy) -> None:

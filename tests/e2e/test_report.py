@@ -9,29 +9,16 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.support.browser import running_browser
+from tests.support.browser import opened_page
 from tests.support.proxy import WEB, Proxy, Simulator
 from tests.support.waiting import eventually
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with running_browser() as running:
-        yield running
-
-
 @pytest.fixture
 def page(browser: Browser, priced: Proxy) -> Iterator[Page]:
-    """The page, just opened; what it complains about in the console fails the test."""
-    context = browser.new_context(locale="en-US", timezone_id="America/Sao_Paulo")
-    opened = context.new_page()
-    said: list[str] = []
-    opened.on("console", lambda message: said.append(message.text) if message.type == "error" else None)
-    opened.on("pageerror", lambda error: said.append(str(error)))
-    opened.goto(f"{priced.url}/report")
-    yield opened
-    context.close()
-    assert [text for text in said if "Failed to load resource" not in text] == []
+    """The page, just opened."""
+    with opened_page(browser, f"{priced.url}/report", timezone_id="America/Sao_Paulo") as opened:
+        yield opened
 
 
 def test_the_page_shows_calls_costs_and_failures_of_the_run(page: Page, priced: Proxy, simulator: Simulator) -> None:

@@ -22,8 +22,8 @@ from custom_handler.errors import (
     StackspotError,
 )
 from custom_handler.events import AgentEnd, Usage
-from custom_handler.stackspot.agent_call import _decoded as decoded_body
 from custom_handler.stackspot.frames import StreamDecoder
+from custom_handler.stackspot.json_body import decode_body as decoded_body
 
 FAT = {
     "message": "",

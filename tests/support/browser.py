@@ -6,9 +6,10 @@ import contextlib
 import os
 import shutil
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 
 
 @contextlib.contextmanager
@@ -22,3 +23,17 @@ def running_browser() -> Iterator[Browser]:
         running = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--no-proxy-server"])
         yield running
         running.close()
+
+
+@contextlib.contextmanager
+def opened_page(browser: Browser, url: str, **context: Any) -> Iterator[Page]:
+    """Open a page in English; what it complains about in the console fails the test."""
+    made = browser.new_context(locale="en-US", **context)
+    page = made.new_page()
+    said: list[str] = []
+    page.on("console", lambda message: said.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.goto(url)
+    yield page
+    made.close()
+    assert [text for text in said if "Failed to load resource" not in text] == []

@@ -1,4 +1,4 @@
-"""The headers of a page whose script and style are within it."""
+"""The headers of a page, whose scripts and styles are within it or files of the proxy."""
 
 from __future__ import annotations
 
@@ -8,18 +8,24 @@ import re
 
 
 def page_headers(page: str) -> dict[str, str]:
-    """Return the headers of a page, which may run nothing but what is in it."""
+    """Return the headers of a page, which may run nothing but its own script and style."""
     return {"content-security-policy": policy(page), "cache-control": "no-cache", "referrer-policy": "no-referrer"}
 
 
 def policy(page: str) -> str:
-    """Return a Content-Security-Policy that allows a page's inline script and style by hash."""
+    """Return a Content-Security-Policy: inline script and style by hash, and the proxy's own files.
+
+    The proxy's files are allowed only for a page that names some.
+    """
     rules = {"default-src": "'none'", "connect-src": "'self'", "img-src": "data:", "base-uri": "'none'"}
-    rules |= {f"{tag}-src": _hash(page, tag) for tag in ("script", "style")}
+    linked = {"script": '<script type="module" src=', "style": '<link rel="stylesheet" href='}
+    for tag, start in linked.items():
+        allowed = [*_hashes(page, tag), *(["'self'"] if start in page else [])]
+        rules[f"{tag}-src"] = " ".join(allowed or ["'none'"])
     rules |= {"form-action": "'none'", "frame-ancestors": "'none'"}
     return "; ".join(f"{name} {value}" for name, value in rules.items())
 
 
-def _hash(page: str, tag: str) -> str:
+def _hashes(page: str, tag: str) -> list[str]:
     inline = re.findall(rf"<{tag}>(.*?)</{tag}>", page, flags=re.DOTALL)
-    return " ".join(f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'" for text in inline)
+    return [f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'" for text in inline]

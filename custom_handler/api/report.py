@@ -11,13 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from fastapi import APIRouter, HTTPException
-from fastapi.responses import HTMLResponse
 
 from ..errors import ConfigurationError
 from ..proxy.auth import Caller as AuthenticatedKey
 from ..proxy.auth import sees_all
 from ..report import page, read_run, report_data, run_names
-from .page_policy import page_headers
+from .page_routes import add_page
 from .responses import api_router
 
 MAX_BYTES = 16_000_000
@@ -27,14 +26,8 @@ MAX_BYTES = 16_000_000
 def routes(runs: Path) -> APIRouter:
     """Return the routes; `runs` is the folder of the runs."""
     router: APIRouter = api_router(tags=["chat service"])
-    text = page()
-    headers = page_headers(text)
+    add_page(router, "/report", page())
     reading = asyncio.Lock()  # one at a time: a large run costs a second of CPU
-
-    @router.get("/report", response_class=HTMLResponse)
-    async def report() -> HTMLResponse:
-        """Return the page."""
-        return HTMLResponse(text, headers=headers)
 
     @router.get("/report/data")
     async def data(key: AuthenticatedKey, run: str | None = None) -> dict[str, Any]:

@@ -47,7 +47,7 @@ def test_an_answer_arrives_token_by_token_with_its_facts(page: Page, services: P
     sign_in(page, services)
     answer = ask_page(page, "O que é consistência eventual?")
     expect(answer.locator("p")).to_have_text("Consistência")
-    expect(answer.locator("p")).to_have_class("answering")
+    expect(answer.locator(".answering")).to_have_count(1)
     page.locator("#stop").click()
     answer = ask_page(page, "O que é consistência eventual?")
     expect(answer.locator("p")).to_have_text("Consistência eventual é…")
@@ -89,12 +89,86 @@ def test_the_quota_is_shown_after_each_answer(page: Page, services: Proxy, simul
     assert len(asked) == 4, "it asks by itself"
 
 
-def test_what_a_model_writes_is_shown_as_text(page: Page, services: Proxy, simulator: Simulator) -> None:
-    simulator.script({"text": "<img src=x onerror=alert(1)><b>bold</b>"})
+HOSTILE = (
+    "<img src=x onerror=alert(1)><b>bold</b><script>alert(2)</script>\n\n"
+    "[a](javascript:alert(3)) ![picture](https://elsewhere.example/p.png) <a href='https://x.example' onclick=alert(4)>b</a>\n\n"
+    "<svg onload=alert(5)> <iframe src=//x.example></iframe> <form action=/v1><button>go</button></form> `<Foo/>`"
+)
+
+
+def test_html_of_a_model_does_nothing_and_is_not_lost(page: Page, services: Proxy, simulator: Simulator) -> None:
+    page.add_init_script("window.alert = () => { window.hurt = true; }")
+    page.reload()
+    simulator.script({"text": HOSTILE})
     sign_in(page, services)
     answer = ask_page(page, "Oi")
-    expect(answer.locator("p")).to_have_text("<img src=x onerror=alert(1)><b>bold</b>")
-    assert answer.locator("img, b").count() == 0
+    expect(answer.locator("dl")).to_be_visible()
+    shown = answer.locator(".markdown")
+    for part in (
+        "<img src=x onerror=alert(1)>",
+        "<script>alert(2)</script>",
+        "<svg onload=alert(5)>",
+        "<Foo/>",
+        "onclick",
+    ):
+        expect(shown).to_contain_text(part)
+    expect(shown.locator("b")).to_have_text("bold")
+    assert shown.locator("img, script, svg, iframe, form, [onclick], [onerror], [style]").count() == 0
+    assert shown.locator("a").evaluate_all("links => links.map(link => [link.href, link.rel])") == [
+        ["https://elsewhere.example/p.png", "noopener noreferrer"]
+    ]
+    assert page.evaluate("window.hurt") is None
+
+
+MARKDOWN = """# Título
+
+Um *parágrafo* com `código`, [um link][1] e uma lista:
+
+- um
+- dois
+
+  ainda dois
+
+1. [ ] tarefa
+
+| a | b |
+|---|--:|
+| 1 | 2 |
+
+```python
+def soma(a: int, b: int) -> int:
+    return a + b  # <b>
+```
+
+[1]: https://example.com/
+"""
+
+
+def test_markdown_in_pieces_is_the_markdown_of_the_whole(page: Page, services: Proxy, simulator: Simulator) -> None:
+    sign_in(page, services)
+    simulator.script({"pieces": list(MARKDOWN), "cadence": 0.002}, {"text": MARKDOWN})
+    shown = []
+    for question in ("in pieces", "whole"):
+        answer = ask_page(page, question)
+        expect(answer.locator("dl")).to_be_visible()
+        shown.append(answer.locator(".markdown").inner_html())
+    assert shown[0] == shown[1]
+    answer = page.locator("article .markdown").last
+    for selector in (
+        "h1",
+        "em",
+        "li >> nth=1",
+        "td >> nth=1",
+        "input[type=checkbox]",
+        "a[href='https://example.com/']",
+    ):
+        expect(answer.locator(selector)).to_have_count(1)
+    expect(answer.locator(".hljs-keyword").first).to_have_text("def")
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    answer.get_by_role("button", name="Copy").click()
+    expect(answer.locator("button")).to_have_text("Copied")
+    copied = page.evaluate("navigator.clipboard.readText()")
+    assert copied == "def soma(a: int, b: int) -> int:\n    return a + b  # <b>"
 
 
 def test_a_tool_call_is_shown(page: Page, services: Proxy, simulator: Simulator) -> None:

@@ -1,6 +1,6 @@
 // One conversation over the WebSocket: questions, answers, errors.
 
-import { complain, show } from "./cards.js";
+import { complain, show, showAnswer } from "./cards.js";
 import { at, element, facts } from "./dom.js";
 import { currentKey } from "./key.js";
 import { loadQuota } from "./quota.js";
@@ -13,6 +13,7 @@ export function busy(on) {
   at("stop").disabled = !on;
   if (!on) {
     if (answer) loadQuota();
+    answer?.view.finish();
     answer?.body.classList.remove("answering");
     answer = null;
   }
@@ -48,14 +49,14 @@ function connected() {
 function receive(message) {
   const seconds = answer && `${((performance.now() - answer.began) / 1000).toFixed(2)} s`;
   if (message.type === "error") {
-    if (answer && !answer.body.textContent) answer.card.remove();
+    if (answer && !answer.view.text) answer.card.remove();
     complain(`${message.code}: ${message.message}`);
     busy(false);
     return;
   }
   if (!answer) return;
   if (message.type === "start") answer.start = message;
-  if (message.type === "token") { answer.first ??= seconds; answer.body.textContent += message.text; }
+  if (message.type === "token") { answer.first ??= seconds; answer.view.write(message.text); }
   if (message.type === "end") {
     for (const { function: called } of message.tool_calls ?? []) element(answer.card, "pre", `${t("calls")} ${called.name}(${called.arguments})`);
     const { usage } = message, { start } = answer;
@@ -85,7 +86,7 @@ export async function ask(event) {
   show("mine", question);
   at("question").value = "";
   busy(true);
-  answer = { ...show("", ""), began: performance.now(), start: {} };
+  answer = { ...showAnswer(), began: performance.now(), start: {} };
   answer.body.classList.add("answering");
   try { await connected(); } catch { return; }
   socket.send(JSON.stringify({ question, session_id: sessionId, model, params }));

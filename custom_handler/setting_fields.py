@@ -22,17 +22,26 @@ def setting(
     secret: bool = False,
     least: int = 0,
     most: int | None = None,
+    or_zero: bool = False,
     choices: tuple[str, ...] = (),
 ) -> Any:
     """Return a dataclass field whose type is that of `default`.
 
     `name` is the environment variable, `meaning` the text in docs/configuration.md, `least` the
-    minimum of an integer (0 or 1), `most` its maximum. `repr` leaves secrets out.
+    minimum of an integer (0 or 1), `most` its maximum. Seconds may be 0 only with `or_zero`. `repr`
+    leaves secrets out.
     """
     return field(
         default=default,
         repr=not secret,
-        metadata={"name": name, "meaning": meaning, "least": least, "most": most, "choices": choices},
+        metadata={
+            "name": name,
+            "meaning": meaning,
+            "least": least,
+            "most": most,
+            "or_zero": or_zero,
+            "choices": choices,
+        },
     )
 
 
@@ -55,7 +64,7 @@ def parse(item: Field[Any], raw: str) -> object:
     if isinstance(default, int):
         return _int(name, raw, item.metadata["least"], item.metadata["most"])
     if isinstance(default, float):
-        return _seconds(name, raw)
+        return _seconds(name, raw, or_zero=item.metadata["or_zero"])
     return raw.rstrip("/") if name.endswith("_URL") else raw
 
 
@@ -109,11 +118,11 @@ def _int(name: str, raw: str, least: int, most: int | None) -> int:
     return int(raw)
 
 
-def _seconds(name: str, raw: str) -> float:
+def _seconds(name: str, raw: str, *, or_zero: bool) -> float:
     try:
         value = float(raw)
     except ValueError:
         value = -1.0
-    if not 0 < value < float("inf"):
-        raise ConfigurationError(f"{name} is {raw!r}: give a number of seconds above zero.")
+    if not (0 < value < float("inf") or (or_zero and value == 0)):
+        raise ConfigurationError(f"{name} is {raw!r}: give a number of seconds above zero{', or 0' * or_zero}.")
     return value

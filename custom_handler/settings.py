@@ -262,7 +262,9 @@ class JobSettings:
 class ResponseSettings:
     """The responses of /v1/responses that later requests can continue."""
 
-    keep: float = setting("RESPONSES_KEEP", 30 * 24 * 3600.0, "seconds for which a response is kept; 0 keeps none")
+    keep: float = setting(
+        "RESPONSES_KEEP", 30 * 24 * 3600.0, "seconds for which a response is kept; 0 keeps none", or_zero=True
+    )
     max_bytes: int = setting("RESPONSES_MAX_BYTES", 1_000_000, "bytes of the largest conversation kept", least=1)
     per_key: int = setting("RESPONSES_PER_KEY", 10_000, "most responses kept for an API key, the newest", least=1)
 

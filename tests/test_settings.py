@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from types import SimpleNamespace
 
 import pytest
 
 from custom_handler.errors import ConfigurationError
-from custom_handler.settings import AccountSettings, Settings
+from custom_handler.setting_fields import parse
+from custom_handler.settings import AccountSettings, Settings, all_fields
 
 NAMES = {
     "client_id": "CLIENT_ID",
@@ -243,6 +245,13 @@ def test_a_limit_may_be_switched_off(name, field):
     assert getattr(Settings.from_mapping({f"STACKSPOT_{name}": "0"}).limits, field) == 0
     with pytest.raises(ConfigurationError, match=f"STACKSPOT_{name} is '-1': give a whole number"):
         Settings.from_mapping({f"STACKSPOT_{name}": "-1"})
+
+
+def test_a_setting_that_means_something_by_zero_may_be_zero():
+    said = [item for item in all_fields() if re.search(r"`0`|\b0 (keeps|to)\b", item.metadata["meaning"])]
+    assert len(said) >= 5
+    for item in said:
+        assert parse(item, "0") == 0
 
 
 def test_max_concurrency_cannot_be_zero():

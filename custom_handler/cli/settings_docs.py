@@ -65,5 +65,5 @@ def _default(value: object) -> str:
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"
     if isinstance(value, float):
-        return f"`{value:g}`"
+        return f"`{value:.15g}`"
     return f"`{value}`" if value != "" else ""

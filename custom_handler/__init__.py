@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     stackspot_llm: StackspotLLM
     plugin: Plugin
 
+__version__ = "0.2.0"  # the package, the image, the command line and the bill of materials take it
+
 __all__ = ["StackspotLLM", "authenticate_key", "plugin", "stackspot_llm"]
 
 

@@ -36,6 +36,7 @@ WITHIN_LAYER = {
     "settings": {"env_file", "errors", "setting_fields", "upload_settings"},
     "upload_settings": {"setting_fields"},
     "env_file": {"proxy_module"},
+    "cli": {"__version__"},
     "__main__": {"cli"},
 }  # in all other cases packages of one layer are independent
 LITELLM = {"provider", "proxy", "jobs", "api", "checks", "telemetry", "proxy_plugin", "cli"}

@@ -9,17 +9,16 @@ from pathlib import Path
 
 import click
 
+from .. import __version__
 from ..errors import ConfigurationError
 from .ask import chat, models
 from .check import check
 from .evaluate import evaluate
 from .report import report
 
-VERSION = "0.1.0"  # as in pyproject.toml, which an image of the package does not have
-
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
-@click.version_option(VERSION, message="stackspot-litellm %(version)s")
+@click.version_option(__version__, message="stackspot-litellm %(version)s")
 @click.pass_context
 def main(context: click.Context) -> None:
     """StackSpot AI agents as a model of the LiteLLM proxy."""

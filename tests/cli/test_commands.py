@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import re
 import socket
-from pathlib import Path
 
 import pytest
+
+import custom_handler
 
 # LiteLLM looks at every attribute of a delta, those that Pydantic has deprecated too.
 pytestmark = pytest.mark.filterwarnings("ignore:Accessing the 'model_:DeprecationWarning")
@@ -28,9 +29,7 @@ def test_no_help_line_is_cut_off(command):
 
 
 def test_the_version_is_that_of_the_package(command):
-    project = (Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8")
-    version = re.search(r'^version = "(.*)"$', project, re.MULTILINE)
-    assert command("--version").output == f"stackspot-litellm {version[1]}\n"
+    assert command("--version").output == f"stackspot-litellm {custom_handler.__version__}\n"
 
 
 def test_models_are_listed_without_a_proxy(command):

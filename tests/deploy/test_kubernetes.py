@@ -10,6 +10,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
+import custom_handler
 from custom_handler.settings import Settings, all_fields
 
 FOLDER = Path(__file__).resolve().parents[2] / "deploy" / "kubernetes"
@@ -84,8 +85,7 @@ def test_every_setting_that_is_given_is_known():
 
 
 def test_the_image_is_that_of_the_release():
-    version = re.search(r'^version = "(.*)"$', (FOLDER.parents[1] / "pyproject.toml").read_text("utf-8"), re.MULTILINE)
-    assert [image["newTag"] for image in KUSTOMIZATION["images"]] == [version[1]]
+    assert [image["newTag"] for image in KUSTOMIZATION["images"]] == [custom_handler.__version__]
 
 
 def test_selectors_meet_their_pods():

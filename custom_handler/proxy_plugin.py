@@ -17,7 +17,7 @@ from .history.store import open_responses
 from .provider.call_log import forget_attempt
 from .provider.handler import StackspotLLM, await_stream_start
 from .provider.model_response import PROVIDER
-from .proxy.account_choice import admitting_deployments
+from .proxy.account_choice import admitting_deployments, reserve_account
 from .proxy.agent_refresh import AgentRefresh
 from .proxy.budgets import KeyBudgets, open_budgets
 from .proxy.config import callbacks, deployments
@@ -54,6 +54,7 @@ from .proxy.warm_up import warm_up
 from .proxy_module import running_proxy
 from .request.context import add_response_header, current_request, report_allowance
 from .settings import Settings
+from .stackspot.reservation import end_reservation
 from .telemetry import TelemetryCallback
 from .telemetry.call_log import CallLog
 
@@ -181,8 +182,11 @@ class Plugin(TelemetryCallback):
         require_ours(provider := deployment_provider(kwargs))
         if call_type == CallTypes.aresponses:
             note_provider(kwargs, provider)
+        end_reservation()  # that of the attempt before
         if provider != PROVIDER:
             return None
+        if self._provider is not None:
+            reserve_account(self._provider.accounts, kwargs)
         report_allowance(key_allowance(), "key")
         uncached = {**kwargs, "caching": False}
         if call_type == CallTypes.anthropic_messages:

@@ -23,6 +23,7 @@ from ..settings import DEFAULT_ACCOUNT, Settings
 from ..stackspot.accounts import Account, Accounts
 from ..stackspot.agent_list import Agent
 from ..stackspot.client import call_after_fork
+from ..stackspot.reservation import ending_reservation
 from ..stackspot.state.backend import open_answers
 from ..stackspot.state.ledger import Quota
 from . import model_response
@@ -82,7 +83,7 @@ class StackspotLLM(CustomLLM):  # type: ignore[misc]
 
     async def acompletion(self, model: str, messages: list[Any], **call: Any) -> ModelResponse | CustomStreamWrapper:
         """Return the whole answer, or after `await_stream_start` its stream, once started."""
-        with model_response.litellm_errors(model):
+        with model_response.litellm_errors(model), ending_reservation():
             account = self._account(call)
             if is_health_probe(call):
                 await asyncio.wrap_future(account.client.tokens.request())

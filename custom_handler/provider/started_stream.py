@@ -6,19 +6,9 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from typing import TypeVar
 
-from ..request.context import RequestContext, current_request
+from ..request.context import current_request
 
 Event = TypeVar("Event")
-
-
-def close_abandoned_streams(request: RequestContext) -> None:
-    """Close, at the end of a request, the streams that were opened for it and are still open.
-
-    A client can disconnect while the proxy does not await the stream; on /v1/responses the proxy
-    then drops the stream without closing it.
-    """
-    for stream in list(request.open_streams):
-        stream.abandon()
 
 
 class StartedStream(AsyncIterator[Sequence[Event]]):
@@ -37,7 +27,7 @@ class StartedStream(AsyncIterator[Sequence[Event]]):
         self._closing: asyncio.Future[None] | None = None
         self._request = current_request()
         if self._request is not None:
-            self._request.open_streams.add(self)
+            self._request.unfinished.add(self)
 
     async def wait(self, timeout: float) -> None:
         """Wait for the first events, `timeout` seconds at most; raises StackspotError.
@@ -95,4 +85,4 @@ class StartedStream(AsyncIterator[Sequence[Event]]):
 
     def _unregister(self) -> None:
         if self._request is not None:
-            self._request.open_streams.discard(self)
+            self._request.unfinished.discard(self)

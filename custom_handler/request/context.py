@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Iterator, MutableMapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from ..events import Source, WebSearch
 from .caller import Allowance
@@ -15,13 +15,20 @@ from .response_turn import ResponseTurn
 _current: ContextVar[RequestContext | None] = ContextVar("stackspot_request", default=None)
 
 
+class Abandonable(Protocol):
+    """What is opened for a request, and must not outlive it."""
+
+    def abandon(self) -> None:
+        """Start to close it."""
+
+
 @dataclass(slots=True, eq=False)
 class RequestContext:
     """One request: its ASGI scope, and what the plugin adds to it while it is served.
 
     `service_route` is the template of the service's route, such as `/chat`, that asks the proxy;
     `response_headers` are added to the response; so is what the caller may still send, by the limit
-    that the `allowances` are named after. `open_streams` are closed at the end. `denied` is the
+    that the `allowances` are named after. `unfinished` is abandoned at the end. `denied` is the
     message of the 403 that the client receives instead of the response; `model` is the model
     that the client asks for. `progress` is what is known of an answer that takes long. `sources`
     are those of the answer, which the bridges of LiteLLM lose;
@@ -35,7 +42,7 @@ class RequestContext:
     service_route: str | None = None
     response_headers: dict[str, str] = field(default_factory=dict)
     allowances: dict[str, Allowance] = field(default_factory=dict)
-    open_streams: set[Any] = field(default_factory=set)
+    unfinished: set[Abandonable] = field(default_factory=set)
     denied: str | None = None
     model: str | None = None
     progress: str = ""
@@ -49,6 +56,15 @@ class RequestContext:
     def allowance(self) -> Allowance | None:
         """The allowance that leaves the caller the fewest requests; None without limits."""
         return min(self.allowances.values(), key=lambda one: (one.remaining, -one.reset), default=None)
+
+    def abandon_unfinished(self) -> None:
+        """Close, at the end, what was opened for the request and is still open.
+
+        A client can disconnect while the proxy does not await its stream; on /v1/responses the
+        proxy then drops the stream without closing it.
+        """
+        for one in list(self.unfinished):
+            one.abandon()
 
     @contextlib.contextmanager
     def served(self) -> Iterator[RequestContext]:

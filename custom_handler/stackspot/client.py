@@ -17,7 +17,6 @@ import httpx
 
 from ..errors import ConfigurationError, IdentityUnavailable, StackspotError
 from ..instrumentation import Hook, no_hook
-from ..request.caller import Caller
 from ..request.context import report_allowance
 from ..settings import AccountSettings, Settings
 from .agent_call import (
@@ -47,6 +46,7 @@ from .json_body import decode_json
 from .limiter import Limiter
 from .quick_command_limits import quick_command_limiter
 from .quotas import AGENTS, QUICK_COMMANDS
+from .reservation import end_reservation
 from .slot import Slots
 from .state.backend import open_state
 from .state.conversations import ConversationStore
@@ -97,7 +97,7 @@ class StackspotClient:
         self._agent_lists = AgentListRequests(self._tls, settings.account.agents_url, self.tokens)
         window, self._conversations = open_state(settings)
         self._limiter = Limiter(settings.limits, window, hook)
-        self._limiters = {AGENTS: self._limiter, QUICK_COMMANDS: quick_command_limiter(settings)}
+        self.limiters = {AGENTS: self._limiter, QUICK_COMMANDS: quick_command_limiter(settings)}
         self._fetcher = fetcher or PublicFileFetcher(self._tls)
         self.uploads = UploadCache()
         self._reset_connections()
@@ -113,7 +113,7 @@ class StackspotClient:
         self.loop_thread.abandon()
         self._reset_connections()
         self.tokens.reset_after_fork()
-        for limiter in self._limiters.values():
+        for limiter in self.limiters.values():
             limiter.reset_after_fork()
         self._conversations.reset_after_fork()
         self.uploads.reset_after_fork()
@@ -126,10 +126,6 @@ class StackspotClient:
         """Return the account's agents of one visibility; uses no quota. Raises StackspotError."""
         return await list_agents(self._agent_lists.get, visibility)
 
-    def admits_at_once(self, caller: Caller) -> bool:
-        """Return whether a request of the caller need not wait, by the last decision."""
-        return self._limiter.admits_at_once(caller)
-
     def run(self, steps: Steps[Event]) -> Generator[Sequence[Event], None, None]:
         """Do what `arun` does for a blocking caller."""
         return self.loop_thread.iterate(self.arun(steps))
@@ -140,7 +136,7 @@ class StackspotClient:
         Closing the iterator closes the connection. Raises StackspotError.
         """
         connection = _Connection(
-            await self._client(), self.tokens, Slots(self._limiters), self._conversations, self._store, self._fetcher
+            await self._client(), self.tokens, Slots(self.limiters), self._conversations, self._store, self._fetcher
         )
         events: list[Event] = []
         try:
@@ -307,6 +303,7 @@ class _Connection:
         """Wait for the slot; report the allowance before too: the response may start meanwhile."""
         slot = self.slots[step.quota]
         try:
+            end_reservation()
             admitted = slot.request(step.timeout, step.caller)
             report_allowance(slot.allowance)
             await _result_of(admitted)

@@ -27,9 +27,10 @@ from ..errors import QueueFull
 from ..instrumentation import Hook, QueueChanged, Queued, RequestCounted, no_hook
 from ..request.caller import ANYONE, Allowance, Caller
 from ..settings import LimitSettings
+from .reservation import Reservation
 from .slot_shares import SlotShares
-from .state.ledger import LastLedger, Limits, Quota
-from .state.window import WINDOW, Decision, Queue, RequestWindow
+from .state.ledger import WINDOW, LastLedger, Limits, Quota, Wait
+from .state.window import Decision, Queue, RequestWindow
 
 MINUTE = 60.0
 FIRST_PAUSE, LONGEST_PAUSE = 10, 60
@@ -91,12 +92,12 @@ class Limiter:
         self._wake = threading.Event()
         self._thread: threading.Thread | None = None
         self._waiting: list[Waiter] = []
+        self.reservations: set[Reservation] = set()  # of calls that have not joined the queue yet
         self._slots = SlotShares(self._limits.max_concurrency, self._clock)
         self._reported = False
         self._rate_limits: list[float | None] = []  # reported, and not yet recorded in the window
-        self._last_ledger = LastLedger(
-            Limits(self._limits.requests_per_minute, self._limits.requests_per_day), self._clock
-        )
+        limits = Limits(self._limits.requests_per_minute, self._limits.requests_per_day)
+        self._last_ledger = LastLedger(limits, self._clock)
 
     def acquire(self, timeout: float, caller: Caller = ANYONE) -> Waiter:
         """Join the queue for `timeout` seconds; raises QueueFull where too many calls wait."""
@@ -148,14 +149,13 @@ class Limiter:
         """Return what a caller may still send, by the last decision; None without limits."""
         return self._last_ledger.allowance(caller)
 
-    def admits_at_once(self, caller: Caller) -> bool:
-        """Return whether a request of the caller need not wait, by this process's last decision."""
+    def expected_wait(self, caller: Caller) -> Wait:
+        """Return what a request of the caller would wait for, by this process's last decision."""
         with self._lock:
-            waiting, free = len(self._waiting), self._slots.may_take(caller)
-        allowance = self.allowance(caller)
-        if allowance is None:
-            return free and not waiting
-        return free and (allowance.remaining > waiting or (not waiting and allowance.reset <= 0))
+            reserved = len(self.reservations)
+            if not self._last_ledger.may_send(caller, len(self._waiting) + reserved):
+                return Wait.LIMIT
+            return Wait.NOTHING if self._slots.may_take(caller, reserved) else Wait.SLOT
 
     def quota(self) -> Quota:
         """Return the limits and what is used of them, of all processes; blocks on Redis."""

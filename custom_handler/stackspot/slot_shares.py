@@ -43,9 +43,9 @@ class SlotShares:
         self._called.pop(caller, None)
         self._called[caller] = self._clock()
 
-    def may_take(self, caller: Caller) -> bool:
-        """Return whether the caller may take another slot."""
-        free, held = self._slots - self.held, self._held[caller]
+    def may_take(self, caller: Caller, reserved: int = 0) -> bool:
+        """Return whether the caller may take another slot, after some that are `reserved`."""
+        free, held = self._slots - self.held - reserved, self._held[caller]
         if free <= 0 or held >= caller.limit(self._slots):
             return False
         if free > max(1, self._slots // RESERVED_PART):

@@ -23,7 +23,7 @@ from custom_handler.errors import (
     IdentityUnavailable,
     StackspotError,
 )
-from custom_handler.provider.started_stream import StartedStream, close_abandoned_streams
+from custom_handler.provider.started_stream import StartedStream
 from custom_handler.request.context import RequestContext
 from custom_handler.stackspot.agent_call import AcquireToken, Emit, Read, ResponseHead, Send, Steps
 from custom_handler.stackspot.client import MAX_ERROR_BODY, MAX_TOKEN_BODY, StackspotClient
@@ -551,7 +551,7 @@ async def test_a_stream_open_at_the_end_of_a_request_is_closed():
         assert await rest_of(finished) == [[1]]
         abandoned = StartedStream(batches_of([1], asyncio.Event(), closed=closed))
         await abandoned.wait(10)
-    close_abandoned_streams(request)
+    request.abandon_unfinished()
     assert closed == []  # what follows is the loop's
     await asyncio.sleep(0.01)
     assert closed == [True]
@@ -564,6 +564,6 @@ async def test_a_stream_with_a_reader_is_not_closed_at_the_end_of_a_request():
         await answer.wait(10)
         reading = asyncio.create_task(rest_of(answer))
         await asyncio.sleep(0.01)
-    close_abandoned_streams(request)
+    request.abandon_unfinished()
     begin.set()
     assert await reading == [[1], [2]]

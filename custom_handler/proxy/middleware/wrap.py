@@ -19,7 +19,6 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ...provider.started_stream import close_abandoned_streams
 from ...request.context import RequestContext
 from ...request.response_turn import ResponseTurn
 from ..asgi_transport import SERVICE_ROUTE
@@ -117,7 +116,7 @@ class ProxyWrapper:
                 if not await exchange.end_failed(error):
                     raise
             finally:
-                close_abandoned_streams(request)
+                request.abandon_unfinished()
                 self._turns.note(scope)
                 exchange.outcome.seconds = time.perf_counter() - started
                 for observer in reversed(self._observers):
@@ -138,7 +137,7 @@ class ProxyWrapper:
                 await self._turns.wait(scope)
                 await self._app(scope, receive, send_with_id)
             finally:
-                close_abandoned_streams(request)
+                request.abandon_unfinished()
 
 
 class _Exchange:

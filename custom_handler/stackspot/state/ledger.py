@@ -5,8 +5,20 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from enum import IntEnum
 
 from ...request.caller import Allowance, Caller
+
+# Seconds. The agent counts a minute by arrival, and not all requests take equally long to arrive.
+WINDOW = 61
+
+
+class Wait(IntEnum):
+    """What a request would wait for, the shortest wait first."""
+
+    NOTHING = 0
+    SLOT = 1
+    LIMIT = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,10 +113,19 @@ class LastLedger:
         """Leave no request to any caller for some seconds."""
         self._paused_until = self._clock() + seconds
 
+    def may_send(self, caller: Caller, ahead: int) -> bool:
+        """Return whether the limits leave the caller a request after `ahead` others."""
+        allowance = self.allowance(caller)
+        if allowance is None:
+            return self._paused_until <= self._clock()
+        return allowance.remaining > ahead or (not ahead and allowance.reset <= 0)
+
     def allowance(self, caller: Caller) -> Allowance | None:
         """Return the caller's allowance now; None without limits."""
         now = self._clock()
-        allowance = self._ledger.allowance(caller, self.limits, now - self._time)
+        age = now - self._time
+        ledger = self._ledger if age < WINDOW else Ledger(day=self._ledger.day)
+        allowance = ledger.allowance(caller, self.limits, age)
         pause = self._paused_until - now
         if allowance is None or pause <= 0:
             return allowance

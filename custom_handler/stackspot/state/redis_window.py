@@ -13,9 +13,9 @@ from typing import Any
 
 from ...request.caller import Caller
 from ...settings import RedisSettings
-from .ledger import Count, Ledger, Limits, Usage
+from .ledger import WINDOW, Count, Ledger, Limits, Usage
 from .redis_client import RedisClient
-from .window import DAY_MINUTES, WINDOW, Decision, LocalRequestWindow, Queue
+from .window import DAY_MINUTES, Decision, LocalRequestWindow, Queue
 
 LEASE = 3.0  # seconds for which the reported queues of a process are valid
 NOT_NEXT = 0.02  # seconds until the next attempt while it is another process's turn

@@ -15,10 +15,8 @@ from typing import Protocol
 
 from ...request.caller import Caller
 from .fairness import FairOrder
-from .ledger import Count, Ledger, Limits, Usage
+from .ledger import WINDOW, Count, Ledger, Limits, Usage
 
-# The agent counts a minute by arrival, and requests do not all take equally long to arrive.
-WINDOW = 61
 MINUTE = 60
 DAY_MINUTES = 24 * 60 + 1  # the current minute is counted whole
 

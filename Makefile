@@ -88,10 +88,13 @@ docs-serve: .venv-docs/.installed ## the documentation site on http://127.0.0.1:
 	.venv-docs/bin/zensical serve
 
 # What a release holds: the packages, and a bill of their materials.
-dist: .venv/.test ## the packages of a release, and a bill of their materials
+# REPOSITORY_URL makes the links of the page on the package index: the release workflow sets it.
+dist: .venv/.test .venv-dist/.installed ## the packages of a release, and a bill of their materials
 	rm -rf dist build && mkdir build
 	.venv/bin/python -m build
-	.venv/bin/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible --output-file build/sbom.cdx.json requirements.lock
+	.venv-dist/bin/twine check --strict dist/*
+	sed "s/^dynamic = .*/version = \"$$(.venv/bin/python -c 'import custom_handler; print(custom_handler.__version__)')\"/" pyproject.toml > build/pyproject.toml
+	.venv/bin/cyclonedx-py requirements --pyproject build/pyproject.toml --output-reproducible --output-file build/sbom.cdx.json requirements.lock
 
 # What this provider costs beside the proxy's own `openai` provider: docs/bench.md and docs/bench/.
 bench: .venv/.test ## the whole benchmark, written to docs/bench.md
@@ -107,9 +110,10 @@ lock: .venv/.run ## pin the whole tree of packages again
 	$(LOCK) requirements.txt requirements-test.txt -o requirements-test.lock
 	$(LOCK) requirements-clients.txt -o requirements-clients.lock
 	$(LOCK) requirements-docs.txt -o requirements-docs.lock
+	$(LOCK) requirements-dist.txt -o requirements-dist.lock
 
 clean: ## remove the environments and caches
-	rm -rf .venv .venv-clients .venv-docs .clients .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage
+	rm -rf .venv .venv-clients .venv-docs .venv-dist .clients .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' \
@@ -125,6 +129,10 @@ clean: ## remove the environments and caches
 .venv-clients/.test: requirements-clients.lock | .venv/bin/python
 	$(PYTHON) -m venv .venv-clients
 	$(call install,.venv-clients,the client libraries of the tests,requirements-clients.lock)
+
+.venv-dist/.installed: requirements-dist.lock
+	$(PYTHON) -m venv .venv-dist
+	$(call install,.venv-dist,the checks of the packages,requirements-dist.lock)
 
 .venv-docs/.installed: requirements-docs.lock
 	$(PYTHON) -m venv .venv-docs

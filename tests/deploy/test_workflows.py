@@ -11,10 +11,17 @@ from pathlib import Path
 import pytest
 import yaml
 
+import custom_handler
+
 ROOT = Path(__file__).resolve().parents[2]
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 BEYOND = {
-    "release.yml": {"publish": {"id-token": "write"}, "attach": {"contents": "write"}},
+    "release.yml": {
+        "attest": {"id-token": "write", "attestations": "write"},
+        "image": {"contents": "read", "packages": "write"},
+        "publish": {"id-token": "write"},
+        "attach": {"contents": "write"},
+    },
     "docs.yml": {"publish": {"contents": "write"}},  # the branch that is served
 }
 TEXTS = {file.name: file.read_text(encoding="utf-8") for file in WORKFLOWS}
@@ -79,3 +86,39 @@ def test_a_fresh_start_that_fails_ends_its_job_at_once(tmp_path):
         ["bash", "-e", "-c", script], cwd=tmp_path, env=environ, capture_output=True, text=True, check=False, timeout=60
     )
     assert (ran.returncode, ran.stdout) == (1, "it broke\n")
+
+
+def steps_of(job: str) -> list[dict[str, str]]:
+    """The steps of a job of the release that run a script, with the script."""
+    return [step for step in yaml.safe_load(TEXTS["release.yml"])["jobs"][job]["steps"] if "run" in step]
+
+
+@pytest.mark.parametrize(("tag", "ok"), [(f"v{custom_handler.__version__}", True), ("v0.0.1", False)])
+def test_a_tag_must_be_the_version_of_the_package(tag, ok):
+    [script] = [step["run"] for step in steps_of("build") if "GITHUB_REF_NAME" in step["run"]]
+    environ = {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "GITHUB_REF_NAME": tag}
+    assert (subprocess.run(["bash", "-e", "-c", script], cwd=ROOT, env=environ, check=False).returncode == 0) is ok
+
+
+def test_nothing_is_published_before_the_images_are_pushed_and_the_files_are_attested():
+    jobs = yaml.safe_load(TEXTS["release.yml"])["jobs"]
+    assert (jobs["publish"]["needs"], jobs["attach"]["needs"]) == (["attest", "image"], "publish")
+    assert jobs["attest"]["needs"] == jobs["image"]["needs"] == "build"
+
+
+def test_the_images_are_pushed_under_the_version_of_the_tag(tmp_path):
+    (tmp_path / "docker").write_text('#!/bin/sh\necho "$@" >> calls\n')
+    (tmp_path / "docker").chmod(0o755)
+    [step] = steps_of("image")
+    environ = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "GITHUB_REPOSITORY": "Team/Proxy", "GITHUB_ACTOR": "someone"}
+    environ |= {"GITHUB_REF_NAME": "v1.2.3", "TOKEN": "not-a-secret"}
+    subprocess.run(["bash", "-e", "-c", step["run"]], cwd=tmp_path, env=environ, check=True)
+    calls = (tmp_path / "calls").read_text()
+    built = re.findall(
+        r"^buildx build --push --sbom=true --provenance=mode=max --tag (\S+)(.*) \.$", calls, re.MULTILINE
+    )
+    assert built == [
+        ("ghcr.io/team/proxy:1.2.3", ""),
+        ("ghcr.io/team/proxy:1.2.3-database", " --build-arg DATABASE=true"),
+    ]
+    assert "not-a-secret" not in calls

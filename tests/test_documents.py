@@ -173,6 +173,43 @@ def test_the_clients_have_a_row_for_each_example_and_name_only_files_that_exist(
     }
 
 
+def proofs(page, words):
+    """The kind of proof of each client on a page, by the first cell of its row."""
+    tables = re.findall(r"^\| cliente? \|.*\n\|[-|]+\|\n((?:\|.*\n)+)", text_of(page), re.MULTILINE)
+    cells = [[cell.strip() for cell in row.strip("|").split(" | ")] for row in "".join(tables).splitlines()]
+    kinds = {kind: re.compile(pattern) for kind, pattern in words.items()}
+    return {row[0]: [kind for kind, pattern in kinds.items() if pattern.fullmatch(row[2])] for row in cells}
+
+
+def test_each_client_has_one_honest_proof_in_both_languages():
+    english = proofs(
+        "docs/clients.md",
+        {
+            "tests": "run in tests",
+            "make": "run in tests ¹",
+            "once": r"run once on \d{4}-\d\d-\d\d",
+            "none": "configuration only ²",
+        },
+    )
+    portuguese = proofs(
+        "docs/pt-BR/clients.md",
+        {
+            "tests": "roda nos testes",
+            "make": "roda nos testes ¹",
+            "once": r"executado uma vez em \d{4}-\d\d-\d\d",
+            "none": "só configuração ²",
+        },
+    )
+    assert len(english) > 25
+    assert all(len(proof) == 1 for proof in english.values()), english
+    assert list(english.values()) == list(portuguese.values())
+    # What `make test-clients` installs is what it runs.
+    installed = {
+        file.parent.name for name in ("requirements.txt", "package.json") for file in ROOT.glob(f"examples/*/{name}")
+    }
+    assert list(english.values()).count(["make"]) == len(installed)
+
+
 def test_the_page_of_observability_names_each_metric_of_the_provider():
     registry = CollectorRegistry()
     ProviderMetrics(registry)

@@ -6,11 +6,13 @@ arrive, run, and go back to the agent.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
+import signal
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,7 @@ import pytest
 from tests.support.processes import ROOT
 from tests.support.proxy import Proxy, Simulator
 from tests.support.proxy_fixtures import proxy, simulator, simulator_process
+from tests.support.waiting import eventually
 
 __all__ = ["proxy", "simulator", "simulator_process"]
 
@@ -64,9 +67,21 @@ class Workplace:
 
 
 @pytest.fixture
-def workplace(tmp_path: Path, proxy: Proxy, simulator: Simulator) -> Workplace:
+def workplace(tmp_path: Path, proxy: Proxy, simulator: Simulator) -> Iterator[Workplace]:
     (tmp_path / ".env").write_text(f"LITELLM_MASTER_KEY={proxy.key}\n")
-    return Workplace(tmp_path, proxy)
+    yield Workplace(tmp_path, proxy)
+    eventually(lambda: not kill_processes_of(tmp_path))
+
+
+def kill_processes_of(home: Path) -> list[int]:
+    """Kill the processes with that home, and return them. Cline's hub outlives its client, in a session of its own."""
+    found = []
+    for environ in Path("/proc").glob("[0-9]*/environ"):  # Linux only
+        with contextlib.suppress(OSError):  # it ended, or is another user's
+            if f"HOME={home}".encode() in environ.read_bytes().split(b"\0"):
+                os.kill(int(environ.parent.name), signal.SIGKILL)
+                found.append(int(environ.parent.name))
+    return found
 
 
 @pytest.fixture

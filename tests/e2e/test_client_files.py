@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
+from typing import Any
 
 import httpx
 import pytest
@@ -29,18 +31,44 @@ def read(name: str, proxy: Proxy) -> str:
     return text.replace(HOST, proxy.url)
 
 
-def test_what_vs_code_is_told_answers_with_a_streamed_tool_call(proxy: Proxy, simulator: Simulator) -> None:
+def vs_code(proxy: Proxy) -> tuple[str, str]:
     [provider] = json.loads(read("vscode_copilot/chatLanguageModels.json", proxy))
     [model] = provider["models"]
-    assert (provider["vendor"], provider["apiType"], model["toolCalling"]) == (
-        "customendpoint",
-        "chat-completions",
-        True,
-    )
+    assert (provider["vendor"], provider["apiType"]) == ("customendpoint", "chat-completions")
+    assert model["toolCalling"]
+    return model["url"], model["id"]
+
+
+def zed(proxy: Proxy) -> tuple[str, str]:
+    settings = json.loads(read("zed/settings.json", proxy))
+    [(name, provider)] = settings["language_models"]["openai_compatible"].items()
+    [model] = provider["available_models"]
+    assert settings["agent"]["default_model"] == {"provider": name, "model": model["name"]}
+    assert (model["capabilities"]["tools"], model["capabilities"]["chat_completions"]) == (True, True)
+    return f"{provider['api_url']}/chat/completions", model["name"]
+
+
+def junie(proxy: Proxy) -> tuple[str, str]:
+    profile = json.loads(read("jetbrains/stackspot.json", proxy))
+    assert (profile["apiType"], profile["apiKey"]) == ("OpenAICompletion", "${LITELLM_MASTER_KEY}")
+    return profile["baseUrl"], profile["id"]
+
+
+def goose(proxy: Proxy) -> tuple[str, str]:
+    settings = dict(re.findall(r"\b([A-Z_]+)=(\S+)", read("goose/goose.sh", proxy)))
+    assert settings["GOOSE_PROVIDER"] == "openai"
+    return f"{settings['OPENAI_HOST']}/v1/chat/completions", settings["GOOSE_MODEL"]
+
+
+@pytest.mark.parametrize("client", [vs_code, zed, junie, goose], ids=lambda client: client.__name__)
+def test_what_a_client_is_told_answers_with_a_streamed_tool_call(
+    client: Callable[[Proxy], tuple[str, str]], proxy: Proxy, simulator: Simulator
+) -> None:
+    url, model = client(proxy)
     simulator.script({"text": CALL})
-    question = [{"role": "user", "content": "Read a.py"}]
-    body = {"model": model["id"], "messages": question, "tools": [TOOL], "stream": True}
-    answer = proxy.post(model["url"].removeprefix(proxy.url), body)
+    body: dict[str, Any] = {"model": model, "messages": [{"role": "user", "content": "Read a.py"}], "tools": [TOOL]}
+    body |= {"stream": True, "stream_options": {"include_usage": True}, "max_completion_tokens": 16000}
+    answer = proxy.post(url.removeprefix(proxy.url), body)
     assert answer.status_code == 200, answer.text
     assert '"name":"read_file"' in answer.text
     assert answer.text.endswith("data: [DONE]\n\n")

@@ -82,6 +82,8 @@ docs: .venv/.run ## write docs/configuration.md
 docs-site: .venv-docs/.installed ## build the documentation site strictly, in build/site
 	$(PYTHON) .ci/site.py
 	.venv-docs/bin/zensical build --strict --clean
+	@grep -q Pesquisar build/site/pt-BR/index.html # a page in Portuguese has labels in Portuguese
+	@grep -q 'custom_handler.errors.StackspotError' build/site/api/index.html # the Python API was read
 
 docs-serve: .venv-docs/.installed ## the documentation site on http://127.0.0.1:8000
 	$(PYTHON) .ci/site.py

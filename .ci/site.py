@@ -7,14 +7,15 @@ each link is rewritten to where its target is there.
 import os
 import re
 import shutil
+import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 TARGET = ROOT / "build" / "docs"
-LINK = re.compile(r"(\]\()(?!\w+:|#)([^)#]+)")
+LINK = re.compile(r"(\]\()(?!\w+:)([^)#]*)(#[^)]*)?")
 BADGE = re.compile(r"^\[!\[CI\].*\n", re.MULTILINE)  # relative to the repository's page at GitHub
-NAMES = {"README.md": "index.md", "README.pt-BR.md": "pt-BR/index.md"}
+NAMES = {"README.md": "index.md", "README.pt-BR.md": "pt-BR/index.md", ".ci/api.md": "api.md"}
 
 
 def place(path: str) -> str:
@@ -29,15 +30,23 @@ def sources() -> Iterator[Path]:
         yield from (found.relative_to(ROOT) for found in sorted((ROOT / folder).rglob("*")) if found.is_file())
 
 
+def plain(anchor: str) -> str:
+    """Return an anchor as the generator makes it from a heading: GitHub keeps accents, it drops them."""
+    return unicodedata.normalize("NFKD", anchor).encode("ascii", "ignore").decode()
+
+
 def page(source: Path) -> str:
     """Return the text of a page with its links as the site has them."""
     here = Path(place(source.as_posix())).parent
 
     def moved(found: re.Match[str]) -> str:
+        anchor = plain(found[3] or "")
+        if not found[2]:
+            return found[1] + anchor
         target = os.path.normpath(source.parent / found[2])
         if not (ROOT / target).exists():
             raise SystemExit(f"{source}: {found[2]} does not exist.")
-        return found[1] + os.path.relpath(place(target), here)
+        return found[1] + os.path.relpath(place(target), here) + anchor
 
     text = BADGE.sub("", (ROOT / source).read_text(encoding="utf-8"))
     # The site's Markdown reads what is within an element only if the element says so, and a table only behind a blank line.

@@ -282,11 +282,12 @@ class TelemetrySettings:
 class Settings:
     """All settings, in groups; in the environment, each name may have the prefix `STACKSPOT_`.
 
-    >>> settings = Settings.from_mapping({"REALM": "acme", "STACKSPOT_MAX_RETRIES": "1"})
-    >>> settings.account.realm, settings.limits.max_retries
-    ('acme', 1)
-    >>> settings.changed(limits={"max_retries": 0}).limits.max_retries
-    0
+    Examples:
+        >>> settings = Settings.from_mapping({"REALM": "acme", "STACKSPOT_MAX_RETRIES": "1"})
+        >>> settings.account.realm, settings.limits.max_retries
+        ('acme', 1)
+        >>> settings.changed(limits={"max_retries": 0}).limits.max_retries
+        0
     """
 
     account: AccountSettings = field(default_factory=AccountSettings)

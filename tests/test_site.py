@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import re
+import unicodedata
 from pathlib import Path
 from types import ModuleType
 
@@ -46,6 +47,29 @@ def test_each_link_of_the_site_leads_to_a_file_of_the_site(site):
     ]
     assert len(links) > 200
     assert [f"{page.name}: {target}" for page, target in links if not (page.parent / target).is_file()] == []
+
+
+def slug(heading: str) -> str:
+    """The anchor that the generator makes from a heading."""
+    ascii_only = unicodedata.normalize("NFKD", heading).encode("ascii", "ignore").decode()
+    return re.sub(r"[-\s]+", "-", re.sub(r"[^\w\s-]", "", ascii_only).strip().lower())
+
+
+def test_each_anchor_of_the_site_is_that_of_a_heading(site):
+    texts = {
+        page: re.sub(r"^```.*?^```", "", page.read_text("utf-8"), flags=re.MULTILINE | re.DOTALL)
+        for page in site.rglob("*.md")
+    }
+    anchors = {
+        page: {slug(line) for line in re.findall(r"^#+ (.*)$", text, re.MULTILINE)} for page, text in texts.items()
+    }
+    links = [
+        (page, (page.parent / name).resolve() if name else page, anchor)
+        for page, text in texts.items()
+        for name, anchor in re.findall(r"\]\((?!\w+:)([^)#]*)#([^)]+)\)", text)
+    ]
+    assert len(links) > 100
+    assert [f"{page.name}: {to.name}#{anchor}" for page, to, anchor in links if anchor not in anchors[to]] == []
 
 
 def test_the_first_page_in_portuguese_leads_to_pages_in_portuguese(site):

@@ -47,10 +47,11 @@ class StackspotLLM(CustomLLM):  # type: ignore[misc]
     `settings` default to those of the environment and of `.env`; only these are read again when the
     credentials are rejected. `hooks` receive the measurements.
 
-    >>> provider = StackspotLLM(settings)
-    >>> response = provider.completion("stackspot-chat", [{"role": "user", "content": "Hello"}])
-    >>> response.choices[0].finish_reason
-    'stop'
+    Examples:
+        >>> provider = StackspotLLM(settings)
+        >>> response = provider.completion("stackspot-chat", [{"role": "user", "content": "Hello"}])
+        >>> response.choices[0].finish_reason
+        'stop'
     """
 
     def __init__(self, settings: Settings | None = None) -> None:

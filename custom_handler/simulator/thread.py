@@ -35,10 +35,11 @@ def _on_its_loop(method: Callable[Concatenate[Control, P], T]) -> Callable[Conca
 class SimulatorThread:
     """Run a simulator on a daemon thread; its methods call those of `Control`.
 
-    >>> with SimulatorThread() as simulator:
-    ...     simulator.script({"text": "Olá!"})
-    ...     simulator.state()["plays_waiting"]
-    1
+    Examples:
+        >>> with SimulatorThread() as simulator:
+        ...     simulator.script({"text": "Olá!"})
+        ...     simulator.state()["plays_waiting"]
+        1
     """
 
     def __init__(

@@ -66,6 +66,11 @@ class AccountSettings:
         """The account as `realm/client_id`."""
         return f"{self.realm}/{self.client_id}"
 
+    @property
+    def is_simulated(self) -> bool:
+        """Whether the credentials are the simulator's own, which `run` and `simulate` set."""
+        return self.realm == self.client_id == "simulator"
+
     def missing(self) -> tuple[str, ...]:
         """Return the environment names of the credentials that are not set."""
         required = {"CLIENT_ID": self.client_id, "CLIENT_SECRET": self.client_secret, "REALM": self.realm}

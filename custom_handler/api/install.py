@@ -34,7 +34,7 @@ def install(
     routers = (
         chat.routes(client, settings.services),
         websocket.routes(client, settings.services),
-        playground.routes(),
+        playground.routes(proxy, settings.account),
         report.routes(Path(settings.telemetry.runs_dir)),
         quota.routes(read_quotas, map(quota_caller, keys), read_budgets),
         trace_check.routes(proxy),

@@ -19,7 +19,7 @@ from custom_handler.api import chat, playground, websocket
 from custom_handler.proxy.auth import require_key
 from custom_handler.proxy.client import PATH, ProxyClient
 from custom_handler.proxy.middleware.wrap import wrap
-from custom_handler.settings import ServiceSettings
+from custom_handler.settings import AccountSettings, ServiceSettings
 
 USAGE = {"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3}
 CALL = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
@@ -88,7 +88,7 @@ def client(model: Model) -> Iterator[TestClient]:
     parts = (
         chat.routes(proxy_client, settings),
         websocket.routes(proxy_client, settings, with_a_key),
-        playground.routes(),
+        playground.routes(None, AccountSettings()),
     )
     for part in parts:
         app.include_router(part)

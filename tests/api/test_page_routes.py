@@ -12,6 +12,7 @@ from custom_handler.api.page_policy import policy
 from custom_handler.api.page_routes import add_page, read_assets
 from custom_handler.api.playground import ASSETS
 from custom_handler.api.playground import routes as playground_routes
+from custom_handler.settings import AccountSettings
 
 MODULE = '<script type="module" src="{assets}/main.js"></script>'
 
@@ -19,7 +20,7 @@ MODULE = '<script type="module" src="{assets}/main.js"></script>'
 @pytest.fixture
 def client() -> TestClient:
     app = FastAPI()
-    app.include_router(playground_routes())
+    app.include_router(playground_routes(None, AccountSettings()))
     return TestClient(app)
 
 

@@ -1,102 +1,137 @@
-// One conversation over the WebSocket: questions, answers, errors.
+// Ask the model for the next message of the conversation.
 
-import { complain, show, showAnswer } from "./cards.js";
-import { at, element, facts } from "./dom.js";
-import { currentKey } from "./key.js";
+import { attached, clearAttached } from "./attachments.js";
+import { actions, complain, showAnswering, showError, showFrom } from "./cards.js";
+import { Failure, complete } from "./completion.js";
+import { at } from "./dom.js";
 import { loadQuota } from "./quota.js";
+import { BadOption, requestBody } from "./request.js";
+import { toEnd } from "./scroll.js";
+import { showConversations } from "./sidebar.js";
+import { current, openCalls, save } from "./store.js";
 import { t } from "./texts.js";
 
-let socket = null, sessionId = "", answer = null;
+let running = null;  // the AbortController of the answer that is arriving, and the message so far
 
-export function busy(on) {
-  at("send").disabled = on || !at("model").value;
-  at("stop").disabled = !on;
-  if (!on) {
-    if (answer) loadQuota();
-    answer?.view.finish();
-    answer?.body.classList.remove("answering");
-    answer = null;
-  }
+export function setButtons() {
+  const ready = at("model").value !== "";
+  at("question").disabled = !ready;
+  at("send").disabled = !ready || running !== null;
+  at("stop").disabled = running === null;
+  document.body.classList.toggle("running", running !== null);
+  for (const button of document.querySelectorAll(".idle")) button.disabled = running !== null;
 }
 
-export function drop() {
-  const dropped = socket;
-  socket = null;
-  sessionId = "";
-  dropped?.close();
-}
-
-function connected() {
-  if (socket) return Promise.resolve();
-  const address = new URL("ws/chat/completions", location.href);
-  address.protocol = address.protocol.replace("http", "ws");
-  address.search = new URLSearchParams({ api_key: currentKey() });
-  sessionId = crypto.randomUUID?.() ?? `${Date.now()}-${Math.random()}`;
-  const opening = socket = new WebSocket(address);
-  opening.onmessage = ({ data }) => receive(JSON.parse(data));
-  return new Promise((resolve, reject) => {
-    opening.onopen = resolve;
-    opening.onclose = () => {
-      reject();
-      if (socket !== opening) return;  // dropped on purpose
-      drop();
-      complain(t("closed"));
-      busy(false);
-    };
-  });
-}
-
-function receive(message) {
-  const seconds = answer && `${((performance.now() - answer.began) / 1000).toFixed(2)} s`;
-  if (message.type === "error") {
-    if (answer && !answer.view.text) answer.card.remove();
-    complain(`${message.code}: ${message.message}`);
-    busy(false);
+export function ask(event) {
+  event.preventDefault();
+  const content = at("question").value, { messages } = current();
+  if (!content.trim() || at("send").disabled) return;
+  if (openCalls(current()).length) {
+    complain(t("callsOpen"));
     return;
   }
-  if (!answer) return;
-  if (message.type === "start") answer.start = message;
-  if (message.type === "token") { answer.first ??= seconds; answer.view.write(message.text); }
-  if (message.type === "end") {
-    for (const { function: called } of message.tool_calls ?? []) element(answer.card, "pre", `${t("calls")} ${called.name}(${called.arguments})`);
-    const { usage } = message, { start } = answer;
-    facts(answer.card, [
-      [t("model").toLowerCase(), start.model], [t("provider"), start.provider], [t("first"), answer.first], [t("time"), seconds],
-      [t("tokens"), usage && `${usage.prompt_tokens} + ${usage.completion_tokens} = ${usage.total_tokens}`],
-      [t("sources"), (message.annotations ?? []).map(({ url_citation: cited }) => cited?.title).filter(Boolean).join(", ")],
-      [t("correlation"), start.correlation_id], [t("request"), start.request_id],
-    ]);
-  }
-  answer.card.scrollIntoView({ block: "end" });
-  if (message.type === "end") busy(false);
-}
-
-function parameters() {
-  const text = at("params").value.trim(), given = text ? JSON.parse(text) : {};
-  if (typeof given !== "object" || given === null || Array.isArray(given)) throw new TypeError();
-  return given;
-}
-
-export async function ask(event) {
-  event.preventDefault();
-  const question = at("question").value, model = at("model").value;
-  if (!question.trim() || at("send").disabled) return;
-  let params;
-  try { params = parameters(); } catch { complain(t("badParams")); return; }
-  show("mine", question);
+  if (!body()) return;
+  messages.push({ role: "user", content, attachments: attached() });
   at("question").value = "";
-  busy(true);
-  answer = { ...showAnswer(), began: performance.now(), start: {} };
-  answer.body.classList.add("answering");
-  try { await connected(); } catch { return; }
-  socket.send(JSON.stringify({ question, session_id: sessionId, model, params }));
+  clearAttached();
+  goOn(messages.length - 1);
+}
+
+actions.edit = (index, content) => {
+  const { messages } = current();
+  messages.splice(index, messages.length, { ...messages[index], content });
+  goOn(index);
+};
+
+actions.regenerate = (index) => {
+  current().messages.splice(index);
+  goOn(index);
+};
+
+actions.results = (pairs) => {
+  const { messages } = current(), index = messages.findLastIndex(({ role }) => role === "assistant");
+  messages.push(...pairs.map(([id, content]) => ({ role: "tool", tool_call_id: id, content })));
+  goOn(index);
+};
+
+actions.retry = () => goOn(current().messages.length);
+
+// Show the conversation from `index` on, and ask for the next message.
+function goOn(index) {
+  save();
+  showFrom(index);
+  showConversations();
+  toEnd();
+  answer();
+}
+
+function body() {
+  try {
+    return requestBody(current(), at("model").value);
+  } catch (error) {
+    if (!(error instanceof BadOption)) throw error;
+    complain(t(error.message));
+    return null;
+  }
+}
+
+async function answer() {
+  const conversation = current(), { messages } = conversation, asked = body();
+  if (!asked || running) return;
+  const index = messages.length, message = { role: "assistant", content: "" }, card = showAnswering(index);
+  const began = performance.now(), seconds = () => `${((performance.now() - began) / 1000).toFixed(2)} s`;
+  let first = null, failure = null;
+  running = { stopper: new AbortController(), keep: () => messages[index] ?? (message.content && messages.push(message)) };
+  conversation.model = asked.model;
+  at("status").textContent = t("answering");
+  setButtons();
+  try {
+    const told = await complete(asked, running.stopper.signal, (soFar, piece) => {
+      first ??= seconds();
+      message.content = soFar.content;
+      card.view.write(piece);
+    });
+    Object.assign(message, {
+      content: told.content, tool_calls: told.tool_calls, annotations: told.annotations, facts: factsOf(asked.model, told, first, seconds()),
+    });
+    if (message.content || message.tool_calls.length) messages[index] = message;
+  } catch (error) {
+    if (error.name !== "AbortError" && !(error instanceof Failure)) throw error;
+    failure = error;
+    if (message.content) messages[index] = message;
+  } finally {
+    running = null;
+    card.remove();
+    save();
+    showFrom(index);
+    if (failure instanceof Failure) showError(failure, !message.content);
+    else if (failure) complain(t("stopped"));
+    at("status").textContent = failure ? "" : t("done");
+    setButtons();
+    loadQuota();
+  }
+}
+
+function factsOf(model, { usage, finish, headers, correlation }, first, time) {
+  const header = (name) => headers.get(name), left = header("x-ratelimit-remaining-requests");
+  const cost = usage?.cost ?? Number(header("x-litellm-response-cost") ?? header("x-litellm-response-cost-original") ?? 0);
+  return [
+    ["model", model], ["first", first], ["time", time],
+    ["tokens", usage && `${usage.prompt_tokens} + ${usage.completion_tokens} = ${usage.total_tokens}`],
+    ["cost", cost && `$${Number(cost.toPrecision(3))}`],
+    ["left", left && `${left} / ${header("x-ratelimit-limit-requests")} (${header("x-ratelimit-reset-requests")})`],
+    ["cache", header("x-stackspot-cache")], ["ended", ["stop", "tool_calls"].includes(finish) ? "" : finish],
+    ["correlation", correlation], ["request", header("x-request-id")],
+  ].filter(([, value]) => value);
 }
 
 export function stop() {
-  if (at("stop").disabled) return;
-  drop();
-  facts(answer.card, [["", t("stopped")]]);
-  busy(false);
-  at("question").focus();
+  running?.stopper.abort();
 }
 
+// When the page is left: keep what has arrived.
+export function keepAnswer() {
+  if (!running) return;
+  running.keep();
+  save();
+}

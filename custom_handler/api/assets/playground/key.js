@@ -4,7 +4,7 @@ import { at } from "./dom.js";
 
 const NAME = "key";
 
-export const currentKey = () => at("key").value;
+export const currentKey = () => at("key").value.trim();
 
 export const authorization = () => ({ authorization: `Bearer ${currentKey()}` });
 

@@ -1,28 +1,50 @@
 // The page: what its fields and buttons do.
 
-import { ask, busy, drop, stop } from "./chat.js";
+import { clearAttached, showAttached, wireAttachments } from "./attachments.js";
+import { showError } from "./cards.js";
+import { ask, keepAnswer, setButtons, stop } from "./chat.js";
+import { wireCode } from "./code.js";
 import { at } from "./dom.js";
 import { restoreKey } from "./key.js";
-import { loadModels } from "./models.js";
+import { loadModels, openAccess, showModel } from "./models.js";
+import { wireOptions } from "./options.js";
 import { showQuota } from "./quota.js";
-import { initialLanguage, translate } from "./texts.js";
+import { showConversations, showCurrent, wireSidebar } from "./sidebar.js";
+import { restore } from "./store.js";
+import { restoreLanguage, translate } from "./texts.js";
 
-at("language").onchange = () => { translate(); showQuota(); };
-at("key").onchange = loadModels;
-at("model").onchange = () => sessionStorage.setItem("model", at("model").value);
+async function signIn() {
+  const failure = await loadModels();
+  showCurrent();
+  if (failure) showError(failure);
+  setButtons();
+  if (at("model").value && document.activeElement === document.body) at("question").focus();
+}
+
+function newLanguage() {
+  translate();
+  showQuota();
+  showAttached();
+  if (at("stop").disabled) showCurrent();
+}
+
+restoreLanguage();
+restore();
+wireSidebar();
+wireOptions();
+wireCode();
+wireAttachments();
+at("language").onchange = newLanguage;
+at("key").onchange = signIn;
+at("access").onsubmit = (event) => event.preventDefault();  // Enter is a change of the field
+at("change-key").onclick = () => { openAccess(true); at("key").focus(); };
+at("model").onchange = () => { showModel(); clearAttached(); };
 at("form").onsubmit = ask;
 at("question").onkeydown = (event) => { if (event.key === "Enter" && !event.shiftKey && !event.isComposing) ask(event); };
-document.onkeydown = (event) => { if (event.key === "Escape") stop(); };
-at("stop").onclick = stop;
-at("fresh").onclick = () => {
-  drop();
-  at("log").replaceChildren(at("empty"));
-  at("empty").hidden = false;
-  busy(false);
-  at("question").focus();
-};
-
-at("language").value = initialLanguage();
-translate();
+document.onkeydown = (event) => { if (event.key === "Escape" && !document.querySelector("dialog[open]")) stop(); };
+at("stop").onclick = () => { stop(); at("question").focus(); };
+for (const button of document.querySelectorAll("dialog .close")) button.onclick = () => button.closest("dialog").close();
+window.onpagehide = keepAnswer;
+showConversations();
 await restoreKey();
-loadModels();
+await signIn();

@@ -1,29 +1,58 @@
-// The models that the key may call.
+// The models that answer chats, of those that the key may call.
 
-import { complain } from "./cards.js";
-import { busy, drop } from "./chat.js";
+import { Failure, errorObject } from "./completion.js";
 import { at } from "./dom.js";
 import { authorization, currentKey, rememberKey } from "./key.js";
 import { forgetQuota, loadQuota } from "./quota.js";
-import { t } from "./texts.js";
+import { translated } from "./texts.js";
 
+let models = [];  // {id, images, files, simulated}
+
+const chosen = () => models.find(({ id }) => id === at("model").value);
+
+// Whether the chosen model reads files of a type.
+export function takes(type) {
+  return type.startsWith("image/") ? Boolean(chosen()?.images) : Boolean(chosen()?.files);
+}
+
+// Load the models of the key. Returns a Failure, or null.
 export async function loadModels() {
   rememberKey();
-  drop();
-  const select = at("model"), wanted = sessionStorage.getItem("model");
-  select.replaceChildren();
-  select.disabled = at("question").disabled = true;
-  if (currentKey()) {
-    try {
-      const reply = await fetch("models", { headers: authorization() });
-      const told = await reply.json();
-      if (!reply.ok) complain(told.error?.message ?? `${reply.status}`);
-      else for (const { id } of told.data) select.append(new Option(id, id, false, id === wanted));
-    } catch { complain(t("unreachable")); }
+  const key = currentKey();
+  let failure = null, found = [];
+  try {
+    if (key) found = await fetched();
+  } catch (error) {
+    failure = error instanceof Failure ? error : new Failure(0, null);
   }
-  select.disabled = at("question").disabled = select.length === 0;
-  busy(false);
+  if (key !== currentKey()) return null;
+  models = found;
+  const wanted = sessionStorage.getItem("model");
+  at("model").replaceChildren(...models.map(({ id }) => new Option(id, id, false, id === wanted)));
+  at("model").disabled = models.length === 0;
+  openAccess(models.length === 0);
+  translated(at("empty"), models.length ? "empty" : key && !failure ? "noModels" : "noKey");
+  showModel();
   forgetQuota();
-  if (select.length) loadQuota();
-  if (select.length && document.activeElement === document.body) at("question").focus();
+  if (models.length) loadQuota();
+  return failure;
+}
+
+async function fetched() {
+  const response = await fetch("playground/models", { headers: authorization() });
+  if (response.ok) return (await response.json()).data;
+  throw new Failure(response.status, await errorObject(response), response.headers);
+}
+
+export function openAccess(open) {
+  at("access").hidden = !open;
+}
+
+// What depends on the chosen model.
+export function showModel() {
+  const model = chosen();
+  if (model) sessionStorage.setItem("model", model.id);
+  at("badge").hidden = !model?.simulated;
+  at("attach").hidden = !model?.images && !model?.files;
+  at("files").accept = model?.files ? "" : "image/*";
 }

@@ -1,0 +1,101 @@
+"""The playground in a browser: the proxy that serves it, and what a person does on the page."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import Locator, Page, expect
+
+from tests.support.proxy import Proxy, Simulator, running_proxy
+
+HANDBOOK = "01KS0000000000000000000001"
+CONFIG = f"""
+model_list:
+  - model_name: stackspot-chat
+    litellm_params:
+      model: stackspot-chat
+      custom_llm_provider: stackspot
+      input_cost_per_token: 0.001
+      output_cost_per_token: 0.002
+  - model_name: wiki
+    litellm_params: {{model: stackspot-chat, custom_llm_provider: stackspot}}
+    model_info: {{knowledge_sources: [{HANDBOOK}], sources_url: "https://wiki.example/{{slug}}"}}
+  - model_name: blind
+    litellm_params: {{model: stackspot-chat, custom_llm_provider: stackspot}}
+    model_info: {{supports_vision: false}}
+  - model_name: no-key
+    litellm_params: {{model: groq/llama-3.1-8b-instant, api_key: os.environ/GROQ_API_KEY}}
+  - model_name: embeddings
+    litellm_params: {{model: openai/text-embedding-3-small, api_key: unused}}
+  - model_name: pictures
+    litellm_params: {{model: openai/our-images, api_key: unused}}
+    model_info: {{mode: image_generation}}
+litellm_settings:
+  custom_provider_map: [{{provider: stackspot, custom_handler: custom_handler.stackspot_llm}}]
+  callbacks: [custom_handler.plugin]
+  include_cost_in_streaming_usage: true
+  drop_params: true
+router_settings: {{disable_cooldowns: true, num_retries: 0}}
+general_settings:
+  master_key: os.environ/LITELLM_MASTER_KEY
+  custom_auth: custom_handler.authenticate_key
+"""
+MODELS = ["stackspot-chat", "wiki", "blind"]
+TOOLS = [{"type": "function", "function": {"name": "buscar_tempo", "parameters": {"type": "object"}}}]
+CALL = 'Vou consultar.\nFUNCTION_CALL_START\nbuscar_tempo\narguments: {"cidade": "Recife"}\nFUNCTION_CALL_END'
+
+
+@contextlib.contextmanager
+def running_playground(folder: Path, simulator: Simulator) -> Iterator[Proxy]:
+    """Run a proxy with models that answer chats, and others."""
+    config = folder / "config.yaml"
+    config.write_text(CONFIG, encoding="utf-8")
+    environ = {"STACKSPOT_UPLOADS": "true", "STACKSPOT_REQUESTS_PER_MINUTE": "5000"}
+    with running_proxy(folder / "log", config=str(config), **(environ | simulator.environ)) as running:
+        yield running
+
+
+def sign_in(page: Page, key: str) -> None:
+    """Give the key, and wait for the models."""
+    page.locator("#key").fill(key)
+    page.locator("#key").press("Enter")
+    expect(page.locator("#model option")).to_have_text(MODELS)
+
+
+def ask_page(page: Page, question: str, model: str = "stackspot-chat") -> Locator:
+    """Ask, and return the last card, the answer's."""
+    if page.locator("#model").input_value() != model:
+        page.locator("#model").select_option(model)
+    page.locator("#question").fill(question)
+    page.locator("#question").press("Enter")
+    return page.locator("article").last
+
+
+def answered(page: Page, question: str, model: str = "stackspot-chat") -> Locator:
+    """Ask, and return the answer's card when the answer is complete."""
+    card = ask_page(page, question, model)
+    expect(page.locator("#status")).to_have_text("The answer is complete.")
+    return card
+
+
+def set_options(page: Page, **options: Any) -> None:
+    """Fill fields of the options by their ids."""
+    page.locator("#open-options").click()
+    for name, value in options.items():
+        field = page.locator(f"#{name}")
+        if isinstance(value, bool):
+            field.set_checked(value)
+        else:
+            field.fill(value if isinstance(value, str) else json.dumps(value))
+    page.locator("#options .close").click()
+
+
+def kept(page: Page) -> dict[str, Any]:
+    """Return the current conversation, as the tab keeps it."""
+    state = json.loads(page.evaluate("sessionStorage.getItem('conversations')"))
+    [current] = [conversation for conversation in state["list"] if conversation["id"] == state["current"]]
+    return current

@@ -193,6 +193,8 @@ CASES = [
 # Those of the proxy itself: the test that meets each with its text.
 ELSEWHERE = {
     "this proxy does not know the API key": "tests/proxy/test_keys_file.py",
+    "The code of this address was used, is older than five minutes": "tests/api/test_playground_session.py",
+    "only in a browser on the proxy's own machine": "tests/api/test_playground_session.py",
     "Ask the proxy's operator to add the path to the key's routes": "tests/proxy/test_keys_file.py",
     "does not know that response of this API key": "tests/history/test_history.py",
     "the conversation of that response was not kept": "tests/history/test_history.py",

@@ -70,6 +70,7 @@ TYPES_ONLY = {  # these use classes and functions of a network library, and open
     "stackspot/http/network_errors.py",
     "stackspot/knowledge.py",
     "proxy/key_routes.py",
+    "proxy/own_browser.py",
     "proxy/middleware/websocket_key.py",
     "simulator/control.py",
     "simulator/request_log.py",

@@ -8,16 +8,19 @@ import signal
 import socket
 import sys
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 from custom_handler.cli import main
+from custom_handler.cli.run import run
 from custom_handler.cli.run.folder import ensure_key, read_dotenv
 from custom_handler.cli.run.greeting import greeting
 from custom_handler.cli.run.preflight import Startable, require_startable
 from custom_handler.cli.run.process import Child
+from custom_handler.proxy.playground_code import VARIABLE, PlaygroundCode
 from custom_handler.settings import all_fields
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -193,6 +196,78 @@ def test_the_greeting_reads_an_exported_key_from_there(folder, port):
     assert 'Bearer $LITELLM_MASTER_KEY"' in told
     assert 'os.environ["LITELLM_MASTER_KEY"]' in told
     assert "playground" not in told
+
+
+class Served:
+    """A proxy that is ready at once, and what `run` started it with."""
+
+    environ: Mapping[str, str]
+
+    def __init__(self, command: list[str], environ: Mapping[str, str]) -> None:
+        del command
+        type(self).environ = environ
+
+    def __enter__(self) -> Served:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stop nothing."""
+
+    def wait_until_ready(self, host: str, port: int) -> bool:
+        return bool(host and port)
+
+    def show_all(self) -> None:
+        """Show nothing."""
+
+    def wait(self) -> int:
+        return 0
+
+
+def printed_by_run(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], host: str, port: int, *, terminal: bool
+) -> tuple[str, list[bool]]:
+    """Return what `run` prints, and what its proxy says to the code in it, twice."""
+    redeemed = []
+
+    class Redeeming(Served):
+        def wait(self) -> int:
+            monkeypatch.setenv(VARIABLE, self.environ.get(VARIABLE, ""))
+            found = re.search(r"#code=([\w-]+)\n", printed := capsys.readouterr().out)
+            code = found[1] if found else ""
+            redeemed.extend(PlaygroundCode.of_this_process().redeem(code) for _ in range(2))
+            print(printed)
+            return 0
+
+    monkeypatch.setattr("custom_handler.cli.run.Child", Redeeming)
+    monkeypatch.setattr("sys.stdout.isatty", lambda: terminal, raising=False)
+    assert run(host, port, Path("config.yaml")) == 0
+    folder = Redeeming.environ.get(VARIABLE)
+    assert folder is None or not Path(folder).parent.exists(), "nothing is left behind"
+    return capsys.readouterr().out, redeemed
+
+
+def test_on_a_terminal_the_address_of_the_playground_opens_it_once(folder, port, monkeypatch, capsys):
+    printed, redeemed = printed_by_run(monkeypatch, capsys, "127.0.0.1", port, terminal=True)
+    assert re.search(rf"Playground +http://127.0.0.1:{port}/playground#code=[\w-]{{32}}\n +\(opens without", printed)
+    assert redeemed == [True, False]
+    assert KEY not in printed
+
+
+@pytest.mark.parametrize(
+    ("terminal", "services"), [(False, "true"), (True, "false")], ids=["not on a terminal", "without the playground"]
+)
+def test_where_no_person_could_use_a_code_none_is_issued(folder, port, monkeypatch, capsys, terminal, services):
+    os.environ["STACKSPOT_SERVICES"] = services
+    printed, redeemed = printed_by_run(monkeypatch, capsys, "127.0.0.1", port, terminal=terminal)
+    assert ("/playground\n" in printed) is (services == "true")
+    assert "code" not in printed
+    assert redeemed == [False, False]
+
+
+def test_a_proxy_of_all_addresses_is_opened_by_that_of_this_machine(folder, port, monkeypatch, capsys):
+    printed, redeemed = printed_by_run(monkeypatch, capsys, "0.0.0.0", port, terminal=True)
+    assert f"http://127.0.0.1:{port}/playground#code=" in printed
+    assert redeemed == [True, False]
 
 
 LOADING = """

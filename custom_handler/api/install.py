@@ -12,9 +12,10 @@ from ..proxy.budgets import Budget
 from ..proxy.client import ProxyClient
 from ..proxy.key_entries import read_entries
 from ..proxy.keys_file import key_of, quota_caller
+from ..proxy.playground_code import PlaygroundCode
 from ..settings import Settings
 from ..stackspot.state.ledger import Quota
-from . import chat, playground, quota, report, trace_check, websocket
+from . import chat, playground, playground_session, quota, report, trace_check, websocket
 
 SOCKET_PATHS = (websocket.PATH,)
 """WebSockets that accept a key in the query."""
@@ -35,6 +36,7 @@ def install(
         chat.routes(client, settings.services),
         websocket.routes(client, settings.services),
         playground.routes(proxy, settings.account),
+        playground_session.routes(PlaygroundCode.of_this_process(), lambda: getattr(proxy, "master_key", None)),
         report.routes(Path(settings.telemetry.runs_dir)),
         quota.routes(read_quotas, map(quota_caller, keys), read_budgets),
         trace_check.routes(proxy),

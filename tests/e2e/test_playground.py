@@ -21,6 +21,7 @@ from tests.support.playground import (
     TOOLS,
     answered,
     ask_page,
+    code_of,
     kept,
     running_playground,
     set_options,
@@ -413,6 +414,25 @@ def test_it_speaks_portuguese_and_remembers_the_key_in_its_tab_only(
     expect(other.locator("#send")).to_have_text("Enviar")
     expect(other.locator("#key")).to_have_value("")
     context.close()
+
+
+def test_the_code_of_a_start_opens_it_once_and_is_gone_from_the_address(playground: Proxy, browser: Browser) -> None:
+    code = code_of(playground.log.parent).issue()
+    with opened_page(browser, f"{playground.url}/playground#code={code}") as page:
+        expect(page.locator("#model option")).to_have_text(MODELS)
+        expect(page.locator("#key")).to_have_value(playground.key)
+        assert page.url == f"{playground.url}/playground"
+        page.reload()
+        expect(page.locator("#model option")).to_have_text(MODELS)
+        assert page.get_by_role("alert").count() == 0
+    with opened_page(browser, f"{playground.url}/playground") as page:
+        for language, said in (("en", "was used already"), ("pt", "já foi usado")):
+            page.locator("#language").select_option(language)
+            page.evaluate("code => { location.hash = `code=${code}`; }", code)  # pasted into an open tab
+            expect(page.get_by_role("alert")).to_contain_text(said)
+            assert page.url == f"{playground.url}/playground"
+        expect(page.locator("#key")).to_have_value("")
+    assert code not in playground.log.read_text()
 
 
 def test_its_policy_lets_in_nothing_from_elsewhere(playground: Proxy) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 from playwright.sync_api import Locator, Page, expect
 
+from custom_handler.proxy.playground_code import PlaygroundCode
 from tests.support.proxy import Proxy, Simulator, running_proxy
 
 HANDBOOK = "01KS0000000000000000000001"
@@ -55,8 +56,14 @@ def running_playground(folder: Path, simulator: Simulator) -> Iterator[Proxy]:
     config = folder / "config.yaml"
     config.write_text(CONFIG, encoding="utf-8")
     environ = {"STACKSPOT_UPLOADS": "true", "STACKSPOT_REQUESTS_PER_MINUTE": "5000"}
+    environ |= code_of(folder).environ()
     with running_proxy(folder / "log", config=str(config), **(environ | simulator.environ)) as running:
         yield running
+
+
+def code_of(folder: Path) -> PlaygroundCode:
+    """Return the one-time code of the proxy with this folder: a test issues it, as `run` does on a terminal."""
+    return PlaygroundCode(folder / "playground-code")
 
 
 def sign_in(page: Page, key: str) -> None:

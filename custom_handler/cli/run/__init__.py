@@ -5,13 +5,17 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
+from ...proxy.own_browser import is_own_name
+from ...proxy.playground_code import PlaygroundCode
 from ...simulator import SimulatorSettings, SimulatorThread
 from .folder import ensure_key, init, read_dotenv, template
 from .greeting import greeting
-from .preflight import require_startable
+from .preflight import Startable, require_startable
 from .process import INTERRUPTED, Child
 
 __all__ = ["LITELLM_DEFAULTS", "SIMULATED_AGENT", "init", "run", "simulator_environment", "template"]
@@ -41,8 +45,10 @@ def _run(host: str, port: int, config: Path, started: float) -> int:
     read_dotenv(folder)
     startable = require_startable(host, port, config)
     ensure_key(folder, startable.config)
+    address = _connect_address(host)
     with contextlib.ExitStack() as stack:
-        environ = LITELLM_DEFAULTS | os.environ
+        code = PlaygroundCode(stack.enter_context(_code_file(startable, address)))
+        environ = LITELLM_DEFAULTS | os.environ | code.environ()
         if missing := startable.missing():
             simulator = stack.enter_context(SimulatorThread())
             environ |= simulator_environment(simulator.url)
@@ -53,13 +59,12 @@ def _run(host: str, port: int, config: Path, started: float) -> int:
         # This module runs the command `litellm`, whose path depends on the system.
         command = [sys.executable, "-m", "custom_handler.cli.stock_proxy", "--config", str(config)]
         child = stack.enter_context(Child([*command, "--host", host, "--port", str(port)], environ))
-        address = _connect_address(host)
         if not child.wait_until_ready(address, port):
             _print_progress("The proxy exited before it was ready. Its last output:")
             child.show_held()
             return child.wait()
         _print_progress(
-            f"Ready after {time.monotonic() - started:.1f} s.\n{greeting(startable, folder, address, port)}"
+            f"Ready after {time.monotonic() - started:.1f} s.\n{greeting(startable, folder, address, port, code.issue())}"
         )
         child.show_all()
         return child.wait()
@@ -79,6 +84,20 @@ def simulator_environment(url: str) -> dict[str, str]:
         "STACKSPOT_REALM": defaults.realm,
         "STACKSPOT_GENAI_AGENT_ID": SIMULATED_AGENT,
     }
+
+
+@contextlib.contextmanager
+def _code_file(startable: Startable, address: str) -> Iterator[Path | None]:
+    """Yield the path for the playground's code, None where no person could use one.
+
+    A person reads the code from a terminal, not from a log, and opens it on this machine.
+    """
+    with contextlib.ExitStack() as stack:
+        folder = None
+        if startable.settings.services.enabled and sys.stdout.isatty() and is_own_name(address):
+            with contextlib.suppress(OSError):  # the proxy works without
+                folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="stackspot-litellm-"))
+        yield None if folder is None else Path(folder) / "playground-code"
 
 
 def _connect_address(host: str) -> str:

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from ...proxy.availability import STACKSPOT, disabled_models
+from ...proxy.playground_code import LIFETIME
 from .folder import MASTER_KEY, key_is_in_dotenv
 from .preflight import Startable
 
@@ -23,8 +24,12 @@ answer = client.chat.completions.create(model="{model}", messages=[{{"role": "us
 print(answer.choices[0].message.content)"""
 
 
-def greeting(startable: Startable, folder: Path, host: str, port: int) -> str:
-    """Return the URLs, the models, and two ways to ask a model."""
+def greeting(startable: Startable, folder: Path, host: str, port: int, code: str = "") -> str:
+    """Return the URLs, the models, and two ways to ask a model.
+
+    The address of the playground has the one-time `code`, if there is one, in its fragment, which
+    no browser sends to a server.
+    """
     base = f"http://{f'[{host}]' if ':' in host else host}:{port}"
     in_dotenv, simulated = key_is_in_dotenv(folder), bool(startable.missing())
     disabled = disabled_models(startable.config.get("model_list") or ())
@@ -33,13 +38,20 @@ def greeting(startable: Startable, folder: Path, host: str, port: int) -> str:
     answering = ", ".join(f"{name} (a simulator answers)" if name in simulated_models else name for name in enabled)
     rows = [
         ("API", f"{base}/v1, key: {MASTER_KEY} {'in .env' if in_dotenv else 'of the environment'}"),
-        *([("Playground", f"{base}/playground")] if startable.settings.services.enabled else []),
+        *(_playground(f"{base}/playground", code) if startable.settings.services.enabled else []),
         ("Documentation", f"{base}/"),
         ("Models", answering or "none"),
         *([("Disabled", ", ".join(f"{name} ({lacks})" for name, lacks in disabled.items()))] if disabled else []),
     ]
     lines = "\n".join(f"    {label:<15}{value}" for label, value in rows)
     return f"\n{lines}\n{_try(f'{base}/v1', next(iter(enabled)), in_dotenv) if enabled else ''}"
+
+
+def _playground(address: str, code: str) -> list[tuple[str, str]]:
+    if not code:
+        return [("Playground", address)]
+    note = f"(opens without the key: once, within {LIFETIME / 60:.0f} minutes, on this machine)"
+    return [("Playground", f"{address}#code={code}"), ("", note)]
 
 
 def _try(api: str, model: str, in_dotenv: bool) -> str:

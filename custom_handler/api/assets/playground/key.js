@@ -1,6 +1,7 @@
 // The key of the proxy. It is kept in the tab's storage, and sent to this proxy only.
 
 import { at } from "./dom.js";
+import { exchangeCode, hasCode } from "./session.js";
 
 const NAME = "key";
 
@@ -12,7 +13,9 @@ export function rememberKey() {
   sessionStorage.setItem(NAME, currentKey());
 }
 
-// Fill the field when the page opens.
+// Fill the field: with the key for the code of the address, else with that of this tab. Returns the name of what failed.
 export async function restoreKey() {
-  at("key").value = sessionStorage.getItem(NAME) ?? "";
+  const { key, problem } = hasCode() ? await exchangeCode() : {};
+  at("key").value = key ?? sessionStorage.getItem(NAME) ?? "";
+  return problem;
 }

@@ -1,7 +1,7 @@
 // The page: what its fields and buttons do.
 
 import { clearAttached, showAttached, wireAttachments } from "./attachments.js";
-import { showError } from "./cards.js";
+import { complain, showError } from "./cards.js";
 import { ask, keepAnswer, setButtons, stop } from "./chat.js";
 import { wireCode } from "./code.js";
 import { at } from "./dom.js";
@@ -9,9 +9,10 @@ import { restoreKey } from "./key.js";
 import { loadModels, openAccess, showModel } from "./models.js";
 import { wireOptions } from "./options.js";
 import { showQuota } from "./quota.js";
+import { hasCode } from "./session.js";
 import { showConversations, showCurrent, wireSidebar } from "./sidebar.js";
 import { restore } from "./store.js";
-import { restoreLanguage, translate } from "./texts.js";
+import { restoreLanguage, t, translate } from "./texts.js";
 
 async function signIn() {
   const failure = await loadModels();
@@ -19,6 +20,13 @@ async function signIn() {
   if (failure) showError(failure);
   setButtons();
   if (at("model").value && document.activeElement === document.body) at("question").focus();
+}
+
+async function open() {
+  stop();
+  const problem = await restoreKey();
+  await signIn();
+  if (problem) complain(t(problem));
 }
 
 function newLanguage() {
@@ -46,5 +54,5 @@ at("stop").onclick = () => { stop(); at("question").focus(); };
 for (const button of document.querySelectorAll("dialog .close")) button.onclick = () => button.closest("dialog").close();
 window.onpagehide = keepAnswer;
 showConversations();
-await restoreKey();
-await signIn();
+window.onhashchange = () => { if (hasCode()) open(); };  // a code pasted into the address of this tab
+await open();

@@ -25,5 +25,7 @@ export const EN = {
   errorCredit: "The credits of the StackSpot account are used up.", errorRate: "Too many requests for now: wait a little.",
   errorTimeout: "The model took too long.", errorLarge: "The request is too large.", errorUpstream: "The model could not be reached.",
   errorBusy: "The model is not available now.", errorUnreachable: "The connection to the proxy failed, or broke off within the answer.",
+  codeOver: "The code of this address was used already, or is older than five minutes. Enter the key, or start the proxy again for a new address.",
+  codeElsewhere: "A code works only in a browser on the proxy's own machine, without a reverse proxy. Enter the key.",
   errorRequest: "The proxy refuses this request.", errorServer: "The model or the proxy failed to answer.",
 };

@@ -25,5 +25,7 @@ export const PT = {
   errorCredit: "Os créditos da conta StackSpot acabaram.", errorRate: "Requisições demais no momento: espere um pouco.",
   errorTimeout: "O modelo demorou demais.", errorLarge: "A requisição é grande demais.", errorUpstream: "Não foi possível alcançar o modelo.",
   errorBusy: "O modelo não está disponível agora.", errorUnreachable: "A conexão com o proxy falhou, ou caiu no meio da resposta.",
+  codeOver: "O código deste endereço já foi usado ou tem mais de cinco minutos. Informe a chave ou reinicie o proxy para receber um endereço novo.",
+  codeElsewhere: "O código só funciona em um navegador na máquina do proxy, sem proxy reverso. Informe a chave.",
   errorRequest: "O proxy recusa esta requisição.", errorServer: "O modelo ou o proxy não conseguiu responder.",
 };

@@ -1,4 +1,4 @@
-"""List what the account has, for `check --agents`."""
+"""List what the accounts have, for `check --agents`."""
 
 from __future__ import annotations
 
@@ -9,24 +9,26 @@ from typing import Any
 
 from ..errors import StackspotError
 from ..provider.handler import StackspotLLM
+from ..proxy.agent_catalog import Listing
 from ..proxy.model_list import ModelList
-from ..settings import Settings
+from ..settings import DEFAULT_ACCOUNT, Settings
 from ..stackspot.agent_list import VISIBILITIES, Agent
 
 
 @dataclass(frozen=True, slots=True)
 class AgentRow:
-    """One agent of the account, and the models of wildcards that it is."""
+    """One agent of an account, and the models of wildcards that it is."""
 
     name: str
     id: str
     visibility: str
     models: tuple[str, ...]
+    account: str
 
 
 @dataclass(frozen=True, slots=True)
 class AccountAgents:
-    """The agents, and a message for each visibility that cannot be listed."""
+    """The agents, and a message for each list that cannot be read."""
 
     rows: tuple[AgentRow, ...]
     problems: tuple[str, ...]
@@ -38,19 +40,34 @@ def list_account(config: Mapping[str, Any], settings: Settings) -> AccountAgents
 
 
 async def _list_account(config: Mapping[str, Any], settings: Settings) -> AccountAgents:
-    found: dict[str, list[Agent]] = {}
+    found: dict[Listing, list[Agent]] = {}
     problems: list[str] = []
     provider = StackspotLLM(settings)
-    for visibility in VISIBILITIES:
+    names = [account.name for account in provider.accounts.usable]
+    for listing in (Listing(name, visibility) for name in names for visibility in VISIBILITIES):
         try:
-            found[visibility] = await provider.list_agents(visibility)
+            found[listing] = await provider.list_agents(listing.visibility, listing.account)
         except StackspotError as error:  # noqa: PERF203  the other lists may be readable
-            problems.append(error.message)
+            where = f"account {listing.account}: " if len(names) > 1 else ""
+            problems.append(f"{where}{error.message}")
     entries = config.get("model_list")
-    models = ModelList(entries if isinstance(entries, list) else ()).agents().models(found)
+    catalog = ModelList(entries if isinstance(entries, list) else ()).agents()
+    models = catalog.entries(found).values()
     rows = tuple(
-        AgentRow(agent.name, agent.id, visibility, tuple(name for name, one in models.items() if one.id == agent.id))
-        for visibility, agents in found.items()
+        AgentRow(
+            agent.name,
+            agent.id,
+            listing.visibility,
+            tuple(dict.fromkeys(entry["model_name"] for entry in models if _is_agent(entry, agent, listing.account))),
+            listing.account,
+        )
+        for listing, agents in found.items()
         for agent in agents
     )
     return AccountAgents(rows, tuple(dict.fromkeys(problems)))
+
+
+def _is_agent(entry: Mapping[str, Any], agent: Agent, account: str) -> bool:
+    """Return whether a deployment of a wildcard is an agent, as an account has it."""
+    info = entry["model_info"]
+    return info["agent_id"] == agent.id and (info.get("account") or DEFAULT_ACCOUNT) == account

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 @click.option("--all", "show_all", is_flag=True, help="Show settings with their default value, too.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--ask", is_flag=True, help="Ask each agent a short question: uses one request of the quota each.")
-@click.option("--agents", "list_agents", is_flag=True, help="List the account's agents, and the models that they are.")
+@click.option("--agents", "list_agents", is_flag=True, help="List the accounts' agents, and the models that they are.")
 def check(config: Path, *, show_all: bool, as_json: bool, ask: bool, list_agents: bool) -> None:
     """Check settings, config.yaml and providers, with secrets masked; exit code 1 on a fault."""
     found = _diagnose(config, ask=ask)
@@ -83,8 +83,13 @@ def _account_agents(config: Path) -> AccountAgents:
 
 
 def _show_agents(agents: AccountAgents) -> None:
-    rows = [(row.name, row.id, row.visibility, ", ".join(row.models) or "-") for row in agents.rows]
-    click.echo("\n" + table(("AGENT", "ID", "VISIBILITY", "MODEL"), rows))
+    several = len({row.account for row in agents.rows}) > 1
+    rows = [
+        (row.name, row.id, row.visibility, *([row.account] if several else []), ", ".join(row.models) or "-")
+        for row in agents.rows
+    ]
+    head = ("AGENT", "ID", "VISIBILITY", *(["ACCOUNT"] if several else []), "MODEL")
+    click.echo("\n" + table(head, rows))
     for problem in agents.problems:
         click.echo(click.style("not listed: ", fg="yellow") + _wrapped(problem, len("not listed: ")))
 

@@ -54,7 +54,7 @@ class LibraryBackend:
     async def _list_agents(self) -> None:
         """Add the agents of wildcards to the router, once."""
         catalog, self._catalog = self._catalog, None
-        if catalog is not None and catalog.visibilities:
+        if catalog is not None and catalog.lists:
             [provider] = self._stackspot()
             await AgentRefresh(catalog, provider.list_agents, lambda: self._router, 0, no_hook).refresh()
 

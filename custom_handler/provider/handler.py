@@ -130,9 +130,9 @@ class StackspotLLM(CustomLLM):  # type: ignore[misc]
         """Return the quota of each account that has credentials; may block on Redis."""
         return {account.name: account.client.quota() for account in self.accounts.usable}
 
-    async def list_agents(self, visibility: str) -> list[Agent]:
-        """Return agents of the account `default`; uses no quota. Raises StackspotError."""
-        return await self.accounts[DEFAULT_ACCOUNT].client.list_agents(visibility)
+    async def list_agents(self, visibility: str, account: str = DEFAULT_ACCOUNT) -> list[Agent]:
+        """Return agents of an account; uses no quota. Raises StackspotError."""
+        return await self.accounts.of({"account": account}).client.list_agents(visibility)
 
     def authenticate(self, timeout: float | None = None, account: str = DEFAULT_ACCOUNT) -> None:
         """Make sure that there is a valid token of an account.

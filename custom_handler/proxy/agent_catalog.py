@@ -1,4 +1,4 @@
-"""The models of a wildcard: which agents of the account an entry of model_list allows.
+"""The models of a wildcard: which agents of an account an entry of model_list allows.
 
 model_list:
   - model_name: stackspot/*
@@ -12,24 +12,36 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..errors import ConfigurationError
 from ..provider.litellm_call import is_agent_id
+from ..settings import DEFAULT_ACCOUNT
 from ..stackspot.agent_list import VISIBILITIES, Agent
 from .agent_names import agent_names
 from .config import Deployment
 from .wildcards import is_match, is_open
 
-Found = Mapping[str, Sequence[Agent]]
-"""The agents of each visibility that was listed."""
+
+class Listing(NamedTuple):
+    """One list of the platform: the agents of an account with one visibility."""
+
+    account: str
+    visibility: str
+
+
+Found = Mapping[Listing, Sequence[Agent]]
+"""The agents of each list that was read."""
 
 
 @dataclass(frozen=True, slots=True)
 class AllowList:
-    """What `model_info.agents` allows: the agents of a visibility, or those with an id or name."""
+    """What `model_info.agents` allows: the agents of one list, or those with an id or name.
 
-    visibilities: tuple[str, ...]
+    The lists are of the account that answers for the entry.
+    """
+
+    lists: tuple[Listing, ...]
     wanted: tuple[str, ...] = ()
 
     @classmethod
@@ -46,15 +58,23 @@ class AllowList:
                 f"{where} is missing, so it lists no agent: callers must not choose one by its name. "
                 "Say which: a list of ids or names, or shared."
             )
+        if deployment.info.get("agent_version") is not None:
+            raise ConfigurationError(
+                f"model_info.agent_version of {deployment.name!r} in config.yaml is for one agent, because each has "
+                "versions of its own: remove it, and give that agent an entry."
+            )
+        chosen = deployment.info.get("account")
+        account = DEFAULT_ACCOUNT if chosen is None else str(chosen)
         if isinstance(agents, str) and agents in VISIBILITIES:
-            return cls((agents,))
+            return cls((Listing(account, agents),))
         if isinstance(agents, list) and agents and all(isinstance(one, str) and one.strip() for one in agents):
-            return cls(VISIBILITIES, tuple(one.strip() for one in agents))
+            lists = tuple(Listing(account, visibility) for visibility in VISIBILITIES)
+            return cls(lists, tuple(one.strip() for one in agents))
         raise ConfigurationError(f"{where} must be a list of ids or names, or one of {', '.join(VISIBILITIES)}.")
 
     def select(self, found: Found) -> list[Agent]:
         """Return the allowed agents; one allowed by its id needs no list of the account."""
-        agents = {agent.id: agent for name in self.visibilities for agent in found.get(name, ())}
+        agents = {agent.id: agent for listing in self.lists for agent in found.get(listing, ())}
         if not self.wanted:
             return sorted(agents.values())
         wanted = {one.casefold() for one in self.wanted}
@@ -83,7 +103,7 @@ class _Model:
 
 
 class AgentCatalog:
-    """The entries that wildcards of `model_list` stand for, given the agents of the account.
+    """The entries that wildcards of `model_list` stand for, given the agents of the accounts.
 
     `complete` makes an entry of config.yaml ready for the router; `taken` are the names of other
     models, which may have wildcards.
@@ -98,18 +118,17 @@ class AgentCatalog:
         self._complete = complete
         self._names = {name.casefold() for name in taken}
         self._wildcards = [name for name in taken if "*" in name]
-        self._lists: list[tuple[Mapping[str, Any], AllowList]] = []
+        self._allowed: list[tuple[Mapping[str, Any], AllowList]] = []
         for entry in filter(is_open, written):
             try:
-                self._lists.append((entry, AllowList.of(entry)))
+                self._allowed.append((entry, AllowList.of(entry)))
             except ConfigurationError:  # noqa: PERF203  the startup check reports it; it lists no agent
                 continue
 
     @property
-    def visibilities(self) -> tuple[str, ...]:
-        """Those that have to be listed; none without a wildcard."""
-        needed = {name for _, allowed in self._lists for name in allowed.visibilities}
-        return tuple(name for name in VISIBILITIES if name in needed)
+    def lists(self) -> tuple[Listing, ...]:
+        """Those that have to be read; none without a wildcard."""
+        return tuple(dict.fromkeys(listing for _, allowed in self._allowed for listing in allowed.lists))
 
     def models(self, found: Found) -> dict[str, Agent]:
         """Map the name of each model to its agent."""
@@ -134,7 +153,7 @@ class AgentCatalog:
     def _models(self, found: Found) -> list[_Model]:
         chosen = [
             (number, entry, agent)
-            for number, (entry, allowed) in enumerate(self._lists)
+            for number, (entry, allowed) in enumerate(self._allowed)
             for agent in allowed.select(found)
         ]
         names = agent_names(((str(entry["model_name"]), agent) for _, entry, agent in chosen), self._is_taken)

@@ -1,4 +1,4 @@
-"""List the account's agents in the background, and keep the router's models of them in step."""
+"""List the accounts' agents in the background, and keep the router's models of them in step."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from litellm.types.router import Deployment
 from ..errors import StackspotError
 from ..instrumentation import AgentsRefreshed, Hook
 from ..stackspot.agent_list import Agent
-from .agent_catalog import AgentCatalog
+from .agent_catalog import AgentCatalog, Listing
 
 FIRST_WAIT = 5.0
 """Seconds for which a start waits for the first list."""
@@ -26,13 +26,13 @@ logger = logging.getLogger(__name__)
 class AgentRefresh:
     """One task of a process; a chat never waits for it, and a list that fails changes nothing.
 
-    `router` returns LiteLLM's router, `list_agents` the agents of one visibility.
+    `router` returns LiteLLM's router, `list_agents` the agents of one visibility, of an account.
     """
 
     def __init__(
         self,
         catalog: AgentCatalog,
-        list_agents: Callable[[str], Awaitable[Sequence[Agent]]],
+        list_agents: Callable[[str, str], Awaitable[Sequence[Agent]]],
         router: Callable[[], Any],
         interval: float,
         hook: Hook,
@@ -42,15 +42,15 @@ class AgentRefresh:
         self._router = router
         self._interval = interval
         self._hook = hook
-        self._found: dict[str, Sequence[Agent]] = {}
-        self._failing: set[str] = set()
+        self._found: dict[Listing, Sequence[Agent]] = {}
+        self._failing: set[Listing] = set()
         self._deployments: dict[str, dict[str, Any]] = {}
         self._aliases: dict[str, str] = {}
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Serve the agents that are allowed by id, and start the task; wait a little for it."""
-        if not self._catalog.visibilities:
+        if not self._catalog.lists:
             return
         self._apply()
         first = asyncio.Event()
@@ -71,28 +71,33 @@ class AgentRefresh:
             await asyncio.sleep(self._interval * random.uniform(1 - JITTER, 1 + JITTER))  # noqa: S311  no secret
 
     async def refresh(self) -> None:
-        """List the agents once; a visibility that fails keeps its last list. Raises nothing."""
-        visibilities = self._catalog.visibilities
-        outcomes = [await self._list(visibility) for visibility in visibilities]
+        """Read the lists once; one that fails stays as it was. Raises nothing.
+
+        The refresh succeeds if each account has a list that can be read.
+        """
+        lists = self._catalog.lists
+        read = {listing.account for listing in lists if await self._read(listing)}
+        succeeded = read == {listing.account for listing in lists}
         try:
             self._apply()
         except Exception:
             logger.exception("The models of the agents could not be changed")
-            outcomes = [False]
-        self._hook(AgentsRefreshed(len(self._deployments), any(outcomes)))
+            succeeded = False
+        self._hook(AgentsRefreshed(len(self._deployments), succeeded))
 
-    async def _list(self, visibility: str) -> bool:
+    async def _read(self, listing: Listing) -> bool:
         try:
-            self._found[visibility] = await self._list_agents(visibility)
+            self._found[listing] = await self._list_agents(listing.visibility, listing.account)
         except Exception as error:  # noqa: BLE001  after any error the last list stays
-            if visibility not in self._failing:
+            if listing not in self._failing:
                 reason = error.message if isinstance(error, StackspotError) else type(error).__name__
                 logger.warning(
-                    "The agents (visibility %s) cannot be listed, the last list stays: %s", visibility, reason
+                    "The agents of the account %s (visibility %s) cannot be listed, the last list stays: %s",
+                    *(listing.account, listing.visibility, reason),
                 )
-            self._failing.add(visibility)
+            self._failing.add(listing)
             return False
-        self._failing.discard(visibility)
+        self._failing.discard(listing)
         return True
 
     def _apply(self) -> None:

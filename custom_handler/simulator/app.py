@@ -133,7 +133,7 @@ class SimulatorApp:
 
     async def agents(self, exchange: Exchange) -> None:
         """List the account's agents: a bare list on /v1, pages of `items` on /v4."""
-        self._authenticate(exchange)
+        exchange.record.account = account = self._authenticate(exchange)
         request = exchange.request
         query = request.query
         if (scripted := take_script(self.scripts, "agents", request.path_qs)) is not None:
@@ -142,9 +142,9 @@ class SimulatorApp:
             return
         visibility = query.get("visibility") or query.get("visibility_list") or "personal"
         items = [
-            agent.model_dump(exclude={"visibility"}, exclude_none=True)
+            agent.model_dump(exclude={"visibility", "client_id"}, exclude_none=True)
             for agent in self.settings.agents
-            if agent.visibility == visibility
+            if agent.visibility == visibility and agent.client_id in {None, account}
         ]
         if request.path.startswith("/v1/"):
             await exchange.send(200, items)

@@ -13,7 +13,10 @@ if TYPE_CHECKING:
 
 
 class SimulatedAgent(BaseModel):
-    """One agent of the account's list; the platform may leave a name or a slug out."""
+    """One agent of an account's list; the platform may leave a name or a slug out.
+
+    `client_id` is that of the account, None: of every one.
+    """
 
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
 
@@ -21,6 +24,7 @@ class SimulatedAgent(BaseModel):
     name: str | None = None
     slug: str | None = None
     visibility: str = "personal"
+    client_id: str | None = None
 
 
 class SimulatedQuickCommand(BaseModel):

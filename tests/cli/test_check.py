@@ -175,6 +175,26 @@ def test_the_agents_of_the_account_are_listed_with_their_models(command, folder,
     assert "agents" not in json.loads(command("check", "--json").output)
 
 
+def test_the_agents_of_each_account_are_listed_with_their_models(command, folder, simulator, monkeypatch):
+    other = {"realm": "acme", "client_id": "client-of-b", "client_secret": "secret-of-b"}
+    (folder / "accounts.yaml").write_text(json.dumps({"accounts": {"team-b": other}}), encoding="utf-8")
+    monkeypatch.setenv("STACKSPOT_ACCOUNTS_FILE", str(folder / "accounts.yaml"))
+    theirs = {"id": f"01K{'B' * 23}", "name": "Theirs", "visibility": "shared", "client_id": "client-of-b"}
+    simulator.configure(more_accounts=[other], agents=[theirs, {**theirs, "name": "Ours", "client_id": "simulator"}])
+    text = (folder / "config.yaml").read_text(encoding="utf-8")
+    wildcard = WILDCARD.replace("agents: shared", "agents: shared, account: team-b")
+    (folder / "config.yaml").write_text(text.replace("model_list:\n", "model_list:\n" + wildcard), encoding="utf-8")
+    simulator.script({"at": "agents", "match": "visibility=personal", "status": 403})
+    ran = command("check", "--agents")
+    assert ran.exit_code == 0, ran.output
+    rows = [line.split() for line in ran.output.splitlines()]
+    assert ["Theirs", theirs["id"], "shared", "team-b", "stackspot/theirs"] in rows
+    assert ["Ours", theirs["id"], "shared", "default", "-"] in rows
+    assert "not listed: account default: StackSpot's list of agents (visibility personal)" in ran.output
+    agents = json.loads(command("check", "--agents", "--json").output)["agents"]
+    assert {agent["account"] for agent in agents} == {"default", "team-b"}
+
+
 def test_a_wildcard_alone_is_a_fault(command, folder):
     text = (folder / "config.yaml").read_text(encoding="utf-8")
     bare = WILDCARD.replace("    model_info: {agents: shared}\n", "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections import Counter
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ import pytest
 
 from tests.support.protocols import PATHS, STREAMED, body
 from tests.support.proxy import WEB, Proxy, Simulator, running_proxy
+from tests.support.waiting import eventually
 
 OTHER = {"realm": "acme", "client_id": "client-of-b", "client_secret": "secret-of-b"}
 OWN, B = "simulator", OTHER["client_id"]
@@ -24,6 +26,8 @@ model_list:
   - {{model_name: stackspot-chat, {ENTRY}, model_info: {{account: team-b}}}}
   - {{model_name: own, {ENTRY}}}
   - {{model_name: of-b, {ENTRY}, model_info: {{account: team-b}}}}
+  - {{model_name: stackspot/*, litellm_params: {{model: stackspot/*}}, model_info: {{agents: shared}}}}
+  - {{model_name: stackspot/*, litellm_params: {{model: stackspot/*}}, model_info: {{agents: shared, account: team-b}}}}
 litellm_settings:
   custom_provider_map: [{{provider: stackspot, custom_handler: custom_handler.stackspot_llm}}]
   callbacks: [custom_handler.plugin, prometheus]
@@ -48,7 +52,9 @@ def write_files(folder: Path, **account: Any) -> tuple[str, str]:
 def shared(simulator_process: Simulator, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
     folder = tmp_path_factory.mktemp("accounts")
     config, accounts = write_files(folder)
-    environ = simulator_process.environ | {"STACKSPOT_ACCOUNTS_FILE": accounts, "STACKSPOT_UPLOADS": "true"}
+    settings = {"STACKSPOT_ACCOUNTS_FILE": accounts, "STACKSPOT_UPLOADS": "true", "STACKSPOT_AGENTS_REFRESH": "0.2"}
+    environ = simulator_process.environ | settings
+    simulator_process.configure(more_accounts=[OTHER])
     with running_proxy(folder / "log", config, **environ) as running:
         yield running
 
@@ -72,6 +78,31 @@ def test_a_models_account_answers_on_all_protocols(shared: Proxy, platform: Simu
         answer = shared.post(path, body(path, "Oi", stream=stream) | {"model": model})
         assert answer.status_code == 200, answer.text
     assert asked_of(platform) == [OWN, B]
+
+
+def test_a_wildcard_lists_the_agents_of_its_account(shared: Proxy, platform: Simulator) -> None:
+    ours, theirs, both = (f"01K{letter * 23}" for letter in "ABC")
+    agents = [(ours, "Ours", OWN), (theirs, "Theirs", B), (both, "Both", None)]
+    platform.configure(
+        agents=[
+            {"id": agent_id, "name": name, "visibility": "shared", "client_id": client}
+            for agent_id, name, client in agents
+        ]
+    )
+    models = [f"stackspot/{name.lower()}" for _, name, _ in agents]
+
+    def get(path: str) -> list[dict[str, Any]]:
+        data: list[dict[str, Any]] = WEB.get(f"{shared.url}{path}", headers=shared.headers).json()["data"]
+        return data
+
+    eventually(lambda: {one["id"] for one in get("/v1/models")} >= {*models}, 30)
+    for path, stream, model in itertools.product(PATHS, (False, True), models):
+        answer = shared.post(path, body(path, "Oi", stream=stream) | {"model": model})
+        assert answer.status_code == 200, answer.text
+    asked = {(request["account"], request["agent_id"]) for request in platform.requests()}
+    assert asked - {(OWN, both), (B, both)} == {(OWN, ours), (B, theirs)}
+    deployments = Counter(one["model_name"] for one in get("/model/info"))
+    assert [deployments[model] for model in models] == [1, 1, 2]  # requests for the last are shared
 
 
 def test_simultaneous_requests_use_the_quota_of_both_accounts(simulator: Simulator, tmp_path: Path) -> None:

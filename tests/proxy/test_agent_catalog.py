@@ -13,7 +13,7 @@ from litellm import CustomLLM
 from custom_handler.checks.models import check_models, faults
 from custom_handler.errors import AgentFailed, ConfigurationError
 from custom_handler.instrumentation import AgentsRefreshed
-from custom_handler.proxy.agent_catalog import AgentCatalog, AllowList
+from custom_handler.proxy.agent_catalog import AgentCatalog, AllowList, Listing
 from custom_handler.proxy.agent_names import agent_names
 from custom_handler.proxy.agent_refresh import AgentRefresh
 from custom_handler.proxy.config import read_config
@@ -24,8 +24,12 @@ from custom_handler.stackspot.agent_list import Agent
 A, B, C = (f"01{letter * 24}" for letter in "ABC")
 
 
-def wildcard(agents, name="stackspot/*", model="stackspot/*"):
-    return {"model_name": name, "litellm_params": {"model": model}, "model_info": {"agents": agents}}
+def wildcard(agents, name="stackspot/*", model="stackspot/*", **info):
+    return {"model_name": name, "litellm_params": {"model": model}, "model_info": {"agents": agents, **info}}
+
+
+def of_default(**found):
+    return {Listing("default", visibility): agents for visibility, agents in found.items()}
 
 
 @pytest.mark.parametrize(
@@ -58,7 +62,7 @@ def test_a_name_never_comes_to_mean_another_agent():
 
 def test_agents_of_several_entries_share_no_name():
     catalog = AgentCatalog([wildcard([A]), wildcard(["Ours"]), wildcard([C, A], "stackspot-*")])
-    found = {"shared": [Agent(A, "Ours"), Agent(C, "ours")]}
+    found = of_default(shared=[Agent(A, "Ours"), Agent(C, "ours")])
     assert {name: agent.id for name, agent in catalog.models(found).items()} == {
         "stackspot/ours-aaaaaa": A,
         "stackspot/ours-cccccc": C,
@@ -70,7 +74,8 @@ def test_agents_of_several_entries_share_no_name():
 
 def test_a_name_is_not_the_id_of_another_agent_nor_one_of_a_longer_wildcard():
     wildcards = AgentCatalog([wildcard("shared", "*")], taken=("claude-*", "Mine", "*"))
-    found = {"shared": [Agent("deploy", "Other"), Agent(A, "Deploy"), Agent(B, "claude-opus"), Agent(C, "mine")]}
+    agents = [Agent("deploy", "Other"), Agent(A, "Deploy"), Agent(B, "claude-opus"), Agent(C, "mine")]
+    found = of_default(shared=agents)
     assert {name: agent.id for name, agent in wildcards.models(found).items()} == {
         "other": "deploy",
         "deploy-aaaaaa": A,
@@ -98,14 +103,38 @@ FOUND = {
     ],
 )
 def test_the_allow_list_chooses_by_visibility_id_name_or_slug(agents, allowed):
-    assert [agent.id for agent in AllowList.of(wildcard(agents)).select(FOUND)] == allowed
+    assert [agent.id for agent in AllowList.of(wildcard(agents)).select(of_default(**FOUND))] == allowed
 
 
 @pytest.mark.parametrize("agents", [None, [], "all", "*", [""], [7], {"a": 1}, True])
 def test_an_invalid_allow_list_is_a_configuration_error_and_lists_nothing(agents):
     with pytest.raises(ConfigurationError, match=r"model_info.agents of 'stackspot/\*'"):
         AllowList.of(wildcard(agents))
-    assert AgentCatalog([wildcard(agents)]).models(FOUND) == {}
+    assert AgentCatalog([wildcard(agents)]).models(of_default(**FOUND)) == {}
+
+
+def test_an_option_of_each_agent_is_theirs_and_one_of_a_single_agent_is_an_error():
+    [entry] = AgentCatalog([wildcard([A], selected_model="gpt-5")]).entries({}).values()
+    assert entry["model_info"]["selected_model"] == "gpt-5"
+    with pytest.raises(ConfigurationError, match=r"model_info.agent_version of 'stackspot/\*' .* is for one agent"):
+        AllowList.of(wildcard([A], agent_version=3))
+
+
+def test_each_entry_lists_the_agents_of_its_account():
+    catalog = AgentCatalog([wildcard("shared"), wildcard("shared", account="b"), wildcard([C], account="b")])
+    assert catalog.lists[:2] == (("default", "shared"), ("b", "shared"))
+    assert set(catalog.lists[2:]) == {("b", "personal"), ("b", "account")}
+    found = {
+        Listing("default", "shared"): [Agent(A, "Ours")],
+        Listing("b", "shared"): [Agent(A, "Ours"), Agent(B, "B")],
+    }
+    entries = [(entry["model_name"], entry["model_info"]) for entry in catalog.entries(found).values()]
+    assert [(name, info["agent_id"], info.get("account")) for name, info in entries] == [
+        ("stackspot/ours", A, None),
+        ("stackspot/ours", A, "b"),  # the router shares the requests between the accounts
+        ("stackspot/b", B, "b"),
+        (f"stackspot/{C}", C, "b"),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -127,7 +156,8 @@ async def test_the_router_follows_the_lists_and_a_failing_one_changes_nothing(ro
     failing: set[str] = set()
     measured = []
 
-    async def list_agents(visibility):
+    async def list_agents(visibility, account):
+        assert account == "default"
         if visibility in failing:
             raise AgentFailed("HTTP 500")
         return lists[visibility]
@@ -166,7 +196,7 @@ async def test_the_router_follows_the_lists_and_a_failing_one_changes_nothing(ro
 async def test_agents_that_are_gone_are_removed_also_after_the_router_failed(router, monkeypatch):
     found = [Agent(A, "One"), Agent(B, "Two")]
 
-    async def list_agents(_):
+    async def list_agents(*_):
         return found
 
     refresh = AgentRefresh(AgentCatalog([wildcard("shared")]), list_agents, lambda: router, 300, lambda _: None)
@@ -187,6 +217,21 @@ async def test_agents_that_are_gone_are_removed_also_after_the_router_failed(rou
     assert router.get_model_from_alias(f"stackspot/{B}") == "stackspot/two"
 
 
+async def test_a_refresh_fails_if_no_list_of_an_account_can_be_read(router, caplog):
+    measured = []
+
+    async def list_agents(visibility, account):
+        if account == "b" or visibility == "personal":
+            raise AgentFailed("HTTP 500")
+        return [Agent(A, "Ours")]
+
+    catalog = AgentCatalog([wildcard(["Ours"]), wildcard("shared", account="b")])
+    with caplog.at_level(logging.WARNING):
+        await AgentRefresh(catalog, list_agents, lambda: router, 300, measured.append).refresh()
+    assert measured == [AgentsRefreshed(1, False)]
+    assert "The agents of the account b (visibility shared) cannot be listed" in caplog.text
+
+
 def test_the_example_has_no_fault_and_names_the_agents():
     example = read_config(Path(__file__).resolve().parents[2] / "examples" / "agents.yaml")
     settings = Settings(
@@ -194,7 +239,7 @@ def test_the_example_has_no_fault_and_names_the_agents():
     )
     checked = check_models(example, settings, lambda seconds, account: None)
     assert faults(asyncio.run(checked)) == []
-    found = {"shared": [Agent(B, "Revisão de código"), Agent(C, "Another")]}
+    found = of_default(shared=[Agent(B, "Revisão de código"), Agent(C, "Another")])
     assert [*ModelList(example["model_list"]).agents().models(found)] == [
         "stackspot/01ARZ3NDEKTSV4RRFFQ69G5FAV",
         "stackspot/revisao-de-codigo",

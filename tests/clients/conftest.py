@@ -19,12 +19,39 @@ from typing import Any
 
 import pytest
 
+from tests.support.gateway import DOCUMENTED_SEARCH, blocks
 from tests.support.processes import ROOT
-from tests.support.proxy import Proxy, Simulator
-from tests.support.proxy_fixtures import proxy, simulator, simulator_process
+from tests.support.proxy import Proxy, Simulator, running_proxy
+from tests.support.proxy_fixtures import simulator, simulator_process
+from tests.support.search_server import SearchServer, running_search_server
 from tests.support.waiting import eventually
 
-__all__ = ["proxy", "simulator", "simulator_process"]
+__all__ = ["simulator", "simulator_process"]
+
+
+@pytest.fixture(scope="session")
+def search_server_process() -> Iterator[SearchServer]:
+    with running_search_server() as running:
+        yield running
+
+
+@pytest.fixture
+def search_server(search_server_process: SearchServer) -> SearchServer:
+    search_server_process.reset()
+    return search_server_process
+
+
+@pytest.fixture(scope="session")
+def proxy(
+    simulator_process: Simulator, search_server_process: SearchServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Proxy]:
+    """A proxy with the search server of docs/clients.md, which it asks only for a client that wants a search."""
+    folder = tmp_path_factory.mktemp("proxy")
+    search = blocks("yaml", "docs/clients.md")[2].replace(DOCUMENTED_SEARCH, search_server_process.url)
+    config = folder / "config.yaml"
+    config.write_text(f"{(ROOT / 'config.yaml').read_text()}\n{search}")
+    with running_proxy(folder / "log", str(config), **simulator_process.environ) as running:
+        yield running
 
 
 @dataclass(frozen=True)

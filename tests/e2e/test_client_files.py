@@ -79,6 +79,7 @@ def test_what_open_webui_is_told_lists_the_model_that_it_starts_with(proxy: Prox
     url = f"{settings['OPENAI_API_BASE_URL']}/models"
     models = httpx.get(url, headers=proxy.headers, trust_env=False).raise_for_status().json()["data"]
     assert settings["DEFAULT_MODELS"] in [model["id"] for model in models]
+    assert json.loads(settings["DEFAULT_MODEL_METADATA"]) == {"capabilities": {"builtin_tools": False}}
 
 
 @pytest.mark.parametrize("file", sorted(ROOT.glob("examples/*/*")), ids=lambda file: f"{file.parent.name}/{file.name}")

@@ -8,191 +8,31 @@ import platform
 import uuid
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from ...request.caller import Caller
 from ...settings import RedisSettings
+from . import redis_scripts as scripts
 from .ledger import WINDOW, Count, Ledger, Limits, Usage
-from .redis_client import RedisClient
+from .outage import Outage
+from .redis_client import RETRY_SECONDS, RedisClient
 from .window import DAY_MINUTES, Decision, LocalRequestWindow, Queue
 
 LEASE = 3.0  # seconds for which the reported queues of a process are valid
 NOT_NEXT = 0.02  # seconds until the next attempt while it is another process's turn
+# Seconds from the first process that finds Redis again until all have: each looks so often.
+GATHER = RETRY_SECONDS + 1.0
 
 _DAILY_CODE, _NOT_NEXT_CODE, _SHARE_CODE = 1, 2, 3
-_KEYS = ("requests", "by_caller", "order", "queues", "minutes", "callers")
-# Times are in milliseconds of Redis's own clock, so the clocks of the machines need not agree.
-_EXPIRE = """
-local requests, by_caller, order, queues, minutes, callers_of = unpack(KEYS)
-local window, day_minutes = tonumber(ARGV[1]), tonumber(ARGV[2])
-local clock = redis.call('TIME')
-local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
-for _, entry in ipairs(redis.call('ZRANGEBYSCORE', requests, '-inf', now - window)) do
-  local name = string.match(entry, '^[^:]*:(.*)$')
-  if redis.call('HINCRBY', by_caller, name, -1) < 1 then
-    redis.call('HDEL', by_caller, name)
-    redis.call('HDEL', callers_of, name)
-  end
-  redis.call('ZREM', requests, entry)
-end
-local minute, today, oldest = math.floor(now / 60000), 0, nil
-local function read_day()
-  local counts = redis.call('HGETALL', minutes)
-  for index = 1, #counts, 2 do
-    local at = tonumber(counts[index])
-    if at <= minute - day_minutes then
-      redis.call('HDEL', minutes, counts[index])
-    else
-      today = today + tonumber(counts[index + 1])
-      oldest = math.min(oldest or at, at)
-    end
-  end
-end
-local reported = {}
-local function read_queues()
-  local all = redis.call('HGETALL', queues)
-  for index = 1, #all, 2 do
-    local report = cjson.decode(all[index + 1])
-    if report.expires < now then
-      redis.call('HDEL', queues, all[index])
-    else
-      reported[all[index]] = report.callers
-    end
-  end
-end
-"""
-_REPORT = """
-local process, lease, mine = ARGV[3], tonumber(ARGV[4]), ARGV[5]
-if mine == '[]' then
-  redis.call('HDEL', queues, process)
-else
-  redis.call('HSET', queues, process, cjson.encode({expires = now + lease, callers = cjson.decode(mine)}))
-  redis.call('PEXPIRE', queues, lease * 2)
-end
-"""
-_ACQUIRE = (
-    _EXPIRE
-    + _REPORT
-    + """
-local per_minute, per_day, id = tonumber(ARGV[6]), tonumber(ARGV[7]), ARGV[8]
-if per_day > 0 or redis.call('HLEN', minutes) > 2 * day_minutes then read_day() end
-local used = redis.call('ZCARD', requests)
-local function share_limit(caller)
-  if caller.share >= 1 then return per_minute end
-  return math.max(1, math.floor(caller.share * per_minute))
-end
-local function used_by(caller) return tonumber(redis.call('HGET', by_caller, caller.name) or 0) end
-local function reset_of_account()
-  local entry = redis.call('ZRANGE', requests, math.max(0, used - per_minute), math.max(0, used - per_minute), 'WITHSCORES')
-  return entry[2] and entry[2] + window - now or 0
-end
-local function reset_of_share(caller)
-  local left = math.max(0, used_by(caller) - share_limit(caller))
-  for position = 0, used - 1, 100 do
-    local entries = redis.call('ZRANGE', requests, position, position + 99, 'WITHSCORES')
-    for index = 1, #entries, 2 do
-      if string.match(entries[index], '^[^:]*:(.*)$') == caller.name then
-        if left == 0 then return math.max(1, entries[index + 1] + window - now) end
-        left = left - 1
-      end
-    end
-  end
-  return 0
-end
-local function answer(name, delay, code)
-  local shares, day_reset = {}, oldest and (oldest + day_minutes) * 60000 - now or 0
-  for _, caller in ipairs(per_minute > 0 and cjson.decode(mine) or {}) do
-    if caller.share < 1 then
-      for _, value in ipairs({caller.name, used_by(caller), reset_of_share(caller)}) do shares[#shares + 1] = value end
-    end
-  end
-  return {name, delay, code, used, reset_of_account(), today, day_reset, shares}
-end
-if per_day > 0 and today >= per_day then
-  return answer('', (oldest + day_minutes) * 60000 - now, 1)
-end
-if per_minute > 0 and used >= per_minute then return answer('', reset_of_account(), 0) end
-local function share_delay(caller)
-  if per_minute == 0 or used_by(caller) < share_limit(caller) then return 0 end
-  return reset_of_share(caller)
-end
-local present = tonumber(redis.call('HGET', order, ':now') or 0)
-local first, first_start, is_mine, delay = nil, nil, false, window
-read_queues()
-for owner, callers in pairs(reported) do
-  for _, caller in ipairs(callers) do
-    if caller.admissible then
-      local wait = share_delay(caller)
-      local start = math.max(present, tonumber(redis.call('HGET', order, '=' .. caller.name) or 0))
-      if wait > 0 then
-        if owner == process then delay = math.min(delay, wait) end
-      elseif first == nil or start < first_start or (start == first_start and caller.name < first.name) then
-        first, first_start, is_mine = caller, start, owner == process
-      elseif caller.name == first.name and owner == process then
-        is_mine = true
-      end
-    end
-  end
-end
-if first == nil then return answer('', delay, 3) end
-if not is_mine then return answer('', 0, 2) end
-redis.call('ZADD', requests, now, id .. ':' .. first.name)
-redis.call('PEXPIRE', requests, window * 2)
-redis.call('HINCRBY', by_caller, first.name, 1)
-redis.call('PEXPIRE', by_caller, window * 2)
-redis.call('HSET', callers_of, first.name, cjson.encode({weight = first.weight, share = first.share}))
-redis.call('PEXPIRE', callers_of, window * 2)
-redis.call('HINCRBY', minutes, minute, 1)
-redis.call('EXPIRE', minutes, day_minutes * 60)
-local ends = redis.call('HGETALL', order)
-for index = 1, #ends, 2 do
-  if tonumber(ends[index + 1]) <= first_start then redis.call('HDEL', order, ends[index]) end
-end
-redis.call('HSET', order, ':now', string.format('%.17g', first_start))
-redis.call('HSET', order, '=' .. first.name, string.format('%.17g', first_start + 1 / first.weight))
-redis.call('EXPIRE', order, 3600)
-used, today, oldest = used + 1, today + 1, oldest or minute
-return answer(first.name, 0, 0)
-"""
-)
-_USAGE = (
-    _EXPIRE
-    + """
-read_queues()
-read_day()
-local by_name = {}
-local all = redis.call('HGETALL', by_caller)
-for index = 1, #all, 2 do
-  local caller = redis.call('HGET', callers_of, all[index])
-  by_name[#by_name + 1] = {all[index], tonumber(all[index + 1]), caller and cjson.decode(caller) or cjson.null}
-end
-local waiting = {}
-for _, callers in pairs(reported) do
-  for _, caller in ipairs(callers) do waiting[#waiting + 1] = caller end
-end
-return cjson.encode({redis.call('ZCARD', requests), today, by_name, waiting})
-"""
-)
-
-
-_CANCEL = """
-local requests, by_caller, minutes = unpack(KEYS)
-local entry, name = ARGV[1], ARGV[2]
-local time = redis.call('ZSCORE', requests, entry)
-if not time then return end
-redis.call('ZREM', requests, entry)
-if redis.call('HINCRBY', by_caller, name, -1) < 1 then redis.call('HDEL', by_caller, name) end
-redis.call('HINCRBY', minutes, math.floor(time / 60000), -1)
-"""
 
 
 class RedisRequestWindow:
     """A RequestWindow whose methods block on Redis.
 
-    Without Redis, a local window with the whole budget replaces it, which counts the requests of
-    this process at all times. Each decision is one script, so processes cannot exceed a limit
-    together, and the order of the callers is one for all processes.
+    Each decision is one script, so processes cannot exceed a limit together, and the order of the
+    callers is one for all processes. Without Redis, a local window replaces it, which counts the
+    requests of this process at all times, with this process's part of the limits (see `outage`).
     """
 
     is_local = False
@@ -204,35 +44,68 @@ class RedisRequestWindow:
         self._client = RedisClient(
             settings, account, clock, "each process counts its own quota", "the quota is shared again"
         )
-        self._acquire = self._client.redis.register_script(_ACQUIRE)
-        self._cancel = self._client.redis.register_script(_CANCEL)
-        self._report = self._client.redis.register_script(_EXPIRE + _REPORT)
-        self._usage = self._client.redis.register_script(_USAGE)
+        self._clock = clock
+        self._outage = Outage(clock, window)
+        self._acquire = self._client.redis.register_script(scripts.ACQUIRE)
+        self._cancel = self._client.redis.register_script(scripts.CANCEL)
+        self._report = self._client.redis.register_script(scripts.EXPIRE + scripts.REPORT)
+        self._return = self._client.redis.register_script(scripts.RETURN)
+        self._usage = self._client.redis.register_script(scripts.USAGE)
 
     def acquire(self, queues: Mapping[Caller, Queue], limits: Limits) -> Decision:
         """See RequestWindow."""
         number = uuid.uuid4().hex
+
+        def without_redis() -> Decision:
+            self._outage.begin()
+            return self._acquire_alone(queues, limits, number)
+
+        if self._outage.lasts and not self._client.call(self._return_requests, self._outage.begin):
+            return self._acquire_alone(queues, limits, number)
+        return self._client.call(lambda: self._acquire_shared(queues, limits, number), without_redis)
+
+    def _acquire_shared(self, queues: Mapping[Caller, Queue], limits: Limits, number: str) -> Decision:
         arguments = [*self._report_of(queues), limits.per_minute, limits.per_day, number]
-
-        def command() -> Decision:
-            name, delay, code, *counts = self._acquire(keys=self._keys(), args=arguments)
-            ledger = _ledger(limits, *counts)
-            if code == _NOT_NEXT_CODE:
-                return Decision(None, NOT_NEXT, ledger=ledger)
-            if delay:
-                daily, for_all = code == _DAILY_CODE, code != _SHARE_CODE
-                return Decision(None, delay / 1000, for_all=for_all, daily=daily, ledger=ledger)
+        name, delay, code, *counts, processes = self._acquire(keys=self._keys(), args=arguments)
+        decision = Decision(None, ledger=_ledger(limits, *counts))
+        if code == _NOT_NEXT_CODE:
+            decision = replace(decision, delay=NOT_NEXT)
+        elif delay:
+            daily, for_all = code == _DAILY_CODE, code != _SHARE_CODE
+            decision = replace(decision, delay=delay / 1000, for_all=for_all, daily=daily)
+        else:
             caller = next(caller for caller in queues if caller.name == name.decode())
+            decision = replace(decision, caller=caller, entry=f"{number}:{caller.name}")
             self._local.record(caller)
-            return Decision(caller, ledger=ledger, entry=f"{number}:{caller.name}")
+            self._outage.record(f"{number}:{caller.name}", caller)
+        own_day = self._local.usage().used_today if limits.per_day else 0
+        self._outage.shared(counts[0], counts[2], own_day, processes)
+        return decision
 
-        return self._client.call(command, fallback=lambda: self._local.acquire(queues, limits))
+    def _acquire_alone(self, queues: Mapping[Caller, Queue], limits: Limits, number: str) -> Decision:
+        """Decide without Redis, within this process's part of the limits."""
+        decision = self._local.acquire(queues, self._outage.limits(limits))
+        if decision.caller is None:
+            return decision
+        entry = f"{number}:{decision.caller.name}"
+        self._outage.record(entry, decision.caller)
+        return replace(decision, entry=entry)
+
+    def _return_requests(self) -> bool:
+        """Add this process's requests that Redis does not have; return whether all have done so."""
+        arguments: list[Any] = [self._window * 1000, 0 if self._outage.returned else round(GATHER * 1000)]
+        for request in self._outage.sent():
+            shown = {"weight": request.caller.weight, "share": request.caller.share}
+            arguments += [request.entry, round((self._clock() - request.time) * 1000), json.dumps(shown)]
+        left = self._return(keys=[self._client.key(name) for name in scripts.RETURN_KEYS], args=arguments)
+        return self._outage.end(left / 1000)
 
     def cancel(self, decision: Decision) -> None:
         """See RequestWindow."""
         self._local.cancel(decision)
-        if decision.caller is not None and decision.entry is not None:  # else counted without Redis
-            keys = [self._client.key(name) for name in ("requests", "by_caller", "minutes")]
+        if decision.caller is not None and decision.entry is not None:
+            self._outage.forget(decision.entry)
+            keys = [self._client.key(name) for name in scripts.CANCEL_KEYS]
             arguments = [decision.entry, decision.caller.name]
             self._client.call(lambda: self._cancel(keys=keys, args=arguments), fallback=lambda: None)
 
@@ -282,6 +155,7 @@ class RedisRequestWindow:
         """See RequestWindow; redis-py handles forks itself."""
         self._process = _process_name()
         self._local.reset_after_fork()
+        self._outage = Outage(self._clock, self._window)
 
     def _report_of(self, queues: Mapping[Caller, Queue]) -> list[Any]:
         """Return the arguments of the scripts that report the queues of this process."""
@@ -289,7 +163,7 @@ class RedisRequestWindow:
         return [self._window * 1000, DAY_MINUTES, self._process, int(LEASE * 1000), json.dumps(callers)]
 
     def _keys(self) -> list[str]:
-        return [self._client.key(name) for name in _KEYS]
+        return [self._client.key(name) for name in scripts.KEYS]
 
 
 def _ledger(limits: Limits, *counts: Any) -> Ledger:

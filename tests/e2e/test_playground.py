@@ -16,13 +16,19 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.support.browser import opened_page
 from tests.support.playground import (
+    ANSWER,
     CALL,
+    HOSTILE,
+    MARKDOWN,
     MODELS,
+    PICTURES,
+    RESPOSTA,
     TOOLS,
     answered,
     ask_page,
     code_of,
     kept,
+    picture,
     running_playground,
     set_options,
     sign_in,
@@ -30,8 +36,6 @@ from tests.support.playground import (
 from tests.support.processes import ROOT
 from tests.support.proxy import WEB, Proxy, Simulator
 from tests.support.waiting import eventually
-
-PICTURES = ROOT / "docs" / "images"
 
 
 @pytest.fixture(scope="module")
@@ -95,13 +99,6 @@ def test_the_quota_is_shown_after_each_answer(page: Page, simulator: Simulator) 
     assert len(asked) == 3, "it asks by itself"
 
 
-HOSTILE = (
-    "<img src=x onerror=alert(1)><b>bold</b><script>alert(2)</script>\n\n"
-    "[a](javascript:alert(3)) ![picture](https://elsewhere.example/p.png) <a href='https://x.example' onclick=alert(4)>b</a>\n\n"
-    "<svg onload=alert(5)> <iframe src=//x.example></iframe> <form action=/v1><button>go</button></form> `<Foo/>`"
-)
-
-
 def test_html_of_a_model_does_nothing_and_is_not_lost(page: Page, simulator: Simulator) -> None:
     page.evaluate("() => { window.alert = () => { window.hurt = true; }; }")
     simulator.script({"text": HOSTILE})
@@ -115,30 +112,6 @@ def test_html_of_a_model_does_nothing_and_is_not_lost(page: Page, simulator: Sim
         ["https://elsewhere.example/p.png", "noopener noreferrer"]
     ]
     assert page.evaluate("window.hurt") is None
-
-
-MARKDOWN = """# Título
-
-Um *parágrafo* com `código`, [um link][1] e uma lista:
-
-- um
-- dois
-
-  ainda dois
-
-1. [ ] tarefa
-
-| a | b |
-|---|--:|
-| 1 | 2 |
-
-```python
-def soma(a: int, b: int) -> int:
-    return a + b  # <b>
-```
-
-[1]: https://example.com/
-"""
 
 
 def test_markdown_in_pieces_is_the_markdown_of_the_whole(page: Page, simulator: Simulator) -> None:
@@ -446,8 +419,28 @@ def test_its_policy_lets_in_nothing_from_elsewhere(playground: Proxy) -> None:
 
 def test_the_pictures_of_the_documents_are_what_it_looks_like(page: Page, simulator: Simulator) -> None:
     """Draws those in docs/images anew that are missing."""
+    simulator.script({"text": ANSWER}, {"text": CALL.replace("Vou consultar.", "")}, {"text": RESPOSTA})
+    page.set_viewport_size({"width": 1000, "height": 960})
+    set_options(page, tools=TOOLS)
+    answered(page, "What is eventual consistency?")
+    answered(page, "What is the weather in Recife?")
+    picture(page, "playground")
+    light = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    page.emulate_media(color_scheme="dark")
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") != light
+    picture(page, "playground-dark")
+    page.emulate_media(color_scheme="light")
+    page.locator("#language").select_option("pt")
+    set_options(page, tools="")
+    page.locator("#fresh").click()
+    ask_page(page, "Qual o prazo do estorno?", "wiki")
+    expect(page.locator(".sources")).to_be_visible()
+    picture(page, "playground-pt")
     page.set_viewport_size({"width": 390, "height": 844})
+    page.locator("#menu").click()
     form = page.locator("#form").bounding_box()
     assert form
     assert form["height"] <= 844 / 4
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    page.locator("#log").evaluate("log => { log.scrollTop = 0; }")
+    picture(page, "playground-phone")

@@ -11,6 +11,7 @@ from typing import Any
 from playwright.sync_api import Locator, Page, expect
 
 from custom_handler.proxy.playground_code import PlaygroundCode
+from tests.support.processes import ROOT
 from tests.support.proxy import Proxy, Simulator, running_proxy
 
 HANDBOOK = "01KS0000000000000000000001"
@@ -45,9 +46,50 @@ general_settings:
   master_key: os.environ/LITELLM_MASTER_KEY
   custom_auth: custom_handler.authenticate_key
 """
+PICTURES = ROOT / "docs" / "images"
 MODELS = ["stackspot-chat", "wiki", "blind"]
 TOOLS = [{"type": "function", "function": {"name": "buscar_tempo", "parameters": {"type": "object"}}}]
 CALL = 'Vou consultar.\nFUNCTION_CALL_START\nbuscar_tempo\narguments: {"cidade": "Recife"}\nFUNCTION_CALL_END'
+
+HOSTILE = (
+    "<img src=x onerror=alert(1)><b>bold</b><script>alert(2)</script>\n\n"
+    "[a](javascript:alert(3)) ![picture](https://elsewhere.example/p.png) <a href='https://x.example' onclick=alert(4)>b</a>\n\n"
+    "<svg onload=alert(5)> <iframe src=//x.example></iframe> <form action=/v1><button>go</button></form> `<Foo/>`"
+)
+MARKDOWN = """# Título
+
+Um *parágrafo* com `código`, [um link][1] e uma lista:
+
+- um
+- dois
+
+  ainda dois
+
+1. [ ] tarefa
+
+| a | b |
+|---|--:|
+| 1 | 2 |
+
+```python
+def soma(a: int, b: int) -> int:
+    return a + b  # <b>
+```
+
+[1]: https://example.com/
+"""
+ANSWER = """Replicas take writes **without waiting** for each other. When writes stop, all replicas converge.
+
+```python
+def merge(a: dict[str, int], b: dict[str, int]) -> dict[str, int]:
+    # Keep the later version of each key.
+    return {key: max(a.get(key, 0), b.get(key, 0)) for key in a.keys() | b.keys()}
+```"""
+RESPOSTA = """O estorno leva **três dias úteis**:
+
+1. O lojista pede o estorno.
+2. A operadora confirma em até `48 h`.
+3. O valor volta à fatura."""
 
 
 @contextlib.contextmanager
@@ -106,3 +148,12 @@ def kept(page: Page) -> dict[str, Any]:
     state = json.loads(page.evaluate("sessionStorage.getItem('conversations')"))
     [current] = [conversation for conversation in state["list"] if conversation["id"] == state["current"]]
     return current
+
+
+def picture(page: Page, name: str) -> None:
+    """Take a picture of the page, and keep it if docs/images lacks it."""
+    page.locator("#question").blur()
+    drawn, file = page.screenshot(), PICTURES / f"{name}.png"
+    assert len(drawn) > 10_000
+    if not file.exists():
+        file.write_bytes(drawn)

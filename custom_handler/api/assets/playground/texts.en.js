@@ -4,7 +4,7 @@ export const EN = {
   title: "Playground", key: "Key of this proxy (kept in this tab only)", use: "Use", changeKey: "Change key", model: "Model", language: "Language",
   simulated: "simulator", simulatedLong: "A simulator answers: no StackSpot credentials are set.",
   conversations: "Conversations", fresh: "New conversation", name: "Name of this conversation", rename: "Rename", remove: "Delete", export: "Export",
-  untitled: "New conversation", confirmRemove: "Delete this conversation?", apiDocs: "API", health: "Health", report: "Report", menu: "Menu",
+  untitled: "New conversation", confirmRemove: "Delete this conversation?", apiDocs: "API docs", health: "Health", report: "Report", menu: "Menu",
   empty: "Ask something.", noKey: "Give the key of this proxy: LITELLM_MASTER_KEY in its .env, or a key that you were given.",
   noModels: "This key may call no model that answers chats.",
   ask: "Ask something", question: "Question (Enter sends, Shift+Enter breaks the line)", send: "Send", stop: "Stop (Esc)", attach: "Attach", options: "Options", code: "Code",

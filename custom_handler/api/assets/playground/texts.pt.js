@@ -4,7 +4,7 @@ export const PT = {
   title: "Playground", key: "Chave deste proxy (guardada só nesta aba)", use: "Usar", changeKey: "Trocar a chave", model: "Modelo", language: "Idioma",
   simulated: "simulador", simulatedLong: "Quem responde é um simulador: não há credenciais da StackSpot.",
   conversations: "Conversas", fresh: "Nova conversa", name: "Nome desta conversa", rename: "Renomear", remove: "Excluir", export: "Exportar",
-  untitled: "Nova conversa", confirmRemove: "Excluir esta conversa?", apiDocs: "API", health: "Saúde", report: "Relatório", menu: "Menu",
+  untitled: "Nova conversa", confirmRemove: "Excluir esta conversa?", apiDocs: "Documentação", health: "Saúde", report: "Relatório", menu: "Menu",
   empty: "Pergunte algo.", noKey: "Informe a chave deste proxy: LITELLM_MASTER_KEY no .env dele, ou uma chave que você recebeu.",
   noModels: "Esta chave não pode chamar nenhum modelo que responda a conversas.",
   ask: "Pergunte algo", question: "Pergunta (Enter envia, Shift+Enter quebra a linha)", send: "Enviar", stop: "Parar (Esc)", attach: "Anexar", options: "Opções", code: "Código",

@@ -36,6 +36,7 @@ from .proxy.model_defaults import model_defaults
 from .proxy.model_list import ModelList, written_config
 from .proxy.prefixed_names import add_prefixed_names
 from .proxy.public_documents import encode_on_a_thread
+from .proxy.shortcuts import keep_results
 from .proxy.token_count import count_prompts, require_ours
 from .proxy.validation.bridges import (
     documents_as_text,
@@ -99,6 +100,8 @@ class Plugin(TelemetryCallback):
         _extend(proxy, settings, provider, self.call_log, self._budgets, history=self._history)
         check_at_start(settings.proxy.startup_check, config, settings, provider.authenticate)
         remove_stream_finalizers()
+        if settings.proxy.shortcuts:
+            keep_results()
         report_checked_fields(proxy.proxy_logging_obj)
         count_prompts(proxy)
         encode_on_a_thread(proxy.app)
@@ -246,6 +249,10 @@ def _extend(
         provider.hooks.add(AgentMetrics())
         provider.hooks.add(ResponseMetrics())
         observers.append(HttpMetrics())
+        if settings.proxy.shortcuts:
+            from .telemetry.prometheus_shortcuts import describe_labels_once  # noqa: PLC0415  imports it
+
+            describe_labels_once()
     app.router.routes[:0] = [*models.routes(proxy).routes, *kept_responses.routes(history).routes]
     app.router.routes.insert(0, StatusRoute())  # before LiteLLM's own page
     socket_paths: tuple[str, ...] = ()

@@ -212,6 +212,11 @@ class ProxySettings:
         "level of the logger `custom_handler`",
         choices=("debug", "info", "warning", "error", "critical"),
     )
+    shortcuts: bool = setting(
+        "STACKSPOT_SHORTCUTS",
+        True,
+        "replace functions of LiteLLM that repeat work in each request by cheaper ones with the same results",
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -134,7 +134,7 @@ class _Fit:
     def add(self, size: PromptSize, counted: int) -> None:
         kept = [one for one in self._seen if not size.is_like(one[0])]
         self._seen = [*kept[-(MAX_OBSERVATIONS - 1) :], (size, counted)]
-        if len(self._seen) == 1 or abs(_value(self.factors, size) - counted) > GOOD_ENOUGH * counted:
+        if self.factors is _START or abs(_value(self.factors, size) - counted) > GOOD_ENOUGH * counted:
             self.factors = _fitted(self._seen)
 
 

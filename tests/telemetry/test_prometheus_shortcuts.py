@@ -1,0 +1,67 @@
+"""LiteLLM's Prometheus callback with and without the shortcuts: the same labels and gauges."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from litellm.types.integrations.prometheus import UserAPIKeyLabelValues
+
+from custom_handler.telemetry.prometheus_shortcuts import only_for_limits, quick_labels
+
+LIMIT = {"x-ratelimit-api_key-limit-requests": 10}
+OPENAI = {"x-ratelimit-remaining-requests": 10, "x-ratelimit-limit-tokens": 1, "llm_provider-x-ratelimit-a": 1}
+
+
+def values(quick: bool, **given: Any) -> Any:
+    if not quick:
+        return UserAPIKeyLabelValues(**given)
+    made = object.__new__(UserAPIKeyLabelValues)
+    quick_labels(UserAPIKeyLabelValues)[0](made, **given)
+    return made
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {},
+        {"model": "a", "team": None, "tags": ["x", "y"], "status_code": "200"},
+        {"custom_metadata_labels": {"a": "b"}, "stream": True},
+        {"api_key_hash": "h", "unknown": 1},
+        {"api_key_hash": "h", "hashed_api_key": "other"},
+    ],
+)
+def test_quick_labels_are_the_original_ones(given: dict[str, Any]) -> None:
+    slow, quick = values(False, **given), values(True, **given)
+    assert quick == slow
+    dumped = quick_labels(UserAPIKeyLabelValues)[1](quick)
+    assert list(dumped.items()) == list(slow.model_dump().items())
+    assert vars(quick).keys() == vars(slow).keys()
+
+
+def test_values_of_two_requests_share_nothing() -> None:
+    first = values(True)
+    assert first.custom_metadata_labels is not values(True).custom_metadata_labels
+    dump = quick_labels(UserAPIKeyLabelValues)[1]
+    dump(first)["tags"].append("x")  # type: ignore[attr-defined]
+    assert dump(first)["tags"] == []
+
+
+def payload(headers: dict[str, int] | None) -> dict[str, Any]:
+    return {"hidden_params": {"additional_headers": headers}}
+
+
+@pytest.mark.parametrize("without", [{}, {"hidden_params": None}, payload(None), payload({}), payload(OPENAI)])
+def test_gauges_of_limits_are_set_for_limits_only(without: dict[str, Any]) -> None:
+    calls: list[Any] = []
+
+    def original(_: Any, standard_logging_payload: Any, enum_values: Any) -> None:
+        calls.append((standard_logging_payload, enum_values))
+
+    set_gauges, logger = only_for_limits(original), SimpleNamespace()
+    set_gauges(logger, standard_logging_payload=without, enum_values=1)
+    assert calls == []
+    set_gauges(logger, standard_logging_payload=payload(LIMIT), enum_values=2)
+    set_gauges(logger, standard_logging_payload=without, enum_values=3)  # which removes what 2 has set
+    assert calls == [(payload(LIMIT), 2), (without, 3)]

@@ -75,6 +75,7 @@ def quick_labels(values: Any) -> tuple[_Setter, Callable[[Any], dict[str, object
         vars(self).update(merged)
         self.__post_init__()
 
+    @functools.wraps(values.model_dump)
     def model_dump(self: Any) -> dict[str, object]:
         dumped: dict[str, object] = vars(self) | {
             "tags": list(self.tags),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import subprocess
 import sys
 from collections.abc import Collection
@@ -26,6 +27,8 @@ ROUTES = (
     "",
     "/",
 )
+# A test of the plugin in this process may have installed the shortcuts.
+CHECK, LOOKUP = inspect.unwrap(RouteChecks.check_route_access), inspect.unwrap(Router.get_deployment)
 LISTS = tuple(routes.value for routes in LiteLLMRoutes)
 
 
@@ -37,7 +40,7 @@ class Counted:
 
     def __call__(self, route: str, allowed_routes: Collection[str]) -> bool:
         self.calls += 1
-        return RouteChecks.check_route_access(route=route, allowed_routes=allowed_routes)
+        return CHECK(route=route, allowed_routes=allowed_routes)
 
 
 def counted_checks() -> tuple[Counted, shortcuts._RouteCheck]:
@@ -48,10 +51,10 @@ def counted_checks() -> tuple[Counted, shortcuts._RouteCheck]:
 
 @pytest.mark.parametrize("route", ROUTES)
 def test_a_kept_decision_is_the_original_one(route: str) -> None:
-    check = kept_route_checks(RouteChecks.check_route_access)
+    check = kept_route_checks(CHECK)
     for allowed in LISTS:
         for _ in range(2):
-            assert check(route=route, allowed_routes=allowed) == RouteChecks.check_route_access(route, allowed)
+            assert check(route=route, allowed_routes=allowed) == CHECK(route, allowed)
 
 
 def test_the_same_question_is_answered_once() -> None:
@@ -73,7 +76,7 @@ def test_a_changed_list_of_routes_is_another_question() -> None:
 
 def test_a_text_of_routes_keeps_its_meaning() -> None:
     _, check = counted_checks()
-    assert check(route="/v1", allowed_routes="/v1/models") == RouteChecks.check_route_access("/v1", "/v1/models")
+    assert check(route="/v1", allowed_routes="/v1/models") == CHECK("/v1", "/v1/models")
 
 
 def test_a_long_route_is_not_kept() -> None:
@@ -90,8 +93,8 @@ def a_router() -> Router:
 
 
 def test_a_kept_deployment_is_equal_and_validated_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    router, lookup = a_router(), kept_deployments(Router.get_deployment)
-    original = Router.get_deployment(router, "one")
+    router, lookup = a_router(), kept_deployments(LOOKUP)
+    original = LOOKUP(router, "one")
     validated: list[str] = []
     init = Deployment.__init__
 
@@ -107,7 +110,7 @@ def test_a_kept_deployment_is_equal_and_validated_once(monkeypatch: pytest.Monke
 
 
 def test_each_caller_may_change_its_deployment() -> None:
-    router, lookup = a_router(), kept_deployments(Router.get_deployment)
+    router, lookup = a_router(), kept_deployments(LOOKUP)
     for _ in range(2):
         found = lookup(router, "one")
         assert found is not None
@@ -116,7 +119,7 @@ def test_each_caller_may_change_its_deployment() -> None:
 
 
 def test_a_changed_deployment_is_validated_again() -> None:
-    router, lookup = a_router(), kept_deployments(Router.get_deployment)
+    router, lookup = a_router(), kept_deployments(LOOKUP)
     lookup(router, "one")
     router.model_list[0]["litellm_params"]["rpm"] = 9
     found = lookup(router, "one")

@@ -114,10 +114,14 @@ class WebSearch:
 
 @dataclass(frozen=True, slots=True)
 class Finish:
-    """The end of an answer; `reason` is one of OpenAI's finish reasons."""
+    """The end of an answer; `reason` is one of OpenAI's finish reasons.
+
+    `stop_sequence` is the one that ended the text, if any.
+    """
 
     reason: str
     usage: Usage
+    stop_sequence: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

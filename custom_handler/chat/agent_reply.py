@@ -195,7 +195,7 @@ def finish_reason(answer: AnswerAssembler, source: AgentReply) -> str:
         return "content_filter" if source.content_filtered else "length"
     if answer.has_tool_calls:
         return "tool_calls"
-    if answer.hit_stop_sequence:
+    if answer.stop_sequence is not None:
         return "stop"
     return "content_filter" if source.content_filtered else "length" if source.hit_token_limit else "stop"
 

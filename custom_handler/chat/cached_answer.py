@@ -78,8 +78,8 @@ def _encoded(event: ReplyEvent) -> Iterator[Any]:
             yield from ("arguments", index, arguments)
         case Sources(sources):
             yield from ("sources", [[getattr(source, name) for name in _FIELDS] for source in sources])
-        case Finish(reason, usage):
-            yield from ("finish", reason, usage.prompt_tokens, usage.completion_tokens)
+        case Finish(reason, usage, stop):
+            yield from ("finish", reason, usage.prompt_tokens, usage.completion_tokens, stop)
 
 
 def _decoded(kind: str, *values: Any) -> ReplyEvent:
@@ -92,6 +92,6 @@ def _decoded(kind: str, *values: Any) -> ReplyEvent:
             return ToolCallArguments(index, arguments)
         case "sources", (list(sources),):
             return Sources(tuple(Source(*map(str, source)) for source in sources))
-        case "finish", (str(reason), int(prompt), int(completion)):
-            return Finish(reason, Usage(prompt, completion))
+        case "finish", (str(reason), int(prompt), int(completion), (None | str()) as stop):
+            return Finish(reason, Usage(prompt, completion), stop)
     raise ValueError(kind)

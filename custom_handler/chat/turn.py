@@ -302,8 +302,7 @@ class Turn(HiddenRounds):
         elif whole and not self.files and (counted := reply.counted):  # the agent's count of the prompt alone
             self.meter.counted(counted.prompt_tokens)
         faulty = self._shortened or bool(answer.repair_reason())
-        rest = reply.unsent + answer.release_held()
-        reason = finish_reason(answer, source)
+        rest, reason = reply.unsent + answer.release_held(), finish_reason(answer, source)
         # A saved conversation must contain what the client received, to its end.
         as_received = reply.is_whole and not self._hidden and reason in {"stop", "tool_calls"}
         self.is_reusable = as_received and reply.text_received and not faulty
@@ -312,7 +311,8 @@ class Turn(HiddenRounds):
             yield from self._conversation.save(reply.conversation_id)
         as_text = reason == "stop" and not answer.done and self._json_format is None and reply.text_received
         rest += source_events(self.knowledge, reply.sources, self.hook, shown=as_text)
-        yield Emit([*rest, Finish(reason, total_usage(reply, self._hidden, self.request.parameters.max_tokens))])
+        usage = total_usage(reply, self._hidden, self.request.parameters.max_tokens)
+        yield Emit([*rest, Finish(reason, usage, answer.stop_sequence)])
         self._log.called(call.name for call in answer.calls)
         for call in answer.calls:
             self.hook(ToolCalled(call.name))

@@ -117,9 +117,9 @@ class AnswerAssembler:
         return self._limit.hit or (self._hit_agent_limit and cut_within)
 
     @property
-    def hit_stop_sequence(self) -> bool:
-        """Whether a stop sequence ended the answer."""
-        return self._stop.hit
+    def stop_sequence(self) -> str | None:
+        """The stop sequence that ended the answer, if any."""
+        return self._stop.found
 
     @property
     def has_tool_calls(self) -> bool:

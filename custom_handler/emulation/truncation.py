@@ -13,7 +13,7 @@ CHARACTERS_PER_TOKEN = 5
 
 
 class StopSequences:
-    """Ends a text at the stop sequence that is complete first, or else starts first.
+    """Ends a text at the stop sequence that is complete first, or else starts first: `found`.
 
     >>> stop = StopSequences(["END"])
     >>> stop.feed("one E"), stop.feed("N"), stop.feed("D two"), stop.hit
@@ -22,6 +22,7 @@ class StopSequences:
 
     def __init__(self, stops: Sequence[str]) -> None:
         self.hit = False
+        self.found: str | None = None
         self._stops = tuple(stops)
         self._longest = max(map(len, stops), default=1)
         self._held = ""
@@ -31,11 +32,12 @@ class StopSequences:
         if self.hit or not self._stops:
             return "" if self.hit else text
         text = self._held + text
-        ends = [(start + len(stop), start) for stop in self._stops if (start := text.find(stop)) >= 0]
+        ends = [(start + len(stop), start, stop) for stop in self._stops if (start := text.find(stop)) >= 0]
         if ends:
+            _, start, self.found = min(ends)
             self.hit = True
             self._held = ""
-            return text[: min(ends)[1]]
+            return text[:start]
         held = next((n for n in range(min(self._longest - 1, len(text)), 0, -1) if self._is_prefix(text[-n:])), 0)
         self._held = text[len(text) - held :]
         return text[: len(text) - held]

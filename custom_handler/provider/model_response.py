@@ -37,6 +37,7 @@ from litellm.types.utils import Usage as LiteLLMUsage
 from ..errors import ContentFiltered, PromptTooLong, QuotaExhausted, RequestError, StackspotError
 from ..events import Finish, ReplyEvent, Sources, Text, ToolCallArguments, ToolCallStart, Usage
 from ..request.calls import CUSTOM_ARGUMENT
+from ..request.context import current_request
 from .annotations import as_annotations
 from .pace import Pace
 from .started_stream import StartedStream
@@ -65,8 +66,14 @@ class ResponseOptions:
         """Return the finish reason in the form that the request used."""
         return "function_call" if self.legacy and reason == "tool_calls" else reason
 
-    def usage(self, usage: Usage) -> LiteLLMUsage:
-        """Return LiteLLM's usage, after `on_usage` has received it."""
+    def usage(self, finish: Finish) -> LiteLLMUsage:
+        """Return LiteLLM's usage, after `on_usage` has received it.
+
+        The current HTTP request gets the stop sequence, for which LiteLLM has no field.
+        """
+        usage = finish.usage
+        if (request := current_request()) is not None:
+            request.stop_sequence = finish.stop_sequence
         if self.on_usage is not None:
             self.on_usage(usage)
         prompt, completion = usage.prompt_tokens, usage.completion_tokens
@@ -121,7 +128,7 @@ def build_response(events: Iterable[ReplyEvent], options: ResponseOptions) -> Mo
         model=options.model,
         object="chat.completion",
         choices=[Choices(index=0, message=message, finish_reason=options.finish_reason(finish.reason))],
-        usage=options.usage(finish.usage),
+        usage=options.usage(finish),
     )
 
 
@@ -185,9 +192,9 @@ class ChunkBuilder:
         """Set usage and finish on the last chunk if it has content, else on two new ones."""
         if not chunks or self._options.legacy or not _has_content(chunks[-1].choices[0].delta):
             chunks += self._chunk(Delta()), self._chunk(Delta())
-            chunks[-2].usage = self._options.usage(finish.usage)
+            chunks[-2].usage = self._options.usage(finish)
         else:
-            chunks[-1].usage = self._options.usage(finish.usage)
+            chunks[-1].usage = self._options.usage(finish)
         chunks[-1].choices[0].finish_reason = self._options.finish_reason(finish.reason)
 
     def _chunk(self, delta: Delta) -> ModelResponseStream:

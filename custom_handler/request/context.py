@@ -31,8 +31,8 @@ class RequestContext:
     that the `allowances` are named after. `unfinished` is abandoned at the end. `denied` is the
     message of the 403 that the client receives instead of the response; `model` is the model
     that the client asks for. `progress` is what is known of an answer that takes long. `sources`
-    are those of the answer, which the bridges of LiteLLM lose;
-    `web_searches` those made for it, None where the agent cannot search.
+    are those of the answer and `stop_sequence` the one that ended it, which the bridges of LiteLLM
+    lose; `web_searches` those made for it, None where the agent cannot search.
     `prompt_tokens` is the estimated size of the prompt; `counts_only`: the request asks for that
     only, so no agent is asked. `response_turn` is that of a request of /v1/responses.
     """
@@ -48,6 +48,7 @@ class RequestContext:
     progress: str = ""
     sources: Sequence[Source] = ()
     web_searches: list[WebSearch] | None = None
+    stop_sequence: str | None = None
     prompt_tokens: int | None = None
     counts_only: bool = False
     response_turn: ResponseTurn | None = None

@@ -165,7 +165,8 @@ def test_an_error_of_the_proxy_keeps_its_status(client, model, path):
 def test_a_failure_in_the_stream_is_its_last_event(client, model):
     model.error = {"message": "gone", "code": "503"}
     events = client.post("/chat/stream", json={"message": "Oi"}).text.split("\n\n")
-    assert events[-3:-1] == ["data: , Ana", 'event: error\ndata: {"type": null, "message": "gone", "code": "503"}']
+    error = '{"type": "internal_server_error", "message": "gone", "code": "503"}'
+    assert events[-3:-1] == ["data: , Ana", f"event: error\ndata: {error}"]
     assert client.post("/chat/stream-text", json={"message": "Oi"}).text.endswith("Olá, Ana\n[error=gone]\n")
 
 

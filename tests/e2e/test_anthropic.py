@@ -130,6 +130,7 @@ def test_stop_sequences_end_the_answer(claude: anthropic.Anthropic, simulator: S
     simulator.script({"pieces": [f"linha {number}\n" for number in range(300)], "cadence": 0.01})
     message = ask_messages(claude, "Escreva", stop_sequences=["linha 3"], stream=stream)
     assert message.content[0].text == "linha 0\nlinha 1\nlinha 2\n"
+    assert (message.stop_reason, message.stop_sequence) == ("stop_sequence", "linha 3")
     assert simulator.wait_for_disconnect()["frames_sent"] < 200
 
 

@@ -21,8 +21,9 @@ from pydantic_ai.models.openai import OpenAIChatModel
 from pydantic_ai.providers.openai import OpenAIProvider
 
 from tests.support.processes import ROOT
-from tests.support.protocols import STREAMED, ask_chat, ask_messages, ask_responses, block, tool
-from tests.support.proxy import WEB, Proxy, Simulator, conforms, running_proxy
+from tests.support.protocols import PATHS, STREAMED, ask_chat, ask_messages, ask_responses, block, body, tool
+from tests.support.proxy import WEB, Proxy, Simulator, running_proxy
+from tests.support.specification import check
 from tests.support.waiting import eventually
 
 HANDBOOK, GUIDE = "01KS0000000000000000000001", "01KS0000000000000000000002"
@@ -206,14 +207,14 @@ def test_the_services_return_annotations(wiki: Proxy, simulator: Simulator) -> N
     assert "annotations" not in wiki.post("/chat", {"model": "footer", "message": "?"}).json()
 
 
-def test_answers_conform_to_the_published_schema(wiki: Proxy, simulator: Simulator) -> None:
-    simulator.script({"text": TEXT, "times": 2})
-    body = {"model": "wiki", "messages": [{"role": "user", "content": "?"}]}
-    conforms(wiki.post("/v1/chat/completions", body).json(), "CreateChatCompletionResponse")
-    lines = [line for line in wiki.post("/v1/chat/completions", body | {"stream": True}).text.split("\n") if line]
-    assert lines[-1] == "data: [DONE]"
-    for line in lines[:-1]:
-        conforms(json.loads(line.removeprefix("data: ")), "CreateChatCompletionStreamResponse")
+@STREAMED
+@pytest.mark.parametrize("path", PATHS)
+def test_answers_with_sources_have_the_published_form(
+    wiki: Proxy, simulator: Simulator, path: str, stream: bool
+) -> None:
+    simulator.script({"text": TEXT})
+    answer = wiki.post(path, body(path, "?", stream=stream) | {"model": "wiki"})
+    check(path, answer.text, stream=stream)
 
 
 @STREAMED

@@ -10,7 +10,8 @@ import pydantic
 import pytest
 
 from tests.support.protocols import STREAMED, ask_chat, block
-from tests.support.proxy import Proxy, Simulator, conforms
+from tests.support.proxy import Proxy, Simulator
+from tests.support.specification import conforms
 
 from .test_tools import TIME
 

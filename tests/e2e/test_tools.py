@@ -10,7 +10,8 @@ import openai
 import pytest
 
 from tests.support.protocols import STREAMED, ask_chat, block, calls_of, complete_chat, tool
-from tests.support.proxy import Proxy, Simulator, conforms
+from tests.support.proxy import Proxy, Simulator
+from tests.support.specification import conforms
 
 FILES = {"soma.py": "def soma(a, b):\n    return a - b\n"}
 

@@ -394,7 +394,7 @@ def test_with_tools_json_is_repaired_by_json_only(second):
 def test_a_stop_sequence_ends_text_and_listening():
     answer, events = answered(["um do", "is três"], request(stop=("ois",)))
     assert Said.of(events).parts == ("um d",)
-    assert (answer.done, answer.hit_stop_sequence, answer.truncated, answer.repair_reason()) == (True, True, False, "")
+    assert (answer.done, answer.stop_sequence, answer.truncated, answer.repair_reason()) == (True, "ois", False, "")
 
 
 def test_a_stop_sequence_is_looked_for_in_text_only():
@@ -510,7 +510,7 @@ def state(text: list[str], asked: ChatRequest, limited: bool) -> tuple[Any, ...]
     assert asked.parameters.parallel_tool_calls or len(calls) <= 1
     for _, arguments in [] if answer.truncated else calls:
         assert isinstance(json.loads(arguments, parse_constant=pytest.fail), dict)
-    return said, fault, correction, answer.truncated, answer.has_tool_calls, answer.hit_stop_sequence
+    return said, fault, correction, answer.truncated, answer.has_tool_calls, answer.stop_sequence
 
 
 @given(

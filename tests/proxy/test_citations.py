@@ -67,7 +67,7 @@ def test_events_of_a_response_are_numbered_without_gaps() -> None:
     last = event(type="response.completed", response={"output": []}, sequence_number=7)
     citations = ResponsesCitations()
     events = b"".join(citations.stream(one, SOURCES) for one in (added, done + last))
-    found = [json.loads(line[5:]) for line in events.split(b"\n") if line]
+    found = [json.loads(line[5:]) for line in events.split(b"\n") if line.startswith(b"data:")]
     assert [one["sequence_number"] for one in found] == [5, 6, 7, 8]
     assert [one["annotation"] for one in found[:2]] == [
         {"type": "file_citation", "file_id": "01KA", "filename": "Payments handbook", "index": 3},

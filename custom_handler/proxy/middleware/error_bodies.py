@@ -11,7 +11,7 @@ from typing import Any
 
 from litellm.anthropic_interface.exceptions.exception_mapping_utils import AnthropicExceptionMapping
 
-from ..error_body import error_body
+from ..error_body import error_body, error_kind
 from ..validation.reserved_fields import MESSAGE as RESERVED_FIELD
 
 NO_DATABASE = "This route needs a database, which this proxy does not have: set DATABASE_URL."
@@ -93,14 +93,7 @@ def protocol_error(status: int, message: str, path: str) -> bytes:
         return json.dumps(AnthropicExceptionMapping.create_error_response(status, message)).encode()
     if path.endswith(_GEMINI):
         return json.dumps(_google_error(status, message)).encode()
-    return json.dumps(error_body(message, status, _kind(status), param=None)).encode()
-
-
-def _kind(status: int) -> str:
-    """Return OpenAI's `type` of an error."""
-    if status >= 500:
-        return "internal_server_error"
-    return "permission_error" if status == 403 else "invalid_request_error"
+    return json.dumps(error_body(message, status, error_kind(status), param=None)).encode()
 
 
 def _google_error(status: int, message: str, code: object = None) -> dict[str, Any]:
@@ -174,6 +167,8 @@ def as_error_object(status: int, body: bytes, path: str = "") -> bytes:
             error = error_body(message, "model_not_found", param="model")
         case _, {"error": {"message": str(message)}, **rest} if not rest and path.endswith(_ANTHROPIC):
             return json.dumps(AnthropicExceptionMapping.create_error_response(status, message)).encode()
+        case _, {"type": "error", "error": {"provider_specific_fields": _, **kept}} if path.endswith(_ANTHROPIC):
+            error = {**content, "error": kept}  # the message once more
         case _, {"error": {"message": str(message), "type": _, "code": code}} if path.endswith(_GEMINI):
             error = _google_error(status, message, code)
         case _, {"detail": str(message) | {"error": str(message)}} if _has_error_object(path):
@@ -183,7 +178,7 @@ def as_error_object(status: int, body: bytes, path: str = "") -> bytes:
         case _, {"error": {"message": str(message), "code": code, "type": kind}} if path.endswith(_OPENAI_CALLS):
             found = _CLASS.match(message) if status == 400 else None
             code = _OPENAI_CODES[found[1]] if found and code == "400" else code
-            error = {"error": {**content["error"], "type": kind or _kind(status), "code": code}}
+            error = {"error": {**content["error"], "type": kind or error_kind(status), "code": code}}
         case _:
             return body
     return json.dumps(error, ensure_ascii=False).encode()

@@ -34,6 +34,7 @@ from .private_fields import (
     remove_private_headers,
     with_requested_model,
 )
+from .published_form import published_form_for
 from .rate_limit_headers import set_rate_limit_headers
 from .request_id import HEADER, assign_request_id
 from .searches import searches_for
@@ -160,6 +161,7 @@ class _Exchange:
         self._citations = citations_for(self._path)
         self._searches = searches_for(self._path)
         self._message_start = message_start_for(self._path)
+        self._form = published_form_for(request)
         self.body = LimitedBody(Headers(scope=request.scope), self._watched_receive)
         self.outcome = Outcome()
 
@@ -171,7 +173,7 @@ class _Exchange:
 
     async def send(self, message: Message) -> None:
         kind = message["type"]
-        if kind == "http.response.start" and (self._is_rewritten(message["status"]) or self._is_completed(message)):
+        if kind == "http.response.start" and (self._is_rewritten(message["status"]) or self._is_whole(message)):
             self._held = message
         elif self._held is None or kind != "http.response.body":
             await self._forward(message)
@@ -188,11 +190,10 @@ class _Exchange:
             or has_private_fields(self._path)
         )
 
-    def _is_completed(self, start: Message) -> bool:
-        """Return whether this is a whole response to which something is added, or which is kept."""
-        is_stream = Headers(raw=start["headers"]).get("content-type", "").startswith("text/event-stream")
-        is_cited = self._citations is not None and bool(self._request.sources or self._request.web_searches)
-        return not is_stream and (is_cited or self._turn is not None)
+    def _is_whole(self, start: Message) -> bool:
+        """Return whether this is a whole response of a protocol that is rewritten."""
+        kind = Headers(raw=start["headers"]).get("content-type", "")
+        return self._form is not None and kind.startswith("application/json")
 
     @property
     def _turn(self) -> ResponseTurn | None:
@@ -236,6 +237,8 @@ class _Exchange:
             rewritten = self._citations.whole(rewritten, self._request.sources)
         if start["status"] < 400 and self._searches is not None and (searches := self._request.web_searches):
             rewritten = self._searches.whole(rewritten, searches)
+        if start["status"] < 400 and self._form is not None:
+            rewritten = self._form.whole(rewritten)
         if start["status"] < 400 and self._keep is not None and (turn := self._turn) is not None:
             rewritten = await keep_whole(rewritten, turn, self._keep)
         if rewritten != plain:
@@ -268,8 +271,10 @@ class _Exchange:
                     message = {**message, "body": self._message_start.stream(message.get("body", b""), tokens)}
                 if self._has_responses and (model := self._request.model) is not None:
                     message = {**message, "body": self._with_model(message.get("body", b""), model)}
-                    if self._held is None and self._keep is not None and (turn := self._turn) is not None:
-                        await keep_stream(message["body"], turn, self._keep)
+                if self._form is not None and self._held is None:
+                    message = {**message, "body": self._form.stream(message.get("body", b""))}
+                if self._held is None and self._keep is not None and (turn := self._turn) is not None:
+                    await keep_stream(message["body"], turn, self._keep)
             await self._send(message)
 
     def _with_model(self, events: bytes, model: str) -> bytes:

@@ -1,0 +1,212 @@
+"""Give responses the form that their protocols publish, where LiteLLM's differs from it.
+
+Chat completions: LiteLLM leaves fields out that are null, and sends the usage of a stream in a
+chunk with a choice. `/v1/responses`: it sends events without names, with a field `model`, without
+required fields, and events of functions for custom tools. `/v1/messages`: it does not know that a
+stop sequence has ended an answer. Clients with generated types, in languages other than Python and
+JavaScript, reject such responses. `tests/support/specification.py` has the forms.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, TypeAlias
+
+from ...request.context import RequestContext
+from ..error_body import error_kind
+from .sse_events import changed_body, data_of, event_of, split
+
+# The order is that of OpenAI's documents; the values stand for what the provider does not report.
+_RESPONSE_FIELDS: dict[str, Any] = {
+    "error": None,
+    "incomplete_details": None,
+    "instructions": None,
+    "metadata": {},
+    "temperature": None,
+    "top_p": None,
+    "max_output_tokens": None,
+    "previous_response_id": None,
+    "reasoning": None,
+    "text": {},
+    "truncation": None,
+    "usage": None,
+    "user": None,
+}
+_SETTINGS = ("parallel_tool_calls", "tool_choice", "tools")  # missing or different in later events
+_CHUNK_END = b"}]}\n\n"  # of the choice, the choices and the chunk
+_LITELLM_DETAILS = ("text_tokens", "image_tokens", "video_tokens")  # unknown to OpenAI
+_DONE = b"data: [DONE]"
+
+
+class ChatForm:
+    """Chat completions, as OpenAI's `CreateChatCompletionResponse` and `…StreamResponse`."""
+
+    def whole(self, body: bytes) -> bytes:
+        """Return the body of a whole response in the published form."""
+        return changed_body(body, _complete_answer)
+
+    def stream(self, events: bytes) -> bytes:
+        """Return events of a stream in the published form; this is called for each chunk."""
+        if events.find(b"\n\n") == len(events) - 2:
+            return self._event(events)
+        return b"".join(map(self._event, split(events)))
+
+    def _event(self, event: bytes) -> bytes:
+        if event.startswith(b"data: {") and event.endswith(b"\n\n"):
+            if b'"usage":{' in event or b'"error"' in event[:20]:
+                return _changed_event(event, _complete_chunk)
+            if b'"finish_reason"' not in event:
+                if event.endswith(b"}" + _CHUNK_END):
+                    return event[: -len(_CHUNK_END)] + b',"finish_reason":null' + _CHUNK_END
+                return _changed_event(event, _complete_chunk)
+        return event
+
+
+class ResponsesForm:
+    """Responses, as OpenAI's `Response` and `ResponseStreamEvent`."""
+
+    def __init__(self) -> None:
+        self._number = 0
+        self._created: dict[str, Any] = {}
+        self._custom: set[object] = set()  # the ids of items that are calls of custom tools
+
+    def whole(self, body: bytes) -> bytes:
+        """Return the body of a whole response in the published form."""
+        return changed_body(body, _complete_response)
+
+    def stream(self, events: bytes) -> bytes:
+        """Return events of a stream in the published form."""
+        return b"".join(changed for event in split(events) for changed in self._changed(event))
+
+    def _changed(self, event: bytes) -> Iterator[bytes]:
+        if event.startswith(_DONE):  # OpenAI's stream ends with its last event
+            return
+        data = data_of(event)
+        if not str(data.get("type", "")).startswith("response."):
+            yield event
+            return
+        try:
+            completed = list(self._completed(data))
+        except (TypeError, KeyError, AttributeError):  # LiteLLM has changed its form
+            completed = [data]
+        for changed in completed:
+            changed["sequence_number"] = self._number
+            self._number += 1
+            yield event_of(changed, named=True)
+
+    def _completed(self, data: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        data.pop("model", None)
+        item = data.get("item")
+        if isinstance(item, dict) and item.get("type") == "custom_tool_call":
+            self._custom.add(item.get("id"))
+        if isinstance(response := data.get("response"), dict):
+            data["response"] = response = {**self._created, **response}
+            _complete_response(response)
+            self._created = self._created or {name: response[name] for name in _SETTINGS if name in response}
+            response |= self._created
+        match data["type"].removeprefix("response."):
+            case "output_text.delta" | "output_text.done":
+                data.setdefault("logprobs", [])
+            case "function_call_arguments.delta" | "function_call_arguments.done":
+                if data.get("item_id") in self._custom:
+                    return  # they are JSON around the text, which the item has at its end
+            case "output_item.done" if isinstance(item, dict) and item.get("id") in self._custom:
+                part = {"item_id": item["id"], "output_index": data["output_index"]}
+                yield {"type": "response.custom_tool_call_input.delta", **part, "delta": item["input"]}
+                yield {"type": "response.custom_tool_call_input.done", **part, "input": item["input"]}
+        yield data
+
+
+class MessagesForm:
+    """Messages, as Anthropic's `Message`, with the stop sequence that ended the text."""
+
+    def __init__(self, request: RequestContext) -> None:
+        self._request = request
+
+    def whole(self, body: bytes) -> bytes:
+        """Return the body of a whole response in the published form."""
+        return body if self._request.stop_sequence is None else changed_body(body, self._set_stop)
+
+    def stream(self, events: bytes) -> bytes:
+        """Return events of a stream in the published form."""
+        if self._request.stop_sequence is None or b"message_delta" not in events:
+            return events
+        return b"".join(_changed_event(event, self._set_stop_of_delta) for event in split(events))
+
+    def _set_stop_of_delta(self, data: dict[str, Any]) -> None:
+        if data.get("type") == "message_delta":
+            self._set_stop(data["delta"])
+
+    def _set_stop(self, message: dict[str, Any]) -> None:
+        if message.get("stop_reason") == "end_turn":
+            message |= {"stop_reason": "stop_sequence", "stop_sequence": self._request.stop_sequence}
+
+
+PublishedForm: TypeAlias = ChatForm | ResponsesForm | MessagesForm
+
+
+def published_form_for(request: RequestContext) -> PublishedForm | None:
+    """Return what changes the response of a route, None for a route that needs nothing.
+
+    >>> published_form_for(RequestContext({"path": "/v1/models"})) is None
+    True
+    """
+    path = request.scope.get("path", "").rstrip("/")
+    if path.endswith("/chat/completions"):
+        return ChatForm()
+    if path.endswith("/responses"):
+        return ResponsesForm()
+    return MessagesForm(request) if path.endswith("/messages") else None
+
+
+def _changed_event(event: bytes, change: Callable[[dict[str, Any]], None]) -> bytes:
+    """Return an event after a change of its data; an event of another form stays as it is."""
+    head, found, data = event.partition(b"data:")
+    changed = changed_body(data, change)
+    return event if changed is data else head + found + b" " + changed + b"\n\n"
+
+
+def _complete_answer(answer: dict[str, Any]) -> None:
+    for choice in answer["choices"]:
+        choice.setdefault("logprobs", None)
+        message = choice["message"]
+        message.setdefault("content", None)
+        message.setdefault("refusal", None)
+    _remove_details(answer.get("usage"))
+
+
+def _complete_chunk(chunk: dict[str, Any]) -> None:
+    if isinstance(error := chunk.get("error"), dict):
+        code = str(error.get("code"))
+        error["type"] = error.get("type") or error_kind(int(code) if code.isdecimal() else 400)
+        return
+    choices = chunk["choices"]
+    if chunk.get("usage") and not any(choice.get("finish_reason") or choice.get("delta") for choice in choices):
+        choices.clear()
+    for choice in choices:
+        choice.setdefault("finish_reason", None)
+    _remove_details(chunk.get("usage"))
+
+
+def _remove_details(usage: Any) -> None:
+    for name in ("prompt_tokens_details", "completion_tokens_details"):
+        if isinstance(usage, dict) and isinstance(details := usage.get(name), dict):
+            usage[name] = {key: value for key, value in details.items() if key not in _LITELLM_DETAILS}
+
+
+def _complete_response(response: dict[str, Any]) -> None:
+    if not isinstance(response["id"], str):
+        raise TypeError("id")  # it is no response, and stays as it is
+    for name, value in _RESPONSE_FIELDS.items():
+        response.setdefault(name, value)
+    for tool in response.get("tools") or ():
+        if tool.get("type") == "function":
+            tool.setdefault("strict", None)
+    if isinstance(usage := response.get("usage"), dict):
+        usage.pop("cost", None)
+        given, made = usage.get("input_tokens_details") or {}, usage.get("output_tokens_details") or {}
+        usage["input_tokens_details"] = {
+            "cached_tokens": given.get("cached_tokens") or 0,
+            "cache_write_tokens": given.get("cache_write_tokens") or 0,
+        }
+        usage["output_tokens_details"] = {"reasoning_tokens": made.get("reasoning_tokens") or 0}

@@ -1,0 +1,147 @@
+"""Every answer and event of the four protocols, held against the SDKs' own types and OpenAI's document."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.support.protocols import MODEL, STREAMED, block
+from tests.support.proxy import Proxy, Simulator
+from tests.support.specification import check, check_error
+
+PARAMETERS = {"type": "object", "properties": {"cidade": {"type": "string"}}, "required": ["cidade"]}
+TOOL: dict[str, Any] = {"name": "tempo", "description": "Diz o tempo", "parameters": PARAMETERS}
+CUSTOM = {"name": "patch", "description": "Muda arquivos"}
+CHAT, RESPONSES, MESSAGES, GEMINI = "/v1/chat/completions", "/v1/responses", "/v1/messages", "gemini"
+JSON_ONLY = {"responseMimeType": "application/json"}
+CALL = block("tempo", cidade="Recife")
+
+# What the agent does, and what each protocol asks for; a protocol that has no word for it is left out.
+CASES: dict[str, tuple[dict[str, Any], dict[str, dict[str, Any]]]] = {
+    "plain": ({"text": "Olá, Ana 🙂"}, {CHAT: {}, RESPONSES: {}, MESSAGES: {}, GEMINI: {}}),
+    "empty": ({"text": ""}, {CHAT: {}, RESPONSES: {}, MESSAGES: {}, GEMINI: {}}),
+    "without counts": ({"text": "Olá", "tokens": None}, {CHAT: {}, RESPONSES: {}, MESSAGES: {}, GEMINI: {}}),
+    "usage": ({"text": "Olá"}, {CHAT: {"stream_options": {"include_usage": True}}}),
+    "a call": (
+        {"text": CALL},
+        {
+            CHAT: {"tools": [{"type": "function", "function": TOOL}]},
+            RESPONSES: {"tools": [{"type": "function", **TOOL}]},
+            MESSAGES: {"tools": [{"name": "tempo", "input_schema": PARAMETERS}]},
+            GEMINI: {"tools": [{"functionDeclarations": [TOOL]}]},
+        },
+    ),
+    "text and parallel calls": (
+        {"text": f"Vejo.\n{CALL}{CALL}Pronto.", "cut": 7},
+        {
+            CHAT: {"tools": [{"type": "function", "function": TOOL}], "stream_options": {"include_usage": True}},
+            RESPONSES: {"tools": [{"type": "function", **TOOL, "strict": True}]},
+            MESSAGES: {"tools": [{"name": "tempo", "input_schema": PARAMETERS}]},
+            GEMINI: {"tools": [{"functionDeclarations": [TOOL]}]},
+        },
+    ),
+    "a function of the older API": ({"text": CALL}, {CHAT: {"functions": [TOOL]}}),
+    "a custom tool": (
+        {"text": f"Mudo.\n{block('patch', input='+ a')}"},
+        {
+            CHAT: {"tools": [{"type": "custom", "custom": CUSTOM}]},
+            RESPONSES: {"tools": [{"type": "custom", **CUSTOM}]},
+        },
+    ),
+    "JSON": (
+        {"text": '{"cidade": "Recife"}'},
+        {
+            CHAT: {"response_format": {"type": "json_object"}},
+            RESPONSES: {"text": {"format": {"type": "json_object"}}},
+            GEMINI: {"generationConfig": JSON_ONLY},
+        },
+    ),
+    "JSON with a schema": (
+        {"text": '{"cidade": "Recife"}'},
+        {
+            CHAT: {"response_format": {"type": "json_schema", "json_schema": {"name": "n", "schema": PARAMETERS}}},
+            RESPONSES: {"text": {"format": {"type": "json_schema", "name": "n", "schema": PARAMETERS}}},
+            MESSAGES: {"output_config": {"format": {"type": "json_schema", "schema": PARAMETERS}}},
+            GEMINI: {"generationConfig": {**JSON_ONLY, "responseJsonSchema": PARAMETERS}},
+        },
+    ),
+    "a stop sequence": (
+        {"text": "um FIM dois"},
+        {
+            CHAT: {"stop": ["FIM"]},
+            MESSAGES: {"stop_sequences": ["FIM"]},
+            GEMINI: {"generationConfig": {"stopSequences": ["FIM"]}},
+        },
+    ),
+    "a limit": (
+        {"text": "abcd " * 100},
+        {
+            CHAT: {"max_tokens": 5},
+            RESPONSES: {"max_output_tokens": 5},
+            MESSAGES: {"max_tokens": 5},
+            GEMINI: {"generationConfig": {"maxOutputTokens": 5}},
+        },
+    ),
+    "reasoning": (
+        {"text": "<thinking>Penso.</thinking>\nOlá"},
+        {
+            CHAT: {"reasoning_effort": "low"},
+            RESPONSES: {"reasoning": {"effort": "low", "summary": "auto"}},
+            MESSAGES: {"max_tokens": 2000, "thinking": {"type": "enabled", "budget_tokens": 1024}},
+            GEMINI: {"generationConfig": {"thinkingConfig": {"thinkingBudget": 10}}},
+        },
+    ),
+}
+ASKED = [
+    pytest.param(play, path, more, id=f"{name} {path.rpartition('/')[2]}")
+    for name, (play, protocols) in CASES.items()
+    for path, more in protocols.items()
+]
+EACH = pytest.mark.parametrize("path", [CHAT, RESPONSES, MESSAGES, GEMINI])
+
+
+def request(path: str, more: dict[str, Any], *, stream: bool) -> tuple[str, dict[str, Any]]:
+    """Return the path and the body of a question."""
+    if path == GEMINI:
+        method = "streamGenerateContent?alt=sse" if stream else "generateContent"
+        question = {"contents": [{"role": "user", "parts": [{"text": "Oi"}]}]}
+        return f"/v1beta/models/{MODEL}:{method}", question | more
+    said: Any = {"input": "Oi"} if path == RESPONSES else {"messages": [{"role": "user", "content": "Oi"}]}
+    limit = {"max_tokens": 1000} if path == MESSAGES else {}
+    body = {"model": MODEL, "stream": stream, **said, **limit, **more}
+    return path, {name: value for name, value in body.items() if stream or name != "stream_options"}
+
+
+@STREAMED
+@pytest.mark.parametrize(("play", "path", "more"), ASKED)
+def test_an_answer_has_the_published_form(
+    proxy: Proxy, simulator: Simulator, play: dict[str, Any], path: str, more: dict[str, Any], stream: bool
+) -> None:
+    simulator.script({"tokens": {"input": 7, "output": 4}, **play})
+    path, body = request(path, more, stream=stream)
+    response = proxy.post(path, body)
+    assert response.status_code == 200, response.text
+    check(path, response.text, stream=stream)
+
+
+@EACH
+def test_an_error_behind_text_has_the_published_form(proxy: Proxy, simulator: Simulator, path: str) -> None:
+    simulator.script({"pieces": ["Era uma vez"], "fault": "error_frame", "after": 1})
+    path, body = request(path, {}, stream=True)
+    response = proxy.post(path, body)
+    assert "reports an error in its answer" in response.text
+    check(path, response.text, stream=True)
+
+
+@STREAMED
+@EACH
+def test_a_refused_request_has_the_published_error(proxy: Proxy, simulator: Simulator, path: str, stream: bool) -> None:
+    simulator.script({"status": 403, "body": {"code": "DENIED", "message": "no"}})
+    path, body = request(path, {}, stream=stream)
+    refused = proxy.post(path, body)
+    unknown = proxy.post(path.replace(MODEL, "unknown"), body | ({"model": "unknown"} if "model" in body else {}))
+    keyless = proxy.post(path, body, Authorization="Bearer sk-wrong")
+    for response in (refused, unknown, keyless):
+        assert response.status_code >= 400
+        check_error(path, response.text)

@@ -258,24 +258,29 @@ class _Exchange:
         elif self.body.rejection is None:
             if message["type"] == "http.response.body":
                 self._responded = not message.get("more_body", False)
-                if (progress := self._request.progress) and message.get("body") == PING:
-                    message = {**message, "body": f": {progress}\n\n".encode()}
-                if self._held is None and self._citations is not None and (sources := self._request.sources):
-                    message = {**message, "body": self._citations.stream(message.get("body", b""), sources)}
-                searches = self._request.web_searches
-                if self._held is None and self._searches is not None and searches is not None:
-                    message = {**message, "body": self._searches.stream(message.get("body", b""), searches)}
-                if self._has_google_events:
-                    message = {**message, "body": google_events(message.get("body", b""))}
-                if self._message_start is not None and (tokens := self._request.prompt_tokens) is not None:
-                    message = {**message, "body": self._message_start.stream(message.get("body", b""), tokens)}
-                if self._has_responses and (model := self._request.model) is not None:
-                    message = {**message, "body": self._with_model(message.get("body", b""), model)}
-                if self._form is not None and self._held is None:
-                    message = {**message, "body": self._form.stream(message.get("body", b""))}
+                message = {**message, "body": self._rewritten(message.get("body", b""))}
                 if self._held is None and self._keep is not None and (turn := self._turn) is not None:
                     await keep_stream(message["body"], turn, self._keep)
             await self._send(message)
+
+    def _rewritten(self, body: bytes) -> bytes:
+        """Return a part of a response as the client gets it."""
+        request, streamed = self._request, self._held is None
+        if (progress := request.progress) and body == PING:
+            body = f": {progress}\n\n".encode()
+        if streamed and self._citations is not None and (sources := request.sources):
+            body = self._citations.stream(body, sources)
+        if streamed and self._searches is not None and (searches := request.web_searches) is not None:
+            body = self._searches.stream(body, searches)
+        if self._has_google_events:
+            body = google_events(body)
+        if self._message_start is not None and (tokens := request.prompt_tokens) is not None:
+            body = self._message_start.stream(body, tokens)
+        if self._has_responses and (model := request.model) is not None:
+            body = self._with_model(body, model)
+        if streamed and self._form is not None:
+            body = self._form.stream(body)
+        return body
 
     def _with_model(self, events: bytes, model: str) -> bytes:
         turn = self._turn

@@ -99,7 +99,7 @@ def test_events_of_responses_are_named_and_numbered() -> None:
     sent = [
         event(type="response.created", response=settings, model="m", sequence_number=5),
         event(type="response.output_item.added", output_index=0, item={**item, "input": ""}),
-        event(type="response.function_call_arguments.delta", item_id="ctc_1", delta="{"),
+        event(type="response.function_call_arguments.delta", item_id="ctc_1", delta="{", sequence_number=2, model="m"),
         event(type="response.function_call_arguments.done", item_id="ctc_1", arguments="{}"),
         event(type="response.output_item.done", output_index=0, item=item),
         event(type="response.failed", response={"id": "r", "parallel_tool_calls": False}),
@@ -123,6 +123,30 @@ def test_events_of_responses_are_named_and_numbered() -> None:
     assert (found[2]["delta"], found[3]["input"]) == ("+ a", "+ a")
     strict = [{"type": "function", "name": "a", "strict": None}]
     assert {name: found[-1]["response"][name] for name in settings} == {**settings, "tools": strict}
+
+
+@pytest.mark.parametrize("kind", ["output_text", "function_call_arguments"])
+@pytest.mark.parametrize("text", ["Olá", '","sequence_number":7,"model":"x"}\n\n', '"logprobs":', ""])
+def test_a_delta_is_changed_alone_as_beside_another_event(kind: str, text: str) -> None:
+    delta: dict[str, Any] = {"type": f"response.{kind}.delta", "item_id": "i", "output_index": 0, "delta": text}
+    sent = event(**delta, sequence_number=9, model="m")
+    alone, beside = ResponsesForm(), ResponsesForm()
+    events = alone.stream(sent) + alone.stream(sent)
+    assert data_of(events) == data_of(beside.stream(sent + sent))
+    logprobs = {"logprobs": []} if kind == "output_text" else {}
+    assert data_of(events) == [{**delta, **logprobs, "sequence_number": number} for number in (0, 1)]
+    assert events.count(f"event: {delta['type']}\n".encode()) == 2
+
+
+def test_a_delta_with_probabilities_keeps_them() -> None:
+    sent = event(type="response.output_text.delta", item_id="i", logprobs=[7], delta="a", sequence_number=9, model="m")
+    assert [one["logprobs"] for one in data_of(ResponsesForm().stream(sent))] == [[7]]
+
+
+@pytest.mark.parametrize(("cost", "kept"), [(None, False), (0.5, True)])
+def test_a_cost_is_in_the_usage_only_where_there_is_one(cost: float | None, kept: bool) -> None:
+    body = json.dumps({"id": "r", "usage": {"input_tokens": 1, "cost": cost}}).encode()
+    assert ("cost" in json.loads(ResponsesForm().whole(body))["usage"]) is kept
 
 
 def test_a_response_of_unknown_form_is_numbered_all_the_same() -> None:

@@ -9,12 +9,14 @@ import pytest
 import yaml
 
 from custom_handler.checks.accounts import accounts_file_faults, check_accounts
-from custom_handler.checks.models import check_configuration
+from custom_handler.checks.models import check_configuration, faults
 from custom_handler.cli.run.preflight import require_startable
 from custom_handler.errors import ConfigurationError, CredentialsRefused
+from custom_handler.proxy.config import read_config
 from custom_handler.settings import AccountSettings, Settings
 
 B = {"client_id": "b", "client_secret": "s", "realm": "acme"}
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 AGENT = "01ARZ3NDEKTSV4RRFFQ69G5FAV"
 
 
@@ -38,6 +40,15 @@ def test_the_start_checks_the_account_of_each_model(tmp_path: Path, account: str
     [found] = check_configuration(config(account), settings_with(tmp_path))
     assert (found.fault is None) == (not fault)
     assert fault in str(found.fault)
+
+
+def test_the_examples_have_no_fault() -> None:
+    account = AccountSettings(
+        client_id="a", client_secret="s", realm="acme", agent_id=AGENT, accounts_file=str(EXAMPLES / "accounts.yaml")
+    )
+    settings = Settings(account=account)
+    assert accounts_file_faults(settings) == []
+    assert faults(check_configuration(read_config(EXAMPLES / "two_accounts.yaml"), settings)) == []
 
 
 async def test_each_account_with_credentials_is_asked_for_a_token(tmp_path: Path) -> None:

@@ -10,15 +10,18 @@ from typing import Any
 
 import pytest
 import yaml
+from prometheus_client import CollectorRegistry
 
 from custom_handler import errors
+from custom_handler.telemetry.prometheus import ProviderMetrics
 from tests.support.processes import program
 
 ROOT = Path(__file__).resolve().parents[2]
 PROMETHEUS = ROOT / "deploy" / "prometheus"
-PANELS: list[dict[str, Any]] = json.loads(
+DASHBOARD: dict[str, Any] = json.loads(
     (ROOT / "deploy" / "grafana" / "dashboards" / "stackspot.json").read_text(encoding="utf-8")
-)["panels"]
+)
+PANELS: list[dict[str, Any]] = DASHBOARD["panels"]
 QUERIES = [target["expr"] for panel in PANELS for target in panel["targets"]]
 
 
@@ -69,7 +72,28 @@ def test_panels_do_not_cover_each_other():
 def test_the_dashboard_asks_the_source_that_is_provisioned():
     file = ROOT / "deploy" / "grafana" / "provisioning" / "datasources" / "prometheus.yml"
     (source,) = yaml.safe_load(file.read_text(encoding="utf-8"))["datasources"]
-    assert {panel["datasource"]["uid"] for panel in PANELS} == {source["uid"]}
+    asking = [*PANELS, *DASHBOARD["templating"]["list"]]
+    assert {one["datasource"]["uid"] for one in asking} == {source["uid"]}
+
+
+def test_the_dashboard_shows_one_account_or_all():
+    registry = CollectorRegistry()
+    ProviderMetrics(registry, ["default", "team-b"])
+    known = {sample.labels["account"] for family in registry.collect() for sample in family.samples if sample.labels}
+    [variable] = DASHBOARD["templating"]["list"]
+    asked = re.fullmatch(r"label_values\((\w+), account\)", variable["definition"])
+    assert asked is not None
+    assert registry.get_sample_value(asked[1], {"account": "team-b"}) == 0  # so each is known from the start
+    assert (known, variable["includeAll"], variable["allValue"]) == ({"default", "team-b"}, True, ".*")
+    of_accounts = "|".join(
+        family.name for family in registry.collect() if not re.match(r"stackspot_(key|budget)_", family.name)
+    )
+    without = [
+        query
+        for query in QUERIES
+        if re.search(rf"\b(?:{of_accounts})(?:_[a-z]+)?\b(?!{{account=~\"\$account\")", query)
+    ]
+    assert without == []
 
 
 def test_reasons_that_are_asked_for_are_errors():

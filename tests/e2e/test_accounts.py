@@ -12,39 +12,31 @@ from typing import Any
 
 import httpx
 import pytest
+import yaml
 
+from tests.support.processes import ROOT
 from tests.support.protocols import PATHS, STREAMED, body
 from tests.support.proxy import WEB, Proxy, Simulator, running_proxy
 from tests.support.waiting import eventually
 
 OTHER = {"realm": "acme", "client_id": "client-of-b", "client_secret": "secret-of-b"}
 OWN, B = "simulator", OTHER["client_id"]
-ENTRY = "litellm_params: {model: stackspot-chat, custom_llm_provider: stackspot}"
-CONFIG = f"""
-model_list:
-  - {{model_name: stackspot-chat, {ENTRY}}}
-  - {{model_name: stackspot-chat, {ENTRY}, model_info: {{account: team-b}}}}
-  - {{model_name: own, {ENTRY}}}
-  - {{model_name: of-b, {ENTRY}, model_info: {{account: team-b}}}}
-  - {{model_name: stackspot/*, litellm_params: {{model: stackspot/*}}, model_info: {{agents: shared}}}}
-  - {{model_name: stackspot/*, litellm_params: {{model: stackspot/*}}, model_info: {{agents: shared, account: team-b}}}}
-litellm_settings:
-  custom_provider_map: [{{provider: stackspot, custom_handler: custom_handler.stackspot_llm}}]
-  callbacks: [custom_handler.plugin, prometheus]
-  drop_params: true
-router_settings: {{disable_cooldowns: true, num_retries: 0}}
-general_settings:
-  master_key: os.environ/LITELLM_MASTER_KEY
-  custom_auth: custom_handler.authenticate_key
+EXAMPLES = ROOT / "examples"
+OF_OWN = """model_list:
+  - model_name: own
+    litellm_params: {model: stackspot/chat}
 """
 PER_ACCOUNT = 6
 
 
 def write_files(folder: Path, **account: Any) -> tuple[str, str]:
-    """Write config.yaml and the file of accounts; return their paths."""
+    """Write the examples as config.yaml and the file of accounts; return their paths."""
     config, accounts = folder / "config.yaml", folder / "accounts.yaml"
-    config.write_text(CONFIG)
-    accounts.write_text(json.dumps({"accounts": {"team-b": OTHER | account}}))
+    models = (EXAMPLES / "two_accounts.yaml").read_text().replace("model_list:\n", OF_OWN)
+    config.write_text(models.replace("num_retries: 0", "num_retries: 0\n  disable_cooldowns: true"))
+    example = yaml.safe_load((EXAMPLES / "accounts.yaml").read_text())
+    example["accounts"]["team-b"] |= OTHER | account
+    accounts.write_text(json.dumps(example))
     return str(config), str(accounts)
 
 
@@ -74,7 +66,7 @@ def asked_of(simulator: Simulator) -> list[str]:
 @STREAMED
 @pytest.mark.parametrize("path", PATHS)
 def test_a_models_account_answers_on_all_protocols(shared: Proxy, platform: Simulator, path: str, stream: bool) -> None:
-    for model in ("own", "of-b"):
+    for model in ("own", "stackspot-team-b"):
         answer = shared.post(path, body(path, "Oi", stream=stream) | {"model": model})
         assert answer.status_code == 200, answer.text
     assert asked_of(platform) == [OWN, B]
@@ -107,7 +99,7 @@ def test_a_wildcard_lists_the_agents_of_its_account(shared: Proxy, platform: Sim
 
 def test_simultaneous_requests_use_the_quota_of_both_accounts(simulator: Simulator, tmp_path: Path) -> None:
     simulator.configure(requests_per_minute=PER_ACCOUNT, more_accounts=[OTHER | {"requests_per_minute": PER_ACCOUNT}])
-    config, accounts = write_files(tmp_path)
+    config, accounts = write_files(tmp_path, requests_per_minute=PER_ACCOUNT)
     limits = {"STACKSPOT_REQUESTS_PER_MINUTE": str(PER_ACCOUNT), "STACKSPOT_QUEUE_TIMEOUT": "1"}
     environ = {"STACKSPOT_ACCOUNTS_FILE": accounts, **limits}
     with running_proxy(tmp_path / "log", config, **(simulator.environ | environ)) as proxy:

@@ -17,11 +17,12 @@ SPOILED = "FUNCTION_CALL_START\nlook\narguments: {oops\nFUNCTION_CALL_END"
 TOOL = {"type": "function", "function": {"name": "look", "parameters": {"type": "object", "properties": {}}}}
 
 # The tests' proxy does not try again, and has no model with conversations that the platform keeps or with
-# knowledge or a cache or `resume_streams`, no Quick Command, and no key with a budget.
+# knowledge or a cache or `resume_streams`, no Quick Command, and no key with a budget. Nor is a response kept.
 NEVER_HAPPENS = {
     "stackspot_retries_total": {"account", "reason"},
     "stackspot_kept_conversations_total": {"account", "outcome"},
     "stackspot_agents_refreshes_total": {"outcome"},
+    "stackspot_stored_responses_total": {"outcome"},
     "stackspot_knowledge_answers_total": {"account", "sources"},
     "stackspot_web_searches_total": {"account", "outcome"},
     "stackspot_cache_lookups_total": {"account", "outcome"},

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from .history.store import open_responses
 from .provider.call_log import forget_attempt
 from .provider.handler import StackspotLLM, await_stream_start
 from .provider.model_response import PROVIDER
+from .provider.quick_command_options import PREFIX as QUICK_COMMAND
 from .proxy.account_choice import admitting_deployments, reserve_account
 from .proxy.agent_refresh import AgentRefresh
 from .proxy.budgets import KeyBudgets, open_budgets
@@ -56,6 +59,7 @@ from .proxy_module import running_proxy
 from .request.context import add_response_header, current_request, report_allowance
 from .settings import Settings
 from .stackspot.reservation import end_reservation
+from .stackspot.state.ledger import Quota
 from .telemetry import TelemetryCallback
 from .telemetry.call_log import CallLog
 
@@ -96,8 +100,10 @@ class Plugin(TelemetryCallback):
         if settings.responses.keep:
             self._history = ResponseHistory(open_responses(settings), settings.responses.max_bytes, provider.hooks)
             at_shutdown(proxy, self._history.aclose)
+        quick_commands = any(model.model.startswith(QUICK_COMMAND) for model in configured)
+        quotas = functools.partial(provider.quotas, quick_commands=quick_commands)
         # Before the first token is requested:
-        _extend(proxy, settings, provider, self.call_log, self._budgets, history=self._history)
+        _extend(proxy, settings, provider, self.call_log, self._budgets, history=self._history, quotas=quotas)
         check_at_start(settings.proxy.startup_check, config, settings, provider.authenticate)
         remove_stream_finalizers()
         if settings.proxy.shortcuts:
@@ -237,6 +243,7 @@ def _extend(
     budgets: KeyBudgets | None,
     *,
     history: ResponseHistory | None,
+    quotas: Callable[[], Mapping[str, Quota]],
 ) -> None:
     """Add metrics, call log, routes and the wrapper to the proxy."""
     app: FastAPI = proxy.app
@@ -259,6 +266,6 @@ def _extend(
     if settings.services.enabled:
         from .api.install import SOCKET_PATHS, install  # noqa: PLC0415  it needs the proxy's libraries
 
-        install(proxy, settings, provider.quotas, None if budgets is None else budgets.read)
+        install(proxy, settings, quotas, None if budgets is None else budgets.read)
         socket_paths = SOCKET_PATHS
     wrap(app, observers, socket_paths, None if history is None else history.keep)

@@ -70,16 +70,18 @@ def quota_object(
 ) -> dict[str, Any]:
     """Return the response for one account; `only` is the one key to show.
 
-    `now` is in seconds since the epoch.
+    The quota of Quick Commands has the same fields, without budgets. `now` is in seconds since the
+    epoch.
     """
-    limits, usage = quota.limits, quota.usage
-    keys = {caller.name: _Key(caller) for caller in (*usage.by_caller, *usage.waiting, *configured)}
+    limits, usage, known = quota.limits, quota.usage, tuple(configured)
+    keys = {caller.name: _Key(caller) for caller in (*usage.by_caller, *usage.waiting, *known)}
     for caller, used in usage.by_caller.items():
         keys[caller.name].used += used
     for caller, waiting in usage.waiting.items():
         keys[caller.name].waiting += waiting
     if only is not None:
         keys = {only.name: keys.get(only.name, _Key(only))}
+    commands = quota.quick_commands
     return {
         "limit": limits.per_minute or None,
         "used": usage.used,
@@ -87,6 +89,7 @@ def quota_object(
         "paused_until": round(now + quota.pause, 3) if quota.pause else None,
         "day": {"limit": limits.per_day or None, "used": usage.used_today},
         "keys": [keys[name].as_object() | _budget_object(name, budgets or {}) for name in sorted(keys)],
+        **({} if commands is None else {"quick_commands": quota_object(commands, only, known, now)}),
     }
 
 

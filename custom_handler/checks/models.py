@@ -19,6 +19,7 @@ from ..provider.choice_options import choice_of
 from ..provider.knowledge_options import knowledge_of
 from ..provider.litellm_call import agent_id, resumes_streams, uses_native_conversation
 from ..provider.model_response import PROVIDER
+from ..provider.quick_command_options import PREFIX as QUICK_COMMAND_PREFIX
 from ..provider.quick_command_options import quick_command_of
 from ..provider.web_search import chosen_entry
 from ..proxy.agent_catalog import AllowList
@@ -30,7 +31,7 @@ from .probe import Authenticate, probe, probed_state
 
 logger = logging.getLogger(__name__)
 
-DISABLED = "disabled"
+DISABLED, QUICK_COMMAND = "disabled", "quick command"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,7 @@ class Finding:
     """The result of checking one model.
 
     `fault` says what is wrong and what to do, None if nothing is; `variable` is the one that a
-    disabled model lacks.
+    disabled model lacks. `kind` is "quick command" for a model that is one, else None.
     """
 
     model: str
@@ -46,6 +47,7 @@ class Finding:
     state: str
     fault: str | None = None
     variable: str | None = None
+    kind: str | None = None
 
 
 class StartupCheckError(RuntimeError):
@@ -102,11 +104,13 @@ def _check(
     search_tools: Sequence[Any],
 ) -> Finding:
     name, provider = deployment.name, deployment.provider
+    is_command = provider == PROVIDER and deployment.model.startswith(QUICK_COMMAND_PREFIX)
+    kind = QUICK_COMMAND if is_command else None
     if name and (missing := missing_variable(entry)):
-        return Finding(name, provider, DISABLED, variable=missing)
+        return Finding(name, provider, DISABLED, variable=missing, kind=kind)
     if fault := _misconfigured(deployment, entry, providers, accounts, search_tools):
-        return Finding(name, provider, "misconfigured", fault)
-    return Finding(name, provider, "not asked")
+        return Finding(name, provider, "misconfigured", fault, kind=kind)
+    return Finding(name, provider, "not asked", kind=kind)
 
 
 def _misconfigured(

@@ -108,7 +108,7 @@ def _as_json(found: Diagnosis, agents: AccountAgents | None) -> str:
         "ok": not found.faults,
         "verdict": _verdict(found),
         "models": [
-            {name: getattr(one, name) for name in ("model", "provider", "state", "variable", "fault")}
+            {name: getattr(one, name) for name in ("model", "provider", "kind", "state", "variable", "fault")}
             for one in found.models
         ],
         "accounts": [asdict(account) for account in found.accounts],
@@ -137,7 +137,7 @@ def _show(found: Diagnosis, *, show_all: bool, asked: bool) -> None:
     if rows:
         lines = table(("SETTING", "SOURCE", "VALUE"), [(row.name, row.source, row.state) for row in rows]).splitlines()
         click.echo("\n" + "\n".join(map(_cut, lines)))
-    if not asked and any(one.state == "a token was given" for one in found.models):
+    if not asked and any(one.state == "a token was given" and not one.kind for one in found.models):
         hint = "A token does not prove that an agent works: --ask asks each agent (one request of the quota each)."
         click.echo("\n" + click.style(_wrapped(hint), dim=True))
 
@@ -146,7 +146,8 @@ def _models(found: Sequence[Finding]) -> str:
     """Return the table of the models; the colour shows the state."""
     states = [f"{one.state}: set {one.variable}" if one.variable else one.state for one in found]
     colours = ["red" if one.fault else "yellow" if one.variable else "green" for one in found]
-    rows = [(one.model, one.provider, state) for one, state in zip(found, states, strict=True)]
+    providers = [f"{one.provider} ({one.kind})" if one.kind else one.provider for one in found]
+    rows = list(zip([one.model for one in found], providers, states, strict=True))
     return _coloured(("MODEL", "PROVIDER", "STATE"), rows, colours)
 
 

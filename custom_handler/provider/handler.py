@@ -126,9 +126,12 @@ class StackspotLLM(CustomLLM):  # type: ignore[misc]
         """Raise BadRequestError: agents return no embeddings."""
         self.embedding(model)
 
-    def quotas(self) -> dict[str, Quota]:
-        """Return the quota of each account that has credentials; may block on Redis."""
-        return {account.name: account.client.quota() for account in self.accounts.usable}
+    def quotas(self, *, quick_commands: bool = False) -> dict[str, Quota]:
+        """Return the quota of each account that has credentials; may block on Redis.
+
+        With `quick_commands`, the quotas of their Quick Commands are part of them.
+        """
+        return {account.name: account.client.quota(quick_commands=quick_commands) for account in self.accounts.usable}
 
     async def list_agents(self, visibility: str, account: str = DEFAULT_ACCOUNT) -> list[Agent]:
         """Return agents of an account; uses no quota. Raises StackspotError."""

@@ -10,7 +10,7 @@ import ssl
 import sys
 import weakref
 from collections.abc import AsyncGenerator, Callable, Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias, TypeVar
 
 import httpx
@@ -118,9 +118,13 @@ class StackspotClient:
         self._conversations.reset_after_fork()
         self.uploads.reset_after_fork()
 
-    def quota(self) -> Quota:
-        """Return the limits of the account and what is used of them; may block on Redis."""
-        return self._limiter.quota()
+    def quota(self, *, quick_commands: bool = False) -> Quota:
+        """Return the limits of the account and what is used of them; may block on Redis.
+
+        With `quick_commands`, those of its Quick Commands are part of it.
+        """
+        quota = self._limiter.quota()
+        return replace(quota, quick_commands=self.limiters[QUICK_COMMANDS].quota()) if quick_commands else quota
 
     async def list_agents(self, visibility: str) -> list[Agent]:
         """Return the account's agents of one visibility; uses no quota. Raises StackspotError."""

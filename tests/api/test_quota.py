@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -48,6 +49,22 @@ def test_a_caller_is_told_its_own_key(caller):
 def test_without_limits_and_pauses_there_is_null():
     empty = told(Quota(Limits(), Usage()))
     assert (empty["limit"], empty["day"], empty["paused_until"]) == (None, {"limit": None, "used": 0}, None)
+
+
+def test_quick_commands_have_a_quota_of_their_own():
+    commands = Quota(Limits(20, 6000), Usage(9, 50, {BIA: 9}))
+    found = told(replace(BUSY, quick_commands=commands))
+    assert found == told(BUSY) | {"quick_commands": told(commands)}
+    assert (found["quick_commands"]["limit"], found["quick_commands"]["day"]) == (20, {"limit": 6000, "used": 50})
+    [own] = told(replace(BUSY, quick_commands=commands), BIA)["quick_commands"]["keys"]
+    assert own == key("bia", 9, 0, share=0.5), "a caller sees its own key only there, too"
+
+
+def test_quick_commands_of_several_accounts_are_summed():
+    one, other = replace(BUSY, quick_commands=Quota(Limits(20), Usage(9))), replace(BUSY, quick_commands=BUSY)
+    found = quota.quotas_object({"default": one, "b": other, "c": BUSY}, None, (), 1000.0)
+    assert (found["quick_commands"]["limit"], found["quick_commands"]["used"]) == (110, 16)
+    assert ["quick_commands" in each for each in found["accounts"]] == [True, True, False]
 
 
 def test_a_key_whose_weight_has_changed_is_one_key():

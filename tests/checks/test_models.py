@@ -342,8 +342,9 @@ def test_a_setting_that_cannot_be_read_is_a_fault():
     assert "STACKSPOT_TIMEOUT is 'soon'" in str(rows["STACKSPOT_TIMEOUT"].fault)
 
 
-def test_the_example_of_options_has_no_fault():
-    example = read_config(Path(__file__).resolve().parents[2] / "examples" / "models.yaml")
+@pytest.mark.parametrize("name", ["models.yaml", "quick_commands.yaml"])
+def test_an_example_of_options_has_no_fault(name):
+    example = read_config(Path(__file__).resolve().parents[2] / "examples" / name)
     assert faults(check_configuration(example, SETTINGS)) == []
 
 
@@ -359,6 +360,7 @@ def test_a_quick_command_needs_no_agent_and_has_its_options_checked():
     command = {"model_name": "explain", "litellm_params": {"model": "stackspot/quick-command/explain"}}
     wrong = {**command, "model_info": {"quick_command": {}}}
     settings = SETTINGS.changed(account={"agent_id": ""})
-    assert faults(check_configuration({**example, "model_list": [command]}, settings)) == []
+    [found] = check_configuration({**example, "model_list": [command]}, settings)
+    assert found == Finding("explain", "stackspot", "not asked", kind="quick command")
     [fault] = faults(check_configuration({**example, "model_list": [wrong]}, settings))
     assert fault.startswith("explain: model_info.quick_command in config.yaml must hold one entry")

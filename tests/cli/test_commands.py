@@ -162,6 +162,18 @@ def test_check_prints_verdict_models_and_set_settings(command):
         assert secret not in command("check", "--all").output + command("check", "--json").output
 
 
+def test_check_marks_quick_commands_which_ask_does_not_start(command, folder, simulator):
+    text = (folder / "config.yaml").read_text(encoding="utf-8")
+    entry = "model_list:\n  - {model_name: explain, litellm_params: {model: stackspot/quick-command/explain}}\n"
+    (folder / "config.yaml").write_text(text.replace("model_list:\n", entry, 1), encoding="utf-8")
+    ran = command("check", "--ask")
+    assert re.search(r"^explain +stackspot \(quick command\) +a token was given$", ran.output, re.MULTILINE), ran.output
+    assert re.search(r"^stackspot-chat +stackspot +the agent answered$", ran.output, re.MULTILINE)
+    assert not simulator.requests(at="execution")
+    models = json.loads(command("check", "--json").output)["models"]
+    assert [model["kind"] for model in models] == ["quick command", None, None]
+
+
 def test_check_prints_json(command, folder):
     found = json.loads(command("check", "--json").output)
     assert (found["ok"], found["faults"]) == (True, [])

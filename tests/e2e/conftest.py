@@ -50,6 +50,7 @@ def priced(simulator_process: Simulator, tmp_path_factory: pytest.TempPathFactor
     """A proxy whose models have prices, and whose keys have budgets."""
     folder = tmp_path_factory.mktemp("priced")
     environ = {**simulator_process.environ, "KEYS_FILE": write_keys(folder / "keys.yaml")}
+    environ |= {"STACKSPOT_QUICK_COMMANDS_POLL": "0.02", "STACKSPOT_QUICK_COMMANDS_PER_MINUTE": "0"}
     with running_proxy(folder / "log", config=write_config(folder / "config.yaml"), **environ) as running:
         yield running
 

@@ -65,6 +65,17 @@ def test_a_hidden_request_costs_another_credit(priced: Proxy, simulator: Simulat
     assert float(answer.headers["x-litellm-response-cost"]) == 0.5
 
 
+@STREAMED
+def test_a_quick_command_costs_its_execution_and_no_polls(priced: Proxy, simulator: Simulator, *, stream: bool) -> None:
+    before = spend(priced, "command")
+    answer = priced.post(PATHS[0], {**body(PATHS[0], "Count to 3", stream=stream), "model": "command"})
+    assert answer.status_code == 200
+    assert len(simulator.requests(at="callback")) >= 2
+    if not stream:
+        assert float(answer.headers["x-litellm-response-cost"]) == pytest.approx(0.4)
+    eventually(lambda: spend(priced, "command") - before == pytest.approx(0.4))
+
+
 @pytest.mark.parametrize("path", PATHS)
 def test_a_stream_that_its_client_leaves_costs_its_request(priced: Proxy, simulator: Simulator, path: str) -> None:
     simulator.script({"text": "um dois " * 5, "fault": "stall", "after": 2})

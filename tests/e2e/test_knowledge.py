@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import anthropic
-import httpx
 import httpx2
 import openai
 import pytest
@@ -329,13 +328,33 @@ def test_only_listed_quick_commands_are_reached_and_their_errors_arrive(
     assert [one["path"].rpartition("/")[2] for one in simulator.requests(at="execution")] == ["private"]
 
 
-def test_a_job_asks_a_quick_command(wiki: Proxy, simulator: Simulator) -> None:
-    answer = wiki.post("/ingest", {"messages": ["Count to 3"], "model": "review"})
-    url = f"{wiki.url}/status/{answer.json()['job_id']}"
+def test_the_example_asks_a_quick_command_and_its_quota_is_shown(wiki: Proxy, simulator: Simulator) -> None:
+    environ = {"PROXY_URL": wiki.url, "LITELLM_MASTER_KEY": wiki.key, "PATH": os.environ["PATH"], "MODEL": "review"}
+    script = ROOT / "examples" / "curl" / "quick_commands.sh"
+    told = subprocess.run(["sh", str(script)], env=environ, capture_output=True, text=True, check=True).stdout
+    answer, stream, job, quota = re.split(r"^# .*\n", told, flags=re.MULTILINE)[1:]
+    assert json.loads(answer)["choices"][0]["message"]["content"]
+    deltas = [json.loads(line)["choices"] for line in re.findall(r"^data: (\{.*)", stream, re.MULTILINE)]
+    assert "".join(choices[0]["delta"].get("content") or "" for choices in deltas if choices)
+    assert len(ended_job(wiki, json.loads(job)["job_id"])) == 2, "no execution disturbs another test"
+    commands = json.loads(quota)["quick_commands"]
+    assert (commands["limit"], commands["day"]["limit"]) == (None, 6000)
+    assert commands["day"]["used"] >= 4, "two executions, with a poll each"
+    assert [key["name"] for key in commands["keys"]] == ["master", "team"]
+
+
+def ended_job(wiki: Proxy, job_id: str) -> list[dict[str, Any]]:
+    """Return the results of a job, once it has ended."""
 
     def status() -> dict[str, Any]:
-        told: dict[str, Any] = httpx.get(url, headers=wiki.headers, timeout=60, trust_env=False).json()
+        told: dict[str, Any] = WEB.get(f"{wiki.url}/status/{job_id}", headers=wiki.headers).json()
         return told
 
     eventually(lambda: status()["status"] in {"completed", "failed"}, 60)
-    assert [item["content"] for item in status()["result"]] == ["1 2 3"]
+    result: list[dict[str, Any]] = status()["result"]
+    return result
+
+
+def test_a_job_asks_a_quick_command(wiki: Proxy, simulator: Simulator) -> None:
+    answer = wiki.post("/ingest", {"messages": ["Count to 3"], "model": "review"})
+    assert [item["content"] for item in ended_job(wiki, answer.json()["job_id"])] == ["1 2 3"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import openai
@@ -11,7 +12,9 @@ import pytest
 from custom_handler import StackspotLLM
 from custom_handler.instrumentation import ExecutionEnded, ExecutionPolled
 from custom_handler.provider.litellm_call import FIXED_AGENT
+from custom_handler.stackspot.state.ledger import Limits
 from tests.support.asking import Ask
+from tests.support.redis_server import running_redis
 from tests.support.waiting import eventually
 
 EXPLAIN = "quick-command/explain"
@@ -179,6 +182,32 @@ def test_requests_and_polls_count_in_a_quota_of_their_own(settings: Any, simulat
     )
     error = refused(provider, timeout=30)
     assert (error.status_code, len(simulator.requests(at="execution"))) == (429, 2)
+
+
+@pytest.mark.slow
+def test_processes_that_share_a_redis_share_the_quota_of_quick_commands(
+    settings: Any, simulator: Any, tmp_path: Path
+) -> None:
+    simulator.script(
+        {"at": "callback", "times": "always", "body": {"progress": {"status": "COMPLETED"}, "result": "done"}}
+    )
+    limits = {"quick_commands_per_minute": 3, "quick_commands_per_day": 5, "requests_per_minute": 1}
+    limits |= {"queue_timeout": 2.0}
+    with running_redis(tmp_path) as redis:
+        shared = settings.changed(limits=limits, redis={"url": redis.url})
+        one, other = StackspotLLM(shared), StackspotLLM(shared)
+        assert one.completion(EXPLAIN, MESSAGES).choices[0].message.content == "done"
+        error = refused(other, timeout=30)
+        assert error.status_code == 429
+        assert len(simulator.requests(at="execution")) == 2, "the third request is the second execution, without a poll"
+        assert other.completion("chat", MESSAGES).choices[0].message.content, "agents have their own quota"
+        for provider in (one, other):
+            quota = provider.quotas(quick_commands=True)["default"]
+            assert (quota.limits, quota.usage.used) == (Limits(1), 1)
+            commands = quota.quick_commands
+            assert commands is not None
+            assert (commands.limits, commands.usage.used, commands.usage.used_today) == (Limits(3, 5), 3, 3)
+            assert provider.quotas()["default"].quick_commands is None
 
 
 def test_a_client_that_leaves_ends_the_polling(provider: StackspotLLM, simulator: Any) -> None:

@@ -24,6 +24,9 @@ MODELS = """model_list:
 - {model_name: either, litellm_params: {model: stackspot/chat}, model_info: {agent_version: 1, input_cost_per_query: 0.25}}
 - {model_name: either, litellm_params: {model: stackspot/chat}, model_info: {agent_version: 2, input_cost_per_query: 0.25}}
 - {model_name: mixed, litellm_params: {model: stackspot/chat, input_cost_per_query: 0.5, output_cost_per_token: 0.01}}
+- model_name: command
+  litellm_params: {model: stackspot/quick-command/explain}
+  model_info: {input_cost_per_query: 0.4}
 - model_name: gratis
   litellm_params: {model: stackspot/chat}
   model_info: {input_cost_per_token: 0, output_cost_per_token: 0}

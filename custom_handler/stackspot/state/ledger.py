@@ -148,11 +148,15 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """The limits of an account, what is used of them, and the seconds of a pause (0: none)."""
+    """The limits of an account, what is used of them, and the seconds of a pause (0: none).
+
+    `quick_commands` is the quota of its Quick Commands, None where no model is one.
+    """
 
     limits: Limits
     usage: Usage
     pause: float = 0.0
+    quick_commands: Quota | None = None
 
 
 def total_quota(quotas: Collection[Quota]) -> Quota:
@@ -162,6 +166,7 @@ def total_quota(quotas: Collection[Quota]) -> Quota:
     Limits(per_minute=150, per_day=0)
     """
     usages = [quota.usage for quota in quotas]
+    commands = [quota.quick_commands for quota in quotas if quota.quick_commands is not None]
     by_caller: Counter[Caller] = Counter()
     waiting: Counter[Caller] = Counter()
     for usage in usages:
@@ -174,6 +179,7 @@ def total_quota(quotas: Collection[Quota]) -> Quota:
         ),
         Usage(sum(usage.used for usage in usages), sum(usage.used_today for usage in usages), by_caller, waiting),
         min(quota.pause for quota in quotas),
+        total_quota(commands) if commands else None,
     )
 
 

@@ -14,7 +14,7 @@ endef
 LOCK = .venv/bin/uv pip compile --quiet --universal --generate-hashes --no-annotate --no-emit-index-url \
   --python-version 3.10 --custom-compile-command 'make lock'
 
-.PHONY: help run test coverage test-fast test-clients check audit soak crash siege fuzz bench bench-quick format docs docs-site docs-serve dist lock clean
+.PHONY: help run test coverage test-fast clients test-clients check audit soak crash siege fuzz bench bench-quick format docs docs-site docs-serve dist lock clean
 .DEFAULT_GOAL := run
 
 help: ## this list
@@ -36,6 +36,8 @@ coverage: .venv/.test ## what the tests within one process cover, at least 90 %
 
 test-fast: .venv/.test ## the tests within one process: nothing end to end, and none marked slow
 	.venv/bin/python -m pytest $(IN_TWO) -m 'not slow' tests --ignore=tests/e2e --ignore=tests/clients
+
+clients: .venv-clients/.test ## the client libraries of the examples, in .venv-clients
 
 # Coding agents and clients that pin what others need: each runs a task in an environment of its own. Not part of `test`,
 # because they are more than two gigabytes, from two registries.

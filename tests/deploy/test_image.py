@@ -116,3 +116,15 @@ def test_what_is_mounted_from_here_exists():
     mounted = [volume.split(":")[0] for service in SERVICES.values() for volume in service.get("volumes", ())]
     assert all((ROOT / path).exists() for path in mounted if path.startswith("."))
     assert {path for path in mounted if not path.startswith(".")} == set(COMPOSE["volumes"])
+
+
+def test_the_override_of_the_documents_mounts_files_where_the_proxy_looks_for_them():
+    page = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    [override] = re.findall(r"```yaml\n(services:.*?)```", page, re.DOTALL)
+    services = yaml.safe_load(override)["services"]
+    assert {*services} == {
+        name for name, service in COMPOSE["services"].items() if service["image"].startswith("stackspot-litellm")
+    }
+    folder = re.findall(r"^WORKDIR (\S+)$", (ROOT / "Dockerfile").read_text(encoding="utf-8"), re.MULTILINE)[-1]
+    for service in services.values():
+        assert service["volumes"] == [f"./{name}:{folder}/{name}:ro" for name in ("config.yaml", "keys.yaml")]

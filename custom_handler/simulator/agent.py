@@ -34,6 +34,10 @@ TOPIC_CHARACTERS = 80
 LABEL = r"«(user|assistant|system|note|reminder|tool result)(?: [^\n]*?name=([^\s»]+))?[^\n]*»[ \t]*"
 CONVERSATION = re.compile(rf"^«conversation»[ \t]*\n\s*(?={LABEL}$)", re.MULTILINE)
 MESSAGE = re.compile(rf"^{LABEL}$", re.MULTILINE)
+# What a coding agent adds to the user's words, and would name most of its tools.
+CONTEXT = re.compile(
+    r"<(system-reminder|environment_context|environment_details|user_instructions)>[^<]*(?:<(?!/\1>)[^<]*)*</\1>"
+)
 COUNT = re.compile(r"\b(?:conte|count)\b[^.?!\n]{0,20}?\b(?:ate|to)\s+(\d+)")
 GREETING = re.compile(r"\W*((ola|oi|bom dia|boa tarde|boa noite|hello|hi|hey)\b[\w\s,]{0,12}\W*)?")
 WELCOME = (
@@ -78,6 +82,7 @@ def reply_to(prompt: str, earlier: Iterable[tuple[str, str]] = ()) -> str:
         messages = [*before.messages, Message("assistant", "", reply), *messages]
     asked_at = max((index for index, message in enumerate(messages) if message.kind == "user"), default=0)
     question = messages[asked_at].text if messages and messages[asked_at].kind == "user" else ""
+    question = CONTEXT.sub("", question).strip()
     if len(question) > 2 * READ_CHARACTERS:
         question = f"{question[:READ_CHARACTERS]}\n{question[-READ_CHARACTERS:]}"
     results = [message for message in messages[asked_at:] if message.kind == "tool result"]

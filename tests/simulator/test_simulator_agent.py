@@ -149,6 +149,14 @@ def test_results_before_the_question_do_not_prevent_a_call():
     assert calls_in(reply) == [("get_weather", {"city": "Natal"})]
 
 
+@pytest.mark.parametrize("tag", ["system-reminder", "environment_context"])
+def test_what_a_coding_agent_adds_to_the_question_calls_no_tool(tag):
+    added = f"<{tag}>\nUse get_weather and get_time <often>.\n</{tag}>"
+    reply = reply_to(render(f"{added}\n{added}\nQuem é você?\n<{tag}> is a tag"))
+    assert reply.startswith(f"Sobre “Quem é você? <{tag}> is a tag”")
+    assert calls_in(reply_to(render(f"{added}\nQual o tempo em Natal?"))) == [("get_weather", {"city": "Natal"})]
+
+
 def test_a_reminder_can_demand_a_call_of_any_tool_or_of_one():
     anything = "\n«reminder»\nReply now, without a label: at least one FUNCTION_CALL_START block. An answer without one is not accepted."
     this_one = "\n«reminder»\nReply now, without a label: a FUNCTION_CALL_START block for get_time. An answer without one is not accepted."

@@ -93,3 +93,11 @@ def test_the_versions_of_litellm_and_of_the_hosts_are_those_of_the_code():
     account = Settings.from_mapping({}).account
     hosts = {account.agents_url.removeprefix("https://"), account.quick_commands_url.removeprefix("https://")}
     assert {*re.findall(r"`([\w-]+\.stackspot\.com)`", PAGE)} == hosts
+
+
+def test_the_forms_of_answers_that_are_new_are_written():
+    forms = (ROOT / "custom_handler" / "proxy" / "middleware" / "published_form.py").read_text(encoding="utf-8")
+    new = {name for row in table("Answers") for name in row[2]}
+    assert {"response.custom_tool_call_input.delta", "choices: []", "stop_reason: stop_sequence"} <= new
+    assert "response.custom_tool_call_input.delta" in forms
+    assert "stop_sequence" in forms

@@ -112,6 +112,8 @@ def test_html_of_a_model_does_nothing_and_is_not_lost(page: Page, simulator: Sim
         ["https://elsewhere.example/p.png", "noopener noreferrer"]
     ]
     assert page.evaluate("window.hurt") is None
+    simulator.script({"text": ">" * 8000 + " fim"})  # nested more deeply than marked can follow
+    expect(answered(page, "again").locator(".markdown")).to_contain_text("> fim")
 
 
 def test_markdown_in_pieces_is_the_markdown_of_the_whole(page: Page, simulator: Simulator) -> None:
@@ -237,6 +239,8 @@ def test_a_loop_of_tool_calls_is_played(page: Page, simulator: Simulator) -> Non
 def test_files_go_with_a_question_where_the_model_reads_some(page: Page, simulator: Simulator) -> None:
     page.locator("#model").select_option("blind")
     expect(page.locator("#attach")).to_be_hidden()
+    page.locator("#files").set_input_files([ROOT / "LICENSE"])
+    expect(page.get_by_role("alert")).to_have_text("LICENSE: this model reads no such files.")
     page.locator("#model").select_option("stackspot-chat")
     page.locator("#files").set_input_files([PICTURES / "report.png", ROOT / "LICENSE"])
     expect(page.locator("#attached li")).to_have_count(2)
@@ -361,7 +365,7 @@ def test_a_screen_reader_finds_a_name_for_everything(page: Page, simulator: Simu
         if opened:
             page.locator(opened).click()
         controls = page.locator(
-            "button:visible, input:visible, select:visible, textarea:visible, main, nav, dialog[open]"
+            "button:visible, input:visible, select:visible, textarea:visible, [role=log], nav, dialog[open]"
         )
         nameless = controls.evaluate_all(
             "nodes => nodes.filter(node => !(node.ariaLabel || node.labels?.length || node.innerText?.trim() && node.localName === 'button'"

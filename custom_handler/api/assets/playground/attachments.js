@@ -26,7 +26,10 @@ export function showAttached() {
 
 async function attach(list) {
   for (const file of list) {
-    if (!takes(file.type)) continue;
+    if (!takes(file.type)) {
+      complain(formatted("unreadType", file.name));
+      continue;
+    }
     try {
       files = [...files, { name: file.name, type: file.type, data: await dataUrl(file) }];
     } catch {

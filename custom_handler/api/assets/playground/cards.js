@@ -75,7 +75,6 @@ function showAnswer(message, index) {
 export function showAnswering(index) {
   const card = newCard("", index, "answer"), body = element(card, "div", "", "markdown answering");
   at("empty").hidden = true;
-  card.ariaBusy = "true";
   const view = new MarkdownView(body);
   view.onrender = follow;
   follow();

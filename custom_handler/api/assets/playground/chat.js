@@ -19,6 +19,7 @@ export function setButtons() {
   at("send").disabled = !ready || running !== null;
   at("stop").disabled = running === null;
   document.body.classList.toggle("running", running !== null);
+  at("log").ariaBusy = String(running !== null);  // a screen reader reads the answer when it is complete
   for (const button of document.querySelectorAll(".idle")) button.disabled = running !== null;
 }
 
@@ -116,7 +117,7 @@ function factsOf(model, { usage, finish, headers, correlation }, first, time) {
   const header = (name) => headers.get(name), left = header("x-ratelimit-remaining-requests");
   const cost = usage?.cost ?? Number(header("x-litellm-response-cost") ?? header("x-litellm-response-cost-original") ?? 0);
   return [
-    ["model", model], ["first", first], ["time", time],
+    ["model", header("x-litellm-model-group") ?? model], ["first", first], ["time", time],
     ["tokens", usage && `${usage.prompt_tokens} + ${usage.completion_tokens} = ${usage.total_tokens}`],
     ["cost", cost && `$${Number(cost.toPrecision(3))}`],
     ["left", left && `${left} / ${header("x-ratelimit-limit-requests")} (${header("x-ratelimit-reset-requests")})`],

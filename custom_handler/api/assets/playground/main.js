@@ -15,6 +15,7 @@ import { restore } from "./store.js";
 import { restoreLanguage, t, translate } from "./texts.js";
 
 async function signIn() {
+  stop();
   const failure = await loadModels();
   showCurrent();
   if (failure) showError(failure);
@@ -23,7 +24,6 @@ async function signIn() {
 }
 
 async function open() {
-  stop();
   const problem = await restoreKey();
   await signIn();
   if (problem) complain(t(problem));

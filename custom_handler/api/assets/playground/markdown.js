@@ -113,6 +113,7 @@ export class MarkdownView {
     this.tail = [];  // the elements of the last block
     this.timer = 0;
     this.cost = 0;  // milliseconds of the last rendering
+    this.isPlain = false;  // whether it is shown as it was written
   }
 
   write(piece) {
@@ -123,29 +124,42 @@ export class MarkdownView {
   render() {
     const began = performance.now();
     this.stop();
-    const tokens = parser.lexer(this.text.slice(this.final));
-    const last = tokens.splice(tokens.findLastIndex(({ type }) => type !== "space"));  // empty lines may go on with a list
-    this.clearTail();
-    if (tokens.length) {
-      const ready = rendered(tokens);
-      finishCode(ready);
-      this.parent.append(ready);
-      this.final += tokens.reduce((length, token) => length + token.raw.length, 0);
+    try {
+      if (!this.isPlain) this.renderRest();
+    } catch {  // nested so deeply that marked gives up
+      this.isPlain = true;
     }
-    const fragment = rendered(last);
-    this.tail = [...fragment.childNodes];
-    this.parent.append(fragment);
+    if (this.isPlain) this.renderPlain();
     this.cost = performance.now() - began;
     this.onrender?.();
+  }
+
+  renderRest() {
+    const tokens = parser.lexer(this.text.slice(this.final));
+    const last = tokens.splice(tokens.findLastIndex(({ type }) => type !== "space"));  // empty lines may go on with a list
+    const ready = rendered(tokens), tail = rendered(last);
+    finishCode(ready);
+    this.clearTail();
+    this.tail = [...tail.childNodes];
+    this.parent.append(ready, tail);
+    this.final += tokens.reduce((length, token) => length + token.raw.length, 0);
+  }
+
+  renderPlain() {
+    this.parent.replaceChildren();
+    element(this.parent, "p", this.text, "plain");
   }
 
   // Render the whole text at once: a link may have its address at the end.
   finish() {
     this.stop();
-    const fragment = rendered(parser.lexer(this.text));
-    finishCode(fragment);
-    this.parent.replaceChildren(fragment);
-    this.onrender?.();
+    try {
+      const fragment = rendered(parser.lexer(this.text));
+      finishCode(fragment);
+      this.parent.replaceChildren(fragment);
+    } catch {
+      this.renderPlain();
+    }
   }
 
   clearTail() {

@@ -27,8 +27,10 @@ export function showCurrent() {
   }
   showConversations();
   showOptions();
+  at("log").ariaLive = "off";  // a screen reader need not read a whole conversation
   showFrom(0);
   toEnd();
+  setTimeout(() => { at("log").ariaLive = "polite"; }, 500);
 }
 
 const WIDE = matchMedia("(min-width: 60rem)");

@@ -15,7 +15,8 @@ export const current = () => state.list.find(({ id }) => id === state.current);
 
 export function restore() {
   try {
-    state = JSON.parse(sessionStorage.getItem(NAME)) ?? state;
+    const kept = JSON.parse(sessionStorage.getItem(NAME));
+    if (Array.isArray(kept?.list)) state = kept;
   } catch { /* nothing that this page wrote */ }
   if (!current()) create();
 }

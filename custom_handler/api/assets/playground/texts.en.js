@@ -3,7 +3,7 @@
 export const EN = {
   title: "Playground", key: "Key of this proxy (kept in this tab only)", use: "Use", changeKey: "Change key", model: "Model", language: "Language",
   simulated: "simulator", simulatedLong: "A simulator answers: no StackSpot credentials are set.",
-  conversations: "Conversations", fresh: "New conversation", name: "Name of this conversation", rename: "Rename", remove: "Delete", export: "Export",
+  conversations: "Conversations", fresh: "New conversation", name: "Name of this conversation", remove: "Delete", export: "Export",
   untitled: "New conversation", confirmRemove: "Delete this conversation?", apiDocs: "API docs", health: "Health", report: "Report", menu: "Menu",
   empty: "Ask something.", noKey: "Give the key of this proxy: LITELLM_MASTER_KEY in its .env, or a key that you were given.",
   noModels: "This key may call no model that answers chats.",
@@ -14,7 +14,7 @@ export const EN = {
   tools: "Tools, as a JSON list", params: "Other parameters of the chat completion, as a JSON object", close: "Close",
   badParams: "The other parameters are not a JSON object: correct them in the options.", badTools: "The tools are not a JSON list: correct them in the options.",
   calls: "calls", result: "Result of {}", sendResults: "Send results", callsOpen: "Give the results of the tool calls first, or regenerate the answer.",
-  sources: "Sources", dropFile: "Remove {}", unreadFile: "{} cannot be read.", lostFile: "{} (its content is no longer in this tab)",
+  sources: "Sources", dropFile: "Remove {}", unreadType: "{}: this model reads no such files.", unreadFile: "{} cannot be read.", lostFile: "{} (its content is no longer in this tab)",
   tokens: "tokens", cost: "cost", left: "requests left", first: "first token", time: "time", cache: "cache", ended: "ended by", request: "request",
   correlation: "correlation id", of: "of", stopped: "Stopped.", minute: "Requests this minute", own: "this key", waiting: "waiting", day: "in 24 hours",
   paused: "paused until", codeNote: "The key is read from the variable PROXY_KEY. Contents of files are shortened.", details: "Details",

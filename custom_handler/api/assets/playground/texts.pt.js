@@ -3,7 +3,7 @@
 export const PT = {
   title: "Playground", key: "Chave deste proxy (guardada só nesta aba)", use: "Usar", changeKey: "Trocar a chave", model: "Modelo", language: "Idioma",
   simulated: "simulador", simulatedLong: "Quem responde é um simulador: não há credenciais da StackSpot.",
-  conversations: "Conversas", fresh: "Nova conversa", name: "Nome desta conversa", rename: "Renomear", remove: "Excluir", export: "Exportar",
+  conversations: "Conversas", fresh: "Nova conversa", name: "Nome desta conversa", remove: "Excluir", export: "Exportar",
   untitled: "Nova conversa", confirmRemove: "Excluir esta conversa?", apiDocs: "Documentação", health: "Saúde", report: "Relatório", menu: "Menu",
   empty: "Pergunte algo.", noKey: "Informe a chave deste proxy: LITELLM_MASTER_KEY no .env dele, ou uma chave que você recebeu.",
   noModels: "Esta chave não pode chamar nenhum modelo que responda a conversas.",
@@ -14,7 +14,7 @@ export const PT = {
   tools: "Ferramentas, como lista JSON", params: "Outros parâmetros do chat completion, como objeto JSON", close: "Fechar",
   badParams: "Os outros parâmetros não são um objeto JSON: corrija nas opções.", badTools: "As ferramentas não são uma lista JSON: corrija nas opções.",
   calls: "chama", result: "Resultado de {}", sendResults: "Enviar resultados", callsOpen: "Informe primeiro os resultados das chamadas, ou gere a resposta de novo.",
-  sources: "Fontes", dropFile: "Remover {}", unreadFile: "Não foi possível ler {}.", lostFile: "{} (o conteúdo não está mais nesta aba)",
+  sources: "Fontes", dropFile: "Remover {}", unreadType: "{}: este modelo não lê arquivos desse tipo.", unreadFile: "Não foi possível ler {}.", lostFile: "{} (o conteúdo não está mais nesta aba)",
   tokens: "tokens", cost: "custo", left: "requisições restantes", first: "primeiro token", time: "tempo", cache: "cache", ended: "fim por", request: "requisição",
   correlation: "correlation id", of: "de", stopped: "Parado.", minute: "Requisições neste minuto", own: "esta chave", waiting: "na fila", day: "em 24 horas",
   paused: "em pausa até", codeNote: "A chave é lida da variável PROXY_KEY. O conteúdo dos arquivos aparece abreviado.", details: "Detalhes",

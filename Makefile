@@ -97,8 +97,8 @@ dist: .venv/.test .venv-dist/.installed ## the packages of a release, and a bill
 	rm -rf dist build && mkdir build
 	.venv/bin/python -m build
 	.venv-dist/bin/twine check --strict dist/*
-	sed "s/^dynamic = .*/version = \"$$(.venv/bin/python -c 'import custom_handler; print(custom_handler.__version__)')\"/" pyproject.toml > build/pyproject.toml
-	.venv/bin/cyclonedx-py requirements --pyproject build/pyproject.toml --output-reproducible --output-file build/sbom.cdx.json requirements.lock
+	.venv/bin/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible --output-file build/sbom.cdx.json requirements.lock
+	.venv/bin/python .ci/sbom.py build/sbom.cdx.json
 
 # What this provider costs beside the proxy's own `openai` provider: docs/bench.md and docs/bench/.
 bench: .venv/.test ## the whole benchmark, written to docs/bench.md

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import re
 import runpy
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import yaml
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
 
 import custom_handler
 
@@ -70,3 +75,42 @@ def test_the_changelog_has_the_version():
         r"^## \[([\d.]+)\] - \d{4}-\d\d-\d\d$", (ROOT / "CHANGELOG.md").read_text("utf-8"), re.MULTILINE
     )
     assert versions[0] == custom_handler.__version__
+
+
+@pytest.fixture(scope="module")
+def bill(tmp_path_factory) -> str:
+    """The bill of materials as `make dist` writes it, for a lock of one package."""
+    folder = tmp_path_factory.mktemp("bill")
+    (folder / "requirements.lock").write_text("orjson==3.11.3\n")
+    file, project = folder / "sbom.cdx.json", ROOT / "pyproject.toml"
+    written = [
+        "-m",
+        "cyclonedx_py",
+        "requirements",
+        "--pyproject",
+        project,
+        "--output-file",
+        file,
+        folder / "requirements.lock",
+    ]
+    for arguments in (written, [ROOT / ".ci" / "sbom.py", file]):
+        subprocess.run([sys.executable, "-W", "ignore", *arguments], capture_output=True, check=True)
+    return file.read_text(encoding="utf-8")
+
+
+@pytest.mark.slow
+def test_the_bill_of_materials_is_valid_and_names_the_version_and_the_files_of_other_projects(bill):
+    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(bill) is None
+    read = json.loads(bill)
+    root = read["metadata"]["component"]
+    assert (root["name"], root["version"]) == ("stackspot-litellm", custom_handler.__version__)
+    listed = [
+        line for line in (ROOT / ".ci" / "vendored.txt").read_text("utf-8").splitlines() if line[:1] not in {"", "#"}
+    ]
+    assert len(read["components"]) == len(listed) + 1
+    package, release = listed[-1].split()[2:4]
+    assert {"pkg:pypi/orjson@3.11.3", f"pkg:npm/{package}@{release}"} <= {
+        component["purl"] for component in read["components"]
+    }
+    [parts] = [entry["dependsOn"] for entry in read["dependencies"] if entry["ref"] == root["bom-ref"]]
+    assert len(parts) == len(listed) + 1

@@ -22,6 +22,7 @@ from . import (
     rows_own,
     rows_proxy,
     rows_settings,
+    rows_start,
     rows_stock,
 )
 from .bench import FULL, QUICK, Bench, open_bench
@@ -46,7 +47,7 @@ ROWS: MappingProxyType[str, Row] = MappingProxyType(
         "prompt": rows_own.prompt,
         "conversation": rows_conversation.conversation,
         "workers": rows_proxy.workers,
-        "start": rows_own.start,
+        "start": rows_start.start,
         "settings": rows_settings.settings,
     }
 )

@@ -1,13 +1,19 @@
-"""The plots of docs/bench: ratios with goals, and what a client of a loaded proxy measures."""
+"""The plots of docs/bench: ratios with goals, what a client of a loaded proxy measures, and a
+request's milliseconds by part.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import matplotlib as mpl
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
+
+from . import parts
+from .rows_stock import OTHER, OURS, PROMETHEUS, STOCK
 
 mpl.use("svg")
 mpl.rcParams |= {
@@ -20,6 +26,15 @@ mpl.rcParams |= {
 
 _MET, _MISSED, _NO_GOAL = "#2a7f62", "#c0392b", "#7f8c8d"
 _OURS, _THEIRS = "#2a7f62", "#b0b7bd"
+_PARTS = ("#2a7f62", "#7fc4a8", "#c0392b", "#e08e79", "#d8b26e", "#b0b7bd", "#8d99a3", "#66727c", "#444e57")
+_BARS = MappingProxyType(
+    {
+        OURS: "stackspot-chat,\nthis proxy",
+        OTHER: "openai/,\nthis proxy",
+        PROMETHEUS: "openai/, stock proxy\nwith prometheus",
+        STOCK: "openai/,\nstock proxy",
+    }
+)
 _SIDES = [
     ("whole answer", "requests/s", "whole answers a second"),
     ("100 deltas in a burst", "answers/s", "answers of 100 deltas a second"),
@@ -36,6 +51,28 @@ def draw(results: dict[str, Any], directory: Path) -> None:
     if compared := [figure for figure in figures if set(figure["sides"]) == {"stackspot", "openai"}]:
         _draw_ratios(compared, directory / "ratios.svg")
         _draw_sides(compared, directory / "sides.svg")
+    if spent := {figure["name"]: figure["result"]["median"] for figure in figures if figure["row"] == parts.ROW}:
+        _draw_parts(spent, directory / "parts.svg")
+
+
+def _draw_parts(spent: dict[str, float], file: Path) -> None:
+    """Draw one stacked bar per side: the milliseconds of a request by part."""
+    drawing, axes = plt.subplots(figsize=(9, 3.6), layout="constrained")
+    for place, side in enumerate(reversed(_BARS)):
+        left = 0.0
+        for part, colour in zip(parts.PARTS, _PARTS, strict=True):
+            width = spent.get(f"{side}: {part}", 0.0)
+            axes.barh(place, width, left=left, color=colour, height=0.6, label=part if place == 0 else None)
+            if width > 0.3:
+                middle = (left + width / 2, place)
+                axes.annotate(f"{width:.1f}", middle, ha="center", va="center", color="white", fontsize=8)
+            left += width
+        axes.annotate(f"{left:.1f} ms", (left, place), (4, -3), textcoords="offset points")
+    axes.set_yticks(range(len(_BARS)), list(reversed(_BARS.values())))
+    axes.set_xlabel("ms of the proxy's CPU for a whole answer")
+    axes.margins(x=0.1)
+    drawing.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=8)
+    _save(drawing, file)
 
 
 def _draw_ratios(figures: list[dict[str, Any]], file: Path) -> None:

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import psutil
@@ -29,7 +29,7 @@ _SERVICES = re.compile("/custom_handler/(?:api|checks|jobs|proxy|telemetry)/")
 
 def share(bench: Bench) -> list[Figure]:
     """Measure the provider's share of the proxy's CPU, whole and burst."""
-    with _pinned(bench.proxy.process):
+    with pinned(bench.proxy.process):
         return [figure for prompt in ("whole", "burst") for figure in _shares(bench, prompt)]
 
 
@@ -37,7 +37,7 @@ def _shares(bench: Bench, prompt: str) -> list[Figure]:
     inclusive, own, provider = [], [], []
     bench.load.run(bench.job(STACKSPOT, prompt, 16))  # warm up
     for _ in range(max(1, bench.size.rounds // 2)):
-        counted = _owners(_sample(bench, prompt))
+        counted = _owners(sample(bench, prompt, STACKSPOT, bench.proxy))
         total = counted["ours"] + counted["proxy"]
         inclusive.append(100 * counted["ours"] / total)
         own.append(100 * counted["own"] / total)
@@ -51,7 +51,7 @@ def _shares(bench: Bench, prompt: str) -> list[Figure]:
 
 
 @contextlib.contextmanager
-def _pinned(server: psutil.Process) -> Iterator[None]:
+def pinned(server: psutil.Process) -> Iterator[None]:
     """Give the proxy a core of its own, if there are two.
 
     py-spy counts a process that waits for a core as busy.
@@ -68,13 +68,13 @@ def _pinned(server: psutil.Process) -> Iterator[None]:
             process.cpu_affinity([reserved, *others])
 
 
-def _sample(bench: Bench, prompt: str) -> Iterator[tuple[list[str], int]]:
+def sample(bench: Bench, prompt: str, model: str, server: Proxy) -> Iterator[tuple[list[str], int]]:
     """Yield stacks, from the root to the leaf, and how often each was sampled."""
     stacks = bench.directory / "stacks.txt"
-    with sampling(bench.proxy, stacks, bench.size.seconds / 2):
+    with sampling(server, stacks, bench.size.seconds / 2):
         deadline = time.monotonic() + bench.size.seconds / 2
         while time.monotonic() < deadline:
-            bench.load.run(bench.job(STACKSPOT, prompt, 16))
+            bench.load.run(bench.job(model, prompt, 16, server=server))
     for line in stacks.read_text().splitlines():
         frames, _, count = line.rpartition(" ")
         yield frames.split(";"), int(count)
@@ -99,7 +99,7 @@ def sampling(server: Proxy, stacks: Path, seconds: float) -> Iterator[None]:
 def _owners(stacks: Iterator[tuple[list[str], int]]) -> Counter[str]:
     counted: Counter[str] = Counter()
     for frames, count in stacks:
-        owner = next((frame for frame in reversed(frames) if _owns(frame)), "")
+        owner = innermost_owner(frames)
         if "/custom_handler/" not in owner:
             counted["proxy"] += count
         else:
@@ -107,6 +107,11 @@ def _owners(stacks: Iterator[tuple[list[str], int]]) -> Counter[str]:
             counted["service"] += count if _SERVICES.search(owner) else 0
             counted["ours"] += count
     return counted
+
+
+def innermost_owner(frames: Sequence[str]) -> str:
+    """Return the innermost frame of the proxy or of the plugin, empty without one."""
+    return next((frame for frame in reversed(frames) if _owns(frame)), "")
 
 
 def _owns(frame: str) -> bool:

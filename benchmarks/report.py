@@ -1,4 +1,4 @@
-"""The results of a run: results.json, and the table in docs/bench.md."""
+"""The results of a run: results.json, and the tables in docs/bench.md."""
 
 from __future__ import annotations
 
@@ -12,10 +12,15 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from . import parts
 from .figures import Figure
+from .rows_stock import OTHER, OURS, PROMETHEUS, STOCK
+from .rows_stock import ROW as STOCK_ROW
 
 _PACKAGES = ("litellm", "httpx", "httpcore", "h11", "uvicorn", "uvloop", "pydantic", "aiohttp", "regex")
 _CONDITIONS = re.compile(r"(<!-- conditions -->\n).*?(<!-- end conditions -->)", re.DOTALL)
+_STOCK = re.compile(r"(<!-- stock -->\n).*?(<!-- end stock -->)", re.DOTALL)
+_PARTS = re.compile(r"(<!-- parts -->\n).*?(<!-- end parts -->)", re.DOTALL)
 _TABLE = re.compile(r"(<!-- table -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -34,17 +39,55 @@ def conditions(load_before: tuple[float, float, float], seconds: float) -> dict[
 
 def as_json(figures: Sequence[Figure], under: dict[str, Any]) -> str:
     """Return the content of results.json."""
-    return json.dumps({"conditions": under, "figures": [figure.as_json() for figure in figures]}, indent=1) + "\n"
+    measured = {"measured": _measured(under)} if under else {}
+    return json.dumps({"conditions": under, "figures": [figure.as_json() | measured for figure in figures]}, indent=1)
+
+
+def _measured(under: dict[str, Any]) -> str:
+    """Return when and on what a figure was measured: a page has figures of several runs."""
+    load = under["load_average"]["before"][0]
+    return f"{under['date']}, LiteLLM {under['packages']['litellm']}, at a load average of {load:.1f} by other work"
 
 
 def table(results: dict[str, Any]) -> str:
-    """Return the table of the results in Markdown."""
+    """Return the table of the results in Markdown, without those that have tables of their own."""
     lines = [
         "| row | figure | stackspot | against | result | rounds from … to | goal | |",
         "|---|---|---|---|---|---|---|---|",
     ]
-    lines += [_line(figure) for figure in results["figures"]]
+    lines += [_line(figure) for figure in results["figures"] if not figure["row"].startswith((STOCK_ROW, parts.ROW))]
     return "\n".join(lines) + "\n"
+
+
+def stock_table(results: dict[str, Any]) -> str:
+    """Return the table of the comparison with the stock proxy, with the date of its measurement."""
+    figures = [figure for figure in results["figures"] if figure["row"].startswith(STOCK_ROW)]
+    lines = ["| CPU of the proxy a request | ratio | rounds from … to | goal | |", "|---|---|---|---|---|"]
+    for figure in figures:
+        ours, theirs = (f"{side['median']:.3g}" for side in figure["sides"].values())
+        name = f"{figure['name'].removeprefix('CPU of ')}, {figure['row'].removeprefix(STOCK_ROW).strip(', ')}"
+        result, mark = figure["result"], {True: "met", False: "**missed**", None: ""}[figure["met"]]
+        ratio = f"{result['median']:.3g} ({ours} against {theirs} ms)"
+        lines.append(
+            f"| {name} | {ratio} | {result['low']:.3g} … {result['high']:.3g} | {figure['goal'] or ''} | {mark} |"
+        )
+    return "\n".join([*lines, "", f"{_source(figures)}\n"])
+
+
+def parts_table(results: dict[str, Any]) -> str:
+    """Return the table of a request's milliseconds by part, with the date of its measurement."""
+    figures = [figure for figure in results["figures"] if figure["row"] == parts.ROW]
+    spent = {figure["name"]: figure["result"]["median"] for figure in figures}
+    sides = [side for side in (STOCK, PROMETHEUS, OTHER, OURS) if any(name.startswith(f"{side}: ") for name in spent)]
+    lines = [f"| ms a whole answer | {' | '.join(sides)} |", f"|---|{'---|' * len(sides)}"]
+    for part in parts.PARTS:
+        cells = (f"{spent.get(f'{side}: {part}', 0):.2f}" for side in sides)
+        lines.append(f"| {part} | {' | '.join(cells)} |")
+    return "\n".join([*lines, "", f"{_source(figures)}\n"])
+
+
+def _source(figures: Sequence[dict[str, Any]]) -> str:
+    return next((f"{figure['measured']}." for figure in figures if "measured" in figure), "")
 
 
 def _line(figure: dict[str, Any]) -> str:
@@ -86,8 +129,13 @@ def merged(results: dict[str, Any], file: Path) -> dict[str, Any]:
 
 
 def write(results: dict[str, Any], directory: Path, page: Path) -> None:
-    """Write results.json and the table and conditions in docs/bench.md."""
+    """Write results.json, and the tables and conditions in docs/bench.md."""
     directory.mkdir(parents=True, exist_ok=True)
     (directory / "results.json").write_text(json.dumps(results, indent=1) + "\n")
     text = _TABLE.sub(lambda found: found[1] + table(results) + found[2], page.read_text())
+    rows = {figure["row"] for figure in results["figures"]}
+    if any(row.startswith(STOCK_ROW) for row in rows):
+        text = _STOCK.sub(lambda found: found[1] + stock_table(results) + found[2], text)
+    if parts.ROW in rows:
+        text = _PARTS.sub(lambda found: found[1] + parts_table(results) + found[2], text)
     page.write_text(_CONDITIONS.sub(lambda found: found[1] + conditions_text(results["conditions"]) + found[2], text))

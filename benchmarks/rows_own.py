@@ -1,9 +1,7 @@
-"""The rows without requests: the tool call parser, the prompt, import time and memory."""
+"""The rows without requests: the tool call parser and the prompt."""
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 
@@ -14,14 +12,6 @@ from custom_handler.request.chat_request import ChatRequest
 from . import texts
 from .bench import Bench
 from .figures import Figure, Goal, exponent
-from .servers import ROOT, clean_environ, proxy
-
-_IMPORT = """\
-import time, litellm
-began = time.process_time()
-from custom_handler import StackspotLLM
-print(time.process_time() - began)
-"""
 
 
 def reader(bench: Bench) -> list[Figure]:
@@ -83,21 +73,3 @@ def _cpu(action: Callable[[], object]) -> float:
     began = time.process_time()
     action()
     return time.process_time() - began
-
-
-def start(bench: Bench) -> list[Figure]:
-    """Measure what the package adds to the import of LiteLLM and to the proxy's memory."""
-    command, environ = [sys.executable, "-c", _IMPORT], clean_environ() | {"LITELLM_LOCAL_MODEL_COST_MAP": "True"}
-    spent = [
-        1000 * float(subprocess.run(command, cwd=ROOT, env=environ, check=True, capture_output=True, text=True).stdout)
-        for _ in range(1 + max(1, bench.size.rounds // 2))
-    ][1:]  # the first run may have to compile
-    with proxy(bench.directory, bench.simulator, plugin=False) as without:
-        alone = without.resident()
-    with proxy(bench.directory, bench.simulator) as together:
-        added = together.resident() - alone
-    row = "cost before the first request"
-    return [
-        Figure(row, "import custom_handler beyond import litellm", "ms", spent, goal=Goal(60)),
-        Figure(row, "resident memory of the proxy beyond that without the plugin", "MiB", [added], goal=Goal(15)),
-    ]

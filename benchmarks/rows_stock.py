@@ -1,28 +1,36 @@
 """The proxy beside the one that a user would have without the plugin, by the CPU of a request.
 
-Both sides give the same text. Three proxies run at once, and take turns within a round.
+Both sides give the same text. Three proxies run at once, and take turns within a round. Then a
+profile tells what the milliseconds of a whole answer are spent on.
 """
 
 from __future__ import annotations
 
 import contextlib
+import statistics
 from collections.abc import Iterator
 from types import MappingProxyType
 
 from .bench import Bench
 from .figures import Figure, Goal
+from .parts import parts
 from .servers import OPENAI, STACKSPOT, Proxy, proxy
 
 OURS, OTHER, STOCK, PROMETHEUS = "stackspot", "another model", "stock proxy", "stock proxy with prometheus"
+ROW = "beside the stock proxy"
 _ROUNDS = 10
 _GOALS = MappingProxyType({"whole": Goal(1.0), "burst": Goal(round(1 / 5.5, 3))})
+_WITHIN = MappingProxyType({"whole": Goal(round(1 / 1.2, 3)), "burst": Goal(round(1 / 6.5, 3))})
 _NAMES = MappingProxyType({"whole": "a whole answer", "burst": "100 deltas in a burst"})
 
 
 def stock(bench: Bench) -> list[Figure]:
     """Measure the CPU of a request through this proxy, the stock one, and that with Prometheus."""
     with _servers(bench) as servers:
-        return [figure for prompt in ("whole", "burst") for figure in _figures(prompt, _spent(bench, servers, prompt))]
+        spent = {prompt: _spent(bench, servers, prompt) for prompt in ("whole", "burst")}
+        figures = [figure for prompt in spent for figure in _figures(prompt, spent[prompt])]
+        milliseconds = {side: statistics.median(rounds) for side, rounds in spent["whole"].items()}
+        return [*figures, *parts(bench, servers, milliseconds)]
 
 
 @contextlib.contextmanager
@@ -60,7 +68,7 @@ def _spent(bench: Bench, servers: dict[str, tuple[Proxy, str]], prompt: str) -> 
 
 
 def _figures(prompt: str, spent: dict[str, list[float]]) -> list[Figure]:
-    row = f"beside the stock proxy, {_NAMES[prompt]}"
+    row = f"{ROW}, {_NAMES[prompt]}"
 
     def compared(side: str, other: str, goal: Goal | None = None) -> Figure:
         name = f"CPU of {side} against {other}"
@@ -71,4 +79,5 @@ def _figures(prompt: str, spent: dict[str, list[float]]) -> list[Figure]:
         compared(OURS, PROMETHEUS),
         compared(OTHER, PROMETHEUS, Goal(1.03)),
         compared(PROMETHEUS, STOCK),
+        compared(OURS, OTHER, _WITHIN[prompt]),
     ]

@@ -150,7 +150,7 @@ def proxy(
     command = [litellm, "--config", str(config), "--host", "127.0.0.1", "--port", str(port), *options]
     fixed = {"LITELLM_MASTER_KEY": KEY, **LITELLM_DEFAULTS, **_NO_QUEUE}
     with running(command, log, fixed | dict(upstream.environ) | dict(environ or {})) as process:
-        _wait_ready(f"http://127.0.0.1:{port}", log, process)
+        wait_ready(f"http://127.0.0.1:{port}", log, process)
         yield Proxy(f"http://127.0.0.1:{port}", psutil.Process(process.pid), log)
 
 
@@ -169,7 +169,8 @@ def _config(
     return config
 
 
-def _wait_ready(url: str, log: Path, process: subprocess.Popen[bytes]) -> None:
+def wait_ready(url: str, log: Path, process: subprocess.Popen[bytes]) -> None:
+    """Wait until a proxy serves requests; raises RuntimeError with the end of its log."""
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline and process.poll() is None:
         with contextlib.suppress(httpx.HTTPError):

@@ -7,11 +7,14 @@ import json
 
 import pytest
 
-from benchmarks import plots, report, rows_conversation, rows_own, rows_proxy, texts
+from benchmarks import parts, plots, report, rows_conversation, rows_own, rows_proxy, texts
 from benchmarks.bench import MODELS, QUICK, open_bench
 from benchmarks.figures import Figure, Goal, exponent
 from benchmarks.load import percentiles
 from benchmarks.profile import _owners
+from benchmarks.rows_start import by_package
+from benchmarks.rows_stock import OTHER, OURS, PROMETHEUS, STOCK
+from benchmarks.rows_stock import ROW as STOCK_ROW
 from custom_handler.emulation.tool_calls.parser import ToolCallParser
 from custom_handler.events import ToolCallStart
 
@@ -120,3 +123,77 @@ def test_the_tools_have_the_size_of_a_coding_agents():
 def test_the_answer_that_is_read_holds_calls():
     reader = ToolCallParser({"write_file": texts.TOOL})
     assert sum(isinstance(event, ToolCallStart) for event in reader.feed(texts.answer(50_000))) > 5
+
+
+def stack(*places: str) -> list[str]:
+    return [f"f ({place}:1)" for place in ("/x/litellm/proxy/proxy_cli.py", "/x/uvicorn/server.py", *places)]
+
+
+@pytest.mark.parametrize(
+    ("places", "part"),
+    [
+        (("/x/custom_handler/proxy/middleware/wrap.py", "/x/starlette/routing.py", "/x/re.py"), parts.SERVER),
+        (("/x/litellm/main.py", "/x/custom_handler/chat/turn.py"), parts.OWN),
+        (("/x/litellm/main.py", "/x/custom_handler/chat/turn.py", "/x/aiohttp/client.py"), parts.BELOW),
+        (("/x/litellm/router.py", "/x/litellm/main.py", "/x/litellm/llms/openai/openai.py"), parts._PROVIDER),
+        (
+            ("/x/litellm/litellm_core_utils/litellm_logging.py", "/x/litellm/router.py"),
+            "LiteLLM: log and cost of the call",
+        ),
+        (
+            ("/x/litellm/litellm_core_utils/litellm_logging.py", "/x/litellm/integrations/prometheus.py", "/x/copy.py"),
+            "LiteLLM: Prometheus",
+        ),
+        (("/x/litellm/proxy/auth/user_api_key_auth.py",), "LiteLLM: authentication"),
+        (("/x/litellm/proxy/proxy_server.py", "/x/fastapi/encoders.py"), "LiteLLM: the rest of the proxy"),
+    ],
+)
+def test_a_sample_belongs_to_one_part_of_a_request(places, part):
+    assert parts.part_of(stack(*places)) == part
+
+
+def part_figures() -> list[Figure]:
+    return [
+        Figure(parts.ROW, f"{side}: {part}", "ms", [number + 0.5])
+        for side in (OURS, OTHER, PROMETHEUS, STOCK)
+        for number, part in enumerate(parts.PARTS[:3] if side == OURS else parts.PARTS[2:])
+    ]
+
+
+def test_the_stock_proxy_and_the_parts_have_tables_of_their_own(tmp_path):
+    page = tmp_path / "bench.md"
+    page.write_text(
+        "<!-- stock -->\nold\n<!-- end stock -->\n<!-- parts -->\nold\n<!-- end parts -->\n<!-- table -->\n<!-- end -->\n"
+    )
+    compared = Figure.ratio(
+        f"{STOCK_ROW}, whole", f"CPU of {OURS} against {STOCK}", "ms", {OURS: [3], STOCK: [2]}, Goal(1)
+    )
+    under = report.conditions((1.0, 1.0, 1.0), 60)
+    report.write(json.loads(report.as_json([compared, *part_figures(), FASTER], under)), tmp_path / "bench", page)
+    text = page.read_text()
+    assert f"| {OURS} against {STOCK}, whole | 1.5 (3 against 2 ms) | 1.5 … 1.5 | ≤ 1 | **missed** |" in text
+    assert f"| {parts.OWN} | 0.00 | 0.00 | 0.00 | 0.50 |" in text
+    assert f"| {parts.PARTS[2]} | 0.50 | 0.50 | 0.50 | 2.50 |" in text
+    assert text.count(f"{under['date']}, LiteLLM {under['packages']['litellm']}, at a load average of 1.0") == 2
+    assert text.count("| row | rate |") == 1
+    assert text.count(STOCK_ROW) == 0
+    assert "old" not in text
+
+
+@pytest.mark.slow
+def test_the_picture_of_the_parts_shows_each(tmp_path):
+    plots.draw(json.loads(report.as_json(part_figures(), {})), tmp_path)
+    drawn = (tmp_path / "parts.svg").read_text()
+    assert all(part in drawn for part in parts.PARTS)
+    assert f"{0.5 + 1.5 + 2.5:.1f} ms" in drawn
+
+
+def test_imports_are_added_up_by_package():
+    log = (
+        "import time: self [us] | cumulative | imported package\n"
+        "import time:     1500 |       1500 |   litellm.main\n"
+        "02:00 - LiteLLM: ready\n"
+        "import time:      500 |       2000 | litellm\n"
+        "import time:      250 |        250 |     openai._client\n"
+    )
+    assert by_package(log) == {"litellm": 0.002, "openai": 0.00025}

@@ -17,8 +17,9 @@ from typing import TypeAlias
 from ..errors import AgentTimeout, QueueFull, StackspotError
 from ..events import ReplyEvent, ToolCallStart
 from ..instrumentation import CacheLookup, KnowledgeSearched, ToolCalled
+from ..request.caller import Caller
 from ..request.context import add_response_header
-from ..stackspot.agent_call import AcquireToken, Step, Steps, advance
+from ..stackspot.agent_call import AcquireSlot, AcquireToken, Step, Steps, advance
 from ..stackspot.state.answers import AnswerStore
 from ..stackspot.state.store_threads import StoreThreads
 from .answer_key import CacheOptions, answer_key
@@ -48,7 +49,7 @@ class AnswerCache:
         """Drop what a child process cannot share."""
         self._store.reset_after_fork()
         self._threads = StoreThreads()
-        self._running: dict[_Place, SharedAnswer] = {}
+        self._running: dict[_Place, dict[Caller, SharedAnswer]] = {}
         self._storing: set[asyncio.Task[None]] = set()
 
     def batches(self, turn: Turn, run: Run, *, buffered: bool) -> Batches:
@@ -67,33 +68,54 @@ class AnswerCache:
         if not isinstance(first, AcquireToken) or turn.call is None:
             raise AssertionError("A turn must begin with a token.")
         key = answer_key(turn.call, turn.request, turn.settings, options)
-        place = asyncio.get_running_loop(), key, turn.timeout
-        if not options.refresh and place not in self._running and (answer := await self._stored(key)) is not None:
+        place, joined = (asyncio.get_running_loop(), key, turn.timeout), turn.clock()
+        is_asked = (running := self._find(place, turn.caller)) is not None and running.admitted
+        if not options.refresh and not is_asked and (answer := await self._stored(key)) is not None:
             _report(turn, HIT)
             _report_answer(turn, answer)
             yield as_repeated(answer.events)
             return
-        while not options.refresh and (running := self._running.get(place)) is not None:
-            _report(turn, HIT if running.complete else SHARED)
-            started = False
+        asked_again = False
+        while not options.refresh and (running := self._find(place, turn.caller)) is not None:
+            outcome, counted = HIT if running.complete else SHARED, False
+            add_response_header(HEADER, outcome)  # the response may start before the first event
             try:
                 async with contextlib.aclosing(running.read()) as batches:
                     async for events in batches:
-                        started = True
+                        if not counted:
+                            counted = _report(turn, outcome)
                         yield as_repeated(events)
             except OWN_ERRORS:
-                if started:
+                late = asked_again or turn.clock() - joined > turn.timeout / 2
+                if counted or late:  # it would send a request that has too little time as well
                     raise
+                asked_again = counted = True  # counts as what comes of it
             else:
                 _report_answer(turn, running.answer)
                 return
+            finally:
+                if not counted:
+                    _report(turn, outcome)
         _report(turn, MISS)
-        running = self._running[place] = SharedAnswer(
-            run(_resumed(first, steps)), turn, lambda ended: self._end(place, ended, options.seconds)
+        admitted = asyncio.Event()
+        running = SharedAnswer(
+            run(_resumed(first, steps, admitted.set)),
+            turn,
+            admitted,
+            lambda ended: self._end(place, ended, options.seconds),
         )
+        self._running.setdefault(place, {})[turn.caller] = running
         async with contextlib.aclosing(running.read()) as batches:
             async for events in batches:
                 yield events
+
+    def _find(self, place: _Place, caller: Caller) -> SharedAnswer | None:
+        """Return an equal request to wait for, None without one.
+
+        One of another API key may wait long in the queue, for the share of that key.
+        """
+        equal = self._running.get(place, {})
+        return next((one for one in equal.values() if one.admitted), None) or equal.get(caller)
 
     async def _stored(self, key: str) -> CachedAnswer | None:
         if self._store.is_local:
@@ -124,24 +146,31 @@ class AnswerCache:
         storing.add_done_callback(self._storing.discard)
 
     def _forget(self, place: _Place, running: SharedAnswer) -> None:
-        if self._running.get(place) is running:
-            del self._running[place]
+        equal = self._running.get(place, {})
+        for caller in [caller for caller, one in equal.items() if one is running]:
+            del equal[caller]
+        if not equal:
+            self._running.pop(place, None)
 
 
-def _resumed(first: Step[ReplyEvent], steps: Steps[ReplyEvent]) -> Steps[ReplyEvent]:
-    """Yield the steps again, of which `first` was taken already."""
+def _resumed(first: Step[ReplyEvent], steps: Steps[ReplyEvent], on_admitted: Callable[[], None]) -> Steps[ReplyEvent]:
+    """Yield the steps again, of which `first` was taken already; report when there is a slot."""
     step: Step[ReplyEvent] | None = first
     while step is not None:
         try:
             result = yield step
+            if isinstance(step, AcquireSlot):
+                on_admitted()
         except StackspotError as error:
             result = error
         step = advance(steps, result)
 
 
-def _report(turn: Turn, outcome: str) -> None:
+def _report(turn: Turn, outcome: str) -> bool:
+    """Report what the cache did for a request; return True, for it is counted now."""
     add_response_header(HEADER, outcome)
     turn.hook(CacheLookup(outcome))
+    return True
 
 
 def _report_answer(turn: Turn, answer: CachedAnswer) -> None:

@@ -17,11 +17,21 @@ from custom_handler.chat.turn import Turn
 from custom_handler.errors import AgentFailed, AgentTimeout, QueueFull, RequestError, StackspotError
 from custom_handler.events import Finish, ReplyEvent, Sources, Text, ToolCallArguments, ToolCallStart
 from custom_handler.instrumentation import CacheLookup, KnowledgeSearched, Measurement, ToolCalled
+from custom_handler.request.caller import ANYONE, Caller
 from custom_handler.request.chat_request import ChatRequest, Tool
 from custom_handler.request.context import RequestContext
 from custom_handler.request.parameters import Parameters
 from custom_handler.settings import RequestSettings, Settings
-from custom_handler.stackspot.agent_call import AcquireToken, Emit, Read, ResponseHead, Send, Steps, advance
+from custom_handler.stackspot.agent_call import (
+    AcquireSlot,
+    AcquireToken,
+    Emit,
+    Read,
+    ResponseHead,
+    Send,
+    Steps,
+    advance,
+)
 from custom_handler.stackspot.agent_choice import AgentChoice
 from custom_handler.stackspot.knowledge import Knowledge
 from custom_handler.stackspot.state.answers import LocalAnswerStore
@@ -34,6 +44,7 @@ CALL = 'FUNCTION_CALL_START\nlook\narguments: {"at": "Recife"}\nFUNCTION_CALL_EN
 TOOLS = (Tool("look", "", {"type": "object"}),)
 SOURCE = {"knowledge_source_id": ["01KS0000000000000000000001"], "source": [{"name": "Handbook", "id": "01KD"}]}
 ALL = CacheOptions(300)
+NO_RETRIES = Settings().changed(limits={"max_retries": 0})
 
 
 def frame(**fields: Any) -> bytes:
@@ -46,10 +57,11 @@ def last(**fields: Any) -> bytes:
 
 @dataclass
 class Agent:
-    """Sends `chunks`, or raises; from the chunk `held` on it waits for `go`. `asked` has the prompts."""
+    """Sends `chunks`, or raises; from the chunk `held` on, or with its slot if `queued`, it waits for `go`. `asked` has the prompts."""
 
     chunks: Sequence[bytes | StackspotError] = (frame(message="um "), frame(message="dois"), last())
     held: int | None = None
+    queued: bool = False
     asked: list[str] = field(default_factory=list)
     closed: int = 0
 
@@ -67,6 +79,9 @@ class Agent:
                 match step:
                     case AcquireToken():
                         result = Token("t", 1200)
+                    case AcquireSlot() if self.queued:
+                        self.reached.set()
+                        await self.go.wait()
                     case Send():
                         self.asked.append(json.loads(bytes(step.content))["user_prompt"])
                         result = ResponseHead(200, {})
@@ -97,20 +112,26 @@ class Client:
     settings: Settings = field(default_factory=Settings)
     resume_streams: bool = False
     agent_id: str = AGENT
+    caller: Caller = ANYONE
+    clock: Clock = field(default_factory=Clock)
     events: list[ReplyEvent] = field(default_factory=list)
     batches: int = 0
     measured: list[Measurement] = field(default_factory=list)
+    context: RequestContext = field(default_factory=lambda: RequestContext({}))
 
     def turn(self) -> Turn:
         request = ChatRequest(({"role": "user", "content": self.text},), self.tools, parameters=self.parameters)
         return Turn(
             request, self.agent_id, "c-1", self.timeout, self.settings, self.owner, hook=self.measured.append,
-            clock=Clock(), knowledge=self.knowledge, choice=self.choice, cache=self.cache,
+            clock=self.clock, knowledge=self.knowledge, choice=self.choice, cache=self.cache, caller=self.caller,
             resume_streams=self.resume_streams,
         )  # fmt: skip
 
+    @property
+    def lookups(self) -> list[str]:
+        return [one.outcome for one in self.measured if isinstance(one, CacheLookup)]
+
     async def ask(self, cache: AnswerCache, agent: Agent) -> Client:
-        self.context = RequestContext({})
         with self.context.served():
             async with contextlib.aclosing(cache.batches(self.turn(), agent.run, buffered=False)) as batches:
                 async for events in batches:
@@ -415,6 +436,80 @@ async def test_after_an_error_of_the_first_request_alone_another_asks(
     assert [len(agent.asked) for agent in agents] == [1, 1, 0]
     assert clients[1].outcome == "miss"
     assert clients[2].outcome in {"shared", "hit"}
+    assert [len(client.lookups) for client in clients] == [1, 1, 1]
+
+
+async def test_after_a_timeout_no_request_is_sent_that_has_too_little_time_as_well(cache: AnswerCache) -> None:
+    now = Clock()
+    agents = [Agent((AgentTimeout("too slow"),), held=0), Agent(), Agent()]
+    clients = [Client(settings=NO_RETRIES, clock=now) for _ in agents]
+    running = [asyncio.ensure_future(one.ask(cache, agent)) for one, agent in zip(clients, agents, strict=True)]
+    await agents[0].reached.wait()
+    await eventually_async(lambda: all(client.outcome for client in clients), pause=0)
+    now.now = 301.0
+    agents[0].go.set()
+    results = await asyncio.gather(*running, return_exceptions=True)
+    assert [type(result) for result in results] == [AgentTimeout] * 3
+    assert len({str(result) for result in results}) == 1
+    assert len({id(result) for result in results}) == 3  # each raise adds frames to its own object
+    assert [len(agent.asked) for agent in agents] == [1, 0, 0]
+    assert [client.lookups for client in clients] == [["miss"], ["shared"], ["shared"]]
+
+
+async def test_a_second_timeout_is_that_of_all_who_wait(cache: AnswerCache) -> None:
+    agents = [Agent((AgentTimeout("too slow"),), held=0) for _ in range(4)]
+    clients = [Client(settings=NO_RETRIES) for _ in agents]
+    running = [asyncio.ensure_future(one.ask(cache, agent)) for one, agent in zip(clients, agents, strict=True)]
+    for agent in agents[:2]:
+        await agent.reached.wait()
+        await eventually_async(lambda: all(client.outcome for client in clients), pause=0)
+        agent.go.set()
+    results = await asyncio.gather(*running, return_exceptions=True)
+    assert [type(result) for result in results] == [AgentTimeout] * 4
+    assert [len(agent.asked) for agent in agents] == [1, 1, 0, 0]
+    assert [client.lookups for client in clients] == [["miss"], ["miss"], ["shared"], ["shared"]]
+
+
+async def test_nobody_waits_in_the_queue_behind_another_key(cache: AnswerCache) -> None:
+    waiting, agent = Agent(queued=True), Agent(held=1)
+    one, other, third = (Client(caller=Caller(name)) for name in ("ana", "bia", "eva"))
+    first = asyncio.ensure_future(one.ask(cache, waiting))
+    await waiting.reached.wait()
+    second = asyncio.ensure_future(other.ask(cache, agent))
+    await agent.reached.wait()  # it is sent, and so the next one waits for it
+    joined = [asyncio.ensure_future(client.ask(cache, waiting)) for client in (third, Client(caller=Caller("ana")))]
+    await eventually_async(lambda: third.events, pause=0)
+    agent.go.set()
+    waiting.go.set()
+    await asyncio.gather(first, second, *joined)
+    assert [client.lookups for client in (one, other, third)] == [["miss"], ["miss"], ["shared"]]
+    assert [len(agent.asked) for agent in (waiting, agent)] == [1, 1]
+    assert not cache._running
+
+
+async def test_a_stored_answer_is_served_while_another_key_waits_in_the_queue(cache: AnswerCache) -> None:
+    waiting = Agent(queued=True)
+    first = asyncio.ensure_future(Client(caller=Caller("ana")).ask(cache, waiting))
+    await waiting.reached.wait()
+    clients = [await Client(caller=Caller(name)).ask(cache, Agent()) for name in ("bia", "eva", "ana")]
+    assert [client.outcome for client in clients] == ["miss", "hit", "hit"]
+    waiting.go.set()
+    await first
+
+
+async def test_a_slow_reader_holds_no_connection_after_the_end(cache: AnswerCache) -> None:
+    agent = Agent(held=1)
+    first = asyncio.ensure_future(Client().ask(cache, agent))
+    await agent.reached.wait()
+    with RequestContext({}).served():
+        slow = cache.batches(Client().turn(), agent.run, buffered=False)
+        events = [*await anext(slow)]
+    agent.go.set()
+    await first
+    await eventually_async(lambda: agent.closed, pause=0)
+    async for batch in slow:
+        events += batch
+    assert "".join(event.text for event in events if isinstance(event, Text)) == "um dois"
 
 
 async def test_requests_with_other_timeouts_run_alone(cache: AnswerCache) -> None:

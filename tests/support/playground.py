@@ -39,7 +39,6 @@ model_list:
 litellm_settings:
   custom_provider_map: [{{provider: stackspot, custom_handler: custom_handler.stackspot_llm}}]
   callbacks: [custom_handler.plugin]
-  include_cost_in_streaming_usage: true
   drop_params: true
 router_settings: {{disable_cooldowns: true, num_retries: 0}}
 general_settings:

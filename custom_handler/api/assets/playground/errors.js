@@ -26,5 +26,5 @@ export function showFailure(card, failure) {
   const details = element(card, "details");
   translated(element(details, "summary"), "details");
   element(details, "p", error.message ?? "", "said");
-  element(details, "p", [`HTTP ${status}`, error.type, error.param, id && `${t("request")} ${id}`].filter(Boolean).join(" · "));
+  element(details, "p", [`HTTP ${status}`, error.type, error.param === "None" ? null : error.param, id && `${t("request")} ${id}`].filter(Boolean).join(" · "));
 }

@@ -29,7 +29,7 @@ export async function loadModels() {
   models = found;
   const wanted = sessionStorage.getItem("model");
   at("model").replaceChildren(...models.map(({ id }) => new Option(id, id, false, id === wanted)));
-  at("model").disabled = models.length === 0;
+  at("model").disabled = at("model").hidden = models.length === 0;
   openAccess(models.length === 0);
   translated(at("empty"), models.length ? "empty" : key && !failure ? "noModels" : "noKey");
   showModel();

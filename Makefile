@@ -40,7 +40,7 @@ test-fast: .venv/.test ## the tests within one process: nothing end to end, and 
 clients: .venv-clients/.test ## the client libraries of the examples, in .venv-clients
 
 # Coding agents and clients that pin what others need: each runs a task in an environment of its own. Not part of `test`,
-# because they are more than two gigabytes, from two registries.
+# because they are five gigabytes, from two registries.
 CLIENTS = $(patsubst examples/%/,.clients/%/.installed,$(dir $(wildcard examples/*/requirements.txt examples/*/package.json)))
 
 test-clients: .venv/.test .venv-clients/.test $(CLIENTS) ## coding agents and more clients, installed on demand (npm)

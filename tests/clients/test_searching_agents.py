@@ -40,14 +40,19 @@ def test_claude_code_searches(
     call: Callable[..., dict[str, Any]],
 ) -> None:
     workplace.example("claude_code/settings.json", "settings.json")
-    # Its tool WebSearch asks the model in a request of its own, with the search of Anthropic's servers.
-    simulator.script(call("WebSearch", query=QUERY), SEARCH, FOUND, {"text": "A Selic é 12%."})
+    # It declares its tool WebSearch once ToolSearch has named it. WebSearch asks the model in a request of its own, with
+    # the search of Anthropic's servers.
+    load, search = call("ToolSearch", query="select:WebSearch"), call("WebSearch", query=QUERY)
+    simulator.script(load, search, SEARCH, FOUND, {"text": "A Selic é 12%."})
     command = ("claude", "--settings", "settings.json", "--allowedTools=WebSearch", "-p", QUESTION)
     printed = workplace.run("claude_code", *command)
     assert "A Selic é 12%." in printed
     assert search_server.queries == [QUERY]
-    asked, searching, reading, last = simulator.prompts()
+    asked, loaded, searching, reading, last = simulator.prompts()
     assert QUESTION in asked
+    declared = '{"name":"WebSearch"'
+    assert declared not in asked
+    assert declared in loaded
     assert QUERY in searching
     assert FIRST["content"] in reading
     assert FIRST["url"] in last

@@ -87,5 +87,5 @@ def test_every_example_leads_to_the_proxy_with_no_key_of_its_own(file, proxy: Pr
     text = file.read_text()
     assert set(re.findall(r"https?://127\.0\.0\.1:\d+", text)) <= {HOST}
     assert not re.search(r"sk-\w", text)
-    elsewhere = {"requirements.txt", "package.json"}  # and what its own script tells Gemini CLI
-    assert HOST in text or file.name in elsewhere or file.parent.name == "gemini_cli"
+    elsewhere = {"requirements.txt", "package.json"}  # and what their own scripts tell Gemini CLI and n8n
+    assert HOST in text or file.name in elsewhere or file.parent.name in {"gemini_cli", "n8n"}

@@ -41,7 +41,7 @@ def resolved(name: str) -> Any:
 
 @pytest.mark.parametrize(("name", "new", "before"), [(row[0][0], row[2][0], row[3]) for row in table("Settings")])
 def test_a_setting_has_the_default_that_is_new_and_takes_the_value_of_before(name, new, before):
-    assert float(SETTINGS[name].default) == float(new) if new.isdigit() else SETTINGS[name].default == new
+    assert float(SETTINGS[name].default) == float(new) if new.isdigit() else str(SETTINGS[name].default).lower() == new
     for assignment in before:
         assert assignment.startswith(f"{name}=")
         Settings.from_mapping(dict([assignment.split("=")]))

@@ -127,6 +127,7 @@ CASES = [
     ),
     Case("model_info.selected_model is", call={"litellm_params": {"model_info": {"selected_model": 5}}}),
     Case("model_info.resume_streams is", call={"litellm_params": {"model_info": {"resume_streams": "yes"}}}),
+    Case("model_info.compact_tools is", call={"litellm_params": {"model_info": {"compact_tools": "yes"}}}),
     Case("model_info.account is", call={"litellm_params": {"model_info": {"account": "team-b"}}}),
     Case("No StackSpot agent is configured", settings={"account": {"agent_id": ""}}),
     Case("StackSpot refuses CLIENT_ID and CLIENT_SECRET", settings={"account": {"client_secret": "old"}}),

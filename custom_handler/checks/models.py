@@ -17,7 +17,7 @@ from ..errors import ConfigurationError
 from ..provider.cache_options import cache_scope
 from ..provider.choice_options import choice_of
 from ..provider.knowledge_options import knowledge_of
-from ..provider.litellm_call import agent_id, resumes_streams, uses_native_conversation
+from ..provider.litellm_call import SWITCHES, agent_id, switch, uses_native_conversation
 from ..provider.model_response import PROVIDER
 from ..provider.quick_command_options import PREFIX as QUICK_COMMAND_PREFIX
 from ..provider.quick_command_options import quick_command_of
@@ -138,7 +138,8 @@ def _misconfigured(
             knowledge_of(deployment.info)
             cache_scope(deployment.info)
             chosen_entry(deployment.info, search_tools)
-            resumes_streams(deployment.info)
+            for name in SWITCHES:
+                switch(deployment.info, name)
             choice_of(deployment.info)
         except ConfigurationError as error:
             return f"{deployment.name}: {error.message}"

@@ -35,6 +35,9 @@ QUOTA = "stackspot_quota"
 FIXED_AGENT = "stackspot_fixed_agent"
 """The mark in `model_info` of an entry that serves all names of a wildcard with one agent."""
 
+SWITCHES = ("resume_streams", "compact_tools")
+"""The options of `model_info` that are true or false; each is off unless it is true."""
+
 _ULID = re.compile(r"[0-9A-HJKMNP-TV-Z]{26}", re.IGNORECASE)
 _AGENT_ID = re.compile(r"[\w-]{1,64}", re.ASCII)
 _HEALTH_PROBE = "litellm-internal-health-check"
@@ -62,7 +65,8 @@ def turn_from_call(  # noqa: PLR0917  the first three as LiteLLM passes them
     command = quick_command_of(model, info)
     knowledge = knowledge_of(info if command is None else {"sources": ANNOTATIONS, **info})
     cache = cache_options(info, caller_identity(_metadata(params)), headers, body, request.messages)
-    request = replace(request, messages=without_footers(request.messages, knowledge))
+    messages = without_footers(request.messages, knowledge)
+    request = replace(request, messages=messages, compact_tools=switch(info, "compact_tools"))
     own: dict[str, Any] = {
         "request": request,
         "files": find_files(request.messages, settings.uploads),
@@ -82,7 +86,7 @@ def turn_from_call(  # noqa: PLR0917  the first three as LiteLLM passes them
         agent_id=agent_id(model, params, settings),
         conversation_owner=_owner(params, given),
         choice=choice_of(info),
-        resume_streams=resumes_streams(info),
+        resume_streams=switch(info, "resume_streams"),
         **own,
     )
 
@@ -211,11 +215,11 @@ def uses_native_conversation(model_info: Mapping[str, Any]) -> bool:
     return mode == "native"
 
 
-def resumes_streams(model_info: Mapping[str, Any]) -> bool:
-    """Return whether answers that break off are continued; raises ConfigurationError."""
-    value = model_info.get("resume_streams")
+def switch(model_info: Mapping[str, Any], name: str) -> bool:
+    """Return whether one of SWITCHES is on for a model; raises ConfigurationError."""
+    value = model_info.get(name)
     if not isinstance(value, bool | None):
-        raise ConfigurationError(f"model_info.resume_streams is {str(value)[:80]!r} in config.yaml: say true or false.")
+        raise ConfigurationError(f"model_info.{name} is {str(value)[:80]!r} in config.yaml: say true or false.")
     return value or False
 
 

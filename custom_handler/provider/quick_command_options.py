@@ -16,7 +16,7 @@ PREFIX = "quick-command/"
 _SLUG = re.compile(r"[A-Za-z0-9][\w.-]{0,99}", re.ASCII)
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 _OF_AGENTS = (
-    *("agent_id", "conversation", "selected_model", "agent_version", "resume_streams"),
+    *("agent_id", "conversation", "selected_model", "agent_version", "resume_streams", "compact_tools"),
     *(name for name in REQUEST_OPTIONS if name != "sources"),
 )
 

@@ -37,7 +37,7 @@ class ChatRequest:
 
     `tools` are those that may be called in this turn. `tool_choice` is "auto", "required", or the
     name of the tool to call. `legacy`: the tools were declared as `functions`, so a call is
-    returned as `function_call`.
+    returned as `function_call`. `compact_tools`: the prompt describes the tools in fewer words.
     """
 
     messages: Sequence[Message] = field(repr=False)
@@ -45,6 +45,7 @@ class ChatRequest:
     tool_choice: str = "auto"
     parameters: Parameters = field(default_factory=Parameters)
     legacy: bool = False
+    compact_tools: bool = False
 
     @classmethod
     def from_openai(cls, messages: object, params: Mapping[str, Any]) -> ChatRequest:

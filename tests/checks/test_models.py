@@ -348,11 +348,12 @@ def test_an_example_of_options_has_no_fault(name):
     assert faults(check_configuration(example, SETTINGS)) == []
 
 
-def test_a_wrong_option_is_a_fault():
+@pytest.mark.parametrize("name", ["resume_streams", "compact_tools"])
+def test_a_wrong_option_is_a_fault(name):
     example = read_config(Path(__file__).resolve().parents[2] / "examples" / "models.yaml")
-    example["model_list"] = [{**STACKSPOT, "model_info": {"resume_streams": "yes"}}]
+    example["model_list"] = [{**STACKSPOT, "model_info": {name: "yes"}}]
     [found] = check_configuration(example, SETTINGS)
-    assert found.fault == "chat: model_info.resume_streams is 'yes' in config.yaml: say true or false."
+    assert found.fault == f"chat: model_info.{name} is 'yes' in config.yaml: say true or false."
 
 
 def test_a_quick_command_needs_no_agent_and_has_its_options_checked():

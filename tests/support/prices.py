@@ -17,6 +17,7 @@ MODELS = """model_list:
 - model_name: resuming
   litellm_params: {model: stackspot/chat}
   model_info: {input_cost_per_query: 0.25, resume_streams: true}
+- {model_name: compact, litellm_params: {model: stackspot/chat}, model_info: {compact_tools: true, input_cost_per_query: 0.25}}
 - {model_name: fast, litellm_params: {model: stackspot/chat}, model_info: {selected_model: gpt-5, input_cost_per_query: 0.25}}
 - model_name: deep
   litellm_params: {model: stackspot/chat}

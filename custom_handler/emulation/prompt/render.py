@@ -43,7 +43,8 @@ def preamble(request: ChatRequest, answer_format: str = "") -> list[str]:
     texts = (text_of(message.get("content")) for message in system_messages(request))
     parts = ["\n\n".join(filter(None, texts))]
     if request.tools:
-        parts.append(tools_section(request.tools, parallel=request.parameters.parallel_tool_calls))
+        parallel = request.parameters.parallel_tool_calls
+        parts.append(tools_section(request.tools, parallel=parallel, compact=request.compact_tools))
     if answer_format:
         parts.append(f"{label(ANSWER)}\n{_BESIDE_CALLS if request.tools else ''}{one_line(answer_format)}")
     return list(filter(None, parts))

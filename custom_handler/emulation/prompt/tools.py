@@ -12,12 +12,10 @@ from ...request.chat_request import Tool
 from ..imitations import one_line
 from ..json_output import compact
 from ..labels import TOOLS, label
+from .compact_tools import LISTS_OF_SCHEMAS, SCHEMAS, SCHEMAS_BY_NAME, compact_tool
 from .tool_example import example, example_tool, resolve_reference
 from .wording import wording
 
-_SCHEMAS_BY_NAME = frozenset({"properties", "patternProperties", "dependentSchemas", "$defs", "definitions"})
-_LISTS_OF_SCHEMAS = frozenset({"anyOf", "oneOf", "allOf", "prefixItems"})
-_SCHEMAS = frozenset({"items", "additionalProperties", "not", "if", "then", "else", "contains", "propertyNames"})
 _DROPPED_WHEN_EMPTY = frozenset({"description", "title", "required", "properties", "$defs", "definitions", "examples"})
 _MAX_SAFE_INTEGER = 2**53 - 1  # of JavaScript, which zod writes as a limit
 _WITHOUT_INFORMATION: Mapping[str, object] = {
@@ -38,9 +36,12 @@ _MAX_SUBSCHEMAS = 2_000  # a schema with more, once its references are resolved,
 _CACHED_CHARACTERS = 50_000
 
 
-def tools_section(tools: Sequence[Tool], *, parallel: bool) -> str:
-    """Return the tools, one compact line of JSON each, and the rules of a call with an example."""
-    lines = "\n".join(_line(tool) for tool in tools)
+def tools_section(tools: Sequence[Tool], *, parallel: bool, compact: bool = False) -> str:
+    """Return the tools, one line of JSON each, and the rules of a call with an example.
+
+    `compact`: descriptions are cut, and schemas lose what says little.
+    """
+    lines = "\n".join(_line(tool, compact and not tool.custom) for tool in tools)  # no grammar is cut
     shown = example_tool(tools)
     arguments = one_line(json.dumps(example(shown.parameters), ensure_ascii=False))
     texts = wording()
@@ -49,17 +50,20 @@ def tools_section(tools: Sequence[Tool], *, parallel: bool) -> str:
     return f"{label(TOOLS)}\n{texts.tools}\n{lines}\n\n{calling}"
 
 
-def _line(tool: Tool) -> str:
+def _line(tool: Tool, shorten: bool) -> str:
     try:
         full = one_line(compact({"name": tool.name, "description": tool.description, "parameters": tool.parameters}))
-        return (_reduced_line if len(full) < _CACHED_CHARACTERS else _reduced_line.__wrapped__)(full)
+        return (_reduced_line if len(full) < _CACHED_CHARACTERS else _reduced_line.__wrapped__)(full, shorten)
     except RecursionError:
         raise RequestError(f"tools: the parameters of {tool.name!r} are nested too deep.", param="tools") from None
 
 
 @functools.lru_cache(maxsize=512)  # a client sends the same tools with every request
-def _reduced_line(full: str) -> str:
+def _reduced_line(full: str, shorten: bool) -> str:
     tool = json.loads(full)
+    if shorten:
+        tool = compact_tool(tool)
+        full = one_line(compact(tool))
     parameters = tool["parameters"]
     try:
         reducer = _SchemaReducer(parameters)
@@ -113,11 +117,11 @@ class _SchemaReducer:
         return reduced
 
     def _value(self, key: str, value: Any) -> Any:
-        if key in _SCHEMAS_BY_NAME and isinstance(value, dict):
+        if key in SCHEMAS_BY_NAME and isinstance(value, dict):
             return {name: _without_title(name, self.reduce(schema)) for name, schema in value.items()}
-        if key in _LISTS_OF_SCHEMAS and isinstance(value, list):
+        if key in LISTS_OF_SCHEMAS and isinstance(value, list):
             return [self.reduce(schema) for schema in value]
-        return self.reduce(value) if key in _SCHEMAS else value
+        return self.reduce(value) if key in SCHEMAS else value
 
 
 def _without_title(name: str, schema: Any) -> Any:

@@ -26,6 +26,7 @@ RUN apt-get update && apt-get install -y --no-install-recommends nodejs npm open
 FROM database-${DATABASE} AS built
 WORKDIR /srv/stackspot
 COPY custom_handler custom_handler
+COPY docs/errors.md custom_handler/templates/errors.md
 # The base image has no bytecode, and a read-only file system takes none: without this each start compiles all again.
 RUN python -m compileall -q --invalidation-mode unchecked-hash -x 'bad_|badsyntax|lib2to3/tests' /usr/local/lib/python3* /opt/venv custom_handler
 

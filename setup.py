@@ -8,7 +8,7 @@ from setuptools import setup
 from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).parent
-TEMPLATES = ("config.yaml", ".env.example")
+TEMPLATES = ("config.yaml", ".env.example", "docs/errors.md")
 
 RELATIVE = r"\]\((?!\w+:)([^)]+)\)"
 INSTALL = """\
@@ -33,7 +33,7 @@ class BuildWithTemplates(build_py):
         folder = Path(self.build_lib) / "custom_handler" / "templates"
         for name in TEMPLATES:
             self.mkpath(str(folder))
-            self.copy_file(str(ROOT / name), str(folder / name))
+            self.copy_file(str(ROOT / name), str(folder / Path(name).name))
 
 
 def index_page(readme: str, repository: str, version: str) -> str:

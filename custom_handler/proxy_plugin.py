@@ -25,6 +25,7 @@ from .proxy.agent_refresh import AgentRefresh
 from .proxy.budgets import KeyBudgets, open_budgets
 from .proxy.config import callbacks, deployments
 from .proxy.deployments import deployment_provider
+from .proxy.error_links import open_error_links
 from .proxy.garbage_collection import freeze_startup_objects, remove_stream_finalizers
 from .proxy.gemini_bridge import from_adapter, to_adapter
 from .proxy.kept_responses import continue_response, note_provider, refuse_compaction
@@ -268,4 +269,10 @@ def _extend(
 
         install(proxy, settings, quotas, None if budgets is None else budgets.read)
         socket_paths = SOCKET_PATHS
-    wrap(app, observers, socket_paths, None if history is None else history.keep)
+    wrap(
+        app,
+        observers,
+        socket_paths,
+        None if history is None else history.keep,
+        links=open_error_links(settings.proxy.errors_url),
+    )

@@ -204,6 +204,7 @@ class ProxySettings:
         "if the configuration has a fault: `strict` (the proxy does not start), `warn` or `off`",
         choices=("off", "warn", "strict"),
     )
+    errors_url: str = setting("STACKSPOT_ERRORS_URL", "", "address of the errors page; errors link to their entry")
     keys_file: str = setting("KEYS_FILE", "", "a YAML file of named API keys ([keys.md](keys.md))")
     agents_refresh: float = setting("STACKSPOT_AGENTS_REFRESH", 300.0, "seconds between two lists of `stackspot/*`")
     log_level: str = setting(

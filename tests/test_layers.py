@@ -69,6 +69,7 @@ TYPES_ONLY = {  # these use classes and functions of a network library, and open
     "stackspot/http/multipart.py",
     "stackspot/http/network_errors.py",
     "stackspot/knowledge.py",
+    "proxy/error_links.py",
     "proxy/key_routes.py",
     "proxy/own_browser.py",
     "proxy/middleware/websocket_key.py",

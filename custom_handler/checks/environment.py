@@ -186,6 +186,7 @@ _CHECKS: Mapping[str, Callable[[str, str], str | None]] = {
     "STACKSPOT_FILES_URL": url_fault,
     "STACKSPOT_AGENTS_URL": url_fault,
     "STACKSPOT_QUICK_COMMANDS_URL": url_fault,
+    "STACKSPOT_ERRORS_URL": url_fault,
     "STACKSPOT_CA_BUNDLE": lambda _, value: ca_bundle_fault(value),
     "STACKSPOT_REQUESTS_PER_MINUTE": requests_fault,
     "REDIS_URL": lambda _, value: redis_url_fault(value),

@@ -68,6 +68,7 @@ def wiki(simulator_process: Simulator, tmp_path_factory: pytest.TempPathFactory)
     config.write_text(CONFIG)
     keys.write_text(json.dumps({"keys": [{"name": "team", "key": TEAM, "routes": ["/v1/model/info"]}]}))
     environ = simulator_process.environ | {"KEYS_FILE": str(keys), "STACKSPOT_QUICK_COMMANDS_POLL": "0.02"}
+    environ |= {"STACKSPOT_ERRORS_URL": "https://docs.example/errors/"}
     environ |= {"STACKSPOT_QUICK_COMMANDS_PER_MINUTE": "0", "JOBS_DIR": str(folder / "jobs")}
     with running_proxy(folder / "log", str(config), **environ) as running:
         yield running
@@ -341,6 +342,28 @@ def test_the_example_asks_a_quick_command_and_its_quota_is_shown(wiki: Proxy, si
     assert (commands["limit"], commands["day"]["limit"]) == (None, 6000)
     assert commands["day"]["used"] >= 4, "two executions, with a poll each"
     assert [key["name"] for key in commands["keys"]] == ["master", "team"]
+
+
+def test_an_error_links_to_its_entry_on_every_protocol(
+    wiki: Proxy, gpt: openai.OpenAI, claude: anthropic.Anthropic
+) -> None:
+    text = "is%20not%20shared%20with%20this%20account%20%28HTTP%20403%29"
+    link = f"\nSee https://docs.example/errors#the-account-and-its-limits:~:text={text}"
+    for ask in (ask_chat, ask_responses):
+        with pytest.raises(openai.PermissionDeniedError) as refused:
+            ask(gpt, "Oi", model="private")
+        assert link in refused.value.message
+        assert isinstance(refused.value.body, dict)
+        assert refused.value.body["message"].partition(link)[0]
+    with pytest.raises(anthropic.PermissionDeniedError) as denied:
+        ask_messages(claude, "Oi", model="private")
+    assert link.strip() in denied.value.message  # the SDK shows the whole body there
+    gemini = wiki.post(
+        "/v1beta/models/private:generateContent", {"contents": [{"role": "user", "parts": [{"text": "Oi"}]}]}
+    )
+    assert link in gemini.json()["error"]["message"]
+    chat = wiki.post("/chat", {"message": "Oi", "model": "private"})
+    assert chat.json()["error"]["message"].count("\nSee ") == 1
 
 
 def ended_job(wiki: Proxy, job_id: str) -> list[dict[str, Any]]:

@@ -22,6 +22,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from ...request.context import RequestContext
 from ...request.response_turn import ResponseTurn
 from ..asgi_transport import SERVICE_ROUTE
+from ..error_links import ErrorLinks
 from .body_limit import LimitedBody
 from .citations import citations_for
 from .error_bodies import GOOGLE_STREAM, MESSAGE, google_events, is_health_report, protocol_error, rewrite
@@ -72,7 +73,7 @@ class ProxyWrapper:
 
     The first observer is the outermost: it is called first at the start, and last at the end.
     `cors` adds its headers to errors that the application's own CORS middleware has not seen.
-    `keep` stores the responses of /v1/responses.
+    `keep` stores the responses of /v1/responses, and `links` are those to the errors page.
     """
 
     def __init__(
@@ -82,8 +83,11 @@ class ProxyWrapper:
         socket_paths: Sequence[str] = (),
         cors: CORSMiddleware | None = None,
         keep: Keep | None = None,
+        *,
+        links: ErrorLinks | None = None,
     ) -> None:
         self._app = app
+        self._links = links
         self._cors = cors
         self._keep = keep
         self._observers = tuple(observers)
@@ -102,7 +106,7 @@ class ProxyWrapper:
     async def _serve_http(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = RequestContext(scope, assign_request_id(scope), scope.get(SERVICE_ROUTE))
         encode_key(scope)
-        exchange = _Exchange(request, receive, send, self._cors, self._keep)
+        exchange = _Exchange(request, receive, send, cors=self._cors, keep=self._keep, links=self._links)
         started = time.perf_counter()
         with request.served():
             for observer in self._observers:
@@ -145,8 +149,16 @@ class _Exchange:
     """The messages of one HTTP request; an error response is held until its body is complete."""
 
     def __init__(
-        self, request: RequestContext, receive: Receive, send: Send, cors: CORSMiddleware | None, keep: Keep | None
+        self,
+        request: RequestContext,
+        receive: Receive,
+        send: Send,
+        *,
+        cors: CORSMiddleware | None,
+        keep: Keep | None,
+        links: ErrorLinks | None,
     ) -> None:
+        self._links = links
         self._request = request
         self._keep = keep
         self._receive = receive
@@ -202,12 +214,15 @@ class _Exchange:
 
     async def send_error(self, status: int, message: str, *, close: bool = True) -> None:
         """Send an error of the wrapper itself, and close the connection."""
-        body = protocol_error(status, message, self._path)
+        body = self._with_link(protocol_error(status, message, self._path))
         headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
         headers += [(b"connection", b"close")] if close else []
         await self._send_start({"type": "http.response.start", "status": status, "headers": headers})
         self._responded = True
         await self._send({"type": "http.response.body", "body": body})
+
+    def _with_link(self, body: bytes) -> bytes:
+        return body if self._links is None else self._links.add(body)
 
     async def end_failed(self, error: Exception) -> bool:
         """End the exchange of a request for which the proxy raised an exception.
@@ -231,6 +246,8 @@ class _Exchange:
         headers, body = MutableHeaders(scope=start), self._held_body
         plain = gzip.decompress(body) if headers.get("content-encoding") == "gzip" else body
         start["status"], rewritten = rewrite(start["status"], plain, self._path)
+        if start["status"] >= 400:
+            rewritten = self._with_link(rewritten)
         if start["status"] < 400 and has_private_fields(self._path) and not is_operator(self._request.scope):
             rewritten = remove_private_fields(rewritten)
         if start["status"] < 400 and self._citations is not None and self._request.sources:
@@ -310,10 +327,15 @@ def _set_request_id(message: Message, request_id: str) -> None:
 
 
 def wrap(
-    app: Any, observers: Sequence[Observer] = (), socket_paths: Sequence[str] = (), keep: Keep | None = None
+    app: Any,
+    observers: Sequence[Observer] = (),
+    socket_paths: Sequence[str] = (),
+    keep: Keep | None = None,
+    *,
+    links: ErrorLinks | None = None,
 ) -> None:
     """Wrap a running FastAPI application; an application that has not started is unchanged."""
     if (inner := getattr(app, "middleware_stack", None)) is not None:
         added = next((item for item in getattr(app, "user_middleware", ()) if item.cls is CORSMiddleware), None)
         cors = CORSMiddleware(inner, *added.args, **added.kwargs) if added is not None else None
-        app.middleware_stack = ProxyWrapper(inner, observers, socket_paths, cors, keep)
+        app.middleware_stack = ProxyWrapper(inner, observers, socket_paths, cors, keep, links=links)

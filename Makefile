@@ -14,7 +14,7 @@ endef
 LOCK = .venv/bin/uv pip compile --quiet --universal --generate-hashes --no-annotate --no-emit-index-url \
   --python-version 3.10 --custom-compile-command 'make lock'
 
-.PHONY: help run test coverage test-fast clients test-clients check audit soak crash siege fuzz bench bench-quick format docs docs-site docs-serve dist lock clean
+.PHONY: help run test coverage test-fast clients test-clients check audit soak crash siege scale fuzz bench bench-quick format docs docs-site docs-serve dist lock clean
 .DEFAULT_GOAL := run
 
 help: ## this list
@@ -66,6 +66,10 @@ crash: .venv/.test ## does the stock proxy survive its own streams? CRASH_MINUTE
 
 siege: .venv/.test ## attack the proxy while another team is timed: docs/siege.md, some 20 minutes
 	.venv/bin/python -m benchmarks.siege --write
+
+# Linux, with Debian's redis-server and haproxy.
+scale: .venv/.test ## 1, 2 and 4 proxies with one quota, and what is killed: docs/scaling.md, some 30 minutes
+	.venv/bin/python -m benchmarks.scale --write
 
 # The seed is printed: FUZZ_SEED=that make fuzz asks the same again.
 fuzz: .venv/.test .venv-clients/.test ## ask the proxy with FUZZ_EXAMPLES wrong bodies for each test and protocol

@@ -171,13 +171,30 @@ def _config(
 
 def wait_ready(url: str, log: Path, process: subprocess.Popen[bytes]) -> None:
     """Wait until a proxy serves requests; raises RuntimeError with the end of its log."""
-    deadline = time.monotonic() + START_SECONDS
+    wait_until_answered(f"{url}/health/liveliness", log, process)
+
+
+def wait_until_answered(url: str, log: Path, process: subprocess.Popen[bytes], seconds: float = START_SECONDS) -> None:
+    """Wait until a URL is answered with 200; raises RuntimeError with the end of the log."""
+    deadline = time.monotonic() + seconds
     while time.monotonic() < deadline and process.poll() is None:
         with contextlib.suppress(httpx.HTTPError):
-            if httpx.get(f"{url}/health/liveliness", trust_env=False).status_code == 200:
+            if httpx.get(url, trust_env=False).status_code == 200:
                 return
         time.sleep(0.2)
-    raise RuntimeError(f"The proxy did not start:\n{log.read_text(errors='replace')[-4000:]}")
+    raise RuntimeError(f"{url} was not answered:\n{log.read_text(errors='replace')[-4000:]}")
+
+
+def wait_for_redis(port: int) -> None:
+    """Wait until Redis has loaded its data and answers."""
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1) as connection:
+            connection.sendall(b"PING\r\n")
+            if connection.recv(99).startswith(b"+PONG"):
+                return
+        time.sleep(0.05)
+    raise RuntimeError(f"Redis did not answer at port {port}.")
 
 
 def free_port() -> int:

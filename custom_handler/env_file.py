@@ -11,7 +11,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 from dotenv import dotenv_values, load_dotenv
-from filelock import FileLock
 
 from .proxy_module import running_proxy
 
@@ -42,6 +41,8 @@ def ensure_value(path: Path, name: str, make: Callable[[], str]) -> tuple[str, b
     Fill an empty assignment, else append a line; create a missing file. Only the owner can read a
     written file. A lock makes processes that start together agree on one value. Raises OSError.
     """
+    from filelock import FileLock  # noqa: PLC0415  for this alone
+
     path = path.resolve()  # replace the target of a link, not the link
     lock = hashlib.sha256(os.fsencode(path)).hexdigest()[:16]
     with FileLock(Path(tempfile.gettempdir()) / f"stackspot-litellm-{lock}.lock", timeout=10):

@@ -91,6 +91,20 @@ def test_importing_the_provider_loads_neither_the_proxy_nor_the_service(loaded):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    "name",
+    [
+        "custom_handler.emulation.announcement",  # whose patterns take 0.15 s to compile
+        "custom_handler.emulation.json_schema",
+        "filelock",
+        "litellm.litellm_core_utils.default_encoding",  # the tokenizer
+    ],
+)
+def test_importing_the_provider_leaves_what_takes_long_to_the_warm_up_or_the_first_use(loaded, name):
+    assert name not in loaded[1]
+
+
+@pytest.mark.slow
 def test_what_the_configuration_names_is_built_once(commands):
     assert commands["loaded"][0] == 0, commands["loaded"][2]
 

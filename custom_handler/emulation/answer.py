@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 from ..events import CallEvent, ParsedPart, ReplyEvent, Text, ToolCallArguments, ToolCallStart, Unreadable
 from ..request.chat_request import ChatRequest
 from . import repair_instruction
-from .announcement import announces_call, forbids_calls
 from .imitations import PartRestorer
 from .json_output import InvalidJsonAnswer, JsonFormat
 from .pending_call import INVALID_ARGUMENTS, UNDECLARED, PendingToolCall
@@ -171,6 +170,8 @@ class AnswerAssembler:
         unwanted = not request.tools or request.must_call or self._json_format is not None
         if unwanted or self.calls or self._held or self.truncated or self._stop.hit:
             return False
+        from .announcement import announces_call, forbids_calls  # noqa: PLC0415  its patterns take 0.15 s to compile
+
         return announces_call(text) and not forbids_calls(request.messages)
 
     def repair_instruction(self) -> str:

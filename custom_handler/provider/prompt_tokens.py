@@ -8,11 +8,11 @@ ones only samples.
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-
-from litellm.litellm_core_utils.default_encoding import encoding
+from typing import Any
 
 from ..chat.token_estimate import PromptSize, TokenEstimator
 from ..request.context import add_response_header, current_request
@@ -38,6 +38,14 @@ class Measured:
     estimate: int
 
 
+@functools.cache
+def tokenizer() -> Any:
+    """Return LiteLLM's tokenizer; to load it takes 0.2 s, before the proxy is ready."""
+    from litellm.litellm_core_utils.default_encoding import encoding  # noqa: PLC0415  see the docstring
+
+    return encoding
+
+
 def measure(prompt: str) -> PromptSize:
     """Return the size of a prompt; of more than 128,000 characters, evenly spaced windows count.
 
@@ -50,7 +58,8 @@ def measure(prompt: str) -> PromptSize:
     else:
         starts = range(0, len(prompt) - WINDOW, (len(prompt) - WINDOW) // (MAX_WINDOWS - 1))
     pieces = [prompt[start : start + WINDOW] for start in starts]
-    tokens, characters = sum(len(encoding.encode_ordinary(piece)) for piece in pieces), sum(map(len, pieces))
+    encoded, characters = map(tokenizer().encode_ordinary, pieces), sum(map(len, pieces))
+    tokens = sum(map(len, encoded))
     return PromptSize(round(tokens * len(prompt) / characters) if characters else 0, len(prompt))
 
 

@@ -16,6 +16,7 @@ from starlette.routing import BaseRoute
 
 # What the first requests of each protocol import; another version of LiteLLM may lack some.
 _MODULES = (
+    "custom_handler.emulation.announcement",  # its patterns
     "custom_handler.emulation.json_schema",
     "custom_handler.emulation.tool_calls.parser",
     "litellm.integrations.otel.logger",

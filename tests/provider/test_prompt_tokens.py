@@ -93,7 +93,7 @@ def test_a_huge_prompt_is_measured_by_samples(text: str, monkeypatch: pytest.Mon
             return [0] * (len(piece) // 4)
 
     counted = Counted()
-    monkeypatch.setattr(prompt_tokens, "encoding", counted)
+    monkeypatch.setattr(prompt_tokens, "tokenizer", lambda: counted)
     size = measure(text)
     assert size == PromptSize(len(text) // 4, len(text))
     assert counted.encoded <= MAX_WINDOWS + 1

@@ -30,6 +30,7 @@ def measure(directory: Path, count: int, parts: Sequence[str], *, quick: bool) -
     """Measure some parts with `count` proxies."""
     found: dict[str, Any] = {"proxies": count}
     with cluster(directory, count) as running:
+        spread.warm_up(running)
         if "redis" in parts:
             _say("what Redis is asked")
             found["idle"] = redis_cost.idle(running, directory)

@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 
-from .. import servers
+from .. import protocols, servers
 from ..protocols import PATHS
 from .cluster import NATIVE, Cluster, Server
 
@@ -25,6 +25,14 @@ def ask(
     answer = httpx.request(method, url + path, json=body, headers=own, timeout=CALL_SECONDS, trust_env=False)
     answer.raise_for_status()
     return answer.json()
+
+
+def warm_up(cluster: Cluster) -> None:
+    """Ask each proxy on each protocol, because the first calls of a process are slow."""
+    for proxy in cluster.proxies:
+        for path in PATHS:
+            body = protocols.body(path, servers.STACKSPOT, "Oi", stream=False, tools=False)
+            ask(proxy, path, body, key=cluster.keys["calm"])
 
 
 def native_turns(cluster: Cluster) -> int:

@@ -7,6 +7,7 @@ import re
 import shutil
 import signal
 import subprocess
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -37,6 +38,8 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
             shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
         else:
             shutil.copy(ROOT / name, source)
+    (source / "docs").mkdir()
+    shutil.copy(ROOT / "docs" / "errors.md", source / "docs")
     ran(BIN / "python", "-m", "build", "--no-isolation", "--outdir", target, source, cwd=source)
     [found] = target.glob("*.whl")
     return found
@@ -68,6 +71,11 @@ def test_the_files_of_the_wheel_are_those_of_the_project(initialized: Path) -> N
     assert (initialized / "config.yaml").read_bytes() == (ROOT / "config.yaml").read_bytes()
     written = re.sub("(?m)^(LITELLM_MASTER_KEY=).+$", r"\1", (initialized / ".env").read_text())
     assert written == (ROOT / ".env.example").read_text()
+
+
+def test_the_wheel_has_the_page_that_errors_link_to(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as files:
+        assert files.read("custom_handler/templates/errors.md") == (ROOT / "docs" / "errors.md").read_bytes()
 
 
 def test_the_unit_tests_of_what_the_wheel_holds_pass(bin_of: Path, tmp_path: Path) -> None:

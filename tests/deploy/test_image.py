@@ -56,9 +56,11 @@ def test_what_is_copied_into_the_image_exists_and_is_not_ignored():
         if name != "."
     }
     ignored = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
-    assert copied == {"requirements.lock", "custom_handler", "config.yaml"}
+    assert copied == {"requirements.lock", "custom_handler", "config.yaml", "docs/errors.md"}
     assert all((ROOT / name).exists() for name in copied)
-    assert {"*", "!custom_handler/", "!config.yaml", "!requirements*.lock", "**/.env", "**/secrets/"} <= set(ignored)
+    assert {"*", "!custom_handler/", "!docs/", "!config.yaml", "!requirements*.lock", "**/.env", "**/secrets/"} <= set(
+        ignored
+    )
     assert ignored.index("**/.env") > ignored.index("!custom_handler/")  # the last line that fits decides
 
 

@@ -6,6 +6,7 @@ section 5); the others are the public texts of the vendors.
 
 from __future__ import annotations
 
+import functools
 import re
 from dataclasses import dataclass
 
@@ -13,8 +14,9 @@ _NUMBER = r"\d[\d,.]*(?<=\d)"
 _LONGEST_TEXT = 4_000  # some patterns are quadratic
 
 
-def _compiled(*texts: str) -> tuple[re.Pattern[str], ...]:
-    """Compile texts; L and P are the numbers `limit` and `prompt`, a blank is white space."""
+@functools.cache
+def _compiled(texts: tuple[str, ...]) -> tuple[re.Pattern[str], ...]:
+    """Compile texts, once; L and P are the numbers `limit` and `prompt`, a blank is white space."""
     named = {"L": f"(?P<limit>{_NUMBER})", "P": f"(?P<prompt>{_NUMBER})", "N": _NUMBER}
     return tuple(
         re.compile(
@@ -25,7 +27,7 @@ def _compiled(*texts: str) -> tuple[re.Pattern[str], ...]:
     )
 
 
-_OVERFLOWS = _compiled(
+_OVERFLOWS = (
     r"limit of L tokens.*?resulted in P tokens",
     r"maximum context length is L tokens.*?resulted in P tokens",
     r"maximum context length is L tokens.*?prompt contains (?:at least )?P input tokens",  # vLLM, before the next one
@@ -43,8 +45,10 @@ _OVERFLOWS = _compiled(
     r"exceeded model token limit: L \(requested: P\)",
     r"Current length is P while limit is L",
     r"Input too long: P input tokens, limit is L",
-    r"Invalid '(?:messages|input)\b[^']*': string too long\. Expected a string with maximum length L, "
-    r"but got a string with length P",
+    (
+        r"Invalid '(?:messages|input)\b[^']*': string too long\. Expected a string with maximum length L, "
+        r"but got a string with length P"
+    ),
     # Texts without numbers, and the texts above in another wording.
     r"exceeds the context window",
     r"\b(?:model_)?context_(?:length|window)_exceeded",
@@ -62,7 +66,7 @@ _OVERFLOWS = _compiled(
     r"exceed context limit",
     r"range of input length should be",
 )
-_NO_OVERFLOW = _compiled(
+_NO_OVERFLOW = (
     r"rate.?limit",
     r"throttl",
     r"too many requests",
@@ -73,7 +77,7 @@ _NO_OVERFLOW = _compiled(
     r"maximum tokens you requested",
     r"max_\w*tokens\W+(?:or\W+max_\w*tokens\W+)?is too large",
 )
-_CONTENT_FILTERS = _compiled(
+_CONTENT_FILTERS = (
     r"triggering (?:Azure OpenAI|Microsoft)'s content management policy",
     r"\bcontent_filter(?:ed)?\b",
     r"\bResponsibleAIPolicyViolation\b",
@@ -87,9 +91,11 @@ _CONTENT_FILTERS = _compiled(
     r"\bdata_inspection_failed\b",
     r"\bContent Exists Risk\b",
 )
-_NO_CONTENT_FILTER = _compiled(  # about a parameter of this name, or a filter that is out of order
-    r"(?:unknown|unrecogni[sz]ed|unsupported|unexpected|invalid|missing|extra) "
-    r"\W{0,3}(?:\w+\W+){0,3}content_filter",
+_NO_CONTENT_FILTER = (  # about a parameter of this name, or a filter that is out of order
+    (
+        r"(?:unknown|unrecogni[sz]ed|unsupported|unexpected|invalid|missing|extra) "
+        r"\W{0,3}(?:\w+\W+){0,3}content_filter"
+    ),
     r"content_filter\W{1,3}(?:is|was|are|must|should|has|parameter|field|argument|key|setting|option)\b",
     r"content.filter\w*(?: \w+){0,3} (?:unavailable|not available|timed out|timeout|down|failed|could not)\b",
 )
@@ -97,10 +103,11 @@ _WINDOW = re.compile(
     rf"limit is ({_NUMBER}) requests in the last ({_NUMBER}) (minute|hour|day)s?\b".replace(" ", r"\s+"), re.IGNORECASE
 )
 _MINUTES = {"minute": 1, "hour": 60, "day": 1440}
-_TOO_MANY = _compiled(
-    r"maximum number of requests reached", rf"limit is {_NUMBER} requests in the last {_NUMBER} (?:minute|hour|day)"
+_TOO_MANY = (
+    r"maximum number of requests reached",
+    rf"limit is {_NUMBER} requests in the last {_NUMBER} (?:minute|hour|day)",
 )
-_CREDIT = _compiled(r"credits? limit (?:has been |have been |was |is )?(?:reached|exceeded|exhausted)")
+_CREDIT = (r"credits? limit (?:has been |have been |was |is )?(?:reached|exceeded|exhausted)",)
 _FILTER_REASONS = frozenset(
     {"content_filter", "content_filtered", "refusal", "guardrail_intervened", "safety", "prohibited_content"}
 )
@@ -125,7 +132,7 @@ def overflow(text: str) -> Overflow | None:
     text = text[:_LONGEST_TEXT]
     if _matches(_NO_OVERFLOW, text):
         return None
-    for pattern in _OVERFLOWS:
+    for pattern in _compiled(_OVERFLOWS):
         if (found := pattern.search(text)) is not None:
             numbers = found.groupdict()
             return Overflow(_count(numbers.get("limit")), _count(numbers.get("prompt")))
@@ -187,8 +194,8 @@ def request_window(text: str) -> WindowLimit | None:
     return WindowLimit(requests or 0, (number or 0) * _MINUTES[found[3].lower()])
 
 
-def _matches(patterns: tuple[re.Pattern[str], ...], text: str) -> bool:
-    return any(pattern.search(text) for pattern in patterns)
+def _matches(texts: tuple[str, ...], text: str) -> bool:
+    return any(pattern.search(text) for pattern in _compiled(texts))
 
 
 def _count(digits: str | None) -> int | None:

@@ -9,15 +9,18 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import yaml
 from litellm.proxy._types import ProxyException
 from starlette.requests import Request
 
 from custom_handler.errors import ConfigurationError
+from custom_handler.proxy.key_entries import read_entries
 from custom_handler.proxy.keys_file import KeysFileAuth
 from custom_handler.request.context import RequestContext
 
 KEY = "sk-a-key-of-team-a"
 MASTER = "sk-the-master-key-of-all"
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 
 
 def request_of(path: str, method: str = "POST") -> Request:
@@ -212,3 +215,11 @@ async def test_the_names_of_a_wildcard_are_looked_up_for_lists_of_models_only(fr
         assert (await keys(request_of(path), KEY)).models == ["stackspot/*", "chat"]
     assert names.read == 0
     assert (await keys(request_of("/v1/models", "GET"), KEY)).models == ["stackspot/*", "chat", "stackspot/review"]
+
+
+async def test_the_example_of_a_keys_file_has_a_budget_for_a_model_with_a_price(proxy):
+    key = await KeysFileAuth(str(EXAMPLES / "named_keys.yaml"))(CHAT, "sk-replace-this-by-a-random-string-b")
+    models = {one["model_name"]: one for one in yaml.safe_load((EXAMPLES / "models.yaml").read_text())["model_list"]}
+    assert key is not None
+    assert [models[name]["model_info"]["input_cost_per_query"] for name in key.models] == [0.01]
+    assert [one.budget for one in read_entries(EXAMPLES / "named_keys.yaml")] == [None, 20]

@@ -29,6 +29,7 @@ ELSEWHERE = {
     r"docker |kubectl ": "needs Docker or a cluster",
     r"\.clients/": "`make test-clients` installs it",
     r"sh examples/(cline|copilot_cli|gemini_cli)/": "`make test-clients` installs it",
+    r"sh examples/n8n/": "needs n8n, which takes npm minutes to install",
     r"sh examples/goose/": "needs Goose, which its vendor installs",
     r"curl http.*web_search": "needs a search server; test_web_search.py asks the same",
     r"python3 -m venv |\.venv/bin/python -m pip |\.venv/bin/stackspot-litellm ": "installs; the wheel has a test of its own",

@@ -55,6 +55,26 @@ def test_the_page_shows_calls_costs_and_failures_of_the_run(page: Page, priced: 
     expect(page.locator("canvas")).to_have_count(5)
 
 
+def test_a_single_call_is_one_call_per_minute_on_an_axis_of_one_minute(page: Page, priced: Proxy) -> None:
+    columns = {
+        "at": [1_790_000_000_000],
+        "model": [0],
+        "key": [0],
+        "latency": [900],
+        "first": [200],
+        "in": [9],
+        "out": [9],
+    }
+    columns |= {"cost": [0], "tools": [0], "retries": [0], "repairs": [0], "error": [-1], "id": ["one"]}
+    data = {"run": "one", "runs": ["one"], "facts": [], "calls": columns, "models": ["m"], "keys": ["k"], "errors": []}
+    page.route("**/report/data", lambda route: route.fulfill(json=data))
+    page.locator("#key").fill(priced.key)
+    page.locator("#key").press("Enter")
+    expect(page.locator("canvas")).to_have_count(5)
+    shown = page.evaluate("plots.map(({ scales: { x } }) => x.max - x.min)")
+    assert (shown, page.evaluate("plots[0].data[1]")) == ([60] * 5, [1])
+
+
 def test_a_wrong_key_is_told_and_asked_for_again(page: Page) -> None:
     page.locator("#key").fill("sk-wrong")
     page.locator("#key").press("Enter")

@@ -81,9 +81,9 @@ function cells(found) {
 }
 
 function spans(found) {
-  const { calls } = data;
-  const [first, last] = range ?? minmax(found);
-  const length = Math.max(1000, Math.ceil((last - first + 1) / SPANS)), groups = [];
+  const { calls } = data, [first, last] = range ?? minmax(found);
+  // A minute is the shortest span until the reader chooses a time: one call is then one call per minute, not 60.
+  const length = Math.max(range ? 1000 : 60000, Math.ceil((last - first + 1) / SPANS)), groups = [];
   for (const call of found) (groups[Math.floor((calls.at[call] - first) / length)] ??= []).push(call);
   const amount = Math.max(1, Math.ceil((last - first + 1) / length));
   return { x: Array.from({ length: amount }, (_, span) => (first + (span + 0.5) * length) / 1000),
@@ -100,16 +100,16 @@ function minmax(found) {
 function moment(tick, before) {
   const [now, earlier] = [tick, before].map(value => (value === undefined ? null : new Date(value * 1000)));
   const date = now.toLocaleDateString(undefined, { day: "numeric", month: "short" });
-  const time = now.toLocaleTimeString(undefined, { hour: "2-digit", minute: "2-digit" });
+  const time = now.toLocaleTimeString(undefined, { hour: "2-digit", minute: "2-digit", second: tick % 60 ? "2-digit" : undefined });
   return earlier?.toDateString() === now.toDateString() ? time : `${time}\n${date}`;
 }
 
-function plot(place, x, series, format) {
+function plot(place, { x, minutes }, series, format) {
   const style = getComputedStyle(document.documentElement), ink = style.getPropertyValue("--soft"), line = style.getPropertyValue("--line");
   const axis = { stroke: ink, grid: { stroke: line, width: 1 }, ticks: { stroke: line } };
   const made = new uPlot({
     width: at(place).clientWidth || 900, height: 240, cursor: { drag: { x: true, y: false, setScale: false } },
-    scales: { y: { range: (_, low, high) => [0, high > 0 ? high * 1.05 : 1] } },
+    scales: { x: { range: () => [x[0] - 30 * minutes, x[x.length - 1] + 30 * minutes] }, y: { range: (_, low, high) => [0, high > 0 ? high * 1.05 : 1] } },
     axes: [{ ...axis, space: 70, values: (_, ticks) => ticks.map((tick, place) => moment(tick, ticks[place - 1])) }, { ...axis, size: 70, values: (_, ticks) => ticks.map(format) }],
     series: [{ label: "Time", value: (_, value) => (value === null ? "–" : clock(value * 1000)) },
       ...series.map(({ label }, place_) => ({ label, stroke: COLOURS[place_ % COLOURS.length], width: 2, spanGaps: true,
@@ -129,15 +129,15 @@ function draw(found) {
   plots.forEach(made => made.destroy());
   plots = [];
   if (!found.length) return;
-  const { calls } = data, { x, groups, minutes } = spans(found), perMinute = values => values.map(value => value / minutes);
+  const { calls } = data, times = spans(found), { groups, minutes } = times, perMinute = values => values.map(value => value / minutes);
   const rate = value => (value < 10 && value % 1 ? value.toFixed(1) : number.format(value));
   const all = groups.map(figures), line = (label, values) => ({ label, values });
-  plot("calls", x, [line("answered", perMinute(all.map(one => one.calls - one.failed))), line("failed", perMinute(all.map(one => one.failed)))], rate);
-  plot("latency", x, [50, 95, 99].map((percent, place) => line(`${percent} % within`, all.map(one => one.latency[place]))), seconds);
-  plot("first", x, [50, 95].map((percent, place) => line(`${percent} % within`, all.map(one => one.first[place]))), seconds);
-  plot("tokens", x, [line("to the models", perMinute(all.map(one => one.in))), line("from the models", perMinute(all.map(one => one.out)))], rate);
+  plot("calls", times, [line("answered", perMinute(all.map(one => one.calls - one.failed))), line("failed", perMinute(all.map(one => one.failed)))], rate);
+  plot("latency", times, [50, 95, 99].map((percent, place) => line(`${percent} % within`, all.map(one => one.latency[place]))), seconds);
+  plot("first", times, [50, 95].map((percent, place) => line(`${percent} % within`, all.map(one => one.first[place]))), seconds);
+  plot("tokens", times, [line("to the models", perMinute(all.map(one => one.in))), line("from the models", perMinute(all.map(one => one.out)))], rate);
   const kinds = grouped(found.filter(call => calls.error[call] >= 0), "error").slice(0, COLOURS.length);
-  plot("errors", x, kinds.map(([kind]) => line(data.errors[kind], perMinute(groups.map(group => group.filter(call => calls.error[call] === kind).length)))), rate);
+  plot("errors", times, kinds.map(([kind]) => line(data.errors[kind], perMinute(groups.map(group => group.filter(call => calls.error[call] === kind).length)))), rate);
 }
 
 function show() {

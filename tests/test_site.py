@@ -79,6 +79,24 @@ def test_the_first_page_in_portuguese_leads_to_pages_in_portuguese(site):
     assert "(../index.md)" in text
 
 
+@pytest.mark.parametrize(("folder", "group"), [("", "Agent frameworks"), ("pt-BR", "Frameworks de agentes")])
+def test_each_group_of_clients_is_a_page(site, folder, group):
+    whole = (site / folder / "clients.md").read_text(encoding="utf-8")
+    part = (site / folder / "clients" / "frameworks.md").read_text(encoding="utf-8")
+    assert f"[{group}](clients/frameworks.md)" in whole
+    assert part.startswith(f"# {group}\n")
+    assert ("| LangChain |" in part, "| LangChain |" in whole) == (True, False)
+
+
+@pytest.mark.parametrize("page", ["index.md", "pt-BR/index.md"])
+def test_the_ways_of_the_quick_start_are_tabs(site, page):
+    text = (site / page).read_text(encoding="utf-8")
+    tabs = re.findall(r'^=== "(.*)"\n\n((?:    .*\n|\n)+)', text, re.MULTILINE)
+    assert [name.split()[-1] for name, _ in tabs] == ["make", "Windows", "Docker"]
+    assert ["make run" in tabs[0][1], "py -m venv .venv" in tabs[1][1], "docker build" in tabs[2][1]] == [True] * 3
+    assert "<details" not in text
+
+
 def test_a_link_that_leads_nowhere_ends_the_build(tmp_path, monkeypatch):
     module = script("site")
     monkeypatch.setattr(module, "ROOT", tmp_path)

@@ -97,6 +97,13 @@ def test_the_ways_of_the_quick_start_are_tabs(site, page):
     assert "<details" not in text
 
 
+def test_no_page_depends_on_the_host_of_mermaid():
+    [script] = re.findall(r'extra_javascript = \["(.*)"\]', CONFIG)
+    text = (ROOT / ".ci" / "theme" / script).read_text(encoding="utf-8")
+    assert re.search(r"^window\.mermaid = \{", text, re.MULTILINE), "the theme loads its own mermaid without one"
+    assert "import(" in text
+
+
 def test_a_link_that_leads_nowhere_ends_the_build(tmp_path, monkeypatch):
     module = script("site")
     monkeypatch.setattr(module, "ROOT", tmp_path)

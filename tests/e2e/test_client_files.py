@@ -54,13 +54,20 @@ def junie(proxy: Proxy) -> tuple[str, str]:
     return profile["baseUrl"], profile["id"]
 
 
+def ai_assistant(proxy: Proxy) -> tuple[str, str]:
+    """What the documents say to enter in the window of JetBrains AI Assistant, which reads no file."""
+    [row] = re.findall(r"^\| JetBrains AI Assistant \|.*", (ROOT / "docs/clients.md").read_text(), re.MULTILINE)
+    base, model = re.search(r"base URL `(.*?)`, .*model `(.*?)`", row).groups()
+    return f"{base.replace(HOST, proxy.url)}/chat/completions", model
+
+
 def goose(proxy: Proxy) -> tuple[str, str]:
     settings = dict(re.findall(r"\b([A-Z_]+)=(\S+)", read("goose/goose.sh", proxy)))
     assert settings["GOOSE_PROVIDER"] == "openai"
     return f"{settings['OPENAI_HOST']}/v1/chat/completions", settings["GOOSE_MODEL"]
 
 
-@pytest.mark.parametrize("client", [vs_code, zed, junie, goose], ids=lambda client: client.__name__)
+@pytest.mark.parametrize("client", [vs_code, zed, junie, ai_assistant, goose], ids=lambda client: client.__name__)
 def test_what_a_client_is_told_answers_with_a_streamed_tool_call(
     client: Callable[[Proxy], tuple[str, str]], proxy: Proxy, simulator: Simulator
 ) -> None:

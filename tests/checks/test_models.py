@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from custom_handler import StackspotLLM
 from custom_handler.checks import probe
@@ -26,6 +27,7 @@ from custom_handler.checks.settings import list_settings
 from custom_handler.errors import ConfigurationError, CredentialsRefused
 from custom_handler.proxy.config import callbacks, deployments, read_config
 from custom_handler.settings import AccountSettings, Settings
+from tests.support.gateway import documented
 
 CANARY = "canary-5d1e"
 ACCOUNT = AccountSettings(client_id="me", client_secret="secret", realm="acme", agent_id="an-agent")
@@ -342,10 +344,15 @@ def test_a_setting_that_cannot_be_read_is_a_fault():
     assert "STACKSPOT_TIMEOUT is 'soon'" in str(rows["STACKSPOT_TIMEOUT"].fault)
 
 
-@pytest.mark.parametrize("name", ["models.yaml", "quick_commands.yaml"])
+@pytest.mark.parametrize("name", ["models.yaml", "quick_commands.yaml", "mcp.yaml"])
 def test_an_example_of_options_has_no_fault(name):
     example = read_config(Path(__file__).resolve().parents[2] / "examples" / name)
     assert faults(check_configuration(example, SETTINGS)) == []
+
+
+def test_the_example_of_mcp_has_the_documented_servers():
+    example = read_config(Path(__file__).resolve().parents[2] / "examples" / "mcp.yaml")
+    assert example["mcp_servers"] == yaml.safe_load(documented("yaml", "docs/mcp.md"))["mcp_servers"]
 
 
 @pytest.mark.parametrize("name", ["resume_streams", "compact_tools"])

@@ -84,6 +84,8 @@ def test_messages_have_anthropics_blocks_beside_other_tools(
     assert "".join(part.text for part in texts) == f"Vou ver.\n\n{TEXT}"
     assert [(one.type, one.url) for one in texts[-1].citations] == [("web_search_result_location", FIRST)]
     assert (message.stop_reason, message.usage.server_tool_use.web_search_requests) == ("end_turn", 1)
+    assert message.usage.input_tokens > 0
+    assert message.usage.output_tokens > 0
     history: list[Any] = [
         {"role": "user", "content": "Qual?"},
         {"role": "assistant", "content": [part.model_dump(exclude_none=True) for part in message.content]},

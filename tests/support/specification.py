@@ -12,7 +12,7 @@ import functools
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 import jsonschema
 import pydantic
@@ -90,6 +90,31 @@ def _protocol(path: str) -> Any:
     return _Messages if path.endswith("/messages") else _Gemini
 
 
+class _CustomInput(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(extra="forbid")
+    input: str
+
+
+class _CustomToolCallDelta(pydantic.BaseModel):
+    """A part of a custom tool call in a chunk: neither the SDK nor OpenAI's document has a type for it."""
+
+    model_config = pydantic.ConfigDict(extra="forbid")
+    index: int
+    type: Literal["custom"]
+    custom: _CustomInput
+
+
+class _NamedInput(_CustomInput):
+    name: str
+
+
+class _FirstCustomToolCallDelta(_CustomToolCallDelta):
+    """The first part of a call: it alone has the identifier and the name, as with calls of functions."""
+
+    id: str
+    custom: _NamedInput
+
+
 class _Chat:
     @staticmethod
     def check_whole(answer: Any) -> None:
@@ -108,9 +133,15 @@ class _Chat:
             conforms(chunks.pop(), "ErrorResponse")
         else:
             _require(found[-1].data == "[DONE]", "the stream does not end with [DONE]")
+        started: set[tuple[int, int]] = set()
         for chunk in chunks:
             for choice in chunk["choices"]:  # the document has calls of custom tools in whole answers only
                 calls = choice["delta"].pop("tool_calls", ())
+                for call in calls:
+                    if call.get("type") == "custom":
+                        place = (choice["index"], call["index"])
+                        strict(_CustomToolCallDelta if place in started else _FirstCustomToolCallDelta, call)
+                        started.add(place)
                 if functions := [call for call in calls if call.get("type") != "custom"]:
                     choice["delta"]["tool_calls"] = functions
             conforms(chunk, "CreateChatCompletionStreamResponse")

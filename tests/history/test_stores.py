@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 import stat
+import subprocess
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -29,6 +31,22 @@ def test_an_owner_finds_its_own_responses_and_items_also_in_another_process(
     assert (other.get("a", "r1"), other.get("b", "r1"), other.get("a", "r2")) == (b"\x00first", b"of b", None)
     assert other.items("a", ["i1", "i2", "i3"]) == {"i1": b"one", "i2": b"two"}
     assert (other.items("b", ["i1", "i2"]), other.items("c", ["i1"]), other.items("a", [])) == ({"i1": b"of b"}, {}, {})
+
+
+def test_a_response_outlives_the_process_that_kept_it_and_was_killed(tmp_path: Path, clock: Clock) -> None:
+    file = tmp_path / "responses.sqlite3"
+    code = (
+        "import os, pathlib, signal, sys\n"
+        "from custom_handler.history.sqlite_store import SqliteResponseStore\n"
+        f"store = SqliteResponseStore(pathlib.Path(sys.argv[1]), {KEEP}, {PER_KEY}, lambda: {clock()})\n"
+        "store.put('a', 'r1', b'first', {'i1': b'one'})\n"
+        "os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", code, str(file)], check=False, timeout=60)
+    assert ended.returncode == -9
+    store = SqliteResponseStore(file, KEEP, PER_KEY, clock)
+    assert (store.get("a", "r1"), store.items("a", ["i1"])) == (b"first", {"i1": b"one"})
+    store.close()
 
 
 def test_a_deleted_response_is_gone_with_its_items_and_no_other(store: ResponseStore) -> None:

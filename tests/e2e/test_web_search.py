@@ -73,7 +73,10 @@ def test_messages_have_anthropics_blocks_beside_other_tools(
     claude: anthropic.Anthropic, simulator: Simulator, search_server: SearchServer, stream: bool
 ) -> None:
     own = [{"name": f"Tool{number}", "input_schema": {"type": "object", "properties": {}}} for number in range(14)]
-    simulator.script({"text": "Vou ver.\n" + SEARCH}, {"text": TEXT}, {"text": block("Tool3")})
+    first, second = ({"user": 10, "enrichment": 0, "input": number, "output": number // 10} for number in (100, 250))
+    simulator.script(
+        {"text": "Vou ver.\n" + SEARCH, "tokens": first}, {"text": TEXT, "tokens": second}, {"text": block("Tool3")}
+    )
     chosen = {"type": "tool", "name": "web_search"}
     message = ask_messages(claude, "Qual?", stream=stream, tools=[*own, ANTHROPIC], tool_choice=chosen)
     blocks = {part.type: part for part in message.content}
@@ -84,8 +87,8 @@ def test_messages_have_anthropics_blocks_beside_other_tools(
     assert "".join(part.text for part in texts) == f"Vou ver.\n\n{TEXT}"
     assert [(one.type, one.url) for one in texts[-1].citations] == [("web_search_result_location", FIRST)]
     assert (message.stop_reason, message.usage.server_tool_use.web_search_requests) == ("end_turn", 1)
-    assert message.usage.input_tokens > 0
-    assert message.usage.output_tokens > 0
+    assert message.usage.output_tokens == 10 + 25, "the tokens of both requests"
+    assert message.usage.input_tokens >= 100 + 250
     history: list[Any] = [
         {"role": "user", "content": "Qual?"},
         {"role": "assistant", "content": [part.model_dump(exclude_none=True) for part in message.content]},

@@ -199,7 +199,7 @@ class _Gemini:
         from google.genai.types import GenerateContentResponse
 
         try:
-            GenerateContentResponse.model_validate_json(json.dumps(answer))
+            GenerateContentResponse.model_validate_json(json.dumps(answer), strict=True)
         except pydantic.ValidationError as error:
             raise Violation(str(error)) from None
 

@@ -17,9 +17,8 @@ from .responses import api_router
 ASSETS = Path(__file__).with_name("assets") / "playground"
 """The page, its scripts and its style."""
 
-_CHAT_MODES = frozenset(
-    {None, "", "chat", "completion", "responses"}
-)  # LiteLLM's `mode`; unset for a model it does not know
+# Of LiteLLM's `mode`, which is not set for a model that it does not know.
+_CHAT_MODES = frozenset({None, "", "chat", "completion", "responses"})
 
 
 def routes(proxy: Any, account: AccountSettings) -> APIRouter:

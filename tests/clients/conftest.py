@@ -22,23 +22,11 @@ import pytest
 from tests.support.gateway import DOCUMENTED_SEARCH, blocks
 from tests.support.processes import ROOT
 from tests.support.proxy import Proxy, Simulator, running_proxy
-from tests.support.proxy_fixtures import simulator, simulator_process
-from tests.support.search_server import SearchServer, running_search_server
+from tests.support.proxy_fixtures import search_server, search_server_process, simulator, simulator_process
+from tests.support.search_server import SearchServer
 from tests.support.waiting import eventually
 
-__all__ = ["simulator", "simulator_process"]
-
-
-@pytest.fixture(scope="session")
-def search_server_process() -> Iterator[SearchServer]:
-    with running_search_server() as running:
-        yield running
-
-
-@pytest.fixture
-def search_server(search_server_process: SearchServer) -> SearchServer:
-    search_server_process.reset()
-    return search_server_process
+__all__ = ["search_server", "search_server_process", "simulator", "simulator_process"]
 
 
 @pytest.fixture(scope="session")

@@ -16,10 +16,10 @@ from tests.support.gateway import running_gateway
 from tests.support.prices import write_config, write_keys
 from tests.support.providers import Providers, running_providers
 from tests.support.proxy import Proxy, Simulator, running_proxy
-from tests.support.proxy_fixtures import proxy, simulator, simulator_process
-from tests.support.search_server import SearchServer, running_search_server
+from tests.support.proxy_fixtures import proxy, search_server, search_server_process, simulator, simulator_process
+from tests.support.search_server import SearchServer
 
-__all__ = ["proxy", "simulator", "simulator_process"]
+__all__ = ["proxy", "search_server", "search_server_process", "simulator", "simulator_process"]
 
 
 @pytest.fixture(scope="session")
@@ -53,19 +53,6 @@ def priced(simulator_process: Simulator, tmp_path_factory: pytest.TempPathFactor
     environ |= {"STACKSPOT_QUICK_COMMANDS_POLL": "0.02", "STACKSPOT_QUICK_COMMANDS_PER_MINUTE": "0"}
     with running_proxy(folder / "log", config=write_config(folder / "config.yaml"), **environ) as running:
         yield running
-
-
-@pytest.fixture(scope="session")
-def search_server_process() -> Iterator[SearchServer]:
-    with running_search_server() as running:
-        yield running
-
-
-@pytest.fixture
-def search_server(search_server_process: SearchServer) -> SearchServer:
-    """The gateway's search server, with its usual pages."""
-    search_server_process.reset()
-    return search_server_process
 
 
 @pytest.fixture(scope="session")

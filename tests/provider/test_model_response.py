@@ -70,7 +70,6 @@ TRANSLATED = [
     Translated(errors.QuickCommandTimeout("m"), litellm.Timeout, 504),
     Translated(errors.CreditExhausted("m"), litellm.exceptions.PaymentRequiredError, 402),
     Translated(errors.AgentUnreachable("m"), litellm.ServiceUnavailableError, 503),
-    Translated(errors.JobStoreUnavailable("m"), litellm.ServiceUnavailableError, 503),
     Translated(errors.AgentTimeout("m"), litellm.Timeout, 504),
     Translated(errors.ConversationLost("m"), litellm.BadGatewayError, 502),
     Translated(errors.QuotaExhausted("m", retry_after=86_400), litellm.RateLimitError, 429),

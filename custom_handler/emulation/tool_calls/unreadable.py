@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+
 import regex
 
 from ..lenient_json import LenientJsonError
@@ -44,7 +46,7 @@ _PLACEHOLDER = regex.compile(
 _FIRST_SIZE = 300  # characters at which JudgedText is judged first
 
 
-class Unread:
+class Unread(ABC):
     """Text that is held until it is `done`; then it has `calls`, is `unreadable`, or plain `text`.
 
     `reason` says why it is unreadable. It `belongs_to_last` if it may be a part of the call before.
@@ -68,9 +70,9 @@ class Unread:
         """Add text without reading it."""
         self._pieces.append(text)
 
+    @abstractmethod
     def read(self, text: str, at: int, *, ended: bool) -> int:
         """Read from `at` and return the new position; `ended`: the reply ends with `text`."""
-        raise NotImplementedError
 
     def _read_to_marker(self, text: str, at: int, *, ended: bool) -> tuple[int, bool]:
         """Read up to a start marker; return the new position, and whether the text is complete."""
@@ -103,9 +105,9 @@ class JudgedText(Unread):
             self._judge(complete=complete)
         return end
 
+    @abstractmethod
     def _judge(self, *, complete: bool) -> None:
         """Decide if the text is enough; `complete`: no more of it follows."""
-        raise NotImplementedError
 
     def _is_text(self, end: int) -> None:
         """End as plain text up to `end`."""

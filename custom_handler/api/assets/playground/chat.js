@@ -87,13 +87,13 @@ async function answer() {
   at("status").textContent = t("answering");
   setButtons();
   try {
-    const told = await complete(asked, running.stopper.signal, (soFar, piece) => {
+    const received = await complete(asked, running.stopper.signal, (soFar, piece) => {
       first ??= seconds();
       message.content = soFar.content;
       card.view.write(piece);
     });
     Object.assign(message, {
-      content: told.content, tool_calls: told.tool_calls, annotations: told.annotations, facts: factsOf(asked.model, told, first, seconds()),
+      content: received.content, tool_calls: received.tool_calls, annotations: received.annotations, facts: factsOf(asked.model, received, first, seconds()),
     });
     if (message.content || message.tool_calls.length) messages[index] = message;
   } catch (error) {

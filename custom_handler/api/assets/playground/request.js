@@ -7,7 +7,7 @@ function parsed(text, isRight, problem) {
   try {
     const value = JSON.parse(text);
     if (isRight(value)) return value;
-  } catch { /* told below */ }
+  } catch { /* BadOption, below */ }
   throw new BadOption(problem);
 }
 

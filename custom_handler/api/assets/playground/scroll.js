@@ -1,4 +1,4 @@
-// The log follows the answer, until somebody scrolls up.
+// The log follows the answer until the reader scrolls up.
 
 import { at } from "./dom.js";
 

@@ -47,7 +47,7 @@ from .limiter import Limiter
 from .quick_command_limits import quick_command_limiter
 from .quotas import AGENTS, QUICK_COMMANDS
 from .reservation import end_reservation
-from .slot import Slots
+from .slot import Slot, Slots
 from .state.backend import open_state
 from .state.conversations import ConversationStore
 from .state.ledger import Quota
@@ -265,6 +265,7 @@ class _Connection:
     store: StoreThreads
     fetcher: PublicFileFetcher
     response: HttpResponse | None = None
+    last_slot: Slot | None = None  # of the request that is sent next
 
     async def perform(self, step: Step[Any]) -> object:
         """Return the result of the step, or the error that it failed with."""
@@ -305,7 +306,7 @@ class _Connection:
 
     async def _acquire_slot(self, step: AcquireSlot) -> None:
         """Wait for the slot; report the allowance before too: the response may start meanwhile."""
-        slot = self.slots[step.quota]
+        slot = self.last_slot = self.slots[step.quota]
         try:
             end_reservation()
             admitted = slot.request(step.timeout, step.caller)
@@ -320,9 +321,15 @@ class _Connection:
     async def _send(self, step: Send) -> ResponseHead:
         await self._close_response()
         timeout = httpx.Timeout(step.timeout, connect=min(CONNECT_TIMEOUT, step.timeout), pool=None)
-        self.response = response = await self.client.send(step.method, step.url, *encode_body(step), timeout)
+        self.response = response = await self.client.send(
+            step.method, step.url, *encode_body(step), timeout, note_sent=self._note_sent
+        )
         body = b"" if response.status == 200 else await _read_error_body(response)
         return ResponseHead(response.status, response.headers, body)
+
+    def _note_sent(self) -> None:
+        if self.last_slot is not None:
+            self.last_slot.note_sent()
 
     async def _close_response(self) -> None:
         if self.response is not None:

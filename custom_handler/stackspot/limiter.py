@@ -36,6 +36,7 @@ MINUTE = 60.0
 FIRST_PAUSE, LONGEST_PAUSE = 10, 60
 IDLE_SECONDS = 5.0
 REPORT_SECONDS = 1.0  # how often a shared window learns that calls wait
+LATE = 0.25  # seconds from a request's count until it is sent, beyond which it is counted anew
 
 _SHARE_USED = "The API key has used its share of the StackSpot account's requests a minute"
 
@@ -53,6 +54,7 @@ class Waiter:
     def wait(self, since: float, timeout: float) -> None:
         """Start to wait, for the first or another time."""
         self.allowance: Allowance | None = None  # of its caller, when the request was counted
+        self.counted: tuple[Decision, float] | None = None  # its last request that is not sent yet, and since when
         self.since = since
         self.deadline = since + timeout
         self.admitted: Future[None] = Future()
@@ -96,6 +98,7 @@ class Limiter:
         self._slots = SlotShares(self._limits.max_concurrency, self._clock)
         self._reported = False
         self._rate_limits: list[float | None] = []  # reported, and not yet recorded in the window
+        self._late: list[Decision] = []  # of requests that were sent late, not yet postponed in the window
         limits = Limits(self._limits.requests_per_minute, self._limits.requests_per_day)
         self._last_ledger = LastLedger(limits, self._clock)
 
@@ -105,8 +108,8 @@ class Limiter:
         with self._lock:
             self._slots.note(caller)
             at_once = not self._waiting and self._window.is_local and self._has_slot(waiter)
-            if at_once and self._decide([waiter]).caller is not None:
-                self._admit(waiter)
+            if at_once and (decision := self._decide([waiter])).caller is not None:
+                self._admit(waiter, decision, waiter.since)
                 self._window.report({})
                 return waiter
             if len(self._waiting) >= self._max_waiting():
@@ -122,6 +125,22 @@ class Limiter:
             waiter.wait(self._clock(), timeout)
             self._waiting.insert(0, waiter)
             self._report_change()
+            self._wake_thread()
+
+    def note_sent(self, waiter: Waiter) -> None:
+        """Note that a call's request is sent now, and count it as one of now where that is late.
+
+        A connection or a busy loop may take more than the second between the agent's minute and
+        ours (`ledger.WINDOW`): the agent would count the request in a later minute than we do.
+        """
+        counted, waiter.counted = waiter.counted, None
+        if counted is None or self._clock() - counted[1] <= LATE:
+            return
+        if self._window.is_local:
+            self._window.postpone(counted[0])
+            return
+        with self._lock:
+            self._late.append(counted[0])
             self._wake_thread()
 
     def release(self, waiter: Waiter) -> None:
@@ -190,7 +209,8 @@ class Limiter:
     def _has_slot(self, waiter: Waiter) -> bool:
         return waiter.running or self._slots.may_take(waiter.caller)
 
-    def _admit(self, waiter: Waiter) -> None:
+    def _admit(self, waiter: Waiter, decision: Decision, time: float) -> None:
+        waiter.counted = decision, time
         if not waiter.running:
             waiter.running = True
             self._slots.take(waiter.caller)
@@ -269,7 +289,8 @@ class Limiter:
             delay = self._step_safely()
             woken = self._wake.wait(IDLE_SECONDS if delay is None else delay)
             with self._lock:
-                if delay is None and not woken and not self._waiting and not self._rate_limits:
+                idle = not (self._waiting or self._rate_limits or self._late)
+                if delay is None and not woken and idle:
                     self._thread = None
                     return
 
@@ -287,12 +308,16 @@ class Limiter:
         """
         with self._lock:
             rate_limits, self._rate_limits = self._rate_limits, []
-            self._reject_overdue(self._clock())
+            late, self._late = self._late, []
+            now = self._clock()
+            self._reject_overdue(now)
             waiting = list(self._waiting)
             idle = None if not waiting else self._until_next(IDLE_SECONDS)
             admissible = bool(self._candidates(waiting))
         for retry_after in rate_limits:
             self._record_rate_limit(retry_after)
+        for decision in late:
+            self._window.postpone(decision)
         if not admissible:
             if waiting or self._reported:
                 self._window.report(_queues(waiting, ()))
@@ -307,7 +332,7 @@ class Limiter:
                 return self._until_next(decision.delay)
             own = (waiter for waiter in self._candidates(self._waiting) if waiter.caller == decision.caller)
             if (waiter := next(own, None)) is not None:
-                self._admit(waiter)
+                self._admit(waiter, decision, now)
                 return 0.0
             self._last_ledger.cancel(decision.caller)
         self._window.cancel(decision)  # its call has left; the request of another key is that key's

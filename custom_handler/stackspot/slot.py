@@ -35,6 +35,11 @@ class Slot:
             self._limiter.reacquire(self._waiter, timeout)
         return self._waiter.admitted
 
+    def note_sent(self) -> None:
+        """Report that the request of the last `request` is sent now."""
+        if self._waiter is not None:
+            self._limiter.note_sent(self._waiter)
+
     def throttle(self, seconds: float | None) -> None:
         """Report that the agent responded with a 429 to this call."""
         if self._waiter is not None:

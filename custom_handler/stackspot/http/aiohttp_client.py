@@ -9,18 +9,17 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import io
 import socket
 import ssl
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 import aiohttp
 import httpx
 
 BUFFER = 64 * 1024  # aiohttp stops reading at twice this size
-MAX_WRITE = 1024 * 1024  # aiohttp warns of a larger body in one write
+MAX_WRITE = 1024 * 1024  # a larger body in one write would hold the loop
 RESOLVER_THREADS = 8
 KEEPALIVE = 30.0  # gateways commonly close a connection after 60 idle seconds
 
@@ -44,16 +43,27 @@ class HttpClient:
         self._proxy = functools.lru_cache(maxsize=100)(_environment_proxy)
 
     async def send(
-        self, method: str, url: str, headers: Mapping[str, str], content: bytes, timeout: httpx.Timeout
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        content: bytes,
+        timeout: httpx.Timeout,
+        *,
+        note_sent: Callable[[], None],
     ) -> HttpResponse:
-        """Send a request, and return its response after the headers; raises httpx's errors."""
+        """Send a request, and return its response after the headers; raises httpx's errors.
+
+        `note_sent` is called once there is a connection; without content, before that.
+        """
+        if not content:
+            note_sent()
         try:
             limits = aiohttp.ClientTimeout(total=None, sock_connect=timeout.connect, sock_read=timeout.read)
-            body = io.BytesIO(content) if len(content) > MAX_WRITE else content
             response = await self._session.request(
                 method,
                 url,
-                data=body or None,
+                data=_Body(content, note_sent) if content else None,
                 headers=headers,
                 timeout=limits,
                 proxy=self._proxy(url),
@@ -95,6 +105,25 @@ class HttpResponse:
         """Close the connection, unless the body has been read to its end."""
         self._response.close()
         await asyncio.sleep(0)  # the loop closes the socket in its next iteration
+
+
+class _Body(aiohttp.payload.Payload):
+    """The content of a request, which reports that it is sent."""
+
+    def __init__(self, content: bytes, note_sent: Callable[[], None]) -> None:
+        super().__init__(content)
+        self._size = len(content)
+        self._note_sent = note_sent
+
+    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
+        """Return the content as text."""
+        return str(self._value, encoding, errors)
+
+    async def write(self, writer: aiohttp.abc.AbstractStreamWriter) -> None:
+        """Write the content, after the headers."""
+        self._note_sent()
+        for start in range(0, len(self._value), MAX_WRITE):
+            await writer.write(self._value[start : start + MAX_WRITE])
 
 
 class _Resolver(aiohttp.abc.AbstractResolver):

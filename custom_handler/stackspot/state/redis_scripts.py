@@ -172,6 +172,13 @@ if redis.call('HINCRBY', by_caller, name, -1) < 1 then redis.call('HDEL', by_cal
 redis.call('HINCRBY', minutes, math.floor(time / 60000), -1)
 """
 
+# Counts a request as one of now, if it is still counted.
+POSTPONE_KEY = "requests"
+POSTPONE = """
+local time = redis.call('TIME')
+redis.call('ZADD', KEYS[1], 'XX', time[1] * 1000 + math.floor(time[2] / 1000), ARGV[1])
+"""
+
 # ARGV: the window, the time for which the others return theirs (0: it has begun), then of each
 # request its entry, its age and the caller that is shown for it. Returns what is left of that time.
 RETURN = """

@@ -48,6 +48,7 @@ class RedisRequestWindow:
         self._outage = Outage(clock, window)
         self._acquire = self._client.redis.register_script(scripts.ACQUIRE)
         self._cancel = self._client.redis.register_script(scripts.CANCEL)
+        self._postpone = self._client.redis.register_script(scripts.POSTPONE)
         self._report = self._client.redis.register_script(scripts.EXPIRE + scripts.REPORT)
         self._return = self._client.redis.register_script(scripts.RETURN)
         self._usage = self._client.redis.register_script(scripts.USAGE)
@@ -75,8 +76,8 @@ class RedisRequestWindow:
             decision = replace(decision, delay=delay / 1000, for_all=for_all, daily=daily)
         else:
             caller = next(caller for caller in queues if caller.name == name.decode())
-            decision = replace(decision, caller=caller, entry=f"{number}:{caller.name}")
-            self._local.record(caller)
+            time = self._local.record(caller)
+            decision = replace(decision, caller=caller, entry=f"{number}:{caller.name}", time=time)
             self._outage.record(f"{number}:{caller.name}", caller)
         own_day = self._local.usage().used_today if limits.per_day else 0
         self._outage.shared(counts[0], counts[2], own_day, processes)
@@ -108,6 +109,15 @@ class RedisRequestWindow:
             keys = [self._client.key(name) for name in scripts.CANCEL_KEYS]
             arguments = [decision.entry, decision.caller.name]
             self._client.call(lambda: self._cancel(keys=keys, args=arguments), fallback=lambda: None)
+
+    def postpone(self, decision: Decision) -> None:
+        """See RequestWindow."""
+        self._local.postpone(decision)
+        if decision.caller is not None and decision.entry is not None:
+            self._outage.forget(decision.entry)
+            self._outage.record(decision.entry, decision.caller)
+            key, entry = self._client.key(scripts.POSTPONE_KEY), decision.entry
+            self._client.call(lambda: self._postpone(keys=[key], args=[entry]), fallback=lambda: None)
 
     def report(self, queues: Mapping[Caller, Queue]) -> None:
         """See RequestWindow."""

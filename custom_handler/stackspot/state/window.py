@@ -35,7 +35,7 @@ class Decision:
 
     `for_all`: no caller can send sooner. `daily`: the limit of 24 hours is the reason. `ledger` has
     the requests that are counted after the decision, None where they were not read. `entry` names
-    the counted request in a shared window.
+    the counted request in a shared window, and `time` is when this process has counted it.
     """
 
     caller: Caller | None
@@ -44,6 +44,7 @@ class Decision:
     daily: bool = False
     ledger: Ledger | None = field(default=None, repr=False, compare=False)
     entry: str | None = field(default=None, repr=False, compare=False)
+    time: float = field(default=0.0, repr=False, compare=False)
 
 
 class RequestWindow(Protocol):
@@ -59,6 +60,9 @@ class RequestWindow(Protocol):
 
     def cancel(self, decision: Decision) -> None:
         """Take back the request that a decision has counted: it is not sent."""
+
+    def postpone(self, decision: Decision) -> None:
+        """Count the request of a decision as one of now: it is sent only now."""
 
     def report(self, queues: Mapping[Caller, Queue]) -> None:
         """Report the calls that wait in this process, without counting a request."""
@@ -126,7 +130,7 @@ class LocalRequestWindow:
                 delays.append(self._share_count(caller, limits.per_minute, now).reset)
                 continue
             self._record(caller, now)
-            return Decision(caller)
+            return Decision(caller, time=now)
         return Decision(None, min(delays, default=self._window))
 
     def _ledger(self, callers: Iterable[Caller], limits: Limits, now: float) -> Ledger:
@@ -140,30 +144,39 @@ class LocalRequestWindow:
             minute, day, {caller.name: self._share_count(caller, limits.per_minute, now) for caller in limited}
         )
 
-    def record(self, caller: Caller) -> None:
-        """Count a request that another window has admitted."""
+    def record(self, caller: Caller) -> float:
+        """Count a request that another window has admitted, and return its time."""
         with self._lock:
-            self._record(caller, self._expire())
+            now = self._expire()
+            self._record(caller, now)
+            return now
 
     def cancel(self, decision: Decision) -> None:
         """See RequestWindow."""
-        if (caller := decision.caller) is None:
-            return
         with self._lock:
             self._expire()
-            for index in range(len(self._requests) - 1, -1, -1):
-                if self._requests[index][1] == caller.name:
-                    self._take_back(index)
-                    return
+            if decision.caller is None or not self._remove(decision.time, decision.caller.name):
+                return
+            self._forget(decision.caller.name)
+            for count in self._by_minute:
+                if count[0] == decision.time // MINUTE:
+                    count[1] -= 1
+                    self._today -= 1
 
-    def _take_back(self, index: int) -> None:
-        time, name = self._requests[index]
-        del self._requests[index]
-        self._forget(name)
-        for count in self._by_minute:
-            if count[0] == time // MINUTE:
-                count[1] -= 1
-                self._today -= 1
+    def postpone(self, decision: Decision) -> None:
+        """See RequestWindow; in the count of the day it stays where it is."""
+        with self._lock:
+            now = self._expire()
+            if decision.caller is not None and self._remove(decision.time, decision.caller.name):
+                self._requests.append((now, decision.caller.name))
+
+    def _remove(self, time: float, name: str) -> bool:
+        """Remove a request, unless it is no longer counted."""
+        try:
+            self._requests.remove((time, name))
+        except ValueError:
+            return False
+        return True
 
     def report(self, queues: Mapping[Caller, Queue]) -> None:
         """See RequestWindow."""

@@ -63,6 +63,13 @@ class Retried(AccountMeasurement):
 
 
 @dataclass(frozen=True, slots=True)
+class PromptSent(AccountMeasurement):
+    """A prompt of so many characters goes to the agent; a retry sends it again without this."""
+
+    characters: int
+
+
+@dataclass(frozen=True, slots=True)
 class FirstText(AccountMeasurement):
     """The agent's first text arrived, `seconds` after the start of the turn."""
 
@@ -173,6 +180,7 @@ Measurement: TypeAlias = (
     | Queued
     | RequestCounted
     | Retried
+    | PromptSent
     | FirstText
     | ToolCalled
     | Repaired

@@ -16,7 +16,7 @@ from ..emulation.prompt.render import render
 from ..emulation.prompt.turns import system_messages
 from ..errors import RequestError
 from ..events import ReplyEvent
-from ..instrumentation import FirstText
+from ..instrumentation import FirstText, PromptSent
 from ..request.context import report_progress
 from ..stackspot.agent_call import Steps
 from ..stackspot.execution_report import ExecutionReport
@@ -71,6 +71,7 @@ class QuickCommandTurn(Turn):
         call = ExecutionCall(self.agent_id, reply.prompt, self.correlation_id, caller=self.caller)
         call = replace(call, input_data=self.command.input_data(self._values(reply)))
         self.call = self.call or call
+        self.hook(PromptSent(len(reply.prompt)))
 
         def send(upload_ids: tuple[str, ...]) -> Generator[Any, Any, ExecutionReport]:
             known = replace(call, upload_ids=upload_ids)

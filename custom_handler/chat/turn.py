@@ -23,7 +23,7 @@ from ..emulation.prompt.fingerprint import Fingerprint
 from ..emulation.prompt.render import render
 from ..errors import ConversationLost, PromptTooLong, RequestError, StackspotError
 from ..events import Finish, ReplyEvent
-from ..instrumentation import FirstText, Hook, Measurement, Resumed, ToolCalled, no_hook
+from ..instrumentation import FirstText, Hook, Measurement, PromptSent, Resumed, ToolCalled, no_hook
 from ..request.caller import ANYONE, Caller
 from ..request.chat_request import ChatRequest
 from ..request.files import FilePart, name_files, with_placeholders, with_unread_files
@@ -210,6 +210,7 @@ class Turn(HiddenRounds):
             knowledge=NO_KNOWLEDGE if reply.repair else self.knowledge, choice=self.choice,
         )  # fmt: skip
         self.call = self.call or call
+        self.hook(PromptSent(len(reply.prompt)))
         yield from open_stream_with_files(
             call,
             self._attached,

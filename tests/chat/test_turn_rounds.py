@@ -24,7 +24,7 @@ from custom_handler.errors import (
     StackspotError,
 )
 from custom_handler.events import Finish, ReplyEvent, Text, ToolCallArguments, ToolCallStart, Usage
-from custom_handler.instrumentation import FirstText, Repaired, ToolCalled
+from custom_handler.instrumentation import FirstText, PromptSent, Repaired, ToolCalled
 from custom_handler.request.chat_request import ChatRequest, Tool
 from custom_handler.request.parameters import Parameters
 from custom_handler.settings import LimitSettings, RequestSettings, Settings
@@ -271,6 +271,12 @@ def test_tool_calls_and_the_first_text_are_measured_once():
     agent = Agent([say(CALL + BROKEN), say(CALL.replace("get_weather", "search"))]).answer()
     assert [fact.name for fact in agent.told if isinstance(fact, ToolCalled)] == ["get_weather", "search"]
     assert [type(fact) for fact in agent.told].count(FirstText) == 1
+
+
+def test_the_characters_of_each_prompt_are_measured():
+    agent = Agent([say(BROKEN), say(CALL)]).answer()
+    assert [fact.characters for fact in agent.told if isinstance(fact, PromptSent)] == list(map(len, agent.prompts))
+    assert len(agent.prompts) == 2
 
 
 @pytest.mark.parametrize("text", ["Olá", CALL, "{}"])

@@ -10,7 +10,7 @@ import openai
 import pytest
 
 from custom_handler import StackspotLLM
-from custom_handler.instrumentation import ExecutionEnded, ExecutionPolled
+from custom_handler.instrumentation import ExecutionEnded, ExecutionPolled, PromptSent
 from custom_handler.provider.litellm_call import FIXED_AGENT
 from custom_handler.stackspot.state.ledger import Limits
 from tests.support.asking import Ask
@@ -232,6 +232,7 @@ def test_executions_and_polls_are_measured(provider: StackspotLLM) -> None:
     provider.completion(EXPLAIN, MESSAGES)
     assert [one.outcome for one in seen if isinstance(one, ExecutionEnded)] == ["completed"]
     assert len([one for one in seen if isinstance(one, ExecutionPolled)]) == 2
+    assert [one.characters for one in seen if isinstance(one, PromptSent)] == [len(MESSAGES[-1]["content"])]
 
 
 def test_a_name_that_only_a_wildcard_matched_reaches_no_quick_command(provider: StackspotLLM, simulator: Any) -> None:

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..env_file import load
-from ..instrumentation import Measurement, Repaired, Retried
+from ..instrumentation import Measurement, PromptSent, Repaired, Retried
 from .table import table
 
 if TYPE_CHECKING:
     from ..emulation.prompt.wording import Wording
     from ..evaluate.contender import Contender
-    from ..evaluate.results import Result, ResultFile
+    from ..evaluate.results import Result, ResultFile, Summary
     from ..evaluate.runner import Ask
     from ..evaluate.task import Task
     from .library_backend import LibraryBackend
@@ -42,6 +42,9 @@ _measured: ContextVar[list[Measurement] | None] = ContextVar("measured", default
     multiple=True,
     metavar="FILE",
     help="A YAML file with other texts of the prompt, or `default`; several are compared.",
+)
+@click.option(
+    "--compact-tools", is_flag=True, help="Ask each model without and with `compact_tools`, and compare the two."
 )
 @click.option("--write-variant", type=click.Path(path_type=Path), help="Write the default texts to a file, and exit.")
 @click.option("--at-once", default=4, show_default=True, type=click.IntRange(1, 64), help="Concurrent tasks.")
@@ -65,6 +68,7 @@ def evaluate(  # noqa: PLR0917  click passes the options by name
     at_once: int,
     output: Path,
     *,
+    compact_tools: bool,
     fresh: bool,
     simulate: float | None,
 ) -> None:
@@ -74,9 +78,10 @@ def evaluate(  # noqa: PLR0917  click passes the options by name
     account's limit holds (STACKSPOT_REQUESTS_PER_MINUTE).
     """
     from ..errors import ConfigurationError  # noqa: PLC0415  each command loads what it needs
-    from ..evaluate import ResultFile, contenders, page, summarize  # noqa: PLC0415
-    from ..evaluate.page import HEAD, cells  # noqa: PLC0415
+    from ..evaluate import ResultFile, contenders, page, summarize, with_compact_models  # noqa: PLC0415
+    from ..evaluate.compact import SUFFIX  # noqa: PLC0415
     from ..evaluate.results import PAGE  # noqa: PLC0415
+    from ..proxy.config import read_config  # noqa: PLC0415
     from ..report import write_page  # noqa: PLC0415
 
     if write_variant is not None:
@@ -90,9 +95,12 @@ def evaluate(  # noqa: PLR0917  click passes the options by name
         file.require_own_folder()
         earlier = [] if fresh else file.read()
         with _simulator(simulate, tasks):
-            answering = _answering(_models(models, config), config, simulate)
-            wanted = dict.fromkeys(contenders(answering, variants), tasks)
-            results = asyncio.run(_run(wanted, config, file, earlier, at_once=at_once))
+            content, asked = read_config(config), _models(models, config)
+            if compact_tools:
+                content = with_compact_models(content, asked)
+                asked = [name for model in asked for name in (model, f"{model}{SUFFIX}")]
+            wanted = dict.fromkeys(contenders(_answering(asked, content, simulate), variants), tasks)
+            results = asyncio.run(_run(wanted, content, file, earlier, at_once=at_once))
     except ConfigurationError as error:
         raise click.ClickException(error.message) from None
     except OSError as error:
@@ -100,7 +108,7 @@ def evaluate(  # noqa: PLR0917  click passes the options by name
             f"{output} cannot be written to ({error.strerror}): choose another --output."
         ) from None
     summaries = summarize(results)
-    click.echo(table(tuple(name.upper() for name in HEAD), [cells(summary) for summary in summaries]))
+    _print(results, summaries)
     try:
         write_page(output / PAGE, page(results, summaries, "" if simulate is None else SIMULATED))
     except ConfigurationError as error:
@@ -110,6 +118,19 @@ def evaluate(  # noqa: PLR0917  click passes the options by name
     if failed:
         click.echo(f"{failed} tasks had no answer: run the command again to ask only these.", err=True)
         raise SystemExit(1)
+
+
+def _print(results: Sequence[Result], summaries: Sequence[Summary]) -> None:
+    from ..evaluate.compact import HEAD as COMPACT_HEAD  # noqa: PLC0415
+    from ..evaluate.compact import comparisons  # noqa: PLC0415
+    from ..evaluate.page import HEAD, cells  # noqa: PLC0415
+
+    click.echo(table(tuple(name.upper() for name in HEAD), [cells(summary) for summary in summaries]))
+    if found := comparisons(results):
+        click.echo("\n" + table(tuple(name.upper() for name in COMPACT_HEAD), [one.cells() for one in found]))
+        for one in found:
+            for task, model, how in one.differences():
+                click.echo(f"{how} by {model} with compact tools: {task}")
 
 
 def _write_variant(file: Path) -> None:
@@ -152,13 +173,15 @@ def _models(given: Sequence[str], config: Path) -> Sequence[str]:
     return list(dict.fromkeys(given)) or [str(first)]
 
 
-def _answering(models: Sequence[str], config: Path, rate: float | None) -> Mapping[str, str]:
-    """Return what answers behind each model: the result of another agent is none of this one's."""
-    if rate is not None:
-        return dict.fromkeys(models, f"simulated {rate}")
+def _answering(models: Sequence[str], config: Mapping[str, Any], rate: float | None) -> Mapping[str, str]:
+    """Return what answers behind each model, with the options that change its prompts or answers.
+
+    The result of another agent, or with other options, is none of this one's.
+    """
     from ..errors import ConfigurationError  # noqa: PLC0415
-    from ..provider.litellm_call import agent_id  # noqa: PLC0415
-    from ..proxy.config import Deployment, deployments, read_config  # noqa: PLC0415
+    from ..provider.choice_options import CHOICE_OPTIONS  # noqa: PLC0415
+    from ..provider.litellm_call import SWITCHES, agent_id  # noqa: PLC0415
+    from ..proxy.config import Deployment, deployments  # noqa: PLC0415
     from ..settings import Settings  # noqa: PLC0415
 
     settings = Settings.load()
@@ -166,12 +189,15 @@ def _answering(models: Sequence[str], config: Path, rate: float | None) -> Mappi
     def agent(model: Deployment) -> str:
         if model.provider != "stackspot":
             return f"{model.provider}/{model.model}"
+        names = ("account", "conversation", *CHOICE_OPTIONS, *SWITCHES)
+        options = "".join(f" {name}={model.info[name]}" for name in names if model.info.get(name))
         try:
-            return agent_id(model.model, {"model_info": model.info}, settings)
+            answering = agent_id(model.model, {"model_info": model.info}, settings) if rate is None else "simulated"
         except ConfigurationError:
             return ""  # its tasks fail, and say why
+        return f"{answering}{'' if rate is None else f' {rate}'}{options}"
 
-    found = deployments(read_config(config))
+    found = deployments(config)
     return {name: " ".join(sorted(agent(model) for model in found if model.name == name)) for name in models}
 
 
@@ -194,7 +220,7 @@ def _simulator(rate: float | None, tasks: Sequence[Task]) -> Iterator[None]:
 
 async def _run(
     wanted: Mapping[Contender, Sequence[Task]],
-    config: Path,
+    config: Mapping[str, Any],
     file: ResultFile,
     earlier: Sequence[Result],
     *,
@@ -204,7 +230,6 @@ async def _run(
     from ..evaluate.contender import still_open  # noqa: PLC0415
     from ..evaluate.results import FAILED  # noqa: PLC0415
     from ..evaluate.runner import run  # noqa: PLC0415
-    from ..proxy.config import read_config  # noqa: PLC0415
     from .log_level import quiet_litellm  # noqa: PLC0415
 
     done = {result.key: result for result in earlier if result.verdict != FAILED}
@@ -215,7 +240,7 @@ async def _run(
     quiet_litellm()
     from .library_backend import LibraryBackend  # noqa: PLC0415  LiteLLM takes seconds to import
 
-    backend = LibraryBackend(read_config(config))
+    backend = LibraryBackend(config)
     backend.measure(_note)
     total = sum(map(len, open_tasks.values()))
     with click.progressbar(length=total, label="Tasks", file=sys.stderr, width=30) as bar:
@@ -235,7 +260,7 @@ async def _run(
 
 
 def _note(measurement: Measurement) -> None:
-    if (measured := _measured.get()) is not None and isinstance(measurement, Repaired | Retried):
+    if (measured := _measured.get()) is not None and isinstance(measurement, PromptSent | Repaired | Retried):
         measured.append(measurement)
 
 
@@ -258,14 +283,16 @@ def _asker(backend: LibraryBackend, wording: Wording) -> Ask:
         except ProxyResponseError as response:
             error, refused = str(response), response.error.get("type") == CONTENT_POLICY
         usage = answer.usage or {}
+        prompts = [one.characters for one in measured if isinstance(one, PromptSent)]
         return Reply(
             text=answer.text,
             tool_calls=answer.tool_calls,
             finish_reason=answer.finish_reason,
-            requests=1 + len(measured),
+            requests=1 + len(measured) - len(prompts),
             repairs=sum(isinstance(one, Repaired) for one in measured),
             tokens_in=usage.get("prompt_tokens") or 0,
             tokens_out=usage.get("completion_tokens") or 0,
+            prompt_characters=prompts[0] if prompts else 0,
             error=error,
             refused=refused,
         )

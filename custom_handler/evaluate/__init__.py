@@ -1,5 +1,6 @@
 """Measure how well a model follows the client's protocol: tool calls, loops, JSON, injections."""
 
+from .compact import comparisons, with_compact_models
 from .contender import Contender, contenders
 from .page import page
 from .results import ResultFile, summarize
@@ -13,9 +14,11 @@ __all__ = [
     "ResultFile",
     "Task",
     "built_in_tasks",
+    "comparisons",
     "contenders",
     "page",
     "read_tasks",
     "run",
     "summarize",
+    "with_compact_models",
 ]

@@ -8,15 +8,30 @@ from html import escape
 
 from ..report import plots
 from ..report.static_page import document, table
+from .compact import HEAD as COMPACT_HEAD
+from .compact import comparisons
 from .results import FAILED, OBEYED, REFUSED, REPAIRED, VERDICTS, WRONG, Result, Summary
 
-HEAD = ("Model", "Obeyed", "Repaired", "Wrong", "Refused", "Failed", "Right", "95 %", "Requests", "Seconds", "Tokens")
+HEAD = (
+    "Model",
+    "Obeyed",
+    "Repaired",
+    "Wrong",
+    "Refused",
+    "Failed",
+    "Right",
+    "95 %",
+    "Requests",
+    "Seconds",
+    "Tokens",
+    "Prompt",
+)
 COLOURS = {OBEYED: "#009e73", REPAIRED: "#56b4e9", WRONG: "#d55e00", REFUSED: "#cc79a7", FAILED: "#999999"}
 _MAX_REASON = 160
 
 
 def cells(summary: Summary) -> tuple[str, ...]:
-    """Return the row of a model: requests, seconds and tokens are means of a task."""
+    """Return the row of a model: requests, seconds, tokens and prompt are means of a task."""
     low, high = summary.interval()
     tasks = max(1, summary.tasks)
     return (
@@ -27,6 +42,7 @@ def cells(summary: Summary) -> tuple[str, ...]:
         f"{summary.requests / tasks:.2f}",
         f"{summary.seconds / tasks:.1f}",
         f"{(summary.tokens_in + summary.tokens_out) / tasks:,.0f}",
+        f"{summary.prompt_characters:,}" if summary.prompt_characters else "–",
     )
 
 
@@ -36,6 +52,7 @@ def page(results: Sequence[Result], summaries: Sequence[Summary], note: str = ""
     overview = [(summary.contender, _parts(summary.verdicts)) for summary in summaries]
     sections = [
         ("Models", table(HEAD, [cells(summary) for summary in summaries])),
+        *_compact_tools(results),
         ("Verdicts", plots.bars("Verdicts by model", overview, COLOURS)),
         (
             "Kinds of tasks, right of all",
@@ -57,9 +74,20 @@ def page(results: Sequence[Result], summaries: Sequence[Summary], note: str = ""
         f"{len({result.task for result in results})} tasks",
         f"{len(summaries)} {'model' if len(summaries) == 1 else 'models'}",
         "requests, seconds and tokens are means of a task",
+        "prompt: characters of its first prompt to an agent",
         "right: obeyed or repaired, of those that were answered; 95 %: confidence interval",
     ]
     return document("Evaluation", facts, sections)
+
+
+def _compact_tools(results: Sequence[Result]) -> list[tuple[str, str]]:
+    """Return the section on the models that were asked with and without compact tools."""
+    found = comparisons(results)
+    if not found:
+        return []
+    rows = [row for one in found for row in one.differences()]
+    different = table(("Task", "Model", "With compact tools"), rows, text=True) if rows else ""
+    return [("With and without compact tools", table(COMPACT_HEAD, [one.cells() for one in found]) + different)]
 
 
 def _parts(verdicts: Mapping[str, int]) -> dict[str, float]:

@@ -1,7 +1,8 @@
 """Ideal replies to the tasks, with which the simulator plays an agent that can solve them.
 
 They show how an evaluation looks, and what the reader makes of slips: how good an agent is, only
-the agent can show.
+the agent can show. Where a task names rules, the agent follows those that it finds in the prompt;
+where one is missing, it makes the task's mistaken calls.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ def replies(tasks: Sequence[Task]) -> Callable[[str], str | None]:
     def reply(prompt: str) -> str | None:
         for question, task in by_question:
             if (at := prompt.rfind(question)) >= 0:
+                if not all(_within_json(rule) in prompt[:at] for rule in task.rules):
+                    return "\n".join(map(_block, task.mistaken))
                 end = prompt.rfind("\n«reminder»\n")  # a repair prompt repeats the faulty reply behind it
                 return ideal_reply(task, len(_STARTED_CALLS.findall(prompt, at, max(at, end))))
         return None
@@ -73,6 +76,10 @@ def _question(task: Task) -> str:
     if task.said:  # the simulated agent is asked for the whole answer, and writes its rest
         text = text.rpartition("\n\n«assistant»\n")[0]
     return text[-_QUESTION_CHARACTERS:]
+
+
+def _within_json(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)[1:-1]
 
 
 def _block(call: ExpectedCall) -> str:

@@ -27,7 +27,8 @@ class Result:
 
     `requests` are those to the model, with repairs and retries; `seconds` and the tokens are those
     of all of them. `reason` says why the verdict is not "obeyed". `digest` is that of the
-    task, the wording and what answered: see `Contender.digest`.
+    task, the wording and what answered: see `Contender.digest`. `prompt_characters` are those of
+    the first prompt, which no reply has influenced; they are 0 where the provider is not ours.
     """
 
     model: str
@@ -42,6 +43,7 @@ class Result:
     seconds: float = 0.0
     tokens_in: int = 0
     tokens_out: int = 0
+    prompt_characters: int = 0
 
     @property
     def contender(self) -> str:
@@ -105,7 +107,10 @@ class ResultFile:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """The figures of one contender; `kinds` has its verdicts by kind of task."""
+    """The figures of one contender; `kinds` has its verdicts by kind of task.
+
+    `prompt_characters` is a mean, all other figures are sums.
+    """
 
     contender: str
     tasks: int
@@ -115,6 +120,7 @@ class Summary:
     seconds: float
     tokens_in: int
     tokens_out: int
+    prompt_characters: int
 
     @property
     def right(self) -> int:
@@ -157,4 +163,11 @@ def _summary(contender: str, group: Sequence[Result]) -> Summary:
         seconds=sum(result.seconds for result in group),
         tokens_in=sum(result.tokens_in for result in group),
         tokens_out=sum(result.tokens_out for result in group),
+        prompt_characters=mean_prompt(group),
     )
+
+
+def mean_prompt(results: Iterable[Result]) -> int:
+    """Return the mean characters of the first prompts that were measured, 0 if none was."""
+    sizes = [result.prompt_characters for result in results if result.prompt_characters]
+    return round(sum(sizes) / len(sizes)) if sizes else 0

@@ -22,6 +22,7 @@ class Reply:
     """A model's reply to one request, with the requests that it took.
 
     `error` is the text of a failed request, and `refused` whether the failure is a refusal.
+    `prompt_characters` are those of the first prompt to an agent, 0 if there was none.
     """
 
     text: str = ""
@@ -31,6 +32,7 @@ class Reply:
     repairs: int = 0
     tokens_in: int = 0
     tokens_out: int = 0
+    prompt_characters: int = 0
     error: str = ""
     refused: bool = False
 
@@ -49,6 +51,7 @@ class _Attempt:
     repairs: int = 0
     tokens_in: int = 0
     tokens_out: int = 0
+    prompt_characters: int = 0
     open_steps: list[list[ExpectedCall]] = field(default_factory=list)
 
     def count(self, reply: Reply) -> None:
@@ -56,6 +59,7 @@ class _Attempt:
         self.repairs += reply.repairs
         self.tokens_in += reply.tokens_in
         self.tokens_out += reply.tokens_out
+        self.prompt_characters = self.prompt_characters or reply.prompt_characters
 
 
 async def run(tasks: Iterable[Task], ask: Ask, contender: Contender, *, at_once: int = 4, progress: Progress) -> None:
@@ -93,6 +97,7 @@ async def _attempt(task: Task, ask: Ask, contender: Contender) -> Result:
         seconds=round(time.perf_counter() - began, 3),
         tokens_in=attempt.tokens_in,
         tokens_out=attempt.tokens_out,
+        prompt_characters=attempt.prompt_characters,
     )
 
 

@@ -25,6 +25,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from ..errors import ConfigurationError
 
 _PATTERN_SECONDS = 1.0
+_MAY_LACK = frozenset({"said", "rules", "mistaken"})  # fields that are newer than the results of some
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,8 @@ class Task:
     called besides. `says` are patterns of the answer, without case, `says_not` the forbidden ones.
     `json_schema` is sent as the response format; `json` has what the answer has to contain.
     `said` is the start of an answer whose rest is asked for: what is checked is both, joined.
+    `rules` are texts of the tools on which the task depends, `mistaken` the calls of an agent that
+    has not read them: with both, the simulated agent depends on the prompt.
     """
 
     id: str
@@ -65,11 +68,13 @@ class Task:
     allowed: Sequence[str] = ()
     together: bool = False
     said: str = ""
+    rules: Sequence[str] = ()
+    mistaken: Sequence[ExpectedCall] = ()
 
     @property
     def digest(self) -> str:
         """A hash of the task: a result of another version of it does not count."""
-        values = {name: value for name, value in asdict(self).items() if name != "said" or value}
+        values = {name: value for name, value in asdict(self).items() if name not in _MAY_LACK or value}
         return hashlib.sha256(json.dumps(values, sort_keys=True, default=str).encode()).hexdigest()[:12]
 
     @property

@@ -20,7 +20,7 @@ def bars(name: str, rows: Sequence[tuple[str, Mapping[str, float]]], colours: Ma
     """
     parts = list(colours or dict.fromkeys(part for _, row in rows for part in row))
     largest = max((sum(row.values()) for _, row in rows), default=0) or 1
-    left, available = 200, WIDTH - 200 - 110
+    left, available = 230, WIDTH - 230 - 60
     drawn = []
     for number, (label, row) in enumerate(rows):
         top, start = number * 34 + 4, float(left)
@@ -39,7 +39,7 @@ def bars(name: str, rows: Sequence[tuple[str, Mapping[str, float]]], colours: Ma
 
 
 def _short(label: str) -> str:
-    return label if len(label) <= 26 else f"{label[:25]}…"
+    return label if len(label) <= 32 else f"{label[:31]}…"
 
 
 def _colour(parts: Sequence[str], part: str) -> str:

@@ -97,6 +97,7 @@ def test_the_results_of_another_agent_do_not_count(
         (["--model", "gpt"], "config.yaml has no model 'gpt'; it has: stackspot-chat"),
         (["--cases", "missing.jsonl"], "missing.jsonl cannot be read"),
         (["--config", "missing.yaml"], "missing.yaml cannot be read"),
+        (["--compact-tools", "--model", "chat/llama-small"], "chat/llama-small is no StackSpot model"),
         (["--prompt-variant", "missing.yaml"], "--prompt-variant missing.yaml cannot be read"),
         (["--prompt-variant", "config.yaml"], "config.yaml must map the names of texts to texts"),
         (["--output", "config.yaml", "--kind", "single call"], "choose another --output"),
@@ -137,3 +138,71 @@ def test_two_wordings_of_the_prompt_are_compared(command: Command, folder: Path,
     (folder / "short.yaml").write_text(yaml.safe_dump({**texts, "tools": "Other tools:"}), encoding="utf-8")
     command("evaluate", *options)
     assert len(simulator.requests("chat")) == 3
+
+
+def test_an_agent_is_asked_with_and_without_compact_tools(command: Command, folder: Path) -> None:
+    options = ["--compact-tools", "--simulate", "0", "--kind", "coding agent"]
+    ran = command("evaluate", *options)
+    assert ran.exit_code == 0, (ran.output, results(folder))
+    name = "stackspot-chat"
+    assert re.findall(r"^(stackspot-chat(?: \(compact tools\))?)  +(\d+) .* (\S+)$", ran.stdout, re.MULTILINE)[:2] == [
+        (name, "10", f"{prompts(folder)[name]:,}"),
+        (f"{name} (compact tools)", "4", f"{prompts(folder)[f'{name} (compact tools)']:,}"),
+    ]
+    assert re.search(r"^stackspot-chat +10 +10 +4 +([\d,]+) +([\d,]+) +\d\d %$", ran.stdout, re.MULTILINE)
+    lost = re.findall(r"^lost by stackspot-chat with compact tools: coding agent: (.*)$", ran.stdout, re.MULTILINE)
+    assert lost == ["announced deletion", "another tool", "commit message", "pages", "unique text", "whole list"]
+    html = (folder / "evaluation" / "evaluation.html").read_text(encoding="utf-8")
+    assert "With and without compact tools" in html
+    again = command("evaluate", *options)
+    assert "20 results of an earlier run are kept" in again.stderr
+    config = (folder / "config.yaml").read_text(encoding="utf-8")
+    option = "custom_llm_provider: stackspot}\n    model_info: {compact_tools: true}"
+    (folder / "config.yaml").write_text(config.replace("custom_llm_provider: stackspot}", option), encoding="utf-8")
+    assert "20 results of an earlier run are kept" in command("evaluate", *options).stderr
+    alone = command("evaluate", *options[1:])  # the same name, but with other prompts
+    assert "are kept" not in alone.stderr
+    assert re.search(r"^stackspot-chat +4 ", alone.stdout, re.MULTILINE)
+
+
+def prompts(folder: Path) -> dict[str, int]:
+    """Return the mean characters of the prompts of each model."""
+    lines = (folder / "evaluation" / "results.jsonl").read_text(encoding="utf-8").splitlines()
+    sizes: dict[str, list[int]] = {}
+    for row in map(json.loads, lines):
+        sizes.setdefault(row["model"], []).append(row["prompt_characters"])
+    return {model: round(sum(found) / len(found)) for model, found in sizes.items()}
+
+
+def test_the_characters_are_those_of_the_first_prompt(command: Command, folder: Path, simulator: Any) -> None:
+    (folder / "cases.jsonl").write_text(json.dumps(CASES[0]), encoding="utf-8")
+    block = "FUNCTION_CALL_START\nget_weather\narguments: {0}\nFUNCTION_CALL_END"
+    simulator.script({"text": block.format('{"city": "Re')}, {"text": block.format('{"city": "Recife"}')})
+    assert command("evaluate", "--cases", "cases.jsonl").exit_code == 0
+    first, repair = (request["prompt"] for request in simulator.requests("chat"))
+    assert results(folder)["clima"]["prompt_characters"] == len(first) < len(repair)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("", "selected_model: gpt-5"),
+        ("agent_version: 1", "agent_version: 2"),
+        ("", "agent_version: 2"),
+        ("", "conversation: native"),
+        ("", "compact_tools: true"),
+        ("", "resume_streams: true"),
+    ],
+)
+def test_the_results_with_other_options_do_not_count(
+    command: Command, folder: Path, simulator: Any, before: str, after: str
+) -> None:
+    (folder / "cases.jsonl").write_text(json.dumps(CASES[1]), encoding="utf-8")
+    config = (folder / "config.yaml").read_text(encoding="utf-8")
+    asked = []
+    for options in (before, after, after):
+        info = f"custom_llm_provider: stackspot}}\n    model_info: {{{options}}}"
+        (folder / "config.yaml").write_text(config.replace("custom_llm_provider: stackspot}", info), encoding="utf-8")
+        assert command("evaluate", "--cases", "cases.jsonl").exit_code == 0
+        asked.append(len(simulator.requests("chat")))
+    assert asked == [1, 2, 2]

@@ -1,4 +1,4 @@
-"""The built-in tasks: what clients of a language model ask for, in eleven kinds.
+"""The built-in tasks: what clients of a language model ask for, in twelve kinds.
 
 Each can be judged without a second model: by calls, by patterns of the answer, or by a schema.
 """
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from ..task import Task
-from . import answers, arguments, calls, loops
+from . import answers, arguments, calls, coding, loops
 
 _KINDS = (
     calls.single,
@@ -23,6 +23,7 @@ _KINDS = (
     loops.loops,
     loops.portuguese,
     loops.injected,
+    coding.coding,
 )
 
 

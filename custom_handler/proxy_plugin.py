@@ -154,7 +154,7 @@ class Plugin(TelemetryCallback):
         if (shape := body_of_call(call_type)) is not None:
             validate_field_types(sent, shape)
         if self._budgets is not None:
-            await self._budgets.admit(user_api_key_dict.api_key, model)
+            await self._budgets.admit(user_api_key_dict.api_key, model, call_type)
         if call_type == CallTypes.acompact_responses:
             refuse_compaction(model, router)
         if self._history is not None and call_type == CallTypes.aresponses:
@@ -190,6 +190,8 @@ class Plugin(TelemetryCallback):
         kwargs = from_adapter(kwargs)
         forget_attempt(kwargs)
         require_ours(provider := deployment_provider(kwargs))
+        if self._budgets is not None:
+            self._budgets.require_free(kwargs, call_type)
         if call_type == CallTypes.aresponses:
             note_provider(kwargs, provider)
         end_reservation()  # that of the attempt before

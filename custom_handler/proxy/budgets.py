@@ -15,11 +15,13 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import litellm
 from litellm.proxy._types import ProxyErrorTypes, ProxyException
 from litellm.proxy.auth.auth_checks import is_model_cost_zero
+from litellm.search import search_provider_cost_per_query
+from litellm.types.utils import CallTypes
 from starlette.types import Scope
 
 from ..instrumentation import BudgetExceeded, Hook, KeySpend
@@ -40,6 +42,8 @@ REPORT_TIMEOUT = 2.0
 """Seconds to wait for the cost of a call whose response has been sent."""
 
 _CALL = "stackspot.budget"
+_SPENT = "stackspot.budget_spent"
+_PASS_THROUGH = "pass_through_endpoint"  # as of LiteLLM 1.108.7; these calls choose no deployment
 
 logger = logging.getLogger(__name__)
 
@@ -77,6 +81,7 @@ class BudgetSpent(ProxyException):  # type: ignore[misc]
             param=None,
             code=litellm.budget_exceeded_status_code,
         )
+        self.status_code = litellm.budget_exceeded_status_code  # else LiteLLM's router tries again
 
 
 class KeyBudgets:
@@ -97,19 +102,38 @@ class KeyBudgets:
         self._uncharged: dict[str, set[_Call]] = {}
         self._first_read: asyncio.Task[Any] | None = None
 
-    async def admit(self, key_hash: object, model: object) -> None:
-        """Raise BudgetSpent for a key that has spent its budget, unless the model is free."""
+    async def admit(self, key_hash: object, model: object, call_type: str = "") -> None:
+        """Raise BudgetSpent for a key that has spent its budget, unless the model is free.
+
+        Another model may answer in its place: `require_free` looks at that one.
+        """
         entry = self._entries.get(str(key_hash))
-        if entry is None or not isinstance(model, str):
+        if entry is None:
             return
         await self._wait_for_costs(entry.name)
         budget = await self._budget(entry)
-        if budget.spent >= budget.limit and not _is_free(model):
-            self._hook(BudgetExceeded(entry.name))
-            add_response_header("x-should-retry", "false")
-            raise BudgetSpent(entry.name, budget)
-        if (request := current_request()) is not None:
+        request = current_request()
+        if budget.spent >= budget.limit:
+            is_priced = not _is_free(model) if isinstance(model, str) else call_type == _PASS_THROUGH
+            if request is None or is_priced:
+                add_response_header("x-should-retry", "false")
+                self._refuse(entry.name, budget)
+            request.scope[_SPENT] = entry.name, budget
+        if request is not None:
             request.scope[_CALL] = _Call(entry.name)
+
+    def require_free(self, call: Mapping[str, Any], call_type: CallTypes | None) -> None:
+        """Raise BudgetSpent if LiteLLM has chosen a priced deployment for a key without budget.
+
+        `call` is the call's arguments. A request for a free model comes to a priced one by a
+        fallback, its own or the configuration's; LiteLLM then returns the free model's error.
+        """
+        request = current_request()
+        if request is None or (spent := request.scope.get(_SPENT)) is None:
+            return
+        is_free = _is_free_search(call) if call_type == CallTypes.asearch else _is_free(_chosen_model(call))
+        if not is_free:
+            self._refuse(*spent)
 
     def charge(self, payload: Mapping[str, Any] | None) -> None:
         """Add the cost of a call to its key, from LiteLLM's `standard_logging_object`."""
@@ -159,6 +183,10 @@ class KeyBudgets:
         """Wait until the store has all that was charged."""
         await asyncio.to_thread(self._book.close)
 
+    def _refuse(self, key: str, budget: Budget) -> NoReturn:
+        self._hook(BudgetExceeded(key))
+        raise BudgetSpent(key, budget)
+
     async def _wait_for_costs(self, key: str) -> None:
         for call in tuple(self._uncharged.get(key, ())):
             await call.charged.wait()  # `request_ended` sets a time limit
@@ -199,10 +227,31 @@ def open_budgets(settings: Settings, models: Iterable[Deployment], hook: Hook) -
     return KeyBudgets(entries, SpendBook(open_spend_store(settings)), hook)
 
 
-def _is_free(model: str) -> bool:
+def _chosen_model(call: Mapping[str, Any]) -> str | None:
+    """Return the `model_name` of a call's deployment, None for a call without one.
+
+    The router writes the deployment's id, and the client can change it nowhere.
+    """
+    router = getattr(running_proxy(), "llm_router", None)
+    model_id = (call.get("model_info") or {}).get("id")
+    deployment = router.get_deployment(model_id=model_id) if router is not None and model_id else None
+    return None if deployment is None else str(deployment.model_name)
+
+
+def _is_free(model: str | None) -> bool:
     """Return whether the prices of a model are 0; one without prices is not known to be free."""
     router = getattr(running_proxy(), "llm_router", None)
     if router is None or not is_model_cost_zero(model=model, llm_router=router):
         return False
     served = router.get_model_list(model_name=model) or ()
     return not any((deployment.get("model_info") or {}).get(REQUEST_PRICE) for deployment in served)
+
+
+def _is_free_search(call: Mapping[str, Any]) -> bool:
+    """Return whether LiteLLM has no price for a search; it then counts the search as free."""
+    provider = str(call.get("search_provider"))
+    try:
+        cost, _ = search_provider_cost_per_query(f"{provider}/search", provider)
+    except Exception:  # noqa: BLE001  LiteLLM's class for it is Exception
+        return True
+    return not cost

@@ -19,14 +19,26 @@ from tests.support.redis_server import running_redis
 from tests.support.waiting import eventually
 
 CREDIT = 0.25
+COMPLETIONS = "/v1/completions"
 
 
 def ask(
-    proxy: Proxy, key: str, path: str = PATHS[0], *, model: str = "credits", stream: bool = False, text: str = "Oi"
+    proxy: Proxy,
+    key: str,
+    path: str = PATHS[0],
+    *,
+    model: str = "credits",
+    stream: bool = False,
+    text: str = "Oi",
+    fallbacks: list[Any] | None = None,
 ) -> httpx.Response:
     asked = {**body(path, text, stream=stream), "model": model}
     if path == GEMINI:
         path, asked = path.format(model), {"contents": [{"role": "user", "parts": [{"text": text}]}]}
+    if path == COMPLETIONS:
+        asked = {"model": model, "prompt": text, "stream": stream}
+    if fallbacks:
+        asked["fallbacks"] = fallbacks
     return WEB.post(f"{proxy.url}{path}", json=asked, headers=headers_of(key))
 
 
@@ -49,7 +61,7 @@ def test_a_key_is_refused_at_once_when_its_calls_have_cost_its_budget(priced: Pr
     ]
     asked = len(simulator.requests())
     assert budget_of(priced, "poor")["spent"] == 3 * CREDIT
-    for path in (*PATHS, GEMINI, "/v1/completions"):
+    for path in (*PATHS, GEMINI, COMPLETIONS):
         for stream in (False, True):
             refused = ask(priced, "poor", path, stream=stream)
             assert refused.status_code == 422, (path, refused.text)
@@ -61,6 +73,28 @@ def test_a_key_is_refused_at_once_when_its_calls_have_cost_its_budget(priced: Pr
     assert ask(priced, "none").status_code == ask(priced, "rich").status_code == 200
     assert ask(priced, "poor", model="gratis").status_code == 200
     assert WEB.get(f"{priced.url}/v1/models", headers=headers_of("poor")).status_code == 200
+
+
+@STREAMED
+@pytest.mark.parametrize("path", [*PATHS, GEMINI, COMPLETIONS])
+def test_a_free_model_does_not_fall_back_to_a_priced_one_when_the_budget_is_spent(
+    priced: Proxy, simulator: Simulator, path: str, *, stream: bool
+) -> None:
+    eventually(lambda: ask(priced, "away").status_code == 422)
+    spent = budget_of(priced, "away")["spent"]
+    asked = len(simulator.requests())
+    assert ask(priced, "away", path, model="backed", stream=stream).status_code == 200
+    for fallbacks in (None, ["credits"], [{"model": "credits"}]):
+        simulator.script({"status": 503, "body": "{}"})
+        refused = ask(priced, "away", path, model="backed", stream=stream, fallbacks=fallbacks)
+        assert refused.status_code == 503, refused.text
+        assert "Budget has been exceeded! Key=away" in refused.text
+        assert "x-should-retry" not in refused.headers
+    assert len(simulator.requests()) == asked + 4, "the priced model was asked"
+    simulator.script({"status": 503, "body": "{}"})
+    assert ask(priced, "rich", path, model="backed", stream=stream).status_code == 200
+    assert len(simulator.requests()) == asked + 6
+    assert budget_of(priced, "away")["spent"] == spent
 
 
 def test_the_sdk_does_not_try_again(priced: Proxy, simulator: Simulator) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,6 +11,7 @@ from typing import Any
 
 import litellm
 import pytest
+from litellm.types.utils import CallTypes
 
 from custom_handler.errors import ConfigurationError
 from custom_handler.instrumentation import BudgetExceeded, KeySpend, Measurement
@@ -70,10 +72,10 @@ def payload(cost: object, key: str = HASH) -> dict[str, Any]:
     return {"metadata": {"user_api_key_hash": key}, "response_cost": cost}
 
 
-async def call(budgets: KeyBudgets, cost: float, *, report: bool = True) -> RequestContext:
+async def call(budgets: KeyBudgets, cost: float, *, report: bool = True, model: str = "priced") -> RequestContext:
     """Make one call, whose cost LiteLLM reports before the end of the request or not yet."""
     with RequestContext({}, "r-1").served() as request:
-        await budgets.admit(HASH, "chat")
+        await budgets.admit(HASH, model)
         if report:
             budgets.charge(payload(cost))
         budgets.request_ended(request.scope, Outcome(200))
@@ -166,16 +168,67 @@ async def test_the_spend_of_a_period_does_not_count_in_the_next(store: Store) ->
     assert store.sums == {("team", 7200): 1.0, ("team", 10_800): 1.0}
 
 
-async def test_a_free_model_is_no_matter_of_a_budget(budgets: KeyBudgets, monkeypatch: pytest.MonkeyPatch) -> None:
-    await call(budgets, 1.0)
-    served: list[dict[str, Any]] = [{"model_info": {}}]
-    router = SimpleNamespace(get_model_list=lambda model_name: served)
+@pytest.fixture
+def served(monkeypatch: pytest.MonkeyPatch) -> dict[str, dict[str, Any]]:
+    """The `model_info` of a free model and a priced one, which the router serves."""
+    infos: dict[str, dict[str, Any]] = {"free": {"id": "0"}, "priced": {"id": "1", "input_cost_per_query": 0.5}}
+    router = SimpleNamespace(
+        get_model_list=lambda model_name: [{"model_info": infos[model_name]}],
+        get_deployment=lambda model_id: SimpleNamespace(model_name=["free", "priced"][int(model_id)]),
+    )
     monkeypatch.setattr(module, "running_proxy", lambda: SimpleNamespace(llm_router=router))
-    monkeypatch.setattr(module, "is_model_cost_zero", lambda model, llm_router: True)
-    await call(budgets, 0.0)
-    served[0]["model_info"] = {"input_cost_per_query": 0.5}
+    monkeypatch.setattr(module, "is_model_cost_zero", lambda model, llm_router: model in infos)
+    return infos
+
+
+async def test_a_free_model_is_no_matter_of_a_budget(budgets: KeyBudgets, served: dict[str, dict[str, Any]]) -> None:
+    await call(budgets, 1.0)
+    await call(budgets, 0.0, model="free")
+    served["free"]["input_cost_per_query"] = 0.5
     with pytest.raises(BudgetSpent):
-        await call(budgets, 0.0)
+        await call(budgets, 0.0, model="free")
+
+
+async def test_the_deployment_that_litellm_chooses_must_be_free_when_the_budget_is_spent(
+    budgets: KeyBudgets, seen: list[Measurement], served: dict[str, dict[str, Any]]
+) -> None:
+    chosen = {name: {"model_info": info} for name, info in served.items()}
+    with RequestContext({}, "r-1").served():
+        await budgets.admit(HASH, "priced")
+        budgets.require_free(chosen["priced"], CallTypes.acompletion)
+    await call(budgets, 1.0)
+    for model in ("free", None):
+        with RequestContext({}, "r-2").served() as request:
+            await budgets.admit(HASH, model)
+            budgets.require_free(chosen["free"], CallTypes.acompletion)
+            for other in (chosen["priced"], {}, {"metadata": {"model_group": "free"}}):
+                with pytest.raises(BudgetSpent) as refused:
+                    budgets.require_free(other, CallTypes.acompletion)
+        assert refused.value.status_code == litellm.budget_exceeded_status_code, "LiteLLM's router would try again"
+        assert "x-should-retry" not in request.response_headers, "the free model may answer the next time"
+    assert seen.count(BudgetExceeded("team")) == 6
+    budgets.require_free(chosen["priced"], CallTypes.acompletion)  # outside of a request: a health check
+
+
+@pytest.mark.parametrize(("provider", "is_free"), [("tavily", False), ("searxng", True), ("of-our-own", True)])
+async def test_a_search_must_be_free_when_the_budget_is_spent(
+    budgets: KeyBudgets, served: dict[str, dict[str, Any]], provider: str, *, is_free: bool
+) -> None:
+    await call(budgets, 1.0)
+    with RequestContext({}, "r-1").served():
+        await budgets.admit(HASH, "free")
+        with contextlib.nullcontext() if is_free else pytest.raises(BudgetSpent):
+            budgets.require_free({"search_provider": provider}, CallTypes.asearch)
+
+
+async def test_a_request_of_which_nobody_knows_the_model_is_refused_when_the_budget_is_spent(
+    budgets: KeyBudgets,
+) -> None:
+    await call(budgets, 1.0)
+    with RequestContext({}, "r-1").served(), pytest.raises(BudgetSpent):
+        await budgets.admit(HASH, None, "pass_through_endpoint")
+    with pytest.raises(BudgetSpent):  # outside of a request nothing would look at the deployment
+        await budgets.admit(HASH, None)
 
 
 async def test_the_budgets_are_measured_at_the_start(

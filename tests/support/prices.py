@@ -31,6 +31,12 @@ MODELS = """model_list:
 - model_name: gratis
   litellm_params: {model: stackspot/chat}
   model_info: {input_cost_per_token: 0, output_cost_per_token: 0}
+- model_name: backed
+  litellm_params: {model: stackspot/chat}
+  model_info: {input_cost_per_token: 0, output_cost_per_token: 0}
+"""
+FALLBACKS = """router_settings:
+  fallbacks: [{backed: [credits]}]
 """
 KEYS = """keys:
 - {name: rich, key: sk-the-key-of-rich-1, budget: 1000}
@@ -44,8 +50,8 @@ GEMINI = "/v1beta/models/{}:generateContent"
 
 
 def write_config(file: Path) -> str:
-    """Write the repository's config.yaml with priced models; return its name."""
-    written = (ROOT / "config.yaml").read_text(encoding="utf-8")
+    """Write the repository's config.yaml with priced models and a fallback to one; return its name."""
+    written = (ROOT / "config.yaml").read_text(encoding="utf-8").replace("router_settings:\n", FALLBACKS)
     file.write_text(MODELS + written[written.index("litellm_settings:") :], encoding="utf-8")
     return str(file)
 

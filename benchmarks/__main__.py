@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import click
 
@@ -69,17 +70,21 @@ def main(*, quick: bool, rows: Sequence[str], write: bool) -> None:
     """Measure the provider against LiteLLM's `openai` provider."""
     began, load = time.monotonic(), os.getloadavg()
     figures: list[Figure] = []
+    results: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as directory, open_bench(Path(directory), QUICK if quick else FULL) as bench:
         for name in rows or DEFAULT:
             measured = ROWS[name](bench)
             figures += measured
             _show(measured, time.monotonic() - began)
-    results = json.loads(report.as_json(figures, report.conditions(load, time.monotonic() - began)))
+            results = json.loads(report.as_json(figures, report.conditions(load, time.monotonic() - began)))
+            if write:  # each row, so that one that fails loses none
+                _write(report.merged(results, ROOT / "docs" / "bench" / "results.json"))
     click.echo("\n" + report.table(results))
-    if write:
-        results = report.merged(results, ROOT / "docs" / "bench" / "results.json")
-        report.write(results, ROOT / "docs" / "bench", ROOT / "docs" / "bench.md")
-        draw(results, ROOT / "docs" / "bench")
+
+
+def _write(results: dict[str, Any]) -> None:
+    report.write(results, ROOT / "docs" / "bench", ROOT / "docs" / "bench.md")
+    draw(results, ROOT / "docs" / "bench")
 
 
 def _show(figures: Sequence[Figure], seconds: float) -> None:

@@ -5,16 +5,28 @@ from __future__ import annotations
 import inspect
 import subprocess
 import sys
+import time
 from collections.abc import Collection
+from typing import Any
 
 import pytest
 from litellm.proxy._types import LiteLLMRoutes
 from litellm.proxy.auth.route_checks import RouteChecks
+from litellm.proxy.config_resolvers.settings_store import SettingsStore
 from litellm.router import Router
 from litellm.types.router import Deployment
 
 from custom_handler.proxy import shortcuts
-from custom_handler.proxy.shortcuts import MAX_ROUTE_LENGTH, kept_deployments, kept_route_checks
+from custom_handler.proxy.shortcuts import (
+    MAX_ROUTE_LENGTH,
+    MAX_SETTINGS,
+    NO_LIMIT_SECONDS,
+    kept_deployments,
+    kept_route_checks,
+    kept_settings,
+    uncounted_without_limits,
+)
+from tests.support.clock import Clock
 
 ROUTES = (
     "/v1/chat/completions",
@@ -28,6 +40,8 @@ ROUTES = (
     "/",
 )
 # A test of the plugin in this process may have installed the shortcuts.
+COUNT = inspect.unwrap(Router._increment_deployment_usage)
+GET_SETTING = inspect.unwrap(SettingsStore.__getitem__)
 CHECK, LOOKUP = inspect.unwrap(RouteChecks.check_route_access), inspect.unwrap(Router.get_deployment)
 LISTS = tuple(routes.value for routes in LiteLLMRoutes)
 
@@ -129,16 +143,146 @@ def test_a_changed_deployment_is_validated_again() -> None:
     assert lookup(router, "one") is None
 
 
+class CountedUsage:
+    """An `_increment_deployment_usage` that counts its calls."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    async def __call__(self, router: Router, **details: Any) -> str | None:
+        self.calls += 1
+        key: str | None = await COUNT(router, **details)
+        return key
+
+
+@pytest.fixture
+def usage() -> CountedUsage:
+    return CountedUsage()
+
+
+@pytest.fixture
+def now(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(time, "monotonic", clock)
+    return clock
+
+
+async def count(counter: Any, router: Router, model: str = "one", tokens: float = 5, requests: int = 1) -> str | None:
+    details = {"deployment_name": "openai/a", "model_group": "a", "parent_otel_span": None}
+    key: str | None = await counter(router, deployment_id=model, total_tokens=tokens, rpm_increment=requests, **details)
+    return key
+
+
+def without_limits() -> Router:
+    router = a_router()
+    del router.model_list[0]["litellm_params"]["rpm"]
+    return router
+
+
+async def test_nothing_is_counted_where_nothing_is_limited(usage: CountedUsage, now: Clock) -> None:
+    router, counter = without_limits(), uncounted_without_limits(usage)
+    assert [await count(counter, router) for _ in range(4)] == [await count(COUNT, router)] * 4 == [None] * 4
+    assert usage.calls == 1
+    now.now += NO_LIMIT_SECONDS
+    assert await count(counter, router) is None
+    assert usage.calls == 2
+
+
+async def test_a_limit_is_counted_each_time(usage: CountedUsage) -> None:
+    router, counter = a_router(), uncounted_without_limits(usage)
+    keys = [await count(counter, router) for _ in range(3)]
+    assert all(key and "tpm" in key for key in keys)
+    assert usage.calls == 3
+
+
+async def test_a_new_limit_is_counted_at_once(usage: CountedUsage) -> None:
+    router, counter = without_limits(), uncounted_without_limits(usage)
+    assert await count(counter, router) is None
+    router.model_list[0]["litellm_params"]["rpm"] = 7
+    assert await count(counter, router)
+    router.delete_deployment("one")
+    assert await count(counter, router) is None
+    assert await count(counter, router) is None
+    assert usage.calls == 4  # nothing is remembered of an unknown deployment
+
+
+async def test_an_answer_without_tokens_says_nothing_about_limits(usage: CountedUsage) -> None:
+    router, counter = a_router(), uncounted_without_limits(usage)
+    assert await count(counter, router, tokens=0, requests=0) is None
+    assert await count(counter, router)
+    assert usage.calls == 2
+
+
+class CountedSettings:
+    """A `SettingsStore.__getitem__` that counts its calls."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def __call__(self, store: SettingsStore, key: str) -> Any:
+        self.calls += 1
+        return GET_SETTING(store, key)
+
+
+def a_store() -> SettingsStore:
+    store = SettingsStore("general_settings")
+    store.load_yaml({"a": 1, "b": None, "c": {"d": [1]}, "e": True})
+    return store
+
+
+def test_kept_settings_are_the_original_ones() -> None:
+    counted, store = CountedSettings(), a_store()
+    get = kept_settings(counted)
+    for _ in range(3):
+        assert [get(store, key) for key in "abce"] == [GET_SETTING(store, key) for key in "abce"]
+        with pytest.raises(KeyError, match="missing"):
+            get(store, "missing")
+    assert counted.calls == 4 + 1 + 2  # what can be changed is read each time
+
+
+def test_a_changed_setting_is_seen_at_once() -> None:
+    store = a_store()
+    get = kept_settings(GET_SETTING)
+    with pytest.raises(KeyError):
+        get(store, "new")
+    store["new"] = 2
+    assert get(store, "new") == 2
+    store["new"] = 3
+    assert get(store, "new") == 3
+    del store["new"]
+    with pytest.raises(KeyError):
+        get(store, "new")
+    store.apply_db_row("general_settings", {"new": 4})
+    assert get(store, "new") == GET_SETTING(store, "new")
+    store.load_yaml({"a": 5})
+    assert get(store, "a") == 5
+    store.apply_runtime_values({"z": 6})
+    assert get(store, "z") == 6
+
+
+def test_unknown_names_do_not_pile_up() -> None:
+    store = a_store()
+    get = kept_settings(GET_SETTING)
+    for number in range(3 * MAX_SETTINGS):
+        with pytest.raises(KeyError):
+            get(store, f"name-{number}")
+    assert len(store.__dict__["_kept_settings"][1]) <= MAX_SETTINGS + 1
+
+
 def test_installing_twice_replaces_once() -> None:
     code = """
 from litellm.proxy.auth.route_checks import RouteChecks
+from litellm.proxy.config_resolvers.settings_store import SettingsStore
 from litellm.router import Router
 from custom_handler.proxy.shortcuts import keep_results
-before = RouteChecks.check_route_access, Router.get_deployment
+def current():
+    usage, setting = Router._increment_deployment_usage, SettingsStore.__getitem__
+    return RouteChecks.check_route_access, Router.get_deployment, usage, setting
+before = current()
 keep_results()
-first = RouteChecks.check_route_access, Router.get_deployment
+first = current()
 keep_results()
-assert (RouteChecks.check_route_access, Router.get_deployment) == first
+assert current() == first
 assert tuple(function.__wrapped__ for function in first) == before
 assert RouteChecks.is_management_route("/key/generate") and not RouteChecks().is_management_route("/v1/models")
 """

@@ -75,7 +75,7 @@ def test_each_anchor_of_the_site_is_that_of_a_heading(site):
 def test_the_first_page_in_portuguese_leads_to_pages_in_portuguese(site):
     text = (site / "pt-BR" / "index.md").read_text(encoding="utf-8")
     assert "(quick-start.md)" in text
-    assert "(../models.md)" in text
+    assert "(../cli.md)" in text
     assert "(../index.md)" in text
 
 

@@ -12,6 +12,7 @@ from custom_handler.emulation.answer import AnswerAssembler
 from custom_handler.emulation.pending_call import INVALID_ARGUMENTS
 from custom_handler.emulation.prompt.compact_tools import (
     ARGUMENT_CHARACTERS,
+    MOST,
     TOOL_CHARACTERS,
     compact_schema,
     shortened,
@@ -77,18 +78,27 @@ def test_names_types_values_and_required_stay() -> None:
         ("Use it, e.g. A.py or i.e. This. Then go on.", 34, "Use it, e.g. A.py or i.e. This."),
         ("Version 2.5 is new. It reads.", 20, "Version 2.5 is new."),
         ("It is\nwrapped by hand. And more.", 25, "It is wrapped by hand."),
-        ("One.\n\n  - a\n  - b\n  - c", 14, "One. - a - b"),
+        ("One.\n\n  - a\n  - b\n  - c", 14, "One. - a - b - c"),
         ("One.\n\n# Usage\n\nAll of it is long.", 20, "One."),
         ("One. Do not:\n- a long item that is cut", 20, "One."),
         ("Usage:\n- a long item that is cut", 20, "Usage: - a long…"),
         ("No end in sight of it", 10, "No end in…"),
         ("Unbroken" * 9, 10, "UnbrokenU…"),
         ('He says "yes." Then no.', 15, 'He says "yes."'),
+        (
+            "It reads.\n\nUse it. It is fast.\n- Never twice. It is slow.\n- Not now.",
+            26,
+            "It reads. Use it. - Not now.",
+        ),
+        ("It reads.\n\nUse it. It is fast.\n- Not twice.\n- Not now.", 24, "It reads. Use it. - Not twice. - Not now."),
+        ("One.\n\n# Two\n\nSeven.\n\n```sh\n\nSeven:\n\n|a|\n\n<b>\n\nEight.", 12, "One. Seven. Eight."),
+        ("Much too long. No.\n- No. 2\n- Yes.", 12, "Much too… - No. - Yes."),
+        ("One two three.\n" + "\n- Rule." * 9, 14, "One two three." + " - Rule." * 5),
     ],
 )
 def test_a_description_ends_with_a_sentence(text: str, limit: int, expected: str) -> None:
     assert shortened(text, limit) == expected
-    assert len(expected) <= limit
+    assert len(expected) <= MOST * limit
 
 
 @pytest.mark.parametrize("instance", [None, 0, 1, "a", 1.5, [], {}])

@@ -2,22 +2,26 @@
 
 Only the prompt gets the short form: calls are read, validated and repaired with the schemas that
 the client has sent. Names, types, values of `enum`, nested schemas and `required` all stay, and
-descriptions end with one of their own sentences. docs/prompt.md has the figures.
+descriptions keep their first sentences, and those of their lists. docs/prompt.md has the figures.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 TOOL_CHARACTERS = 500
 ARGUMENT_CHARACTERS = 160
+MOST = 4
+"""A description has at most so many times these characters."""
+
 SCHEMAS_BY_NAME = frozenset({"properties", "patternProperties", "dependentSchemas", "$defs", "definitions"})
 LISTS_OF_SCHEMAS = frozenset({"anyOf", "oneOf", "allOf", "prefixItems"})
 SCHEMAS = frozenset({"items", "additionalProperties", "not", "if", "then", "else", "contains", "propertyNames"})
 
 _DROPPED = frozenset({"$schema", "$comment", "title", "examples", "example"})
+_CODE = ("<", "`" * 3, "|")
 _NULL = {"type": "null"}
 _NO_TYPE_ALONE = frozenset({"enum", "const", "anyOf", "oneOf", "allOf", "not", "if", "$ref"})
 _PARAGRAPH = re.compile(r"\n\s*\n|\n(?=[ \t]*[-*•#<0-9])")  # a list's item is one, too
@@ -42,21 +46,55 @@ def compact_schema(schema: Any) -> Any:
 
 
 def shortened(text: str, limit: int) -> str:
-    """Return the first sentences of a description that fit, each gap between them as one space.
+    """Return the first sentences that fit, and the first one of each later paragraph.
 
-    A first sentence that is too long ends at a word, with an ellipsis.
+    Items of lists are paragraphs, too: rules stand in such lists, each with its reasons behind it.
+    All of it has at most MOST times the limit, each gap between sentences is one space, and a first
+    sentence that is too long ends at a word, with an ellipsis.
 
-    >>> shortened("Read a file, e.g. a.py. Use it often.", 30)
-    'Read a file, e.g. a.py.'
+    >>> shortened("Read a file, e.g. a.py. Use it often.\\n- Never twice. It is slow.", 30)
+    'Read a file, e.g. a.py. - Never twice.'
     """
-    kept = whole = ""
-    for sentence in _sentences(text):
-        kept = f"{kept} {sentence}" if kept else sentence
-        if len(kept) > limit:
-            return whole or _cut(kept, limit)
-        if not sentence.startswith("#") and not sentence.endswith(":"):  # a heading introduces what is cut
-            whole = kept
-    return kept
+    kept: list[str] = []
+    left = limit
+    paragraphs = [list(_sentences(paragraph)) for paragraph in _PARAGRAPH.split(text)]
+    for number, place, sentence in _numbered(paragraphs):
+        left -= len(sentence) + bool(kept)
+        kept.append(sentence)
+        if left < 0:
+            further = paragraphs[number + (place > 0) :]
+            return " ".join([_start(kept, limit), *_first_sentences(further, limit)])
+    return " ".join(kept)
+
+
+def _numbered(paragraphs: Iterable[Sequence[str]]) -> Iterator[tuple[int, int, str]]:
+    for number, sentences in enumerate(paragraphs):
+        for place, sentence in enumerate(sentences):
+            yield number, place, sentence
+
+
+def _start(sentences: Sequence[str], limit: int) -> str:
+    """Return the sentences without the last one, which does not fit, or a part of them."""
+    kept = list(sentences[:-1])
+    while kept and _introduces(kept[-1]):
+        kept.pop()
+    return " ".join(kept) or _cut(" ".join(sentences), limit)
+
+
+def _first_sentences(paragraphs: Iterable[Sequence[str]], limit: int) -> Iterator[str]:
+    """Yield the first sentences of paragraphs that are neither headings, nor code, nor long."""
+    left = (MOST - 1) * limit
+    for sentence in (sentences[0] for sentences in paragraphs if sentences):
+        if len(sentence) <= limit // 2 and not _introduces(sentence) and not sentence.startswith(_CODE):
+            left -= len(sentence) + 1
+            if left < 0:
+                return
+            yield sentence
+
+
+def _introduces(sentence: str) -> bool:
+    """Return whether a sentence is a heading, or introduces what follows it."""
+    return sentence.startswith("#") or sentence.endswith(":")
 
 
 def _sentences(text: str) -> Iterator[str]:

@@ -160,8 +160,8 @@ class BudgetExceeded:
 
 
 @dataclass(frozen=True, slots=True)
-class AgentsRefreshed:
-    """The agents of `stackspot/*` were listed again; `listed` of them are models now."""
+class AgentsRefreshed(AccountMeasurement):
+    """The agents of an account were listed again; `listed` of them are models now."""
 
     listed: int
     succeeded: bool

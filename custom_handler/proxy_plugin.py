@@ -253,10 +253,9 @@ def _extend(
     observers: list[Observer] = [call_log] if budgets is None else [call_log, budgets]
     provider.hooks.add(call_log)
     if "prometheus" in callbacks(proxy.proxy_config.get_config_state()):
-        from .telemetry.prometheus import AgentMetrics, HttpMetrics, ProviderMetrics, ResponseMetrics  # noqa: PLC0415  it registers metrics
+        from .telemetry.prometheus import HttpMetrics, ProviderMetrics, ResponseMetrics  # noqa: PLC0415  it registers metrics
 
         provider.hooks.add(ProviderMetrics(accounts=[account.name for account in provider.accounts.usable]))
-        provider.hooks.add(AgentMetrics())
         provider.hooks.add(ResponseMetrics())
         observers.append(HttpMetrics())
         if settings.proxy.shortcuts:

@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry
 
 from custom_handler.cli import main
 from custom_handler.settings import all_fields
-from custom_handler.telemetry.prometheus import AgentMetrics, ProviderMetrics, ResponseMetrics
+from custom_handler.telemetry.prometheus import ProviderMetrics, ResponseMetrics
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = sorted({*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")})
@@ -213,7 +213,6 @@ def test_each_client_has_one_honest_proof_in_both_languages():
 def test_the_page_of_observability_names_each_metric_of_the_provider():
     registry = CollectorRegistry()
     ProviderMetrics(registry)
-    AgentMetrics(registry)
     ResponseMetrics(registry)
     kept = {metric.name + "_total" * (metric.type == "counter") for metric in registry.collect()}
     told = section("Metrics", "docs/observability.md").partition("|---|---|")[2].partition("\n\n")[0]

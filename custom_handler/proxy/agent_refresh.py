@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import random
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
@@ -13,6 +14,7 @@ from litellm.types.router import Deployment
 
 from ..errors import StackspotError
 from ..instrumentation import AgentsRefreshed, Hook
+from ..settings import DEFAULT_ACCOUNT
 from ..stackspot.agent_list import Agent
 from .agent_catalog import AgentCatalog, Listing
 
@@ -73,17 +75,18 @@ class AgentRefresh:
     async def refresh(self) -> None:
         """Read the lists once; one that fails stays as it was. Raises nothing.
 
-        The refresh succeeds if each account has a list that can be read.
+        The refresh of an account succeeds if one of its lists can be read.
         """
         lists = self._catalog.lists
         read = {listing.account for listing in lists if await self._read(listing)}
-        succeeded = read == {listing.account for listing in lists}
         try:
             self._apply()
         except Exception:
             logger.exception("The models of the agents could not be changed")
-            succeeded = False
-        self._hook(AgentsRefreshed(len(self._deployments), succeeded))
+            read = set()
+        listed = Counter(entry["model_info"].get("account") or DEFAULT_ACCOUNT for entry in self._deployments.values())
+        for account in dict.fromkeys(listing.account for listing in lists):
+            self._hook(AgentsRefreshed(listed[account], account in read, account=account))
 
     async def _read(self, listing: Listing) -> bool:
         try:

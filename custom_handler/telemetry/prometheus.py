@@ -78,27 +78,6 @@ class HttpMetrics:
         self._seconds.labels(method, path).observe(outcome.seconds)
 
 
-class AgentMetrics:
-    """Counts the lists of agents; a hook."""
-
-    def __init__(self, registry: CollectorRegistry = REGISTRY) -> None:
-        self._refreshes = Counter(
-            "stackspot_agents_refreshes", "Times the agents of wildcards were listed", ("outcome",), registry=registry
-        )
-        self._listed = Gauge(
-            "stackspot_agents_listed",
-            "Agents that wildcards of config.yaml list as models",
-            multiprocess_mode="mostrecent",
-            registry=registry,
-        )
-
-    def __call__(self, measurement: Measurement) -> None:
-        """Count one measurement."""
-        if isinstance(measurement, AgentsRefreshed):
-            self._refreshes.labels("succeeded" if measurement.succeeded else "failed").inc()
-            self._listed.set(measurement.listed)
-
-
 class ResponseMetrics:
     """Counts the responses that are kept for later requests; a hook."""
 
@@ -154,6 +133,9 @@ class ProviderMetrics:
             ExecutionEnded: counter("quick_commands", "Executions of Quick Commands", ACCOUNT, "outcome"),
         }
         self._polls = counter("quick_command_polls", "Polls of executions of Quick Commands", ACCOUNT)
+        self._refreshes = counter("agents_refreshes", "Times an account's agents were listed", ACCOUNT, "outcome")
+        listed = "Agents of an account that wildcards of config.yaml list as models"
+        self._listed = gauge("agents_listed", listed, "mostrecent")
         self._searches = counter("knowledge_answers", "Answers of models with knowledge sources", ACCOUNT, "sources")
         self._web_searches = counter("web_searches", "Web searches of agents", ACCOUNT, "outcome")
         self._web_search_seconds = seconds("web_search", "Seconds of a web search", ACCOUNT)
@@ -174,6 +156,9 @@ class ProviderMetrics:
                 self._budget.labels(measurement.key).set(measurement.budget)
             case BudgetExceeded():
                 self._budget_refusals.labels(measurement.key).inc()
+            case AgentsRefreshed(account=account, succeeded=succeeded):
+                self._refreshes.labels(account, "succeeded" if succeeded else "failed").inc()
+                self._listed.labels(account).set(measurement.listed)
             case AccountMeasurement():
                 self._count(measurement, measurement.account)
 

@@ -13,7 +13,7 @@ import yaml
 from prometheus_client import CollectorRegistry
 
 from custom_handler import errors
-from custom_handler.telemetry.prometheus import ProviderMetrics
+from custom_handler.telemetry.prometheus import HttpMetrics, ProviderMetrics, ResponseMetrics
 from tests.support.processes import program
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -67,6 +67,62 @@ def test_panels_do_not_cover_each_other():
     assert len(taken) == len(set(taken))
     assert max(x for x, _ in taken) < 24
     assert len({panel["id"] for panel in PANELS}) == len({panel["title"] for panel in PANELS}) == len(PANELS)
+
+
+# What an operator looks for, and the panel that shows it.
+SHOWN = {
+    "Agents as models": {"stackspot_agents_listed", "stackspot_agents_refreshes"},
+    "Answers from knowledge sources, web searches": {"stackspot_knowledge_answers", "stackspot_web_searches"},
+    "Answers that broke off": {"stackspot_resumed_streams"},
+    "Cached answers": {"stackspot_cache_lookups"},
+    "Conversations that the platform keeps": {"stackspot_kept_conversations"},
+    "Cost of calls, and requests refused for their budget": {"stackspot_budget_refusals"},
+    "Kept responses": {"stackspot_stored_responses"},
+    "Quick Commands": {"stackspot_quick_commands", "stackspot_quick_command_polls"},
+    "Quota: requests a minute by API key": {"stackspot_requests", "stackspot_requests_limit"},
+    "Quota: requests in 24 hours by API key": {"stackspot_requests", "stackspot_requests_day_limit"},
+    "Spend of API keys, of their budget": {"stackspot_key_spend_usd", "stackspot_key_budget_usd"},
+}
+
+
+def exported() -> dict[str, set[str]]:
+    """The metrics that the package exports, each with its labels."""
+    registry = CollectorRegistry()
+    made = [kind(registry) for kind in (HttpMetrics, ProviderMetrics, ResponseMetrics)]
+    attributes = [value for one in made for value in vars(one).values()]
+    values = [metric for value in attributes for metric in (value.values() if isinstance(value, dict) else [value])]
+    found = {metric._name: {*metric._labelnames} for metric in values}
+    assert found.keys() == {family.name for family in registry.collect()}
+    return found
+
+
+def asked(panel: dict[str, Any]) -> dict[str, set[str]]:
+    """The metrics of the package that a panel asks for, each with the labels by which it matches or groups."""
+    found: dict[str, set[str]] = {}
+    for target in panel["targets"]:
+        by = {label for labels in re.findall(r"\bby \((.*?)\)", target["expr"]) for label in labels.split(", ")}
+        for name, matched in re.findall(r"\b((?:stackspot|http)_\w+)(?:\{(.*?)\})?", target["expr"]):
+            labels = by | set(re.findall(r'(\w+)=~?"', matched))
+            found.setdefault(re.sub("_(total|bucket|sum|count)$", "", name), set()).update(labels - {"le"})
+    return found
+
+
+def test_the_panels_show_what_is_promised_and_ask_for_what_is_exported():
+    panels = {panel["title"]: asked(panel) for panel in PANELS}
+    assert {title: panels[title].keys() & metrics for title, metrics in SHOWN.items()} == SHOWN
+    known = exported()
+    unknown = [
+        (title, name, labels)
+        for title, metrics in panels.items()
+        for name, labels in metrics.items()
+        if not labels <= known.get(name, set())
+    ]
+    assert unknown == []
+
+
+def test_no_metric_is_without_a_panel():
+    shown = {name for panel in PANELS for name in asked(panel)}
+    assert exported().keys() - shown == set()
 
 
 def test_the_dashboard_asks_the_source_that_is_provisioned():

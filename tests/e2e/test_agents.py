@@ -378,8 +378,8 @@ def test_prices_limits_and_metrics_are_those_of_the_wildcard(listed: Proxy, simu
     groups = {group["model_group"]: group for group in get(listed, "/model_group/info").json()["data"]}
     assert groups["stackspot/redacao"]["max_input_tokens"] == 1234
     metrics = get(listed, "/metrics").text
-    assert "stackspot_agents_listed 6.0" in metrics
-    assert 'stackspot_agents_refreshes_total{outcome="succeeded"}' in metrics
+    assert 'stackspot_agents_listed{account="default"} 6.0' in metrics
+    assert 'stackspot_agents_refreshes_total{account="default",outcome="succeeded"}' in metrics
 
 
 def simulator_lists(simulator: Simulator) -> list[dict[str, Any]]:

@@ -21,10 +21,12 @@ TOOL = {"type": "function", "function": {"name": "look", "parameters": {"type": 
 NEVER_HAPPENS = {
     "stackspot_retries_total": {"account", "reason"},
     "stackspot_kept_conversations_total": {"account", "outcome"},
-    "stackspot_agents_refreshes_total": {"outcome"},
+    "stackspot_agents_refreshes_total": {"account", "outcome"},
+    "stackspot_agents_listed": {"account"},
     "stackspot_stored_responses_total": {"outcome"},
     "stackspot_knowledge_answers_total": {"account", "sources"},
     "stackspot_web_searches_total": {"account", "outcome"},
+    "stackspot_web_search_seconds_bucket": {"account", "le"},
     "stackspot_cache_lookups_total": {"account", "outcome"},
     "stackspot_resumed_streams_total": {"account", "outcome"},
     "stackspot_quick_commands_total": {"account", "outcome"},
@@ -58,6 +60,7 @@ def told(proxy: Proxy, simulator_process: Simulator) -> dict[str, set[str]]:
     ):
         assert time.monotonic() < deadline, "LiteLLM never counted the calls"
         time.sleep(0.05)
+    assert found.keys() >= NEVER_HAPPENS.keys()
     return found | NEVER_HAPPENS
 
 

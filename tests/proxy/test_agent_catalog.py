@@ -217,7 +217,7 @@ async def test_agents_that_are_gone_are_removed_also_after_the_router_failed(rou
     assert router.get_model_from_alias(f"stackspot/{B}") == "stackspot/two"
 
 
-async def test_a_refresh_fails_if_no_list_of_an_account_can_be_read(router, caplog):
+async def test_the_refresh_of_an_account_fails_if_none_of_its_lists_can_be_read(router, caplog):
     measured = []
 
     async def list_agents(visibility, account):
@@ -228,7 +228,7 @@ async def test_a_refresh_fails_if_no_list_of_an_account_can_be_read(router, capl
     catalog = AgentCatalog([wildcard(["Ours"]), wildcard("shared", account="b")])
     with caplog.at_level(logging.WARNING):
         await AgentRefresh(catalog, list_agents, lambda: router, 300, measured.append).refresh()
-    assert measured == [AgentsRefreshed(1, False)]
+    assert measured == [AgentsRefreshed(1, True), AgentsRefreshed(0, False, account="b")]
     assert "The agents of the account b (visibility shared) cannot be listed" in caplog.text
 
 

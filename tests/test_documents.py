@@ -42,8 +42,9 @@ def commands(text: str) -> list[tuple[str, list[str]]]:
 
 
 def codes(text: str) -> list[str]:
-    """What stands in backquotes, fences left out."""
-    return re.findall(r"`([^`]+)`", FENCE.sub("", text))
+    """What stands in backquotes, in one or two of them, fences left out."""
+    found = re.findall(r"(?<!`)(``?)(?!`)(.+?)(?<!`)\1(?!`)", FENCE.sub("", text), re.DOTALL)
+    return [code for _, code in found]
 
 
 def numbers(text: str) -> list[str]:

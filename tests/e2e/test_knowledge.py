@@ -157,6 +157,29 @@ def test_a_footer_is_text_on_every_protocol(
 
 
 @STREAMED
+@pytest.mark.parametrize(("model", "text"), [("wiki", TEXT), ("linked", TEXT), ("footer", FOOTER)])
+def test_text_completions_have_all_of_the_text(
+    gpt: openai.OpenAI, simulator: Simulator, model: str, text: str, *, stream: bool
+) -> None:
+    """Their protocol has no place for annotations; a footer is text there, too."""
+    simulator.script({"text": TEXT, "tokens": {"input": 7, "output": 3}})
+    if stream:
+        options: Any = {"include_usage": True}
+        chunks = list(gpt.completions.create(model=model, prompt="Como?", stream=True, stream_options=options))
+    else:
+        chunks = [gpt.completions.create(model=model, prompt="Como?")]
+    choices = [choice for chunk in chunks for choice in chunk.choices]
+    assert "".join(choice.text for choice in choices) == text
+    assert [choice.finish_reason for choice in choices if choice.finish_reason] == ["stop"]
+    assert {chunk.object for chunk in chunks} == {"text_completion"}
+    assert [chunk.usage is None for chunk in chunks] == [*[True] * (len(chunks) - 1), False]
+    [usage] = [chunk.usage for chunk in chunks if chunk.usage]
+    assert (usage.prompt_tokens, usage.completion_tokens) == (7, 3)
+    [request] = simulator.requests()
+    assert request["body"]["return_ks_in_response"] is True
+
+
+@STREAMED
 def test_a_conversation_goes_on_with_what_it_was_told(
     gpt: openai.OpenAI, claude: anthropic.Anthropic, simulator: Simulator, stream: bool
 ) -> None:

@@ -7,7 +7,13 @@ from typing import Any
 
 import pytest
 
-from custom_handler.proxy.middleware.published_form import ChatForm, MessagesForm, ResponsesForm, published_form_for
+from custom_handler.proxy.middleware.published_form import (
+    ChatForm,
+    CompletionsForm,
+    MessagesForm,
+    ResponsesForm,
+    published_form_for,
+)
 from custom_handler.request.context import RequestContext
 
 NO_EVENTS = (b"", b": ping\n\n", b"data: {oops\n\n", b"data: [1]\n\n", b'data: {"choices": 7, "usage":{"a":1}}\n\n')
@@ -36,7 +42,8 @@ def messages(stop: str | None) -> MessagesForm:
         ("/openai/deployments/x/chat/completions", ChatForm),
         ("/v1/responses/", ResponsesForm),
         ("/v1/messages", MessagesForm),
-        ("/v1/completions", type(None)),
+        ("/v1/completions", CompletionsForm),
+        ("/engines/x/completions", CompletionsForm),
         ("/v1/responses/resp_1", type(None)),
         ("/v1/messages/count_tokens", type(None)),
         ("/v1/models", type(None)),
@@ -46,7 +53,7 @@ def test_each_route_has_its_form(path: str, kind: type) -> None:
     assert type(published_form_for(RequestContext({"path": path}))) is kind
 
 
-@pytest.mark.parametrize("form", [ChatForm(), ResponsesForm(), messages("FIM")])
+@pytest.mark.parametrize("form", [ChatForm(), CompletionsForm(), ResponsesForm(), messages("FIM")])
 def test_what_is_of_another_form_stays_as_it_is(form: Any) -> None:
     for events in NO_EVENTS:
         assert form.stream(events).replace(b" ", b"") == events.replace(b" ", b"")
@@ -84,8 +91,23 @@ def test_usage_has_no_choice_unless_that_says_something() -> None:
     [("502", "internal_server_error"), ("400", "invalid_request_error"), ("odd", "invalid_request_error")],
 )
 def test_an_error_in_a_stream_gets_a_type(code: str, kind: str) -> None:
-    [error] = data_of(ChatForm().stream(event(error={"message": "x", "type": None, "code": code})))
-    assert error["error"]["type"] == kind
+    sent = event(error={"message": "x", "type": None, "code": code})
+    for form in (ChatForm(), CompletionsForm()):
+        [error] = data_of(form.stream(sent))
+        assert error["error"]["type"] == kind
+
+
+def test_a_chunk_of_a_text_completion_has_a_text_and_no_usage_that_is_not_known() -> None:
+    nothing, usage = {"total_tokens": 0}, {"total_tokens": 4, "completion_tokens_details": {"text_tokens": 4}}
+    sent = event(choices=[{"index": 0, "text": "a"}], usage=nothing)
+    sent += event(choices=[{"index": 0, "text": None, "finish_reason": "stop"}]) + event(
+        choices=[{"index": 0}], usage=usage
+    )
+    assert data_of(CompletionsForm().stream(sent)) == [
+        {"choices": [{"index": 0, "text": "a", "logprobs": None, "finish_reason": None}]},
+        {"choices": [{"index": 0, "text": "", "finish_reason": "stop", "logprobs": None}]},
+        {"choices": [], "usage": {"total_tokens": 4, "completion_tokens_details": {}}},
+    ]
 
 
 def test_events_of_responses_are_named_and_numbered() -> None:

@@ -1,10 +1,11 @@
 """Give responses the form that their protocols publish, where LiteLLM's differs from it.
 
 Chat completions: LiteLLM leaves fields out that are null, and sends the usage of a stream in a
-chunk with a choice. `/v1/responses`: it sends events without names, with a field `model`, without
-required fields, and events of functions for custom tools. `/v1/messages`: it does not know that a
-stop sequence has ended an answer. Clients with generated types, in languages other than Python and
-JavaScript, reject such responses. `tests/support/specification.py` has the forms.
+chunk with a choice. `/v1/completions`: the same, and each chunk has a usage of 0. `/v1/responses`:
+it sends events without names, with a field `model`, without required fields, and events of
+functions for custom tools. `/v1/messages`: it does not know that a stop sequence has ended an
+answer. Clients with generated types, in languages other than Python and JavaScript, reject such
+responses. `tests/support/specification.py` has the forms.
 """
 
 from __future__ import annotations
@@ -68,6 +69,18 @@ class ChatForm:
                     return event[: -len(_CHUNK_END)] + b',"finish_reason":null' + _CHUNK_END
                 return _changed_event(event, _complete_chunk)
         return event
+
+
+class CompletionsForm:
+    """Text completions, as OpenAI's `CreateCompletionResponse`."""
+
+    def whole(self, body: bytes) -> bytes:
+        """Return the body of a whole response in the published form: LiteLLM's has it."""
+        return body
+
+    def stream(self, events: bytes) -> bytes:
+        """Return events of a stream in the published form."""
+        return b"".join(_changed_event(event, _complete_text) for event in split(events))
 
 
 class ResponsesForm:
@@ -163,7 +176,7 @@ class MessagesForm:
             message |= {"stop_reason": "stop_sequence", "stop_sequence": self._request.stop_sequence}
 
 
-PublishedForm: TypeAlias = ChatForm | ResponsesForm | MessagesForm
+PublishedForm: TypeAlias = ChatForm | CompletionsForm | ResponsesForm | MessagesForm
 
 
 def published_form_for(request: RequestContext) -> PublishedForm | None:
@@ -175,6 +188,8 @@ def published_form_for(request: RequestContext) -> PublishedForm | None:
     path = request.scope.get("path", "").rstrip("/")
     if path.endswith("/chat/completions"):
         return ChatForm()
+    if path.endswith("/completions"):
+        return CompletionsForm()
     if path.endswith("/responses"):
         return ResponsesForm()
     return MessagesForm(request) if path.endswith("/messages") else None
@@ -196,10 +211,32 @@ def _complete_answer(answer: dict[str, Any]) -> None:
     _remove_details(answer.get("usage"))
 
 
+def _complete_text(chunk: dict[str, Any]) -> None:
+    if _is_error(chunk):
+        return
+    choices, usage = chunk["choices"], chunk.get("usage") or {}
+    if not usage.get("total_tokens"):
+        chunk.pop("usage", None)
+    elif not any(choice.get("finish_reason") or choice.get("text") for choice in choices):
+        choices.clear()
+    for choice in choices:
+        choice["text"] = choice.get("text") or ""
+        choice.setdefault("logprobs", None)
+        choice.setdefault("finish_reason", None)
+    _remove_details(usage)
+
+
+def _is_error(chunk: dict[str, Any]) -> bool:
+    """Return whether a chunk is an error, which gets a type."""
+    if not isinstance(error := chunk.get("error"), dict):
+        return False
+    code = str(error.get("code"))
+    error["type"] = error.get("type") or error_kind(int(code) if code.isdecimal() else 400)
+    return True
+
+
 def _complete_chunk(chunk: dict[str, Any]) -> None:
-    if isinstance(error := chunk.get("error"), dict):
-        code = str(error.get("code"))
-        error["type"] = error.get("type") or error_kind(int(code) if code.isdecimal() else 400)
+    if _is_error(chunk):
         return
     choices = chunk["choices"]
     if chunk.get("usage") and not any(choice.get("finish_reason") or choice.get("delta") for choice in choices):

@@ -181,24 +181,28 @@ def _answering(models: Sequence[str], config: Mapping[str, Any], rate: float | N
     from ..errors import ConfigurationError  # noqa: PLC0415
     from ..provider.choice_options import CHOICE_OPTIONS  # noqa: PLC0415
     from ..provider.litellm_call import SWITCHES, agent_id  # noqa: PLC0415
+    from ..provider.quick_command_options import PREFIX as QUICK_COMMAND  # noqa: PLC0415
     from ..proxy.config import Deployment, deployments  # noqa: PLC0415
     from ..settings import Settings  # noqa: PLC0415
 
     settings = Settings.load()
 
-    def agent(model: Deployment) -> str:
+    def answering(model: Deployment) -> str:
         if model.provider != "stackspot":
             return f"{model.provider}/{model.model}"
-        names = ("account", "conversation", *CHOICE_OPTIONS, *SWITCHES)
+        names = ("account", "conversation", "quick_command", *CHOICE_OPTIONS, *SWITCHES)
         options = "".join(f" {name}={model.info[name]}" for name in names if model.info.get(name))
+        if rate is not None:
+            return f"simulated {rate}{options}"
+        if model.model.startswith(QUICK_COMMAND):
+            return f"{model.model}{options}"
         try:
-            answering = agent_id(model.model, {"model_info": model.info}, settings) if rate is None else "simulated"
+            return f"{agent_id(model.model, {'model_info': model.info}, settings)}{options}"
         except ConfigurationError:
             return ""  # its tasks fail, and say why
-        return f"{answering}{'' if rate is None else f' {rate}'}{options}"
 
     found = deployments(config)
-    return {name: " ".join(sorted(agent(model) for model in found if model.name == name)) for name in models}
+    return {name: " ".join(sorted(answering(model) for model in found if model.name == name)) for name in models}
 
 
 @contextlib.contextmanager

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import ConfigurationError
+from ..provider.quick_command_options import PREFIX as QUICK_COMMAND
 from ..proxy.config import Deployment
 from .results import FAILED, OBEYED, REPAIRED, Result, mean_prompt
 
+PROVIDER = "stackspot"
 SUFFIX = " (compact tools)"
 HEAD = ("Compact tools", "Tasks", "Right without", "Right with", "Prompt without", "Prompt with", "Saved")
 
@@ -18,25 +20,23 @@ def with_compact_models(config: Mapping[str, Any], models: Sequence[str]) -> dic
     """Return a configuration in which each of the models exists twice.
 
     Under its own name it has `compact_tools: false`, under the name with SUFFIX `true`. Raises
-    ConfigurationError for a model that is none of StackSpot's.
+    ConfigurationError for a model with an entry that is no agent.
     """
     entries: list[Mapping[str, Any]] = []
-    compacted: list[str] = []
     for entry in config.get("model_list") or ():
         model = Deployment.of(entry)
-        if model.name not in models or model.provider != "stackspot":
+        if model.name not in models:
             entries.append(entry)
             continue
-        compacted.append(model.name)
+        if model.provider != PROVIDER or model.model.startswith(QUICK_COMMAND):
+            raise ConfigurationError(
+                f"The model {model.name!r} is no agent, and compact_tools changes only the prompts of agents: "
+                "leave it out, or leave out --compact-tools."
+            )
         # Without `id`: two deployments with one would be one to the router.
         info = {name: value for name, value in model.info.items() if name != "id"}
         entries.append({**entry, "model_info": {**model.info, "compact_tools": False}})
         entries.append({**entry, "model_name": f"{model.name}{SUFFIX}", "model_info": {**info, "compact_tools": True}})
-    if others := [name for name in models if name not in compacted]:
-        raise ConfigurationError(
-            f"{others[0]} is no StackSpot model, and compact_tools changes only their prompts: "
-            "leave it out, or leave out --compact-tools."
-        )
     return {**config, "model_list": entries}
 
 

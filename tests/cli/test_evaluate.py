@@ -97,7 +97,7 @@ def test_the_results_of_another_agent_do_not_count(
         (["--model", "gpt"], "config.yaml has no model 'gpt'; it has: stackspot-chat"),
         (["--cases", "missing.jsonl"], "missing.jsonl cannot be read"),
         (["--config", "missing.yaml"], "missing.yaml cannot be read"),
-        (["--compact-tools", "--model", "chat/llama-small"], "chat/llama-small is no StackSpot model"),
+        (["--compact-tools", "--model", "chat/llama-small"], "The model 'chat/llama-small' is no agent"),
         (["--prompt-variant", "missing.yaml"], "--prompt-variant missing.yaml cannot be read"),
         (["--prompt-variant", "config.yaml"], "config.yaml must map the names of texts to texts"),
         (["--output", "config.yaml", "--kind", "single call"], "choose another --output"),
@@ -206,3 +206,24 @@ def test_the_results_with_other_options_do_not_count(
         assert command("evaluate", "--cases", "cases.jsonl").exit_code == 0
         asked.append(len(simulator.requests("chat")))
     assert asked == [1, 2, 2]
+
+
+def test_the_results_of_another_quick_command_do_not_count(
+    command: Command, folder: Path, simulator: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STACKSPOT_QUICK_COMMANDS_URL", simulator.url)
+    monkeypatch.setenv("STACKSPOT_QUICK_COMMANDS_POLL", "0.01")
+    (folder / "cases.jsonl").write_text(json.dumps(CASES[2]), encoding="utf-8")
+    config = (folder / "config.yaml").read_text(encoding="utf-8")
+    one, two = ('input: "{last_user_message}"', 'input: "{conversation}"')
+    commands = [("explain", one), ("explain", two), ("review", two), ("review", two)]
+    asked = []
+    for slug, template in commands:
+        written = f"model: quick-command/{slug}, custom_llm_provider: stackspot}}\n    model_info: {{quick_command: {{{template}}}}}"
+        (folder / "config.yaml").write_text(
+            config.replace("model: stackspot-chat, custom_llm_provider: stackspot}", written), encoding="utf-8"
+        )
+        ran = command("evaluate", "--cases", "cases.jsonl")
+        assert ran.exit_code == 0, results(folder)["no"]["reason"]
+        asked.append(len(simulator.requests("execution")))
+    assert asked == [1, 2, 3, 3]

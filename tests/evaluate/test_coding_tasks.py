@@ -114,8 +114,14 @@ def test_a_model_is_listed_with_and_without_compact_tools() -> None:
         ],
         "litellm_settings": {},
     }
-    with pytest.raises(ConfigurationError, match="b is no StackSpot model"):
-        with_compact_models({"model_list": [OTHER, ENTRY]}, ["a", "b"])
+
+
+@pytest.mark.parametrize("model", ["groq/b", f"{PROVIDER}/quick-command/b"])
+@pytest.mark.parametrize("name", ["a", "b"])
+def test_only_agents_have_compact_tools(model: str, name: str) -> None:
+    other = {"model_name": name, "litellm_params": {"model": model}}
+    with pytest.raises(ConfigurationError, match=f"The model '{name}' is no agent"):
+        with_compact_models({"model_list": [ENTRY, other]}, ["a", name])
 
 
 WITHOUT = Result("m", "", "t", "k", "d", "obeyed", prompt_characters=20_000)

@@ -33,6 +33,11 @@ class QuickCommand:
         """Whether the input has the whole conversation, with tools and the form of the answer."""
         return CONVERSATION in _names(self.template)
 
+    @property
+    def reads_system(self) -> bool:
+        """Whether the input has the system text."""
+        return self.reads_conversation or SYSTEM in _names(self.template)
+
     def input_data(self, values: Mapping[str, str]) -> Any:
         """Return the input with `values` in the place of the placeholders."""
         return _filled(self.template, values)

@@ -1,7 +1,8 @@
-"""The `model_info` of the agents' models: limits, capabilities and prices.
+"""The `model_info` of the plugin's models: limits, capabilities and prices.
 
-LiteLLM knows no StackSpot agent, so `/model_group/info`, `/v1/model/info` and clients that read
-them would find neither limits nor capabilities. `model_info` of config.yaml overrides each value.
+LiteLLM knows no agent and no Quick Command, so `/model_group/info`, `/v1/model/info` and clients
+that read them would find neither limits nor capabilities. `model_info` of config.yaml overrides
+each value.
 """
 
 from __future__ import annotations
@@ -10,10 +11,19 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..chat.agent_reply import CHARACTERS_PER_TOKEN
+from ..errors import ConfigurationError
+from ..provider.model_response import PROVIDER
+from ..provider.quick_command_options import quick_command_of
 from ..provider.request_price import REQUEST_PRICE
 from ..settings import Settings
 
 _TOKEN_PRICES = ("input_cost_per_token", "output_cost_per_token")
+_OF_CONVERSATIONS = (
+    "supports_function_calling",
+    "supports_parallel_function_calling",
+    "supports_tool_choice",
+    "supports_response_schema",
+)
 
 
 def model_defaults(settings: Settings) -> dict[str, Any]:
@@ -37,7 +47,7 @@ def model_defaults(settings: Settings) -> dict[str, Any]:
 
 def with_defaults(info: Mapping[str, Any], params: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
     """Return a model's `model_info`, completed from its `litellm_params` and the defaults."""
-    completed = {**defaults, **info}
+    completed = {**defaults, **_missing_capabilities(params, info), **info}
     if REQUEST_PRICE in params:  # where `RequestCharge` finds it
         completed.setdefault(REQUEST_PRICE, params[REQUEST_PRICE])
     if completed.get(REQUEST_PRICE):  # LiteLLM checks no budget of a virtual key where both token prices are 0
@@ -45,6 +55,18 @@ def with_defaults(info: Mapping[str, Any], params: Mapping[str, Any], defaults: 
     if any(source.get(name) is not None for source in (params, info) for name in _TOKEN_PRICES):
         completed.setdefault("cache_read_input_token_cost", 0)  # else LiteLLM warns that it has none
     return completed
+
+
+def _missing_capabilities(params: Mapping[str, Any], info: Mapping[str, Any]) -> dict[str, bool]:
+    """Return what a Quick Command cannot do because its input has no place for it."""
+    try:
+        command = quick_command_of(str(params.get("model")).removeprefix(f"{PROVIDER}/"), info)
+    except ConfigurationError:
+        command = None  # each request to the model names the fault
+    if command is None:
+        return {}
+    missing = () if command.reads_conversation else _OF_CONVERSATIONS
+    return dict.fromkeys(missing if command.reads_system else (*missing, "supports_system_messages"), False)
 
 
 def has_price(params: Mapping[str, Any], info: Mapping[str, Any]) -> bool:

@@ -334,6 +334,22 @@ def test_a_quick_command_that_reads_the_conversation_calls_tools(
     assert [call.function.name for call in choice.message.tool_calls] == ["procura"]
 
 
+def test_the_capabilities_of_a_quick_command_are_what_a_request_gets(wiki: Proxy, gpt: openai.OpenAI) -> None:
+    groups = WEB.get(f"{wiki.url}/model_group/info", headers=wiki.headers).json()["data"]
+    models = WEB.get(f"{wiki.url}/v1/model/info", headers=wiki.headers).json()["data"]
+    told = [{one["model_group"]: one for one in groups}, {one["model_name"]: one["model_info"] for one in models}]
+    names = ("supports_function_calling", "supports_parallel_function_calling")
+    for infos in told:
+        assert [infos["review"][name] for name in names] == [False, False]
+        assert [infos["explain"][name] for name in names] == [True, True]
+    for name in ("supports_tool_choice", "supports_response_schema", "supports_system_messages"):
+        assert (told[1]["review"][name], told[1]["explain"][name]) == (False, True)
+    for asked in ({"tools": [SEARCH]}, {"response_format": {"type": "json_object"}}):
+        with pytest.raises(openai.BadRequestError, match="reads the last user message only"):
+            ask_chat(gpt, "procura?", model="review", **asked)
+        assert ask_chat(gpt, "procura?", model="explain", **asked).message
+
+
 def test_only_listed_quick_commands_are_reached_and_their_errors_arrive(
     wiki: Proxy, gpt: openai.OpenAI, simulator: Simulator
 ) -> None:

@@ -38,6 +38,32 @@ def test_a_model_of_an_agent_gets_limits_and_capabilities_which_config_yaml_over
     assert written["model_info"] == own, "config.yaml's own entry is left alone"
 
 
+def test_a_quick_command_has_only_the_capabilities_that_its_input_has_a_place_for() -> None:
+    inputs = (None, "{conversation}", {"code": "{last_user_message}", "rules": ["{system}"]}, 7)
+    models = prepared(
+        *(
+            {
+                "model_name": "explain",
+                "litellm_params": {"model": "quick-command/explain", "custom_llm_provider": "stackspot"},
+                "model_info": {} if one is None else {"quick_command": {"input": one}},
+            }
+            for one in inputs
+        ),
+        {
+            "model_name": "own",
+            "litellm_params": {"model": "stackspot/quick-command/explain"},
+            "model_info": {"supports_function_calling": True},
+        },
+    )
+    abilities = ("function_calling", "parallel_function_calling", "tool_choice", "response_schema", "system_messages")
+    names = [f"supports_{ability}" for ability in abilities]
+    last, whole, system, wrong, own = ([model["model_info"][name] for name in names] for model in models)
+    assert last == [False] * 5
+    assert whole == wrong == [True] * 5, "a wrong input is the error of each request"
+    assert system == [False] * 4 + [True]
+    assert own == [True] + [False] * 4, "config.yaml has the last word"
+
+
 def test_files_are_a_capability_where_uploads_are_on() -> None:
     [model] = prepared({"model_name": "chat", "litellm_params": SPLIT}, STACKSPOT_UPLOADS="true")
     assert model["model_info"]["supports_vision"] is model["model_info"]["supports_pdf_input"] is True

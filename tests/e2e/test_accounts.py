@@ -25,6 +25,12 @@ EXAMPLES = ROOT / "examples"
 OF_OWN = """model_list:
   - model_name: own
     litellm_params: {model: stackspot/chat}
+  - model_name: kept-own
+    litellm_params: {model: stackspot/chat}
+    model_info: {conversation: native}
+  - model_name: kept-team-b
+    litellm_params: {model: stackspot/chat}
+    model_info: {conversation: native, account: team-b}
 """
 PER_ACCOUNT = 6
 
@@ -70,6 +76,38 @@ def test_a_models_account_answers_on_all_protocols(shared: Proxy, platform: Simu
         answer = shared.post(path, body(path, "Oi", stream=stream) | {"model": model})
         assert answer.status_code == 200, answer.text
     assert asked_of(platform) == [OWN, B]
+
+
+def test_each_account_has_its_own_files(shared: Proxy, platform: Simulator) -> None:
+    picture = {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0KGgo="}}
+    asked = {"messages": [{"role": "user", "content": [{"type": "text", "text": "O que é?"}, picture]}]}
+    for model in ("own", "stackspot-team-b", "own", "stackspot-team-b"):
+        answer = shared.post(PATHS[0], asked | {"model": model})
+        assert answer.status_code == 200, answer.text
+    assert [request["account"] for request in platform.requests(at="upload")] == [OWN, B]
+    ours, theirs, *again = (request["body"]["upload_ids"] for request in platform.requests())
+    assert again == [ours, theirs]
+    assert ours != theirs
+
+
+@STREAMED
+@pytest.mark.parametrize("path", PATHS)
+def test_each_account_has_its_own_conversations(shared: Proxy, platform: Simulator, path: str, stream: bool) -> None:
+    platform.script({"text": "Sim.", "times": "always"})
+    turns = [{"role": "user", "content": "Primeira?"}]
+    name = f"{path.rpartition('/')[2]}-{stream}"
+    for _ in "12":
+        for model in ("kept-own", "kept-team-b"):
+            asked = body(path, "", stream=stream) | {"model": model}
+            asked["input" if "input" in asked else "messages"] = turns
+            answer = shared.post(path, asked, **{"correlation-id": name})
+            assert answer.status_code == 200, answer.text
+        turns = [*turns, {"role": "assistant", "content": "Sim."}, {"role": "user", "content": "Segunda?"}]
+    assert asked_of(platform) == [OWN, B, OWN, B]
+    ours, theirs, *again = (request["body"]["conversation_id"] for request in platform.requests())
+    assert again == [ours, theirs]
+    assert ours != theirs
+    assert ["Primeira?" in prompt for prompt in platform.prompts()] == [True, True, False, False]
 
 
 def test_a_wildcard_lists_the_agents_of_its_account(shared: Proxy, platform: Simulator) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import os
@@ -10,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import anthropic
@@ -32,6 +34,7 @@ from tests.support.protocols import (
     tool,
 )
 from tests.support.proxy import WEB, Proxy, Simulator, running_proxy
+from tests.support.redis_server import running_redis
 from tests.support.waiting import eventually
 
 HEADER = "x-stackspot-cache"
@@ -61,18 +64,40 @@ general_settings:
   custom_auth: custom_handler.authenticate_key
 """
 TEAMS = {"first": "sk-cache-of-the-first", "second": "sk-cache-of-the-second"}
+STREAMED_GEMINI = GEMINI.replace("generateContent", "streamGenerateContent")
 PLAY = {"text": "um dois", "tokens": {"input": 7, "output": 3}, "times": "always"}
 GEMINI_BODY = {"contents": [{"role": "user", "parts": [{"text": "Gemini?"}]}]}
+
+
+def write_files(folder: Path) -> tuple[str, str]:
+    """Write config.yaml and the keys; return their paths."""
+    config, keys = folder / "config.yaml", folder / "keys.yaml"
+    config.write_text(CONFIG)
+    keys.write_text(json.dumps({"keys": [{"name": name, "key": key} for name, key in TEAMS.items()]}))
+    return str(config), str(keys)
 
 
 @pytest.fixture(scope="module")
 def cached(simulator_process: Simulator, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
     folder = tmp_path_factory.mktemp("cache")
-    config, keys = folder / "config.yaml", folder / "keys.yaml"
-    config.write_text(CONFIG)
-    keys.write_text(json.dumps({"keys": [{"name": name, "key": key} for name, key in TEAMS.items()]}))
-    with running_proxy(folder / "log", str(config), **simulator_process.environ, KEYS_FILE=str(keys)) as running:
+    config, keys = write_files(folder)
+    with running_proxy(folder / "log", config, **simulator_process.environ, KEYS_FILE=keys) as running:
         yield running
+
+
+@pytest.fixture(scope="module")
+def two_proxies(simulator_process: Simulator, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Proxy]]:
+    """Two proxies with limits and one Redis."""
+    folder = tmp_path_factory.mktemp("shared-cache")
+    config, keys = write_files(folder)
+    limits = {"STACKSPOT_REQUESTS_PER_MINUTE": "1000", "STACKSPOT_REQUESTS_PER_DAY": "10000"}
+    environ = {**simulator_process.environ, **limits, "KEYS_FILE": keys}
+    with contextlib.ExitStack() as stack:
+        environ["REDIS_URL"] = stack.enter_context(running_redis(folder)).url
+        logs = [folder / name / "log" for name in ("first", "second")]
+        for log in logs:
+            log.parent.mkdir()
+        yield [stack.enter_context(running_proxy(log, config, **environ)) for log in logs]
 
 
 @pytest.fixture(scope="module")
@@ -258,6 +283,42 @@ def test_a_hit_costs_nothing_and_uses_no_quota(cached: Proxy, simulator: Simulat
     eventually(lambda: any(line["call_id"] == call and line.get("cache") == "hit" for line in lines(cached)))
     post(cached, f"{text} outra", path, model="paid", stream=stream)  # what it costs is counted after the hit
     eventually(lambda: spend(cached) == pytest.approx(before + 2 * 0.537))
+
+
+@pytest.mark.parametrize(
+    ("path", "stream"),
+    [*itertools.product((*PATHS, "/v1/completions"), (False, True)), (GEMINI, False), (STREAMED_GEMINI, True)],
+)
+def test_proxies_with_redis_share_answers_and_a_hit_leaves_the_quota_as_it_is(
+    two_proxies: list[Proxy], simulator: Simulator, path: str, *, stream: bool
+) -> None:
+    simulator.script(PLAY)
+    text = f"Redis? {path} {stream}"
+    question = {
+        "/v1/completions": {"model": "own", "prompt": text, "stream": stream},
+        GEMINI: (contents := {"contents": [{"role": "user", "parts": [{"text": text}]}]}),
+        STREAMED_GEMINI: contents,
+    }.get(path, body(path, text, stream=stream) | {"model": "own"})
+    first, second = two_proxies
+
+    def ask(proxy: Proxy, key: str) -> str:
+        answer = proxy.post(path.format("own"), question, Authorization=f"Bearer {key}")
+        assert (answer.status_code, "dois" in answer.text) == (200, True), answer.text
+        return answer.headers[HEADER]
+
+    def used(proxy: Proxy) -> tuple[int, list[tuple[str, int]]]:
+        told = WEB.get(f"{proxy.url}/quota", headers=proxy.headers).json()
+        return told["day"]["used"], [(key["name"], key["used"]) for key in told["keys"]]
+
+    before = used(first)
+    assert ask(first, TEAMS["first"]) == "miss"
+    asked = used(first)
+    assert asked[0] == before[0] + 1
+    assert [ask(proxy, TEAMS["first"]) for proxy in (second, first)] == ["hit", "hit"]
+    assert used(first)[0] == used(second)[0] == asked[0]
+    assert dict(used(second)[1])["first"] <= dict(asked[1])["first"], "it may only get less, as minutes pass"
+    assert len(simulator.requests()) == 1
+    assert ask(second, TEAMS["second"]) == "miss"
 
 
 @STREAMED

@@ -1,8 +1,8 @@
 """Prepare calls of Gemini's routes for LiteLLM's translation to chat completions.
 
 The translation keeps only the first part of a system instruction, reads one of the two spellings of
-fields, and drops JSON mode without an object schema and the names of allowed functions. This module
-preserves them, or rejects the call.
+fields, and drops the timeout, JSON mode without an object schema and the names of allowed
+functions. This module preserves them, or rejects the call.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ _DROPPED_PARTS = (
     "codeExecutionResult",
     "code_execution_result",
 )
+_TIMEOUT = "stream_timeout"  # a field that the translation keeps, and that a call of its own does not read
 _ORDER = {"propertyOrdering", "property_ordering"}
 _PART_TYPES = {"text": str, "inline_data": Mapping, "functionCall": Mapping, "functionResponse": Mapping}
 _SPELLINGS = {"inlineData": "inline_data", "function_call": "functionCall", "function_response": "functionResponse"}
@@ -39,6 +40,8 @@ def to_adapter(kwargs: dict[str, Any]) -> dict[str, Any]:
     """
     model = str(kwargs.get("model")).removeprefix(f"{PROVIDER}/")
     changed = {**kwargs, "model": f"{PROVIDER}/{model}", "custom_llm_provider": LlmProviders.CUSTOM.value}
+    if isinstance(timeout := kwargs.get("timeout"), int | float):
+        changed[_TIMEOUT] = timeout
     if isinstance(tools := kwargs.get("tools"), list):
         changed["tools"] = [_with_schemas(tool) for tool in tools]
     contents = kwargs.get("contents")
@@ -83,12 +86,14 @@ def from_adapter(kwargs: dict[str, Any]) -> dict[str, Any]:
     translated = kwargs.get("custom_llm_provider") == LlmProviders.CUSTOM.value
     if not translated or not str(kwargs.get("model")).startswith(f"{PROVIDER}/"):
         return kwargs
+    kept = {name: value for name, value in kwargs.items() if name != _TIMEOUT}
     body = (kwargs.get("proxy_server_request") or {}).get("body") or {}
     restored = {
+        "timeout": kwargs.get(_TIMEOUT),
         "response_format": _response_format(_first_object(body, "generationConfig", "config")),
         "tool_choice": _tool_choice(_first_object(body, "toolConfig", "tool_config")),
     }
-    return {**kwargs, "custom_llm_provider": PROVIDER, **{name: value for name, value in restored.items() if value}}
+    return {**kept, "custom_llm_provider": PROVIDER, **{name: value for name, value in restored.items() if value}}
 
 
 def _first_object(fields: Mapping[str, Any], *names: str) -> Mapping[str, Any]:

@@ -6,6 +6,8 @@ from typing import Any
 
 import litellm
 import pytest
+from litellm.google_genai.adapters.transformation import GoogleGenAIAdapter
+from litellm.types.router import GenericLiteLLMParams
 
 from custom_handler.proxy.gemini_bridge import from_adapter, to_adapter
 
@@ -24,6 +26,18 @@ def test_a_translated_call_gets_its_provider_back():
     assert from_adapter(chat())["custom_llm_provider"] == "stackspot"
     other = {"model": "groq/llama", "custom_llm_provider": "groq"}
     assert from_adapter(other) is other
+
+
+def test_the_timeout_is_kept():
+    """By a field that LiteLLM's translation does not drop."""
+    changed = to_adapter(contents("Oi") | {"timeout": 7.0})
+    params = GenericLiteLLMParams(**{name: changed[name] for name in changed.keys() - {"model", "timeout"}})
+    translated = GoogleGenAIAdapter().translate_generate_content_to_completion(
+        changed["model"], changed["contents"], litellm_params=params
+    )
+    restored = from_adapter({**translated, "custom_llm_provider": "custom"})
+    assert (restored["timeout"], "stream_timeout" in restored) == (7.0, False)
+    assert "timeout" not in from_adapter(chat())
 
 
 def test_both_spellings_of_a_part_are_supported():

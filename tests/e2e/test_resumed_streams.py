@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import anthropic
+import httpx
 import openai
 import pytest
 from google import genai
 from google.genai import types
 
+from tests.support.prices import GEMINI
 from tests.support.protocols import (
+    PATHS,
     STREAMED,
     ask_chat,
     ask_gemini,
     ask_messages,
     ask_responses,
     block,
+    body,
     complete_chat,
     tool,
 )
@@ -27,6 +34,8 @@ from tests.support.waiting import eventually
 MODEL = "resuming"  # a credit costs 0.25
 QUESTION = "Conte até 12"
 ANSWER = "1 2 3 4 5 6 7 8 9 10 11 12"
+ENDS = ("response.completed", "arguments.done", "message_stop", '"finishReason": "STOP"', '"finish_reason":"', "[DONE]")
+BROKEN = "broke within its answer"
 STORY = (
     "Era uma vez um agente que contava histórias longas. A plataforma as interrompia. Ele continuava, e o fim chegou."
 )
@@ -77,6 +86,80 @@ def test_geminis_answers_go_on(priced: Proxy, breaking: Simulator, stream: bool)
     with genai.Client(api_key=priced.key, http_options=options) as client:
         text, _, _ = ask_gemini(client, QUESTION, stream=stream, model=MODEL)
     assert (text, len(breaking.prompts())) == (ANSWER, 2)
+
+
+def ask(proxy: Proxy, path: str, *, stream: bool, seconds: float = 0.0) -> httpx.Response:
+    """Ask with a tool, within so many seconds if that is not 0."""
+    schema = {"type": "object", "properties": {"texto": {"type": "string"}}}
+    asked: dict[str, Any] = body(path, QUESTION, stream=stream) | {"model": MODEL}
+    match path:
+        case "/v1/chat/completions":
+            asked["tools"] = [tool("procura", "texto")]
+        case "/v1/responses":
+            asked["tools"] = [{"type": "function", "name": "procura", "parameters": schema}]
+        case "/v1/messages":
+            asked["tools"] = [{"name": "procura", "input_schema": schema}]
+        case _:
+            path = path.format(MODEL).replace(":g", ":streamG") if stream else path.format(MODEL)
+            declared = {"name": "procura", "parameters": schema}
+            asked = {"contents": [{"role": "user", "parts": [{"text": QUESTION}]}]}
+            asked["tools"] = [{"functionDeclarations": [declared]}]
+    return proxy.post(path, asked, **({"x-litellm-timeout": str(seconds)} if seconds else {}))
+
+
+def assert_broken(answer: httpx.Response, *, stream: bool) -> None:
+    """Assert that an answer ends with the error of the break, and no call is complete before it."""
+    if not stream:
+        assert answer.status_code == 502, answer.text
+    last = [line for line in answer.text.splitlines() if line][-1]
+    assert BROKEN in last, answer.text
+    assert not any(end in answer.text for end in ENDS), answer.text
+
+
+@STREAMED
+@pytest.mark.parametrize("path", [*PATHS, GEMINI])
+def test_an_answer_goes_on_after_a_reset(priced: Proxy, simulator: Simulator, path: str, stream: bool) -> None:
+    simulator.script({"pieces": ["um dois. ", "x"], "fault": "reset_within", "after": 1}, {"text": "fim"})
+    answer = ask(priced, path, stream=stream)
+    assert answer.status_code == 200, answer.text
+    assert ("fim" in answer.text, BROKEN in answer.text) == (True, False)
+    assert "«assistant»\num dois." in simulator.prompts()[1]
+
+
+@STREAMED
+@pytest.mark.parametrize("path", [*PATHS, GEMINI])
+@pytest.mark.parametrize("said", [block("procura", texto="a"), "FUNCTION_CALL_START\nprocura\narguments: {"])
+def test_a_call_in_flight_ends_with_the_error_on_every_protocol(
+    priced: Proxy, simulator: Simulator, said: str, path: str, stream: bool
+) -> None:
+    simulator.script({"pieces": ["Vou ver.\n", said, "x"], "fault": "reset_within", "after": 2})
+    assert_broken(ask(priced, path, stream=stream), stream=stream)
+    assert len(simulator.prompts()) == 1
+
+
+def test_a_rest_that_runs_into_the_deadline_ends_with_the_error_of_the_break(
+    priced: Proxy, simulator: Simulator
+) -> None:
+    """All at once, because each takes until its deadline."""
+    cut = {"pieces": ["um ", "x"], "fault": "close_within", "after": 1, "times": "always"}
+    rest = {"match": "broke off", "text": "dois três", "fault": "stall", "after": 1, "times": "always"}
+    simulator.script(rest, cut)
+    asked = list(itertools.product((*PATHS, GEMINI), (False, True)))
+    with ThreadPoolExecutor(len(asked)) as threads:
+        answers = list(threads.map(lambda one: ask(priced, one[0], stream=one[1], seconds=12), asked))
+    for answer, (_, stream) in zip(answers, asked, strict=True):
+        assert_broken(answer, stream=stream)
+    assert len(simulator.requests("broke off")) == len(asked)
+
+
+@STREAMED
+@pytest.mark.parametrize("path", [*PATHS, GEMINI])
+def test_there_is_no_second_request_where_too_little_time_is_left(
+    priced: Proxy, simulator: Simulator, path: str, stream: bool
+) -> None:
+    simulator.script({"pieces": ["um ", "x"], "fault": "close_within", "after": 1})
+    assert_broken(ask(priced, path, stream=stream, seconds=5), stream=stream)
+    assert len(simulator.prompts()) == 1
 
 
 @STREAMED

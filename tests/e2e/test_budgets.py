@@ -97,6 +97,14 @@ def test_a_free_model_does_not_fall_back_to_a_priced_one_when_the_budget_is_spen
     assert budget_of(priced, "away")["spent"] == spent
 
 
+@pytest.mark.parametrize("path", [*PATHS, GEMINI, COMPLETIONS])
+def test_aliases_and_wildcards_are_as_free_as_their_models(priced: Proxy, simulator: Simulator, path: str) -> None:
+    eventually(lambda: ask(priced, "away").status_code == 422)
+    names = ("of-credits", "priced-9", "openai/credits", "of-gratis", "free-9", "openai/gratis")
+    statuses = {name: ask(priced, "away", path, model=name).status_code for name in names}
+    assert statuses == {name: 200 if "gratis" in name or "free" in name else 422 for name in names}
+
+
 def test_the_sdk_does_not_try_again(priced: Proxy, simulator: Simulator) -> None:
     eventually(lambda: ask(priced, "away").status_code == 422)
     with (

@@ -34,9 +34,17 @@ MODELS = """model_list:
 - model_name: backed
   litellm_params: {model: stackspot/chat}
   model_info: {input_cost_per_token: 0, output_cost_per_token: 0}
+- {model_name: priced-*, litellm_params: {model: stackspot/chat}, model_info: {input_cost_per_query: 0.25}}
+- model_name: free-*
+  litellm_params: {model: stackspot/chat}
+  model_info: {input_cost_per_token: 0, output_cost_per_token: 0}
 """
-FALLBACKS = """router_settings:
+ROUTER = """router_settings:
   fallbacks: [{backed: [credits]}]
+"""
+ALIASES = """model_group_alias:
+    of-credits: credits
+    of-gratis: {model: gratis, hidden: true}
 """
 KEYS = """keys:
 - {name: rich, key: sk-the-key-of-rich-1, budget: 1000}
@@ -51,7 +59,8 @@ GEMINI = "/v1beta/models/{}:generateContent"
 
 def write_config(file: Path) -> str:
     """Write the repository's config.yaml with priced models and a fallback to one; return its name."""
-    written = (ROOT / "config.yaml").read_text(encoding="utf-8").replace("router_settings:\n", FALLBACKS)
+    written = (ROOT / "config.yaml").read_text(encoding="utf-8").replace("router_settings:\n", ROUTER)
+    written = written.replace("model_group_alias:\n", ALIASES)
     file.write_text(MODELS + written[written.index("litellm_settings:") :], encoding="utf-8")
     return str(file)
 

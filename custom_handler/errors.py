@@ -43,12 +43,14 @@ class StackspotError(Exception):
 
     `message` states what failed and what to do; it contains no secret, token or prompt. `retryable`
     is True where the same call may succeed later, after `retry_after` seconds (None: unknown).
+    `resend` is False where the SDK of a client should not send the request again by itself.
     `code` is OpenAI's code of the error, None where it has none.
     """
 
     status_code = 500
     code: str | None = None
     retryable = False
+    resend = True
 
     def __init__(self, message: str, *, status_code: int | None = None, retry_after: float | None = None) -> None:
         super().__init__(message)
@@ -190,6 +192,7 @@ class QuotaExhausted(RateLimited):
     """HTTP 429 of the agent that names a window of more than an hour; no call waits for its end."""
 
     retryable = False
+    resend = False
 
 
 class CreditExhausted(AgentError):

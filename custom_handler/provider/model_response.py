@@ -34,7 +34,7 @@ from litellm.types.utils import (
 )
 from litellm.types.utils import Usage as LiteLLMUsage
 
-from ..errors import ContentFiltered, PromptTooLong, QuotaExhausted, RequestError, StackspotError
+from ..errors import ContentFiltered, PromptTooLong, RequestError, StackspotError
 from ..events import Finish, ReplyEvent, Sources, Text, ToolCallArguments, ToolCallStart, Usage
 from ..request.calls import CUSTOM_ARGUMENT
 from ..request.context import current_request
@@ -343,8 +343,9 @@ def litellm_error(error: StackspotError, model: str) -> Exception:
         translated.param = error.param
     if error.code is not None:
         translated.code = error.code
-    if error.retry_after is not None:
-        translated.headers = {"retry-after": str(max(1, round(error.retry_after)))}
-    if isinstance(error, QuotaExhausted):  # the SDKs of OpenAI and Anthropic heed this header
-        translated.headers |= {"x-should-retry": "false"}
+    headers = {} if error.retry_after is None else {"retry-after": str(max(1, round(error.retry_after)))}
+    if not error.resend:  # the SDKs of OpenAI and Anthropic heed this header
+        headers["x-should-retry"] = "false"
+    if headers:
+        translated.headers = headers
     return translated  # type: ignore[no-any-return]

@@ -2,15 +2,20 @@
 
 create ──▶ poll after 2 s ──▶ poll … up to every 10 s ──▶ COMPLETED: the result
                 │ 404 in the first 30 s, an unknown status: poll again
+                │ a 429, no place in the queue: poll again, to the end of the time
                 │ a failure that may pass: poll again, `max_retries` times in a row at most
                 └ FAILURE, a 4xx, 60 s without a start, the end of the time: StackspotError
 
-There is no known way to cancel an execution: one whose client has left ends by itself.
+An execution that was started is paid for. So the error that ends it lets neither a client nor a job
+start another. There is no known way to cancel an execution: one whose client has left ends by
+itself.
 """
 
 from __future__ import annotations
 
+import copy
 import json
+import math
 import random
 import uuid
 from collections.abc import Callable, Generator, Mapping
@@ -18,11 +23,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import (
-    AgentError,
     AgentFailed,
     AgentRejected,
     AgentTimeout,
-    QueueFull,
     QuickCommandFailed,
     QuickCommandForbidden,
     QuickCommandNotFound,
@@ -101,7 +104,7 @@ def execute(
     outcome = "abandoned"  # by the client, which closes the generator
     try:
         identifier = yield from with_retries(lambda _: execution.create(), settings, deadline, hook, text_received=True)
-        report = yield from execution.poll(identifier)
+        report = yield from execution.result(identifier)
         outcome = "completed"
     except StackspotError as error:
         outcome = _outcome(error)
@@ -114,6 +117,14 @@ def execute(
 def _outcome(error: StackspotError) -> str:
     kinds = {QuickCommandFailed: "failed", QuickCommandTimeout: "timeout", RateLimited: "limited"}
     return next((name for kind, name in kinds.items() if isinstance(error, kind)), "refused")
+
+
+def _for_good(error: StackspotError) -> StackspotError:
+    """Return an error of an execution that was started: another one would be paid for."""
+    final = copy.copy(error)  # other calls may have failed with the same, as with that of a token
+    final.retryable = final.resend = False
+    final.retry_after = None
+    return final
 
 
 class _Execution:
@@ -132,9 +143,7 @@ class _Execution:
         """Create the execution, and return its id."""
         url, body = self._call.request(self._settings)
         content = json.dumps(body, ensure_ascii=False).encode("utf-8", errors="replace")
-        limit = self._settings.limits.queue_timeout
-        timeout = self._deadline.queue_timeout(limit, text_received=True)
-        head, raw = yield from self._request("POST", url, content, timeout)
+        head, raw = yield from self._request("POST", url, content)
         if not 200 <= head.status < 300:
             yield from self._fail(head, raw)
         identifier = read_execution_id(decode_body(raw))
@@ -143,34 +152,41 @@ class _Execution:
                 f"The Quick Command {self._name!r} was started, but the response has no execution id: "
                 "check STACKSPOT_QUICK_COMMANDS_URL."
             )
-            error.retryable = False  # another execution would be paid for
-            raise error
+            raise _for_good(error)
         return identifier
 
-    def poll(self, identifier: str) -> Generator[Step[Any], Any, ExecutionReport]:
+    def result(self, identifier: str) -> Generator[Step[Any], Any, ExecutionReport]:
+        """Poll the execution to its end; raises errors after which no other is started."""
+        try:
+            return (yield from self._poll(identifier))
+        except StackspotError as error:
+            raise _for_good(error) from error.__cause__
+
+    def _poll(self, identifier: str) -> Generator[Step[Any], Any, ExecutionReport]:
         """Poll until the execution has ended; raises StackspotError for any other end."""
         created = self._deadline.elapsed()
         delay, failures = self._settings.limits.quick_commands_poll, 0
-        longest = MOST_GROWTH * delay
+        longest, has_place = MOST_GROWTH * delay, True
         while True:
             pause = delay * random.uniform(1, 1 + JITTER)  # noqa: S311
             if self._deadline.left(text_received=True) <= pause:
-                raise self._not_finished()
+                raise self._not_finished(has_place=has_place)
             yield Sleep(pause)
             delay = min(delay * GROWTH, longest)
             age = self._deadline.elapsed() - created
             try:
                 report = yield from self._report(identifier, young=age < UNKNOWN_SECONDS)
-            except QueueFull:
-                raise
-            except AgentError as error:
-                failures += not isinstance(error, RateLimited)
+            except RateLimited:
+                has_place = False
+                continue
+            except StackspotError as error:
+                failures += 1
                 if isinstance(error, AgentTimeout) and self._deadline.left(text_received=True) <= delay:
-                    raise self._not_finished() from None
+                    raise self._not_finished(has_place=has_place) from None
                 if not error.retryable or failures > self._settings.limits.max_retries:
                     raise
                 continue
-            failures = 0
+            failures, has_place = 0, True
             self._progress(report)
             if report.status == COMPLETED:
                 return self._completed(report)
@@ -189,9 +205,7 @@ class _Execution:
         """Poll once; an execution that is not known yet counts as created."""
         # The platform, or a proxy before it, answers from a cache without these.
         url = f"{self._settings.account.quick_commands_url}{PATH}/callback/{identifier}?nocache={uuid.uuid4().hex}"
-        self._hook(ExecutionPolled())
-        timeout = max(0.0, self._deadline.left(text_received=True))
-        head, raw = yield from self._request("GET", url, b"", timeout)
+        head, raw = yield from self._request("GET", url)
         if head.status == 404 and young:
             return ExecutionReport(CREATED)
         if head.status == 404:
@@ -215,19 +229,29 @@ class _Execution:
             )
         return report
 
-    def _not_finished(self) -> QuickCommandTimeout:
-        return QuickCommandTimeout(
-            f"The Quick Command {self._name!r} did not finish within {self._deadline.timeout:g} s: "
+    def _not_finished(self, *, has_place: bool) -> QuickCommandTimeout:
+        advice = (
             "send it as a job, or raise STACKSPOT_TIMEOUT and the model's timeout."
+            if has_place
+            else "the quota of Quick Commands had no place for its last polls. Send fewer at once, "
+            "or raise STACKSPOT_QUICK_COMMANDS_PER_MINUTE if the account allows more."
+        )
+        return QuickCommandTimeout(
+            f"The Quick Command {self._name!r} did not finish within {self._deadline.timeout:g} s: {advice}"
         )
 
     def _request(
-        self, method: str, url: str, content: bytes, queue_timeout: float
+        self, method: str, url: str, content: bytes = b""
     ) -> Generator[Step[Any], Any, tuple[ResponseHead, bytes]]:
         """Send a request, and after a 401 again with another token; return its whole response."""
+        polls = method == "GET"
         token: Token = yield AcquireToken(timeout=self._timeout())
         for last in (False, True):
+            limit = math.inf if polls else self._settings.limits.queue_timeout
+            queue_timeout = self._deadline.queue_timeout(limit, text_received=True)
             yield AcquireSlot(queue_timeout, self._call.caller, QUICK_COMMANDS)
+            if polls:
+                self._hook(ExecutionPolled())
             headers = {
                 "authorization": f"Bearer {token.value}",
                 "content-type": "application/json",
@@ -247,8 +271,7 @@ class _Execution:
                     f"{self._settings.requests.max_frame_bytes} bytes: let it return less, "
                     "or raise STACKSPOT_MAX_FRAME_BYTES."
                 )
-                error.retryable = False
-                raise error
+                raise _for_good(error)
         return head, body
 
     def _fail(self, head: ResponseHead, raw: bytes) -> Generator[Step[Any], Any, None]:

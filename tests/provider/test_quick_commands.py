@@ -180,8 +180,13 @@ def test_requests_and_polls_count_in_a_quota_of_their_own(settings: Any, simulat
     provider = StackspotLLM(
         settings.changed(limits={"quick_commands_per_minute": 1, "queue_timeout": 0.1}),
     )
-    error = refused(provider, timeout=30)
-    assert (error.status_code, len(simulator.requests(at="execution"))) == (429, 2)
+    error = refused(provider, timeout=2)
+    assert (error.status_code, len(simulator.requests(at="execution"))) == (504, 2), "its poll had no place"
+    assert "the quota of Quick Commands had no place for its last polls" in error.message
+    assert error.headers == {"x-should-retry": "false"}
+    error = refused(provider, timeout=2)
+    assert (error.status_code, len(simulator.requests(at="execution"))) == (429, 2), "no other was started"
+    assert error.headers["retry-after"]
 
 
 @pytest.mark.slow
@@ -197,8 +202,8 @@ def test_processes_that_share_a_redis_share_the_quota_of_quick_commands(
         shared = settings.changed(limits=limits, redis={"url": redis.url})
         one, other = StackspotLLM(shared), StackspotLLM(shared)
         assert one.completion(EXPLAIN, MESSAGES).choices[0].message.content == "done"
-        error = refused(other, timeout=30)
-        assert error.status_code == 429
+        error = refused(other, timeout=8)
+        assert error.status_code == 504
         assert len(simulator.requests(at="execution")) == 2, "the third request is the second execution, without a poll"
         assert other.completion("chat", MESSAGES).choices[0].message.content, "agents have their own quota"
         for provider in (one, other):

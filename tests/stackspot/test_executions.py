@@ -2,33 +2,60 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
 
-from custom_handler.errors import AgentUnreachable, QuickCommandFailed, QuickCommandTimeout, StackspotError
+from custom_handler.errors import (
+    AgentUnreachable,
+    IdentityUnavailable,
+    QueueFull,
+    QuickCommandFailed,
+    QuickCommandTimeout,
+    QuotaExhausted,
+    StackspotError,
+)
+from custom_handler.instrumentation import ExecutionPolled
 from custom_handler.settings import AccountSettings, Settings
-from custom_handler.stackspot.agent_call import AcquireToken, Read, ResponseHead, Send, Sleep, advance
+from custom_handler.stackspot.agent_call import AcquireSlot, AcquireToken, Read, ResponseHead, Send, Sleep, advance
 from custom_handler.stackspot.deadline import Deadline
 from custom_handler.stackspot.execution_report import ExecutionReport, read_execution_id
 from custom_handler.stackspot.quick_commands import ExecutionCall, execute
 from custom_handler.stackspot.tokens import Token
 
 CALL = ExecutionCall("explain", "Hi", "c-1", input_data="Hi")
+TOKEN = Token("t", 9e9, "acme")
 DONE = {"progress": {"status": "COMPLETED"}, "result": "Hello."}
 
 
 class Run:
-    """An execution whose polls get `answers`, the last one again and again; the clock counts the pauses."""
+    """An execution whose polls get `answers`, the last one again and again; the clock counts the pauses.
 
-    def __init__(self, *answers: Any, timeout: float = 600) -> None:
+    A poll waits for each of `places` in the queue: for so many seconds, or it is refused. `tokens`
+    are those before the usual ones.
+    """
+
+    def __init__(
+        self,
+        *answers: Any,
+        timeout: float = 600,
+        places: Iterable[float | StackspotError] = (),
+        tokens: Iterable[Token | StackspotError] = (),
+    ) -> None:
         self.now, self.pauses, self.urls = 0.0, list[float](), list[str]()
+        self.waits, self.polled, self._places = list[float](), 0, itertools.chain([0.0], places)
+        self._tokens = iter(tokens)
         self.reports = list[ExecutionReport]()
         settings = Settings(account=AccountSettings(quick_commands_url="https://x"))
         deadline = Deadline(timeout, lambda: self.now)
-        self._steps = execute(CALL, settings, deadline, progress=self.reports.append)
+        self._steps = execute(CALL, settings, deadline, self._note, self.reports.append)
         self._answers, self._body = list(answers), b""
+
+    def _note(self, measurement: object) -> None:
+        self.polled += isinstance(measurement, ExecutionPolled)
 
     def result(self) -> ExecutionReport:
         step = advance(self._steps, None)
@@ -45,7 +72,13 @@ class Run:
     def _perform(self, step: Any) -> Any:
         match step:
             case AcquireToken():
-                return Token("t", 9e9, "acme")
+                return next(self._tokens, TOKEN)
+            case AcquireSlot(timeout):
+                self.waits.append(timeout)
+                place = next(self._places, 0.0)
+                if isinstance(place, StackspotError):
+                    return place
+                self.now += place
             case Sleep(seconds):
                 self.pauses.append(seconds)
                 self.now += seconds
@@ -106,6 +139,41 @@ def test_failures_that_may_pass_are_polled_over_three_times_in_a_row() -> None:
     with pytest.raises(AgentUnreachable):
         run.result()
     assert len(run.urls) == 4
+
+
+REFUSED = QueueFull("no place came free in time", retry_after=70)
+EXHAUSTED = QuotaExhausted("minutes is reached", retry_after=86400)
+
+
+def test_a_poll_waits_for_its_place_to_the_end_of_the_time() -> None:
+    run = Run({"progress": {"status": "RUNNING"}}, DONE, timeout=300, places=[REFUSED, 120, REFUSED, REFUSED])
+    assert run.result().text == "Hello."
+    assert run.waits[0] == Settings().limits.queue_timeout, "before it starts, it waits like any request"
+    assert run.waits[1] == pytest.approx(300 - run.pauses[0])
+    assert run.polled == 2, "polls that had no place are none"
+
+
+@pytest.mark.parametrize("refusal", [REFUSED, EXHAUSTED])
+def test_an_execution_without_a_place_for_its_polls_ends_with_its_time_and_is_not_started_again(refusal: Any) -> None:
+    ends = Run(DONE, timeout=300, places=itertools.repeat(refusal)), Run(refusal, timeout=300)
+    for run in ends:
+        with pytest.raises(QuickCommandTimeout, match=r"300 s: the quota .* had no place for its last polls") as end:
+            run.result()
+        assert 280 < run.now <= 300
+        assert (end.value.retry_after, end.value.resend) == (None, False)
+
+
+def test_an_error_of_a_started_execution_lets_nobody_start_another() -> None:
+    busy = AgentUnreachable("busy", retry_after=5)
+    for answer in (busy, 418, {"progress": {"status": "FAILURE"}}):
+        with pytest.raises(StackspotError) as end:
+            Run(answer).result()
+        assert (end.value.retryable, end.value.resend, end.value.retry_after) == (False, False, None)
+    assert (busy.retryable, busy.resend, busy.retry_after) == (True, True, 5), "other calls may have the same"
+
+
+def test_a_token_that_cannot_be_fetched_now_loses_no_execution() -> None:
+    assert Run(DONE, tokens=[TOKEN, IdentityUnavailable("no token")]).result().text == "Hello."
 
 
 def test_progress_is_reported() -> None:

@@ -91,7 +91,8 @@ def test_clients_find_limits_capabilities_and_prices(priced: Proxy) -> None:
         found: list[dict[str, Any]] = WEB.get(f"{priced.url}{path}", headers=priced.headers).json()["data"]
         return found
 
-    free, tokens, *_ = told("/model_group/info")
+    groups = {group["model_group"]: group for group in told("/model_group/info")}
+    free, tokens = groups["free"], groups["tokens"]
     assert free["max_input_tokens"] == 250_000
     assert (free["mode"], free["supports_function_calling"]) == ("chat", True)
     assert {"tools", "response_format"} <= set(free["supported_openai_params"])

@@ -75,9 +75,13 @@ async def _cpu(ask: Ask, prompt: str, calls: int) -> float:
     return time.process_time() - began
 
 
+def _nothing() -> None: ...
+
+
 def _through_ours(http: HttpClient, request: _Request) -> Ask:
     async def ask(prompt: str) -> None:
-        answer = await http.post(request.url, request.headers, request.content(prompt), httpx.Timeout(60))
+        content, timeout = request.content(prompt), httpx.Timeout(60)
+        answer = await http.send("POST", request.url, request.headers, content, timeout, note_sent=_nothing)
         while await answer.read() is not None:
             pass
         await answer.aclose()

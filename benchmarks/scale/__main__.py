@@ -20,7 +20,7 @@ import click
 
 from ..report import conditions
 from . import chaos, limit, redis_cost, spread
-from .cluster import cluster
+from .cluster import LIMIT, cluster
 from .report import DOCS, merged, print_rows, rows_of, write
 
 PARTS = ("redis", "conversations", "limit", "jobs")
@@ -44,7 +44,7 @@ def measure(directory: Path, count: int, parts: Sequence[str], *, quick: bool) -
             found["responses"] = {"whole": whole, "of": len(questions), "kept_by": kept}
         if "limit" in parts:
             _say("more calls than the account allows")
-            found["limit"] = asyncio.run(limit.saturate(running, limit.LIMIT * (1 if quick else 3)))
+            found["limit"] = asyncio.run(limit.saturate(running, LIMIT * (1 if quick else 3)))
         if "jobs" in parts:
             _say("jobs, and what is killed")
             last, questions = spread.response_chain(running)

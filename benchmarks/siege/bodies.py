@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import random
 from collections.abc import Callable, Iterator, Sequence
@@ -34,8 +35,12 @@ async def markers_in_messages(ground: Ground) -> Outcome:
     answers: list[Answer] = []
     for name, text in texts.items():
         ground.step(name)
-        answers += await ground.together(3, lambda n, text=text: ground.ask(PATHS[n], chat(text, path=PATHS[n])))
+        answers += await ground.together(3, functools.partial(_ask_path, ground, text))
     return outcome_of(answers, {200, *REFUSED})
+
+
+async def _ask_path(ground: Ground, text: str, number: int) -> Answer:
+    return await ground.ask(PATHS[number], chat(text, path=PATHS[number]))
 
 
 async def many_tools(ground: Ground) -> Outcome:
@@ -81,9 +86,9 @@ async def large_bodies(ground: Ground) -> Outcome:
     }
     answers: list[Answer] = []
     for name, body in bodies.items():
-        data = await asyncio.to_thread(lambda body=body: json.dumps(body).encode())
+        data = (await asyncio.to_thread(json.dumps, body)).encode()
         ground.step(name)
-        answers += await ground.together(ground.size(3, 1), lambda _, data=data: ground.ask(PATHS[0], data))
+        answers += await asyncio.gather(*(ground.ask(PATHS[0], data) for _ in range(ground.size(3, 1))))
     return outcome_of(answers, {200, *REFUSED})
 
 

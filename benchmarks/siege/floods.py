@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 
 from ..protocols import PATHS
@@ -80,9 +81,7 @@ async def multipart(ground: Ground) -> Outcome:
         ground.step(name)
         for path in ("/v1/files", PATHS[0])[: ground.size(2, 1)]:
             sent = body if name in {"no end", "too large"} else body + b"--siege--\r\n"
-            answers += await ground.together(
-                ground.size(6, 2), lambda number, path=path, sent=sent: _upload(ground, path, sent, number)
-            )
+            answers += await ground.together(ground.size(6, 2), functools.partial(_upload, ground, path, sent))
     return outcome_of(answers, REFUSED)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import matplotlib as mpl
 from matplotlib import pyplot as plt
+from matplotlib.lines import Line2D
 
 from .other import Row
 from .probe import HEALTH
@@ -53,7 +54,7 @@ def draw(results: Mapping[str, Any], file: Path) -> None:
         for side in ("top", "right"):
             axes.spines[side].set_visible(False)
         names = [f"{number} {attack['name']}" for number, attack in enumerate(attacks, 1)]
-        handles = [plt.Line2D([], [], linestyle="") for _ in names]
+        handles = [Line2D([], [], linestyle="") for _ in names]
         points_legend = drawing.legend(
             *axes.get_legend_handles_labels(), loc="outside upper right", frameon=False, ncols=3
         )

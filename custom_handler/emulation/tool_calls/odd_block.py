@@ -50,7 +50,7 @@ _PREFIX = r"(?:(?![>|]|[-*+•][ \t])[^\p{L}\p{N}\n>|]{0,12}+)"
 # The word of a label is no name, or the colon behind it would change what was decided before.
 _NAME = rf"{_NAME_LABEL}(?!(?:{syntax.NAME_WORD})\b)(?P<name>[\w./:$-]{{1,128}}+)(?=[^\w./:$-])"
 # What stands before the name: the first decides, so that a remark is not taken for a name.
-_HEADS = tuple(
+HEADS = tuple(
     regex.compile(rf"(?P<prefix>{_PREFIX}){start}{_NAME}", _FLAGS)
     for start in (
         rf"{_marker(_FIRST)}{_REMARK}\n{_MARK}{{0,12}}+",
@@ -83,7 +83,7 @@ STARTS = frozenset("*_:+~.$@FfTtCcSsBbOoIiAaLlHh«<[(/#;-=~{!%&`'\"ＦＴ【《�
 
 def _plain(text: str) -> str:
     r"""Return the text with plain characters, and with line ends for `\n`; as long as before."""
-    plain = text.translate(_PLAIN)
+    plain = text if text.isascii() else text.translate(_PLAIN)
     start = plain.partition("\n")[0]
     return plain.replace("\\n", " \n") if "\\n" in start else plain
 
@@ -110,7 +110,7 @@ class OddBlocks:
 
     def head(self, text: str, *, whole: bool) -> regex.Match[str] | None:
         """Return the match up to a declared name, a partial one while more text decides."""
-        for pattern in _HEADS:
+        for pattern in HEADS:
             found = pattern.match(text, partial=not whole)
             if found is not None and (found.partial or self._is_declared(found["name"])):
                 return found

@@ -25,6 +25,7 @@ from . import dialects, labels, odd_block, suspicion, syntax
 from .block import BlockParser
 from .code_fence import CodeFenceParser, IndentedBlockParser, is_list_item, is_shown
 from .held_text import HeldTextParser
+from .plain_line import is_plain
 from .text_parser import WINDOW, first, stop_pattern
 from .unreadable import ForeignCall, UnreadableBlock, UnreadableCodeFence
 
@@ -86,12 +87,17 @@ class ToolCallParser(HeldTextParser):
     def _stop_in_prose(self) -> regex.Pattern[str]:
         return self._stops[self._after_call]
 
+    def _is_plain(self, text: str, at: int) -> bool:
+        return is_plain(text, at, self._tools)
+
     def _opening(self) -> bool | None:
         """Open what starts at the position; False for plain text, None while undecided."""
         text, at = self._unread, self._at
         if self._failed_marker:
             return self._other_form()
         if not self._after_call and text[at] not in self._openings and not self._at_start:
+            return False
+        if not self._at_start and self._is_plain(text, at):
             return False
         attempts = (
             self._fenced_marker,

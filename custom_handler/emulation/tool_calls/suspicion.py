@@ -63,6 +63,9 @@ _ANNOUNCED = (
     r"|action|a[cç][aã]o|acci[oó]n|chamada|llamada|call)[*_]{0,2}+:)(?!\w)"
 )
 _ANNOUNCEMENT = regex.compile(rf"[*_]{{0,2}}+{_ANNOUNCED}", _FLAGS)
+WITH_WORDS = (_CODE_BEFORE, _ANNOUNCEMENT)
+"""What may stand before a name."""
+
 STARTS_SENTENCE = rf"(?<=[.!:][ ])(?i:{_ANNOUNCED})"
 # Tags and tokens of other models within a line, unless they are quoted as code.
 TAG_IN_LINE = (

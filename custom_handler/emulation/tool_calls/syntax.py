@@ -205,7 +205,7 @@ class DeclaredTools:
         """Return the declared tool for a name; with `unknown`, else the name, if valid."""
         if written in self._schemas:
             return written
-        name = _PREFIX.sub("", written, count=1).rstrip(".")
+        name = written if written.isalnum() else _PREFIX.sub("", written, count=1).rstrip(".")
         known = name if name in self._schemas else self._folded.get(_folded(name)) or self._shortened(name)
         return known or (
             name if unknown and _LEGAL_NAME.fullmatch(name) and not _RESERVED_NAME.fullmatch(name) else None
@@ -261,6 +261,8 @@ def _only_text(found: Mapping[str, Any]) -> str | None:
 
 def _folded(name: str) -> str:
     """Drop what agents change in a name: accents, case, and word separators."""
+    if name.isascii():
+        return name.lower() if name.isalnum() else _SEPARATORS.sub("", name.lower())
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
     return _SEPARATORS.sub("", plain)
 

@@ -11,6 +11,7 @@ unread. No decision depends on how the text is cut. O(n): some hundred character
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 
 import regex
@@ -39,6 +40,8 @@ _OPENINGS = f"{_LABELS}`~"
 # Most lines cannot start anything: text is searched only for lines with these first characters.
 _LINE_STARTING_WITH = r"\n(?=[ \t]{0,80}+(?:[\s\ufeff\u200b"
 _STOP_IN_CODE = regex.compile(rf"{_LINE_STARTING_WITH}`~]))")
+# Where prose can end: a line's end, a tag, a marker, or the start of a sentence.
+_PLACE = re.compile(r"[\n<\[FT]|[.!:] ")
 
 
 def stop_pattern(characters: str, in_line: str = "") -> regex.Pattern[str]:
@@ -48,6 +51,26 @@ def stop_pattern(characters: str, in_line: str = "") -> regex.Pattern[str]:
 
 
 _STOP = stop_pattern("")
+
+
+def search_stop(
+    pattern: regex.Pattern[str], text: str, at: int, is_plain: Callable[[str, int], bool]
+) -> regex.Match[str] | None:
+    """Return what `search` with a pattern of `stop_pattern` finds from `at` on, in less time.
+
+    As there, a partial match counts only if there is no other. A plain line is no stop.
+    """
+    partial = None
+    for place in _PLACE.finditer(text, max(at - 2, 0)):
+        start = place.end() if place[0][-1] == " " else place.start()
+        if start < at or (place[0] == "\n" and is_plain(text, start + 1)):
+            continue
+        if (found := pattern.match(text, start, partial=True)) is None:
+            continue
+        if not found.partial:
+            return found
+        partial = partial or found
+    return partial
 
 
 def first(
@@ -199,7 +222,7 @@ class TextParser:
 
     def _line(self) -> bool:
         """Return the text up to the end of the line, or to what ends it earlier."""
-        found = self._stop().search(self._unread, self._at, partial=True)
+        found = self._search_stop()
         newline = found is not None and self._unread.startswith("\n", found.start())
         if found is None or (found.partial and self._ended and not newline):
             self._text_to(len(self._unread))
@@ -213,10 +236,16 @@ class TextParser:
             return True
         return self._within_line(found)
 
-    def _stop(self) -> regex.Pattern[str]:
+    def _search_stop(self) -> regex.Match[str] | None:
         if self._quotation:
-            return _NEWLINE
-        return _STOP_IN_CODE if self._code else self._stop_in_prose()
+            return _NEWLINE.search(self._unread, self._at, partial=True)
+        if self._code:
+            return _STOP_IN_CODE.search(self._unread, self._at, partial=True)
+        return search_stop(self._stop_in_prose(), self._unread, self._at, self._is_plain)
+
+    def _is_plain(self, text: str, at: int) -> bool:  # noqa: ARG002
+        """Return whether a line is known to be text by its first word."""
+        return False
 
     def _stop_in_prose(self) -> regex.Pattern[str]:
         return _STOP

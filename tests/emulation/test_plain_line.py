@@ -88,7 +88,7 @@ def test_few_lines_of_prose_are_looked_at(monkeypatch: pytest.MonkeyPatch, size:
     monkeypatch.setattr(Dialects, "found", counting)
     text = PROSE * 200
     assert read([text[at : at + size] for at in range(0, len(text), size)]).content == text
-    assert len(looked) < text.count("\n") / 50, looked[:9]
+    assert len(looked) < text.count("\n") / 20, looked[:9]  # a piece may end in a word
 
 
 @pytest.mark.parametrize(

@@ -34,6 +34,7 @@ from .proxy.keys_file import require_allowed_models
 from .proxy.lifecycle import at_shutdown, at_startup, before_master_key, before_router
 from .proxy.logs import show_log
 from .proxy.master_key import ensure_master_key
+from .proxy.mcp_approvals import note_servers, with_approved_calls
 from .proxy.memory import MemoryRelease
 from .proxy.middleware.wrap import Observer, wrap
 from .proxy.model_defaults import model_defaults
@@ -206,11 +207,13 @@ class Plugin(TelemetryCallback):
         if call_type in _GEMINI_CALLS:
             return to_adapter(uncached)
         if call_type == CallTypes.aresponses:
-            return readable_input(without_file_search(uncached), uploads=self._uploads)
+            uncached = await with_approved_calls(without_file_search(uncached))
+            return readable_input(uncached, uploads=self._uploads)
         if call_type == CallTypes.atext_completion:
             require_text_prompt(kwargs)
         elif call_type == CallTypes.acompletion:
             require_known_response(kwargs)
+            note_servers(kwargs)
             uncached = keep_tool_choice(uncached)
         else:
             return uncached

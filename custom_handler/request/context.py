@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from ..events import Source, WebSearch
 from .caller import Allowance
+from .mcp_turn import McpTurn
 from .response_turn import ResponseTurn
 
 _current: ContextVar[RequestContext | None] = ContextVar("stackspot_request", default=None)
@@ -35,6 +36,7 @@ class RequestContext:
     lose; `web_searches` those made for it, None where the agent cannot search.
     `prompt_tokens` is the estimated size of the prompt; `counts_only`: the request asks for that
     only, so no agent is asked. `response_turn` is that of a request of /v1/responses.
+    `mcp` has the MCP servers whose tools LiteLLM runs for the agent.
     """
 
     scope: MutableMapping[str, Any]
@@ -52,6 +54,7 @@ class RequestContext:
     prompt_tokens: int | None = None
     counts_only: bool = False
     response_turn: ResponseTurn | None = None
+    mcp: McpTurn | None = None
 
     @property
     def allowance(self) -> Allowance | None:

@@ -10,6 +10,7 @@ import pytest
 from tests.support.gateway import DOCUMENTED_PORT, documented
 from tests.support.protocols import PATHS, STREAMED, block, body
 from tests.support.proxy import Proxy, Simulator
+from tests.support.specification import check
 
 CHAT, MESSAGES, RESPONSES = PATHS
 EVERY_PROTOCOL = pytest.mark.parametrize("path", PATHS)
@@ -23,11 +24,12 @@ def servers(*names: str, approval: str = "never") -> list[dict[str, Any]]:
     ]
 
 
-def ask(gateway: Proxy, path: str, *, stream: bool, tools: list[dict[str, Any]], model: str = "stackspot-chat") -> Any:
-    """Return the body of the answer, or the events of its stream."""
-    request = {**body(path, "Que horas são em Recife?", stream=stream), "tools": tools, "model": model}
+def ask(gateway: Proxy, path: str, *, stream: bool, tools: list[dict[str, Any]], **more: Any) -> Any:
+    """Return the body of the answer, or the events of its stream, in the form that its protocol publishes."""
+    request = {**body(path, "Que horas são em Recife?", stream=stream), "tools": tools, **more}
     answer = gateway.post(path, request)
     assert answer.status_code == 200, answer.text
+    check(path, answer.text, stream=stream)
     if not stream:
         return answer.json()
     lines = (line.removeprefix("data: ") for line in answer.text.splitlines() if line.startswith("data: "))
@@ -77,7 +79,7 @@ def test_a_tool_of_a_server_is_run_for_the_agent(gateway: Proxy, simulator: Simu
     assert "«tool result name=clock-offset_of»\nUTC-3\n" in second
 
 
-@EVERY_PROTOCOL
+@pytest.mark.parametrize("path", [CHAT, MESSAGES])
 @STREAMED
 def test_with_approval_the_client_receives_the_call(
     gateway: Proxy, simulator: Simulator, path: str, stream: bool
@@ -86,6 +88,88 @@ def test_with_approval_the_client_receives_the_call(
     answer = ask(gateway, path, stream=stream, tools=servers("clock", approval="always"))
     assert calls_of(path, answer) == {"clock-offset_of"}
     assert len(simulator.prompts()) == 1
+
+
+def final(answer: Any) -> Any:
+    """Return the response, or the one at the end of a stream, whose events had the same items."""
+    if not isinstance(answer, list):
+        return answer
+    response = answer[-1]["response"]
+    done = [(event["output_index"], event["item"]) for event in answer if event["type"] == "response.output_item.done"]
+    added = [event["output_index"] for event in answer if event["type"] == "response.output_item.added"]
+    assert added == sorted(added) == [index for index, _ in done] == list(range(len(response["output"])))
+    assert [(item["type"], item["id"]) for _, item in done] == [(one["type"], one["id"]) for one in response["output"]]
+    assert {event["response"]["id"] for event in answer if "response" in event} == {response["id"]}
+    return response
+
+
+@STREAMED
+def test_a_response_has_the_call_of_a_tool_and_the_answer(gateway: Proxy, simulator: Simulator, stream: bool) -> None:
+    simulator.script({"text": f"Vejo.\n{RECIFE}"}, {"text": "Recife está em UTC-3."})
+    response = final(ask(gateway, RESPONSES, stream=stream, tools=servers("clock")))
+    [call] = [item for item in response["output"] if item["type"] == "mcp_call"]
+    assert (call["name"], call["arguments"]) == ("clock-offset_of", '{"city":"Recife"}')
+    assert (call["server_label"], call["output"], call["approval_request_id"]) == ("clock", "UTC-3", None)
+    assert {item["type"] for item in response["output"]} == {"mcp_call", "message"}
+
+
+@STREAMED
+def test_a_chat_completion_with_calls_is_one_answer(gateway: Proxy, simulator: Simulator, stream: bool) -> None:
+    simulator.script({"text": RECIFE}, {"text": "Recife está em UTC-3."})
+    answer = ask(gateway, CHAT, stream=stream, tools=servers("clock"))
+    assert not calls_of(CHAT, answer)
+    parts = answer if stream else [answer]
+    ends = [choice["finish_reason"] for part in parts for choice in part["choices"] if choice["finish_reason"]]
+    assert ends == ["stop"]
+
+
+@STREAMED
+@pytest.mark.parametrize("approve", [True, False], ids=["approved", "denied"])
+@pytest.mark.parametrize("kept", [True, False], ids=["kept", "sent"])
+def test_a_call_waits_for_the_clients_approval(
+    gateway: Proxy, simulator: Simulator, *, kept: bool, approve: bool, stream: bool
+) -> None:
+    tools = servers("clock", approval="always")
+    simulator.script({"text": RECIFE}, {"text": "Pronto."}, {"text": "De nada."})
+    first = final(ask(gateway, RESPONSES, stream=stream, tools=tools))
+    [asked] = first["output"]
+    assert (asked["type"], asked["name"], asked["server_label"]) == ("mcp_approval_request", "clock-offset_of", "clock")
+    assert json.loads(asked["arguments"]) == {"city": "Recife"}
+
+    history: list[Any] = [{"role": "user", "content": "Que horas são em Recife?"}, *first["output"]]
+    said: Any = [{"type": "mcp_approval_response", "approval_request_id": asked["id"], "approve": approve}]
+    second = final(follow(gateway, first, history, said, tools=tools, kept=kept, stream=stream))
+    made = [(item["output"], item["approval_request_id"]) for item in second["output"] if item["type"] == "mcp_call"]
+    assert made == ([("UTC-3", asked["id"])] if approve else [])
+    assert text_of(RESPONSES, second) == "Pronto."
+    result = "UTC-3" if approve else "The user did not approve this call. It was not made."
+    assert f"«tool result name=clock-offset_of»\n{result}\n" in simulator.prompts()[1]
+
+    history += [*said, *second["output"]]
+    third = final(
+        follow(
+            gateway, second, history, [{"role": "user", "content": "Obrigado"}], tools=tools, kept=kept, stream=stream
+        )
+    )
+    assert [item["type"] for item in third["output"]] == ["message"], "no approved call is made twice"
+    assert simulator.prompts()[2].count(result) == 1
+
+
+def follow(
+    gateway: Proxy, response: Any, history: list[Any], said: list[Any], *, tools: Any, kept: bool, stream: bool
+) -> Any:
+    """Return the answer to what the client says next, by the kept response or with all items."""
+    given = {"input": said, "previous_response_id": response["id"]} if kept else {"input": [*history, *said]}
+    return ask(gateway, RESPONSES, stream=stream, tools=tools, **given)
+
+
+@pytest.mark.parametrize("tools", [[], servers("clock", approval="always")], ids=["no server", "no request"])
+def test_an_approval_of_nothing_is_refused(gateway: Proxy, simulator: Simulator, tools: list[dict[str, Any]]) -> None:
+    said = [{"type": "mcp_approval_response", "approval_request_id": "mcpr_1", "approve": True}]
+    refused = gateway.post(RESPONSES, {"model": "stackspot-chat", "input": said, "tools": tools})
+    assert (refused.status_code, refused.json()["error"]["param"]) == (400, "input"), refused.text
+    assert "mcp_approval_response" in refused.json()["error"]["message"]
+    assert not simulator.prompts()
 
 
 @EVERY_PROTOCOL
@@ -117,6 +201,31 @@ def test_a_tool_of_the_client_beside_a_server_stays_the_clients(
     simulator.script({"text": block("save")})
     answer = ask(gateway, CHAT, stream=stream, tools=[*servers("clock", approval="always"), own])
     assert calls_of(CHAT, answer) == {"save"}
+
+
+@STREAMED
+@pytest.mark.parametrize(("path", "rounds"), [(MESSAGES, 10), (RESPONSES, 5), (CHAT, 1)])
+def test_calls_of_several_rounds_have_a_limit(
+    gateway: Proxy, simulator: Simulator, path: str, rounds: int, stream: bool
+) -> None:
+    rounds = 1 if path == RESPONSES and not stream else rounds
+    simulator.script(*[{"text": RECIFE}] * 12)
+    ask(gateway, path, stream=stream, tools=servers("clock"))
+    asked = simulator.prompts()
+    assert len(asked) == rounds + 1
+    assert asked[-1].count("«tool result") == rounds
+    has_tools = ["clock-offset_of" in prompt.partition("Que horas")[0] for prompt in asked]
+    assert has_tools == [True] * rounds + [path != RESPONSES or not stream]
+
+
+@STREAMED
+def test_geminis_protocol_has_no_servers(gateway: Proxy, simulator: Simulator, stream: bool) -> None:
+    method = "streamGenerateContent?alt=sse" if stream else "generateContent"
+    question = {"contents": [{"role": "user", "parts": [{"text": "Oi"}]}], "tools": servers("clock")}
+    answer = gateway.post(f"/v1beta/models/stackspot-chat:{method}", question)
+    assert answer.status_code == 200, answer.text
+    [prompt] = simulator.prompts()
+    assert "clock" not in prompt
 
 
 def test_an_error_before_the_first_text_of_a_stream_has_its_status(gateway: Proxy, simulator: Simulator) -> None:

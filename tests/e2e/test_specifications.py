@@ -8,6 +8,7 @@ import pytest
 
 from tests.support.protocols import MODEL, STREAMED, block
 from tests.support.proxy import Proxy, Simulator
+from tests.support.search_server import PAGES, SearchServer
 from tests.support.specification import check, check_error
 
 PARAMETERS = {"type": "object", "properties": {"cidade": {"type": "string"}}, "required": ["cidade"]}
@@ -93,6 +94,19 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, dict[str, Any]]]] = {
         },
     ),
 }
+SEARCH, CITING = block("web_search", query="taxa Selic hoje"), {"text": f"A taxa é 12%, segundo {PAGES[0]['url']}."}
+# The status of the search server, and what the agent says.
+SEARCHES: dict[str, tuple[int, list[dict[str, Any]]]] = {
+    "a search": (200, [{"text": SEARCH}, CITING]),
+    "text and a search": (200, [{"text": f"Vou ver.\n{SEARCH}"}, CITING]),
+    "two searches": (200, [{"text": SEARCH}, {"text": SEARCH}, CITING]),
+    "a search that fails": (500, [{"text": SEARCH}, {"text": "Não consegui buscar."}]),
+}
+SEARCHING: dict[str, dict[str, Any]] = {
+    CHAT: {"web_search_options": {}},
+    RESPONSES: {"tools": [{"type": "web_search"}]},
+    MESSAGES: {"tools": [{"type": "web_search_20250305", "name": "web_search"}]},
+}
 ASKED = [
     pytest.param(play, path, more, id=f"{name} {path.rpartition('/')[2]}")
     for name, (play, protocols) in CASES.items()
@@ -122,6 +136,26 @@ def test_an_answer_has_the_published_form(
     path, body = request(path, more, stream=stream)
     response = proxy.post(path, body)
     assert response.status_code == 200, response.text
+    check(path, response.text, stream=stream)
+
+
+@STREAMED
+@pytest.mark.parametrize("path", SEARCHING)
+@pytest.mark.parametrize("play", SEARCHES.values(), ids=SEARCHES)
+def test_an_answer_with_web_searches_has_the_published_form(
+    gateway: Proxy,
+    simulator: Simulator,
+    search_server: SearchServer,
+    play: tuple[int, list[dict[str, Any]]],
+    path: str,
+    stream: bool,
+) -> None:
+    search_server.status, said = play
+    simulator.script(*({"tokens": {"input": 7, "output": 4}, **one} for one in said))
+    path, body = request(path, SEARCHING[path], stream=stream)
+    response = gateway.post(path, body)
+    assert response.status_code == 200, response.text
+    assert search_server.queries, "the agent has searched"
     check(path, response.text, stream=stream)
 
 

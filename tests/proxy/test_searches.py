@@ -91,7 +91,7 @@ def test_blocks_of_searches_stand_where_they_were_made(steps: tuple[Any, ...], k
     assert [kind for _, kind in blocks_of(events)] == kinds
     searches = kinds.count("server_tool_use")
     assert events[-1]["usage"] == {"output_tokens": 5} | (
-        {"server_tool_use": {"web_search_requests": searches}} if searches else {}
+        {"server_tool_use": {"web_search_requests": searches, "web_fetch_requests": 0}} if searches else {}
     )
 
 
@@ -126,7 +126,7 @@ def test_a_whole_message_begins_with_its_searches() -> None:
     body = json.dumps({"content": [{"type": "text", "text": "Oi"}], "usage": {}}).encode()
     message = json.loads(MessagesSearches().whole(body, [FOUND]))
     assert [block["type"] for block in message["content"]] == [*SEARCH, "text"]
-    assert message["usage"]["server_tool_use"] == {"web_search_requests": 1}
+    assert message["usage"]["server_tool_use"] == {"web_search_requests": 1, "web_fetch_requests": 0}
 
 
 @pytest.mark.parametrize("body", [b"", b"no JSON", b"[]", b'{"content": null, "output": null}'])

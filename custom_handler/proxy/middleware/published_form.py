@@ -4,8 +4,9 @@ Chat completions: LiteLLM leaves fields out that are null, and sends the usage o
 chunk with a choice. `/v1/completions`: the same, and each chunk has a usage of 0. `/v1/responses`:
 it sends events without names, with a field `model`, without required fields, and events of
 functions for custom tools. `/v1/messages`: it does not know that a stop sequence has ended an
-answer. Clients with generated types, in languages other than Python and JavaScript, reject such
-responses. `tests/support/specification.py` has the forms.
+answer, and a stream with MCP calls ends with a usage. Clients with generated types, in languages
+other than Python and JavaScript, reject such responses. `tests/support/specification.py` has the
+forms.
 """
 
 from __future__ import annotations
@@ -163,13 +164,16 @@ class MessagesForm:
 
     def stream(self, events: bytes) -> bytes:
         """Return events of a stream in the published form."""
-        if self._request.stop_sequence is None or b"message_delta" not in events:
+        has_end = b'"message_stop"' in events
+        if not has_end and (self._request.stop_sequence is None or b"message_delta" not in events):
             return events
-        return b"".join(_changed_event(event, self._set_stop_of_delta) for event in split(events))
+        return b"".join(_changed_event(event, self._complete_event) for event in split(events))
 
-    def _set_stop_of_delta(self, data: dict[str, Any]) -> None:
-        if data.get("type") == "message_delta":
+    def _complete_event(self, data: dict[str, Any]) -> None:
+        if data.get("type") == "message_delta" and self._request.stop_sequence is not None:
             self._set_stop(data["delta"])
+        elif data.get("type") == "message_stop":
+            data.pop("usage", None)
 
     def _set_stop(self, message: dict[str, Any]) -> None:
         if message.get("stop_reason") == "end_turn":

@@ -191,7 +191,7 @@ def _blocks(search: WebSearch) -> list[dict[str, Any]]:
 
 
 def _count(usage: dict[str, Any], searches: Sequence[WebSearch]) -> None:
-    usage["server_tool_use"] = {"web_search_requests": len(searches)}
+    usage["server_tool_use"] = {"web_search_requests": len(searches), "web_fetch_requests": 0}
 
 
 def _stop(index: int) -> bytes:

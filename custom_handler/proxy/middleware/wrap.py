@@ -27,6 +27,7 @@ from .body_limit import LimitedBody
 from .citations import citations_for
 from .error_bodies import GOOGLE_STREAM, MESSAGE, google_events, is_health_report, protocol_error, rewrite
 from .langfuse_key import encode_key
+from .mcp_items import mcp_calls_for
 from .message_start import message_start_for
 from .private_fields import (
     has_private_fields,
@@ -172,6 +173,7 @@ class _Exchange:
         self._has_google_events = self._path.endswith(GOOGLE_STREAM)
         self._citations = citations_for(self._path)
         self._searches = searches_for(self._path)
+        self._mcp_calls = mcp_calls_for(self._path)
         self._message_start = message_start_for(self._path)
         self._form = published_form_for(request)
         self.body = LimitedBody(Headers(scope=request.scope), self._watched_receive)
@@ -254,6 +256,8 @@ class _Exchange:
             rewritten = self._citations.whole(rewritten, self._request.sources)
         if start["status"] < 400 and self._searches is not None and (searches := self._request.web_searches):
             rewritten = self._searches.whole(rewritten, searches)
+        if start["status"] < 400 and self._mcp_calls is not None and (mcp := self._request.mcp) is not None:
+            rewritten = self._mcp_calls.whole(rewritten, mcp)
         if start["status"] < 400 and self._form is not None:
             rewritten = self._form.whole(rewritten)
         if start["status"] < 400 and self._keep is not None and (turn := self._turn) is not None:
@@ -289,6 +293,8 @@ class _Exchange:
             body = self._citations.stream(body, sources)
         if streamed and self._searches is not None and (searches := request.web_searches) is not None:
             body = self._searches.stream(body, searches)
+        if streamed and self._mcp_calls is not None and (mcp := request.mcp) is not None:
+            body = self._mcp_calls.stream(body, mcp)
         if self._has_google_events:
             body = google_events(body)
         if self._message_start is not None and (tokens := request.prompt_tokens) is not None:

@@ -31,7 +31,22 @@ def readable_input(kwargs: dict[str, Any], *, uploads: bool) -> dict[str, Any]:
     items = kwargs.get("input")
     if not isinstance(items, list):
         return kwargs
-    return {**kwargs, "input": [rewritten for item in items for rewritten in _items(item, uploads=uploads)]}
+    calls = [item for item in items if isinstance(item, Mapping) and item.get("type") == "mcp_call"]
+    made = {item["approval_request_id"] for item in calls if item.get("approval_request_id")}
+    open_items = [item for item in items if not _is_made(item, made)]
+    return {**kwargs, "input": [rewritten for item in open_items for rewritten in _items(item, uploads=uploads)]}
+
+
+def _is_made(item: Any, made: set[Any]) -> bool:
+    """Return whether an item is left out: a list of tools, or what led to a call that was made."""
+    if not isinstance(item, Mapping):
+        return False
+    kind = item.get("type")
+    return (
+        kind == "mcp_list_tools"
+        or (kind == "mcp_approval_request" and item.get("id") in made)
+        or (kind == "mcp_approval_response" and item.get("approval_request_id") in made)
+    )
 
 
 def without_file_search(kwargs: dict[str, Any]) -> dict[str, Any]:
@@ -68,6 +83,10 @@ def _items(item: Any, *, uploads: bool) -> Iterator[Any]:
             "call_id": item.get("id"),
             "output": str(item.get("output") or item.get("error") or ""),
         }
+    elif kind == "mcp_approval_request":
+        yield _call(item.get("id"), item.get("name"), item.get("arguments"))
+    elif kind == "mcp_approval_response":
+        yield {"type": "function_call_output", "call_id": item.get("approval_request_id"), "output": _refusal(item)}
     elif kind in _OUTPUTS:
         renamed = (
             {} if kind in {"function_call_output", "custom_tool_call_output"} else {"type": "function_call_output"}
@@ -78,6 +97,14 @@ def _items(item: Any, *, uploads: bool) -> Iterator[Any]:
         yield {**item, "content": [_without_refusal(part) for part in content]}
     else:
         yield item
+
+
+def _refusal(approval: Mapping[str, Any]) -> str:
+    """Return the result of a call that was not made, for the model."""
+    if approval.get("approve") is True:
+        return "The call was approved. Its result is not in this conversation."
+    reason = approval.get("reason")
+    return f"The user did not approve this call{f': {reason}' if reason else ''}. It was not made."
 
 
 def _call(identifier: Any, name: Any, arguments: Any) -> dict[str, Any]:

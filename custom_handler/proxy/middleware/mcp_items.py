@@ -1,0 +1,132 @@
+"""Show MCP calls in responses of /v1/responses as OpenAI does.
+
+LiteLLM shows a call that it runs as the call of a function and, in a stream, as `mcp_call`, too; a
+whole response has the results in items of its own types. A call that needs approval is the call of
+a function. Each answer of the agent has its own id in a stream.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from ...request.mcp_turn import McpTurn
+from .mcp_chunks import McpChunks
+from .sse_events import changed_body, data_of, event_of, split
+
+_NOT_STARTED = frozenset({"response.created", "response.in_progress", "response.queued"})
+_ITEM = "response.output_item."
+
+
+class McpItems:
+    """The items `mcp_call` and `mcp_approval_request` of one response."""
+
+    def __init__(self) -> None:
+        self._id: str | None = None  # of the response
+        self._index: dict[int, int] = {}  # of an item, by LiteLLM's output_index
+        self._next = 0
+        self._hidden: set[object] = set()  # ids of the items of functions
+        self._has_begun = False
+
+    def whole(self, body: bytes, turn: McpTurn) -> bytes:
+        """Return the body of a whole response with these items."""
+
+        def change(response: dict[str, Any]) -> None:
+            if not str(response.get("previous_response_id")).startswith("resp_"):
+                response["previous_response_id"] = None  # LiteLLM's own for the answer before the calls
+            output = [shown for one in response["output"] for shown in _shown(one, turn)]
+            made = [item for item in output if item["type"] == "mcp_call"]
+            others = [item for item in output if item["type"] != "mcp_call"]
+            response["output"] = [*turn.approved.values(), *made, *others]
+
+        return changed_body(body, change)
+
+    def stream(self, events: bytes, turn: McpTurn) -> bytes:
+        """Return events of a stream with these items."""
+        return b"".join(changed for event in split(events) for changed in self._changed(event, turn))
+
+    def _changed(self, event: bytes, turn: McpTurn) -> Iterator[bytes]:
+        data = data_of(event)
+        kind = str(data.get("type"))
+        if not kind.startswith("response."):
+            yield event
+            return
+        if kind not in _NOT_STARTED and not self._has_begun:
+            self._has_begun = True
+            for item in turn.approved.values():
+                yield from self._whole_item(item)
+        if isinstance(response := data.get("response"), dict):
+            self._id = self._id or response.get("id")
+            response["id"] = self._id
+            if kind not in _NOT_STARTED:
+                output = [shown for item in response.get("output") or () for shown in _shown(item, turn)]
+                response["output"] = [*turn.approved.values(), *output]
+        if isinstance(one := data.get("item"), dict):
+            yield from self._item(data, one, turn)
+        elif data.get("item_id") not in self._hidden and not kind.startswith("response.mcp_list_tools."):
+            yield event_of(self._placed(data))
+
+    def _item(self, data: dict[str, Any], item: dict[str, Any], turn: McpTurn) -> Iterator[bytes]:
+        is_function = item.get("type") == "function_call" and turn.label(str(item.get("name"))) is not None
+        if is_function:
+            self._hidden.add(item.get("id"))
+        if is_function and turn.waits and data["type"] == f"{_ITEM}done":
+            for shown in _shown(item, turn):
+                yield from self._whole_item(shown)
+        elif not is_function:
+            for shown in _shown(item, turn):
+                yield event_of(self._placed({**data, "item": shown}))
+
+    def _whole_item(self, item: dict[str, Any]) -> Iterator[bytes]:
+        index, self._next = self._next, self._next + 1
+        for step in ("added", "done"):
+            yield event_of({"type": f"{_ITEM}{step}", "output_index": index, "item": item})
+
+    def _placed(self, data: dict[str, Any]) -> dict[str, Any]:
+        if isinstance(original := data.get("output_index"), int):
+            if original not in self._index:
+                self._index[original], self._next = self._next, self._next + 1
+            data["output_index"] = self._index[original]
+        return data
+
+
+def mcp_calls_for(path: str) -> McpChunks | McpItems | None:
+    """Return what changes the MCP calls in a response of this route, None for another route."""
+    path = path.rstrip("/")
+    if path.endswith("/chat/completions"):
+        return McpChunks()
+    return McpItems() if path.endswith("/responses") else None
+
+
+def _shown(item: Any, turn: McpTurn) -> Iterator[Any]:
+    """Yield what an item of LiteLLM is shown as: nothing for a list of tools, which `tools` has."""
+    match item:
+        case {"type": "mcp_tools_fetched" | "mcp_list_tools"}:
+            return
+        case {"type": "tool_execution_results", "content": [{"text": str(text)}]}:
+            for result in json.loads(text):
+                yield _made(result, turn)
+        case {"type": "mcp_call", "name": str(name)}:
+            yield {**item, "approval_request_id": None, "server_label": turn.label(name) or ""}
+        case {"type": "function_call", "name": str(name)} if turn.waits and (label := turn.label(name)) is not None:
+            identifier = f"mcpr_{str(item.get('call_id')).removeprefix('call_')}"
+            asked = {"id": identifier, "name": name, "arguments": item.get("arguments") or "{}"}
+            yield {"type": "mcp_approval_request", **asked, "server_label": label}
+        case _:
+            yield item
+
+
+def _made(result: dict[str, Any], turn: McpTurn) -> dict[str, Any]:
+    call_id, name = str(result.get("tool_call_id")), str(result.get("name"))
+    return {
+        "type": "mcp_call",
+        "id": f"mcp_{call_id.removeprefix('call_')}",
+        "status": "completed",
+        "approval_request_id": None,
+        "name": name,
+        "arguments": turn.arguments.get(call_id, "{}"),
+        "server_label": turn.label(name) or "",
+        "output": str(result.get("result") or ""),
+        "error": None,
+    }

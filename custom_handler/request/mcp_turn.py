@@ -1,0 +1,61 @@
+"""The MCP servers of a request, whose tools LiteLLM lists and runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(slots=True, eq=False)
+class McpTurn:
+    """One request that names MCP servers of the proxy.
+
+    `labels` are the client's names of the servers, by the prefixes of their tools; `own` are the
+    names of the client's functions. `waits`: calls are returned for approval, none is run.
+    `arguments` are those of the calls that LiteLLM has run, by the ids of the calls; `approved` are
+    the items of the calls that the client has approved in this request, by the ids it refers to.
+    """
+
+    labels: Mapping[str, str]
+    own: frozenset[str] = frozenset()
+    waits: bool = False
+    arguments: dict[str, str] = field(default_factory=dict)
+    approved: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    @classmethod
+    def of_tools(cls, tools: Sequence[Any]) -> McpTurn:
+        """Return the turn of a request with these tools.
+
+        >>> one = {"type": "mcp", "server_label": "c", "server_url": "litellm_proxy/mcp/clock"}
+        >>> turn = McpTurn.of_tools([one, {"type": "function", "name": "save"}])
+        >>> turn.waits, turn.label("clock-now"), turn.label("save")
+        (True, 'c', None)
+        """
+        objects = [tool for tool in tools if isinstance(tool, Mapping)]
+        servers = [tool for tool in objects if tool.get("type") == "mcp"]
+        names = (tool.get("name") or (tool.get("function") or {}).get("name") for tool in objects)
+        return cls(
+            {
+                f"{str(one.get('server_url')).rpartition('/')[2]}-": str(one.get("server_label") or "")
+                for one in servers
+            },
+            frozenset(name for name in names if isinstance(name, str)),
+            any(one.get("require_approval") != "never" for one in servers),
+        )
+
+    def label(self, name: str) -> str | None:
+        """Return the label of the server of a tool, None for a function of the client.
+
+        A tool of an entry that names no single server has the label of the first one.
+        """
+        if name in self.own:
+            return None
+        found = (label for prefix, label in self.labels.items() if name.startswith(prefix))
+        return next(found, next(iter(self.labels.values()), ""))
+
+    def note_calls(self, items: Any) -> None:
+        """Note the arguments of the calls in an input of /v1/responses."""
+        for item in items if isinstance(items, list) else ():
+            if isinstance(item, Mapping) and item.get("type") == "function_call":
+                self.arguments[str(item.get("call_id"))] = str(item.get("arguments") or "{}")

@@ -111,7 +111,7 @@ class Plugin(TelemetryCallback):
         if settings.proxy.shortcuts:
             keep_results()
         report_checked_fields(proxy.proxy_logging_obj)
-        count_prompts(proxy)
+        count_prompts(proxy, self._history)
         encode_on_a_thread(proxy.app)
         at_startup(proxy, lambda: warm_up(proxy.app.router.routes))
         at_startup(proxy, freeze_startup_objects)

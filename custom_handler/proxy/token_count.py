@@ -19,13 +19,16 @@ from litellm.proxy._types import ProxyException
 from litellm.types.utils import TokenCountResponse
 from starlette.datastructures import Headers
 
+from ..history.history import ResponseHistory
 from ..provider.model_response import PROVIDER
 from ..request.context import RequestContext, current_request
 from .deployments import deployment_provider
 from .gemini_bridge import as_completion
+from .kept_responses import continue_response
 
 _GEMINI_FIELDS = ("contents", "systemInstruction", "system_instruction", "tools", "toolConfig", "generationConfig")
 _RESPONSES_FIELDS = ("input", "instructions", "tools", "tool_choice", "parallel_tool_calls", "text", "reasoning")
+_REFERENCES = ("previous_response_id", "conversation", "prompt")  # of /v1/responses
 _MESSAGES_FIELDS = ("messages", "system", "tools", "tool_choice", "output_format", "output_config")
 
 # By the end of the route's path: the method of LiteLLM's router, and the fields that it receives.
@@ -42,15 +45,18 @@ class OtherProvider(Exception):
     """A deployment of another provider was chosen for a call that only counts."""
 
 
-def count_prompts(proxy: Any) -> None:
-    """Replace the proxy's function (of its module) that all routes count with."""
+def count_prompts(proxy: Any, history: ResponseHistory | None) -> None:
+    """Replace the proxy's function (of its module) that all routes count with.
+
+    `history` has the earlier turns of a request of /v1/responses/input_tokens.
+    """
     original: Count = proxy.count_request_tokens
 
     async def count(request: Any, *args: Any, **kwargs: Any) -> TokenCountResponse:
         current = current_request()
         if current is not None and not litellm.disable_token_counter and _is_ours(proxy.llm_router, request.model):
             try:
-                return await _count(proxy.llm_router, request, current)
+                return await _count(proxy.llm_router, request, current, history)
             except OtherProvider:
                 pass
         return await original(request, *args, **kwargs)
@@ -69,11 +75,16 @@ def _is_ours(router: Any, model: str) -> bool:
     return any(deployment_provider(one.get("litellm_params") or {}) == PROVIDER for one in served or ())
 
 
-async def _count(router: Any, request: Any, current: RequestContext) -> TokenCountResponse:
+async def _count(
+    router: Any, request: Any, current: RequestContext, history: ResponseHistory | None
+) -> TokenCountResponse:
     current.counts_only, current.prompt_tokens = True, None
     try:
         method, fields = _call(request, current)
-        sent = {"body": fields, "headers": dict(Headers(scope=current.scope)), "url": "", "method": "POST"}
+        body = {**fields, **(_references(current) if method == "aresponses" else {})}
+        if method == "aresponses" and history is not None:
+            await continue_response(history, fields, {**body, "model": request.model}, _caller(current), router)
+        sent = {"body": body, "headers": dict(Headers(scope=current.scope)), "url": "", "method": "POST"}
         await getattr(router, method)(
             **fields,
             model=request.model,
@@ -83,6 +94,8 @@ async def _count(router: Any, request: Any, current: RequestContext) -> TokenCou
             disable_fallbacks=True,
             **{"no-log": True},
         )
+    except ProxyException:
+        raise
     except Exception as error:  # noqa: BLE001  LiteLLM raises many kinds
         if _caused_by_other_provider(error):
             raise OtherProvider(request.model) from None
@@ -107,8 +120,7 @@ async def _count(router: Any, request: Any, current: RequestContext) -> TokenCou
 
 def _call(request: Any, current: RequestContext) -> tuple[str, dict[str, Any]]:
     """Return the router's method for the route, and the fields of the call."""
-    path, parsed = current.scope.get("path", "").rstrip("/"), current.scope.get("parsed_body")
-    body = parsed[1] if isinstance(parsed, tuple) else {}
+    path, body = current.scope.get("path", "").rstrip("/"), _body(current)
     for end, (method, names) in _CALLS.items():
         if path.endswith(end):
             body = {**(body.get("generateContentRequest") or {}), **body}  # one of Gemini's two forms
@@ -118,6 +130,21 @@ def _call(request: Any, current: RequestContext) -> tuple[str, dict[str, Any]]:
             return method, {**fields, "max_tokens": 1} if names is _MESSAGES_FIELDS else fields
     messages = request.messages or [{"role": "user", "content": request.prompt or ""}]
     return "acompletion", {"messages": messages, **({"tools": request.tools} if request.tools else {})}
+
+
+def _body(current: RequestContext) -> dict[str, Any]:
+    parsed = current.scope.get("parsed_body")
+    return parsed[1] if isinstance(parsed, tuple) else {}
+
+
+def _caller(current: RequestContext) -> Any:
+    """Return the API key that the proxy has authenticated."""
+    return getattr((current.scope.get("state") or {}).get("principal"), "source_key", None)
+
+
+def _references(current: RequestContext) -> dict[str, Any]:
+    """Return the fields that refer to what is kept: a call continues it, or is refused."""
+    return {name: value for name in _REFERENCES if (value := _body(current).get(name))}
 
 
 def _caused_by_other_provider(error: BaseException | None) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 import anthropic
 import pytest
 
-from tests.support.gateway import COUNTED
+from tests.support.gateway import COUNTED, ONLY_SMALL
 from tests.support.prompt_texts import code, portuguese, tools
 from tests.support.protocols import MODEL, tool
 from tests.support.proxy import Proxy, Simulator
@@ -92,6 +92,7 @@ def test_all_routes_that_count_tell_what_an_answer_tells(gateway: Proxy, simulat
         (COUNT, {"messages": [{"role": "user", "content": "x"}], "tool_choice": {"type": "tool", "name": "absent"}}),
         (f"/v1beta/models/{MODEL}:countTokens", {"contents": [{"role": "user", "parts": [{"fileData": {}}]}]}),
         ("/v1/responses/input_tokens", {"input": "x", "tool_choice": "required"}),
+        ("/v1/responses/input_tokens", {"input": "x", "conversation": "conv_1"}),
     ],
 )
 def test_what_a_call_would_refuse_is_refused(
@@ -101,6 +102,22 @@ def test_what_a_call_would_refuse_is_refused(
     assert answer.status_code == 400, answer.text
     assert answer.json()["error"]["message"]
     assert simulator.requests() == []
+
+
+@pytest.mark.parametrize("key", ["", ONLY_SMALL])
+def test_earlier_turns_are_counted_for_their_own_key(gateway: Proxy, simulator: Simulator, key: str) -> None:
+    headers = {"Authorization": f"Bearer {key or gateway.key}"}
+    model = "stackspot-small" if key else MODEL
+    simulator.script({"text": portuguese(30)}, {"text": "Sim."})
+    first = gateway.post("/v1/responses", {"model": model, "input": portuguese(20)}, **headers).json()
+    follows = {"model": model, "input": "E agora?", "previous_response_id": first["id"]}
+    counted = gateway.post("/v1/responses/input_tokens", follows, **headers)
+    assert counted.status_code == 200, counted.text
+    answer = gateway.post("/v1/responses", follows, **headers)
+    assert counted.json()["input_tokens"] == int(answer.headers[HEADER])
+    other = {"Authorization": f"Bearer {gateway.key if key else ONLY_SMALL}"}
+    refused = gateway.post("/v1/responses/input_tokens", {**follows, "model": "stackspot-small"}, **other)
+    assert (refused.status_code, refused.json()["error"]["param"]) == (404, "previous_response_id"), refused.text
 
 
 def test_counting_is_no_call(gateway: Proxy, simulator: Simulator) -> None:

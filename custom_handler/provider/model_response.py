@@ -339,6 +339,7 @@ def litellm_error(error: StackspotError, model: str) -> Exception:
         arguments["exception_status_code"] = 504
     translated: Any = kind(message=error.message, model=model, llm_provider=PROVIDER, **arguments)
     translated.num_retries = 0  # of the router: the provider has retried already
+    translated.detail = error.message  # what LiteLLM shows where a keepalive has opened the stream
     if isinstance(error, RequestError):
         translated.param = error.param
     if error.code is not None:

@@ -17,7 +17,7 @@ from custom_handler.proxy.middleware.body_limit import (
     LimitedBody,
 )
 from custom_handler.proxy.middleware.body_structure import MAX_FIELDS, MAX_OBJECTS
-from custom_handler.proxy.middleware.error_bodies import MESSAGE, as_error_object, google_events
+from custom_handler.proxy.middleware.error_bodies import GOOGLE_STREAM, MESSAGE, as_error_object, protocol_events
 from custom_handler.proxy.middleware.wrap import ProxyWrapper
 from custom_handler.proxy.validation.reserved_fields import RESERVED, reject_reserved_fields, sent_body
 from custom_handler.request.context import RequestContext
@@ -324,9 +324,16 @@ def test_an_error_within_a_gemini_stream_has_googles_form_and_text_about_one_sta
     chunk = b'data: {"candidates": [{"text": "data: {\\"error\\": 1}"}]}\n\n'
     error = b'data: {"error": {"message": "no", "type": null, "param": null, "code": "429"}}\n\n'
     theirs = b'data: {"error": {"code": 429, "message": "no", "status": "RESOURCE_EXHAUSTED"}}\n\n'
-    assert google_events(chunk + error) == chunk + theirs
-    assert google_events(chunk + theirs) == chunk + theirs
-    assert google_events(b'data: {"error": cut off') == b'data: {"error": cut off'
+    assert protocol_events(chunk + error, GOOGLE_STREAM) == chunk + theirs
+    assert protocol_events(chunk + theirs, GOOGLE_STREAM) == chunk + theirs
+    assert protocol_events(b'data: {"error": cut off', GOOGLE_STREAM) == b'data: {"error": cut off'
+
+
+def test_an_error_after_a_keepalive_of_a_messages_stream_has_anthropics_form():
+    error = b'data: {"error": {"message": "no", "type": null, "param": null, "code": "504"}}\n\n'
+    name, data = protocol_events(error, "/v1/messages").rstrip(b"\n").split(b"\n")
+    found = json.loads(data.removeprefix(b"data: "))
+    assert (name, found["type"], found["error"]["message"]) == (b"event: error", "error", "no")
 
 
 async def test_an_error_other_than_json_is_replaced_if_it_has_internals():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+from litellm.constants import STREAM_SSE_KEEPALIVE_PING_BYTES
 from litellm.proxy.common_utils.sse_keepalive import SSE_COMMENT_PING_BYTES
 
 from custom_handler.proxy.middleware.wrap import ProxyWrapper
@@ -23,6 +24,7 @@ def test_a_ping_becomes_the_progress_and_nothing_else_changes() -> None:
         await write(SSE_COMMENT_PING_BYTES)
         report_progress("RUNNING 50 %")
         await write(SSE_COMMENT_PING_BYTES)
+        await write(STREAM_SSE_KEEPALIVE_PING_BYTES)
         await write(b"data: 1\n\n", more=False)
 
     async def receive() -> Any:
@@ -33,4 +35,5 @@ def test_a_ping_becomes_the_progress_and_nothing_else_changes() -> None:
             sent.append(message["body"])
 
     asyncio.run(ProxyWrapper(app)(scope, receive, send))
-    assert sent == [b": ping\n\n", b": RUNNING 50 %\n\n", b"data: 1\n\n"]
+    event = b": RUNNING 50 %\n" + STREAM_SSE_KEEPALIVE_PING_BYTES
+    assert sent == [b": ping\n\n", b": RUNNING 50 %\n\n", event, b"data: 1\n\n"]

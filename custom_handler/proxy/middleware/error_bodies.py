@@ -32,6 +32,7 @@ _OPENAI_CODES = {
 }
 _CLASS = re.compile(rf"(?:litellm\.\w+: )*?litellm\.({'|'.join(_OPENAI_CODES)})\b")
 GOOGLE_STREAM = ":streamGenerateContent"
+OWN_ERROR_EVENTS = (GOOGLE_STREAM, "/v1/messages")
 _GEMINI = (":generateContent", GOOGLE_STREAM, ":countTokens")
 _OPENAI_CALLS = ("/chat/completions", "/completions", "/embeddings", "/responses")
 _MODEL_CALLS = (*_ANTHROPIC, *_GEMINI, *_OPENAI_CALLS)
@@ -107,26 +108,29 @@ def _google_error(status: int, message: str, code: object = None) -> dict[str, A
     return {"error": error}
 
 
-def google_events(events: bytes) -> bytes:
-    """Return events of a stream of Gemini's routes with their errors in Google's form.
+def protocol_events(events: bytes, path: str) -> bytes:
+    """Return events of a stream with OpenAI's errors in the form of Google's or Anthropic's path.
 
-    Google's SDK compares `code` with numbers, so LiteLLM's text is a TypeError there.
+    Google's SDK compares `code` with numbers, so LiteLLM's text is a TypeError there. Anthropic's
+    skips events without a name: a failure after a keepalive would be an empty answer.
 
-    >>> google_events(b'data: {"error": {"message": "x", "code": "502"}}')
+    >>> protocol_events(b'data: {"error": {"message": "x", "code": "502"}}', GOOGLE_STREAM)
     b'data: {"error": {"code": 502, "message": "x", "status": "UNAVAILABLE"}}'
     """
     if _ERROR_EVENT not in events:
         return events
-    return b"\n".join(_google_event(line) for line in events.split(b"\n"))
+    return b"\n".join(_error_event(line, path) for line in events.split(b"\n"))
 
 
-def _google_event(line: bytes) -> bytes:
+def _error_event(line: bytes, path: str) -> bytes:
     if not line.startswith(_ERROR_EVENT):
         return line
     try:
         match json.loads(line.partition(b":")[2]):
             case {"error": {"message": str(message), "code": str(code)}}:
                 status = int(code) if code.isdecimal() else 400  # a code in words stands for a 400
+                if path.endswith(_ANTHROPIC):
+                    return b"event: error\ndata: " + protocol_error(status, message, path)
                 return b"data: " + json.dumps(_google_error(status, message, code)).encode()
     except ValueError:
         pass

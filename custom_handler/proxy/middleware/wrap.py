@@ -25,7 +25,7 @@ from ..asgi_transport import SERVICE_ROUTE
 from ..error_links import ErrorLinks
 from .body_limit import LimitedBody
 from .citations import citations_for
-from .error_bodies import GOOGLE_STREAM, MESSAGE, google_events, is_health_report, protocol_error, rewrite
+from .error_bodies import MESSAGE, OWN_ERROR_EVENTS, is_health_report, protocol_error, protocol_events, rewrite
 from .langfuse_key import encode_key
 from .mcp_items import mcp_calls_for
 from .message_start import message_start_for
@@ -45,7 +45,9 @@ from .turns import Turns
 from .websocket_key import move_key
 
 CLIENT_DISCONNECTED = 499
-PING = b": ping\n\n"  # LiteLLM's keepalive comment, which says what is known of an answer that takes long
+_PING_EVENT = b'event: ping\ndata: {"type": "ping"}\n\n'
+# LiteLLM's keepalives, and what follows the comment on an answer that takes long in their place.
+_PINGS = {b": ping\n\n": b"\n", _PING_EVENT: _PING_EVENT}
 
 logger = logging.getLogger(__name__)
 
@@ -170,7 +172,7 @@ class _Exchange:
         self._held_body = b""
         self._responded = False
         self._has_responses = self._path.rstrip("/").endswith("/responses")
-        self._has_google_events = self._path.endswith(GOOGLE_STREAM)
+        self._has_own_error_events = self._path.endswith(OWN_ERROR_EVENTS)
         self._citations = citations_for(self._path)
         self._searches = searches_for(self._path)
         self._mcp_calls = mcp_calls_for(self._path)
@@ -287,16 +289,16 @@ class _Exchange:
     def _rewritten(self, body: bytes) -> bytes:
         """Return a part of a response as the client gets it."""
         request, streamed = self._request, self._held is None
-        if (progress := request.progress) and body == PING:
-            body = f": {progress}\n\n".encode()
+        if (progress := request.progress) and (ping := _PINGS.get(body)):
+            body = f": {progress}\n".encode() + ping
         if streamed and self._citations is not None and (sources := request.sources):
             body = self._citations.stream(body, sources)
         if streamed and self._searches is not None and (searches := request.web_searches) is not None:
             body = self._searches.stream(body, searches)
         if streamed and self._mcp_calls is not None and (mcp := request.mcp) is not None:
             body = self._mcp_calls.stream(body, mcp)
-        if self._has_google_events:
-            body = google_events(body)
+        if self._has_own_error_events:
+            body = protocol_events(body, self._path)
         if self._message_start is not None and (tokens := request.prompt_tokens) is not None:
             body = self._message_start.stream(body, tokens)
         if self._has_responses and (model := request.model) is not None:

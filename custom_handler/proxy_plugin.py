@@ -50,6 +50,7 @@ from .proxy.validation.bridges import (
     require_text_prompt,
     runs_mcp_tools,
     search_as_option,
+    without_placeholder,
 )
 from .proxy.validation.content_limits import limit_content
 from .proxy.validation.field_types import body_of_call, validate_field_types
@@ -203,7 +204,7 @@ class Plugin(TelemetryCallback):
         report_allowance(key_allowance(), "key")
         uncached = {**kwargs, "caching": False}
         if call_type == CallTypes.anthropic_messages:
-            return documents_as_text(search_as_option(uncached))
+            return documents_as_text(search_as_option(without_placeholder(uncached)))
         if call_type in _GEMINI_CALLS:
             return to_adapter(uncached)
         if call_type == CallTypes.aresponses:

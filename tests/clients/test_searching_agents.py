@@ -53,6 +53,8 @@ def test_claude_code_searches(
     declared = '{"name":"WebSearch"'
     assert declared not in asked
     assert declared in loaded
+    assert "[tool WebSearch: it can be called now]" in loaded
+    assert "DeferredToolPlaceholder" not in asked + loaded
     assert QUERY in searching
     assert FIRST["content"] in reading
     assert FIRST["url"] in last

@@ -141,7 +141,7 @@ FOUND = [{"type": "tool_reference", "tool_name": "mcp__slack__send"}]
 @pytest.mark.parametrize(
     ("route", "items", "shown"),
     [
-        (MESSAGES, [USER, uses("c1"), results(c1=FOUND)], "[tool mcp__slack__send]"),
+        (MESSAGES, [USER, uses("c1"), results(c1=FOUND)], "[tool mcp__slack__send: it can be called now]"),
         (RESPONSES, [USER, function_call("c1"), output("c1", [PDF])], f"[file a.pdf: {NOT_SHOWN}"),
         (
             RESPONSES,

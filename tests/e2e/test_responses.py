@@ -37,6 +37,17 @@ PATCH = {
 DIFF = "*** Begin Patch\n*** Update File: a.py\n-a\n+b\n*** End Patch"
 
 
+QUERY = {"type": "object", "properties": {"q": {"type": "string"}}, "required": ["q"]}
+GITHUB = {
+    "type": "namespace",
+    "name": "mcp__github",
+    "description": "GitHub",
+    "tools": [
+        {"type": "function", "name": "search", "description": "Searches issues", "strict": False, "parameters": QUERY}
+    ],
+}
+
+
 class City(pydantic.BaseModel):
     """A city, as a structured answer."""
 
@@ -393,3 +404,22 @@ def test_the_example_continues_and_deletes_responses(proxy: Proxy, simulator: Si
 def test_conversations_are_not_compacted(client: openai.OpenAI) -> None:
     with pytest.raises(openai.BadRequestError, match="This model cannot compact a conversation"):
         client.responses.compact(model="stackspot-chat", input="Oi")
+
+
+@STREAMED
+def test_functions_of_a_namespace_are_called_by_both_names(
+    client: openai.OpenAI, simulator: Simulator, stream: bool
+) -> None:
+    simulator.script({"text": block("mcp__github__search", q="bug")}, {"text": "Um."})
+    history: list[Any] = [{"role": "user", "content": "Há falhas?"}]
+    first = ask_responses(client, history, tools=[GITHUB, SHELL], stream=stream)
+    [call] = first.output
+    assert (call.type, call.namespace, call.name) == ("function_call", "mcp__github", "search")
+    assert json.loads(call.arguments) == {"q": "bug"}
+    result = {"type": "function_call_output", "call_id": call.call_id, "output": "#7"}
+    second = ask_responses(client, [*history, *first.output, result], tools=[GITHUB, SHELL], stream=stream)
+    assert second.output_text == "Um."
+    asked, answered = simulator.prompts()
+    assert '{"name":"mcp__github__search","description":"GitHub\\n\\nSearches issues"' in asked
+    assert "FUNCTION_CALL_START\nmcp__github__search\n" in answered
+    assert "«tool result name=mcp__github__search»\n#7\n" in answered

@@ -239,7 +239,7 @@ def test_a_result_may_come_in_parts():
         ({"type": "file", "file": {"file_id": "f1"}}, "[file: not shown, this model reads text only]"),
         ({}, "[part: not shown, this model reads text only]"),
         ({"type": "input_file", "filename": "b.pdf"}, "[file b.pdf: not shown, this model reads text only]"),
-        ({"type": "tool_reference", "tool_name": "mcp__slack__send"}, "[tool mcp__slack__send]"),
+        ({"type": "tool_reference", "tool_name": "mcp__slack__send"}, "[tool mcp__slack__send: it can be called now]"),
         (7, ""),
     ],
     ids=[

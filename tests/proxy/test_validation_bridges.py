@@ -12,6 +12,7 @@ from custom_handler.proxy.validation.bridges import (
     keep_tool_choice,
     require_known_response,
     search_as_option,
+    without_placeholder,
 )
 
 USER = {"role": "user", "content": "Oi"}
@@ -150,8 +151,24 @@ def test_a_search_of_messages_is_hidden_from_litellms_own(tools: list[Any], left
 
 
 @pytest.mark.parametrize("tools", [None, [], [OWN], "web_search", [None]])
-def test_a_call_without_a_search_stays_as_it_is(tools: Any) -> None:
-    assert search_as_option({"tools": tools}) == {"tools": tools}
+def test_a_call_without_a_search_or_a_placeholder_stays_as_it_is(tools: Any) -> None:
+    assert search_as_option({"tools": tools}) == without_placeholder({"tools": tools}) == {"tools": tools}
+
+
+PLACEHOLDER = {"name": "DeferredToolPlaceholder", "input_schema": {"type": "object"}, "defer_loading": True}
+
+
+@pytest.mark.parametrize(
+    ("tools", "left"),
+    [
+        ([PLACEHOLDER], None),
+        ([OWN, PLACEHOLDER, "odd"], [OWN, "odd"]),
+        ([PLACEHOLDER, {**PLACEHOLDER, "defer_loading": False}], [{**PLACEHOLDER, "defer_loading": False}]),
+        ([PLACEHOLDER, {**OWN, "defer_loading": True}], [{**OWN, "defer_loading": True}]),
+    ],
+)
+def test_the_placeholder_for_deferred_tools_is_left_out(tools: list[Any], left: list[Any] | None) -> None:
+    assert without_placeholder({"tools": tools}) == {"tools": left}
 
 
 def test_the_choice_of_a_search_passes_litellm() -> None:

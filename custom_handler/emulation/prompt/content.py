@@ -46,7 +46,7 @@ def _text(part: object) -> str | None:
     if isinstance(text := part.get("text", part.get("refusal")), str):
         return text
     if part.get("type") == "tool_reference" and isinstance(name := part.get("tool_name"), str):
-        return f"[tool {name}]"
+        return f"[tool {name}: it can be called now]"
     return None
 
 

@@ -56,6 +56,22 @@ def search_as_option(kwargs: dict[str, Any]) -> dict[str, Any]:
     return {**kwargs, "tools": others or None, "web_search_options": {}}
 
 
+def without_placeholder(kwargs: dict[str, Any]) -> dict[str, Any]:
+    """Return a call of /v1/messages without the tool that Claude Code declares for Anthropic only.
+
+    It must never be called: it is there because a request cannot have deferred tools alone.
+    """
+    tools = kwargs.get("tools")
+    if not isinstance(tools, list) or not any(map(_is_placeholder, tools)):
+        return kwargs
+    return {**kwargs, "tools": [tool for tool in tools if not _is_placeholder(tool)] or None}
+
+
+def _is_placeholder(tool: Any) -> bool:
+    is_deferred = isinstance(tool, Mapping) and tool.get("defer_loading") is True
+    return is_deferred and tool.get("name") == "DeferredToolPlaceholder"
+
+
 def documents_as_text(kwargs: dict[str, Any]) -> dict[str, Any]:
     """Return a call of /v1/messages with documents and search results as text blocks.
 

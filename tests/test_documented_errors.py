@@ -201,6 +201,8 @@ ELSEWHERE = {
     "the conversation of that response was not kept": "tests/history/test_history.py",
     "of this API key to refer to. Send the item itself": "tests/history/test_history.py",
     "a request can refer to 1000 items": "tests/history/test_history.py",
+    "the input has no mcp_approval_request": "tests/proxy/test_mcp_calls.py",
+    "name the MCP server of the call in tools again": "tests/proxy/test_mcp_calls.py",
     "This proxy has no response": "tests/e2e/test_responses.py",
     "This proxy keeps no responses": "tests/history/test_response_routes.py",
     "The store of responses cannot be read right now": "tests/history/test_history.py",

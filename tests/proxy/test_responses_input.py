@@ -162,3 +162,24 @@ def test_an_input_that_is_no_list_stays(given):
 def test_other_items_stay():
     items = [USER, "text", 7, {"type": "reasoning", "summary": []}, {"type": "function_call", "call_id": "c1"}]
     assert rewritten(*items) == items
+
+
+ASKED = {"type": "mcp_approval_request", "id": "mcpr_1", "name": "clock-now", "arguments": "{}"}
+DENIED = {"type": "mcp_approval_response", "approval_request_id": "mcpr_1", "approve": False}
+MADE = {"type": "mcp_call", "id": "mcp_1", "approval_request_id": "mcpr_1", "name": "clock-now", "output": "noon"}
+
+
+@pytest.mark.parametrize(
+    ("items", "result"),
+    [
+        ([ASKED, DENIED], "The user did not approve this call. It was not made."),
+        ([ASKED, {**DENIED, "reason": "Not now"}], "The user did not approve this call: Not now. It was not made."),
+        ([ASKED, {**DENIED, "approve": True}], "The call was approved. Its result is not in this conversation."),
+        ([{"type": "mcp_list_tools", "id": "l"}, ASKED, {**DENIED, "approve": True}, MADE], "noon"),
+    ],
+    ids=["denied", "denied for a reason", "without a result", "made"],
+)
+def test_a_call_that_waited_for_approval_has_one_result(items: list[Any], result: str) -> None:
+    call, output = rewritten(*items)
+    assert (call["type"], call["name"], call["arguments"]) == ("function_call", "clock-now", "{}")
+    assert (output["type"], output["call_id"], output["output"]) == ("function_call_output", call["call_id"], result)

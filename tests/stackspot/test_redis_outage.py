@@ -125,6 +125,30 @@ def test_a_request_that_was_not_sent_is_not_returned(redis_server, process, cloc
     assert window.usage().used == 2
 
 
+def test_a_pause_lasts_while_redis_is_away(redis_server, process, clock):
+    one, other = process(), process()
+    assert one.set_mark("pause", 1, 40.0)
+    assert other.get_mark("pause")[1] > 30
+    redis_server.stop()
+    clock.now += 10
+    for window in (one, other):
+        value, left = window.get_mark("pause")
+        assert (value, round(left)) == (1, 30)
+    clock.now += 31
+    assert one.get_mark("pause") == other.get_mark("pause") == (0, 0.0)
+
+
+def test_a_pause_that_ended_in_redis_is_no_pause_without_it(redis_server, process):
+    one, other = process(), process()
+    one.set_mark("pause", 1, 40.0)
+    assert other.get_mark("pause")[0] == 1
+    client = redis.Redis.from_url(redis_server.url)
+    client.flushall()
+    assert one.get_mark("pause") == other.get_mark("pause") == (0, 0.0)
+    redis_server.stop()
+    assert one.get_mark("pause") == other.get_mark("pause") == (0, 0.0)
+
+
 def test_requests_are_returned_once(redis_server, process, clock):
     window = process()
     assert sent(window) == LIMIT

@@ -149,17 +149,22 @@ class RedisRequestWindow:
                 pipeline.get(self._client.key(mark))
                 pipeline.pttl(self._client.key(mark))
                 value, milliseconds = pipeline.execute()
-            return (int(value), milliseconds / 1000) if value is not None and milliseconds > 0 else (0, 0.0)
+            found = (int(value), milliseconds / 1000) if value is not None and milliseconds > 0 else (0, 0.0)
+            self._local.set_mark(mark, *found)  # it lasts while Redis is away
+            return found
 
         return self._client.call(command, fallback=lambda: self._local.get_mark(mark))
 
     def set_mark(self, mark: str, value: int, seconds: float, *, only_new: bool = False) -> bool:
         """See RequestWindow."""
         milliseconds = max(1, round(seconds * 1000))
-        return self._client.call(
+        was_set = self._client.call(
             lambda: bool(self._client.redis.set(self._client.key(mark), value, px=milliseconds, nx=only_new)),
             fallback=lambda: self._local.set_mark(mark, value, seconds, only_new=only_new),
         )
+        if was_set:
+            self._local.set_mark(mark, value, seconds)
+        return was_set
 
     def reset_after_fork(self) -> None:
         """See RequestWindow; redis-py handles forks itself."""

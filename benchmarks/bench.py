@@ -74,7 +74,12 @@ class Bench:
 @contextlib.contextmanager
 def open_bench(directory: Path, size: Size) -> Iterator[Bench]:
     """Start the simulator, the proxy and the load generator, all on loopback."""
-    with simulator(directory) as upstream, proxy(directory, upstream) as server, LoadGenerator() as load:
+    environ = {"STACKSPOT_MAX_ANSWER_CHARS": str(2 * size.largest)}
+    with (
+        simulator(directory) as upstream,
+        proxy(directory, upstream, environ=environ) as server,
+        LoadGenerator() as load,
+    ):
         bench = Bench(directory, size, upstream, server, load)
         bench.script()
         yield bench

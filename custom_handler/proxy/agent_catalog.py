@@ -78,10 +78,12 @@ class AllowList:
         if not self.wanted:
             return sorted(agents.values())
         wanted = {one.casefold() for one in self.wanted}
+        # Users name their agents as they like: also by the id of another one.
+        names = {one.casefold() for one in self.wanted if not is_agent_id(one)}
         chosen = {
             agent.id: agent
             for agent in agents.values()
-            if wanted & {agent.id.casefold(), agent.name.casefold(), agent.slug.casefold()}
+            if agent.id.casefold() in wanted or names & {agent.name.casefold(), agent.slug.casefold()}
         }
         known = {agent_id.casefold() for agent_id in chosen}
         unknown = [Agent(one) for one in self.wanted if is_agent_id(one) and one.casefold() not in known]

@@ -106,6 +106,12 @@ def test_the_allow_list_chooses_by_visibility_id_name_or_slug(agents, allowed):
     assert [agent.id for agent in AllowList.of(wildcard(agents)).select(of_default(**FOUND))] == allowed
 
 
+@pytest.mark.parametrize("agent", [Agent(B, name=A), Agent(B, name=A.lower()), Agent(B, slug=A)])
+def test_an_agent_with_the_id_of_another_as_its_name_is_not_allowed(agent):
+    chosen = AllowList.of(wildcard([A])).select(of_default(shared=[agent]))
+    assert [one.id for one in chosen] == [A]
+
+
 @pytest.mark.parametrize("agents", [None, [], "all", "*", [""], [7], {"a": 1}, True])
 def test_an_invalid_allow_list_is_a_configuration_error_and_lists_nothing(agents):
     with pytest.raises(ConfigurationError, match=r"model_info.agents of 'stackspot/\*'"):

@@ -13,6 +13,7 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
 from . import parts
+from .growth_plot import draw_growth
 from .rows_stock import OTHER, OURS, PROMETHEUS, STOCK
 
 mpl.use("svg")
@@ -46,8 +47,10 @@ _SIDES = [
 
 
 def draw(results: dict[str, Any], directory: Path) -> None:
-    """Draw ratios.svg and sides.svg from results.json; skip figures that were not measured."""
-    figures = results["figures"]
+    """Draw the plots from results.json; skip figures that were not measured."""
+    figures = [figure for figure in results["figures"] if not figure["row"].startswith("growth ")]
+    if growth := [figure for figure in results["figures"] if figure["row"].startswith("growth ")]:
+        draw_growth(growth, directory / "growth.svg")
     if compared := [figure for figure in figures if set(figure["sides"]) == {"stackspot", "openai"}]:
         _draw_ratios(compared, directory / "ratios.svg")
         _draw_sides(compared, directory / "sides.svg")

@@ -1,7 +1,7 @@
 """Replace functions of LiteLLM that repeat work in each request by ones that keep its result.
 
-They return what the originals return, for every model of the proxy. What another version of LiteLLM
-lacks is left as it is. `STACKSPOT_SHORTCUTS=false` keeps all originals. LiteLLM 1.108.7 matches the
+They return what the originals return, for every model of the proxy. A function that LiteLLM
+lacks is left out. `STACKSPOT_SHORTCUTS=false` keeps all originals. LiteLLM 1.108.7 matches the
 path of each request with some 160 patterns, validates the same deployment five times, and copies
 what it knows of a model twice to see that the model has no limit.
 """

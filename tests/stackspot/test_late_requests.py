@@ -22,6 +22,7 @@ from custom_handler.stackspot.state.redis_client import RETRY_SECONDS
 from custom_handler.stackspot.state.redis_window import RedisRequestWindow
 from custom_handler.stackspot.state.window import Decision, LocalRequestWindow, Queue
 from tests.support.clock import Clock
+from tests.support.redis_server import running_redis
 from tests.support.waiting import eventually
 
 ANA, BIA = Caller("ana"), Caller("bia")
@@ -143,7 +144,28 @@ def test_a_redis_that_comes_back_learns_the_new_time(redis_server, shared, clock
     assert [abs(at - late) < 1000 for at in known.values()] == [True]  # not 30 seconds earlier than the other
 
 
-async def test_a_request_is_sent_when_there_is_a_connection(monkeypatch):
+def test_a_redis_that_kept_its_data_learns_the_new_time(tmp_path, clock):
+    with running_redis(tmp_path, durable=True) as server:
+        window = RedisRequestWindow(RedisSettings(url=server.url), "r/c", clock)
+        decision = window.acquire(QUEUE, Limits(9))
+        key = window._client.key("requests")
+        window._client.redis.zincrby(key, -40_000, decision.entry)  # 40 seconds ago
+        ((_, before),) = times(window).items()
+        server.stop()
+        window.postpone(decision)
+        window.acquire({BIA: Queue()}, Limits(9))
+        server.start()
+        clock.now += RETRY_SECONDS + 1
+        window.acquire({}, Limits(1))
+        assert times(window)[decision.entry] > before + 20_000
+        assert window.usage().by_caller == {ANA: 1, BIA: 1}
+        window._client.redis.close()
+
+
+@pytest.mark.parametrize(
+    ("method", "body"), [("POST", bytes(range(256)) * (2 * MAX_WRITE // 256) + b"end"), ("POST", b"{}"), ("GET", b"")]
+)
+async def test_a_request_is_sent_when_there_is_a_connection(monkeypatch, method, body):
     order: list[str] = []
     received = bytearray()
 
@@ -156,7 +178,6 @@ async def test_a_request_is_sent_when_there_is_a_connection(monkeypatch):
         await writer.drain()
         writer.close()
 
-    body = bytes(range(256)) * (2 * MAX_WRITE // 256) + b"end"
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     client = HttpClient(ssl.create_default_context())
     url = f"http://localhost:{server.sockets[0].getsockname()[1]}/"
@@ -167,7 +188,7 @@ async def test_a_request_is_sent_when_there_is_a_connection(monkeypatch):
         return await resolve(*arguments, **options)
 
     monkeypatch.setattr(client._resolver, "resolve", slow_resolve)
-    response = await client.send("POST", url, {}, body, httpx.Timeout(30), note_sent=lambda: order.append("sent"))
+    response = await client.send(method, url, {}, body, httpx.Timeout(30), note_sent=lambda: order.append("sent"))
     assert response.status == 200
     assert order.index("resolved") < order.index("sent") < order.index("received")
     assert bytes(received) == body

@@ -9,17 +9,19 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import io
 import socket
 import ssl
 import urllib.request
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import aiohttp
 import httpx
 
 BUFFER = 64 * 1024  # aiohttp stops reading at twice this size
-MAX_WRITE = 1024 * 1024  # a larger body in one write would hold the loop
+MAX_WRITE = 1024 * 1024  # aiohttp warns of a larger body in one write
 RESOLVER_THREADS = 8
 KEEPALIVE = 30.0  # gateways commonly close a connection after 60 idle seconds
 
@@ -39,7 +41,11 @@ class HttpClient:
         self._resolver = _Resolver()
         connector = aiohttp.TCPConnector(ssl=tls, limit=0, keepalive_timeout=KEEPALIVE, resolver=self._resolver)
         cookies = aiohttp.DummyCookieJar()  # callers must not share cookies
-        self._session = aiohttp.ClientSession(connector=connector, cookie_jar=cookies, read_bufsize=BUFFER)
+        traces = aiohttp.TraceConfig()
+        traces.on_request_headers_sent.append(_call_note_sent)
+        self._session = aiohttp.ClientSession(
+            connector=connector, cookie_jar=cookies, read_bufsize=BUFFER, trace_configs=[traces]
+        )
         self._proxy = functools.lru_cache(maxsize=100)(_environment_proxy)
 
     async def send(
@@ -54,20 +60,20 @@ class HttpClient:
     ) -> HttpResponse:
         """Send a request, and return its response after the headers; raises httpx's errors.
 
-        `note_sent` is called once there is a connection; without content, before that.
+        `note_sent` is called once there is a connection, when the headers are sent.
         """
-        if not content:
-            note_sent()
         try:
             limits = aiohttp.ClientTimeout(total=None, sock_connect=timeout.connect, sock_read=timeout.read)
+            body = io.BytesIO(content) if len(content) > MAX_WRITE else content
             response = await self._session.request(
                 method,
                 url,
-                data=_Body(content, note_sent) if content else None,
+                data=body or None,
                 headers=headers,
                 timeout=limits,
                 proxy=self._proxy(url),
                 allow_redirects=False,
+                trace_request_ctx=note_sent,
             )
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise _as_httpx(error, url, timeout) from error
@@ -107,23 +113,8 @@ class HttpResponse:
         await asyncio.sleep(0)  # the loop closes the socket in its next iteration
 
 
-class _Body(aiohttp.payload.Payload):
-    """The content of a request, which reports that it is sent."""
-
-    def __init__(self, content: bytes, note_sent: Callable[[], None]) -> None:
-        super().__init__(content)
-        self._size = len(content)
-        self._note_sent = note_sent
-
-    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
-        """Return the content as text."""
-        return str(self._value, encoding, errors)
-
-    async def write(self, writer: aiohttp.abc.AbstractStreamWriter) -> None:
-        """Write the content, after the headers."""
-        self._note_sent()
-        for start in range(0, len(self._value), MAX_WRITE):
-            await writer.write(self._value[start : start + MAX_WRITE])
+async def _call_note_sent(session: aiohttp.ClientSession, context: Any, params: object) -> None:  # noqa: ARG001
+    context.trace_request_ctx()
 
 
 class _Resolver(aiohttp.abc.AbstractResolver):

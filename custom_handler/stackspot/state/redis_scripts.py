@@ -189,7 +189,9 @@ local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 for index = 3, #ARGV, 3 do
   local entry, time = ARGV[index], now - tonumber(ARGV[index + 1])
   local name = string.match(entry, '^[^:]*:(.*)$')
-  if redis.call('ZADD', requests, 'NX', time, entry) == 1 then
+  local known = redis.call('ZSCORE', requests, entry)
+  if not known or tonumber(known) < time then redis.call('ZADD', requests, time, entry) end
+  if not known then
     redis.call('HINCRBY', by_caller, name, 1)
     redis.call('HSET', callers_of, name, ARGV[index + 2])
     redis.call('HINCRBY', minutes, math.floor(time / 60000), 1)

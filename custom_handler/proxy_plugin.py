@@ -16,9 +16,9 @@ from .checks.models import check_at_start
 from .env_file import dotenv_files, load
 from .history.history import ResponseHistory
 from .history.store import open_responses
+from .provider import PROVIDER
 from .provider.call_log import forget_attempt
 from .provider.handler import StackspotLLM, await_stream_start
-from .provider.model_response import PROVIDER
 from .provider.quick_command_options import PREFIX as QUICK_COMMAND
 from .proxy.account_choice import admitting_deployments, reserve_account
 from .proxy.agent_refresh import AgentRefresh

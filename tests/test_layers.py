@@ -64,10 +64,11 @@ NETWORK = {
 TYPES_ONLY = {  # these use classes and functions of a network library, and open no connection
     "provider/annotations.py",
     "provider/litellm_call.py",
-    "provider/model_response.py",
+    "provider/litellm_errors.py",
     "provider/web_search.py",
     "stackspot/http/multipart.py",
     "stackspot/http/network_errors.py",
+    "stackspot/http/tls.py",
     "stackspot/knowledge.py",
     "proxy/error_links.py",
     "proxy/key_routes.py",

@@ -8,7 +8,7 @@ from typing import Any
 
 from fastapi import APIRouter
 
-from ..provider.model_response import PROVIDER
+from ..provider import PROVIDER
 from ..proxy.auth import Caller
 from ..settings import AccountSettings
 from .page_routes import add_page

@@ -13,14 +13,14 @@ from typing import Any
 import litellm
 
 from ..errors import ConfigurationError
+from ..provider import PROVIDER
 from ..provider.handler import StackspotLLM
 from ..provider.litellm_call import agent_id
-from ..provider.model_response import PROVIDER
 from ..provider.quick_command_options import PREFIX as QUICK_COMMAND
 from ..proxy.config import Deployment, deployments, read_config, resolved, variables
 from ..setting_fields import PREFIX
 from ..settings import Settings
-from ..stackspot.client import tls_context
+from ..stackspot.http.tls import tls_context
 from .accounts import AccountRow, accounts_file_faults, check_accounts
 from .config import callback_faults, drop_malformed_sections, import_faults, reference_faults
 from .environment import PROXIES, Fault, agent_fault, environment_faults, folder_faults, master_key_fault, unknown_names

@@ -99,7 +99,7 @@ def keys_file_fault(value: str) -> str | None:
 
 def ca_bundle_fault(value: str) -> str | None:
     """Return what is wrong with this file of certificates or that of SSL_CERT_FILE, or None."""
-    from ..stackspot.client import tls_context  # noqa: PLC0415  it loads aiohttp
+    from ..stackspot.http.tls import tls_context  # noqa: PLC0415  it loads httpx
 
     return _configuration_error(lambda: tls_context(value))
 

@@ -14,11 +14,11 @@ from typing import Any
 from litellm.types.utils import LlmProviders
 
 from ..errors import ConfigurationError
+from ..provider import PROVIDER
 from ..provider.cache_options import cache_scope
 from ..provider.choice_options import choice_of
 from ..provider.knowledge_options import knowledge_of
 from ..provider.litellm_call import SWITCHES, agent_id, switch, uses_native_conversation
-from ..provider.model_response import PROVIDER
 from ..provider.quick_command_options import PREFIX as QUICK_COMMAND_PREFIX
 from ..provider.quick_command_options import quick_command_of
 from ..provider.web_search import chosen_entry

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import httpx
 
 from ..errors import StackspotError
-from ..provider.model_response import PROVIDER
+from ..provider import PROVIDER
 from ..proxy.availability import key_names
 from ..proxy.config import Deployment
 from ..settings import DEFAULT_ACCOUNT

@@ -26,9 +26,10 @@ from ..stackspot.client import call_after_fork
 from ..stackspot.reservation import ending_reservation
 from ..stackspot.state.backend import open_answers
 from ..stackspot.state.ledger import Quota
-from . import model_response
+from . import PROVIDER, model_response
 from .call_log import noting_hook
 from .litellm_call import client_name, is_health_probe, model_info, turn_from_call
+from .litellm_errors import litellm_error, litellm_errors
 from .prompt_tokens import COUNT_TIMEOUT, PromptTokens, TurnMeter
 from .request_price import RequestCharge
 from .started_stream import StartedStream
@@ -67,7 +68,7 @@ class StackspotLLM(CustomLLM):  # type: ignore[misc]
 
     def completion(self, model: str, messages: list[Any], **call: Any) -> ModelResponse:
         """Return the whole answer; raises LiteLLM's errors, as all methods do."""
-        with model_response.litellm_errors(model):
+        with litellm_errors(model):
             account = self._account(call)
             if is_health_probe(call):  # a valid token uses no quota of the agent
                 self.authenticate(account=account.name)
@@ -77,14 +78,14 @@ class StackspotLLM(CustomLLM):  # type: ignore[misc]
 
     def streaming(self, model: str, messages: list[Any], **call: Any) -> Iterator[ModelResponseStream]:
         """Yield the chunks of the answer as they arrive."""
-        with model_response.litellm_errors(model):
+        with litellm_errors(model):
             account = self._account(call)
             batches, options, _ = self._batches(model, messages, call, account)
             return model_response.stream_chunks(account.client.loop_thread.iterate(batches), options)
 
     async def acompletion(self, model: str, messages: list[Any], **call: Any) -> ModelResponse | CustomStreamWrapper:
         """Return the whole answer, or after `await_stream_start` its stream, once started."""
-        with model_response.litellm_errors(model), ending_reservation():
+        with litellm_errors(model), ending_reservation():
             account = self._account(call)
             if is_health_probe(call):
                 await asyncio.wrap_future(account.client.tokens.request())
@@ -107,20 +108,20 @@ class StackspotLLM(CustomLLM):  # type: ignore[misc]
             return CustomStreamWrapper(
                 completion_stream=model_response.AsyncChunkStream(stream, options),
                 model=model,
-                custom_llm_provider=model_response.PROVIDER,
+                custom_llm_provider=PROVIDER,
                 logging_obj=call["logging_obj"],
             )
 
     def astreaming(self, model: str, messages: list[Any], **call: Any) -> model_response.AsyncChunkStream:
         """Return an async iterator of the chunks; an invalid request raises its error here."""
-        with model_response.litellm_errors(model):
+        with litellm_errors(model):
             batches, options, _ = self._batches(model, messages, call, self._account(call))
             return model_response.AsyncChunkStream(StartedStream(batches), options)
 
     def embedding(self, model: str, *_: Any, **__: Any) -> NoReturn:
         """Raise BadRequestError: agents return no embeddings."""
         error = RequestError("A StackSpot agent makes no embeddings: ask a model of another provider for them.")
-        raise model_response.litellm_error(error, model)
+        raise litellm_error(error, model)
 
     async def aembedding(self, model: str, *_: Any, **__: Any) -> NoReturn:
         """Raise BadRequestError: agents return no embeddings."""

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..errors import ConfigurationError
+from ..provider import PROVIDER
 from ..provider.litellm_call import call_caller
-from ..provider.model_response import PROVIDER
 from ..provider.quick_command_options import PREFIX
 from ..settings import DEFAULT_ACCOUNT
 from ..stackspot.accounts import Accounts

@@ -25,7 +25,7 @@ from litellm.types.utils import CallTypes
 from starlette.types import Scope
 
 from ..instrumentation import BudgetExceeded, Hook, KeySpend
-from ..provider.model_response import PROVIDER
+from ..provider import PROVIDER
 from ..provider.request_price import REQUEST_PRICE
 from ..proxy_module import running_proxy
 from ..request.context import add_response_header, current_request

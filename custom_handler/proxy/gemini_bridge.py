@@ -15,7 +15,8 @@ from litellm.litellm_core_utils.json_validation_rule import normalize_json_schem
 from litellm.types.utils import LlmProviders
 
 from ..errors import RequestError
-from ..provider.model_response import PROVIDER, litellm_error
+from ..provider import PROVIDER
+from ..provider.litellm_errors import litellm_error
 
 _DROPPED_PARTS = (
     "fileData",

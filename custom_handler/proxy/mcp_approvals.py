@@ -14,7 +14,7 @@ from litellm.responses.mcp.tool_precheck import may_name_litellm_mcp_gateway
 from litellm.responses.utils import ResponsesAPIRequestUtils
 
 from ..errors import RequestError
-from ..provider.model_response import litellm_error
+from ..provider.litellm_errors import litellm_error
 from ..request.context import counts_only, current_request
 from ..request.mcp_turn import McpTurn
 

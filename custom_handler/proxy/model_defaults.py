@@ -12,7 +12,7 @@ from typing import Any
 
 from ..chat.agent_reply import CHARACTERS_PER_TOKEN
 from ..errors import ConfigurationError
-from ..provider.model_response import PROVIDER
+from ..provider import PROVIDER
 from ..provider.quick_command_options import quick_command_of
 from ..provider.request_price import REQUEST_PRICE
 from ..settings import Settings

@@ -11,8 +11,8 @@ from litellm.proxy._types import ProxyException
 from litellm.router_utils.common_utils import resolve_model_group_alias
 
 from ..errors import ConfigurationError
+from ..provider import PROVIDER
 from ..provider.choice_options import CHOICE_OPTIONS
-from ..provider.model_response import PROVIDER
 from .agent_catalog import AgentCatalog
 from .availability import disabled_models, missing_variable
 from .config import read_config, resolved

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ..provider.model_response import PROVIDER
+from ..provider import PROVIDER
 from .config import Deployment
 from .wildcards import is_match
 

@@ -20,7 +20,7 @@ from litellm.types.utils import TokenCountResponse
 from starlette.datastructures import Headers
 
 from ..history.history import ResponseHistory
-from ..provider.model_response import PROVIDER
+from ..provider import PROVIDER
 from ..request.context import RequestContext, current_request
 from .deployments import deployment_provider
 from .gemini_bridge import as_completion

@@ -9,7 +9,8 @@ from typing import Any
 from ..instrumentation import Hook, labelled
 from ..settings import DEFAULT_ACCOUNT, AccountSettings, Settings
 from .accounts_file import account_reloader, choose_account, read_accounts
-from .client import StackspotClient, tls_context
+from .client import StackspotClient
+from .http.tls import tls_context
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from typing import Any, TypeAlias, TypeVar
 
 import httpx
 
-from ..errors import ConfigurationError, IdentityUnavailable, StackspotError
+from ..errors import IdentityUnavailable, StackspotError
 from ..instrumentation import Hook, no_hook
 from ..request.context import report_allowance
 from ..settings import AccountSettings, Settings
@@ -42,6 +42,7 @@ from .http.loop_thread import LoopThread
 from .http.multipart import encode_body
 from .http.network_errors import NETWORK_ERRORS, TIMEOUTS, describe_network_error, translate_network_error
 from .http.public_fetch import PublicFileFetcher
+from .http.tls import tls_context
 from .json_body import decode_json
 from .limiter import Limiter
 from .quick_command_limits import quick_command_limiter
@@ -219,32 +220,6 @@ async def _close_with_loop(
     finally:
         del clients[loop]
         await client.aclose()
-
-
-def tls_context(ca_bundle: str) -> ssl.SSLContext:
-    """Return a context that trusts certifi (or SSL_CERT_FILE), the system, and `ca_bundle`.
-
-    Raises ConfigurationError for a file that is missing or contains no certificate.
-    """
-    try:
-        context = httpx.create_ssl_context()
-    except OSError as error:
-        raise _certificate_file_error("SSL_CERT_FILE", os.environ.get("SSL_CERT_FILE", ""), error) from None
-    context.load_default_certs()
-    if ca_bundle:
-        try:
-            context.load_verify_locations(cafile=ca_bundle)
-        except (OSError, ValueError) as error:
-            raise _certificate_file_error("STACKSPOT_CA_BUNDLE", ca_bundle, error) from None
-    return context
-
-
-def _certificate_file_error(name: str, file: str, error: Exception) -> ConfigurationError:
-    reason = getattr(error, "strerror", None) if not isinstance(error, ssl.SSLError) else "it holds no certificate"
-    return ConfigurationError(
-        f"{name} is {file!r}: it is not a file of PEM certificates ({reason or type(error).__name__}). "
-        "Name a file that holds at least one."
-    )
 
 
 def call_after_fork(method: Callable[[], None]) -> None:

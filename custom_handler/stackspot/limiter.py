@@ -19,9 +19,8 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable
-from concurrent.futures import Future
 
 from ..errors import QueueFull
 from ..instrumentation import Hook, QueueChanged, Queued, RequestCounted, no_hook
@@ -30,7 +29,8 @@ from ..settings import LimitSettings
 from .reservation import Reservation
 from .slot_shares import SlotShares
 from .state.ledger import WINDOW, LastLedger, Limits, Quota, Wait
-from .state.window import Decision, Queue, RequestWindow
+from .state.window import Decision, RequestWindow
+from .waiter import Waiter, queues_of
 
 MINUTE = 60.0
 FIRST_PAUSE, LONGEST_PAUSE = 10, 60
@@ -41,24 +41,6 @@ LATE = 0.25  # seconds from a request's count until it is sent, beyond which it 
 _SHARE_USED = "The API key has used its share of the StackSpot account's requests a minute"
 
 logger = logging.getLogger(__name__)
-
-
-class Waiter:
-    """One call in the queue, or among those that hold a slot (`running`)."""
-
-    def __init__(self, caller: Caller, since: float, timeout: float) -> None:
-        self.caller = caller
-        self.running = False
-        self.wait(since, timeout)
-
-    def wait(self, since: float, timeout: float) -> None:
-        """Start to wait, for the first or another time."""
-        self.allowance: Allowance | None = None  # of its caller, when the request was counted
-        self.counted: tuple[Decision, float] | None = None  # its last request that is not sent yet, and since when
-        self.since = since
-        self.deadline = since + timeout
-        self.admitted: Future[None] = Future()
-        self.admitted.set_running_or_notify_cancel()  # a caller that gives up calls `release` instead
 
 
 class Limiter:
@@ -98,7 +80,7 @@ class Limiter:
         self._slots = SlotShares(self._limits.max_concurrency, self._clock)
         self._reported = False
         self._rate_limits: list[float | None] = []  # reported, and not yet recorded in the window
-        self._late: list[Decision] = []  # of requests that were sent late, not yet postponed in the window
+        self._late: deque[Decision] = deque()  # of requests that were sent late, not yet postponed in the window
         limits = Limits(self._limits.requests_per_minute, self._limits.requests_per_day)
         self._last_ledger = LastLedger(limits, self._clock)
 
@@ -238,7 +220,7 @@ class Limiter:
 
     def _decide(self, waiting: Iterable[Waiter]) -> Decision:
         """Count a request of the next caller, or return the seconds until the next attempt."""
-        queues = _queues(waiting, self._candidates(waiting))
+        queues = queues_of(waiting, self._candidates(waiting))
         _, pause = self._window.get_mark("pause")
         if pause:
             self._last_ledger.pause(pause)
@@ -308,7 +290,6 @@ class Limiter:
         """
         with self._lock:
             rate_limits, self._rate_limits = self._rate_limits, []
-            late, self._late = self._late, []
             now = self._clock()
             self._reject_overdue(now)
             waiting = list(self._waiting)
@@ -316,11 +297,11 @@ class Limiter:
             admissible = bool(self._candidates(waiting))
         for retry_after in rate_limits:
             self._record_rate_limit(retry_after)
-        for decision in late:
-            self._window.postpone(decision)
+        while self._late:
+            self._window.postpone(self._late.popleft())
         if not admissible:
             if waiting or self._reported:
-                self._window.report(_queues(waiting, ()))
+                self._window.report(queues_of(waiting, ()))
             self._reported = bool(waiting)
             return idle
         self._reported = True
@@ -367,9 +348,3 @@ class Limiter:
         if not self._window.is_local:
             delay = min(delay, REPORT_SECONDS)
         return max(0.0, min([delay, *(waiter.deadline - now for waiter in self._waiting)]))
-
-
-def _queues(waiting: Iterable[Waiter], candidates: Iterable[Waiter]) -> dict[Caller, Queue]:
-    admissible = {waiter.caller for waiter in candidates}
-    counts = Counter(waiter.caller for waiter in waiting)
-    return {caller: Queue(count, caller in admissible) for caller, count in counts.items()}

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from concurrent.futures import Future
 
 from ..request.caller import ANYONE, Allowance, Caller
-from .limiter import Limiter, Waiter
+from .limiter import Limiter
+from .waiter import Waiter
 
 
 class Slot:

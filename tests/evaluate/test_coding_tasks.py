@@ -22,7 +22,7 @@ from custom_handler.evaluate.rehearsal import ideal_reply, replies
 from custom_handler.evaluate.results import Result
 from custom_handler.evaluate.runner import Reply
 from custom_handler.evaluate.task import ExpectedCall, Task
-from custom_handler.provider.model_response import PROVIDER
+from custom_handler.provider import PROVIDER
 from custom_handler.request.chat_request import ChatRequest
 
 TASKS = [task for task in built_in_tasks() if task.kind == "coding agent"]

@@ -15,13 +15,12 @@ import pytest
 from custom_handler import errors
 from custom_handler.errors import AgentFailed, PromptTooLong, RateLimited, StackspotError
 from custom_handler.events import Finish, Text, ToolCallArguments, ToolCallStart, Usage
+from custom_handler.provider.litellm_errors import litellm_error, litellm_errors
 from custom_handler.provider.model_response import (
     ChunkBuilder,
     ResponseOptions,
     build_response,
     fixed_response,
-    litellm_error,
-    litellm_errors,
 )
 
 FINISH = Finish("stop", Usage(42, 5))
@@ -144,7 +143,7 @@ def test_an_unexpected_error_is_logged_and_reveals_no_detail(caplog):
     assert raised.value.__cause__ is None
     assert raised.value.__suppress_context__
     (record,) = caplog.records
-    assert (record.levelno, record.name) == (logging.ERROR, "custom_handler.provider.model_response")
+    assert (record.levelno, record.name) == (logging.ERROR, "custom_handler.provider.litellm_errors")
 
 
 @pytest.mark.parametrize(

@@ -17,11 +17,12 @@ from hypothesis import strategies as st
 from custom_handler.errors import QueueFull
 from custom_handler.request.caller import Caller
 from custom_handler.settings import LimitSettings, RedisSettings
-from custom_handler.stackspot.limiter import Limiter, Waiter
+from custom_handler.stackspot.limiter import Limiter
 from custom_handler.stackspot.state.fairness import FairOrder
 from custom_handler.stackspot.state.ledger import Limits
 from custom_handler.stackspot.state.redis_window import RedisRequestWindow
 from custom_handler.stackspot.state.window import LocalRequestWindow, Queue
+from custom_handler.stackspot.waiter import Waiter
 from tests.support.clock import Clock
 
 LONG = 1000.0

@@ -14,8 +14,9 @@ from custom_handler import StackspotLLM
 from custom_handler.errors import QueueFull
 from custom_handler.instrumentation import QueueChanged, Queued
 from custom_handler.settings import LimitSettings, Settings
-from custom_handler.stackspot.limiter import Limiter, Waiter
+from custom_handler.stackspot.limiter import Limiter
 from custom_handler.stackspot.state.window import LocalRequestWindow
+from custom_handler.stackspot.waiter import Waiter
 from tests.support.clock import Clock
 from tests.support.waiting import eventually_async
 

@@ -11,7 +11,7 @@ from functools import lru_cache
 
 from . import dialects, odd_block, suspicion, syntax
 
-# What is longer is no word, and not worth to be kept.
+# What is longer is hardly a word, and is not kept.
 _FIRST_WORD = re.compile(r"[A-Za-zÀ-ÖØ-öø-ÿ]{1,24}[ ,]")
 _PATTERNS = (
     syntax.MARKER,

@@ -1,7 +1,7 @@
 """Tools of a coding agent, described at the length and in the manner that such agents do.
 
-Rules stand where they stand in the lists of real clients: some in the first sentences, many behind
-them, some in the description of an argument.
+Rules have the same places as in the lists of real clients: some are in the first sentences, many
+behind them, some in the description of an argument.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ READ = tool(
     "Read",
     """\
 Reads one file from the disk of this machine and returns its text with line numbers. If the user names a file, \
-assume \
-that it exists: reading one that does not exist is harmless, and returns an error.
+assume that \
+it exists: reading one that does not exist is harmless, and returns an error.
 
 Usage:
 - The result has at most 2000 lines and begins with the first one. Lines of more than 2000 characters are shortened.

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta, timezone
 
 from starlette.datastructures import MutableHeaders
 
-from ...provider.model_response import PROVIDER
+from ...provider import PROVIDER
 from ...request.caller import Allowance
 from ..deployments import response_provider
 

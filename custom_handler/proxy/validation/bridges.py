@@ -8,7 +8,7 @@ from typing import Any
 from litellm.responses.mcp.tool_precheck import may_name_litellm_mcp_gateway
 
 from ...errors import RequestError
-from ...provider.model_response import litellm_error
+from ...provider.litellm_errors import litellm_error
 from ...request.context import current_request
 from ...request.search_tool import is_search
 

@@ -15,6 +15,7 @@ import click
 
 from ..env_file import load
 from ..instrumentation import Measurement, PromptSent, Repaired, Retried
+from ..provider import PROVIDER
 from .table import table
 
 if TYPE_CHECKING:
@@ -167,7 +168,7 @@ def _models(given: Sequence[str], config: Path) -> Sequence[str]:
     names = list(dict.fromkeys(model.name for model in found))
     if unknown := [name for name in given if name not in names]:
         raise ConfigurationError(f"{config} has no model {unknown[0]!r}; it has: {', '.join(names)}.")
-    first = next((model.name for model in found if model.provider == "stackspot"), None)
+    first = next((model.name for model in found if model.provider == PROVIDER), None)
     if not given and first is None:
         raise ConfigurationError(f"{config} has no StackSpot model: name a model with --model.")
     return list(dict.fromkeys(given)) or [str(first)]
@@ -188,7 +189,7 @@ def _answering(models: Sequence[str], config: Mapping[str, Any], rate: float | N
     settings = Settings.load()
 
     def answering(model: Deployment) -> str:
-        if model.provider != "stackspot":
+        if model.provider != PROVIDER:
             return f"{model.provider}/{model.model}"
         names = ("account", "conversation", "quick_command", *CHOICE_OPTIONS, *SWITCHES)
         options = "".join(f" {name}={model.info[name]}" for name in names if model.info.get(name))

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import ConfigurationError
+from ..provider import PROVIDER
 from ..provider.quick_command_options import PREFIX as QUICK_COMMAND
 from ..proxy.config import Deployment
 from .results import FAILED, OBEYED, REPAIRED, Result, mean_prompt
 
-PROVIDER = "stackspot"
 SUFFIX = " (compact tools)"
 HEAD = ("Compact tools", "Tasks", "Right without", "Right with", "Prompt without", "Prompt with", "Saved")
 

@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from ..provider import PROVIDER
 from .config import Deployment, variables
 
 # By provider, the variables in which LiteLLM looks for its key; the first one is recommended.
@@ -14,7 +15,6 @@ _KEYS = {
     "groq": ("GROQ_API_KEY",),
     "fireworks_ai": ("FIREWORKS_AI_API_KEY", "FIREWORKS_API_KEY", "FIREWORKSAI_API_KEY", "FIREWORKS_AI_TOKEN"),
 }
-STACKSPOT = "stackspot"
 
 
 def key_names(provider: str) -> tuple[str, ...]:
@@ -29,7 +29,7 @@ def missing_variable(entry: Mapping[str, Any]) -> str | None:
     are required at startup, so its models are never disabled.
     """
     deployment = Deployment.of(entry)
-    if deployment.provider == STACKSPOT:
+    if deployment.provider == PROVIDER:
         return None
     params = entry.get("litellm_params") or {}
     names = key_names(deployment.provider)

@@ -14,8 +14,8 @@ from litellm.proxy._types import ProxyException
 from litellm.proxy.auth.auth_utils import iter_request_fallback_targets
 
 from ..errors import ModelUnknown
+from ..provider import PROVIDER
 from ..provider.litellm_call import FIXED_AGENT
-from .availability import STACKSPOT
 from .config import Deployment
 from .deployments import deployment_provider
 
@@ -41,7 +41,7 @@ def is_open(entry: Mapping[str, Any]) -> bool:
     False
     """
     deployment = Deployment.of(entry)
-    return deployment.provider == STACKSPOT and "*" in deployment.model
+    return deployment.provider == PROVIDER and "*" in deployment.model
 
 
 def with_fixed_agent(entry: Mapping[str, Any]) -> dict[str, Any]:
@@ -52,7 +52,7 @@ def with_fixed_agent(entry: Mapping[str, Any]) -> dict[str, Any]:
     """
     info = dict(entry.get("model_info") or {})
     deployment = Deployment.of(entry)
-    fixed = deployment.provider == STACKSPOT and "*" in deployment.name and "*" not in deployment.model
+    fixed = deployment.provider == PROVIDER and "*" in deployment.name and "*" not in deployment.model
     return info | {FIXED_AGENT: True} if fixed else info
 
 
@@ -86,10 +86,10 @@ def _is_listed(model: str, router: Any, wildcards: Iterable[str]) -> bool:
     ours = max((name for name in wildcards if is_match(name, model)), key=len, default="")
     if routed := router.pattern_router.get_pattern(model):  # of several wildcards LiteLLM takes the longest
         return len(ours) < len(routed[0]["model_name"]) and not any(map(_is_caller_chosen, routed))
-    return not ours and (model in router.deployment_names or not model.startswith(f"{STACKSPOT}/"))
+    return not ours and (model in router.deployment_names or not model.startswith(f"{PROVIDER}/"))
 
 
 def _is_caller_chosen(deployment: Mapping[str, Any]) -> bool:
     info = deployment.get("model_info") or {}
-    is_ours = deployment_provider(deployment.get("litellm_params") or {}) == STACKSPOT
+    is_ours = deployment_provider(deployment.get("litellm_params") or {}) == PROVIDER
     return is_ours and not info.get("agent_id") and not info.get(FIXED_AGENT)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from ...proxy.availability import STACKSPOT, disabled_models
+from ...provider import PROVIDER
+from ...proxy.availability import disabled_models
 from ...proxy.playground_code import LIFETIME
 from .folder import MASTER_KEY, key_is_in_dotenv
 from .preflight import Startable
@@ -34,7 +35,7 @@ def greeting(startable: Startable, folder: Path, host: str, port: int, code: str
     in_dotenv, simulated = key_is_in_dotenv(folder), bool(startable.missing())
     disabled = disabled_models(startable.config.get("model_list") or ())
     enabled = {model.name: model for model in startable.models if model.name not in disabled}
-    simulated_models = {name for name, model in enabled.items() if simulated and model.provider == STACKSPOT}
+    simulated_models = {name for name, model in enabled.items() if simulated and model.provider == PROVIDER}
     answering = ", ".join(f"{name} (a simulator answers)" if name in simulated_models else name for name in enabled)
     rows = [
         ("API", f"{base}/v1, key: {MASTER_KEY} {'in .env' if in_dotenv else 'of the environment'}"),

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import ConfigurationError
+from ...provider import PROVIDER
 from ...provider.litellm_call import agent_id
-from ...proxy.availability import STACKSPOT
 from ...proxy.config import Deployment, deployments, read_config
 from ...proxy.key_entries import read_entries
 from ...settings import Settings
@@ -36,7 +36,7 @@ class Startable:
         return (*self.settings.account.missing(), *(("GENAI_AGENT_ID",) if lacks_agent else ()))
 
     def _models_of_default_account(self) -> list[Deployment]:
-        return [model for model in self.models if model.provider == STACKSPOT and not model.info.get("account")]
+        return [model for model in self.models if model.provider == PROVIDER and not model.info.get("account")]
 
     def _names_agent(self, model: Deployment) -> bool:
         if "*" in model.model:  # which the default agent never serves
@@ -67,7 +67,7 @@ def _require_accounts(startable: Startable) -> None:
     """Check the file of accounts, and that no simulator would answer beside its accounts."""
     accounts = read_accounts(startable.settings)
     for model in startable.models:
-        if model.provider == STACKSPOT:
+        if model.provider == PROVIDER:
             try:
                 choose_account(model.info, accounts)
             except ConfigurationError as error:

@@ -99,7 +99,7 @@ class TokenEstimator:
         with self._lock:
             fit = self._agents.get(agent)
             value = _value(_START, size) if fit is None else fit.value(size)
-        return round(_bounded(value, size))
+        return max(1, round(_bounded(value, size)))
 
     def learn(self, agent: str, size: PromptSize, counted: int) -> None:
         """Learn from an agent's count; one that cannot be of this prompt alone is ignored."""

@@ -23,6 +23,7 @@ from ..history.history import ResponseHistory
 from ..provider import PROVIDER
 from ..request.context import RequestContext, current_request
 from .deployments import deployment_provider
+from .error_body import error_kind
 from .gemini_bridge import as_completion
 from .kept_responses import continue_response
 
@@ -37,6 +38,9 @@ _CALLS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "/responses/input_tokens": ("aresponses", _RESPONSES_FIELDS),
     ":countTokens": ("acompletion", _GEMINI_FIELDS),
 }
+
+# The field in which each method looks for the caller, who may list the tools of MCP servers.
+_METADATA = {"aanthropic_messages": "litellm_metadata", "aresponses": "litellm_metadata", "acompletion": "metadata"}
 
 Count = Callable[..., Awaitable[TokenCountResponse]]
 
@@ -84,12 +88,14 @@ async def _count(
         body = {**fields, **(_references(current) if method == "aresponses" else {})}
         if method == "aresponses" and history is not None:
             await continue_response(history, fields, {**body, "model": request.model}, _caller(current), router)
-        sent = {"body": body, "headers": dict(Headers(scope=current.scope)), "url": "", "method": "POST"}
+        headers = dict(Headers(scope=current.scope))
         await getattr(router, method)(
             **fields,
             model=request.model,
             stream=False,
-            proxy_server_request=sent,
+            proxy_server_request={"body": body, "headers": headers, "url": "", "method": "POST"},
+            secret_fields={"raw_headers": headers},  # with the client's credentials for MCP servers
+            **{_METADATA[method]: {"user_api_key_auth": _caller(current)}},
             num_retries=0,
             disable_fallbacks=True,
             **{"no-log": True},
@@ -157,10 +163,12 @@ def _caused_by_other_provider(error: BaseException | None) -> bool:
 
 
 def _as_proxy_error(error: Exception) -> ProxyException:
-    status = getattr(error, "status_code", None) or getattr(error, "code", None) or 500
+    status = int(getattr(error, "status_code", None) or 500)
+    detail = getattr(error, "detail", None)  # of a FastAPI exception: a text, or an object with one
+    reason = detail.get("error") if isinstance(detail, Mapping) else detail
     return ProxyException(
-        message=getattr(error, "message", None) or str(error),
-        type="invalid_request_error" if str(status) == "400" else getattr(error, "type", None) or "api_error",
+        message=str(reason or getattr(error, "message", None) or error),
+        type=error_kind(status),
         param=getattr(error, "param", None),
         code=status,
     )

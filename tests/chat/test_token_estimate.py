@@ -78,3 +78,10 @@ def test_prompts_alike_do_not_displace_others() -> None:
         size = PromptSize(50, 200 + number % 3)
         estimator.learn(AGENT, size, round(size.tokens * rule[0] + rule[1]))
     assert error(estimator, PromptSize(10_000, 40_000), rule) < 0.05
+
+
+def test_a_short_prompt_has_a_token_whatever_the_agent_counted_before() -> None:
+    estimator = TokenEstimator()
+    for tokens in (400, 420, 450):
+        estimator.learn(AGENT, PromptSize(tokens, 4 * tokens), tokens // 2)
+    assert estimator.estimate(AGENT, PromptSize(1, 2)) == 1

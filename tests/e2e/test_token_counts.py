@@ -11,12 +11,13 @@ import pytest
 
 from tests.support.gateway import COUNTED, ONLY_SMALL
 from tests.support.prompt_texts import code, portuguese, tools
-from tests.support.protocols import MODEL, tool
+from tests.support.protocols import MODEL, body, tool
 from tests.support.proxy import Proxy, Simulator
 from tests.support.waiting import eventually
 
 HEADER = "x-stackspot-prompt-tokens"
 COUNT = "/v1/messages/count_tokens"
+COUNT_FIELDS = {"input_tokens", "totalTokens", "total_tokens"}
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +85,53 @@ def test_all_routes_that_count_tell_what_an_answer_tells(gateway: Proxy, simulat
     [prompt] = simulator.prompts()
     assert "«tools»" in prompt
     assert set(found.values()) == {int(answer.headers[HEADER])}
+
+
+MCP_COUNTS = {
+    COUNT: "/v1/messages",
+    "/v1/responses/input_tokens": "/v1/responses",
+    "/utils/token_counter": "/v1/chat/completions",
+    "/v1beta/models/stackspot-small:countTokens": "/v1beta/models/stackspot-small:generateContent",
+}
+
+
+def with_server(path: str, name: str) -> dict[str, Any]:
+    """Return a request of a protocol that names an MCP server of the proxy."""
+    question = body(path, "Olá", stream=False)
+    if path.startswith("/v1beta"):
+        question = {"contents": [{"role": "user", "parts": [{"text": "Olá"}]}]}
+    url = {"server_url": f"litellm_proxy/mcp/{name}", "require_approval": "never"}
+    return {**question, "model": "stackspot-small", "tools": [{"type": "mcp", "server_label": name, **url}]}
+
+
+@pytest.mark.parametrize(
+    ("count", "key", "server"),
+    [
+        (count, key, server)
+        for count in MCP_COUNTS
+        for key, server in [("", "clock"), (ONLY_SMALL, "ledger"), (ONLY_SMALL, "clock")]
+        if not (key and count == "/utils/token_counter")  # a route of the master key
+    ],
+)
+def test_a_count_lists_the_tools_of_a_server_for_its_key(
+    gateway: Proxy, simulator: Simulator, count: str, key: str, server: str
+) -> None:
+    headers = {"Authorization": f"Bearer {key or gateway.key}"}
+    request = with_server(MCP_COUNTS[count], server)
+    counted = gateway.post(count, request, **headers)
+    assert simulator.requests() == []
+    answer = gateway.post(MCP_COUNTS[count], request, **headers)
+    assert counted.status_code == answer.status_code, counted.text
+    if answer.status_code == 200:
+        [prompt] = simulator.prompts()
+        assert (f'"{server}-' in prompt) is not count.startswith("/v1beta")
+        [found] = [value for name, value in counted.json().items() if name in COUNT_FIELDS]
+        assert found == int(answer.headers[HEADER])
+        return
+    assert (key, server, answer.status_code) == (ONLY_SMALL, "clock", 403)
+    expected, error = answer.json()["error"], counted.json()["error"]
+    assert (error["message"], error["type"]) == (expected["message"], expected["type"])
+    assert "not allowed to access the requested MCP servers: clock" in error["message"]
 
 
 @pytest.mark.parametrize(

@@ -138,6 +138,42 @@ def test_a_pause_lasts_while_redis_is_away(redis_server, process, clock):
     assert one.get_mark("pause") == other.get_mark("pause") == (0, 0.0)
 
 
+@pytest.mark.parametrize("known_before", [True, False])
+@pytest.mark.parametrize("call", [lambda window: window.report({}), ask])
+def test_a_pause_that_redis_does_not_have_is_returned_to_it(redis_server, process, clock, known_before, call):
+    """Redis came back without its data, or never had the pause of a 429."""
+    one, other = process(), process()
+    if known_before:
+        assert one.set_mark("pause", 1, 40.0)
+    redis_server.stop()
+    if not known_before:
+        assert one.set_mark("pause", 1, 40.0, only_new=True)
+    assert one.get_mark("pause")[1] > 30
+    redis_server.start()
+    clock.now += RETRY_SECONDS + 1
+    assert one.get_mark("pause")[1] > 30
+    call(one)
+    assert one.get_mark("pause")[0] == other.get_mark("pause")[0] == 1
+    end_gathering(redis_server)
+    call(one)
+    with redis.Redis(port=redis_server.port) as client:
+        client.delete(*client.scan_iter("*:pause"))
+    assert one.get_mark("pause") == other.get_mark("pause") == (0, 0.0)
+
+
+def test_a_longer_pause_of_redis_stays(redis_server, process, clock):
+    one, other = process(), process()
+    redis_server.stop()
+    assert one.set_mark("pause", 1, 40.0)
+    redis_server.start()
+    assert other.set_mark("pause", 2, 400.0)
+    clock.now += RETRY_SECONDS + 1
+    one.report({})
+    value, left = one.get_mark("pause")
+    assert value == 2
+    assert left > 300
+
+
 def test_a_pause_that_ended_in_redis_is_no_pause_without_it(redis_server, process):
     one, other = process(), process()
     one.set_mark("pause", 1, 40.0)

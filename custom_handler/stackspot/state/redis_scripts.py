@@ -202,3 +202,8 @@ if gather > 0 then redis.call('SET', gathering, 1, 'NX', 'PX', gather) end
 return math.max(0, redis.call('PTTL', gathering))
 """
 RETURN_KEYS = ("requests", "by_caller", "minutes", "callers", "gathering")
+
+# ARGV: a mark's value and its milliseconds. Sets it, unless Redis has one that lasts as long.
+RETURN_MARK = """
+if redis.call('PTTL', KEYS[1]) < tonumber(ARGV[2]) then redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2]) end
+"""

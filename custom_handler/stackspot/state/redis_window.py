@@ -50,7 +50,8 @@ class RedisRequestWindow:
         self._cancel = self._client.redis.register_script(scripts.CANCEL)
         self._postpone = self._client.redis.register_script(scripts.POSTPONE)
         self._report = self._client.redis.register_script(scripts.EXPIRE + scripts.REPORT)
-        self._return = self._client.redis.register_script(scripts.RETURN)
+        self._return_requests = self._client.redis.register_script(scripts.RETURN)
+        self._return_mark = self._client.redis.register_script(scripts.RETURN_MARK)
         self._usage = self._client.redis.register_script(scripts.USAGE)
 
     def acquire(self, queues: Mapping[Caller, Queue], limits: Limits) -> Decision:
@@ -61,7 +62,7 @@ class RedisRequestWindow:
             self._outage.begin()
             return self._acquire_alone(queues, limits, number)
 
-        if self._outage.lasts and not self._client.call(self._return_requests, self._outage.begin):
+        if not self._is_shared():
             return self._acquire_alone(queues, limits, number)
         return self._client.call(lambda: self._acquire_shared(queues, limits, number), without_redis)
 
@@ -92,13 +93,19 @@ class RedisRequestWindow:
         self._outage.record(entry, decision.caller)
         return replace(decision, entry=entry)
 
-    def _return_requests(self) -> bool:
-        """Add this process's requests that Redis does not have; return whether all have done so."""
+    def _is_shared(self) -> bool:
+        """Return whether Redis has what all processes know; after an outage, return this one's."""
+        return not self._outage.lasts or self._client.call(self._return, self._outage.begin)
+
+    def _return(self) -> bool:
+        """Add the marks and requests that Redis does not have; return whether all have done so."""
+        for mark, (value, seconds) in self._local.marks().items():
+            self._return_mark(keys=[self._client.key(mark)], args=[value, max(1, round(seconds * 1000))])
         arguments: list[Any] = [self._window * 1000, 0 if self._outage.returned else round(GATHER * 1000)]
         for request in self._outage.sent():
             shown = {"weight": request.caller.weight, "share": request.caller.share}
             arguments += [request.entry, round((self._clock() - request.time) * 1000), json.dumps(shown)]
-        left = self._return(keys=[self._client.key(name) for name in scripts.RETURN_KEYS], args=arguments)
+        left = self._return_requests(keys=[self._client.key(name) for name in scripts.RETURN_KEYS], args=arguments)
         return self._outage.end(left / 1000)
 
     def cancel(self, decision: Decision) -> None:
@@ -121,6 +128,7 @@ class RedisRequestWindow:
 
     def report(self, queues: Mapping[Caller, Queue]) -> None:
         """See RequestWindow."""
+        self._is_shared()  # during a pause nothing else returns the pause
         self._client.call(
             lambda: self._report(keys=self._keys(), args=self._report_of(queues)),
             fallback=lambda: self._local.report(queues),
@@ -150,17 +158,28 @@ class RedisRequestWindow:
                 pipeline.pttl(self._client.key(mark))
                 value, milliseconds = pipeline.execute()
             found = (int(value), milliseconds / 1000) if value is not None and milliseconds > 0 else (0, 0.0)
-            self._local.set_mark(mark, *found)  # it lasts while Redis is away
+            if self._outage.lasts:  # Redis may not have what this process knows
+                return max(found, self._local.get_mark(mark), key=lambda known: known[1])
+            self._local.set_mark(mark, *found)
             return found
 
-        return self._client.call(command, fallback=lambda: self._local.get_mark(mark))
+        def without_redis() -> tuple[int, float]:
+            self._outage.begin()
+            return self._local.get_mark(mark)
+
+        return self._client.call(command, without_redis)
 
     def set_mark(self, mark: str, value: int, seconds: float, *, only_new: bool = False) -> bool:
         """See RequestWindow."""
         milliseconds = max(1, round(seconds * 1000))
+
+        def without_redis() -> bool:
+            self._outage.begin()
+            return self._local.set_mark(mark, value, seconds, only_new=only_new)
+
         was_set = self._client.call(
             lambda: bool(self._client.redis.set(self._client.key(mark), value, px=milliseconds, nx=only_new)),
-            fallback=lambda: self._local.set_mark(mark, value, seconds, only_new=only_new),
+            without_redis,
         )
         if was_set:
             self._local.set_mark(mark, value, seconds)

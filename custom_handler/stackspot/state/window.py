@@ -203,6 +203,12 @@ class LocalRequestWindow:
             self._marks[mark] = value, self._clock() + seconds
             return True
 
+    def marks(self) -> dict[str, tuple[int, float]]:
+        """Return the marks that are set, as `get_mark` does each."""
+        with self._lock:
+            found = {mark: self._get_mark(mark) for mark in self._marks}
+            return {mark: (value, left) for mark, (value, left) in found.items() if left}
+
     def _expire(self) -> float:
         """Remove the requests that are no longer counted, and return the time."""
         now = self._clock()

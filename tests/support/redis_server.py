@@ -26,6 +26,8 @@ class RedisServer:
             "",
             "--appendonly",
             "yes" if durable else "no",
+            "--appendfsync",
+            "no",  # a slow disk would stop Redis for seconds; what is killed has written its data all the same
             "--dir",
             str(folder),
         ]

@@ -1,26 +1,28 @@
 """Replace functions of LiteLLM that repeat work in each request by ones that keep its result.
 
-They return what the originals return, for every model of the proxy. A function that LiteLLM
-lacks is left out. `STACKSPOT_SHORTCUTS=false` keeps all originals. LiteLLM 1.108.7 matches the
-path of each request with some 160 patterns, validates the same deployment five times, and copies
-what it knows of a model twice to see that the model has no limit.
+They return what the originals return, for every model of the proxy. A function that another
+version of LiteLLM lacks, or whose parameters or class differ, is left alone.
+`STACKSPOT_SHORTCUTS=false` keeps all originals. LiteLLM 1.108.7 matches the path of each request
+with some 160 patterns, validates the same deployment five times, and copies what it knows of a
+model twice to see that the model has no limit.
 """
 
 from __future__ import annotations
 
 import copy
 import functools
+import importlib
+import inspect
 import operator
 import time
 from collections.abc import Awaitable, Callable, Collection
-from contextlib import suppress
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 from weakref import WeakKeyDictionary
 
-from litellm.proxy.auth.route_checks import RouteChecks
-from litellm.proxy.config_resolvers.settings_store import SettingsStore
-from litellm.router import Router
-from litellm.types.router import Deployment
+if TYPE_CHECKING:  # another version of LiteLLM may lack a module
+    from litellm.proxy.config_resolvers.settings_store import SettingsStore
+    from litellm.router import Router
+    from litellm.types.router import Deployment
 
 MAX_ROUTES = 512
 MAX_ROUTE_LENGTH = 200  # characters; clients choose routes, and 512 long ones would be kept
@@ -29,27 +31,44 @@ MAX_SETTINGS = 1024
 NO_LIMIT_SECONDS = 60.0  # after which a limit in LiteLLM's price list, which may be loaded anew, is seen
 
 _RouteCheck: TypeAlias = Callable[..., bool]
-_Lookup: TypeAlias = Callable[..., Deployment | None]
+_Lookup: TypeAlias = "Callable[..., Deployment | None]"
 _Count: TypeAlias = Callable[..., Awaitable[str | None]]
 _UNKNOWN, _ABSENT = object(), object()
 
 
 def keep_results() -> None:
     """Install the shortcuts, once a process."""
-    with suppress(AttributeError):
-        _replace(RouteChecks, "check_route_access", lambda original: staticmethod(kept_route_checks(original)))
-    with suppress(AttributeError):
-        _replace(Router, "get_deployment", kept_deployments)
-    with suppress(AttributeError):
-        _replace(Router, "_increment_deployment_usage", uncounted_without_limits)
-    with suppress(AttributeError):
-        _replace(SettingsStore, "__getitem__", kept_settings)
+    for shortcut in SHORTCUTS:
+        _install(shortcut)
 
 
-def _replace(owner: type, name: str, replacement: Callable[[Any], Any]) -> None:
-    original = getattr(owner, name)
-    if not hasattr(original, "__wrapped__"):
-        setattr(owner, name, replacement(original))
+def _install(shortcut: Shortcut) -> None:
+    try:
+        owner = getattr(importlib.import_module(shortcut.module), shortcut.owner)
+        original = getattr(owner, shortcut.name)
+    except (ImportError, AttributeError):
+        return
+    if hasattr(original, "__wrapped__") or not takes(original, *shortcut.parameters):
+        return
+    if shortcut.attributes and not set(shortcut.attributes) <= _assigned(owner):
+        return
+    replacement = shortcut.replacement(original)
+    if inspect.iscoroutinefunction(replacement) == inspect.iscoroutinefunction(original):
+        setattr(owner, shortcut.name, staticmethod(replacement) if shortcut.static else replacement)
+
+
+def takes(function: Callable[..., Any], *parameters: str) -> bool:
+    """Return whether a function of LiteLLM has these parameters, and no other ones."""
+    try:
+        return tuple(inspect.signature(function).parameters) == parameters
+    except (TypeError, ValueError):
+        return False
+
+
+def _assigned(owner: type) -> set[str]:
+    """Return the names that a class's `__init__` uses, such as those of the attributes it sets."""
+    code = getattr(inspect.unwrap(owner.__init__), "__code__", None)  # type: ignore[misc]
+    return set() if code is None else set(code.co_names)
 
 
 def kept_route_checks(original: _RouteCheck) -> _RouteCheck:
@@ -160,3 +179,37 @@ def kept_settings(original: Callable[[SettingsStore, str], Any]) -> Callable[[Se
 def _copied(deployment: Deployment) -> Deployment:
     parts = {name: getattr(deployment, name).model_copy() for name in ("litellm_params", "model_info")}
     return deployment.model_copy(update=parts)
+
+
+class Shortcut(NamedTuple):
+    """A function of LiteLLM, what has to be known of it, and what replaces it."""
+
+    module: str
+    owner: str
+    name: str
+    replacement: Callable[[Any], Any]
+    parameters: tuple[str, ...]
+    attributes: tuple[str, ...] = ()
+    """Attributes of the owner's objects that the replacement reads."""
+    static: bool = False
+
+
+_USAGE = ("deployment_id", "deployment_name", "model_group", "total_tokens", "rpm_increment", "parent_otel_span")
+_DEPLOYMENTS = ("model_list", "model_id_to_deployment_index_map")
+_SOURCES = ("_yaml_values", "_database_rows", "_runtime_values", "_deleted_runtime_keys")
+_ROUTE_CHECKS, _STORE = "litellm.proxy.auth.route_checks", "litellm.proxy.config_resolvers.settings_store"
+SHORTCUTS = (
+    Shortcut(
+        _ROUTE_CHECKS, "RouteChecks", "check_route_access", kept_route_checks, ("route", "allowed_routes"), static=True
+    ),
+    Shortcut("litellm.router", "Router", "get_deployment", kept_deployments, ("self", "model_id"), _DEPLOYMENTS),
+    Shortcut(
+        "litellm.router",
+        "Router",
+        "_increment_deployment_usage",
+        uncounted_without_limits,
+        ("self", *_USAGE),
+        _DEPLOYMENTS,
+    ),
+    Shortcut(_STORE, "SettingsStore", "__getitem__", kept_settings, ("self", "key"), _SOURCES),
+)

@@ -1,7 +1,8 @@
 """Make LiteLLM's Prometheus callback cheaper, with the same metrics.
 
 LiteLLM 1.108.7 describes the labels of a request a dozen times, eight of them to remove gauges of
-rate limits that were never set. `STACKSPOT_SHORTCUTS=false` keeps its own functions.
+rate limits that were never set. `STACKSPOT_SHORTCUTS=false` keeps its own functions, as does
+another version of LiteLLM whose functions take or return something else.
 """
 
 from __future__ import annotations
@@ -15,8 +16,18 @@ from typing import Any
 from litellm.integrations.prometheus import PrometheusLogger
 from litellm.types.integrations import prometheus as types
 
+from ..proxy.shortcuts import takes
+
 _LIMIT_HEADER = "x-ratelimit-"
 _OPENAI_HEADERS = ("x-ratelimit-limit-", "x-ratelimit-remaining-", "x-ratelimit-reset-")  # in no gauge of these
+_EXAMPLE = {
+    "api_key_hash": "h",
+    "model": "m",
+    "tags": ["t"],
+    "stream": True,
+    "custom_metadata_labels": {"a": "b"},
+    "other": 1,
+}
 
 _Setter = Callable[..., None]
 
@@ -25,12 +36,15 @@ def describe_labels_once() -> None:
     """Install the shortcuts, once a process."""
     with suppress(AttributeError):
         original = PrometheusLogger._set_v3_rate_limit_allowed_and_used_metrics
-        if not hasattr(original, "__wrapped__"):
+        known = takes(original, "self", "standard_logging_payload", "enum_values")
+        if known and not hasattr(original, "__wrapped__"):
             PrometheusLogger._set_v3_rate_limit_allowed_and_used_metrics = only_for_limits(original)
-    with suppress(AttributeError):
+    with suppress(AttributeError, TypeError):
         values = types.UserAPIKeyLabelValues
         if not hasattr(values.__init__, "__wrapped__"):
-            values.__init__, values.model_dump = quick_labels(values)
+            init, model_dump = quick_labels(values)
+            if is_like(values, init, model_dump):
+                values.__init__, values.model_dump = init, model_dump
 
 
 def only_for_limits(original: _Setter) -> _Setter:
@@ -54,6 +68,13 @@ def only_for_limits(original: _Setter) -> _Setter:
 def _has_limits(payload: Mapping[str, Any]) -> bool:
     headers = (payload.get("hidden_params") or {}).get("additional_headers") or {}
     return any(name.startswith(_LIMIT_HEADER) and not name.startswith(_OPENAI_HEADERS) for name in map(str, headers))
+
+
+def is_like(values: Any, init: _Setter, model_dump: Callable[[Any], dict[str, object]]) -> bool:
+    """Return whether both functions do for an example what those of the class do."""
+    original, quick = values(**_EXAMPLE), object.__new__(values)
+    init(quick, **_EXAMPLE)
+    return (vars(quick), model_dump(quick)) == (vars(original), original.model_dump())
 
 
 def quick_labels(values: Any) -> tuple[_Setter, Callable[[Any], dict[str, object]]]:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Collection
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -287,3 +288,76 @@ assert tuple(function.__wrapped__ for function in first) == before
 assert RouteChecks.is_management_route("/key/generate") and not RouteChecks().is_management_route("/v1/models")
 """
     subprocess.run([sys.executable, "-c", code], check=True, env={"LITELLM_LOCAL_MODEL_COST_MAP": "True"})
+
+
+class OtherStore:
+    """A settings store of another version of LiteLLM: the attributes have other names."""
+
+    def __init__(self) -> None:
+        self._yaml = {"a": 1}
+
+    def __getitem__(self, key: str) -> Any:
+        return self._yaml[key]
+
+
+class OtherRouter:
+    """A router of another version: other parameters, and functions that are no longer async."""
+
+    def __init__(self) -> None:
+        self.model_list: list[Any] = []
+        self.model_id_to_deployment_index_map: dict[str, int] = {}
+
+    def get_deployment(self, model_id: str, team: str) -> None:
+        """Return a deployment of a team."""
+
+    def _increment_deployment_usage(
+        self,
+        *,
+        deployment_id: str,
+        deployment_name: str,
+        model_group: str,
+        total_tokens: float,
+        rpm_increment: int,
+        parent_otel_span: object,
+    ) -> None:
+        """Count."""  # fmt: skip
+
+
+class OtherRouteChecks:
+    """Without `check_route_access`."""
+
+
+@pytest.mark.parametrize("present", [True, False])
+def test_another_litellm_is_left_alone(monkeypatch: pytest.MonkeyPatch, present: bool) -> None:
+    others = {"SettingsStore": OtherStore, "Router": OtherRouter, "RouteChecks": OtherRouteChecks}
+    before = {owner: dict(vars(owner)) for owner in others.values()}
+    for shortcut in shortcuts.SHORTCUTS:
+        module = ModuleType(shortcut.module)
+        if present:
+            setattr(module, shortcut.owner, others[shortcut.owner])
+            monkeypatch.setattr(module, "Router", OtherRouter, raising=False)
+        monkeypatch.setitem(sys.modules, shortcut.module, module)
+    shortcuts.keep_results()
+    assert {owner: dict(vars(owner)) for owner in others.values()} == before
+    assert OtherStore()["a"] == 1
+
+
+def test_a_missing_module_of_litellm_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    for shortcut in shortcuts.SHORTCUTS:
+        monkeypatch.setitem(sys.modules, shortcut.module, None)
+    shortcuts.keep_results()
+
+
+def test_the_package_is_imported_without_the_modules_of_the_shortcuts() -> None:
+    code = """
+import sys
+sys.modules["litellm.proxy.config_resolvers.settings_store"] = None
+from custom_handler.proxy.shortcuts import keep_results
+keep_results()
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, env={"LITELLM_LOCAL_MODEL_COST_MAP": "True"})
+
+
+def test_a_function_without_python_code_is_unknown() -> None:
+    assert shortcuts._assigned(object) == set()
+    assert not shortcuts.takes(type, "x")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 from types import SimpleNamespace
 from typing import Any
@@ -9,7 +10,8 @@ from typing import Any
 import pytest
 from litellm.types.integrations.prometheus import UserAPIKeyLabelValues
 
-from custom_handler.telemetry.prometheus_shortcuts import only_for_limits, quick_labels
+from custom_handler.telemetry import prometheus_shortcuts
+from custom_handler.telemetry.prometheus_shortcuts import describe_labels_once, only_for_limits, quick_labels
 
 LIMIT = {"x-ratelimit-api_key-limit-requests": 10}
 OPENAI = {"x-ratelimit-remaining-requests": 10, "x-ratelimit-limit-tokens": 1, "llm_provider-x-ratelimit-a": 1}
@@ -66,3 +68,61 @@ def test_gauges_of_limits_are_set_for_limits_only(without: dict[str, Any]) -> No
     set_gauges(logger, standard_logging_payload=payload(LIMIT), enum_values=2)
     set_gauges(logger, standard_logging_payload=without, enum_values=3)  # which removes what 2 has set
     assert calls == [(payload(LIMIT), 2), (without, 3)]
+
+
+@dataclasses.dataclass(init=False)
+class OtherLabels:
+    """The labels of another version of LiteLLM: it has one more attribute, and no `__post_init__`."""
+
+    model: str | None = None
+    tags: tuple[str, ...] = ()
+    custom_metadata_labels: dict[str, str] = dataclasses.field(default_factory=dict)
+
+    def __init__(self, **given: Any) -> None:
+        self.model, self.tags, self.custom_metadata_labels = given.get("model"), (), {}
+        self.since = 0
+
+    def model_dump(self) -> dict[str, Any]:
+        return dict(vars(self))
+
+
+class LabelsWithState(OtherLabels):
+    """They can be made, and hold less."""
+
+    def __post_init__(self) -> None:
+        """Do nothing."""
+
+
+class NoDataclass:
+    """Labels that are no dataclass."""
+
+    def model_dump(self) -> dict[str, Any]:
+        return {}
+
+
+class OtherLogger:
+    """A logger whose gauges take other arguments."""
+
+    def _set_v3_rate_limit_allowed_and_used_metrics(self, payload: object) -> None:
+        """Set gauges."""
+
+
+@pytest.mark.parametrize("labels", [OtherLabels, LabelsWithState, NoDataclass, None])
+def test_another_litellm_is_left_alone(monkeypatch: pytest.MonkeyPatch, labels: Any) -> None:
+    before = None if labels is None else dict(vars(labels))
+    gauges = dict(vars(OtherLogger))
+    monkeypatch.setattr(prometheus_shortcuts, "PrometheusLogger", OtherLogger)
+    types = SimpleNamespace(_USER_API_KEY_LABEL_VALUE_INIT_ALIASES={})
+    if labels is not None:
+        types.UserAPIKeyLabelValues = labels
+    monkeypatch.setattr(prometheus_shortcuts, "types", types)
+    describe_labels_once()
+    assert labels is None or dict(vars(labels)) == before
+    assert dict(vars(OtherLogger)) == gauges
+
+
+def test_the_known_labels_are_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("__init__", "model_dump"):
+        monkeypatch.setattr(UserAPIKeyLabelValues, name, inspect.unwrap(getattr(UserAPIKeyLabelValues, name)))
+    describe_labels_once()
+    assert hasattr(UserAPIKeyLabelValues.__init__, "__wrapped__")

@@ -106,7 +106,16 @@ class Plugin(TelemetryCallback):
         quick_commands = any(model.model.startswith(QUICK_COMMAND) for model in configured)
         quotas = functools.partial(provider.quotas, quick_commands=quick_commands)
         # Before the first token is requested:
-        _extend(proxy, settings, provider, self.call_log, self._budgets, history=self._history, quotas=quotas)
+        _extend(
+            proxy,
+            settings,
+            provider,
+            self.call_log,
+            self._budgets,
+            history=self._history,
+            quotas=quotas,
+            find_unlisted=self._models.unlisted_entry,
+        )
         check_at_start(settings.proxy.startup_check, config, settings, provider.authenticate)
         remove_stream_finalizers()
         if settings.proxy.shortcuts:
@@ -251,6 +260,7 @@ def _extend(
     *,
     history: ResponseHistory | None,
     quotas: Callable[[], Mapping[str, Quota]],
+    find_unlisted: models.FindUnlisted,
 ) -> None:
     """Add metrics, call log, routes and the wrapper to the proxy."""
     app: FastAPI = proxy.app
@@ -266,7 +276,7 @@ def _extend(
             from .telemetry.prometheus_shortcuts import describe_labels_once  # noqa: PLC0415  imports it
 
             describe_labels_once()
-    app.router.routes[:0] = [*models.routes(proxy).routes, *kept_responses.routes(history).routes]
+    app.router.routes[:0] = [*models.routes(proxy, find_unlisted).routes, *kept_responses.routes(history).routes]
     app.router.routes.insert(0, StatusRoute())  # before LiteLLM's own page
     socket_paths: tuple[str, ...] = ()
     if settings.services.enabled:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from litellm.proxy._types import ProxyException
+from litellm.proxy.auth.auth_checks import can_key_call_model, can_object_call_model
 from litellm.router_utils.common_utils import resolve_model_group_alias
 
 from ..errors import ConfigurationError
@@ -124,6 +125,38 @@ class ModelList:
             return
         if variable := self.disabled.get(resolve_model_group_alias(self._aliases, model) or model):
             raise ModelDisabled(model, variable)
+
+    async def unlisted_entry(self, model: str, caller: Any, router: Any) -> Mapping[str, Any] | None:
+        """Return the entry that answers a caller's requests for a name that is not listed, or None.
+
+        LiteLLM matches such a name with wildcards, or else with the `model` of an entry. None also
+        stands for a name that this API key, or its team, may not call, and for an entry such as
+        `groq/*`: only the provider knows whether it has a model of that name.
+        """
+        if router is None or (entry := _unlisted(model, router)) is None or "*" in entry["litellm_params"]["model"]:
+            return None
+        try:
+            self.require_enabled(model)
+            self.require_listed({"model": model}, router)
+            await can_key_call_model(model=model, llm_model_list=None, valid_token=caller, llm_router=router)
+            can_object_call_model(
+                model=model,
+                llm_router=router,
+                models=caller.team_models,
+                team_model_aliases=caller.team_model_aliases,
+                team_id=caller.team_id,
+                object_type="team",
+            )
+        except ProxyException:
+            return None
+        return entry
+
+
+def _unlisted(model: str, router: Any) -> Mapping[str, Any] | None:
+    if found := router.pattern_router.get_pattern(model):  # with the name in place of the entry's own `*`
+        entry_id = found[0]["model_info"]["id"]
+        return next((entry for entry in router.model_list if entry["model_info"]["id"] == entry_id), None)
+    return next((entry for entry in router.model_list if entry["litellm_params"]["model"] == model), None)
 
 
 def qualified(params: dict[str, Any]) -> dict[str, Any]:

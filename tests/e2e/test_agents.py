@@ -138,6 +138,15 @@ def test_a_wildcard_alone_is_not_listed(wide_open: Proxy) -> None:
     assert not [model["id"] for model in listed if model["id"].startswith(("stackspot/", "agents/"))]
 
 
+@pytest.mark.parametrize("path", ["/v1/models", "/models", "/v1beta/models"])
+def test_a_name_is_retrieved_if_a_request_may_use_it(wide_open: Proxy, path: str) -> None:
+    for name in ("claude-sonnet-5", "stackspot-chat"):
+        assert get(wide_open, f"{path}/{name}").status_code == 200
+    for name in (*NAMES, "stackspot/*", "agents/*", "nosuch"):
+        answer = get(wide_open, f"{path}/{name}")
+        assert (answer.status_code, "model_not_found" in answer.text) == (404, True), answer.text
+
+
 LISTED = """
 model_list:
   - model_name: stackspot/revisor

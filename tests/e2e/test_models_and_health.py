@@ -41,6 +41,13 @@ def test_a_hidden_alias_is_retrieved_and_not_listed(services: Proxy) -> None:
     assert (answer.status_code, answer.json()["id"]) == (200, "llama3-8b-8192")
 
 
+def test_the_name_of_an_entrys_model_is_retrieved_as_it_is_answered(services: Proxy) -> None:
+    name = "stackspot/stackspot-chat"
+    question = {"model": name, "messages": [{"role": "user", "content": "Oi"}]}
+    assert services.post("/v1/chat/completions", question).status_code == 200
+    assert get(services, f"/v1/models/{name}").json()["id"] == name
+
+
 @pytest.mark.parametrize("path", ["/v1/models/voar", "/v1/models/chat/voar", "/models/chat/voar"])
 def test_an_unknown_model_is_a_404(services: Proxy, path: str) -> None:
     answer = get(services, path)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 
+import anthropic
 import httpx
+import openai
 import pytest
 
 from tests.support.gateway import ONLY_CLAUDE, ONLY_SMALL, blocks
@@ -75,3 +77,50 @@ def test_the_list_of_models_has_the_models_only(gateway: Proxy) -> None:
     assert [model["id"] for model in small] == ["stackspot-small"]
     one = WEB.get(f"{gateway.url}/v1/models/openai/stackspot-small", headers=gateway.headers)
     assert (one.status_code, one.json()["id"]) == (200, "openai/stackspot-small")
+
+
+NAMES = {
+    "claude-haiku-4-5": "the wildcard's",
+    "anthropic/claude-haiku-4-5": "the wildcard's, with its vendor",
+    "gpt-4o-mini": "an alias",
+    "openai/stackspot-chat": "a prefixed model",
+    "gemini/stackspot-chat": "the default model's",
+    "any-other-name": "the default model's",
+}
+
+
+def retrieve(gateway: Proxy, path: str, key: str = "", **headers: str) -> httpx.Response:
+    return WEB.get(f"{gateway.url}{path}", headers={"Authorization": f"Bearer {key or gateway.key}", **headers})
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_name_that_is_answered_is_retrieved_in_each_form(gateway: Proxy, name: str) -> None:
+    with openai.OpenAI(base_url=f"{gateway.url}/v1", api_key=gateway.key, max_retries=0) as client:
+        model = client.models.retrieve(name)
+    assert (model.id, model.object, model.owned_by) == (name, "model", "stackspot")
+    with anthropic.Anthropic(base_url=gateway.url, api_key=gateway.key, max_retries=0) as client_of_anthropic:
+        info = client_of_anthropic.models.retrieve(name)
+    assert (info.id, info.type, info.display_name) == (name, "model", name)
+    answer = retrieve(gateway, f"/v1beta/models/{name}").json()
+    assert (answer["name"], "generateContent" in answer["supportedGenerationMethods"]) == (f"models/{name}", True)
+
+
+def test_a_retrieved_name_has_the_limits_of_its_model(gateway: Proxy) -> None:
+    assert retrieve(gateway, "/v1/models/openai/stackspot-large").json()["max_input_tokens"] == 200_000
+    versioned = {"anthropic-version": "2023-06-01"}
+    assert retrieve(gateway, "/v1/models/stackspot-large", **versioned).json()["max_input_tokens"] == 200_000
+    assert retrieve(gateway, "/v1beta/models/anthropic/stackspot-large").json()["inputTokenLimit"] == 200_000
+
+
+@pytest.mark.parametrize(
+    ("key", "found"),
+    [
+        (ONLY_SMALL, ["stackspot-small", "gpt-4o-mini", "anthropic/stackspot-small"]),
+        (ONLY_CLAUDE, ["claude-opus-4-5", "claude-haiku-4-5", "anthropic/claude-haiku-4-5"]),
+    ],
+)
+def test_a_name_is_retrieved_with_the_keys_that_may_call_it(gateway: Proxy, key: str, found: list[str]) -> None:
+    names = [*NAMES, "claude-opus-4-5", "stackspot-small", "anthropic/stackspot-small", "stackspot-chat"]
+    for path in ("/v1/models", "/v1beta/models"):
+        statuses = {name: retrieve(gateway, f"{path}/{name}", key).status_code for name in names}
+        assert statuses == {name: 200 if name in found else 404 for name in names}

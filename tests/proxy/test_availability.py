@@ -8,6 +8,7 @@ from typing import Any
 import litellm
 import pytest
 from litellm import CustomLLM
+from litellm.proxy._types import UserAPIKeyAuth
 
 from custom_handler.proxy import availability
 from custom_handler.proxy.availability import disabled_models, missing_variable
@@ -146,6 +147,17 @@ def test_entries_that_let_callers_choose_an_agent_are_kept_from_the_router():
     entries = [dict(entry) for entry in written]
     ModelList(written).prepare(entries)
     assert [entry["model_name"] for entry in entries] == ["chat", "oa/*"]
+
+
+async def test_a_disabled_model_is_not_retrieved_beside_a_default_model(monkeypatch):
+    monkeypatch.setattr(litellm, "custom_provider_map", [{"provider": "stackspot", "custom_handler": CustomLLM()}])
+    written = [GROQ, {"model_name": "*", "litellm_params": {"model": "stackspot/chat"}}]
+    models, entries = ModelList(written), [dict(entry) for entry in written]
+    models.prepare(entries)
+    router, caller = litellm.Router(model_list=entries), UserAPIKeyAuth(team_id="team", team_models=["team-*", "llama"])
+    names = ["team-model", "llama", "other"]
+    found = {name: await models.unlisted_entry(name, caller, router) is not None for name in names}
+    assert found == {"team-model": True, "llama": False, "other": False}
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from tests.support.protocols import MODEL, STREAMED, block
 from tests.support.proxy import Proxy, Simulator
 from tests.support.search_server import PAGES, SearchServer
-from tests.support.specification import check, check_error
+from tests.support.specification import Violation, check, check_error
 
 PARAMETERS = {"type": "object", "properties": {"cidade": {"type": "string"}}, "required": ["cidade"]}
 TOOL: dict[str, Any] = {"name": "tempo", "description": "Diz o tempo", "parameters": PARAMETERS}
@@ -137,6 +138,66 @@ def test_an_answer_has_the_published_form(
     response = proxy.post(path, body)
     assert response.status_code == 200, response.text
     check(path, response.text, stream=stream)
+
+
+ANSWER: dict[str, Any] = {
+    "candidates": [{"content": {"parts": [{"text": "Oi"}], "role": "model"}, "finishReason": "STOP", "index": 0}],
+    "usageMetadata": {"promptTokenCount": 7, "candidatesTokenCount": 4, "totalTokenCount": 11},
+    "modelVersion": "m",
+    "responseId": "r",
+}
+CANDIDATE: dict[str, Any] = ANSWER["candidates"][0]
+WRONG_ANSWERS: dict[str, dict[str, Any]] = {
+    "an unknown field": {"made_up": 1},
+    "an unknown field of a part": {"content": {"parts": [{"text": "Oi", "madeUp": 1}], "role": "model"}},
+    "a name in snake case": {"finish_reason": "STOP"},
+    "null": {"finishReason": None},
+    "an unknown reason": {"finishReason": "tool_calls"},
+    "an unknown spelling of a reason": {"finishReason": "stop"},
+    "a number as text": {"index": "0"},
+    "no role": {"content": {"parts": [{"text": "Oi"}]}},
+    "no arguments": {"content": {"parts": [{"functionCall": {"name": "tempo"}}], "role": "model"}},
+}
+
+
+def gemini_stream(*chunks: dict[str, Any]) -> str:
+    return "".join(f"data: {json.dumps(chunk)}\n\n" for chunk in chunks)
+
+
+@pytest.mark.parametrize("fields", WRONG_ANSWERS.values(), ids=WRONG_ANSWERS)
+def test_a_wrong_answer_of_gemini_is_a_violation(fields: dict[str, Any]) -> None:
+    path = "/v1beta/models/m:generateContent"
+    whole = {
+        name: value for name, value in CANDIDATE.items() if name != "finishReason" or "finish_reason" not in fields
+    }
+    wrong = ANSWER | {"candidates": [whole | fields]}
+    for stream, body in (
+        (False, json.dumps(wrong)),
+        (True, gemini_stream(wrong)),
+        (True, gemini_stream(wrong, ANSWER)),
+    ):
+        with pytest.raises(Violation):
+            check(path, body, stream=stream)
+
+
+@pytest.mark.parametrize("name", [*ANSWER, *CANDIDATE])
+def test_an_answer_of_gemini_without_a_field_is_a_violation(name: str) -> None:
+    path = "/v1beta/models/m:generateContent"
+    candidate = {key: value for key, value in CANDIDATE.items() if key != name}
+    wrong = {key: value for key, value in (ANSWER | {"candidates": [candidate]}).items() if key != name}
+    for stream, body in ((False, json.dumps(wrong)), (True, gemini_stream(wrong))):
+        with pytest.raises(Violation):
+            check(path, body, stream=stream)
+
+
+def test_a_right_answer_of_gemini_is_none() -> None:
+    path, part = "/v1beta/models/m:generateContent", {"content": CANDIDATE["content"], "index": 0}
+    first = {"candidates": [part], "modelVersion": "m", "responseId": "r"}
+    check(path, json.dumps(ANSWER), stream=False)
+    check(path, gemini_stream(first, ANSWER), stream=True)
+    for wrong in (gemini_stream(ANSWER, ANSWER), gemini_stream(first | {"responseId": "s"}, ANSWER)):
+        with pytest.raises(Violation):
+            check(path, wrong, stream=True)
 
 
 @STREAMED

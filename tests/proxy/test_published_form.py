@@ -10,6 +10,7 @@ import pytest
 from custom_handler.proxy.middleware.published_form import (
     ChatForm,
     CompletionsForm,
+    GeminiForm,
     MessagesForm,
     ResponsesForm,
     published_form_for,
@@ -44,6 +45,9 @@ def messages(stop: str | None) -> MessagesForm:
         ("/v1/messages", MessagesForm),
         ("/v1/completions", CompletionsForm),
         ("/engines/x/completions", CompletionsForm),
+        ("/v1beta/models/a/b:generateContent", GeminiForm),
+        ("/models/a:streamGenerateContent", GeminiForm),
+        ("/v1beta/models/a:countTokens", type(None)),
         ("/v1/responses/resp_1", type(None)),
         ("/v1/messages/count_tokens", type(None)),
         ("/v1/models", type(None)),
@@ -53,12 +57,27 @@ def test_each_route_has_its_form(path: str, kind: type) -> None:
     assert type(published_form_for(RequestContext({"path": path}))) is kind
 
 
-@pytest.mark.parametrize("form", [ChatForm(), CompletionsForm(), ResponsesForm(), messages("FIM")])
+@pytest.mark.parametrize(
+    "form", [ChatForm(), CompletionsForm(), ResponsesForm(), messages("FIM"), GeminiForm(RequestContext({}))]
+)
 def test_what_is_of_another_form_stays_as_it_is(form: Any) -> None:
     for events in NO_EVENTS:
         assert form.stream(events).replace(b" ", b"") == events.replace(b" ", b"")
     for body in (b"", b"no JSON", b"[]"):
         assert form.whole(body) == body
+
+
+def test_an_answer_of_gemini_has_an_id_and_a_model_and_no_null() -> None:
+    form = GeminiForm(RequestContext({}, "r-1", model="chat"))
+    added = {"modelVersion": "chat", "responseId": "r-1"}
+    assert json.loads(form.whole(b'{"candidates": [{"index": 0}]}')) == {"candidates": [{"index": 0}], **added}
+    first, last = event(candidates=[{"finishReason": None}]), event(candidates=[{"finishReason": "STOP"}])
+    assert data_of(form.stream(first + last)) == [
+        {"candidates": [{}], **added},
+        {"candidates": [{"finishReason": "STOP"}], **added},
+    ]
+    own = {"candidates": [], "modelVersion": "gemini-3", "responseId": "g"}  # of Google itself
+    assert json.loads(form.whole(json.dumps(own).encode())) == own
 
 
 @pytest.mark.parametrize(

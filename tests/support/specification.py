@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import json
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
@@ -194,21 +195,68 @@ class _Messages:
 
 
 class _Gemini:
-    @staticmethod
-    def check_whole(answer: Any) -> None:
-        from google.genai.types import GenerateContentResponse
-
-        try:
-            GenerateContentResponse.model_validate_json(json.dumps(answer), strict=True)
-        except pydantic.ValidationError as error:
-            raise Violation(str(error)) from None
+    @classmethod
+    def check_whole(cls, answer: Any) -> None:
+        cls._check(answer)
+        _require("usageMetadata" in answer, f"no usageMetadata: {answer}")
+        _require(all("finishReason" in one for one in answer["candidates"]), f"no finishReason: {answer}")
 
     @classmethod
     def check_stream(cls, found: list[Event]) -> None:
         _require({event.name for event in found} == {""}, "an event has a name")
-        for event in found:
-            data = json.loads(event.data)
-            (_google_error if "error" in data else cls.check_whole)(data)
+        chunks = [json.loads(event.data) for event in found]
+        if "error" in chunks[-1]:
+            _google_error(chunks.pop())
+        elif chunks:
+            cls.check_whole(chunks[-1])
+        for chunk in chunks:
+            cls._check(chunk)
+        for name in ("responseId", "modelVersion"):
+            _require(len({chunk[name] for chunk in chunks}) <= 1, f"{name} changes")
+        ends = [one for chunk in chunks[:-1] for one in chunk["candidates"] if "finishReason" in one]
+        _require(not ends, f"finishReason before the end: {ends}")
+
+    @staticmethod
+    def _check(answer: Any) -> None:
+        """Hold an answer or a chunk against the SDK's type, all of whose fields are optional.
+
+        The type also accepts names in snake case, null for each field, and unknown names of enums.
+        """
+        from google.genai.types import GenerateContentResponse
+
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("error")
+                strict(GenerateContentResponse, answer)
+        except UserWarning as warning:  # an unknown name of an enum
+            raise Violation(f"{warning}: {answer}") from None
+        made = GenerateContentResponse.model_validate_json(json.dumps(answer))
+        written = made.model_dump(mode="json", by_alias=True, exclude_none=True)
+        _require(written == answer, f"{answer} should be {written}")
+        for part in _google_parts(made):
+            missing = _GOOGLE_FIELDS.get(type(part).__name__, set()) - part.model_fields_set
+            _require(not missing, f"{type(part).__name__} without {sorted(missing)}: {answer}")
+
+
+# What Google's answers always have (https://ai.google.dev/api/generate-content).
+_GOOGLE_FIELDS = {
+    "GenerateContentResponse": {"candidates", "model_version", "response_id"},
+    "Candidate": {"content", "index"},
+    "Content": {"parts", "role"},
+    "FunctionCall": {"name", "args"},
+    "GenerateContentResponseUsageMetadata": {"prompt_token_count", "candidates_token_count", "total_token_count"},
+}
+
+
+def _google_parts(value: Any) -> Iterator[Any]:
+    """Yield the objects of an SDK's object, itself first."""
+    if isinstance(value, pydantic.BaseModel):
+        yield value
+        for name in type(value).model_fields:
+            yield from _google_parts(getattr(value, name))
+    elif isinstance(value, list):
+        for item in value:
+            yield from _google_parts(item)
 
 
 def _require(condition: bool, message: str) -> None:

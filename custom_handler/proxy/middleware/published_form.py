@@ -4,8 +4,9 @@ Chat completions: LiteLLM leaves fields out that are null, and sends the usage o
 chunk with a choice. `/v1/completions`: the same, and each chunk has a usage of 0. `/v1/responses`:
 it sends events without names, with a field `model`, without required fields, and events of
 functions for custom tools. `/v1/messages`: it does not know that a stop sequence has ended an
-answer, and a stream with MCP calls ends with a usage. Clients with generated types, in languages
-other than Python and JavaScript, reject such responses. `tests/support/specification.py` has the
+answer, and a stream with MCP calls ends with a usage. Gemini's routes: it sends null as reason to
+finish, and neither id nor model. Clients with generated types, in languages other than Python and
+JavaScript, reject such responses. `tests/support/specification.py` has the
 forms.
 """
 
@@ -180,7 +181,29 @@ class MessagesForm:
             message |= {"stop_reason": "stop_sequence", "stop_sequence": self._request.stop_sequence}
 
 
-PublishedForm: TypeAlias = ChatForm | CompletionsForm | ResponsesForm | MessagesForm
+class GeminiForm:
+    """Answers of Gemini's routes, as Google's `GenerateContentResponse`."""
+
+    def __init__(self, request: RequestContext) -> None:
+        self._request = request
+
+    def whole(self, body: bytes) -> bytes:
+        """Return the body of a whole response in the published form."""
+        return changed_body(body, self._complete)
+
+    def stream(self, events: bytes) -> bytes:
+        """Return events of a stream in the published form."""
+        return b"".join(_changed_event(event, self._complete) for event in split(events))
+
+    def _complete(self, answer: dict[str, Any]) -> None:
+        for candidate in answer["candidates"]:
+            if candidate.get("finishReason", "") is None:
+                del candidate["finishReason"]
+        answer.setdefault("modelVersion", self._request.model or "")
+        answer.setdefault("responseId", self._request.request_id)
+
+
+PublishedForm: TypeAlias = ChatForm | CompletionsForm | ResponsesForm | MessagesForm | GeminiForm
 
 
 def published_form_for(request: RequestContext) -> PublishedForm | None:
@@ -196,6 +219,8 @@ def published_form_for(request: RequestContext) -> PublishedForm | None:
         return CompletionsForm()
     if path.endswith("/responses"):
         return ResponsesForm()
+    if path.endswith((":generateContent", ":streamGenerateContent")):
+        return GeminiForm(request)
     return MessagesForm(request) if path.endswith("/messages") else None
 
 

@@ -67,6 +67,7 @@ from .telemetry import TelemetryCallback
 from .telemetry.call_log import CallLog
 
 _ERROR_HEADERS = {"retry-after", "x-should-retry"}
+_MCP_CALLS = frozenset({CallTypes.call_mcp_tool.value, CallTypes.list_mcp_tools.value})
 _GEMINI_CALLS = frozenset({CallTypes.agenerate_content, CallTypes.agenerate_content_stream})
 
 
@@ -151,8 +152,11 @@ class Plugin(TelemetryCallback):
     ) -> None:
         """Validate a request; raises the proxy's errors.
 
-        LiteLLM calls this once per request, before it chooses a deployment and before its bridges.
+        LiteLLM calls this once per request, before it chooses a deployment and before its bridges;
+        and for each call of an MCP tool, with a model that the client did not name.
         """
+        if call_type in _MCP_CALLS:
+            return
         sent = sent_body(data)
         reject_reserved_fields(sent)
         limit_content(sent)

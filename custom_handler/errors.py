@@ -5,6 +5,7 @@ StackspotError
 ├── PromptTooLong               400  the conversation exceeds the context of the agent's model
 ├── ModelUnknown                404  the operator lists no agent under this name
 ├── ResponseUnknown             404  no response or item of this id is kept for the API key
+├── ApprovedCallRuns            409  an earlier request with this approval makes the call
 ├── ConfigurationError          503  a setting is missing or invalid
 ├── JobStoreUnavailable         503  the job store can be neither read nor written
 ├── ResponseStoreUnavailable    503  the kept responses cannot be read
@@ -104,6 +105,13 @@ class ResponseUnknown(StackspotError):
         super().__init__(message)
         self.param = param
         self.code = code
+
+
+class ApprovedCallRuns(StackspotError):
+    """An MCP call that was approved before runs still; a later request receives its outcome."""
+
+    status_code = 409
+    retryable = True
 
 
 class ConfigurationError(StackspotError):

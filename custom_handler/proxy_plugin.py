@@ -221,7 +221,8 @@ class Plugin(TelemetryCallback):
         if call_type in _GEMINI_CALLS:
             return to_adapter(uncached)
         if call_type == CallTypes.aresponses:
-            uncached = await with_approved_calls(without_file_search(uncached))
+            approved_calls = None if self._history is None else self._history.approved_calls
+            uncached = await with_approved_calls(without_file_search(uncached), approved_calls)
             return readable_input(uncached, uploads=self._uploads)
         if call_type == CallTypes.atext_completion:
             require_text_prompt(kwargs)

@@ -14,6 +14,7 @@ from ..errors import RequestError, ResponseStoreUnavailable, ResponseUnknown
 from ..instrumentation import Hook, ResponseStored, no_hook
 from ..request.response_turn import ResponseTurn
 from ..stackspot.state.store_threads import StoreThreads
+from .approved_calls import ApprovedCalls
 from .items import (
     StoredResponse,
     as_items,
@@ -50,6 +51,7 @@ class ResponseHistory:
         self._hook = hook
         self._threads = StoreThreads(TIMEOUT)
         self._has_failed = False
+        self.approved_calls = ApprovedCalls(store, self._run, max_bytes)
 
     async def resolve(self, owner: str, body: Mapping[str, Any]) -> ResponseTurn:
         """Return the turn of a request: with the conversation that it continues or refers to.
@@ -93,8 +95,12 @@ class ResponseHistory:
 
     async def delete(self, owner: str, response_id: str) -> None:
         """Delete a kept response. Raises ResponseUnknown, ResponseStoreUnavailable."""
-        if not _is_id(response_id) or not await self._run(lambda: self._store.delete(owner, response_id)):
+        content = await self._content(owner, response_id)
+        if content is None or not await self._run(lambda: self._store.delete(owner, response_id)):
             raise ResponseUnknown(_not_kept(response_id))
+        for item in (await self._decoded(content)).output() if content else ():
+            if isinstance(item, Mapping) and (approval := item.get("approval_request_id")):
+                await self.approved_calls.drop(owner, str(approval))
 
     async def aclose(self) -> None:
         """Close the store."""

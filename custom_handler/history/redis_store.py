@@ -38,7 +38,6 @@ class RedisResponseStore:
 
         def command() -> None:
             milliseconds = max(1, round(self._keep * 1000))
-            now, index = self._clock(), self._key("all", owner)
             with self._redis.pipeline(transaction=True) as pipe:
                 pipe.set(self._key("response", owner, response_id), content, px=milliseconds)
                 for item_id, item in items.items():
@@ -48,14 +47,27 @@ class RedisResponseStore:
                 if items:
                     pipe.sadd(members, *items)
                     pipe.pexpire(members, milliseconds)
-                pipe.zadd(index, {response_id: now})
-                pipe.zremrangebyscore(index, 0, now - self._keep)
-                pipe.pexpire(index, milliseconds)
+                self._list(pipe, owner, response_id)
                 pipe.execute()
-            for old in self._redis.zrange(index, 0, -(self._per_key + 1)):
-                self._delete(owner, old.decode())
+            self._drop_old(owner)
 
         self._run(command)
+
+    def claim(self, owner: str, response_id: str, content: bytes) -> bytes | None:
+        """See ResponseStore."""
+        name, milliseconds = self._key("response", owner, response_id), max(1, round(self._keep * 1000))
+
+        def command() -> bytes | None:
+            while not self._redis.set(name, content, px=milliseconds, nx=True):
+                if isinstance(found := self._redis.get(name), bytes):  # else it has just expired
+                    return found
+            with self._redis.pipeline(transaction=True) as pipe:
+                self._list(pipe, owner, response_id)
+                pipe.execute()
+            self._drop_old(owner)
+            return None
+
+        return self._run(command)
 
     def get(self, owner: str, response_id: str) -> bytes | None:
         """See ResponseStore."""
@@ -80,6 +92,18 @@ class RedisResponseStore:
     def close(self) -> None:
         """See ResponseStore."""
         self._redis.close()
+
+    def _list(self, pipe: Any, owner: str, response_id: str) -> None:
+        """Add the commands that put a response on the list of its owner."""
+        now, index = self._clock(), self._key("all", owner)
+        pipe.zadd(index, {response_id: now})
+        pipe.zremrangebyscore(index, 0, now - self._keep)
+        pipe.pexpire(index, max(1, round(self._keep * 1000)))
+
+    def _drop_old(self, owner: str) -> None:
+        """Delete the oldest responses of an owner that has more than the limit."""
+        for old in self._redis.zrange(self._key("all", owner), 0, -(self._per_key + 1)):
+            self._delete(owner, old.decode())
 
     def _delete(self, owner: str, response_id: str) -> bool:
         members = self._key("items", owner, response_id)

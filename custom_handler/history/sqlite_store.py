@@ -53,8 +53,19 @@ class SqliteResponseStore:
             connection.execute(_PUT, (owner, response_id, now, content))
             rows = [(owner, item_id, response_id, item) for item_id, item in items.items()]
             connection.executemany(_PUT_ITEM, rows)
-            connection.execute(_PURGE, (now - self._keep,))
-            connection.execute(_LIMIT, (owner, self._per_key))
+            self._limit(connection, owner, now)
+
+    def claim(self, owner: str, response_id: str, content: bytes) -> bytes | None:
+        """See ResponseStore."""
+        now = self._clock()
+        with self._transaction() as connection:
+            connection.execute("begin immediate")  # no other process between the statements
+            query = "select content from response where owner = ? and id = ? and created >= ?"
+            row = connection.execute(query, (owner, response_id, now - self._keep)).fetchone()
+            if row is None:
+                connection.execute(_PUT, (owner, response_id, now, content))
+                self._limit(connection, owner, now)
+        return None if row is None else bytes(row[0])
 
     def get(self, owner: str, response_id: str) -> bytes | None:
         """See ResponseStore."""
@@ -96,6 +107,10 @@ class SqliteResponseStore:
             for connection in self._connections:
                 connection.close()
             self._connections.clear()
+
+    def _limit(self, connection: sqlite3.Connection, owner: str, now: float) -> None:
+        connection.execute(_PURGE, (now - self._keep,))
+        connection.execute(_LIMIT, (owner, self._per_key))
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:

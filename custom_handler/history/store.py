@@ -25,6 +25,9 @@ class ResponseStore(Protocol):
     def put(self, owner: str, response_id: str, content: bytes, items: Mapping[str, bytes]) -> None:
         """Store a response and its items by their ids, in one transaction."""
 
+    def claim(self, owner: str, response_id: str, content: bytes) -> bytes | None:
+        """Store a content and return None, unless there is one of this id: return that."""
+
     def get(self, owner: str, response_id: str) -> bytes | None:
         """Return the content of a response, None if this owner has none of this id."""
 

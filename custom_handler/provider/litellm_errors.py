@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -45,6 +46,7 @@ def litellm_error(error: StackspotError, model: str) -> Exception:
         402: litellm.exceptions.PaymentRequiredError,
         403: litellm.PermissionDeniedError,
         404: litellm.NotFoundError,
+        409: functools.partial(litellm.APIError, 409),
         429: litellm.RateLimitError,
         500: litellm.InternalServerError,
         502: litellm.BadGatewayError,

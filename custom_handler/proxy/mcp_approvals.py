@@ -9,14 +9,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from litellm.responses.mcp.request_context import MCPRequestContext
 from litellm.responses.mcp.tool_precheck import may_name_litellm_mcp_gateway
-from litellm.responses.utils import ResponsesAPIRequestUtils
 
-from ..errors import RequestError
+from ..errors import RequestError, StackspotError
+from ..history.approved_calls import ApprovedCall, ApprovedCalls, CallNotMade
 from ..provider.litellm_errors import litellm_error
 from ..request.context import counts_only, current_request
+from ..request.mcp_outcome import Outcome
 from ..request.mcp_turn import McpTurn
+from .kept_responses import owner_of
+from .mcp_calls import McpTools, caller_of
 
 REQUEST, RESPONSE = "mcp_approval_request", "mcp_approval_response"
 
@@ -31,10 +33,12 @@ def note_servers(kwargs: Mapping[str, Any]) -> McpTurn | None:
     return request.mcp
 
 
-async def with_approved_calls(kwargs: dict[str, Any]) -> dict[str, Any]:
+async def with_approved_calls(kwargs: dict[str, Any], approved_calls: ApprovedCalls | None) -> dict[str, Any]:
     """Return a call of /v1/responses with the results of the MCP calls that its input approves.
 
-    Raises the proxy's error (400) for the approval of an unknown call, or of an unknown server's.
+    `approved_calls` makes each of them once; without it, an approval that is sent twice does so
+    twice. Raises the proxy's error: 400 for the approval of an unknown call, or of an unknown
+    server's; 409 while an earlier request makes the call; 503 if nothing tells whether one does.
     """
     turn, items = note_servers(kwargs), kwargs.get("input") or ()
     if turn is None and (request := current_request()) is not None and request.mcp is not None:
@@ -49,11 +53,33 @@ async def with_approved_calls(kwargs: dict[str, Any]) -> dict[str, Any]:
     elif turn is None:
         reason = "mcp_approval_response: name the MCP server of the call in tools again."
     else:
-        for name in wanted:
-            if name not in turn.approved:
-                turn.approved[name] = await _run(kwargs, asked[name])
+        await _make(kwargs, [asked[name] for name in wanted if name not in turn.approved], turn, approved_calls)
         return {**kwargs, "input": [turn.approved.get(_approval(item), item) for item in items]}
     raise litellm_error(RequestError(reason, param="input"), str(kwargs.get("model")))
+
+
+async def _make(
+    kwargs: Mapping[str, Any], wanted: Sequence[Mapping[str, Any]], turn: McpTurn, approved_calls: ApprovedCalls | None
+) -> None:
+    """Note the items of approved calls. Raises the proxy's error if a call must not be made now."""
+    if not wanted:
+        return
+    tools = await McpTools.of_call(kwargs)
+    request = current_request()
+    response = request.response_turn if request is not None else None
+    for asked in wanted:
+        call = ApprovedCall(
+            owner_of(caller_of(kwargs)),
+            str(asked["id"]),
+            str(asked.get("name")),
+            _arguments(asked),
+            response is None or response.wanted,
+        )
+        try:
+            outcome = await _outcome(call, tools, turn.failed, approved_calls)
+        except StackspotError as error:
+            raise litellm_error(error, str(kwargs.get("model"))) from None
+        turn.approved[call.approval] = _item(asked, outcome)
 
 
 def _approval(item: Any) -> str:
@@ -76,45 +102,32 @@ def _approved(items: Sequence[Any]) -> list[str]:
     return found
 
 
-async def _run(kwargs: Mapping[str, Any], asked: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the item `mcp_call` of an approved call, which LiteLLM runs."""
-    from litellm.responses.mcp.litellm_proxy_mcp_handler import LiteLLM_Proxy_MCP_Handler as Handler  # noqa: PLC0415
+async def _outcome(
+    call: ApprovedCall, tools: McpTools, failed: set[str], approved_calls: ApprovedCalls | None
+) -> Outcome:
+    """Return the outcome of an approved call, from an earlier request with it if there was one."""
 
-    metadata = kwargs.get("litellm_metadata") or {}
-    caller = kwargs.get("user_api_key_auth") or metadata.get("user_api_key_auth")
-    tools = kwargs.get("tools")
-    auth, server_auth, oauth2, raw = ResponsesAPIRequestUtils.extract_mcp_headers_from_request(
-        secret_fields=kwargs.get("secret_fields"), tools=tools
-    )
-    servers, _ = await Handler.split_mcp_tools(tools)
-    headers = {"mcp_auth_header": auth, "mcp_server_auth_headers": server_auth, "raw_headers": raw}
-    served, by_name = await Handler.process_mcp_tools_without_openai_transform(
-        user_api_key_auth=caller, mcp_tools_with_litellm_proxy=servers, **headers
-    )
-    name, arguments = str(asked.get("name")), str(asked.get("arguments") or "{}")
-    text = f"The tool {name} is not offered."
-    if name in by_name:
-        call = {"type": "function_call", "call_id": asked["id"], "name": name, "arguments": arguments}
-        results = await Handler.execute_tool_calls(
-            tool_server_map=by_name,
-            tool_calls=[call],
-            user_api_key_auth=caller,
-            oauth2_headers=oauth2,
-            litellm_call_id=kwargs.get("litellm_call_id"),
-            litellm_trace_id=kwargs.get("litellm_trace_id"),
-            guardrail_context=MCPRequestContext.resolve_guardrail_context(dict(kwargs)),
-            served_tools=served,
-            **headers,
-        )
-        text = "\n".join(str(one.get("result") or "") for one in results)
+    async def run() -> Outcome:
+        return await tools.run(call.approval, call.name, call.arguments, failed)
+
+    try:
+        return await (run() if approved_calls is None else approved_calls.once(call, run))
+    except CallNotMade as error:
+        return error.outcome
+
+
+def _item(asked: Mapping[str, Any], outcome: Outcome) -> dict[str, Any]:
+    """Return the item `mcp_call` of an approved call."""
     return {
         "type": "mcp_call",
         "id": f"mcp_{str(asked['id']).removeprefix('mcpr_')}",
         "approval_request_id": asked["id"],
-        "name": name,
-        "arguments": arguments,
+        "name": str(asked.get("name")),
+        "arguments": _arguments(asked),
         "server_label": str(asked.get("server_label") or ""),
-        "status": "completed",
-        "output": text,
-        "error": None,
+        **outcome.fields(),
     }
+
+
+def _arguments(asked: Mapping[str, Any]) -> str:
+    return str(asked.get("arguments") or "{}")

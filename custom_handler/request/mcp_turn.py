@@ -14,7 +14,8 @@ class McpTurn:
     `labels` are the client's names of the servers, by the prefixes of their tools; `own` are the
     names of the client's functions. `waits`: calls are returned for approval, none is run.
     `arguments` are those of the calls that LiteLLM has run, by the ids of the calls; `approved` are
-    the items of the calls that the client has approved in this request, by the ids it refers to.
+    the items of the calls that the client has approved in this request, by the ids it refers to;
+    `failed` are the ids of the calls whose tools have failed.
     """
 
     labels: Mapping[str, str]
@@ -22,6 +23,7 @@ class McpTurn:
     waits: bool = False
     arguments: dict[str, str] = field(default_factory=dict)
     approved: dict[str, dict[str, Any]] = field(default_factory=dict)
+    failed: set[str] = field(default_factory=set)
 
     @classmethod
     def of_tools(cls, tools: Sequence[Any]) -> McpTurn:

@@ -7,64 +7,14 @@ from typing import Any
 
 import pytest
 
-from tests.support.gateway import DOCUMENTED_PORT, documented
+from tests.support.gateway import DOCUMENTED_PORT, ONLY_SMALL, documented
+from tests.support.mcp import ask, calls_of, final, follow, servers, text_of
 from tests.support.protocols import PATHS, STREAMED, block, body
 from tests.support.proxy import Proxy, Simulator
-from tests.support.specification import check
 
 CHAT, MESSAGES, RESPONSES = PATHS
 EVERY_PROTOCOL = pytest.mark.parametrize("path", PATHS)
 RECIFE = block("clock-offset_of", city="Recife")
-
-
-def servers(*names: str, approval: str = "never") -> list[dict[str, Any]]:
-    return [
-        {"type": "mcp", "server_label": name, "server_url": f"litellm_proxy/mcp/{name}", "require_approval": approval}
-        for name in names
-    ]
-
-
-def ask(gateway: Proxy, path: str, *, stream: bool, tools: list[dict[str, Any]], **more: Any) -> Any:
-    """Return the body of the answer, or the events of its stream, in the form that its protocol publishes."""
-    request = {**body(path, "Que horas são em Recife?", stream=stream), "tools": tools, **more}
-    answer = gateway.post(path, request)
-    assert answer.status_code == 200, answer.text
-    check(path, answer.text, stream=stream)
-    if not stream:
-        return answer.json()
-    lines = (line.removeprefix("data: ") for line in answer.text.splitlines() if line.startswith("data: "))
-    return [json.loads(line) for line in lines if line != "[DONE]"]
-
-
-def text_of(path: str, answer: Any) -> str:
-    """Return the text of an answer or of its stream."""
-    if path == CHAT:
-        parts = answer if isinstance(answer, list) else [answer]
-        choices = [choice for part in parts for choice in part["choices"]]
-        return "".join((one.get("delta") or one.get("message") or {}).get("content") or "" for one in choices)
-    if path == MESSAGES:
-        if isinstance(answer, list):
-            return "".join(event["delta"].get("text", "") for event in answer if event["type"] == "content_block_delta")
-        return "".join(part.get("text", "") for part in answer["content"])
-    if isinstance(answer, list):
-        return "".join(event["delta"] for event in answer if event["type"] == "response.output_text.delta")
-    return "".join(part["text"] for item in answer["output"] if item["type"] == "message" for part in item["content"])
-
-
-def calls_of(path: str, answer: Any) -> set[str]:
-    """Return the names of the tools that a client is asked to call."""
-    if path == CHAT:
-        parts = answer if isinstance(answer, list) else [answer]
-        places = [choice.get("delta") or choice.get("message") for part in parts for choice in part["choices"]]
-        calls = [call for place in places if place for call in place.get("tool_calls") or ()]
-        return {call["function"]["name"] for call in calls if call["function"].get("name")}
-    if path == MESSAGES:
-        events = answer if isinstance(answer, list) else []
-        blocks = [event["content_block"] for event in events if event["type"] == "content_block_start"]
-        content = blocks if isinstance(answer, list) else answer["content"]
-        return {part["name"] for part in content if part["type"] == "tool_use"}
-    final = answer[-1]["response"] if isinstance(answer, list) else answer
-    return {item["name"] for item in final["output"] if item["type"] == "function_call"}
 
 
 @EVERY_PROTOCOL
@@ -79,6 +29,26 @@ def test_a_tool_of_a_server_is_run_for_the_agent(gateway: Proxy, simulator: Simu
     assert "«tool result name=clock-offset_of»\nUTC-3\n" in second
 
 
+@EVERY_PROTOCOL
+@STREAMED
+def test_a_key_with_models_of_its_own_may_use_tools(
+    gateway: Proxy, simulator: Simulator, path: str, stream: bool
+) -> None:
+    simulator.script({"text": block("ledger-balance_of", owner="ana")}, {"text": "Pronto."})
+    asked = {**body(path, "Quanto tem ana?", stream=stream), "model": "stackspot-small", "tools": servers("ledger")}
+    answer = gateway.post(path, asked, Authorization=f"Bearer {ONLY_SMALL}")
+    assert answer.status_code == 200, answer.text
+    assert "«tool result name=ledger-balance_of»\nR$ 120,00\n" in simulator.prompts()[1]
+
+
+def test_a_key_with_models_of_its_own_may_call_tools_itself(gateway: Proxy) -> None:
+    call = {"name": "ledger-balance_of", "arguments": {"owner": "ana"}}
+    asked = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": call}
+    headers = {"Authorization": f"Bearer {ONLY_SMALL}", "Accept": "application/json, text/event-stream"}
+    answer = gateway.post("/mcp/ledger", asked, **headers)
+    assert "R$ 120,00" in answer.text
+
+
 @pytest.mark.parametrize("path", [CHAT, MESSAGES])
 @STREAMED
 def test_with_approval_the_client_receives_the_call(
@@ -88,19 +58,6 @@ def test_with_approval_the_client_receives_the_call(
     answer = ask(gateway, path, stream=stream, tools=servers("clock", approval="always"))
     assert calls_of(path, answer) == {"clock-offset_of"}
     assert len(simulator.prompts()) == 1
-
-
-def final(answer: Any) -> Any:
-    """Return the response, or the one at the end of a stream, whose events had the same items."""
-    if not isinstance(answer, list):
-        return answer
-    response = answer[-1]["response"]
-    done = [(event["output_index"], event["item"]) for event in answer if event["type"] == "response.output_item.done"]
-    added = [event["output_index"] for event in answer if event["type"] == "response.output_item.added"]
-    assert added == sorted(added) == [index for index, _ in done] == list(range(len(response["output"])))
-    assert [(item["type"], item["id"]) for _, item in done] == [(one["type"], one["id"]) for one in response["output"]]
-    assert {event["response"]["id"] for event in answer if "response" in event} == {response["id"]}
-    return response
 
 
 @STREAMED
@@ -153,14 +110,6 @@ def test_a_call_waits_for_the_clients_approval(
     )
     assert [item["type"] for item in third["output"]] == ["message"], "no approved call is made twice"
     assert simulator.prompts()[2].count(result) == 1
-
-
-def follow(
-    gateway: Proxy, response: Any, history: list[Any], said: list[Any], *, tools: Any, kept: bool, stream: bool
-) -> Any:
-    """Return the answer to what the client says next, by the kept response or with all items."""
-    given = {"input": said, "previous_response_id": response["id"]} if kept else {"input": [*history, *said]}
-    return ask(gateway, RESPONSES, stream=stream, tools=tools, **given)
 
 
 @pytest.mark.parametrize("tools", [[], servers("clock", approval="always")], ids=["no server", "no request"])

@@ -126,3 +126,23 @@ def test_a_store_that_cannot_be_used_says_so(tmp_path: Path, address: str) -> No
         store.get("a", "r")
     with pytest.raises(StoreFailed):
         store.items("a", ["i"])
+
+
+def test_of_many_that_claim_an_id_one_has_it(open_store: Callable[[], ResponseStore]) -> None:
+    one, other = open_store(), open_store()
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda n: (one if n % 2 else other).claim("a", "r1", b"%d" % n), range(24)))
+    assert found.count(None) == 1
+    winner = b"%d" % found.index(None)
+    assert set(found) == {None, winner}
+    assert one.get("a", "r1") == winner
+    assert one.claim("b", "r1", b"of b") is None
+
+
+def test_a_claim_counts_and_ends_as_a_response_does(store: ResponseStore, clock: Clock) -> None:
+    for number in range(PER_KEY + 1):
+        clock.now += 1
+        assert store.claim("a", f"r{number}", b"1") is None
+    assert [store.claim("a", f"r{PER_KEY}", b"2"), store.get("a", "r0")] == [b"1", None]
+    assert store.delete("a", "r2") is True
+    assert store.claim("a", "r2", b"2") is None

@@ -62,6 +62,7 @@ TRANSLATED = [
     Translated(errors.TokenRefused("m"), litellm.BadGatewayError, 502),
     Translated(errors.JobStoreUnavailable("m"), litellm.ServiceUnavailableError, 503),
     Translated(errors.ResponseStoreUnavailable("m"), litellm.ServiceUnavailableError, 503),
+    Translated(errors.ApprovedCallRuns("m", retry_after=5), litellm.APIError, 409),
     Translated(errors.ResponseUnknown("m"), litellm.NotFoundError, 404),
     Translated(errors.QuickCommandNotFound("m"), litellm.NotFoundError, 404),
     Translated(errors.QuickCommandForbidden("m"), litellm.PermissionDeniedError, 403),

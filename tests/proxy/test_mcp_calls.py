@@ -144,7 +144,7 @@ def test_a_whole_completion_has_no_field_of_litellms() -> None:
 def approved(*items: Any, tools: Any = (CLOCK,)) -> Any:
     call = {"model": "m", "tools": list(tools), "input": list(items)}
     with RequestContext({}).served():
-        return asyncio.run(with_approved_calls(call))["input"]
+        return asyncio.run(with_approved_calls(call, None))["input"]
 
 
 @pytest.mark.parametrize(

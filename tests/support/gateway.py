@@ -31,16 +31,32 @@ MODELS = f"""
 """
 DOCUMENTED_PORT = "8931"
 DOCUMENTED_SEARCH = "http://127.0.0.1:8080"
-LEDGER = """
+HOLD = "hold"
+"""The file beside the proxy's log that holds payments while it is there."""
+
+LEDGER = f"""
+import asyncio
+from pathlib import Path
 from mcp.server.mcpserver import MCPServer
 server = MCPServer("ledger")
+payments = []
 
 @server.tool()
 def balance_of(owner: str) -> str:
     "Return the balance of an owner's account."
-    return {"ana": "R$ 120,00", "rui": "R$ 7,00"}[owner]
+    return {{"ana": "R$ 120,00", "rui": "R$ 7,00"}}[owner]
 
-server.run("streamable-http", host="127.0.0.1", port=8931)
+@server.tool()
+async def pay(owner: str) -> str:
+    "Pay an owner."
+    payments.append(owner)
+    hold = Path(__file__).with_name("{HOLD}")
+    hold.with_suffix(f".{{owner}}").touch()
+    while hold.exists():
+        await asyncio.sleep(0.01)
+    return f"payment {{payments.count(owner)}} to {{owner}}"
+
+server.run("streamable-http", host="127.0.0.1", port={DOCUMENTED_PORT})
 """
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ...emulation.prompt.content import text_of
+from ...request.mcp_outcome import error_text
 
 _TEXT = frozenset({"input_text", "output_text", "text"})
 # The calls of a vendor's tools, and the field with their arguments.
@@ -81,7 +82,7 @@ def _items(item: Any, *, uploads: bool) -> Iterator[Any]:
         yield {
             "type": "function_call_output",
             "call_id": item.get("id"),
-            "output": str(item.get("output") or item.get("error") or ""),
+            "output": str(item.get("output") or error_text(item.get("error"))),
         }
     elif kind == "mcp_approval_request":
         yield _call(item.get("id"), item.get("name"), item.get("arguments"))

@@ -3,8 +3,9 @@
 They return what the originals return, for every model of the proxy. A function that another
 version of LiteLLM lacks, or whose parameters or class differ, is left alone.
 `STACKSPOT_SHORTCUTS=false` keeps all originals. LiteLLM 1.108.7 matches the path of each request
-with some 160 patterns, validates the same deployment five times, and copies what it knows of a
-model twice to see that the model has no limit.
+with some 160 patterns, validates the same deployment five times, copies what it knows of a model
+twice to see that the model has no limit, and looks four times for the prices of a model that has
+none.
 """
 
 from __future__ import annotations
@@ -50,9 +51,12 @@ def _install(shortcut: Shortcut) -> None:
         return
     if hasattr(original, "__wrapped__") or not takes(original, *shortcut.parameters):
         return
-    if shortcut.attributes and not set(shortcut.attributes) <= _assigned(owner):
+    if shortcut.attributes and not set(shortcut.attributes) <= {*_assigned(owner), *dir(owner)}:
         return
-    replacement = shortcut.replacement(original)
+    try:
+        replacement = shortcut.replacement(original)
+    except ImportError:
+        return
     if inspect.iscoroutinefunction(replacement) == inspect.iscoroutinefunction(original):
         setattr(owner, shortcut.name, staticmethod(replacement) if shortcut.static else replacement)
 
@@ -181,6 +185,12 @@ def _copied(deployment: Deployment) -> Deployment:
     return deployment.model_copy(update=parts)
 
 
+def _of_free_models(name: str, original: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a replacement of `free_models`, which imports parts of LiteLLM that may be missing."""
+    replacement: Callable[..., Any] = getattr(importlib.import_module(".free_models", __package__), name)(original)
+    return replacement
+
+
 class Shortcut(NamedTuple):
     """A function of LiteLLM, what has to be known of it, and what replaces it."""
 
@@ -190,13 +200,18 @@ class Shortcut(NamedTuple):
     replacement: Callable[[Any], Any]
     parameters: tuple[str, ...]
     attributes: tuple[str, ...] = ()
-    """Attributes of the owner's objects that the replacement reads."""
+    """Attributes and methods of the owner's objects that the replacement uses."""
     static: bool = False
 
 
 _USAGE = ("deployment_id", "deployment_name", "model_group", "total_tokens", "rpm_increment", "parent_otel_span")
 _DEPLOYMENTS = ("model_list", "model_id_to_deployment_index_map")
 _SOURCES = ("_yaml_values", "_database_rows", "_runtime_values", "_deleted_runtime_keys")
+_CALL = (
+    *("model", "call_type", "model_call_details", "litellm_params", "standard_built_in_tools_params"),
+    *("cost_breakdown", "billed_token_rates", "_provider_reported_cost", "custom_pricing_for", "get_router_model_id"),
+)
+_LOGGING, _OF_DEPLOYMENT = "litellm.litellm_core_utils.litellm_logging", ("litellm_model_name", "router_model_id")
 _ROUTE_CHECKS, _STORE = "litellm.proxy.auth.route_checks", "litellm.proxy.config_resolvers.settings_store"
 SHORTCUTS = (
     Shortcut(
@@ -212,4 +227,20 @@ SHORTCUTS = (
         _DEPLOYMENTS,
     ),
     Shortcut(_STORE, "SettingsStore", "__getitem__", kept_settings, ("self", "key"), _SOURCES),
+    Shortcut(
+        _LOGGING,
+        "Logging",
+        "response_cost_calculator",
+        functools.partial(_of_free_models, "without_cost"),
+        ("self", "result", "cache_hit", *_OF_DEPLOYMENT),
+        _CALL,
+    ),
+    Shortcut(
+        _LOGGING,
+        "Logging",
+        "_record_zero_cost_diagnostic",
+        functools.partial(_of_free_models, "without_diagnosis"),
+        ("self", "result", "response_cost", "calculation_failed", *_OF_DEPLOYMENT),
+        _CALL,
+    ),
 )

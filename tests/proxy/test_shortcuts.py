@@ -327,9 +327,30 @@ class OtherRouteChecks:
     """Without `check_route_access`."""
 
 
+class OtherLogging:
+    """A call's record of another version: without the methods that the shortcut needs."""
+
+    def __init__(self) -> None:
+        self.model_call_details: dict[str, Any] = {}
+
+    def response_cost_calculator(
+        self,
+        result: object,
+        cache_hit: object = None,
+        litellm_model_name: object = None,
+        router_model_id: object = None,
+    ) -> float:
+        return 0.5
+
+
 @pytest.mark.parametrize("present", [True, False])
 def test_another_litellm_is_left_alone(monkeypatch: pytest.MonkeyPatch, present: bool) -> None:
-    others = {"SettingsStore": OtherStore, "Router": OtherRouter, "RouteChecks": OtherRouteChecks}
+    others = {
+        "SettingsStore": OtherStore,
+        "Router": OtherRouter,
+        "RouteChecks": OtherRouteChecks,
+        "Logging": OtherLogging,
+    }
     before = {owner: dict(vars(owner)) for owner in others.values()}
     for shortcut in shortcuts.SHORTCUTS:
         module = ModuleType(shortcut.module)

@@ -35,6 +35,7 @@ from .proxy.lifecycle import at_shutdown, at_startup, before_master_key, before_
 from .proxy.logs import show_log
 from .proxy.master_key import ensure_master_key
 from .proxy.mcp_approvals import note_servers, with_approved_calls
+from .proxy.mcp_failures import note_failure, note_result
 from .proxy.memory import MemoryRelease
 from .proxy.middleware.wrap import Observer, wrap
 from .proxy.model_defaults import model_defaults
@@ -235,6 +236,10 @@ class Plugin(TelemetryCallback):
         awaited = kwargs.get("stream") is True and not runs_mcp_tools(kwargs)
         return await_stream_start(uncached) if awaited else uncached
 
+    async def async_post_mcp_tool_call_hook(self, kwargs: dict[str, Any], *_: Any, **__: Any) -> None:
+        """Note whether a tool has failed."""
+        note_result(kwargs)
+
     async def async_post_call_failure_hook(
         self,
         request_data: dict[str, Any],
@@ -245,8 +250,10 @@ class Plugin(TelemetryCallback):
     ) -> None:
         """Record requests that failed before the call, and add the error's headers to the response.
 
-        LiteLLM omits them on /v1/messages.
+        LiteLLM omits them on /v1/messages. It calls this for failed calls of MCP tools, too.
         """
+        if note_failure(request_data):
+            return
         caller = user_api_key_dict
         self.recorder.record_rejected(request_data, original_exception, getattr(caller, "request_route", None), caller)
         if (exhausted := exhausted_allowance(original_exception, caller)) is not None:

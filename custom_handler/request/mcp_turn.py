@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from .mcp_outcome import Outcome
+
 
 @dataclass(slots=True, eq=False)
 class McpTurn:
@@ -55,6 +57,16 @@ class McpTurn:
             return None
         found = (label for prefix, label in self.labels.items() if name.startswith(prefix))
         return next(found, next(iter(self.labels.values()), ""))
+
+    def outcome(self, call_id: object, name: str, text: str) -> Outcome:
+        """Return the outcome of a call that LiteLLM has run; `text` is what the agent reads of it.
+
+        >>> turn = McpTurn({}, failed={"call_1"})
+        >>> [turn.outcome(one, "a", "no").fields()["status"] for one in ("call_1", "call_2")]
+        ['failed', 'completed']
+        """
+        is_unknown = text == f"Error executing tool: {name!r}"  # LiteLLM's, and it reports no failure
+        return Outcome.failed(text) if is_unknown or call_id in self.failed else Outcome(text)
 
     def note_calls(self, items: Any) -> None:
         """Note the arguments of the calls in an input of /v1/responses."""

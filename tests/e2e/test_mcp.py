@@ -129,6 +129,36 @@ def test_the_agent_reads_the_error_of_a_tool(gateway: Proxy, simulator: Simulato
     assert text_of(path, answer) == "Não conheço essa cidade."
     _, second = simulator.prompts()
     assert "«tool result name=clock-offset_of»\nError executing tool" in second
+    if path == RESPONSES:
+        [call, _] = final(answer)["output"]
+        [part] = call["error"]["content"]
+        assert (call["status"], call["output"], part["type"]) == ("failed", None, "text")
+        assert part["text"].startswith("Error executing tool")
+
+
+@STREAMED
+def test_calls_that_fail_are_told_from_those_beside_them(gateway: Proxy, simulator: Simulator, stream: bool) -> None:
+    calls = RECIFE + block("clock-offset_of", city="Atlantis") + block("clock-offset_of", city="Tokyo")
+    simulator.script({"text": calls}, {"text": "Pronto."})
+    answer = ask(gateway, RESPONSES, stream=stream, tools=servers("clock"))
+    made = [item for item in final(answer)["output"] if item["type"] == "mcp_call"]
+    assert [(item["status"], item["output"]) for item in made] == [
+        ("completed", "UTC-3"),
+        ("failed", None),
+        ("completed", "UTC+9"),
+    ]
+    if stream:
+        ended = [event["type"].rpartition(".")[2] for event in answer if event["type"].startswith("response.mcp_call.")]
+        assert [name for name in ended if name != "in_progress"] == ["completed", "failed", "completed"]
+
+
+@STREAMED
+def test_a_tool_that_is_not_offered_fails(gateway: Proxy, simulator: Simulator, stream: bool) -> None:
+    nowhere = {"text": block("clock-nowhere", city="Recife")}
+    simulator.script(nowhere, nowhere, {"text": "Não existe."})  # the second answers the question for another call
+    answer = final(ask(gateway, RESPONSES, stream=stream, tools=servers("clock")))
+    [call] = [item for item in answer["output"] if item["type"] == "mcp_call"]
+    assert (call["status"], call["output"]) == ("failed", None)
 
 
 @EVERY_PROTOCOL

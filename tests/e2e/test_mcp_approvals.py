@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
+import uuid
 import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -123,3 +124,42 @@ def test_a_call_of_a_proxy_that_stopped_is_not_made_again(gateway: Proxy, simula
     assert (call["status"], call["output"]) == ("failed", None)
     assert "it is unknown whether the tool has run. The call was not made again." in call["error"]["message"]
     assert call["error"]["message"] in simulator.prompts()[-1]
+
+
+REQUEST = {"type": "mcp_approval_request", "id": "mcpr_own", "name": "ledger-balance_of", "server_label": "ledger"}
+APPROVAL = {"type": "mcp_approval_response", "approval_request_id": "mcpr_own", "approve": True}
+
+
+@STREAMED
+@pytest.mark.parametrize(
+    ("name", "arguments", "kind", "text"),
+    [
+        ("ledger-balance_of", '{"owner": "nobody"}', "mcp_tool_execution_error", "Error executing tool"),
+        ("ledger-balance_of", '["ana"]', "mcp_protocol_error", "The arguments are not a JSON object."),
+        ("ledger-balance_of", '{"owner": ', "mcp_protocol_error", "The arguments are not a JSON object."),
+        ("ledger-nothing", "{}", "mcp_protocol_error", "The tool ledger-nothing is not offered."),
+    ],
+)
+def test_an_approved_call_that_fails_says_so(
+    gateway: Proxy, simulator: Simulator, *, name: str, arguments: str, kind: str, text: str, stream: bool
+) -> None:
+    request_id = f"mcpr_{uuid.uuid4().hex}"
+    items = [
+        {**REQUEST, "id": request_id, "name": name, "arguments": arguments},
+        {**APPROVAL, "approval_request_id": request_id},
+    ]
+    simulator.script({"text": "Não deu."})
+    response = final(ask(gateway, RESPONSES, stream=stream, tools=TOOLS, input=[QUESTION, *items]))
+    call = made(response)
+    assert (call["status"], call["output"], call["error"]["type"]) == ("failed", None, kind)
+    assert text in json.dumps(call["error"])
+    [prompt] = simulator.prompts()
+    assert f"«tool result name={name}»\n{text}" in prompt
+
+
+@pytest.mark.parametrize("approve", ["no", "true", 1, None])
+def test_an_approval_must_say_yes_or_no(gateway: Proxy, simulator: Simulator, approve: Any) -> None:
+    items = [QUESTION, {**REQUEST, "arguments": "{}"}, {**APPROVAL, "approve": approve}]
+    refused = gateway.post(RESPONSES, {"model": "stackspot-chat", "tools": TOOLS, "input": items})
+    assert (refused.status_code, refused.json()["error"]["param"]) == (400, "input[2].approve"), refused.text
+    assert simulator.prompts() == []

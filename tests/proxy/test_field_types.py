@@ -44,6 +44,7 @@ RIGHT: list[tuple[str, dict[str, Any]]] = [
     (CHAT, parts({"type": "thinking", "thinking": "x"}, role="assistant")),
     (RESPONSES, {"input": "Oi", "reasoning": {"effort": "low"}, "text": {"verbosity": "low"}, "max_output_tokens": 5}),
     (RESPONSES, {"input": [USER, {"type": "function_call_output", "call_id": "c", "output": "x"}], "stream": True}),
+    (RESPONSES, {"input": [{"type": "mcp_approval_response", "approval_request_id": "m", "approve": False}]}),
     (MESSAGES, {"messages": [USER], "system": [{"type": "text", "text": "x"}], "metadata": {"user_id": "u"}}),
     (MESSAGES, {"messages": [USER], "tool_choice": {"type": "tool", "name": "Bash"}, "thinking": {"type": "adaptive"}}),
     (MESSAGES, parts({"type": "a_block_of_next_year"}, {"type": "tool_result", "tool_use_id": "c"})),
@@ -57,6 +58,16 @@ RIGHT: list[tuple[str, dict[str, Any]]] = [
 ]
 WRONG: list[tuple[str, dict[str, Any], str]] = [
     (CHAT, {"messages": "Oi"}, "messages must be a list."),
+    (
+        RESPONSES,
+        {"input": [{"type": "mcp_approval_response", "approval_request_id": "m", "approve": "no"}]},
+        "input[0].approve must be true or false.",
+    ),
+    (
+        RESPONSES,
+        {"input": [USER, {"type": "mcp_approval_response", "approval_request_id": "m"}]},
+        "input[1].approve is missing: it must be true or false.",
+    ),
     (CHAT, {"messages": []}, "messages must be a list with at least one message."),
     (CHAT, {"messages": [USER, 5]}, "messages[1] must be an object."),
     (CHAT, {"messages": [{"role": 5}]}, "messages[0].role must be a string."),

@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 
 from custom_handler.proxy.mcp_approvals import with_approved_calls
+from custom_handler.proxy.mcp_failures import note_failure
 from custom_handler.proxy.middleware.mcp_chunks import McpChunks
 from custom_handler.proxy.middleware.mcp_items import McpItems, mcp_calls_for
 from custom_handler.request.context import RequestContext
+from custom_handler.request.mcp_outcome import error_text
 from custom_handler.request.mcp_turn import McpTurn
 
 CLOCK = {"type": "mcp", "server_label": "time", "server_url": "litellm_proxy/mcp/clock"}
@@ -89,6 +91,65 @@ def test_a_stream_shows_calls_that_were_run_as_calls_of_a_server() -> None:
     assert [one["type"] for one in shown if "item" not in one] == ["response.created"]
     made = last["response"]["output"][0]
     assert (last["response"]["id"], made["server_label"], made["approval_request_id"]) == ("resp_1", "time", None)
+
+
+ENDED = {"type": "mcp_call", "name": "clock-now", "status": "completed", "output": "no clock", "error": None}
+
+
+def test_a_stream_shows_which_of_two_equal_calls_has_failed() -> None:
+    turn = turn_of(CLOCK)
+    turn.failed.add("call_2")
+    second = {**CALL, "id": "fc_2", "call_id": "call_2"}
+    items = [{**ENDED, "id": f"mcp_{number}"} for number in (1, 2)]
+    sent = item_events(0, CALL) + item_events(1, second)
+    for index, item in enumerate(items):
+        started = {**item, "status": "in_progress", "output": None}
+        sent += event(type="response.output_item.added", output_index=2 + index, item=started)
+    for index, item in enumerate(items):
+        sent += event(type="response.mcp_call.completed", output_index=2 + index, item_id=item["id"])
+        sent += event(type="response.output_item.done", output_index=2 + index, item=item)
+    sent += event(type="response.completed", response={"id": "resp_1", "output": items})
+    shown = events_of(McpItems().stream(sent, turn))
+    assert [one["type"].removeprefix("response.") for one in shown] == [
+        "output_item.added",
+        "output_item.added",
+        "mcp_call.completed",
+        "output_item.done",
+        "mcp_call.failed",
+        "output_item.done",
+        "completed",
+    ]
+    one, two = shown[-1]["response"]["output"]
+    assert (one["status"], one["output"], two["status"], two["output"]) == ("completed", "no clock", "failed", None)
+    assert two["error"]["content"] == [{"type": "text", "text": "no clock"}]
+    assert shown[-2]["item"] == two
+
+
+@pytest.mark.parametrize("text", ["noon", "Error executing tool: 'clock-now'"])
+def test_a_whole_response_shows_calls_that_have_failed(text: str) -> None:
+    turn = turn_of(CLOCK)
+    if text == "noon":
+        turn.failed.add("call_1")
+    results = json.dumps([{"tool_call_id": "call_1", "name": "clock-now", "result": text}])
+    body = json.dumps({"output": [{"type": "tool_execution_results", "content": [{"text": results}]}]}).encode()
+    [call] = json.loads(McpItems().whole(body, turn))["output"]
+    assert (call["status"], call["output"], error_text(call["error"])) == ("failed", None, text)
+
+
+@pytest.mark.parametrize(
+    ("details", "is_a_call", "failed"),
+    [
+        ({"call_type": "call_mcp_tool", "metadata": {"tool_call_id": "call_1"}}, True, {"call_1"}),
+        ({}, True, set()),
+        ({"call_type": "aresponses", "metadata": {"tool_call_id": "call_1"}}, False, set()),
+    ],
+)
+def test_a_failed_call_is_noted_for_its_request(details: Any, is_a_call: bool, failed: set[str]) -> None:
+    with RequestContext({}, mcp=turn_of(CLOCK)).served() as request:
+        assert note_failure(details) is is_a_call
+        assert request.mcp is not None
+        assert request.mcp.failed == failed
+    assert note_failure(details) is False  # a client's own call of /mcp
 
 
 def test_calls_that_wait_are_requests_for_approval_beside_the_clients_own() -> None:

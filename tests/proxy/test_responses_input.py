@@ -135,6 +135,8 @@ def test_a_call_of_an_mcp_server_becomes_a_call_and_its_result():
     made = {"type": "function_call", "call_id": "m1", "name": "find", "arguments": '{"q": 1}'}
     assert rewritten(call) == [made, {"type": "function_call_output", "call_id": "m1", "output": "found"}]
     assert rewritten({**call, "output": None, "error": "away"})[1]["output"] == "away"
+    error = {"type": "mcp_tool_execution_error", "content": [{"type": "text", "text": "no page"}]}
+    assert rewritten({**call, "output": None, "error": error})[1]["output"] == "no page"
 
 
 SHELL = {"type": "function", "name": "shell"}

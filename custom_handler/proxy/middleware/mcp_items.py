@@ -17,6 +17,7 @@ from .sse_events import changed_body, data_of, event_of, split
 
 _NOT_STARTED = frozenset({"response.created", "response.in_progress", "response.queued"})
 _ITEM = "response.output_item."
+_COMPLETED, _FAILED = "response.mcp_call.completed", "response.mcp_call.failed"
 
 
 class McpItems:
@@ -27,6 +28,9 @@ class McpItems:
         self._index: dict[int, int] = {}  # of an item, by LiteLLM's output_index
         self._next = 0
         self._hidden: set[object] = set()  # ids of the items of functions
+        self._waiting: list[tuple[str, str]] = []  # names and ids of calls without an item `mcp_call`
+        self._calls: dict[object, str] = {}  # ids of calls by those of their items
+        self._ended: dict[str, Any] | None = None
         self._has_begun = False
 
     def whole(self, body: bytes, turn: McpTurn) -> bytes:
@@ -60,23 +64,49 @@ class McpItems:
             self._id = self._id or response.get("id")
             response["id"] = self._id
             if kind not in _NOT_STARTED:
-                output = [shown for item in response.get("output") or () for shown in _shown(item, turn)]
+                items = [self._with_outcome(item, turn) for item in response.get("output") or ()]
+                output = [shown for item in items for shown in _shown(item, turn)]
                 response["output"] = [*turn.approved.values(), *output]
         if isinstance(one := data.get("item"), dict):
             yield from self._item(data, one, turn)
         elif data.get("item_id") not in self._hidden and not kind.startswith("response.mcp_list_tools."):
+            if kind == _COMPLETED:
+                self._ended = data  # until its item tells whether it has failed
+                return
             yield event_of(self._placed(data))
 
     def _item(self, data: dict[str, Any], item: dict[str, Any], turn: McpTurn) -> Iterator[bytes]:
         is_function = item.get("type") == "function_call" and turn.label(str(item.get("name"))) is not None
-        if is_function:
+        if is_function and item.get("id") not in self._hidden:
             self._hidden.add(item.get("id"))
+            self._waiting.append((str(item.get("name")), str(item.get("call_id"))))
+        if item.get("type") == "mcp_call":
+            self._match(item)
+            item = self._with_outcome(item, turn)
+            if self._ended is not None and data["type"] == f"{_ITEM}done":
+                has_failed = item.get("status") == "failed"
+                yield event_of(self._placed({**self._ended, "type": _FAILED if has_failed else _COMPLETED}))
+                self._ended = None
         if is_function and turn.waits and data["type"] == f"{_ITEM}done":
             for shown in _shown(item, turn):
                 yield from self._whole_item(shown)
         elif not is_function:
             for shown in _shown(item, turn):
                 yield event_of(self._placed({**data, "item": shown}))
+
+    def _match(self, item: dict[str, Any]) -> None:
+        """Note which call an item `mcp_call` is of: the first one of its name without an item."""
+        found = next((one for one in self._waiting if one[0] == item.get("name")), None)
+        if found is not None and item.get("id") not in self._calls:
+            self._waiting.remove(found)
+            self._calls[item.get("id")] = found[1]
+
+    def _with_outcome(self, item: dict[str, Any], turn: McpTurn) -> dict[str, Any]:
+        """Return an item `mcp_call` that has ended with its outcome, any other item as it is."""
+        if item.get("type") != "mcp_call" or item.get("status") != "completed":
+            return item
+        name, text = str(item.get("name")), str(item.get("output") or "")
+        return {**item, **turn.outcome(self._calls.get(item.get("id")), name, text).fields()}
 
     def _whole_item(self, item: dict[str, Any]) -> Iterator[bytes]:
         index, self._next = self._next, self._next + 1
@@ -119,14 +149,13 @@ def _shown(item: Any, turn: McpTurn) -> Iterator[Any]:
 
 def _made(result: dict[str, Any], turn: McpTurn) -> dict[str, Any]:
     call_id, name = str(result.get("tool_call_id")), str(result.get("name"))
+    text = str(result.get("result") or "")
     return {
         "type": "mcp_call",
         "id": f"mcp_{call_id.removeprefix('call_')}",
-        "status": "completed",
         "approval_request_id": None,
         "name": name,
         "arguments": turn.arguments.get(call_id, "{}"),
         "server_label": turn.label(name) or "",
-        "output": str(result.get("result") or ""),
-        "error": None,
+        **turn.outcome(call_id, name, text).fields(),
     }

@@ -92,6 +92,11 @@ _ITEM = Shape(
     (dict,),
     fields={"role": STRING, "type": STRING, "content": Shape((str, list)), "id": STRING, "call_id": STRING},
 )
+_APPROVAL = Shape(
+    (dict,),
+    fields={"approval_request_id": STRING, "approve": BOOLEAN, "reason": STRING},
+    required=("approval_request_id", "approve"),
+)
 _RESPONSES = Shape((dict,), fields={**_COMMON, "input": Shape((str, list), items=_ITEM)})
 
 _TEXT = Shape((dict,), fields={**_COMMON, "prompt": Shape((str, list), items=Shape((str, int, list)), filled=True)})
@@ -154,6 +159,10 @@ def validate_field_types(body: Mapping[str, Any], shape: Shape) -> None:
         for path, message in _objects(body, "messages"):
             if message.get("role") == "user":
                 check(message, _USER_MESSAGE, path)
+    if shape is _RESPONSES:
+        for path, item in _objects(body, "input"):
+            if item.get("type") == "mcp_approval_response":
+                check(item, _APPROVAL, path)
     if shape is _EMBEDDINGS:
         _check_texts(body.get("input"))
     _check_schemas(body)

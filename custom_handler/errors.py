@@ -33,7 +33,7 @@ StackspotError
     │   └── UploadUnknown       502  the agent does not know a file that was uploaded
     └── AgentFailed             502  the agent failed, before or within the response
         ├── ReplyCutOff         502  the response lacks its last frame; clients never receive it
-        └── QuickCommandFailed  502  the Quick Command failed, or returned nothing
+        └── QuickCommandFailed  502  the Quick Command failed, or may have been started
 """
 
 from __future__ import annotations
@@ -45,13 +45,15 @@ class StackspotError(Exception):
     `message` states what failed and what to do; it contains no secret, token or prompt. `retryable`
     is True where the same call may succeed later, after `retry_after` seconds (None: unknown).
     `resend` is False where the SDK of a client should not send the request again by itself.
-    `code` is OpenAI's code of the error, None where it has none.
+    `code` is OpenAI's code of the error, None where it has none. `was_sent`: no response arrived,
+    but the platform may have received the request.
     """
 
     status_code = 500
     code: str | None = None
     retryable = False
     resend = True
+    was_sent = False
 
     def __init__(self, message: str, *, status_code: int | None = None, retry_after: float | None = None) -> None:
         super().__init__(message)
@@ -279,6 +281,6 @@ class ReplyCutOff(AgentFailed):
 
 
 class QuickCommandFailed(AgentFailed):
-    """The platform reports the failure of an execution, or its end without a result."""
+    """The platform reports the failure of an execution, its end without a result, or no start."""
 
     retryable = False

@@ -176,6 +176,11 @@ CASES = [
         ({"at": "execution", "status": 400},),
         call={"model": "quick-command/explain"},
     ),
+    Case(
+        "may have been started",
+        ({"at": "execution", "fault": "close_before"},),
+        call={"model": "quick-command/explain"},
+    ),
     Case("has no execution id", ({"at": "execution", "body": {}},), call={"model": "quick-command/explain"}),
     Case("The agent refuses a fresh token", ({"status": 401}, {"status": 401})),
     Case("The connection to the agent broke within its answer", ({"fault": "reset_within", "pieces": ["a", "b"]},)),

@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from .responses import fail
 from .scripted import take_script
 from .wire import RefusedError, error_body, new_ulid
 
@@ -92,11 +93,14 @@ class QuickCommands:
 
 
 async def send_scripted(exchange: Exchange, scripts: list[ScriptedResponse], at: str, slug: str) -> bool:
-    """Send the scripted HTTP response for this endpoint, and return whether there was one."""
+    """Play the scripted fault or HTTP response for this endpoint; return whether there was one."""
     scripted = take_script(scripts, at, slug)
     if scripted is None:
         return False
     await exchange.pause(scripted.delay_headers)
+    if scripted.fault is not None:
+        await fail(exchange, scripted)
+        return True
     await exchange.send(scripted.status or 200, scripted.body, scripted.headers)
     return True
 

@@ -4,7 +4,7 @@ A script is a list of JSON objects with the fields of `ScriptedResponse`. A requ
 first one with the same `at` whose `match` is in its prompt (at "token": in its client id; at
 "upload": in the file name; at "storage" and "agents": in the path; at "execution", which creates
 one of a Quick Command, and at "callback", which polls it: in the slug or the id). At these only an
-HTTP response or a fault before it can be scripted, at the last two only an HTTP response.
+HTTP response or a fault before it can be scripted.
 """
 
 from __future__ import annotations

@@ -241,6 +241,7 @@ class _Connection:
     fetcher: PublicFileFetcher
     response: HttpResponse | None = None
     last_slot: Slot | None = None  # of the request that is sent next
+    was_sent: bool = False  # the last request, at least its headers
 
     async def perform(self, step: Step[Any]) -> object:
         """Return the result of the step, or the error that it failed with."""
@@ -270,7 +271,10 @@ class _Connection:
                     async with time_limit(timeout):
                         return None if self.response is None else await self.response.read()
         except NETWORK_ERRORS as error:
-            return translate_network_error(error, step)
+            failed = translate_network_error(error, step)
+            if isinstance(step, Send | Read):
+                failed.was_sent = self.was_sent
+            return failed
         return None
 
     def finishes_at_once(self, step: Step[Any]) -> bool:
@@ -295,6 +299,7 @@ class _Connection:
 
     async def _send(self, step: Send) -> ResponseHead:
         await self._close_response()
+        self.was_sent = False
         timeout = httpx.Timeout(step.timeout, connect=min(CONNECT_TIMEOUT, step.timeout), pool=None)
         self.response = response = await self.client.send(
             step.method, step.url, *encode_body(step), timeout, note_sent=self._note_sent
@@ -303,6 +308,7 @@ class _Connection:
         return ResponseHead(response.status, response.headers, body)
 
     def _note_sent(self) -> None:
+        self.was_sent = True
         if self.last_slot is not None:
             self.last_slot.note_sent()
 

@@ -7,8 +7,9 @@ create ──▶ poll after 2 s ──▶ poll … up to every 10 s ──▶ CO
                 └ FAILURE, a 4xx, 60 s without a start, the end of the time: StackspotError
 
 An execution that was started is paid for. So the error that ends it lets neither a client nor a job
-start another. There is no known way to cancel an execution: one whose client has left ends by
-itself.
+start another. Its creation is sent again only if the platform has certainly not received it, or
+refuses it: with a 429, or with a 503 that has Retry-After. There is no known way to cancel an
+execution: one whose client has left ends by itself.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import (
+    AgentError,
     AgentFailed,
     AgentRejected,
     AgentTimeout,
@@ -127,6 +129,16 @@ def _for_good(error: StackspotError) -> StackspotError:
     return final
 
 
+def _may_have_started(error: AgentError) -> bool:
+    """Return whether a request that failed may have created an execution.
+
+    A response of 503 with Retry-After did not; any other 5xx may come from a gateway.
+    """
+    if type(error) is AgentFailed:
+        return error.status_code != 503 or error.retry_after is None
+    return error.was_sent
+
+
 class _Execution:
     def __init__(
         self, call: ExecutionCall, settings: Settings, deadline: Deadline, hook: Hook, progress: Progress
@@ -143,9 +155,14 @@ class _Execution:
         """Create the execution, and return its id."""
         url, body = self._call.request(self._settings)
         content = json.dumps(body, ensure_ascii=False).encode("utf-8", errors="replace")
-        head, raw = yield from self._request("POST", url, content)
-        if not 200 <= head.status < 300:
-            yield from self._fail(head, raw)
+        try:
+            head, raw = yield from self._request("POST", url, content)
+            if not 200 <= head.status < 300:
+                yield from self._fail(head, raw)
+        except AgentError as failed:
+            if not _may_have_started(failed):
+                raise
+            raise self._uncertain(failed) from failed.__cause__
         identifier = read_execution_id(decode_body(raw))
         if not identifier:
             error = AgentFailed(
@@ -154,6 +171,17 @@ class _Execution:
             )
             raise _for_good(error)
         return identifier
+
+    def _uncertain(self, error: AgentError) -> StackspotError:
+        if isinstance(error, AgentTimeout):
+            reason, status = "did not respond to its start in time", 504
+        else:
+            reason, status = ("broke the connection" if error.was_sent else "failed") + " at its start", 502
+        message = (
+            f"The platform {reason}, so the Quick Command {self._name!r} may have been started: "
+            "look at its executions in the portal before you send it again."
+        )
+        return _for_good(QuickCommandFailed(message, status_code=status))
 
     def result(self, identifier: str) -> Generator[Step[Any], Any, ExecutionReport]:
         """Poll the execution to its end; raises errors after which no other is started."""

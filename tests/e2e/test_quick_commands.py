@@ -74,6 +74,7 @@ def commands(simulator_process: Simulator, tmp_path_factory: pytest.TempPathFact
     simulator_process.configure(more_accounts=[credentials(name) for name in ACCOUNTS])
     environ |= {"STACKSPOT_ACCOUNTS_FILE": str(accounts), "JOBS_DIR": str(folder / "jobs")}
     environ |= {"STACKSPOT_QUICK_COMMANDS_POLL": "0.02", "STACKSPOT_QUICK_COMMANDS_PER_MINUTE": "0"}
+    environ |= {"STACKSPOT_MAX_RETRIES": "2"}
     with running_proxy(folder / "log", str(config), **environ) as running:
         yield running
 
@@ -92,6 +93,16 @@ def counted(commands: Proxy, name: str, **labels: str) -> float:
     lines = re.findall(rf"^stackspot_{name}{{(.*)}} (\S+)$", text, re.MULTILINE)
     wanted = [f'{label}="{value}"' for label, value in labels.items()]
     return sum(float(value) for found, value in lines if all(one in found for one in wanted))
+
+
+def job_of(commands: Proxy, job_id: str) -> Any:
+    """Return a job once it has ended."""
+
+    def ended() -> Any:
+        job = WEB.get(f"{commands.url}/status/{job_id}", headers=commands.headers).json()
+        return job if job["status"] in {"completed", "failed"} else None
+
+    return eventually(ended)
 
 
 @ON_EVERY_PROTOCOL
@@ -136,6 +147,43 @@ def test_failures_and_timeouts_are_their_own_errors_on_every_protocol(
     assert len(platform.requests(at="execution")) == 2
 
 
+UNCERTAIN = "may have been started"
+
+
+@ON_EVERY_PROTOCOL
+@pytest.mark.parametrize(
+    ("play", "status"),
+    [
+        ({"fault": "reset_before"}, 502),
+        ({"fault": "close_before"}, 502),
+        ({"fault": "hang_headers"}, 504),
+        ({"fault": "html_502"}, 502),
+        ({"status": 500}, 502),
+        ({"status": 503}, 502),
+    ],
+    ids=lambda value: str(next(iter(value.values())) if isinstance(value, dict) else value),
+)
+def test_a_start_without_a_response_is_not_sent_again(
+    commands: Proxy, platform: Simulator, path: str, play: dict[str, Any], status: int
+) -> None:
+    platform.script({"at": "execution", **play})
+    answer = commands.post(*question(path, "hurried"))
+    assert (answer.status_code, UNCERTAIN in answer.text) == (status, True), answer.text
+    assert (answer.headers.get("x-should-retry"), "retry-after" in answer.headers) == ("false", False)
+    assert len(platform.requests(at="execution")) == 1
+    assert not platform.requests(at="callback")
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_start_that_the_platform_refuses_is_sent_again(commands: Proxy, platform: Simulator, status: int) -> None:
+    platform.script(
+        {"at": "execution", "status": status, "headers": {"retry-after": "1"}}, {"at": "callback", "body": DONE}
+    )
+    answer = commands.post(*question(PATHS[0], "review"))
+    assert (answer.status_code, "1 2 3" in answer.text) == (200, True), answer.text
+    assert len(platform.requests(at="execution")) == 2
+
+
 def test_the_sdks_raise_a_failure_after_a_keepalive(commands: Proxy, platform: Simulator) -> None:
     platform.script({"at": "callback", "times": "always", "body": RUNNING})
     late = "did not finish within 2 s"
@@ -172,15 +220,17 @@ def test_polls_keep_to_the_quota_and_no_other_execution_is_started(
 
 def test_a_job_starts_no_other_execution_for_a_poll_without_a_place(commands: Proxy, platform: Simulator) -> None:
     sent = commands.post("/ingest", {"messages": ["Count to 3"], "model": "per-day-of-jobs"})
-    path = f"{commands.url}/status/{sent.json()['job_id']}"
-
-    def ended() -> Any:
-        job = WEB.get(path, headers=commands.headers).json()
-        return job if job["status"] in {"completed", "failed"} else None
-
-    [item] = eventually(ended)["result"]
+    [item] = job_of(commands, sent.json()["job_id"])["result"]
     assert "had no place for its last polls" in item["error"]["message"]
     assert item["error"]["code"] == "504"
+    assert len(platform.requests(at="execution")) == 1
+
+
+def test_a_job_starts_no_other_execution_after_a_broken_start(commands: Proxy, platform: Simulator) -> None:
+    platform.script({"at": "execution", "fault": "reset_before"})
+    sent = commands.post("/ingest", {"messages": ["Count to 3"], "model": "review"})
+    [item] = job_of(commands, sent.json()["job_id"])["result"]
+    assert UNCERTAIN in item["error"]["message"]
     assert len(platform.requests(at="execution")) == 1
 
 

@@ -88,8 +88,8 @@ _PATTERNS = {
     "element": r"<(?P<name>[\w.\-]{1,128}+)>\s{0,20}+<(?P<argument>[\w.\-]{1,80}+)>",
 }
 _DIALECTS = {kind: regex.compile(pattern, _FLAGS) for kind, pattern in _PATTERNS.items()}
-WITH_WORDS = tuple(pattern for kind, pattern in _DIALECTS.items() if kind != "bare")
-"""The forms whose first word, if it is one, is no tool's name."""
+WITH_WORDS = tuple(pattern for kind, pattern in _DIALECTS.items() if kind not in {"bare", "python", "element"})
+"""The forms that do not start with a tool's name."""
 
 _FENCED = regex.compile(
     r"(?:```|~~~)(?P<label>[ \t]*+\w{0,20}+)[ \t]*+\r?+\n\s{0,20}+"

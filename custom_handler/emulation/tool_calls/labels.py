@@ -48,6 +48,7 @@ _NEXT_TURN = regex.compile(
     _FLAGS,
 )
 END_TOKEN = regex.compile(_END, _FLAGS)
+AT_LINE_START = (_TURN, END_TOKEN)
 END_TOKEN_IN_LINE = regex.compile(rf"(?<![`'\"\\(])(?:{_END})", _FLAGS)
 
 

@@ -81,7 +81,7 @@ _PLAIN = {wide: wide - 0xFEE0 for wide in range(0xFF01, 0xFF5F)} | str.maketrans
 STARTS = frozenset("*_:+~.$@FfTtCcSsBbOoIiAaLlHh«<[(/#;-=~{!%&`'\"ＦＴ【《〈“")
 
 
-def _plain(text: str) -> str:
+def plain_characters(text: str) -> str:
     r"""Return the text with plain characters, and with line ends for `\n`; as long as before."""
     plain = text if text.isascii() else text.translate(_PLAIN)
     start = plain.partition("\n")[0]
@@ -98,7 +98,7 @@ class OddBlocks:
         """Return whether such a block starts at `at`; None while more text decides."""
         if text[at] not in STARTS:
             return False
-        window = _plain(text[at : at + _WINDOW])
+        window = plain_characters(text[at : at + _WINDOW])
         whole = ended or len(text) - at >= _WINDOW
         head = self.head(window + "\n" if ended else window, whole=whole)
         if head is None or head.partial:
@@ -130,7 +130,7 @@ class OddBlock(JudgedText):
 
     def _judge(self, *, complete: bool) -> None:
         text = self.text
-        plain = _plain(text)
+        plain = plain_characters(text)
         head = self._blocks.head(plain, whole=True)
         opening = _ARGUMENTS.match(plain, head.end()) if head is not None else None
         if head is None or opening is None:

@@ -25,7 +25,7 @@ from . import dialects, labels, odd_block, suspicion, syntax
 from .block import BlockParser
 from .code_fence import CodeFenceParser, IndentedBlockParser, is_list_item, is_shown
 from .held_text import HeldTextParser
-from .plain_line import is_plain
+from .plain_line import PlainLines, is_plain_sentence
 from .text_parser import WINDOW, first, stop_pattern
 from .unreadable import ForeignCall, UnreadableBlock, UnreadableCodeFence
 
@@ -58,6 +58,8 @@ class ToolCallParser(HeldTextParser):
         self._dialects = dialects.Dialects(self._tools)
         self._odd_blocks = odd_block.OddBlocks(self._tools)
         self._suspicions = suspicion.Suspicions(self._tools)
+        self._is_plain = PlainLines(self._tools.names).is_plain
+        self._is_plain_sentence = is_plain_sentence
         first_letters = {name[0] for name in schemas if name}
         self._openings = (
             frozenset(f'FfTtSsBbEeIiLl*_`~[<(#=|{{"-{OPEN}')
@@ -86,9 +88,6 @@ class ToolCallParser(HeldTextParser):
 
     def _stop_in_prose(self) -> regex.Pattern[str]:
         return self._stops[self._after_call]
-
-    def _is_plain(self, text: str, at: int) -> bool:
-        return is_plain(text, at, self._tools)
 
     def _opening(self) -> bool | None:
         """Open what starts at the position; False for plain text, None while undecided."""

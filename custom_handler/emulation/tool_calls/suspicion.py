@@ -40,21 +40,25 @@ _NAMED = regex.compile(
     rf"(?<![\w./\-]){_BESIDE}{_TOKENS}(?:\s{{0,2}}+(?P<call>\()|{_INTRODUCTION}(?:```\w*+\s*+)?+(?P<object>\{{))",
     _FLAGS,
 )
-_OBJECT = regex.compile(r"(?:\[\s{0,40}+)?+\{\s{0,40}+(?:[\"'\w]|&quot;)")
+OBJECT = regex.compile(r"(?:\[\s{0,40}+)?+\{\s{0,40}+(?:[\"'\w]|&quot;)")
 _MEMBER = regex.compile(
     rf"[\"'](?:(?:{'|'.join(NAME_KEYS)}|recipient_name|action|command)[\"']\s{{0,20}}+:\s{{0,20}}+[\"'](?P<name>[^\"'\n]{{1,128}}+)[\"']"
     r"|(?P<name>[^\"'\n]{1,128}+)[\"']\s{0,20}+:\s{0,20}+\{)"
 )
-_CODE = (
+_CODE_WORDS = (
     r"(?:(?:await|return|yield|const|let|var|new)[ ]{1,4}+|(?:print|JSON\.stringify)\(\s{0,4}+"
     r"|(?:result|response|resultado|respuesta|resp?|ret|r|x|out(?:put)?|data)[ ]{0,2}+:?=[ ]{0,2}+"
-    r"|(?:>>>|\$|→|=>|->|\#|//|@)[ ]{0,4}+|[<\[{(@]{1,3}+/?+\w[\w \-]{0,24}+[>\]})]{1,3}+\s{0,4}+"
-    r"|<[|｜][^|｜>\n]{1,40}+[|｜]>\s{0,4}+"
-    r"|(?:functools|tool_?calls?|function_?calls?|assistant|commentary)(?=[\s:=\[{<(])[ ]{0,2}+[:=]?+\s{0,4}+|[\[(]{1,2}+(?=\w))"
+    r"|(?:>>>|\$|→|=>|->|\#|//|@)[ ]{0,4}+"
+    r"|(?:functools|tool_?calls?|function_?calls?|assistant|commentary)(?=[\s:=\[{<(])[ ]{0,2}+[:=]?+\s{0,4}+)"
 )
-_CODE_BEFORE = regex.compile(_CODE, _FLAGS)
+_TAG = r"(?:[<\[{(@]{1,3}+/?+\w[\w \-]{0,24}+[>\]})]{1,3}+\s{0,4}+|<[|｜][^|｜>\n]{1,40}+[|｜]>\s{0,4}+)"
+CODE_WORDS, TAG = regex.compile(_CODE_WORDS, _FLAGS), regex.compile(_TAG)
+BRACKET = regex.compile(r"[\[(]{1,2}+(?=\w)")
+BRACKETS = frozenset("<[{(@")
+"""The characters with which a tag or a bracket starts."""
+_CODE_BEFORE = regex.compile(rf"{_CODE_WORDS}|{_TAG}|{BRACKET.pattern}", _FLAGS)
 _PREFIXES = ("function.", "functions.", "tool.", "tools.", "default_api.")
-_PARTS = 4  # of code before a name
+PARTS = 4  # of code before a name
 _ANNOUNCED = (
     r"(?:(?:ok|certo|claro|agora|then|now|ahora|so|ent[aã]o|first|primeiro)[,:]?\s{1,3}+)?+"
     r"(?:vou|irei|chamando|invocando|executando|acionando|rodando|chamarei|i['’]ll|i[ ]will|i['’]m[ ]going[ ]to|i[ ]am[ ]going[ ]to"
@@ -62,10 +66,7 @@ _ANNOUNCED = (
     r"|(?:next[ ]step|pr[oó]ximo[ ]passo|siguiente[ ]paso|tool(?:[ ]call)?|function(?:[ ]call)?|ferramenta|herramienta"
     r"|action|a[cç][aã]o|acci[oó]n|chamada|llamada|call)[*_]{0,2}+:)(?!\w)"
 )
-_ANNOUNCEMENT = regex.compile(rf"[*_]{{0,2}}+{_ANNOUNCED}", _FLAGS)
-WITH_WORDS = (_CODE_BEFORE, _ANNOUNCEMENT)
-"""What may stand before a name."""
-
+ANNOUNCEMENT = regex.compile(rf"[*_]{{0,2}}+{_ANNOUNCED}", _FLAGS)
 STARTS_SENTENCE = rf"(?<=[.!:][ ])(?i:{_ANNOUNCED})"
 # Tags and tokens of other models within a line, unless they are quoted as code.
 TAG_IN_LINE = (
@@ -80,7 +81,7 @@ _TAGGED = regex.compile(
 _TAGGED_END = regex.compile(
     r"(?:\s*+</(?:\w{1,20}+:)?+(?:invoke|functions?|tools?|tool_use|(?:tool|function)_?calls?)>)++", _FLAGS
 )
-_ANY = regex.compile(rf"(?P<tagged>{_TAGGED.pattern})|(?P<json>{_OBJECT.pattern})|(?P<named>{_NAMED.pattern})", _FLAGS)
+_ANY = regex.compile(rf"(?P<tagged>{_TAGGED.pattern})|(?P<json>{OBJECT.pattern})|(?P<named>{_NAMED.pattern})", _FLAGS)
 _WORD = regex.compile(rf"{_QUOTE}(?:(?:functions?|tools?|default_api)\.)?+(?P<name>[\w.\-]{{1,128}}+)")
 _PREFIX_LETTERS = "AaRrYyCcLlVvNnPpJjFfTtOoEeIiSsUuHh"
 STARTS = frozenset(f"{_PREFIX_LETTERS}$&→>-=#/@<[{{(`\"'*_")
@@ -111,7 +112,7 @@ class Suspicions:
         window = text[at : at + WINDOW]
         whole = ended or len(text) - at >= WINDOW
         start = 0
-        for _ in range(_PARTS):
+        for _ in range(PARTS):
             code = _CODE_BEFORE.match(window, start, partial=not whole)
             if code is None:
                 break
@@ -120,7 +121,7 @@ class Suspicions:
             start = code.end()
         if (named := self._named(window, start, whole=whole)) is not False:
             return named
-        found = _OBJECT.match(window, start, partial=not whole)
+        found = OBJECT.match(window, start, partial=not whole)
         if found is not None:
             return None if found.partial else self._has_member(window, start, whole=whole)
         return self._announced(window, whole=whole)
@@ -157,7 +158,7 @@ class Suspicions:
         return False if whole or closed else None
 
     def _announced(self, window: str, *, whole: bool) -> bool | None:
-        start = _ANNOUNCEMENT.match(window, partial=not whole)
+        start = ANNOUNCEMENT.match(window, partial=not whole)
         if start is None:
             return False
         if start.partial:

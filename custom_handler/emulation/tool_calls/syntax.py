@@ -176,10 +176,10 @@ class DeclaredTools:
 
     def __init__(self, schemas: Mapping[str, Mapping[str, Any]]) -> None:
         self._schemas = schemas
-        folded: dict[str, list[str]] = {}
+        spellings: dict[str, list[str]] = {}
         for name in schemas:
-            folded.setdefault(_folded(name), []).append(name)
-        self._folded = {key: names[0] for key, names in folded.items() if key and len(names) == 1}
+            spellings.setdefault(folded(name), []).append(name)
+        self._folded = {key: names[0] for key, names in spellings.items() if key and len(names) == 1}
         self._sorted = sorted(schemas)
         self.odd_names = tuple(name for name in self._sorted if not _WORD_NAME.fullmatch(name))
         self.head, self.group = call_patterns(self.odd_names)
@@ -206,7 +206,7 @@ class DeclaredTools:
         if written in self._schemas:
             return written
         name = written if written.isalnum() else _PREFIX.sub("", written, count=1).rstrip(".")
-        known = name if name in self._schemas else self._folded.get(_folded(name)) or self._shortened(name)
+        known = name if name in self._schemas else self._folded.get(folded(name)) or self._shortened(name)
         return known or (
             name if unknown and _LEGAL_NAME.fullmatch(name) and not _RESERVED_NAME.fullmatch(name) else None
         )
@@ -259,7 +259,7 @@ def _only_text(found: Mapping[str, Any]) -> str | None:
     return next((parts[0] for parts in (patches, usual, every) if len(parts) == 1), None)
 
 
-def _folded(name: str) -> str:
+def folded(name: str) -> str:
     """Drop what agents change in a name: accents, case, and word separators."""
     if name.isascii():
         return name.lower() if name.isalnum() else _SEPARATORS.sub("", name.lower())

@@ -29,6 +29,7 @@ _INFO_END = regex.compile(r"[\n`]")
 _CODE_FENCE = regex.compile(r"(?:`{3,40}+|~{3,40}+)(?=[^`~])")
 _THOUGHTS = r"(?:think(?:ing)?|thoughts?|scratch_?pad|reasoning|reflection|inner_monologue)"
 _THINK = regex.compile(rf"<{_THOUGHTS}>", regex.IGNORECASE)
+AT_LINE_START = (_CODE_FENCE, _THINK)
 THOUGHT = regex.compile(rf"</{_THOUGHTS}>", regex.IGNORECASE)
 _NEWLINE = regex.compile(r"\n")
 # Within a line: neither its end, nor that of a sentence, nor a token, nor a marker.
@@ -41,7 +42,8 @@ _OPENINGS = f"{_LABELS}`~"
 _LINE_STARTING_WITH = r"\n(?=[ \t]{0,80}+(?:[\s\ufeff\u200b"
 _STOP_IN_CODE = regex.compile(rf"{_LINE_STARTING_WITH}`~]))")
 # Where prose can end: a line's end, a tag, a marker, or the start of a sentence.
-_PLACE = re.compile(r"[\n<\[FT]|[.!:] ")
+_PLACE = re.compile(r"\n[ \t\r\n]*+|<|\[(?=[Tt]|\Z)|F(?=U|\Z)|T(?=O|\Z)|[.!:] ")
+_SENTENCE_ENDS, _SENTENCE_JOINTS = frozenset(".!:"), frozenset((". ", "! ", ": "))
 
 
 def stop_pattern(characters: str, in_line: str = "") -> regex.Pattern[str]:
@@ -54,17 +56,30 @@ _STOP = stop_pattern("")
 
 
 def search_stop(
-    pattern: regex.Pattern[str], text: str, at: int, is_plain: Callable[[str, int], bool]
+    pattern: regex.Pattern[str],
+    text: str,
+    at: int,
+    is_plain: Callable[[str, int], bool],
+    is_plain_sentence: Callable[[str, int], bool],
 ) -> regex.Match[str] | None:
     """Return what `search` with a pattern of `stop_pattern` finds from `at` on, in less time.
 
-    As there, a partial match counts only if there is no other. A plain line is no stop.
+    As there, a partial match counts only if there is no other. A plain line is no stop, unless it
+    is a quotation: what stops other lines does not stop it.
     """
     partial = None
-    for place in _PLACE.finditer(text, max(at - 2, 0)):
-        start = place.end() if place[0][-1] == " " else place.start()
-        if start < at or (place[0] == "\n" and is_plain(text, start + 1)):
-            continue
+    previous = text[max(at - 2, 0) : at]
+    before = 2 if previous in _SENTENCE_JOINTS else int(previous[-1:] in _SENTENCE_ENDS)
+    for place in _PLACE.finditer(text, at - before):
+        start, end = place.span()
+        kind = text[start]
+        if kind == "\n":
+            if text[end : end + 1] != ">" and is_plain(text, end):
+                continue
+        elif kind in _SENTENCE_ENDS:
+            start = end
+            if is_plain_sentence(text, start):
+                continue
         if (found := pattern.match(text, start, partial=True)) is None:
             continue
         if not found.partial:
@@ -114,6 +129,9 @@ class TextParser:
         self._code = ""  # the opening fence of the code
         self._quotation = False
         self._tail = ""  # the last characters of the content
+        # Whether a line, and a sentence within a line, is known to be text by its first characters.
+        self._is_plain: Callable[[str, int], bool] = lambda *_: False
+        self._is_plain_sentence: Callable[[str, int], bool] = lambda *_: True
         self._in_plain_line = False  # the text so far is returned, and the line goes on
 
     @property
@@ -241,11 +259,7 @@ class TextParser:
             return _NEWLINE.search(self._unread, self._at, partial=True)
         if self._code:
             return _STOP_IN_CODE.search(self._unread, self._at, partial=True)
-        return search_stop(self._stop_in_prose(), self._unread, self._at, self._is_plain)
-
-    def _is_plain(self, text: str, at: int) -> bool:  # noqa: ARG002
-        """Return whether a line is known to be text by its first word."""
-        return False
+        return search_stop(self._stop_in_prose(), self._unread, self._at, self._is_plain, self._is_plain_sentence)
 
     def _stop_in_prose(self) -> regex.Pattern[str]:
         return _STOP

@@ -13,6 +13,7 @@ from tests.support.gateway import COUNTED, ONLY_SMALL
 from tests.support.prompt_texts import code, portuguese, tools
 from tests.support.protocols import MODEL, body, tool
 from tests.support.proxy import Proxy, Simulator
+from tests.support.specification import events
 from tests.support.waiting import eventually
 
 HEADER = "x-stackspot-prompt-tokens"
@@ -54,6 +55,28 @@ def test_five_answers_make_the_count_right(claude: anthropic.Anthropic, gateway:
         assert abs(started / counted - 1) < 0.10
         assert abs(estimate / counted - 1) < 0.10
     assert max(abs(estimate / counted - 1) for estimate, counted in zip(before, exact, strict=True)) < 0.25
+
+
+METERED = ("input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens")
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+def test_the_fields_of_claude_codes_meter_add_up_to_the_agents_count(
+    gateway: Proxy, simulator: Simulator, stream: bool
+) -> None:
+    """Claude Code adds these up; a count that is not null in `message_delta` replaces that of `message_start`."""
+    simulator.script({"text": "Oi", "tokens": {"input": 61_700, "output": 8}})
+    question = asked(portuguese(5), 3) | {"model": MODEL, "max_tokens": 100, "stream": stream}
+    answer = gateway.post("/v1/messages", question)
+    if stream:
+        data = [json.loads(event.data) for event in events(answer.text)]
+        start = next(one["message"]["usage"] for one in data if one["type"] == "message_start")
+        end = next(one["usage"] for one in data if one["type"] == "message_delta")
+        assert start["input_tokens"] == int(answer.headers[HEADER])
+        usage = start | {name: value for name, value in end.items() if value is not None}
+    else:
+        usage = answer.json()["usage"]
+    assert sum(usage.get(name) or 0 for name in METERED) == 61_700
 
 
 def test_all_routes_that_count_tell_what_an_answer_tells(gateway: Proxy, simulator: Simulator) -> None:

@@ -55,6 +55,7 @@ from .proxy.validation.bridges import (
 )
 from .proxy.validation.content_limits import limit_content
 from .proxy.validation.field_types import body_of_call, validate_field_types
+from .proxy.validation.mcp_servers import reject_external_servers
 from .proxy.validation.refused import report_checked_fields
 from .proxy.validation.reserved_fields import reject_reserved_fields, sent_body
 from .proxy.validation.responses_input import readable_input, without_file_search
@@ -213,6 +214,7 @@ class Plugin(TelemetryCallback):
         end_reservation()  # that of the attempt before
         if provider != PROVIDER:
             return None
+        await reject_external_servers(kwargs, call_type)
         if self._provider is not None:
             reserve_account(self._provider.accounts, kwargs)
         report_allowance(key_allowance(), "key")

@@ -207,6 +207,8 @@ ELSEWHERE = {
     "of this API key to refer to. Send the item itself": "tests/history/test_history.py",
     "a request can refer to 1000 items": "tests/history/test_history.py",
     "the input has no mcp_approval_request": "tests/proxy/test_mcp_calls.py",
+    "connects agents to the MCP servers of its own configuration only": "tests/e2e/test_mcp.py",
+    "MCP servers are not supported on this protocol": "tests/e2e/test_mcp.py",
     "was the approval of another call before": "tests/history/test_approved_calls.py",
     "an earlier request with this approval has started the call": "tests/history/test_approved_calls.py",
     "so the approved call was not made": "tests/history/test_approved_calls.py",

@@ -10,7 +10,9 @@ import pytest
 from tests.support.gateway import DOCUMENTED_PORT, ONLY_SMALL, documented
 from tests.support.mcp import ask, calls_of, final, follow, servers, text_of
 from tests.support.protocols import PATHS, STREAMED, block, body
+from tests.support.providers import Providers
 from tests.support.proxy import Proxy, Simulator
+from tests.support.specification import check_error
 
 CHAT, MESSAGES, RESPONSES = PATHS
 EVERY_PROTOCOL = pytest.mark.parametrize("path", PATHS)
@@ -226,3 +228,59 @@ def test_the_document_shows_the_server_that_it_configures() -> None:
     assert DOCUMENTED_PORT in documented("python")
     assert f"http://127.0.0.1:{DOCUMENTED_PORT}/mcp" in documented("yaml")
     assert "litellm_proxy/mcp/clock" in documented("bash")
+
+
+OUTSIDE = {
+    "type": "mcp",
+    "server_label": "out",
+    "server_url": "https://mcp.example.com/mcp",
+    "require_approval": "never",
+}
+REFUSED = "connects agents to the MCP servers of its own configuration only"
+
+
+@EVERY_PROTOCOL
+@STREAMED
+@pytest.mark.parametrize("url", [OUTSIDE["server_url"], "https://mcp.example.com/mcp/unknown"])
+def test_a_server_of_the_clients_own_is_refused(
+    gateway: Proxy, simulator: Simulator, *, path: str, url: str, stream: bool
+) -> None:
+    request = {**body(path, "Oi", stream=stream), "tools": [*servers("clock"), {**OUTSIDE, "server_url": url}]}
+    refused = gateway.post(path, request)
+    assert refused.status_code == 400, refused.text
+    check_error(path, refused.text)
+    assert f"tools[1].server_url: this proxy {REFUSED}" in refused.json()["error"]["message"]
+    assert simulator.prompts() == []
+
+
+@STREAMED
+def test_the_servers_of_anthropics_field_are_refused(gateway: Proxy, simulator: Simulator, stream: bool) -> None:
+    brought = [{"type": "url", "name": "out", "url": "https://mcp.example.com/sse", "authorization_token": "t0ken"}]
+    refused = gateway.post(MESSAGES, {**body(MESSAGES, "Oi", stream=stream), "mcp_servers": brought})
+    assert refused.status_code == 400, refused.text
+    check_error(MESSAGES, refused.text)
+    assert f"mcp_servers: this proxy {REFUSED}" in refused.json()["error"]["message"]
+    assert simulator.prompts() == []
+
+
+@STREAMED
+def test_the_servers_of_geminis_field_are_refused(gateway: Proxy, simulator: Simulator, stream: bool) -> None:
+    path = f"/v1beta/models/stackspot-chat:{'streamGenerateContent?alt=sse' if stream else 'generateContent'}"
+    tools = [{"mcpServers": [{"name": "out", "streamableHttpTransport": {"url": "https://mcp.example.com"}}]}]
+    refused = gateway.post(path, {"contents": [{"role": "user", "parts": [{"text": "Oi"}]}], "tools": tools})
+    assert refused.status_code == 400, refused.text
+    assert "tools[0].mcpServers: MCP servers are not supported on this protocol" in refused.text
+    assert simulator.prompts() == []
+
+
+def test_an_address_of_the_proxy_itself_names_its_server(gateway: Proxy, simulator: Simulator) -> None:
+    [server] = servers("clock")
+    simulator.script({"text": RECIFE}, {"text": "UTC-3."})
+    ask(gateway, CHAT, stream=False, tools=[{**server, "server_url": f"{gateway.url}/mcp/clock"}])
+    assert "«tool result name=clock-offset_of»\nUTC-3\n" in simulator.prompts()[1]
+
+
+def test_another_providers_model_may_bring_its_servers(services: Proxy, providers: Providers) -> None:
+    answer = services.post(CHAT, {**body(CHAT, "Oi", stream=False), "model": "chat/llama-small", "tools": [OUTSIDE]})
+    assert answer.status_code == 200, answer.text
+    assert providers.requests

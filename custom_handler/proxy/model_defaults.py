@@ -10,6 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from litellm.types.utils import LlmProviders
+from litellm.utils import ProviderConfigManager
+
 from ..chat.agent_reply import CHARACTERS_PER_TOKEN
 from ..errors import ConfigurationError
 from ..provider import PROVIDER
@@ -24,6 +27,13 @@ _OF_CONVERSATIONS = (
     "supports_tool_choice",
     "supports_response_schema",
 )
+# LiteLLM lists all of these for a custom provider.
+_PARAMS_OF = {
+    "supports_function_calling": ("tools", "functions", "function_call", "web_search_options"),
+    "supports_parallel_function_calling": ("parallel_tool_calls",),
+    "supports_tool_choice": ("tool_choice",),
+    "supports_response_schema": ("response_format",),
+}
 
 
 def model_defaults(settings: Settings) -> dict[str, Any]:
@@ -54,7 +64,14 @@ def with_defaults(info: Mapping[str, Any], params: Mapping[str, Any], defaults: 
         completed = {name: value for name, value in completed.items() if name not in _TOKEN_PRICES or value != 0}
     if any(source.get(name) is not None for source in (params, info) for name in _TOKEN_PRICES):
         completed.setdefault("cache_read_input_token_cost", 0)  # else LiteLLM warns that it has none
+    if missing := {param for name, params in _PARAMS_OF.items() if completed.get(name) is False for param in params}:
+        completed.setdefault("supported_openai_params", [name for name in _all_params() if name not in missing])
     return completed
+
+
+def _all_params() -> list[str]:
+    config = ProviderConfigManager.get_provider_chat_config(model="", provider=LlmProviders.CUSTOM)
+    return config.get_supported_openai_params(model="") if config is not None else []
 
 
 def _missing_capabilities(params: Mapping[str, Any], info: Mapping[str, Any]) -> dict[str, bool]:

@@ -342,6 +342,10 @@ def test_the_capabilities_of_a_quick_command_are_what_a_request_gets(wiki: Proxy
     for infos in told:
         assert [infos["review"][name] for name in names] == [False, False]
         assert [infos["explain"][name] for name in names] == [True, True]
+    unsupported = {"tools", "tool_choice", "response_format"} - set(told[0]["review"]["supported_openai_params"])
+    assert (
+        unsupported == {"tools", "tool_choice", "response_format"} <= set(told[0]["explain"]["supported_openai_params"])
+    )
     for name in ("supports_tool_choice", "supports_response_schema", "supports_system_messages"):
         assert (told[1]["review"][name], told[1]["explain"][name]) == (False, True)
     for asked in ({"tools": [SEARCH]}, {"response_format": {"type": "json_object"}}):

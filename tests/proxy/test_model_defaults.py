@@ -64,6 +64,31 @@ def test_a_quick_command_has_only_the_capabilities_that_its_input_has_a_place_fo
     assert own == [True] + [False] * 4, "config.yaml has the last word"
 
 
+def test_a_quick_command_lists_only_the_parameters_that_it_has_a_place_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    params = {"model": "stackspot/quick-command/explain"}
+    models = prepared(
+        {"model_name": "last", "litellm_params": params},
+        {
+            "model_name": "whole",
+            "litellm_params": params,
+            "model_info": {"quick_command": {"input": "{conversation}"}},
+        },
+        {"model_name": "own", "litellm_params": params, "model_info": {"supports_response_schema": True}},
+    )
+    monkeypatch.setattr(litellm, "provider_list", [*litellm.provider_list, "stackspot"])
+    monkeypatch.setattr(litellm, "_custom_providers", [*litellm._custom_providers, "stackspot"])
+    router = Router(model_list=models)
+    found = {}
+    for name in ("last", "whole", "own"):
+        group = router.get_model_group_info(model_group=name)
+        assert group is not None
+        found[name] = set(group.supported_openai_params or ())
+    gone = {"tools", "functions", "function_call", "web_search_options", "parallel_tool_calls", "tool_choice"}
+    assert found["whole"] - found["last"] == gone | {"response_format"}
+    assert found["whole"] - found["own"] == gone
+    assert {"stop", "stream", "max_tokens"} <= found["last"]
+
+
 def test_files_are_a_capability_where_uploads_are_on() -> None:
     [model] = prepared({"model_name": "chat", "litellm_params": SPLIT}, STACKSPOT_UPLOADS="true")
     assert model["model_info"]["supports_vision"] is model["model_info"]["supports_pdf_input"] is True

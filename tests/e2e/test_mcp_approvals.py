@@ -163,3 +163,26 @@ def test_an_approval_must_say_yes_or_no(gateway: Proxy, simulator: Simulator, ap
     refused = gateway.post(RESPONSES, {"model": "stackspot-chat", "tools": TOOLS, "input": items})
     assert (refused.status_code, refused.json()["error"]["param"]) == (400, "input[2].approve"), refused.text
     assert simulator.prompts() == []
+
+
+@STREAMED
+@pytest.mark.parametrize("kept", [True, False], ids=["kept", "sent"])
+def test_another_question_leaves_the_call_unmade(
+    gateway: Proxy, simulator: Simulator, *, kept: bool, stream: bool
+) -> None:
+    calls = block("ledger-pay", owner="ada") + block("ledger-pay", owner="eli")
+    simulator.script({"text": calls}, {"text": "Está bem."}, {"text": "Pago."})
+    first = final(ask(gateway, RESPONSES, stream=False, tools=TOOLS))
+    said: list[Any] = [{"role": "user", "content": "Esqueça. Que dia é hoje?"}]
+    second = final(follow(gateway, first, [QUESTION, *first["output"]], said, tools=TOOLS, kept=kept, stream=stream))
+    assert [item["type"] for item in second["output"]] == ["message"]
+    prompt = simulator.prompts()[1]
+    assert prompt.count("The user has not approved this call. It was not made.") == 2
+    assert prompt.index("It was not made.") < prompt.index("Esqueça.")
+
+    one, _ = first["output"]  # the user comes back to it
+    said = [{"type": "mcp_approval_response", "approval_request_id": one["id"], "approve": True}]
+    history = [QUESTION, *first["output"], {"role": "user", "content": "Esqueça. Que dia é hoje?"}, *second["output"]]
+    third = final(follow(gateway, second, history, said, tools=TOOLS, kept=kept, stream=stream))
+    assert made(third)["output"].endswith("to ada")
+    assert simulator.prompts()[2].count("The user has not approved this call. It was not made.") == 1

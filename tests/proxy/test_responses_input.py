@@ -139,6 +139,22 @@ def test_a_call_of_an_mcp_server_becomes_a_call_and_its_result():
     assert rewritten({**call, "output": None, "error": error})[1]["output"] == "no page"
 
 
+def asked(name: str) -> dict[str, Any]:
+    return {"type": "mcp_approval_request", "id": name, "name": "find", "arguments": "{}", "server_label": "x"}
+
+
+def test_a_call_that_nobody_approved_was_not_made():
+    denied = {"type": "mcp_approval_response", "approval_request_id": "m2", "approve": False}
+    user = {"role": "user", "content": "Another question"}
+    given = {"input": [user, asked("m1"), asked("m2"), asked("m3"), denied, user, asked("m4")]}
+    items = readable_input(given, uploads=False)["input"]
+    assert [item.get("call_id") for item in items] == [None, "m1", "m2", "m3", "m1", "m3", "m2", None, "m4", "m4"]
+    assert {item["output"] for item in items if item.get("output")} == {
+        "The user has not approved this call. It was not made.",
+        "The user did not approve this call. It was not made.",
+    }
+
+
 SHELL = {"type": "function", "name": "shell"}
 SEARCH = {"type": "file_search", "vector_store_ids": ["v"]}
 

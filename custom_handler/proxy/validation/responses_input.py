@@ -21,6 +21,7 @@ _CALLS = {
     "shell_call": "action",
     "apply_patch_call": "operation",
 }
+_UNANSWERED = "The user has not approved this call. It was not made."
 _OUTPUTS = frozenset({*(f"{name}_output" for name in _CALLS), "function_call_output", "custom_tool_call_output"})
 
 
@@ -34,7 +35,7 @@ def readable_input(kwargs: dict[str, Any], *, uploads: bool) -> dict[str, Any]:
         return kwargs
     calls = [item for item in items if isinstance(item, Mapping) and item.get("type") == "mcp_call"]
     made = {item["approval_request_id"] for item in calls if item.get("approval_request_id")}
-    open_items = [item for item in items if not _is_made(item, made)]
+    open_items = _with_unanswered([item for item in items if not _is_made(item, made)])
     return {**kwargs, "input": [rewritten for item in open_items for rewritten in _items(item, uploads=uploads)]}
 
 
@@ -48,6 +49,25 @@ def _is_made(item: Any, made: set[Any]) -> bool:
         or (kind == "mcp_approval_request" and item.get("id") in made)
         or (kind == "mcp_approval_response" and item.get("approval_request_id") in made)
     )
+
+
+def _with_unanswered(items: list[Any]) -> list[Any]:
+    """Return items with a denial of each MCP call that the client has neither approved nor denied.
+
+    It follows the calls, before what the client says instead.
+    """
+    objects = [item for item in items if isinstance(item, Mapping)]
+    answered = {item.get("approval_request_id") for item in objects if item.get("type") == "mcp_approval_response"}
+    found: list[Any] = []
+    waiting: list[Any] = []
+    for item in items:
+        kind = item.get("type") if isinstance(item, Mapping) else None
+        if waiting and kind not in {"mcp_approval_request", "function_call"}:
+            found, waiting = [*found, *waiting], []
+        found.append(item)
+        if kind == "mcp_approval_request" and item.get("id") not in answered:
+            waiting.append({"type": "function_call_output", "call_id": item.get("id"), "output": _UNANSWERED})
+    return [*found, *waiting]
 
 
 def without_file_search(kwargs: dict[str, Any]) -> dict[str, Any]:

@@ -147,11 +147,10 @@ def test_an_agent_is_asked_with_and_without_compact_tools(command: Command, fold
     name = "stackspot-chat"
     assert re.findall(r"^(stackspot-chat(?: \(compact tools\))?)  +(\d+) .* (\S+)$", ran.stdout, re.MULTILINE)[:2] == [
         (name, "10", f"{prompts(folder)[name]:,}"),
-        (f"{name} (compact tools)", "8", f"{prompts(folder)[f'{name} (compact tools)']:,}"),
+        (f"{name} (compact tools)", "10", f"{prompts(folder)[f'{name} (compact tools)']:,}"),
     ]
-    assert re.search(r"^stackspot-chat +10 +10 +8 +([\d,]+) +([\d,]+) +\d\d %$", ran.stdout, re.MULTILINE)
-    lost = re.findall(r"^lost by stackspot-chat with compact tools: coding agent: (.*)$", ran.stdout, re.MULTILINE)
-    assert lost == ["announced deletion", "pages"]
+    assert re.search(r"^stackspot-chat +10 +10 +10 +([\d,]+) +([\d,]+) +\d\d %$", ran.stdout, re.MULTILINE)
+    assert "lost by" not in ran.stdout
     html = (folder / "evaluation" / "evaluation.html").read_text(encoding="utf-8")
     assert "With and without compact tools" in html
     again = command("evaluate", *options)
@@ -162,7 +161,7 @@ def test_an_agent_is_asked_with_and_without_compact_tools(command: Command, fold
     assert "20 results of an earlier run are kept" in command("evaluate", *options).stderr
     alone = command("evaluate", *options[1:])  # the same name, but with other prompts
     assert "are kept" not in alone.stderr
-    assert re.search(r"^stackspot-chat +8 ", alone.stdout, re.MULTILINE)
+    assert re.search(r"^stackspot-chat +10 ", alone.stdout, re.MULTILINE)
 
 
 def prompts(folder: Path) -> dict[str, int]:
@@ -227,3 +226,21 @@ def test_the_results_of_another_quick_command_do_not_count(
         assert ran.exit_code == 0, results(folder)["no"]["reason"]
         asked.append(len(simulator.requests("execution")))
     assert asked == [1, 2, 3, 3]
+
+
+def test_a_rule_that_compact_tools_cut_is_a_lost_task(command: Command, folder: Path) -> None:
+    described = "Sends a mail. " + "It goes out at once. " * 9 + "Addresses have the domain of the team."
+    schema = {"type": "object", "properties": {"to": {"type": "string"}}}
+    case = {
+        "id": "mail",
+        "kind": "ours",
+        "messages": [{"role": "user", "content": "Mail ana."}],
+        "tools": [{"name": "mail", "description": described, "parameters": schema}],
+        "steps": [[{"name": "mail", "arguments": {"to": "ana@team.test"}, "result": "sent"}]],
+        "rules": ["Addresses have the domain of the team"],
+        "mistaken": [{"name": "mail", "arguments": {"to": "ana"}}],
+    }
+    (folder / "cases.jsonl").write_text(json.dumps(case), encoding="utf-8")
+    ran = command("evaluate", "--compact-tools", "--simulate", "0", "--cases", "cases.jsonl")
+    assert re.search(r"^stackspot-chat +1 +1 +0 ", ran.stdout, re.MULTILINE)
+    assert "lost by stackspot-chat with compact tools: mail" in ran.stdout

@@ -80,25 +80,47 @@ def test_names_types_values_and_required_stay() -> None:
         ("It is\nwrapped by hand. And more.", 25, "It is wrapped by hand."),
         ("One.\n\n  - a\n  - b\n  - c", 14, "One. - a - b - c"),
         ("One.\n\n# Usage\n\nAll of it is long.", 20, "One."),
-        ("One. Do not:\n- a long item that is cut", 20, "One."),
+        ("One. Usage:\n- a long item that is cut", 20, "One."),
+        (
+            "One. Do not:\n- a long item that stays. Why.\n- b\n\nThen a long text that is cut.",
+            9,
+            "One. Do not: - a long item that stays. - b",
+        ),
+        (
+            "Nunca:\n1. apague algo que seja longo. Sim.\nE mais um texto longo.",
+            9,
+            "Nunca: 1. apague algo que seja longo.",
+        ),
+        ("One. Say it only where somebody asks for it. Two.", 9, "One. Say it only where somebody asks for it."),
+        ("Um. Um texto longo demais. Não apague o que alguém usa.", 9, "Um. Não apague o que alguém usa."),
+        ("One.\n\n```\nif not one:\n    return\n```\n\nIt must not fail. It is long.", 9, "One. It must not fail."),
+        ("# Never\n\nA text that is too long.\n- a\n- an item that is too long", 9, "# Never - a"),
         ("Usage:\n- a long item that is cut", 20, "Usage: - a long…"),
         ("No end in sight of it", 10, "No end in…"),
         ("Unbroken" * 9, 10, "UnbrokenU…"),
         ('He says "yes." Then no.', 15, 'He says "yes."'),
         (
-            "It reads.\n\nUse it. It is fast.\n- Never twice. It is slow.\n- Not now.",
+            "It reads.\n\nUse it. It is fast.\n- Now and again. It is slow.\n- Today.",
             26,
-            "It reads. Use it. - Not now.",
+            "It reads. Use it. - Today.",
         ),
         ("It reads.\n\nUse it. It is fast.\n- Not twice.\n- Not now.", 24, "It reads. Use it. - Not twice. - Not now."),
-        ("One.\n\n# Two\n\nSeven.\n\n```sh\n\nSeven:\n\n|a|\n\n<b>\n\nEight.", 12, "One. Seven. Eight."),
+        (
+            "One.\n\n# Two or three\n\nSeven.\n\n```sh\nSeven\n```\n\nSeven:\n\n|a|\n\n<b>\n\nEight.",
+            12,
+            "One. Seven. Eight.",
+        ),
         ("Much too long. No.\n- No. 2\n- Yes.", 12, "Much too… - No. - Yes."),
         ("One two three.\n" + "\n- Rule." * 9, 14, "One two three." + " - Rule." * 5),
     ],
 )
 def test_a_description_ends_with_a_sentence(text: str, limit: int, expected: str) -> None:
     assert shortened(text, limit) == expected
-    assert len(expected) <= MOST * limit
+
+
+@pytest.mark.parametrize("text", ["It reads. " * 999, "It reads.\n\n" * 999, "- It reads.\n" * 999, "Unbroken" * 999])
+def test_a_description_without_rules_has_a_limit(text: str) -> None:
+    assert len(shortened(text, 50)) <= MOST * 50
 
 
 @pytest.mark.parametrize("instance", [None, 0, 1, "a", 1.5, [], {}])

@@ -2,26 +2,36 @@
 
 Only the prompt gets the short form: calls are read, validated and repaired with the schemas that
 the client has sent. Names, types, values of `enum`, nested schemas and `required` all stay, and
-descriptions keep their first sentences, and those of their lists. docs/prompt.md has the figures.
+descriptions keep their first sentences and what reads like a rule. docs/prompt.md has the figures.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-TOOL_CHARACTERS = 500
-ARGUMENT_CHARACTERS = 160
+TOOL_CHARACTERS = 120
+ARGUMENT_CHARACTERS = 60
 MOST = 4
-"""A description has at most so many times these characters."""
+"""Without its rules, a description has at most so many times these characters."""
 
 SCHEMAS_BY_NAME = frozenset({"properties", "patternProperties", "dependentSchemas", "$defs", "definitions"})
 LISTS_OF_SCHEMAS = frozenset({"anyOf", "oneOf", "allOf", "prefixItems"})
 SCHEMAS = frozenset({"items", "additionalProperties", "not", "if", "then", "else", "contains", "propertyNames"})
 
 _DROPPED = frozenset({"$schema", "$comment", "title", "examples", "example"})
-_CODE = ("<", "`" * 3, "|")
+_FENCE = "`" * 3
+_CODE = ("<", _FENCE, "|")
+_ITEM = ("-", "*", "•", *"0123456789")
+# Words of English and Portuguese with which a sentence demands, forbids or limits something.
+_RULE = re.compile(
+    r"\b(?:must|never|always|only|not|cannot|can't|don't|doesn't|isn't|requires?|required|needs?|before|unless|instead|except"
+    r"|refused?|ends? with|at most|at least|exactly|maximum|minimum"
+    r"|deve|devem|nunca|sempre|só|somente|apenas|não|exige|obrigatóri[oa]s?|precisa|antes|exceto|em vez|no máximo|no mínimo"
+    r"|exatamente)\b",
+    re.IGNORECASE,
+)
 _NULL = {"type": "null"}
 _NO_TYPE_ALONE = frozenset({"enum", "const", "anyOf", "oneOf", "allOf", "not", "if", "$ref"})
 _PARAGRAPH = re.compile(r"\n\s*\n|\n(?=[ \t]*[-*•#<0-9])")  # a list's item is one, too
@@ -46,50 +56,35 @@ def compact_schema(schema: Any) -> Any:
 
 
 def shortened(text: str, limit: int) -> str:
-    """Return the first sentences that fit, and the first one of each later paragraph.
+    """Return the first sentences that fit, and of the later ones those that say most.
 
-    Items of lists are paragraphs, too: rules stand in such lists, each with its reasons behind it.
-    All of it has at most MOST times the limit, each gap between sentences is one space, and a first
-    sentence that is too long ends at a word, with an ellipsis.
+    These are rules of any length (`_RULE`), the items of a list behind "Never:" and the
+    like, and the first sentence of each paragraph, up to MOST times the limit in all. Items of
+    lists are paragraphs, too. Each gap between sentences is one space.
 
-    >>> shortened("Read a file, e.g. a.py. Use it often.\\n- Never twice. It is slow.", 30)
-    'Read a file, e.g. a.py. - Never twice.'
+    >>> shortened("Read a file, e.g. a.py. It is fast. Use it, but never twice. It is slow.", 30)
+    'Read a file, e.g. a.py. Use it, but never twice.'
     """
     kept: list[str] = []
-    left = limit
-    paragraphs = [list(_sentences(paragraph)) for paragraph in _PARAGRAPH.split(text)]
-    for number, place, sentence in _numbered(paragraphs):
-        left -= len(sentence) + bool(kept)
-        kept.append(sentence)
-        if left < 0:
-            further = paragraphs[number + (place > 0) :]
-            return " ".join([_start(kept, limit), *_first_sentences(further, limit)])
-    return " ".join(kept)
-
-
-def _numbered(paragraphs: Iterable[Sequence[str]]) -> Iterator[tuple[int, int, str]]:
-    for number, sentences in enumerate(paragraphs):
-        for place, sentence in enumerate(sentences):
-            yield number, place, sentence
-
-
-def _start(sentences: Sequence[str], limit: int) -> str:
-    """Return the sentences without the last one, which does not fit, or a part of them."""
-    kept = list(sentences[:-1])
-    while kept and _introduces(kept[-1]):
-        kept.pop()
-    return " ".join(kept) or _cut(" ".join(sentences), limit)
-
-
-def _first_sentences(paragraphs: Iterable[Sequence[str]], limit: int) -> Iterator[str]:
-    """Yield the first sentences of paragraphs that are neither headings, nor code, nor long."""
-    left = (MOST - 1) * limit
-    for sentence in (sentences[0] for sentences in paragraphs if sentences):
-        if len(sentence) <= limit // 2 and not _introduces(sentence) and not sentence.startswith(_CODE):
-            left -= len(sentence) + 1
-            if left < 0:
-                return
-            yield sentence
+    left, more, of_rule, in_code = limit, (MOST - 1) * limit, False, False
+    for paragraph in _PARAGRAPH.split(text):
+        of_rule = of_rule and paragraph.lstrip().startswith(_ITEM)
+        for place, sentence in enumerate(_sentences(paragraph)):
+            is_code = in_code or sentence.startswith(_CODE)
+            is_rule = not is_code and _RULE.search(sentence) is not None
+            left -= len(sentence) + bool(kept)
+            if left >= 0 or is_rule or (not place and of_rule):
+                kept.append(sentence)
+            elif not place and not is_code and not _introduces(sentence) and len(sentence) <= min(more, limit // 2):
+                kept.append(sentence)
+                more -= len(sentence) + 1
+            elif not kept:
+                kept.append(_cut(sentence, limit))
+            elif _introduces(kept[-1]) and not _RULE.search(kept[-1]):
+                kept.pop()  # what it introduces is left out
+            of_rule = of_rule or (is_rule and _introduces(sentence))
+        in_code ^= paragraph.count(_FENCE) % 2 == 1
+    return " ".join(kept) or _cut(" ".join(text.split()), limit)
 
 
 def _introduces(sentence: str) -> bool:
@@ -108,6 +103,9 @@ def _sentences(text: str) -> Iterator[str]:
 
 
 def _cut(sentence: str, limit: int) -> str:
+    """Return the words that fit, with an ellipsis if there are more."""
+    if len(sentence) <= limit:
+        return sentence
     words = sentence[:limit].rpartition(" ")[0] or sentence[: limit - 1]
     return f"{words}…"
 

@@ -267,6 +267,7 @@ WRONG_TYPES = [
     (RESPONSES, {"max_output_tokens": "x"}, "max_output_tokens must be a whole number"),
     (RESPONSES, {"reasoning": "high"}, "reasoning must be an object"),
     ("/v1/completions", {"prompt": [1]}, "prompt must be a string or a list of strings"),
+    ("/v1/completions", {"prompt": ["Oi", "Olá"]}, "prompt has 2 texts: send each in a request of its own"),
     ("/v1/completions", {"prompt": "Oi"}, "messages: send a prompt here"),
 ]
 
@@ -280,3 +281,11 @@ def test_a_wrong_type_is_a_400_that_names_the_field(
     assert (answer.status_code, says in answer.json()["error"]["message"]) == (400, True), answer.text
     assert "Traceback" not in answer.text
     assert simulator.requests() == []
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+def test_a_list_of_one_prompt_is_that_prompt(proxy: Proxy, simulator: Simulator, stream: bool) -> None:
+    asked = {"model": "stackspot-chat", "prompt": ["Oi"], "stream": stream}
+    assert proxy.post("/v1/completions", asked).status_code == 200
+    assert proxy.post("/v1/completions", asked | {"prompt": ["Oi", "Olá"]}).status_code == 400
+    assert simulator.prompts() == ["Oi"]

@@ -128,14 +128,21 @@ def _text(*paragraphs: str) -> dict[str, str]:
 
 
 def require_text_prompt(kwargs: Mapping[str, Any]) -> None:
-    """Raise the proxy's error (400) for a call of /v1/completions without a prompt of text alone.
+    """Raise the proxy's error (400) for a call of /v1/completions without one prompt of text alone.
 
-    LiteLLM passes tokens to a few providers, and fails for all others, and for `messages`.
+    LiteLLM passes tokens to a few providers, and fails for all others, and for `messages`. It makes
+    one conversation of several prompts, each of which should have a choice of its own.
     """
     prompt = kwargs.get("prompt")
     texts = prompt if isinstance(prompt, list) else [prompt]
     if not all(isinstance(text, str) for text in texts):
         error = RequestError("prompt must be a string or a list of strings.", param="prompt")
+    elif len(texts) != 1:
+        error = RequestError(
+            f"prompt has {len(texts)} texts: send each in a request of its own, because a StackSpot agent gives one "
+            "answer to a question.",
+            param="prompt",
+        )
     elif kwargs.get("messages") is not None:
         error = RequestError("messages: send a prompt here, or messages to /v1/chat/completions.", param="messages")
     else:

@@ -36,6 +36,7 @@ from .proxy.logs import show_log
 from .proxy.master_key import ensure_master_key
 from .proxy.mcp_approvals import note_servers, with_approved_calls
 from .proxy.mcp_failures import note_failure, note_result
+from .proxy.mcp_own_tools import leave_own_calls
 from .proxy.memory import MemoryRelease
 from .proxy.middleware.wrap import Observer, wrap
 from .proxy.model_defaults import model_defaults
@@ -127,6 +128,7 @@ class Plugin(TelemetryCallback):
         count_prompts(proxy, self._history)
         encode_on_a_thread(proxy.app)
         at_startup(proxy, lambda: warm_up(proxy.app.router.routes))
+        at_startup(proxy, leave_own_calls)
         at_startup(proxy, freeze_startup_objects)
         at_startup(proxy, lambda: MemoryRelease().start())
         if self._budgets is not None:
@@ -220,6 +222,7 @@ class Plugin(TelemetryCallback):
         report_allowance(key_allowance(), "key")
         uncached = {**kwargs, "caching": False}
         if call_type == CallTypes.anthropic_messages:
+            note_servers(kwargs)
             return documents_as_text(search_as_option(without_placeholder(uncached)))
         if call_type in _GEMINI_CALLS:
             return to_adapter(uncached)

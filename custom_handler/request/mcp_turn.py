@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -38,13 +38,13 @@ class McpTurn:
         """
         objects = [tool for tool in tools if isinstance(tool, Mapping)]
         servers = [tool for tool in objects if tool.get("type") == "mcp"]
-        names = (tool.get("name") or (tool.get("function") or {}).get("name") for tool in objects)
+        names = (name for tool in objects for name in _names(tool))
         return cls(
             {
                 f"{str(one.get('server_url')).rpartition('/')[2]}-": str(one.get("server_label") or "")
                 for one in servers
             },
-            frozenset(name for name in names if isinstance(name, str)),
+            frozenset(names),
             any(one.get("require_approval") != "never" for one in servers),
         )
 
@@ -73,3 +73,16 @@ class McpTurn:
         for item in items if isinstance(items, list) else ():
             if isinstance(item, Mapping) and item.get("type") == "function_call":
                 self.arguments[str(item.get("call_id"))] = str(item.get("arguments") or "{}")
+
+
+def _names(tool: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the names by which an agent calls a tool of the client, or those of a namespace."""
+    function = tool.get("function")
+    name = tool.get("name") or (function.get("name") if isinstance(function, Mapping) else None)
+    if not isinstance(name, str):
+        return
+    yield name
+    inner = tool.get("tools") if tool.get("type") == "namespace" else None
+    for one in inner if isinstance(inner, list) else ():
+        if isinstance(one, Mapping):
+            yield f"{name}__{one.get('name')}"

@@ -284,3 +284,53 @@ def test_another_providers_model_may_bring_its_servers(services: Proxy, provider
     answer = services.post(CHAT, {**body(CHAT, "Oi", stream=False), "model": "chat/llama-small", "tools": [OUTSIDE]})
     assert answer.status_code == 200, answer.text
     assert providers.requests
+
+
+SAVE = {"name": "save", "parameters": {"type": "object", "properties": {"note": {"type": "string"}}}}
+OWN = {
+    CHAT: {"type": "function", "function": SAVE},
+    MESSAGES: {"name": "save", "input_schema": SAVE["parameters"]},
+    RESPONSES: {"type": "function", **SAVE},
+}
+NOTE = block("save", note="Recife")
+
+
+@EVERY_PROTOCOL
+@STREAMED
+def test_the_clients_own_function_is_left_to_it(gateway: Proxy, simulator: Simulator, path: str, stream: bool) -> None:
+    simulator.script({"text": NOTE})
+    answer = ask(gateway, path, stream=stream, tools=[*servers("clock"), OWN[path]])
+    assert calls_of(path, answer) == {"save"}
+    assert len(simulator.prompts()) == 1
+    if path == RESPONSES:
+        [call] = final(answer)["output"]
+        assert (call["type"], json.loads(call["arguments"])) == ("function_call", {"note": "Recife"})
+
+
+@EVERY_PROTOCOL
+@STREAMED
+def test_the_clients_own_function_is_called_after_those_of_a_server(
+    gateway: Proxy, simulator: Simulator, path: str, stream: bool
+) -> None:
+    simulator.script({"text": RECIFE + NOTE}, {"text": NOTE})
+    answer = ask(gateway, path, stream=stream, tools=[*servers("clock"), OWN[path]])
+    assert calls_of(path, answer) == {"save"}
+    _, second = simulator.prompts()
+    assert "«tool result 1/2 name=clock-offset_of»\nUTC-3\n" in second
+    assert "«tool result 2/2 name=save»\nThis call was not made: the client makes it. Call it again now" in second
+    if path == RESPONSES:
+        assert [(item["type"], item["name"]) for item in final(answer)["output"]] == [
+            ("mcp_call", "clock-offset_of"),
+            ("function_call", "save"),
+        ]
+
+
+@EVERY_PROTOCOL
+@STREAMED
+def test_a_server_that_is_away_costs_no_answer(gateway: Proxy, simulator: Simulator, path: str, stream: bool) -> None:
+    simulator.script({"text": RECIFE}, {"text": "UTC-3."})
+    answer = ask(gateway, path, stream=stream, tools=servers("away", "clock"))
+    assert text_of(path, answer) == "UTC-3."
+    assert "«tool result name=clock-offset_of»\nUTC-3\n" in simulator.prompts()[1]
+    simulator.script({"text": "Sem ferramentas."})
+    assert text_of(path, ask(gateway, path, stream=stream, tools=servers("away"))) == "Sem ferramentas."

@@ -125,6 +125,37 @@ def test_a_stream_shows_which_of_two_equal_calls_has_failed() -> None:
     assert shown[-2]["item"] == two
 
 
+def final_of(*items: Any) -> bytes:
+    return event(type="response.completed", response={"id": "resp_1", "output": list(items)})
+
+
+def test_a_stream_shows_the_clients_own_calls_once_it_is_known_who_makes_them() -> None:
+    part = event(type="response.function_call_arguments.delta", output_index=0, item_id="fc_2", delta="{}")
+    written = McpItems().stream(item_events(0, SAVE) + part + final_of(SAVE), turn_of(CLOCK, OWN))
+    assert [one.get("item", one.get("item_id")) for one in events_of(written)] == [SAVE, SAVE, "fc_2", None]
+
+    shown = McpItems()
+    both = item_events(0, CALL) + item_events(1, SAVE)
+    saved = {**MADE, "id": "mcp_2", "name": "save"}
+    both += item_events(2, MADE) + item_events(3, saved) + item_events(4, SAVE | {"id": "fc_9"})
+    again = SAVE | {"id": "fc_9"}
+    written = shown.stream(both + final_of(MADE, saved, again), turn_of(CLOCK, OWN))
+    *items, last = events_of(written)
+    assert [(one["output_index"], one["item"]["id"]) for one in items[::2]] == [(0, "mcp_1"), (1, "fc_9")]
+    assert [item["id"] for item in last["response"]["output"]] == ["mcp_1", "fc_9"]
+
+
+def test_a_whole_response_has_no_call_that_was_left_to_the_client() -> None:
+    results = json.dumps([{"tool_call_id": "call_2", "name": "save", "result": "This call was not made"}])
+    body = json.dumps({"output": [{"type": "tool_execution_results", "content": [{"text": results}]}, SAVE]}).encode()
+    assert json.loads(McpItems().whole(body, turn_of(CLOCK, OWN)))["output"] == [SAVE]
+
+
+def test_the_functions_of_a_namespace_are_the_clients() -> None:
+    inner = {"type": "namespace", "name": "mcp__git", "tools": [{"type": "function", "name": "log"}, "x"]}
+    assert turn_of(CLOCK, inner).own == {"mcp__git", "mcp__git__log"}
+
+
 @pytest.mark.parametrize("text", ["noon", "Error executing tool: 'clock-now'"])
 def test_a_whole_response_shows_calls_that_have_failed(text: str) -> None:
     turn = turn_of(CLOCK)

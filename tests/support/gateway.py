@@ -90,6 +90,7 @@ def running_gateway(folder: Path, search_url: str, **environ: str) -> Iterator[P
         ledger_url = f"http://127.0.0.1:{second}/mcp"
         servers: dict[str, Any] = yaml.safe_load(documented("yaml").replace(DOCUMENTED_PORT, first))
         servers["mcp_servers"]["ledger"] = {"transport": "http", "url": ledger_url, "allow_all_keys": True}
+        servers["mcp_servers"]["away"] = {"transport": "http", "url": f"http://127.0.0.1:{free_port()}/mcp"}
         names, default, search = blocks("yaml", "docs/clients.md")
         routing: dict[str, Any] = yaml.safe_load(names)
         config: dict[str, Any] = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))

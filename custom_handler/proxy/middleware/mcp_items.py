@@ -16,6 +16,7 @@ from .mcp_chunks import McpChunks
 from .sse_events import changed_body, data_of, event_of, split
 
 _NOT_STARTED = frozenset({"response.created", "response.in_progress", "response.queued"})
+_FINAL = frozenset({"response.completed", "response.incomplete", "response.failed"})
 _ITEM = "response.output_item."
 _COMPLETED, _FAILED = "response.mcp_call.completed", "response.mcp_call.failed"
 
@@ -31,6 +32,8 @@ class McpItems:
         self._waiting: list[tuple[str, str]] = []  # names and ids of calls without an item `mcp_call`
         self._calls: dict[object, str] = {}  # ids of calls by those of their items
         self._ended: dict[str, Any] | None = None
+        self._own: set[object] = set()  # ids of the items of the client's functions
+        self._held: list[dict[str, Any]] = []  # their events, until it is known who makes the calls
         self._has_begun = False
 
     def whole(self, body: bytes, turn: McpTurn) -> bytes:
@@ -60,6 +63,8 @@ class McpItems:
             self._has_begun = True
             for item in turn.approved.values():
                 yield from self._whole_item(item)
+        if kind in _FINAL:
+            yield from (event_of(self._placed(held)) for held in self._held)
         if isinstance(response := data.get("response"), dict):
             self._id = self._id or response.get("id")
             response["id"] = self._id
@@ -69,6 +74,8 @@ class McpItems:
                 response["output"] = [*turn.approved.values(), *output]
         if isinstance(one := data.get("item"), dict):
             yield from self._item(data, one, turn)
+        elif data.get("item_id") in self._own:
+            self._held.append(data)
         elif data.get("item_id") not in self._hidden and not kind.startswith("response.mcp_list_tools."):
             if kind == _COMPLETED:
                 self._ended = data  # until its item tells whether it has failed
@@ -80,7 +87,15 @@ class McpItems:
         if is_function and item.get("id") not in self._hidden:
             self._hidden.add(item.get("id"))
             self._waiting.append((str(item.get("name")), str(item.get("call_id"))))
+        if item.get("type") == "function_call" and not is_function and not turn.waits:
+            self._own.add(item.get("id"))
+            self._held.append(data)
+            return
         if item.get("type") == "mcp_call":
+            self._held.clear()  # LiteLLM has run the calls of this answer, and left the client's unmade
+            if turn.label(str(item.get("name"))) is None:
+                self._hidden.add(item.get("id"))
+                return
             self._match(item)
             item = self._with_outcome(item, turn)
             if self._ended is not None and data["type"] == f"{_ITEM}done":
@@ -136,9 +151,11 @@ def _shown(item: Any, turn: McpTurn) -> Iterator[Any]:
             return
         case {"type": "tool_execution_results", "content": [{"text": str(text)}]}:
             for result in json.loads(text):
-                yield _made(result, turn)
+                if turn.label(str(result.get("name"))) is not None:  # else the same
+                    yield _made(result, turn)
         case {"type": "mcp_call", "name": str(name)}:
-            yield {**item, "approval_request_id": None, "server_label": turn.label(name) or ""}
+            if (label := turn.label(name)) is not None:  # else of a call that is left to the client
+                yield {**item, "approval_request_id": None, "server_label": label}
         case {"type": "function_call", "name": str(name)} if turn.waits and (label := turn.label(name)) is not None:
             identifier = f"mcpr_{str(item.get('call_id')).removeprefix('call_')}"
             asked = {"id": identifier, "name": name, "arguments": item.get("arguments") or "{}"}

@@ -29,6 +29,7 @@ from . import (
 from .bench import FULL, QUICK, Bench, open_bench
 from .figures import Figure
 from .plots import draw
+from .scale import calculation
 from .servers import ROOT
 
 Row = Callable[[Bench], list[Figure]]
@@ -85,6 +86,7 @@ def main(*, quick: bool, rows: Sequence[str], write: bool) -> None:
 def _write(results: dict[str, Any]) -> None:
     report.write(results, ROOT / "docs" / "bench", ROOT / "docs" / "bench.md")
     draw(results, ROOT / "docs" / "bench")
+    calculation.write()
 
 
 def _show(figures: Sequence[Figure], seconds: float) -> None:

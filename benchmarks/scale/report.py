@@ -10,6 +10,7 @@ from typing import Any
 
 from .. import servers
 from ..report import conditions_text
+from .calculation import blocks, replaced
 from .cluster import LIMIT, NAMES
 from .plot import draw
 
@@ -179,9 +180,5 @@ def write(results: dict[str, Any], folder: Path = DOCS, page: Path = PAGE) -> No
         "results": table(rows_of(runs), runs),
         "costs": costs_table(runs[0]),
     }
-    text = page.read_text()
-    for name, part in parts.items():
-        before, start, old = text.partition(f"<!-- {name} -->\n")
-        _, end, after = old.partition(f"<!-- end {name} -->")
-        text = before + start + part + end + after
-    page.write_text(text)
+    bench = json.loads((servers.ROOT / "docs" / "bench" / "results.json").read_text())
+    page.write_text(replaced(page.read_text(), parts | blocks(runs, bench["figures"])))

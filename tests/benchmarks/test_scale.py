@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.scale import chaos, limit, plot, redis_cost, report
+from benchmarks.scale import calculation, chaos, limit, plot, redis_cost, report
 from benchmarks.scale.balancer import config
 from benchmarks.scale.cluster import LIMIT, NAMES
 
@@ -57,7 +57,7 @@ UNDER = {
 }
 
 
-@pytest.mark.parametrize("module", [limit, chaos, plot], ids=lambda module: module.__name__)
+@pytest.mark.parametrize("module", [limit, chaos, plot, calculation], ids=lambda module: module.__name__)
 def test_the_examples_of_the_parts_are_true(module):
     tried = doctest.testmod(module)
     assert (tried.failed, tried.attempted > 0) == (0, True)
@@ -183,3 +183,33 @@ def test_results_are_written_and_those_of_other_numbers_kept(tmp_path):
     assert "litellm 1.108.7" in text
     assert [run["proxies"] for run in json.loads((tmp_path / "results.json").read_text())["runs"]] == [1, 2]
     assert "2 proxies" in (tmp_path / "scaling.svg").read_text()
+
+
+def test_the_calculation_is_that_of_the_measured_results() -> None:
+    results = [json.loads((calculation.DOCS / name / "results.json").read_text()) for name in ("scaling", "bench")]
+    parts = calculation.blocks(results[0]["runs"], results[1]["figures"])
+    assert parts.keys() == {"cores", "redis"}
+    page = (calculation.DOCS / "scaling.md").read_text()
+    for name, part in parts.items():
+        assert f"<!-- {name} -->\n{part}<!-- end {name} -->" in page, "python -m benchmarks.scale.calculation"
+
+
+def bench_figure(row: str, name: str, milliseconds: float) -> dict[str, Any]:
+    return {"row": row, "name": name, "sides": {"stackspot": {"median": milliseconds}}}
+
+
+def test_the_calculation_follows_from_what_was_measured() -> None:
+    more = copy.deepcopy(RUN) | {"proxies": 4}
+    more["limit"]["redis"] = {"scripts_a_second": 9.0, "commands_a_second": 180.0, "cpu_percent": 0.6}
+    figures = [
+        bench_figure("whole answer", "CPU of the proxy a request", 10.0),
+        bench_figure("growth by streams", "200 streams: CPU a token", 0.6),
+    ]
+    parts = calculation.blocks([RUN, more], figures)
+    assert "about 6,000 whole answers a minute,\nor 1,000 such streams" in parts["cores"]
+    assert "| 60 | 6,000 | 1 | 6 |" in parts["cores"]
+    assert "| 40 commands a second, 0.05 % of a core | 20 accounts: 80,000 a second, a whole core |" in parts["redis"]
+    assert calculation.blocks([RUN], figures) == calculation.blocks([RUN, more], figures[:1]) == {}
+    assert calculation.replaced("a\n<!-- x -->\nold\n<!-- end x -->\n", {"x": "new\n"}) == (
+        "a\n<!-- x -->\nnew\n<!-- end x -->\n"
+    )

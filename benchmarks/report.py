@@ -6,7 +6,8 @@ import json
 import os
 import platform
 import re
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Collection, Sequence
 from datetime import datetime, timezone
 from importlib.metadata import version
 from pathlib import Path
@@ -55,7 +56,9 @@ def table(results: dict[str, Any]) -> str:
         "| row | figure | stackspot | against | result | rounds from … to | goal | |",
         "|---|---|---|---|---|---|---|---|",
     ]
-    lines += [_line(figure) for figure in results["figures"] if not figure["row"].startswith((STOCK_ROW, parts.ROW))]
+    figures = [figure for figure in results["figures"] if not figure["row"].startswith((STOCK_ROW, parts.ROW))]
+    usual = Counter(map(_day_and_version, figures)).most_common(1)
+    lines += [_line(figure, {day for day, _ in usual}) for figure in figures]
     return "\n".join(lines) + "\n"
 
 
@@ -90,14 +93,21 @@ def _source(figures: Sequence[dict[str, Any]]) -> str:
     return next((f"{figure['measured']}." for figure in figures if "measured" in figure), "")
 
 
-def _line(figure: dict[str, Any]) -> str:
+def _day_and_version(figure: dict[str, Any]) -> str:
+    """Return the day of a figure's measurement and the version of LiteLLM, as `_measured` wrote them."""
+    return ", ".join(figure.get("measured", "").split(", ")[:2])
+
+
+def _line(figure: dict[str, Any], usual: Collection[str]) -> str:
+    """Return a figure's line, with the day and LiteLLM's version if they are not the usual ones."""
+    day = _day_and_version(figure)
     unit = f" {figure['unit']}" if figure["unit"] else ""
     sides = [f"{side['median']:g}{unit}" for side in figure["sides"].values()] or ["", ""]
     result, mark = figure["result"], {True: "met", False: "**missed**", None: ""}[figure["met"]]
     value = f"{result['median']:g}{'' if figure['sides'] else unit}"
     cells = (
         figure["row"],
-        figure["name"],
+        figure["name"] if day in usual else f"{figure['name']} ({day or 'measured earlier'})",
         *sides,
         value,
         f"{result['low']:g} … {result['high']:g}",
@@ -118,14 +128,22 @@ def conditions_text(under: dict[str, Any]) -> str:
 
 
 def merged(results: dict[str, Any], file: Path) -> dict[str, Any]:
-    """Add the figures of an earlier run for rows that were not measured in this one."""
+    """Add the figures of an earlier run for rows that were not measured in this one.
+
+    The conditions are those of the run with more figures.
+    """
     if not file.exists():
         return results
-    earlier = json.loads(file.read_text())["figures"]
+    before = json.loads(file.read_text())
+    earlier = before["figures"]
     measured = {figure["row"] for figure in results["figures"]}
     others = [figure for figure in earlier if figure["row"] not in measured]
     order = list(dict.fromkeys(figure["row"] for figure in [*earlier, *results["figures"]]))
-    return results | {"figures": sorted([*others, *results["figures"]], key=lambda figure: order.index(figure["row"]))}
+    under = (before if len(others) > len(results["figures"]) else results)["conditions"]
+    return {
+        "conditions": under,
+        "figures": sorted([*others, *results["figures"]], key=lambda figure: order.index(figure["row"])),
+    }
 
 
 def write(results: dict[str, Any], directory: Path, page: Path) -> None:

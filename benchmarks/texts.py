@@ -11,6 +11,37 @@ _SENTENCES = (
     "while every test of the project still passes and what was asked for is done"
 )
 _WORDS = _SENTENCES.split()
+_MARKDOWN = (
+    "## The % of the %\n\n",
+    "- % the % and % %.\n- **% %**: % % % %;\n  - `%_%` % %\n* % %\n\n",
+    "1. % % % %.\n2. % the %, % %:\n\n",
+    "| % | % | % |\n|---|---|---:|\n| % | % % | 12 |\n| **%** | `%` | 3.5 |\n\n",
+    "> % % % % %\n> % % %\n\n",
+    "- [ ] % % %\n- [x] % [%](https://example.org/%) %\n\n",
+    "% % % % % % %, % % % %.\n% % % % % % % %.\n\n",
+)
+_CODE = '''\
+import %
+from % import %
+
+
+@property
+def %_%(self, %: int = 3, *, %: str = "%") -> list[str]:
+    """Return % % %."""
+    %_% = [% for % in self._% if % is not None]
+    if not %_%:
+        return []
+    for %, % in %.items():  # % %
+        self._%[%] = %(%, %="%")
+        %.append(f"{%}: {%}")
+    # % % %
+    return %_%
+
+
+class %(%):
+    % = {"%": 1, "%": [2, 3]}
+
+'''
 DELTAS = tuple(f" word{number:02}" for number in range(100))
 TOOL = {"type": "object", "properties": {"path": {"type": "string"}, "content": {"type": "string"}}}
 
@@ -22,6 +53,30 @@ def prose(characters: int, seed: int = 0) -> str:
         lines.append(" ".join(random.choices(_WORDS, k=14)) + (".\n\n" if random.random() < 0.2 else ".\n"))
         size += len(lines[-1])
     return "".join(lines)[:characters]
+
+
+def markdown(characters: int, seed: int = 0) -> str:
+    """Return Markdown without fences: headings, lists, tables, quotations and paragraphs."""
+    random, parts, size = Random(seed), [], 0
+    while size < characters:
+        parts.append(_fill(random.choice(_MARKDOWN), random))
+        size += len(parts[-1])
+    return "".join(parts)[:characters]
+
+
+def code(characters: int, seed: int = 0) -> str:
+    """Return Python without a fence."""
+    random, parts, size = Random(seed), [], 0
+    while size < characters:
+        parts.append(_fill(_CODE, random))
+        size += len(parts[-1])
+    return "".join(parts)[:characters]
+
+
+def _fill(template: str, random: Random) -> str:
+    """Return a template with a word in the place of each `%`."""
+    first, *others = template.split("%")
+    return first + "".join(random.choice(_WORDS) + other for other in others)
 
 
 def answer(characters: int) -> str:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
+import subprocess
+from types import SimpleNamespace
 
 import pytest
 
-from benchmarks import parts, plots, report, rows_conversation, rows_own, rows_proxy, texts
+from benchmarks import parts, plots, report, rows_conversation, rows_own, rows_proxy, rows_start, texts
 from benchmarks.bench import MODELS, QUICK, open_bench
 from benchmarks.figures import Figure, Goal, exponent
 from benchmarks.load import percentiles
@@ -69,6 +72,53 @@ def test_the_table_shows_a_missed_goal():
     first, second = report.table(results).splitlines()[2:]
     assert first == "| row | rate | 25 1/s | 10 1/s | 2.5 | 2 … 3 | ≥ 2 | met |"
     assert second.endswith("| ≥ 3 | **missed** |")
+
+
+def test_a_row_of_another_day_or_version_says_so():
+    figures = json.loads(report.as_json([FASTER] * 4, {}))["figures"]
+    usual, other = "2026-11-29, LiteLLM 1.108.7, at a load", "2026-11-21, LiteLLM 1.106.2, at a load"
+    for figure, measured in zip(figures, (usual, usual, other, ""), strict=True):
+        if measured:
+            figure["measured"] = measured
+    names = [line.split(" | ")[1] for line in report.table({"figures": figures}).splitlines()[2:]]
+    assert names == ["rate", "rate", "rate (2026-11-21, LiteLLM 1.106.2)", "rate (measured earlier)"]
+
+
+def test_a_single_row_leaves_the_conditions_of_the_others(tmp_path):
+    file = tmp_path / "results.json"
+    file.write_text(json.dumps({"conditions": {"minutes": 20}, "figures": [{"row": "a"}, {"row": "b"}, {"row": "c"}]}))
+    merged = report.merged({"conditions": {"minutes": 1}, "figures": [{"row": "b", "new": True}]}, file)
+    assert merged == {"conditions": {"minutes": 20}, "figures": [{"row": "a"}, {"row": "b", "new": True}, {"row": "c"}]}
+    whole = [{"row": row, "new": True} for row in "bc"]
+    assert report.merged({"conditions": {"minutes": 9}, "figures": whole}, file)["conditions"] == {"minutes": 9}
+
+
+@pytest.mark.parametrize("make", [texts.prose, texts.markdown, texts.code])
+def test_the_texts_without_calls_are_text_and_reproducible(make):
+    text = make(5000)
+    assert text == make(5000)
+    parser = ToolCallParser({"write_file": texts.TOOL})
+    assert "".join(map(str, parser.feed(text) + parser.flush())) == text
+    assert parser.calls == 0
+
+
+def test_the_first_start_compiles_and_the_second_one_does_not(monkeypatch, tmp_path):
+    prefixes = []
+
+    @contextlib.contextmanager
+    def running(bench, environ):
+        prefixes.append(environ["PYTHONPYCACHEPREFIX"])
+        yield
+
+    monkeypatch.setattr(rows_start, "_running", running)
+    monkeypatch.setattr(rows_start, "_started", lambda *_, **__: rows_start._Started(1.0, 1.0, 1.0, ""))
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: SimpleNamespace(stdout="0.1"))
+    bench = SimpleNamespace(directory=tmp_path, size=TINY)
+    names = [figure.name for figure in rows_start.start(bench) + rows_start.start(bench)]
+    assert any("first start" in name for name in names)
+    first, second, third, _ = prefixes
+    assert first == second != third
+    assert first.startswith(str(tmp_path))
 
 
 def test_results_are_written_and_other_rows_preserved(tmp_path):

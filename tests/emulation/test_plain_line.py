@@ -11,7 +11,7 @@ import pytest
 
 from custom_handler.emulation.tool_calls import plain_line, text_parser
 from custom_handler.emulation.tool_calls.dialects import Dialects
-from custom_handler.emulation.tool_calls.plain_line import OPEN, PlainLines, StartTree, is_plain_sentence
+from custom_handler.emulation.tool_calls.plain_line import OPEN, PlainLines, StartTree, is_plain_sentence, plain_lines
 from tests.emulation.test_slips import SLIPS, lines
 from tests.emulation.test_tool_calls import Reading, Schemas, cases, read
 from tests.emulation.texts_of_lines import BODIES, CODE, KINDS, LEADS, PROSE
@@ -167,6 +167,24 @@ def test_usual_lines_are_plain(line: str) -> None:
 @pytest.mark.parametrize("names", [["arquivo é"], ["_"], ["a b"], ["工具"]])
 def test_lines_are_looked_at_for_names_that_are_no_words(names: list[str]) -> None:
     assert not PlainLines(names).is_plain("We see it", 0)
+
+
+def test_a_bounded_number_of_first_words_is_kept() -> None:
+    plain = PlainLines(["read_file"])
+    for number in range(3 * plain_line._MAX_WORDS):
+        for _ in range(2):
+            plain.is_plain(f"{number} words", 0)
+        assert len(plain._plain) <= plain_line._MAX_WORDS
+    assert plain._plain
+    assert not plain.is_plain("FUNCTION CALL", 0)
+
+
+def test_the_same_names_share_what_is_known_and_others_do_not() -> None:
+    assert plain_lines(("a", "see")) is plain_lines(("a", "see"))
+    assert [any(plain_lines(names).is_plain("see it", 0) for _ in range(4)) for names in (("a",), ("see",))] == [
+        True,
+        False,
+    ]
 
 
 def test_a_sentence_is_plain_by_its_first_characters() -> None:

@@ -25,7 +25,7 @@ from . import dialects, labels, odd_block, suspicion, syntax
 from .block import BlockParser
 from .code_fence import CodeFenceParser, IndentedBlockParser, is_list_item, is_shown
 from .held_text import HeldTextParser
-from .plain_line import PlainLines, is_plain_sentence
+from .plain_line import is_plain_sentence, plain_lines
 from .text_parser import WINDOW, first, stop_pattern
 from .unreadable import ForeignCall, UnreadableBlock, UnreadableCodeFence
 
@@ -58,7 +58,7 @@ class ToolCallParser(HeldTextParser):
         self._dialects = dialects.Dialects(self._tools)
         self._odd_blocks = odd_block.OddBlocks(self._tools)
         self._suspicions = suspicion.Suspicions(self._tools)
-        self._is_plain = PlainLines(self._tools.names).is_plain
+        self._is_plain = plain_lines(tuple(self._tools.names)).is_plain
         self._is_plain_sentence = is_plain_sentence
         first_letters = {name[0] for name in schemas if name}
         self._openings = (

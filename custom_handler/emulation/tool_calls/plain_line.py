@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
+from functools import lru_cache
 from typing import Any
 
 import regex
@@ -22,6 +23,7 @@ OPEN = -1
 _DEPTH = 24  # characters
 _NEW_NODES = 6  # in one walk, so that each text is read in linear time
 _MAX_NODES = 20_000
+_MAX_WORDS = 1024
 _PATTERNS = (
     syntax.MARKER,
     syntax.STRAY_MARKER,
@@ -130,18 +132,29 @@ class PlainLines:
     [True, False, False]
     """
 
-    def __init__(self, names: Iterable[str]) -> None:
-        names = tuple(names)
+    def __init__(self, names: Collection[str]) -> None:
         self._usable = all(map(_USUAL_NAME.fullmatch, names))
         self._names = {_key(name) for name in names}
         self._sorted = sorted(self._names)
+        self._plain: set[str] = set()  # first words of plain lines, with what stands before them
 
     def is_plain(self, text: str, at: int) -> bool:
         """Return whether no call can start at `at`, also if the text goes on."""
-        end = _LINES.find(text, at)
-        if end == OPEN or not self._usable or self._may_be_named(text, at):
+        found = _WORD.match(text, at)
+        if found is None or found.end() == len(text):  # which may be a part of the word
             return False
-        return (end == 0 and text[at] not in suspicion.BRACKETS) or self._is_plain_code(text, at + end)
+        if found[0] in self._plain:
+            return True
+        end = _LINES.find(text, at)
+        if end == OPEN or not self._usable or self._is_named(found[1]):
+            return False
+        if end or text[at] in suspicion.BRACKETS:
+            return self._is_plain_code(text, at + end)
+        if len(found[0]) <= _DEPTH and _LINES.find(found[0], 0) == 0:  # what follows did not count
+            if len(self._plain) >= _MAX_WORDS:
+                self._plain.clear()
+            self._plain.add(found[0])
+        return True
 
     def _is_plain_code(self, text: str, at: int) -> bool:
         """Return whether neither code nor a name nor an object is at `at`."""
@@ -163,9 +176,9 @@ class PlainLines:
     def _may_be_named(self, text: str, at: int) -> bool:
         """Return whether the first word at `at` is a declared name, or may be a part of one."""
         found = _WORD.match(text, at)
-        if found is None or found.end() == len(text):
-            return True
-        word = found[1]
+        return found is None or found.end() == len(text) or self._is_named(found[1])
+
+    def _is_named(self, word: str) -> bool:
         if len(word) > _LONG:
             return True
         if word.isalnum() and word.isascii():
@@ -176,6 +189,12 @@ class PlainLines:
     def _may_start(self, key: str) -> bool:
         at = bisect_left(self._sorted, key)
         return key != "" and at < len(self._sorted) and self._sorted[at].startswith(key)
+
+
+@lru_cache(maxsize=64)  # a client sends the same tools with every request
+def plain_lines(names: tuple[str, ...]) -> PlainLines:
+    """Return the decisions for the declared names."""
+    return PlainLines(names)
 
 
 def _key(name: str) -> str:

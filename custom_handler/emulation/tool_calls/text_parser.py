@@ -32,8 +32,6 @@ _THINK = regex.compile(rf"<{_THOUGHTS}>", regex.IGNORECASE)
 AT_LINE_START = (_CODE_FENCE, _THINK)
 THOUGHT = regex.compile(rf"</{_THOUGHTS}>", regex.IGNORECASE)
 _NEWLINE = regex.compile(r"\n")
-# Within a line: neither its end, nor that of a sentence, nor a token, nor a marker.
-_PLAIN = regex.compile(r"[^\n<\[FT.!:]++")
 _TAIL = 200
 _LABELS = f"[<{OPEN}"
 _OPENINGS = f"{_LABELS}`~"
@@ -142,7 +140,7 @@ class TextParser:
     def feed(self, piece: str) -> list[ParsedPart]:
         """Read on, and return the parts that are decided."""
         within = self._in_plain_line and self._at == len(self._unread)
-        if within and _PLAIN.fullmatch(piece) and _PLAIN.fullmatch(self._tail[-2:]):
+        if within and piece and _PLACE.search(self._tail[-2:] + piece) is None:
             self._tail = (self._tail + piece)[-_TAIL:]
             self._unread = self._tail[-_LOOKBEHIND:]
             self._at = len(self._unread)

@@ -42,6 +42,7 @@ ROWS: MappingProxyType[str, Row] = MappingProxyType(
         "latency": rows_latency.latency,
         "crowd": rows_proxy.crowd,
         "streams": rows_growth.streams,
+        "saturation": rows_growth.saturation,
         "growth": rows_growth.growth,
         "share": profile.share,
         "client": rows_client.client,

@@ -21,6 +21,7 @@ from .figures import Figure, Goal, exponent
 from .servers import proxy
 
 STREAMS = (1, 64, 200, 500, 1000)
+UNTIL_FULL = (8, 12, 16, 20, 24, 32, 40, 48, 64, 80, 96, 128, 192, 256)
 BUSY = 0.6  # of a core
 _TOKENS = 30
 _LINEAR = Goal(1.05)
@@ -185,6 +186,31 @@ def _stream_figures(counts: Sequence[int], found: dict[str, dict[str, list[float
     return figures
 
 
+def saturation(bench: Bench) -> list[Figure]:
+    """Measure how many streams at 20 ms a token a proxy can serve.
+
+    It is full where half of the tokens are later than the next one of their stream.
+    """
+    row, found = "streams at 20 ms a token", {side: math.nan for side in SIDES.values()}
+    delays: list[Figure] = []
+    for model in MODELS:
+        with proxy(bench.directory, bench.simulator) as server:
+            _pace(bench, 0.02, 10)
+            bench.load.run(bench.job(model, "paced", 4, server=server))
+            for count in (count for count in UNTIL_FULL if count <= bench.size.streams * 2):
+                outcome = bench.load.run(bench.job(model, "paced", count, count, server))
+                delay = 1000 * outcome.delay["p50"]
+                delays.append(Figure(row, f"{count} streams: delay of a token, p50, {SIDES[model]}", "ms", [delay]))
+                if delay > 20:
+                    break
+                found[SIDES[model]] = count
+    bench.script()
+    return [
+        Figure.ratio(row, "most streams whose tokens are in time", "", {side: [n] for side, n in found.items()}),
+        *delays,
+    ]
+
+
 def _token_cost(bench: Bench, model: str, server: Any) -> float:
     """Return the CPU seconds of a token in a single stream."""
     _pace(bench, 0.02)
@@ -193,11 +219,11 @@ def _token_cost(bench: Bench, model: str, server: Any) -> float:
     return max(server.cpu() - before, 0.01) / (4 * _TOKENS)
 
 
-def _pace(bench: Bench, pause: float) -> None:
+def _pace(bench: Bench, pause: float, times: int = 1) -> None:
     bench.simulator.script(
         {
             "match": "paced",
-            "pieces": texts.DELTAS[:_TOKENS],
+            "pieces": texts.DELTAS[:_TOKENS] * times,
             "stamped": True,
             "cadence": pause,
             "delay_first": 0,

@@ -191,7 +191,7 @@ def saturation(bench: Bench) -> list[Figure]:
 
     It is full where half of the tokens are later than the next one of their stream.
     """
-    row, found = "streams at 20 ms a token", {side: math.nan for side in SIDES.values()}
+    row, found = "streams at 20 ms a token", dict.fromkeys(SIDES.values(), math.nan)
     delays: list[Figure] = []
     for model in MODELS:
         with proxy(bench.directory, bench.simulator) as server:

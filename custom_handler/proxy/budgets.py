@@ -34,7 +34,7 @@ from ..stackspot.state.spend import open_spend_store
 from .budget_period import Period, current_period
 from .config import Deployment
 from .key_entries import KeyEntry, read_entries
-from .middleware.wrap import Outcome
+from .middleware.exchange import Outcome
 from .model_defaults import has_price
 from .spend_book import SpendBook
 

@@ -22,8 +22,8 @@ from starlette.types import Scope
 
 from ..instrumentation import Measurement, Repaired
 from ..proxy.asgi_transport import HAS_INTERNAL_CALL
+from ..proxy.middleware.exchange import CLIENT_DISCONNECTED, Outcome
 from ..proxy.middleware.request_id import HEADER as REQUEST_ID
-from ..proxy.middleware.wrap import CLIENT_DISCONNECTED, Outcome
 from ..request.context import current_request
 from ..request.correlation_id import correlation_id
 from .call_record import Line

@@ -37,7 +37,7 @@ from ..instrumentation import (
     WebSearched,
 )
 from ..proxy.asgi_transport import INTERNAL_CALL
-from ..proxy.middleware.wrap import Outcome
+from ..proxy.middleware.exchange import Outcome
 
 METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 UNKNOWN = "unknown"

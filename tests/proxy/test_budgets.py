@@ -19,7 +19,7 @@ from custom_handler.proxy import budgets as module
 from custom_handler.proxy.budget_period import Period
 from custom_handler.proxy.budgets import BudgetSpent, KeyBudgets
 from custom_handler.proxy.key_entries import KeyEntry, read_entries
-from custom_handler.proxy.middleware.wrap import Outcome
+from custom_handler.proxy.middleware.exchange import Outcome
 from custom_handler.proxy.spend_book import SpendBook
 from custom_handler.request.context import RequestContext
 from custom_handler.stackspot.state.spend import SqliteSpendStore

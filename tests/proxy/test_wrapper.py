@@ -13,7 +13,8 @@ from starlette.middleware.cors import CORSMiddleware
 
 from custom_handler.proxy.middleware.body_limit import MAX_BODY_BYTES, NO_OBJECT, TOO_LARGE
 from custom_handler.proxy.middleware.error_bodies import MESSAGE, rewrite
-from custom_handler.proxy.middleware.wrap import CLIENT_DISCONNECTED, Outcome, ProxyWrapper, wrap
+from custom_handler.proxy.middleware.exchange import CLIENT_DISCONNECTED, Outcome
+from custom_handler.proxy.middleware.wrap import ProxyWrapper, wrap
 from custom_handler.request.context import current_request
 
 

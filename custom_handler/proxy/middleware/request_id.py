@@ -7,7 +7,7 @@ import re
 import uuid
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.types import Scope
+from starlette.types import Message, Scope
 
 from ...request.context import request_id
 
@@ -24,6 +24,12 @@ def assign_request_id(scope: Scope) -> str:
     scope["headers"] = list(scope["headers"])
     MutableHeaders(scope=scope)[HEADER] = assigned
     return assigned
+
+
+def set_request_id(message: Message, assigned: str) -> None:
+    """Set the id as a header of a response that starts."""
+    message["headers"] = list(message.get("headers") or ())
+    MutableHeaders(scope=message)[HEADER] = assigned
 
 
 class RequestIdFilter(logging.Filter):

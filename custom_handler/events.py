@@ -113,6 +113,15 @@ class WebSearch:
 
 
 @dataclass(frozen=True, slots=True)
+class Searched:
+    """Searches that the agent asked for at once, after so many messages, with its text before."""
+
+    position: int
+    text: str = field(repr=False)
+    searches: tuple[WebSearch, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Finish:
     """The end of an answer; `reason` is one of OpenAI's finish reasons.
 

@@ -18,7 +18,19 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, TypeAlias
 
-from ..events import Finish, Page, ReplyEvent, Source, Sources, Text, ToolCallArguments, ToolCallStart, Usage, WebSearch
+from ..events import (
+    Finish,
+    Page,
+    ReplyEvent,
+    Searched,
+    Source,
+    Sources,
+    Text,
+    ToolCallArguments,
+    ToolCallStart,
+    Usage,
+    WebSearch,
+)
 from ..instrumentation import Hook, Measurement, ToolCalled
 from ..request.chat_request import ChatRequest
 from ..request.search_tool import SearchTool
@@ -35,11 +47,21 @@ Search: TypeAlias = Callable[[str, str, float], Awaitable[WebSearch]]
 """Performs the search of a call id and a query, in so many seconds at most; raises nothing."""
 
 
-async def searching_batches(turn: Turn, tool: SearchTool, ask: Ask, search: Search) -> Batches:
-    """Yield the events of a turn whose request declares `tool`; `ask` asks the agent."""
+async def searching_batches(
+    turn: Turn, tool: SearchTool, ask: Ask, search: Search, searched: list[Searched] | None = None
+) -> Batches:
+    """Yield the events of a turn whose request declares `tool`; `ask` asks the agent.
+
+    `searched` has the searches of earlier turns that the messages of this one lack; those of this
+    turn are added.
+    """
     ends_at = turn.clock() + turn.timeout
     turn.hook = _without_searches(turn.hook, tool.name)
-    usage, searches = Usage(0, 0, 0), list[WebSearch]()
+    searched = [] if searched is None else searched
+    usage, searches = Usage(0, 0, 0), [search for one in searched for search in one.searches]
+    position = len(turn.request.messages)
+    if searched:
+        turn = replace(turn, request=_with_earlier(turn.request, searched, tool))
     text = ""
     while True:
         request, reply = turn.request, _Reply(tool.name, after_text=text)
@@ -54,6 +76,7 @@ async def searching_batches(turn: Turn, tool: SearchTool, ask: Ask, search: Sear
             break
         made = await _make(reply.searches, tool.max_searches - len(searches), search, ends_at - turn.clock())
         searches += made
+        searched.append(Searched(position, reply.text, tuple(made)))
         turn = replace(
             turn,
             request=_with_results(request, reply.text, made, tool, last=len(searches) >= tool.max_searches),
@@ -133,6 +156,24 @@ def _with_results(
 
     After the `last` the tool is not declared any more.
     """
+    messages = [*request.messages, *_messages(text, made, tool)]
+    return replace(request, messages=messages, tools=_tools(request, tool, last=last), tool_choice="auto")
+
+
+def _with_earlier(request: ChatRequest, searched: Sequence[Searched], tool: SearchTool) -> ChatRequest:
+    """Return the request with the searches of earlier turns, each where it was made."""
+    messages: list[Any] = []
+    for position, message in enumerate([*request.messages, None]):
+        for one in searched:
+            if one.position == position:
+                messages += _messages(one.text, one.searches, tool)
+        messages += [] if message is None else [message]
+    last = sum(len(one.searches) for one in searched) >= tool.max_searches
+    return replace(request, messages=messages, tools=_tools(request, tool, last=last))
+
+
+def _messages(text: str, made: Sequence[WebSearch], tool: SearchTool) -> list[Any]:
+    """Return the messages of searches: a call of the agent and its result for each."""
     calls = [
         {
             "id": one.id,
@@ -142,9 +183,11 @@ def _with_results(
         for one in made
     ]
     results = [{"role": "tool", "tool_call_id": one.id, "content": _result(one)} for one in made]
-    messages: list[Any] = [*request.messages, {"role": "assistant", "content": text or None, "tool_calls": calls}]
-    tools = [one for one in request.tools if not (last and one.name == tool.name)]
-    return replace(request, messages=[*messages, *results], tools=tools, tool_choice="auto")
+    return [{"role": "assistant", "content": text or None, "tool_calls": calls}, *results]
+
+
+def _tools(request: ChatRequest, tool: SearchTool, *, last: bool) -> list[Any]:
+    return [one for one in request.tools if not (last and one.name == tool.name)]
 
 
 def _result(search: WebSearch) -> str:

@@ -18,7 +18,7 @@ from ..chat.search_loop import searching_batches
 from ..chat.turn import Turn
 from ..errors import RequestError
 from ..instrumentation import Hooks
-from ..request.context import counts_only
+from ..request.context import counts_only, current_request
 from ..settings import DEFAULT_ACCOUNT, Settings
 from ..stackspot.accounts import Account, Accounts
 from ..stackspot.agent_list import Agent
@@ -184,7 +184,10 @@ class StackspotLLM(CustomLLM):  # type: ignore[misc]
         options = model_response.ResponseOptions(model, turn.request.legacy, charge, custom)
         if (search := search_tool(call)) is None:
             return ask(turn), options, meter
-        return searching_batches(turn, search, ask, search_server(call, search, hook).search), options, meter
+        request = current_request()
+        searched = request.mcp.searched if request is not None and request.mcp is not None else None
+        server = search_server(call, search, hook)
+        return searching_batches(turn, search, ask, server.search, searched), options, meter
 
 
 class IgnoredParameters:

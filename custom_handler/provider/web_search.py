@@ -39,6 +39,8 @@ class SearchServer:
         self._hook = hook
         self._made: list[WebSearch] = []
         if (request := current_request()) is not None:
+            if request.mcp is not None and request.web_searches:
+                self._made = request.web_searches  # those before a call of an MCP tool
             request.web_searches = self._made
 
     async def search(self, call_id: str, query: str, seconds: float) -> WebSearch:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..events import Searched
 from .mcp_outcome import Outcome
 
 
@@ -17,7 +18,8 @@ class McpTurn:
     names of the client's functions. `waits`: calls are returned for approval, none is run.
     `arguments` are those of the calls that LiteLLM has run, by the ids of the calls; `approved` are
     the items of the calls that the client has approved in this request, by the ids it refers to;
-    `failed` are the ids of the calls whose tools have failed.
+    `failed` are the ids of the calls whose tools have failed; `searched` are the web searches made
+    so far, which LiteLLM does not have in the messages behind a call.
     """
 
     labels: Mapping[str, str]
@@ -26,6 +28,7 @@ class McpTurn:
     arguments: dict[str, str] = field(default_factory=dict)
     approved: dict[str, dict[str, Any]] = field(default_factory=dict)
     failed: set[str] = field(default_factory=set)
+    searched: list[Searched] = field(default_factory=list)
 
     @classmethod
     def of_tools(cls, tools: Sequence[Any]) -> McpTurn:

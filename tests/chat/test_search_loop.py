@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from custom_handler.events import (
     Finish,
     Page,
     ReplyEvent,
+    Searched,
     Source,
     Sources,
     Text,
@@ -67,11 +69,12 @@ class Conversation:
         found = SearchTool.of_request(given, params)
         assert found is not None
         self.tool = found
+        self.searched: list[Searched] | None = None
         self.request = ChatRequest.from_openai([{"role": "user", "content": "Qual?"}], found.declared(given))
 
     async def events(self) -> list[ReplyEvent]:
         turn = Turn(self.request, "agent", "id", 60.0, Settings(), clock=self.clock, hook=self.measured.append)
-        batches = searching_batches(turn, self.tool, self._ask, self._search)
+        batches = searching_batches(turn, self.tool, self._ask, self._search, self.searched)
         return [event async for events in batches for event in events]
 
     async def _ask(self, turn: Turn) -> Batches:
@@ -124,6 +127,39 @@ async def test_where_the_text_names_no_page_the_first_are_cited() -> None:
     told = Conversation([*search(), CALLED], [Text("12%"), SAID], pages=pages)
     [cited] = [event for event in await told.events() if isinstance(event, Sources)]
     assert [one.url for one in cited.sources] == [page.url for page in pages[:MAX_CITED]]
+
+
+MADE = {"id": "c1", "type": "function", "function": {"name": "save", "arguments": "{}"}}
+
+
+async def test_searches_before_the_call_of_a_server_are_in_the_turn_behind_it() -> None:
+    first = Conversation([Text("Vejo."), *search(), CALLED], [*call("save"), CALLED])
+    first.searched = []
+    await first.events()
+    assert [(one.position, one.text, len(one.searches)) for one in first.searched] == [(1, "Vejo.", 1)]
+
+    second = Conversation([Text("12%"), SAID])
+    second.searched = first.searched
+    behind = [
+        {"role": "assistant", "content": None, "tool_calls": [MADE]},
+        {"role": "tool", "tool_call_id": "c1", "content": "ok"},
+    ]
+    second.request = replace(second.request, messages=[*second.request.messages, *behind])
+    events = await second.events()
+    [turn] = second.turns
+    roles = [one["role"] for one in turn.request.messages]
+    assert roles == ["user", "assistant", "tool", "assistant", "tool"]
+    assert turn.request.messages[1]["content"] == "Vejo."
+    assert second.results(0)[0].startswith("1. Um\nhttps://a.example/1\n")
+    assert [len(event.sources) for event in events if isinstance(event, Sources)] == [len(PAGES)]
+
+
+async def test_earlier_searches_count_for_the_limit() -> None:
+    told = Conversation([Text("12%"), SAID])
+    limit = told.tool.max_searches
+    told.searched = [Searched(1, "", tuple(WebSearch(f"c{number}", "taxa", PAGES) for number in range(limit)))]
+    await told.events()
+    assert [one.name for one in told.turns[0].request.tools] == ["save"]
 
 
 async def test_a_json_answer_is_not_cited() -> None:

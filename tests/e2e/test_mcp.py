@@ -12,6 +12,7 @@ from tests.support.mcp import ask, calls_of, final, follow, servers, text_of
 from tests.support.protocols import PATHS, STREAMED, block, body
 from tests.support.providers import Providers
 from tests.support.proxy import Proxy, Simulator
+from tests.support.search_server import SearchServer
 from tests.support.specification import check_error
 
 CHAT, MESSAGES, RESPONSES = PATHS
@@ -334,3 +335,34 @@ def test_a_server_that_is_away_costs_no_answer(gateway: Proxy, simulator: Simula
     assert "«tool result name=clock-offset_of»\nUTC-3\n" in simulator.prompts()[1]
     simulator.script({"text": "Sem ferramentas."})
     assert text_of(path, ask(gateway, path, stream=stream, tools=servers("away"))) == "Sem ferramentas."
+
+
+SEARCHING: dict[str, dict[str, Any]] = {
+    CHAT: {"web_search_options": {}},
+    MESSAGES: {"tools": [{"type": "web_search_20250305", "name": "web_search"}]},
+    RESPONSES: {"tools": [{"type": "web_search"}]},
+}
+
+
+@EVERY_PROTOCOL
+@STREAMED
+@pytest.mark.parametrize("search_first", [True, False], ids=["search first", "tool first"])
+def test_an_agent_searches_and_uses_tools_for_one_answer(
+    gateway: Proxy,
+    simulator: Simulator,
+    search_server: SearchServer,
+    *,
+    path: str,
+    search_first: bool,
+    stream: bool,
+) -> None:
+    calls = [block("web_search", query="taxa de juros"), RECIFE]
+    simulator.script(*({"text": call} for call in calls[:: 1 if search_first else -1]), {"text": "Doze por cento."})
+    more = {**SEARCHING[path], "tools": [*servers("clock"), *SEARCHING[path].get("tools", ())]}
+    answer = ask(gateway, path, stream=stream, **more)
+    assert text_of(path, answer) == "Doze por cento."
+    assert search_server.queries == ["taxa de juros"]
+    last = simulator.prompts()[2]
+    found = [last.index("«tool result name=web_search»\n1. Juros sobem"), last.index("name=clock-offset_of»\nUTC-3\n")]
+    assert found == sorted(found, reverse=not search_first)
+    assert search_server.pages[0]["url"] in json.dumps(answer), "the answer cites the page"

@@ -43,6 +43,15 @@ CALL = "FUNCTION_CALL_START\nsee\narguments: {}\nFUNCTION_CALL_END\n"
 Sample = tuple[str, Schemas]
 
 
+@pytest.fixture(autouse=True)
+def trees(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Start with empty trees, which have a place for all of a test."""
+    for name in ("_LINES", "_CODE", "_SENTENCES"):
+        monkeypatch.setattr(plain_line, name, StartTree(getattr(plain_line, name)._probe))
+    monkeypatch.setattr(plain_line, "_MAX_NODES", 100_000)
+    plain_lines.cache_clear()
+
+
 def all_cases() -> Iterator[Sample]:
     for case in [*cases(), *(case for name in (*SLIPS, "honest.jsonl") for case in lines(name))]:
         tools = case["tools"]
@@ -194,6 +203,7 @@ def test_a_sentence_is_plain_by_its_first_characters() -> None:
 
 def test_few_starts_are_tried_at_once_and_a_bounded_number_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(plain_line, "_MAX_NODES", 100)
+    monkeypatch.setattr(plain_line, "_MISSED", 50)
     tried: list[str] = []
 
     def probe(start: str) -> int | None:
@@ -203,9 +213,13 @@ def test_few_starts_are_tried_at_once_and_a_bounded_number_is_kept(monkeypatch: 
     tree = StartTree(probe)
     assert tree.find("x" * 30, 0) == OPEN
     assert len(tried) == plain_line._NEW_NODES
-    assert tree.find("x" * 30, 0) == 3
+    assert [tree.find("x" * 30, 0) for _ in range(4)][-1] == 3
     assert len(tried) == 9
     assert tree.find("x" * 8, 0) == OPEN
     for number in range(10_000):
+        before = len(tried)
         tree.find(f"{number:09} ", 0)
         assert tree.size < 100 + plain_line._NEW_NODES
+        assert len(tried) <= before + plain_line._NEW_NODES
+    # It fills up again and again, and does nothing meanwhile.
+    assert 1000 < len(tried) < 10_000

@@ -21,8 +21,9 @@ OPEN = -1
 """A call may start: a pattern matches, or too much would have to be read to exclude it."""
 
 _DEPTH = 24  # characters
-_NEW_NODES = 6  # in one walk, so that each text is read in linear time
-_MAX_NODES = 20_000
+_NEW_NODES = 6  # in one walk
+_MAX_NODES = 8000
+_MISSED = 100_000  # starts for which a full tree has no place; then it is emptied
 _MAX_WORDS = 1024
 _PATTERNS = (
     syntax.MARKER,
@@ -51,6 +52,7 @@ class StartTree:
         self._probe = probe
         self._root: _Node = {}
         self.size = 0
+        self._missed = 0
 
     def find(self, text: str, at: int) -> int:
         """Return the probe's result for the shortest start of the text at `at` that has one."""
@@ -65,9 +67,16 @@ class StartTree:
         return OPEN
 
     def _grow(self, text: str) -> int:
-        """Add some nodes, and return what they say about the text."""
+        """Add some nodes, and return what they say about the text.
+
+        A full tree stays as it is for long: texts whose starts are all different would cost more
+        time than they save.
+        """
         if self.size >= _MAX_NODES:
-            self._root, self.size = {}, 0
+            self._missed += 1
+            if self._missed < _MISSED:
+                return OPEN
+            self._root, self.size, self._missed = {}, 0, 0
         node, new = self._root, 0
         for end, character in enumerate(text, 1):
             child: int | _Node | None = node.get(character)

@@ -131,12 +131,13 @@ def test_the_agent_reads_the_error_of_a_tool(gateway: Proxy, simulator: Simulato
     answer = ask(gateway, path, stream=stream, tools=servers("clock"))
     assert text_of(path, answer) == "Não conheço essa cidade."
     _, second = simulator.prompts()
-    assert "«tool result name=clock-offset_of»\nError executing tool" in second
+    told = "Error executing tool offset_of: unknown city: ask for the cities"
+    assert f"«tool result name=clock-offset_of»\n{told}\n" in second
     if path == RESPONSES:
         [call, _] = final(answer)["output"]
         [part] = call["error"]["content"]
         assert (call["status"], call["output"], part["type"]) == ("failed", None, "text")
-        assert part["text"].startswith("Error executing tool")
+        assert part["text"] == told
 
 
 @STREAMED
@@ -324,6 +325,20 @@ def test_the_clients_own_function_is_called_after_those_of_a_server(
             ("mcp_call", "clock-offset_of"),
             ("function_call", "save"),
         ]
+
+
+@EVERY_PROTOCOL
+@STREAMED
+def test_with_approval_the_client_receives_the_calls_of_both_kinds_in_their_order(
+    gateway: Proxy, simulator: Simulator, path: str, stream: bool
+) -> None:
+    simulator.script({"text": NOTE + RECIFE + NOTE + RECIFE})
+    answer = ask(gateway, path, stream=stream, tools=[*servers("clock", approval="always"), OWN[path]])
+    if path == RESPONSES:
+        asked = [(item["type"], item["name"]) for item in final(answer)["output"]]
+        assert asked == [("function_call", "save"), ("mcp_approval_request", "clock-offset_of")] * 2
+    else:
+        assert calls_of(path, answer) == {"clock-offset_of", "save"}
 
 
 @EVERY_PROTOCOL

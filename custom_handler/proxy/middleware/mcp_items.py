@@ -33,7 +33,8 @@ class McpItems:
         self._calls: dict[object, str] = {}  # ids of calls by those of their items
         self._ended: dict[str, Any] | None = None
         self._own: set[object] = set()  # ids of the items of the client's functions
-        self._held: list[dict[str, Any]] = []  # their events, until it is known who makes the calls
+        self._open: set[object] = set()  # ids of the items of calls that are to be approved, and go on
+        self._held: list[dict[str, Any]] = []  # events, until it is known who makes the calls, or none is open
         self._has_begun = False
 
     def whole(self, body: bytes, turn: McpTurn) -> bytes:
@@ -64,7 +65,7 @@ class McpItems:
             for item in turn.approved.values():
                 yield from self._whole_item(item)
         if kind in _FINAL:
-            yield from (event_of(self._placed(held)) for held in self._held)
+            yield from self._released()
         if isinstance(response := data.get("response"), dict):
             self._id = self._id or response.get("id")
             response["id"] = self._id
@@ -87,7 +88,7 @@ class McpItems:
         if is_function and item.get("id") not in self._hidden:
             self._hidden.add(item.get("id"))
             self._waiting.append((str(item.get("name")), str(item.get("call_id"))))
-        if item.get("type") == "function_call" and not is_function and not turn.waits:
+        if item.get("type") == "function_call" and not is_function and (not turn.waits or self._open):
             self._own.add(item.get("id"))
             self._held.append(data)
             return
@@ -102,12 +103,24 @@ class McpItems:
                 has_failed = item.get("status") == "failed"
                 yield event_of(self._placed({**self._ended, "type": _FAILED if has_failed else _COMPLETED}))
                 self._ended = None
-        if is_function and turn.waits and data["type"] == f"{_ITEM}done":
-            for shown in _shown(item, turn):
-                yield from self._whole_item(shown)
+        if is_function and turn.waits and data["type"] == f"{_ITEM}added":
+            self._open.add(item.get("id"))
+        elif is_function and turn.waits:
+            self._open.discard(item.get("id"))
+            for step in ("added", "done"):
+                self._held += [{**data, "type": f"{_ITEM}{step}", "item": shown} for shown in _shown(item, turn)]
+            if not self._open:
+                yield from self._released()
         elif not is_function:
             for shown in _shown(item, turn):
                 yield event_of(self._placed({**data, "item": shown}))
+
+    def _released(self) -> Iterator[bytes]:
+        """Yield the events that were held, in the order in which the response has their items."""
+        for event in sorted(self._held, key=lambda one: one.get("output_index", 0)):
+            yield event_of(self._placed(event))
+        self._held.clear()
+        self._own.clear()
 
     def _match(self, item: dict[str, Any]) -> None:
         """Note which call an item `mcp_call` is of: the first one of its name without an item."""

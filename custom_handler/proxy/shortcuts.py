@@ -14,7 +14,6 @@ import copy
 import functools
 import importlib
 import inspect
-import operator
 import time
 from collections.abc import Awaitable, Callable, Collection
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
@@ -35,6 +34,7 @@ _RouteCheck: TypeAlias = Callable[..., bool]
 _Lookup: TypeAlias = "Callable[..., Deployment | None]"
 _Count: TypeAlias = Callable[..., Awaitable[str | None]]
 _UNKNOWN, _ABSENT = object(), object()
+_NOTHING_KEPT: tuple[Any, ...] = (_UNKNOWN, None, None, None, {})
 
 
 def keep_results() -> None:
@@ -160,11 +160,17 @@ def kept_settings(original: Callable[[SettingsStore, str], Any]) -> Callable[[Se
 
     @functools.wraps(original)
     def get_setting(self: SettingsStore, key: str) -> Any:
-        sources = self._yaml_values, self._database_rows, self._runtime_values, self._deleted_runtime_keys
-        kept_sources, kept = self.__dict__.get("_kept_settings", ((), {}))
-        if not kept_sources or not all(map(operator.is_, kept_sources, sources)) or len(kept) > MAX_SETTINGS:
+        yaml_values, rows, runtime, deleted, kept = self.__dict__.get("_kept_settings", _NOTHING_KEPT)
+        if (
+            yaml_values is not self._yaml_values
+            or rows is not self._database_rows
+            or runtime is not self._runtime_values
+            or deleted is not self._deleted_runtime_keys
+            or len(kept) > MAX_SETTINGS
+        ):
             kept = {}
-            self.__dict__["_kept_settings"] = sources, kept
+            sources = self._yaml_values, self._database_rows, self._runtime_values, self._deleted_runtime_keys
+            self.__dict__["_kept_settings"] = *sources, kept
         value = kept.get(key, _UNKNOWN)
         if value is _UNKNOWN:
             try:

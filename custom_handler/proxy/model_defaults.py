@@ -40,7 +40,7 @@ def model_defaults(settings: Settings) -> dict[str, Any]:
     """Return the `model_info` of an agent's model, in the fields of LiteLLM's price list.
 
     `max_input_tokens` is the longest prompt that the plugin sends (STACKSPOT_MAX_PROMPT_CHARS), at
-    five characters a token; the limit of the agent's own model is not known.
+    four characters a token; the limit of the agent's own model is not known.
     """
     return {
         "mode": "chat",

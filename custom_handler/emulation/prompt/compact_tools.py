@@ -24,12 +24,14 @@ _DROPPED = frozenset({"$schema", "$comment", "title", "examples", "example"})
 _FENCE = "`" * 3
 _CODE = ("<", _FENCE, "|")
 _ITEM = ("-", "*", "•", *"0123456789")
-# Words of English and Portuguese with which a sentence demands, forbids or limits something.
+# Words of English and Portuguese with which a sentence demands, forbids, limits or warns.
 _RULE = re.compile(
-    r"\b(?:must|never|always|only|not|cannot|can't|don't|doesn't|isn't|requires?|required|needs?|before|unless|instead|except"
-    r"|refused?|ends? with|at most|at least|exactly|maximum|minimum"
-    r"|deve|devem|nunca|sempre|só|somente|apenas|não|exige|obrigatóri[oa]s?|precisa|antes|exceto|em vez|no máximo|no mínimo"
-    r"|exatamente)\b",
+    r"\b(?:must|should|shall|never|always|only|not|no more than|without|cannot|\w+n['’]t|requires?|required|mandatory|needs?|ensure"
+    r"|make sure|be sure|avoid|forbidden|prohibited|before|first|unless|instead|except|otherwise|refused?|rejected|fails?|error"
+    r"|ends? with|at most|at least|up to|exactly|max|maximum|min|minimum|limit|limits|limited|important|warning|caution"
+    r"|deve|devem|nunca|sempre|só|somente|apenas|não|nem|sem|exige|obrigatóri[oa]s?|precisa|precisam|tem que|têm que|evite|proibid[oa]s?"
+    r"|antes|primeiro|exceto|em vez|senão|falha|erro|no máximo|no mínimo|até|exatamente|máximo|mínimo|limite|limitad[oa]s?"
+    r"|importante|atenção|cuidado|certifique-se)\b",
     re.IGNORECASE,
 )
 _NULL = {"type": "null"}

@@ -21,6 +21,8 @@ class McpChunks:
         self._first: dict[str, Any] = {}  # the fields that all chunks share
         self._held: list[bytes] = []
         self._has_run = False
+        self._has_text = False
+        self._gap = ""  # before the next text
 
     def whole(self, body: bytes, _: McpTurn) -> bytes:
         """Return the body of a whole response without LiteLLM's fields."""
@@ -43,11 +45,14 @@ class McpChunks:
         data |= self._first
         deltas = [choice.get("delta") or {} for choice in choices]
         made = [_remove_fields(delta) for delta in deltas]
+        for delta in deltas:
+            self._separate(delta)
         changed = event_of(data)
         if turn.waits or self._has_run:
             return changed
         if any(made):
             self._held, self._has_run = [], True
+            self._gap = "\n\n" if self._has_text else ""
             return b""
         if any(delta.get("tool_calls") for delta in deltas):
             self._held.append(changed)
@@ -55,6 +60,12 @@ class McpChunks:
         if any(choice.get("finish_reason") for choice in choices):
             changed, self._held = b"".join([*self._held, changed]), []
         return changed
+
+    def _separate(self, delta: dict[str, Any]) -> None:
+        """Add the gap between the texts before and behind the calls."""
+        if text := delta.get("content"):
+            delta["content"] = f"{self._gap}{text}"
+            self._has_text, self._gap = True, ""
 
 
 def _remove_fields(message: dict[str, Any]) -> bool:

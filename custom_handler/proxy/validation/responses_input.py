@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ...emulation.prompt.content import text_of
+from ...request.context import current_request
 from ...request.mcp_outcome import error_text
 
 _TEXT = frozenset({"input_text", "output_text", "text"})
@@ -22,6 +23,7 @@ _CALLS = {
     "apply_patch_call": "operation",
 }
 _UNANSWERED = "The user has not approved this call. It was not made."
+_LEFT_OVER = "This call was not made. Call it again if its result is needed."
 _OUTPUTS = frozenset({*(f"{name}_output" for name in _CALLS), "function_call_output", "custom_tool_call_output"})
 
 
@@ -52,12 +54,14 @@ def _is_made(item: Any, made: set[Any]) -> bool:
 
 
 def _with_unanswered(items: list[Any]) -> list[Any]:
-    """Return items with a denial of each MCP call that the client has neither approved nor denied.
+    """Return items with a result of each MCP call that has none, which says that it was not made.
 
-    It follows the calls, before what the client says instead.
+    Such a call is one that the client has neither approved nor denied, or one that LiteLLM has left
+    over after its last round. The result follows the calls, before what the client says instead.
     """
     objects = [item for item in items if isinstance(item, Mapping)]
-    answered = {item.get("approval_request_id") for item in objects if item.get("type") == "mcp_approval_response"}
+    approvals = {item.get("approval_request_id") for item in objects if item.get("type") == "mcp_approval_response"}
+    results = {item.get("call_id") for item in objects if item.get("type") in _OUTPUTS}
     found: list[Any] = []
     waiting: list[Any] = []
     for item in items:
@@ -65,9 +69,21 @@ def _with_unanswered(items: list[Any]) -> list[Any]:
         if waiting and kind not in {"mcp_approval_request", "function_call"}:
             found, waiting = [*found, *waiting], []
         found.append(item)
-        if kind == "mcp_approval_request" and item.get("id") not in answered:
-            waiting.append({"type": "function_call_output", "call_id": item.get("id"), "output": _UNANSWERED})
+        if kind == "mcp_approval_request" and item.get("id") not in approvals:
+            waiting.append(_result(item.get("id"), _UNANSWERED))
+        elif kind == "function_call" and item.get("call_id") not in results and _is_of_server(item.get("name")):
+            waiting.append(_result(item.get("call_id"), _LEFT_OVER))
     return [*found, *waiting]
+
+
+def _is_of_server(name: Any) -> bool:
+    """Return whether a tool is one of the MCP servers that the request names."""
+    request = current_request()
+    return request is not None and request.mcp is not None and request.mcp.label(str(name)) is not None
+
+
+def _result(call_id: Any, text: str) -> dict[str, Any]:
+    return {"type": "function_call_output", "call_id": call_id, "output": text}
 
 
 def without_file_search(kwargs: dict[str, Any]) -> dict[str, Any]:
@@ -99,15 +115,11 @@ def _items(item: Any, *, uploads: bool) -> Iterator[Any]:
         yield {"role": "assistant", "content": f"Hosted web search: {json.dumps(searched, ensure_ascii=False)}"}
     elif kind == "mcp_call":
         yield _call(item.get("id"), item.get("name"), item.get("arguments"))
-        yield {
-            "type": "function_call_output",
-            "call_id": item.get("id"),
-            "output": str(item.get("output") or error_text(item.get("error"))),
-        }
+        yield _result(item.get("id"), str(item.get("output") or error_text(item.get("error"))))
     elif kind == "mcp_approval_request":
         yield _call(item.get("id"), item.get("name"), item.get("arguments"))
     elif kind == "mcp_approval_response":
-        yield {"type": "function_call_output", "call_id": item.get("approval_request_id"), "output": _refusal(item)}
+        yield _result(item.get("approval_request_id"), _refusal(item))
     elif kind in _OUTPUTS:
         renamed = (
             {} if kind in {"function_call_output", "custom_tool_call_output"} else {"type": "function_call_output"}

@@ -56,7 +56,7 @@ from .proxy.validation.bridges import (
 )
 from .proxy.validation.content_limits import limit_content
 from .proxy.validation.field_types import body_of_call, validate_field_types
-from .proxy.validation.mcp_servers import reject_external_servers
+from .proxy.validation.mcp_servers import choice_of_server, reject_external_servers
 from .proxy.validation.refused import report_checked_fields
 from .proxy.validation.reserved_fields import reject_reserved_fields, sent_body
 from .proxy.validation.responses_input import readable_input, without_file_search
@@ -228,7 +228,7 @@ class Plugin(TelemetryCallback):
             return to_adapter(uncached)
         if call_type == CallTypes.aresponses:
             approved_calls = None if self._history is None else self._history.approved_calls
-            uncached = await with_approved_calls(without_file_search(uncached), approved_calls)
+            uncached = await with_approved_calls(choice_of_server(without_file_search(uncached)), approved_calls)
             return readable_input(uncached, uploads=self._uploads)
         if call_type == CallTypes.atext_completion:
             require_text_prompt(kwargs)

@@ -41,6 +41,25 @@ async def reject_external_servers(call: Mapping[str, Any], call_type: CallTypes 
         raise _error(call, "mcp_servers", _REASON)
 
 
+def choice_of_server(call: dict[str, Any]) -> dict[str, Any]:
+    """Return a call of /v1/responses whose `tool_choice` of type mcp has a form that LiteLLM knows.
+
+    Raises the proxy's error (400) for one whose server is not in `tools`.
+    """
+    choice = call.get("tool_choice")
+    if not isinstance(choice, Mapping) or choice.get("type") != "mcp":
+        return call
+    label = choice.get("server_label")
+    if not any(_label(tool) == label for tool in call.get("tools") or ()):
+        raise _error(call, "tool_choice", "server_label must be that of an entry of tools with type: mcp.")
+    named = {name: choice[name] for name in ("type", "server_label", "name") if choice.get(name) is not None}
+    return {**call, "tool_choice": {"type": "allowed_tools", "mode": "required", "tools": [named]}}
+
+
+def _label(tool: Any) -> Any:
+    return tool.get("server_label") if isinstance(tool, Mapping) and tool.get("type") == "mcp" else None
+
+
 async def _is_own(tool: Mapping[str, Any]) -> bool:
     """Return whether LiteLLM finds the server of a tool in the proxy's configuration."""
     if names_gateway_explicitly(tool):

@@ -34,6 +34,7 @@ from .proxy.keys_file import require_allowed_models
 from .proxy.lifecycle import at_shutdown, at_startup, before_master_key, before_router
 from .proxy.logs import show_log
 from .proxy.master_key import ensure_master_key
+from .proxy.mcp_allowed_tools import limit_tools
 from .proxy.mcp_approvals import note_servers, with_approved_calls
 from .proxy.mcp_failures import note_failure, note_result
 from .proxy.mcp_own_tools import leave_own_calls
@@ -129,6 +130,7 @@ class Plugin(TelemetryCallback):
         encode_on_a_thread(proxy.app)
         at_startup(proxy, lambda: warm_up(proxy.app.router.routes))
         at_startup(proxy, leave_own_calls)
+        at_startup(proxy, limit_tools)
         at_startup(proxy, freeze_startup_objects)
         at_startup(proxy, lambda: MemoryRelease().start())
         if self._budgets is not None:

@@ -38,10 +38,11 @@ LEDGER = f"""
 import asyncio
 from pathlib import Path
 from mcp.server.mcpserver import MCPServer
+from mcp.types import ToolAnnotations
 server = MCPServer("ledger")
 payments = []
 
-@server.tool()
+@server.tool(annotations=ToolAnnotations(read_only_hint=True))
 def balance_of(owner: str) -> str:
     "Return the balance of an owner's account."
     return {{"ana": "R$ 120,00", "rui": "R$ 7,00"}}[owner]

@@ -1,7 +1,8 @@
 """Reject the MCP servers that a request brings, to which a vendor's own API would connect.
 
 The proxy connects agents to the servers of its configuration only. LiteLLM ignores all others, or
-shows them to the agent as functions without a name.
+shows them to the agent as functions without a name. A form of `allowed_tools` that is unknown is
+rejected, too: it would limit nothing.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from litellm.types.utils import CallTypes
 
 from ...errors import RequestError
 from ...provider.litellm_errors import litellm_error
+from ...request.allowed_tools import AllowedTools
 
 _GEMINI = ("mcpServers", "mcp_servers")  # of a tool
 _REASON = (
@@ -37,6 +39,11 @@ async def reject_external_servers(call: Mapping[str, Any], call_type: CallTypes 
             raise _error(call, path, _REASON)
         if tool.get("type") == "mcp" and not await _is_own(tool):
             raise _error(call, f"{path}.{'server_url' if tool.get('server_url') else 'type'}", _REASON)
+        if tool.get("type") == "mcp":
+            try:
+                AllowedTools.of_entry(tool)
+            except ValueError as error:
+                raise _error(call, f"{path}.allowed_tools", f"must be {error}.") from None
     if call_type == CallTypes.anthropic_messages and body.get("mcp_servers"):
         raise _error(call, "mcp_servers", _REASON)
 

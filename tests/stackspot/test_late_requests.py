@@ -144,7 +144,8 @@ def test_a_redis_that_comes_back_learns_the_new_time(redis_server, shared, clock
     assert [abs(at - late) < 1000 for at in known.values()] == [True]  # not 30 seconds earlier than the other
 
 
-def test_a_redis_that_kept_its_data_learns_the_new_time(tmp_path, clock):
+@pytest.mark.parametrize("meanwhile", [{BIA: Queue()}, None])
+def test_a_redis_that_kept_its_data_learns_the_new_time(tmp_path, clock, meanwhile):
     with running_redis(tmp_path, durable=True) as server:
         window = RedisRequestWindow(RedisSettings(url=server.url), "r/c", clock)
         decision = window.acquire(QUEUE, Limits(9))
@@ -153,12 +154,13 @@ def test_a_redis_that_kept_its_data_learns_the_new_time(tmp_path, clock):
         ((_, before),) = times(window).items()
         server.stop()
         window.postpone(decision)
-        window.acquire({BIA: Queue()}, Limits(9))
+        if meanwhile is not None:
+            window.acquire(meanwhile, Limits(9))
         server.start()
         clock.now += RETRY_SECONDS + 1
         window.acquire({}, Limits(1))
         assert times(window)[decision.entry] > before + 20_000
-        assert window.usage().by_caller == {ANA: 1, BIA: 1}
+        assert window.usage().by_caller == {ANA: 1, **dict.fromkeys(meanwhile or {}, 1)}
         window._client.redis.close()
 
 

@@ -113,6 +113,37 @@ def test_nothing_is_shared_until_each_process_had_the_time_to_come_back(redis_se
     assert first.usage().used == LIMIT
 
 
+@pytest.mark.parametrize("used", [9, 10])
+def test_a_process_that_returns_late_does_not_exceed_the_quota(redis_server, process, clock, used):
+    """Only one process has noticed the outage, and then it had no calls for minutes."""
+    late, busy = process(), process()
+    assert ask(late).caller == ask(busy).caller == ANA
+    redis_server.freeze()
+    assert late.get_mark("pause") == (0, 0.0)
+    redis_server.thaw()
+    clock.now += 10 * WINDOW
+    assert [ask(busy).caller for _ in range(used - 2)] == [ANA] * (
+        used - 2
+    )  # the first ones count: Redis has its own clock
+    assert sent(late) == LIMIT - used
+    assert busy.usage().used == late.usage().used == LIMIT
+    assert sent(busy) == 0
+    refused = ask(late)
+    assert refused.caller is None
+    assert refused.for_all
+
+
+def test_a_shorter_pause_does_not_replace_one_that_redis_does_not_have(redis_server, process, clock):
+    window = process()
+    redis_server.stop()
+    assert window.set_mark("pause", 1, 40.0, only_new=True)
+    redis_server.start()
+    clock.now += RETRY_SECONDS + 1
+    assert not window.set_mark("pause", 1, 10.0, only_new=True)
+    window.report({})
+    assert window.get_mark("pause")[1] > 30
+
+
 def test_a_request_that_was_not_sent_is_not_returned(redis_server, process, clock):
     window = process()
     assert ask(window).caller == ANA

@@ -4,7 +4,7 @@ Redis tells each process, with every decision, how many requests all have sent a
 processes ask. Without Redis, a process goes on with its own requests of the last minute and its
 part of those that were left, so that the processes together stay within the limit. When Redis is
 back, each returns its requests and what it knows of a 429, and shares the quota again once the
-others had the time to do so.
+others had the time to do so; until then Redis confirms each request, too.
 """
 
 from __future__ import annotations

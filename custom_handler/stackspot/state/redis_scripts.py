@@ -179,29 +179,51 @@ local time = redis.call('TIME')
 redis.call('ZADD', KEYS[1], 'XX', time[1] * 1000 + math.floor(time[2] / 1000), ARGV[1])
 """
 
-# ARGV: the window, the time for which the others return theirs (0: it has begun), then of each
-# request its entry, its age and the caller that is shown for it. Returns what is left of that time.
-RETURN = """
-local requests, by_caller, minutes, callers_of, gathering = unpack(KEYS)
-local window, gather = tonumber(ARGV[1]), tonumber(ARGV[2])
-local clock = redis.call('TIME')
-local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
-for index = 3, #ARGV, 3 do
-  local entry, time = ARGV[index], now - tonumber(ARGV[index + 1])
+_ADD = """
+local function add(entry, time, caller)
   local name = string.match(entry, '^[^:]*:(.*)$')
   local known = redis.call('ZSCORE', requests, entry)
   if not known or tonumber(known) < time then redis.call('ZADD', requests, time, entry) end
   if not known then
     redis.call('HINCRBY', by_caller, name, 1)
-    redis.call('HSET', callers_of, name, ARGV[index + 2])
+    redis.call('HSET', callers_of, name, caller)
     redis.call('HINCRBY', minutes, math.floor(time / 60000), 1)
   end
+  for _, key in ipairs({requests, by_caller, callers_of}) do redis.call('PEXPIRE', key, window * 2) end
 end
-for _, key in ipairs({requests, by_caller, callers_of}) do redis.call('PEXPIRE', key, window * 2) end
+"""
+_CLOCK = """
+local requests, by_caller, minutes, callers_of, gathering = unpack(KEYS)
+local window = tonumber(ARGV[1])
+local clock = redis.call('TIME')
+local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+"""
+
+# ARGV: the window, the time for which the others return theirs (0: it has begun), then of each
+# request its entry, its age and the caller that is shown for it. Returns what is left of that time.
+RETURN = (
+    _CLOCK
+    + _ADD
+    + """
+local gather = tonumber(ARGV[2])
+for index = 3, #ARGV, 3 do add(ARGV[index], now - tonumber(ARGV[index + 1]), ARGV[index + 2]) end
 if gather > 0 then redis.call('SET', gathering, 1, 'NX', 'PX', gather) end
 return math.max(0, redis.call('PTTL', gathering))
 """
+)
 RETURN_KEYS = ("requests", "by_caller", "minutes", "callers", "gathering")
+
+# ARGV: the window, the limit of a minute, a request's entry and its caller. Counts the request and
+# returns 1, unless the limit is reached.
+CONFIRM = (
+    _CLOCK
+    + _ADD
+    + """
+if redis.call('ZCOUNT', requests, '(' .. now - window, '+inf') >= tonumber(ARGV[2]) then return 0 end
+add(ARGV[3], now, ARGV[4])
+return 1
+"""
+)
 
 # ARGV: a mark's value and its milliseconds. Sets it, unless Redis has one that lasts as long.
 RETURN_MARK = """

@@ -20,6 +20,7 @@ from .redis_client import RETRY_SECONDS, RedisClient
 from .window import DAY_MINUTES, Decision, LocalRequestWindow, Queue
 
 LEASE = 3.0  # seconds for which the reported queues of a process are valid
+NOT_CONFIRMED = 1.0  # seconds until the next attempt where others have used the minute
 NOT_NEXT = 0.02  # seconds until the next attempt while it is another process's turn
 # Seconds from the first process that finds Redis again until all have: each looks so often.
 GATHER = RETRY_SECONDS + 1.0
@@ -51,6 +52,7 @@ class RedisRequestWindow:
         self._postpone = self._client.redis.register_script(scripts.POSTPONE)
         self._report = self._client.redis.register_script(scripts.EXPIRE + scripts.REPORT)
         self._return_requests = self._client.redis.register_script(scripts.RETURN)
+        self._confirm = self._client.redis.register_script(scripts.CONFIRM)
         self._return_mark = self._client.redis.register_script(scripts.RETURN_MARK)
         self._usage = self._client.redis.register_script(scripts.USAGE)
 
@@ -63,7 +65,7 @@ class RedisRequestWindow:
             return self._acquire_alone(queues, limits, number)
 
         if not self._is_shared():
-            return self._acquire_alone(queues, limits, number)
+            return self._confirmed(self._acquire_alone(queues, limits, number), limits)
         return self._client.call(lambda: self._acquire_shared(queues, limits, number), without_redis)
 
     def _acquire_shared(self, queues: Mapping[Caller, Queue], limits: Limits, number: str) -> Decision:
@@ -93,6 +95,20 @@ class RedisRequestWindow:
         self._outage.record(entry, decision.caller)
         return replace(decision, entry=entry)
 
+    def _confirmed(self, decision: Decision, limits: Limits) -> Decision:
+        """Return a decision that was made alone, unless Redis knows that the minute is used up.
+
+        Others may share the quota already: not all processes notice an outage, or its end, at once.
+        """
+        if decision.caller is None or decision.entry is None or not limits.per_minute:
+            return decision
+        keys = [self._client.key(name) for name in scripts.RETURN_KEYS]
+        arguments: list[Any] = [self._window * 1000, limits.per_minute, decision.entry, _shown(decision.caller)]
+        if self._client.call(lambda: bool(self._confirm(keys=keys, args=arguments)), fallback=lambda: True):
+            return decision
+        self.cancel(decision)
+        return Decision(None, NOT_CONFIRMED, for_all=True, ledger=decision.ledger)
+
     def _is_shared(self) -> bool:
         """Return whether Redis has what all processes know; after an outage, return this one's."""
         return not self._outage.lasts or self._client.call(self._return, self._outage.begin)
@@ -103,8 +119,7 @@ class RedisRequestWindow:
             self._return_mark(keys=[self._client.key(mark)], args=[value, max(1, round(seconds * 1000))])
         arguments: list[Any] = [self._window * 1000, 0 if self._outage.returned else round(GATHER * 1000)]
         for request in self._outage.sent():
-            shown = {"weight": request.caller.weight, "share": request.caller.share}
-            arguments += [request.entry, round((self._clock() - request.time) * 1000), json.dumps(shown)]
+            arguments += [request.entry, round((self._clock() - request.time) * 1000), _shown(request.caller)]
         left = self._return_requests(keys=[self._client.key(name) for name in scripts.RETURN_KEYS], args=arguments)
         return self._outage.end(left / 1000)
 
@@ -124,7 +139,7 @@ class RedisRequestWindow:
             self._outage.forget(decision.entry)
             self._outage.record(decision.entry, decision.caller)
             key, entry = self._client.key(scripts.POSTPONE_KEY), decision.entry
-            self._client.call(lambda: self._postpone(keys=[key], args=[entry]), fallback=lambda: None)
+            self._client.call(lambda: self._postpone(keys=[key], args=[entry]), fallback=self._outage.begin)
 
     def report(self, queues: Mapping[Caller, Queue]) -> None:
         """See RequestWindow."""
@@ -172,6 +187,8 @@ class RedisRequestWindow:
     def set_mark(self, mark: str, value: int, seconds: float, *, only_new: bool = False) -> bool:
         """See RequestWindow."""
         milliseconds = max(1, round(seconds * 1000))
+        if only_new and self._outage.lasts and self._local.get_mark(mark)[1]:
+            return False  # Redis may not have it yet
 
         def without_redis() -> bool:
             self._outage.begin()
@@ -206,6 +223,10 @@ def _ledger(limits: Limits, *counts: Any) -> Ledger:
     by_name = {shares[at].decode(): Count(shares[at + 1], shares[at + 2] / 1000) for at in range(0, len(shares), 3)}
     day = Count(today, day_reset / 1000) if limits.per_day else Count()
     return Ledger(Count(used, reset / 1000) if limits.per_minute else Count(), day, by_name)
+
+
+def _shown(caller: Caller) -> str:
+    return json.dumps({"weight": caller.weight, "share": caller.share})
 
 
 def _process_name() -> str:

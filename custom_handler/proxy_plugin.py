@@ -38,6 +38,7 @@ from .proxy.mcp_allowed_tools import limit_tools
 from .proxy.mcp_approvals import note_servers, with_approved_calls
 from .proxy.mcp_failures import note_failure, note_result
 from .proxy.mcp_own_tools import leave_own_calls
+from .proxy.mcp_streams import complete_streams
 from .proxy.memory import MemoryRelease
 from .proxy.middleware.wrap import Observer, wrap
 from .proxy.model_defaults import model_defaults
@@ -131,6 +132,7 @@ class Plugin(TelemetryCallback):
         at_startup(proxy, lambda: warm_up(proxy.app.router.routes))
         at_startup(proxy, leave_own_calls)
         at_startup(proxy, limit_tools)
+        at_startup(proxy, complete_streams)
         at_startup(proxy, freeze_startup_objects)
         at_startup(proxy, lambda: MemoryRelease().start())
         if self._budgets is not None:

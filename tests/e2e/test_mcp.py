@@ -217,6 +217,35 @@ def test_an_error_before_the_first_text_of_a_stream_has_its_status(gateway: Prox
     assert gateway.post(CHAT, request).status_code == 403
 
 
+BREAKS = {"pieces": ["Era uma vez"], "fault": "error_frame", "after": 1}
+
+
+@pytest.mark.parametrize("path", [CHAT, RESPONSES])
+@pytest.mark.parametrize(
+    ("plays", "code"),
+    [
+        ([BREAKS], "server_error"),
+        ([{"text": RECIFE}, BREAKS], "server_error"),
+        ([{"text": RECIFE}, {"status": 403, "body": {"code": "FORBIDDEN"}}], "server_error"),
+        ([{"text": RECIFE}, {"status": 402, "body": {"code": "NO_CREDITS"}}], "invalid_prompt"),
+    ],
+    ids=["first answer", "after a call", "forbidden", "no credits"],
+)
+def test_an_error_in_a_stream_is_its_last_event(
+    gateway: Proxy, simulator: Simulator, path: str, plays: list[dict[str, Any]], code: str
+) -> None:
+    simulator.script(*plays)
+    answer = ask(gateway, path, stream=True, tools=servers("clock"))
+    if path == CHAT:
+        assert answer[-1]["error"]["message"]
+        return
+    assert ["failed" in event["type"] for event in answer] == [False] * (len(answer) - 1) + [True]
+    failed = answer[-1]["response"]
+    assert (answer[-1]["type"], failed["status"], failed["error"]["code"]) == ("response.failed", "failed", code)
+    assert failed["id"] == answer[0]["response"]["id"]
+    assert [event["sequence_number"] for event in answer] == list(range(len(answer)))
+
+
 def test_the_log_has_the_agents_answer_and_not_the_servers(gateway: Proxy, simulator: Simulator) -> None:
     simulator.script({"text": RECIFE}, {"text": "UTC-3."})
     ask(gateway, CHAT, stream=False, tools=servers("clock"))

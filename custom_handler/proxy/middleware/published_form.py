@@ -37,6 +37,10 @@ _RESPONSE_FIELDS: dict[str, Any] = {
     "user": None,
 }
 _SETTINGS = ("parallel_tool_calls", "tool_choice", "tools")  # missing or different in later events
+_ERROR_CODES = {  # of a failed response: LiteLLM's that OpenAI's protocol does not have
+    **dict.fromkeys(("authentication_error", "permission_error", "not_found_error", "request_timeout"), "server_error"),
+    "invalid_request_error": "invalid_prompt",
+}
 _CHUNK_END = b"}]}\n\n"  # of the choice, the choices and the chunk
 _LITELLM_DETAILS = ("text_tokens", "image_tokens", "video_tokens")  # unknown to OpenAI
 _DONE = b"data: [DONE]"
@@ -289,6 +293,8 @@ def _complete_response(response: dict[str, Any]) -> None:
     for tool in response.get("tools") or ():
         if tool.get("type") == "function":
             tool.setdefault("strict", None)
+    if isinstance(error := response["error"], dict):
+        error["code"] = _ERROR_CODES.get(error["code"], error["code"])
     if isinstance(usage := response.get("usage"), dict):
         if usage.get("cost") is None:  # a number is there where the operator asks for it
             usage.pop("cost", None)

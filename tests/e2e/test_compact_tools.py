@@ -9,7 +9,7 @@ import pytest
 from tests.support.protocols import STREAMED, block
 from tests.support.proxy import Proxy, Simulator
 
-KEPT, CUT = "Diz o tempo de uma cidade.", "Esta frase não cabe mais."
+KEPT, CUT = "Diz o tempo de uma cidade.", "Esta frase fica de fora."
 TOOL: dict[str, Any] = {"name": "tempo", "description": " ".join([KEPT, *["Vale para hoje."] * 40, CUT])}
 SCHEMA = {
     "type": "object",

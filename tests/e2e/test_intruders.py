@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import httpx
@@ -73,7 +74,7 @@ def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulator]:
         wait_for(log, r"GENAI_AGENT_ID=\w+\n", running)
         environ = dict(re.findall(r"export (\w+)=(\S+)", log.read_text()))
         environ = {name: SECRET if name.endswith("CLIENT_SECRET") else value for name, value in environ.items()}
-        simulator = Simulator(environ["STACKSPOT_IDM_URL"], environ)
+        simulator = Simulator(environ["STACKSPOT_IDM_URL"], MappingProxyType(environ))
         simulator.configure(first_token_delay=0, cadence=0, client_secret=SECRET)
         yield simulator
 

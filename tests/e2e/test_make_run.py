@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 
@@ -160,7 +161,7 @@ def run_example(first_start: tuple[Path, int, str], program: str, example: str, 
     folder, port, printed = first_start
     simulator = re.search(r"simulator on (\S+)", printed)
     assert simulator
-    Simulator(simulator[1], {}).configure(first_token_delay=0, cadence=0)
+    Simulator(simulator[1], MappingProxyType({})).configure(first_token_delay=0, cadence=0)
     environ = os.environ | {"PROXY_URL": f"http://127.0.0.1:{port}"} | own
     command = [program, str(ROOT / "examples" / example)]
     ran = subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True, check=False, timeout=300)

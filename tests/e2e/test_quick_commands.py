@@ -67,7 +67,7 @@ def commands(simulator_process: Simulator, tmp_path_factory: pytest.TempPathFact
     router = {"num_retries": 0, "disable_cooldowns": True}
     content = {"model_list": models, "litellm_settings": settings, "general_settings": general}
     config.write_text(json.dumps({**content, "router_settings": router}))
-    environ = simulator_process.environ
+    environ = dict(simulator_process.environ)
     accounts.write_text(
         json.dumps({"accounts": {name: credentials(name) | limits for name, limits in ACCOUNTS.items()}})
     )

@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import httpx
@@ -27,7 +28,8 @@ class Simulator:
     """The simulator's control endpoint."""
 
     url: str
-    environ: dict[str, str]
+    environ: MappingProxyType[str, str]
+    """Read-only: all tests of a process share it."""
 
     def script(self, *plays: dict[str, Any]) -> None:
         WEB.post(f"{self.url}/control/script", json={"plays": list(plays)}).raise_for_status()
@@ -79,7 +81,7 @@ def running_simulator(log: Path) -> Iterator[Simulator]:
     with process([str(BIN / "python"), "-m", "custom_handler", "simulate"], log) as running:
         wait_for(log, r"GENAI_AGENT_ID=\w+\n", running)
         environ = dict(re.findall(r"export (\w+)=(\S+)", log.read_text()))
-        yield Simulator(environ["STACKSPOT_IDM_URL"], environ)
+        yield Simulator(environ["STACKSPOT_IDM_URL"], MappingProxyType(environ))
 
 
 @contextlib.contextmanager

@@ -117,7 +117,7 @@ def execute(
 
 
 def _outcome(error: StackspotError) -> str:
-    kinds = {QuickCommandFailed: "failed", QuickCommandTimeout: "timeout", RateLimited: "limited"}
+    kinds = {AgentFailed: "failed", AgentTimeout: "timeout", RateLimited: "limited"}
     return next((name for kind, name in kinds.items() if isinstance(error, kind)), "refused")
 
 
@@ -129,14 +129,14 @@ def _for_good(error: StackspotError) -> StackspotError:
     return final
 
 
-def _may_have_started(error: AgentError) -> bool:
+def _may_have_started(error: AgentError, *, has_response: bool) -> bool:
     """Return whether a request that failed may have created an execution.
 
-    A response of 503 with Retry-After did not; any other 5xx may come from a gateway.
+    A response of 503 with Retry-After did not; a 408 and any other 5xx may come from a gateway.
     """
     if type(error) is AgentFailed:
         return error.status_code != 503 or error.retry_after is None
-    return error.was_sent
+    return error.was_sent or (has_response and isinstance(error, AgentTimeout))
 
 
 class _Execution:
@@ -155,12 +155,13 @@ class _Execution:
         """Create the execution, and return its id."""
         url, body = self._call.request(self._settings)
         content = json.dumps(body, ensure_ascii=False).encode("utf-8", errors="replace")
+        head: ResponseHead | None = None
         try:
             head, raw = yield from self._request("POST", url, content)
             if not 200 <= head.status < 300:
                 yield from self._fail(head, raw)
         except AgentError as failed:
-            if not _may_have_started(failed):
+            if not _may_have_started(failed, has_response=head is not None):
                 raise
             raise self._uncertain(failed) from failed.__cause__
         identifier = read_execution_id(decode_body(raw))
@@ -173,15 +174,15 @@ class _Execution:
         return identifier
 
     def _uncertain(self, error: AgentError) -> StackspotError:
+        kind: type[AgentError] = QuickCommandFailed
+        reason = ("broke the connection" if error.was_sent else "failed") + " at its start"
         if isinstance(error, AgentTimeout):
-            reason, status = "did not respond to its start in time", 504
-        else:
-            reason, status = ("broke the connection" if error.was_sent else "failed") + " at its start", 502
+            kind, reason = QuickCommandTimeout, "did not respond to its start in time"
         message = (
             f"The platform {reason}, so the Quick Command {self._name!r} may have been started: "
             "look at its executions in the portal before you send it again."
         )
-        return _for_good(QuickCommandFailed(message, status_code=status))
+        return _for_good(kind(message))
 
     def result(self, identifier: str) -> Generator[Step[Any], Any, ExecutionReport]:
         """Poll the execution to its end; raises errors after which no other is started."""

@@ -160,6 +160,7 @@ UNCERTAIN = "may have been started"
         ({"fault": "html_502"}, 502),
         ({"status": 500}, 502),
         ({"status": 503}, 502),
+        ({"status": 408}, 504),
     ],
     ids=lambda value: str(next(iter(value.values())) if isinstance(value, dict) else value),
 )
@@ -167,11 +168,14 @@ def test_a_start_without_a_response_is_not_sent_again(
     commands: Proxy, platform: Simulator, path: str, play: dict[str, Any], status: int
 ) -> None:
     platform.script({"at": "execution", **play})
+    outcome = "timeout" if status == 504 else "failed"
+    before = counted(commands, "quick_commands_total", outcome=outcome)
     answer = commands.post(*question(path, "hurried"))
     assert (answer.status_code, UNCERTAIN in answer.text) == (status, True), answer.text
     assert (answer.headers.get("x-should-retry"), "retry-after" in answer.headers) == ("false", False)
     assert len(platform.requests(at="execution")) == 1
     assert not platform.requests(at="callback")
+    assert counted(commands, "quick_commands_total", outcome=outcome) == before + 1
 
 
 @pytest.mark.parametrize("status", [429, 503])

@@ -146,6 +146,7 @@ def test_an_odd_report_is_polled_again(provider: StackspotLLM, simulator: Any, s
         ({"at": "execution", "status": 400, "body": {"details": "no"}}, 400, "refuses its input"),
         ({"at": "execution", "body": {"id": None}}, 502, "no execution id"),
         ({"at": "execution", "status": 503, "body": ""}, 502, "may have been started"),
+        ({"at": "execution", "status": 408}, 504, "may have been started"),
         ({"at": "execution", "status": 503, "headers": {"retry-after": "1"}}, 503, "failed with HTTP 503"),
         ({"at": "callback", "status": 418, "body": "tea"}, 400, "refuses its input"),
         ({"at": "callback", "body": {"progress": {"status": "COMPLETED"}, "result": None}}, 502, "without a result"),

@@ -58,7 +58,7 @@ from .proxy.validation.bridges import (
 )
 from .proxy.validation.content_limits import limit_content
 from .proxy.validation.field_types import body_of_call, validate_field_types
-from .proxy.validation.mcp_servers import choice_of_server, reject_external_servers
+from .proxy.validation.mcp_servers import choice_of_server, reject_external_servers, without_end_slashes
 from .proxy.validation.refused import report_checked_fields
 from .proxy.validation.reserved_fields import reject_reserved_fields, sent_body
 from .proxy.validation.responses_input import readable_input, without_file_search
@@ -224,7 +224,7 @@ class Plugin(TelemetryCallback):
         if self._provider is not None:
             reserve_account(self._provider.accounts, kwargs)
         report_allowance(key_allowance(), "key")
-        uncached = {**kwargs, "caching": False}
+        uncached = kwargs = without_end_slashes({**kwargs, "caching": False})
         if call_type == CallTypes.anthropic_messages:
             note_servers(kwargs)
             return documents_as_text(search_as_option(without_placeholder(uncached)))

@@ -208,6 +208,7 @@ ELSEWHERE = {
     "a request can refer to 1000 items": "tests/history/test_history.py",
     "the input has no mcp_approval_request": "tests/proxy/test_mcp_calls.py",
     "connects agents to the MCP servers of its own configuration only": "tests/e2e/test_mcp.py",
+    "The key is not allowed to access the requested MCP servers": "tests/e2e/test_mcp_choices.py",
     "MCP servers are not supported on this protocol": "tests/e2e/test_mcp.py",
     "was the approval of another call before": "tests/history/test_approved_calls.py",
     "an earlier request with this approval has started the call": "tests/history/test_approved_calls.py",

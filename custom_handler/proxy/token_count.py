@@ -29,7 +29,6 @@ from .kept_responses import continue_response
 
 _GEMINI_FIELDS = ("contents", "systemInstruction", "system_instruction", "tools", "toolConfig", "generationConfig")
 _RESPONSES_FIELDS = ("input", "instructions", "tools", "tool_choice", "parallel_tool_calls", "text", "reasoning")
-_REFERENCES = ("previous_response_id", "conversation", "prompt")  # of /v1/responses
 _MESSAGES_FIELDS = ("messages", "system", "tools", "tool_choice", "output_format", "output_config")
 
 # By the end of the route's path: the method of LiteLLM's router, and the fields that it receives.
@@ -37,6 +36,12 @@ _CALLS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "/messages/count_tokens": ("aanthropic_messages", _MESSAGES_FIELDS),
     "/responses/input_tokens": ("aresponses", _RESPONSES_FIELDS),
     ":countTokens": ("acompletion", _GEMINI_FIELDS),
+}
+
+# Fields that no call receives, but validation reads: what they refer to is kept, or is refused.
+_REFERENCES: Mapping[str, tuple[str, ...]] = {
+    "aresponses": ("previous_response_id", "conversation", "prompt"),
+    "aanthropic_messages": ("mcp_servers",),
 }
 
 # The field in which each method looks for the caller, who may list the tools of MCP servers.
@@ -85,7 +90,8 @@ async def _count(
     current.counts_only, current.prompt_tokens = True, None
     try:
         method, fields = _call(request, current)
-        body = {**fields, **(_references(current) if method == "aresponses" else {})}
+        given = _body(current)
+        body = {**fields, **{name: given[name] for name in _REFERENCES.get(method, ()) if given.get(name)}}
         if method == "aresponses" and history is not None:
             await continue_response(history, fields, {**body, "model": request.model}, _caller(current), router)
         headers = dict(Headers(scope=current.scope))
@@ -146,11 +152,6 @@ def _body(current: RequestContext) -> dict[str, Any]:
 def _caller(current: RequestContext) -> Any:
     """Return the API key that the proxy has authenticated."""
     return getattr((current.scope.get("state") or {}).get("principal"), "source_key", None)
-
-
-def _references(current: RequestContext) -> dict[str, Any]:
-    """Return the fields that refer to what is kept: a call continues it, or is refused."""
-    return {name: value for name in _REFERENCES if (value := _body(current).get(name))}
 
 
 def _caused_by_other_provider(error: BaseException | None) -> bool:

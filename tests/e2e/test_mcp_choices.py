@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 
+from tests.support.gateway import ONLY_SMALL
 from tests.support.mcp import ask, follow, servers, text_of
 from tests.support.protocols import PATHS, STREAMED, block, body
 from tests.support.proxy import Proxy, Simulator
+from tests.support.specification import check_error
 
 CHAT, MESSAGES, RESPONSES = PATHS
 RECIFE = block("clock-offset_of", city="Recife")
@@ -93,3 +95,49 @@ def test_a_choice_of_a_server_that_tools_lacks_is_refused(
     assert (refused.status_code, refused.json()["error"]["param"]) == (400, "tool_choice"), refused.text
     assert "server_label must be that of an entry of tools" in refused.json()["error"]["message"]
     assert not simulator.prompts()
+
+
+@pytest.mark.parametrize("path", PATHS)
+@STREAMED
+def test_a_slash_behind_the_name_of_a_server_changes_nothing(
+    gateway: Proxy, simulator: Simulator, path: str, stream: bool
+) -> None:
+    for address in ("litellm_proxy/mcp/clock/", f"{gateway.url}/mcp/clock/"):
+        simulator.script({"text": RECIFE}, {"text": "Pronto."})
+        [named] = servers("clock")
+        answer = ask(gateway, path, stream=stream, tools=[{**named, "server_url": address}])
+        assert text_of(path, answer) == "Pronto."
+        assert "«tool result name=clock-offset_of»\nUTC-3\n" in simulator.prompts()[1]
+        if path == RESPONSES and not stream:
+            assert answer["output"][0]["server_label"] == "clock"
+
+
+def test_the_documented_server_is_there_for_keys_of_the_file(gateway: Proxy, simulator: Simulator) -> None:
+    simulator.script({"text": RECIFE}, {"text": "Pronto."})
+    asked = {**body(CHAT, "Oi", stream=False), "model": "stackspot-small", "tools": servers("clock")}
+    answer = gateway.post(CHAT, asked, Authorization=f"Bearer {ONLY_SMALL}")
+    assert answer.status_code == 200, answer.text
+    assert "«tool result name=clock-offset_of»\nUTC-3\n" in simulator.prompts()[1]
+
+
+@pytest.mark.parametrize("path", PATHS)
+@STREAMED
+@pytest.mark.parametrize(("name", "key"), [("nowhere", None), ("", None), ("away", ONLY_SMALL)])
+def test_a_server_that_the_key_does_not_see_is_refused(
+    gateway: Proxy, simulator: Simulator, *, path: str, name: str, key: str | None, stream: bool
+) -> None:
+    asked = {**body(path, "Oi", stream=stream), "model": "stackspot-small", "tools": servers(name)}
+    refused = gateway.post(path, asked, Authorization=f"Bearer {key or gateway.key}")
+    assert refused.status_code == 403, refused.text
+    check_error(path, refused.text)
+    assert f"The key is not allowed to access the requested MCP servers: {name}" in refused.json()["error"]["message"]
+    assert not simulator.prompts()
+
+
+def test_tokens_are_not_counted_for_servers_that_the_call_refuses(gateway: Proxy) -> None:
+    brought = [{"type": "url", "name": "out", "url": "https://mcp.example.com/sse"}]
+    asked = {**body(MESSAGES, "Oi", stream=False), "mcp_servers": brought}
+    refused = gateway.post(f"{MESSAGES}/count_tokens", asked)
+    assert refused.status_code == 400, refused.text
+    check_error(MESSAGES, refused.text)
+    assert refused.json()["error"]["message"] in gateway.post(MESSAGES, asked).json()["error"]["message"]

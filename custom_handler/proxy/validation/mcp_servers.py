@@ -67,8 +67,29 @@ def _label(tool: Any) -> Any:
     return tool.get("server_label") if isinstance(tool, Mapping) and tool.get("type") == "mcp" else None
 
 
+def without_end_slashes(call: dict[str, Any]) -> dict[str, Any]:
+    """Return a call whose MCP servers are named without a slash at the end of the address.
+
+    For LiteLLM an empty name would follow it.
+    """
+    tools = call.get("tools")
+    if not isinstance(tools, list) or not any(_plain(tool) is not tool for tool in tools):
+        return call
+    return {**call, "tools": [_plain(tool) for tool in tools]}
+
+
+def _plain(tool: Any) -> Any:
+    """Return a tool with the address of its MCP server without a slash at the end."""
+    address = tool.get("server_url") if isinstance(tool, Mapping) and tool.get("type") == "mcp" else None
+    if not isinstance(address, str) or not address.endswith("/"):
+        return tool
+    plain = address.rstrip("/")
+    return tool if plain.endswith("/mcp") else {**tool, "server_url": plain}  # else it would name all servers
+
+
 async def _is_own(tool: Mapping[str, Any]) -> bool:
     """Return whether LiteLLM finds the server of a tool in the proxy's configuration."""
+    tool = _plain(tool)
     if names_gateway_explicitly(tool):
         return True
     if proxy_path_mcp_name(tool) is None:

@@ -18,6 +18,7 @@ from ..errors import ConfigurationError, ModelUnknown
 from ..instrumentation import Hook, no_hook
 from ..request.caller import MASTER, Caller, KeyQuota
 from ..request.chat_request import ChatRequest
+from ..request.context import current_request
 from ..request.correlation_id import correlation_id, is_valid, require_valid
 from ..request.files import find_files
 from ..settings import Settings
@@ -67,6 +68,8 @@ def turn_from_call(  # noqa: PLR0917  the first three as LiteLLM passes them
     cache = cache_options(info, caller_identity(_metadata(params)), headers, body, request.messages)
     messages = without_footers(request.messages, knowledge)
     request = replace(request, messages=messages, compact_tools=switch(info, "compact_tools"))
+    if (current := current_request()) is not None and current.mcp is not None and current.mcp.has_run:
+        request = replace(request, tool_choice="auto")  # the call that it demanded has been made
     own: dict[str, Any] = {
         "request": request,
         "files": find_files(request.messages, settings.uploads),

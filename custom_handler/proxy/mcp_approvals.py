@@ -30,6 +30,7 @@ def note_servers(kwargs: Mapping[str, Any]) -> McpTurn | None:
         return None
     if request.mcp is None:  # an attempt that is repeated runs no approved call again
         request.mcp = McpTurn.of_tools(tools or ())
+    request.mcp.has_run = bool(request.mcp.approved)
     return request.mcp
 
 
@@ -54,6 +55,7 @@ async def with_approved_calls(kwargs: dict[str, Any], approved_calls: ApprovedCa
         reason = "mcp_approval_response: name the MCP server of the call in tools again."
     else:
         await _make(kwargs, [asked[name] for name in wanted if name not in turn.approved], turn, approved_calls)
+        turn.has_run = True
         return {**kwargs, "input": [turn.approved.get(_approval(item), item) for item in items]}
     raise litellm_error(RequestError(reason, param="input"), str(kwargs.get("model")))
 

@@ -44,6 +44,8 @@ def leave_own_calls() -> None:
         results: list[Any] = await execute(
             *args, tool_calls=[one for one in tool_calls if name_of(one) not in own], **kwargs
         )
+        if (request := current_request()) is not None and request.mcp is not None:
+            request.mcp.has_run = True
         for call in tool_calls:
             name, _, identifier = Handler.extract_tool_call_details(call)
             if name in own:

@@ -19,7 +19,8 @@ class McpTurn:
     `arguments` are those of the calls that LiteLLM has run, by the ids of the calls; `approved` are
     the items of the calls that the client has approved in this request, by the ids it refers to;
     `failed` are the ids of the calls whose tools have failed; `searched` are the web searches made
-    so far, which LiteLLM does not have in the messages behind a call.
+    so far, which LiteLLM does not have in the messages behind a call. `has_run`: this attempt of
+    the request has run a call.
     """
 
     labels: Mapping[str, str]
@@ -29,6 +30,7 @@ class McpTurn:
     approved: dict[str, dict[str, Any]] = field(default_factory=dict)
     failed: set[str] = field(default_factory=set)
     searched: list[Searched] = field(default_factory=list)
+    has_run: bool = False
 
     @classmethod
     def of_tools(cls, tools: Sequence[Any]) -> McpTurn:

@@ -141,3 +141,40 @@ def test_tokens_are_not_counted_for_servers_that_the_call_refuses(gateway: Proxy
     assert refused.status_code == 400, refused.text
     check_error(MESSAGES, refused.text)
     assert refused.json()["error"]["message"] in gateway.post(MESSAGES, asked).json()["error"]["message"]
+
+
+DEMAND = "An answer without one is not accepted"
+NAMED = "clock-offset_of"
+REQUIRED: dict[str, Any] = {CHAT: "required", MESSAGES: {"type": "any"}, RESPONSES: "required"}
+ONE: dict[str, Any] = {
+    CHAT: {"type": "function", "function": {"name": NAMED}},
+    MESSAGES: {"type": "tool", "name": NAMED},
+    RESPONSES: {"type": "function", "name": NAMED},
+}
+
+
+@STREAMED
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("choices", [REQUIRED, ONE], ids=["any tool", "one tool"])
+def test_a_demanded_call_is_not_demanded_again_behind_its_result(
+    gateway: Proxy, simulator: Simulator, choices: dict[str, Any], path: str, stream: bool
+) -> None:
+    simulator.script({"text": RECIFE}, {"text": "Recife está em UTC-3."}, {"text": RECIFE})
+    answer = ask(gateway, path, stream=stream, tools=servers("clock"), tool_choice=choices[path])
+    assert text_of(path, answer) == "Recife está em UTC-3."
+    first, second = simulator.prompts()
+    assert DEMAND in first
+    assert DEMAND not in second
+    assert "clock-cities" in second or choices is ONE
+
+
+@STREAMED
+def test_an_approved_call_is_the_one_that_was_demanded(gateway: Proxy, simulator: Simulator, stream: bool) -> None:
+    more: dict[str, Any] = {"tools": servers("clock", approval="always"), "tool_choice": "required"}
+    simulator.script({"text": RECIFE}, {"text": "Recife está em UTC-3."}, {"text": RECIFE})
+    first = ask(gateway, RESPONSES, stream=False, **more)
+    said = {"type": "mcp_approval_response", "approval_request_id": first["output"][0]["id"], "approve": True}
+    given = {"previous_response_id": first["id"], "input": [said]}
+    answer = ask(gateway, RESPONSES, stream=stream, **more, **given)
+    assert text_of(RESPONSES, answer) == "Recife está em UTC-3."
+    assert len(simulator.prompts()) == 2

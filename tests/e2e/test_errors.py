@@ -241,3 +241,10 @@ def test_a_required_correlation_id_that_is_missing_is_a_400_that_names_the_heade
 def test_a_correlation_id_that_could_forge_a_log_line_is_refused(proxy: Proxy, simulator: Simulator) -> None:
     answer = proxy.post(PATHS[0], body(PATHS[0], "Oi", stream=False), **{"correlation-id": "x" * 129})
     assert (answer.status_code, "1 to 128 printable" in answer.text) == (400, True)
+
+
+@pytest.mark.parametrize("prompt", ["", [""]])
+@STREAMED
+def test_an_empty_prompt_is_refused_by_its_own_name(proxy: Proxy, prompt: str | list[str], stream: bool) -> None:
+    refused = proxy.post("/v1/completions", {"model": MODEL, "prompt": prompt, "stream": stream})
+    assert (refused.status_code, refused.json()["error"]["param"]) == (400, "prompt"), refused.text

@@ -143,6 +143,8 @@ def require_text_prompt(kwargs: Mapping[str, Any]) -> None:
             "answer to a question.",
             param="prompt",
         )
+    elif not texts[0]:
+        error = RequestError("prompt is empty.", param="prompt")
     elif kwargs.get("messages") is not None:
         error = RequestError("messages: send a prompt here, or messages to /v1/chat/completions.", param="messages")
     else:

@@ -81,6 +81,16 @@ def forms() -> Iterator[Sample]:
             yield f"We see.\n\nIt is read. {lead}{body}\n", TOOLS
 
 
+def odd_names() -> Iterator[Sample]:
+    """Yield calls with a character in their name that only `regex` takes for a part of a word."""
+    bodies = [body for body in BODIES if body.startswith(("read_file", "functions", "Vou"))]
+    for character in "\u0301\u200c\u200d\uff3f\u200b\u2060\u00ad\u203f\u20dd–’…€":
+        for name in (f"read{character}file", f"r{character}ead_file", f"read_file{character}"):
+            for body in bodies:
+                for lead in ("", "[", "(", "`", "**", "return "):
+                    yield f"{PROSE}\n{lead}{body.replace('read_file', name)}", TOOLS
+
+
 def look_at_each_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(PlainLines, "is_plain", lambda *_: False)
 
@@ -98,7 +108,7 @@ def readings(texts: Callable[[], Iterator[Sample]], *sizes: int) -> list[Reading
     ]
 
 
-@pytest.mark.parametrize(("texts", "calls"), [(samples, 2000), (forms, 500)])
+@pytest.mark.parametrize(("texts", "calls"), [(samples, 2000), (forms, 500), (odd_names, 500)])
 def test_the_same_is_read_as_if_each_line_were_looked_at(
     monkeypatch: pytest.MonkeyPatch, texts: Callable[[], Iterator[Sample]], calls: int
 ) -> None:

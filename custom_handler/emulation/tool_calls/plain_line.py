@@ -38,6 +38,7 @@ _PATTERNS = (
 )
 _USUAL_NAME = re.compile(r"[A-Za-z0-9_./:-]*[A-Za-z0-9][A-Za-z0-9_./:-]*")
 _WORD = re.compile(r"[\W_]{0,80}+([^\W_][\w./:\\-]*)")
+_ASCII = "\x7f"  # A word goes on behind some others, and names are compared without any of them.
 _LONG = 64  # characters; longer names may be shortened ones
 _SEPARATOR = re.compile(r"[./:]")
 _NO_KEY = re.compile(r"[^a-z0-9]+")
@@ -150,7 +151,7 @@ class PlainLines:
     def is_plain(self, text: str, at: int) -> bool:
         """Return whether no call can start at `at`, also if the text goes on."""
         found = _WORD.match(text, at)
-        if found is None or found.end() == len(text):  # which may be a part of the word
+        if found is None or (end := found.end()) == len(text) or text[end] > _ASCII:
             return False
         if found[0] in self._plain:
             return True
@@ -185,7 +186,7 @@ class PlainLines:
     def _may_be_named(self, text: str, at: int) -> bool:
         """Return whether the first word at `at` is a declared name, or may be a part of one."""
         found = _WORD.match(text, at)
-        return found is None or found.end() == len(text) or self._is_named(found[1])
+        return found is None or (end := found.end()) == len(text) or text[end] > _ASCII or self._is_named(found[1])
 
     def _is_named(self, word: str) -> bool:
         if len(word) > _LONG:

@@ -65,7 +65,9 @@ def test_no_name_takes_a_key_to_a_model_that_it_may_not_use(
 def test_each_slot_of_a_coding_agent_has_a_model_of_the_list(gateway: Proxy) -> None:
     [settings] = blocks("json", "docs/clients.md")
     listed = WEB.get(f"{gateway.url}/v1/models", headers=gateway.headers).json()["data"]
-    slots = set(json.loads(settings)["env"].values())
+    environ = json.loads(settings)["env"]
+    assert environ.pop("CLAUDE_CODE_MAX_CONTEXT_TOKENS") == "128000"  # the smallest window of the slots
+    slots = set(environ.values())
     assert slots == {"stackspot-chat", "stackspot-small", "stackspot-large"}
     assert slots <= {model["id"] for model in listed}
 
@@ -106,10 +108,10 @@ def test_each_name_that_is_answered_is_retrieved_in_each_form(gateway: Proxy, na
 
 
 def test_a_retrieved_name_has_the_limits_of_its_model(gateway: Proxy) -> None:
-    assert retrieve(gateway, "/v1/models/openai/stackspot-large").json()["max_input_tokens"] == 200_000
+    assert retrieve(gateway, "/v1/models/openai/stackspot-chat").json()["max_input_tokens"] == 128_000
     versioned = {"anthropic-version": "2023-06-01"}
-    assert retrieve(gateway, "/v1/models/stackspot-large", **versioned).json()["max_input_tokens"] == 200_000
-    assert retrieve(gateway, "/v1beta/models/anthropic/stackspot-large").json()["inputTokenLimit"] == 200_000
+    assert retrieve(gateway, "/v1/models/stackspot-chat", **versioned).json()["max_input_tokens"] == 128_000
+    assert retrieve(gateway, "/v1beta/models/anthropic/stackspot-chat").json()["inputTokenLimit"] == 128_000
 
 
 @pytest.mark.parametrize(

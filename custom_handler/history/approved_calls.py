@@ -1,7 +1,7 @@
 """Run each approved MCP call once, however often and to how many processes its approval is sent.
 
 A record in the store of responses, by the API key and the approval, says that the call was started,
-and later what came of it. While it runs, a second record says that its process is alive; without
+and later what came of it. While it runs, a second record is the lease of its process; without
 that, and without an outcome, nothing tells whether the tool has run, and it does not run again.
 """
 
@@ -22,7 +22,7 @@ from .items import decode, encode, exceeds
 from .store import ResponseStore
 
 LEASE = 30.0
-"""Seconds without a sign of life after which a process is taken to have ended."""
+"""Seconds after which a process that has not renewed its lease of a call has ended."""
 
 WAIT, POLL = 20.0, 0.2  # seconds for the outcome of another process
 RETRY_AFTER = 5.0
@@ -107,7 +107,7 @@ class ApprovedCalls:
                 )
             if "outcome" in earlier:
                 return Outcome(*earlier["outcome"])
-            if not await self._is_alive(call, earlier["until"]):
+            if not await self._is_leased(call, earlier["until"]):
                 return Outcome.refused(
                     "The proxy stopped before it had the outcome of this call, so it is unknown whether the tool "
                     f"has run. {_NOT_AGAIN}"
@@ -140,22 +140,22 @@ class ApprovedCalls:
         return found  # type: ignore[no-any-return]
 
     async def _made(self, call: ApprovedCall, run: Callable[[], Awaitable[Outcome]]) -> Outcome:
-        """Return what `run` returns, with signs of life meanwhile."""
+        """Return what `run` returns, and renew the lease meanwhile."""
         task = asyncio.ensure_future(run())
         try:
             while not (await asyncio.wait({task}, timeout=LEASE / 3))[0]:
-                await self._show_life(call)
+                await self._renew_lease(call)
         finally:
             task.cancel()
         return await task
 
-    async def _show_life(self, call: ApprovedCall) -> None:
-        """Store until when this process is to be taken as alive, apart from the call's outcome."""
+    async def _renew_lease(self, call: ApprovedCall) -> None:
+        """Store until when this process makes the call, apart from the call's outcome."""
         until = encode(self._clock() + LEASE)
-        await self._try(lambda: self._put(call.owner, _life(call), until))
+        await self._try(lambda: self._put(call.owner, _lease(call), until))
 
-    async def _is_alive(self, call: ApprovedCall, until: float) -> bool:
-        [found] = await self._run_on_store(lambda: (self._store.get(call.owner, _life(call)),))
+    async def _is_leased(self, call: ApprovedCall, until: float) -> bool:
+        [found] = await self._run_on_store(lambda: (self._store.get(call.owner, _lease(call)),))
         return max(until, decode(found) if found else 0.0) >= self._clock()
 
     async def _keep(self, call: ApprovedCall, outcome: Outcome) -> None:
@@ -165,7 +165,7 @@ class ApprovedCalls:
             outcome = Outcome.refused(f"{_MADE_BEFORE} because it is larger than RESPONSES_MAX_BYTES. {_NOT_AGAIN}")
         record = encode({"call": call.digest, "outcome": [outcome.output, outcome.error]})
         await self._try(lambda: self._put(call.owner, call.record, record))
-        await self._try(lambda: self._store.delete(call.owner, _life(call)))
+        await self._try(lambda: self._store.delete(call.owner, _lease(call)))
 
     async def drop(self, owner: str, approval: str) -> None:
         """Delete what came of a call, but not that it was made. Raises ResponseStoreUnavailable."""
@@ -197,5 +197,5 @@ def _record(approval: str) -> str:
     return f"approval\n{hashlib.sha256(approval.encode('utf-8', 'surrogatepass')).hexdigest()}"
 
 
-def _life(call: ApprovedCall) -> str:
-    return f"{call.record}\nlives"
+def _lease(call: ApprovedCall) -> str:
+    return f"{call.record}\nlease"

@@ -173,6 +173,8 @@ def _free(call: Logging, result: object, cost: float | None) -> _Free | None:
 def _has_rate(value: object, of_price: bool = False) -> bool:
     """Return whether a number that belongs to a price is not 0.
 
+    LiteLLM's own `_declares_a_rate` passes over `search_context_cost_per_query`.
+
     >>> _has_rate({"max_tokens": 1000, "input_cost_per_token": 0, "tiered_pricing": [{"x": 0.1}]})
     True
     """

@@ -144,22 +144,22 @@ async def test_a_process_that_stopped_leaves_it_unknown_and_the_call_is_not_made
     assert tool.calls == 1
 
 
-async def test_a_long_call_shows_that_its_process_lives(
+async def test_a_long_call_renews_its_lease(
     process: Open, tool: Tool, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "LEASE", 0.01)
     tool.may_end.clear()
-    calls, shown = process(), asyncio.Event()
-    show = calls._show_life
+    calls, renewed = process(), asyncio.Event()
+    renew = calls._renew_lease
 
-    async def show_life(call: ApprovedCall) -> None:
-        monkeypatch.setattr(module, "LEASE", LEASE)  # of this sign: until the test's clock has passed that
-        await show(call)
-        shown.set()
+    async def renew_lease(call: ApprovedCall) -> None:
+        monkeypatch.setattr(module, "LEASE", LEASE)  # of this renewal: until the test's clock has passed that
+        await renew(call)
+        renewed.set()
 
-    monkeypatch.setattr(calls, "_show_life", show_life)
+    monkeypatch.setattr(calls, "_renew_lease", renew_lease)
     first = await started(calls, tool)
-    await shown.wait()
+    await renewed.wait()
     clock.now += LEASE - 1
     second = asyncio.create_task(process().once(CALL, tool.run))
     await asyncio.sleep(0.05)

@@ -1,8 +1,9 @@
 """Make LiteLLM's Prometheus callback cheaper, with the same metrics.
 
 LiteLLM 1.108.7 describes the labels of a request a dozen times, eight of them to remove gauges of
-rate limits that were never set. `STACKSPOT_SHORTCUTS=false` keeps its own functions, as does
-another version of LiteLLM whose functions take or return something else.
+rate limits that were never set; and prometheus_client sorts the names of labels twice each time
+that it looks for the counter of their values. `STACKSPOT_SHORTCUTS=false` keeps their own
+functions, as does another version whose functions take or return something else.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from typing import Any
 
 from litellm.integrations.prometheus import PrometheusLogger
 from litellm.types.integrations import prometheus as types
+from prometheus_client import CollectorRegistry, Counter
+from prometheus_client.metrics import MetricWrapperBase
 
 from ..proxy.shortcuts import takes
 
@@ -30,6 +33,7 @@ _EXAMPLE = {
 }
 
 _Setter = Callable[..., None]
+_Labels = Callable[..., MetricWrapperBase]
 
 
 def describe_labels_once() -> None:
@@ -45,6 +49,37 @@ def describe_labels_once() -> None:
             init, model_dump = quick_labels(values)
             if is_like(values, init, model_dump):
                 values.__init__, values.model_dump = init, model_dump
+    with suppress(AttributeError, TypeError):
+        original_labels = MetricWrapperBase.labels
+        if not hasattr(original_labels, "__wrapped__") and finds_children(labels := known_children(original_labels)):
+            MetricWrapperBase.labels = labels  # type: ignore[method-assign,assignment]
+
+
+def known_children(original: _Labels) -> _Labels:
+    """Return a `labels` that looks first for a child of these values; the original makes new ones.
+
+    The original also rejects wrong names, so it is called unless each name has a value.
+    """
+
+    @functools.wraps(original)
+    def labels(self: MetricWrapperBase, *values: object, **named: object) -> MetricWrapperBase:
+        try:
+            if named and not values and len(named) == len(self._labelnames):
+                child = self._metrics.get(tuple([str(named[name]) for name in self._labelnames]))
+            else:
+                child = None if named else self._metrics.get(tuple(map(str, values)))
+        except (KeyError, AttributeError):  # a wrong name; a child, or a metric without labels
+            child = None
+        return original(self, *values, **named) if child is None else child
+
+    return labels
+
+
+def finds_children(labels: _Labels) -> bool:
+    """Return whether `labels` finds the children of a counter, which may be kept elsewhere."""
+    counter = Counter("example", "", ("a", "b"), registry=CollectorRegistry())
+    child = counter.labels("1", "2")
+    return labels(counter, "1", "2") is child and labels(counter, b=2, a=1) is child
 
 
 def only_for_limits(original: _Setter) -> _Setter:

@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import re
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from litellm.types.integrations.prometheus import UserAPIKeyLabelValues
+from prometheus_client import CollectorRegistry, Gauge
+from prometheus_client.metrics import MetricWrapperBase
 
 from custom_handler.telemetry import prometheus_shortcuts
-from custom_handler.telemetry.prometheus_shortcuts import describe_labels_once, only_for_limits, quick_labels
+from custom_handler.telemetry.prometheus_shortcuts import (
+    describe_labels_once,
+    finds_children,
+    known_children,
+    only_for_limits,
+    quick_labels,
+)
 
 LIMIT = {"x-ratelimit-api_key-limit-requests": 10}
 OPENAI = {"x-ratelimit-remaining-requests": 10, "x-ratelimit-limit-tokens": 1, "llm_provider-x-ratelimit-a": 1}
@@ -126,3 +135,55 @@ def test_the_known_labels_are_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(UserAPIKeyLabelValues, name, inspect.unwrap(getattr(UserAPIKeyLabelValues, name)))
     describe_labels_once()
     assert hasattr(UserAPIKeyLabelValues.__init__, "__wrapped__")
+
+
+def quick(metric: Any, *values_: object, **named: object) -> Any:
+    original = inspect.unwrap(MetricWrapperBase.labels)
+    return known_children(original)(metric, *values_, **named)
+
+
+@pytest.fixture
+def gauge() -> Gauge:
+    return Gauge("quick", "", ("a", "b"), registry=CollectorRegistry())
+
+
+def test_labels_find_the_children_of_the_original(gauge: Gauge) -> None:
+    original = inspect.unwrap(MetricWrapperBase.labels)
+    for given in [{"a": 1, "b": None}, {"b": "x", "a": ""}, {"a": "1", "b": "None"}]:
+        assert quick(gauge, **given) is original(gauge, **given) is quick(gauge, **given)
+        assert quick(gauge, given["a"], given["b"]) is original(gauge, **given)
+
+
+def test_a_removed_child_is_made_again(gauge: Gauge) -> None:
+    before = quick(gauge, "1", "2")
+    before.set(3)
+    gauge.remove("1", "2")
+    after = quick(gauge, a="1", b="2")
+    assert after is not before
+    assert after._value.get() == 0
+
+
+@pytest.mark.parametrize(
+    ("values_", "named"),
+    [(("1",), {}), (("1", "2", "3"), {}), ((), {"a": 1}), ((), {"a": 1, "c": 2}), (("1",), {"b": 2}), ((), {})],
+)
+def test_wrong_labels_are_the_originals_error(gauge: Gauge, values_: tuple[str, ...], named: dict[str, int]) -> None:
+    quick(gauge, "1", "2")
+    with pytest.raises(ValueError) as wrong:
+        quick(gauge, *values_, **named)
+    with pytest.raises(ValueError, match=re.escape(str(wrong.value))):
+        inspect.unwrap(MetricWrapperBase.labels)(gauge, *values_, **named)
+
+
+def test_a_child_and_a_metric_without_labels_have_no_labels(gauge: Gauge) -> None:
+    for metric in (quick(gauge, "1", "2"), Gauge("plain", "", registry=CollectorRegistry())):
+        with pytest.raises(ValueError, match="label"):
+            quick(metric, "1", "2")
+
+
+def test_a_metric_that_keeps_its_children_elsewhere_is_left_alone() -> None:
+    class Elsewhere(Gauge):
+        pass
+
+    assert finds_children(known_children(inspect.unwrap(MetricWrapperBase.labels)))
+    assert not finds_children(lambda *_, **__: Elsewhere("other", "", registry=CollectorRegistry()))

@@ -4,8 +4,8 @@ They return what the originals return, for every model of the proxy. A function 
 version of LiteLLM lacks, or whose parameters or class differ, is left alone.
 `STACKSPOT_SHORTCUTS=false` keeps all originals. LiteLLM 1.108.7 matches the path of each request
 with some 160 patterns, validates the same deployment five times, copies what it knows of a model
-twice to see that the model has no limit, and looks four times for the prices of a model that has
-none.
+twice to see that the model has no limit, compares each path with the beginnings of all features
+that it has not loaded, and looks four times for the prices of a model that has none.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ import time
 from collections.abc import Awaitable, Callable, Collection
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 from weakref import WeakKeyDictionary
+
+from .model_paths import without_features
 
 if TYPE_CHECKING:  # another version of LiteLLM may lack a module
     from litellm.proxy.config_resolvers.settings_store import SettingsStore
@@ -248,5 +250,13 @@ SHORTCUTS = (
         functools.partial(_of_free_models, "without_diagnosis"),
         ("self", "result", "response_cost", "calculation_failed", *_OF_DEPLOYMENT),
         _CALL,
+    ),
+    Shortcut(
+        "litellm.proxy._lazy_features",
+        "LazyFeatureMiddleware",
+        "__call__",
+        without_features,
+        ("self", "scope", "receive", "send"),
+        ("app", "_features", "_root_path"),
     ),
 )

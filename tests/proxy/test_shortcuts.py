@@ -343,6 +343,16 @@ class OtherLogging:
         return 0.5
 
 
+class OtherMiddleware:
+    """The middleware of another version: it has no features of its own."""
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        await self.app(scope, receive, send)
+
+
 @pytest.mark.parametrize("present", [True, False])
 def test_another_litellm_is_left_alone(monkeypatch: pytest.MonkeyPatch, present: bool) -> None:
     others = {
@@ -350,6 +360,7 @@ def test_another_litellm_is_left_alone(monkeypatch: pytest.MonkeyPatch, present:
         "Router": OtherRouter,
         "RouteChecks": OtherRouteChecks,
         "Logging": OtherLogging,
+        "LazyFeatureMiddleware": OtherMiddleware,
     }
     before = {owner: dict(vars(owner)) for owner in others.values()}
     for shortcut in shortcuts.SHORTCUTS:

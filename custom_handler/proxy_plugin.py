@@ -43,6 +43,7 @@ from .proxy.memory import MemoryRelease
 from .proxy.middleware.wrap import Observer, wrap
 from .proxy.model_defaults import model_defaults
 from .proxy.model_list import ModelList, written_config
+from .proxy.model_paths import ModelRoutes
 from .proxy.prefixed_names import add_prefixed_names
 from .proxy.public_documents import encode_on_a_thread
 from .proxy.shortcuts import keep_results
@@ -59,6 +60,7 @@ from .proxy.validation.bridges import (
 from .proxy.validation.content_limits import limit_content
 from .proxy.validation.field_types import body_of_call, validate_field_types
 from .proxy.validation.mcp_servers import choice_of_server, reject_external_servers, without_end_slashes
+from .proxy.validation.received import is_validated
 from .proxy.validation.refused import report_checked_fields
 from .proxy.validation.reserved_fields import reject_reserved_fields, sent_body
 from .proxy.validation.responses_input import readable_input, without_file_search
@@ -126,6 +128,7 @@ class Plugin(TelemetryCallback):
         remove_stream_finalizers()
         if settings.proxy.shortcuts:
             keep_results()
+            at_startup(proxy, lambda: proxy.app.router.routes.insert(0, ModelRoutes(proxy.app.router)))
         report_checked_fields(proxy.proxy_logging_obj)
         count_prompts(proxy, self._history)
         encode_on_a_thread(proxy.app)
@@ -165,16 +168,18 @@ class Plugin(TelemetryCallback):
         """
         if call_type in _MCP_CALLS:
             return
-        sent = sent_body(data)
-        reject_reserved_fields(sent)
-        limit_content(sent)
+        sent, shape = sent_body(data), body_of_call(call_type)
+        validated = is_validated(sent, shape)
+        if not validated:
+            reject_reserved_fields(sent)
+            limit_content(sent)
         self._models.require_enabled(model := data.get("model"))
         asked, router = {**sent, "model": model}, getattr(running_proxy(), "llm_router", None)
         await require_allowed_models(user_api_key_dict, asked, router)
         self._models.require_listed(asked, router)
         if (request := current_request()) is not None and isinstance(model, str):
             request.model = model
-        if (shape := body_of_call(call_type)) is not None:
+        if shape is not None and not validated:
             validate_field_types(sent, shape)
         if self._budgets is not None:
             await self._budgets.admit(user_api_key_dict.api_key, model, call_type)

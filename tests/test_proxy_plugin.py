@@ -19,8 +19,10 @@ from litellm.utils import validate_chat_completion_tool_choice
 
 from custom_handler import proxy_plugin as plugin_module
 from custom_handler.proxy.middleware.wrap import ProxyWrapper
+from custom_handler.proxy.validation import received
 from custom_handler.proxy_plugin import Plugin
 from custom_handler.request.chat_request import ChatRequest
+from custom_handler.request.context import RequestContext
 from custom_handler.settings import ProxySettings, Settings, TelemetrySettings
 
 TAKEN = ["AWS_REGION", "A_NEW_NAME"]
@@ -277,6 +279,29 @@ def test_a_wrong_type_is_rejected_on_every_chat_protocol(call_type):
     with pytest.raises(ProxyException) as caught:
         asyncio.run(hook(user_api_key_dict=None, cache=None, data={"model": "m", "tools": "x"}, call_type=call_type))
     assert (caught.value.message, caught.value.param, caught.value.code) == ("tools must be a list.", "tools", "400")
+
+
+def test_a_body_is_validated_once_unless_it_changes(monkeypatch):
+    checked = []
+    for module in (plugin_module, received):
+        monkeypatch.setattr(module, "limit_content", checked.append)
+    messages = [{"role": "user", "content": "Oi"}]
+    scope = {
+        "path": "/v1/chat/completions",
+        "parsed_body": (("model", "messages"), {"model": "m", "messages": messages}),
+    }
+    hook = Plugin(Settings()).async_pre_call_hook
+    with RequestContext(scope).served():
+        received.validate_received()
+        for call_type, data in [
+            ("acompletion", {"model": "m"}),
+            ("acompletion", {"model": "m"}),
+            ("atext_completion", {"model": "m"}),
+            ("acompletion", {"model": "another"}),
+        ]:
+            asyncio.run(hook(user_api_key_dict=None, cache=None, data=data, call_type=call_type))
+    sent = {"model": "m", "messages": messages}
+    assert checked == [sent, sent, {**sent, "model": "another"}]
 
 
 def test_the_types_of_other_calls_are_not_validated():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, MutableMapping, Sequence
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -36,7 +36,8 @@ class RequestContext:
     lose; `web_searches` those made for it, None where the agent cannot search.
     `prompt_tokens` is the estimated size of the prompt; `counts_only`: the request asks for that
     only, so no agent is asked. `response_turn` is that of a request of /v1/responses.
-    `mcp` has the MCP servers whose tools LiteLLM runs for the agent.
+    `mcp` has the MCP servers whose tools LiteLLM runs for the agent. `validated` is a body that is
+    known to be valid, and the shape that it has.
     """
 
     scope: MutableMapping[str, Any]
@@ -55,6 +56,7 @@ class RequestContext:
     counts_only: bool = False
     response_turn: ResponseTurn | None = None
     mcp: McpTurn | None = None
+    validated: tuple[Mapping[str, Any], object] | None = None
 
     @property
     def allowance(self) -> Allowance | None:

@@ -6,10 +6,14 @@ routes that count tokens.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from ...request.context import current_request
 from .content_limits import limit_content
 from .field_types import body_of_route, validate_field_types
 from .reserved_fields import reject_reserved_fields
+from .shapes import Shape
 
 
 def validate_received() -> None:
@@ -25,3 +29,10 @@ def validate_received() -> None:
     limit_content(sent)
     reject_reserved_fields({"model": "", **sent})  # Gemini's routes have the model in the path
     validate_field_types(sent, shape)
+    request.validated = sent, shape
+
+
+def is_validated(sent: Mapping[str, Any], shape: Shape | None) -> bool:
+    """Return whether the body of the current request has been found valid, as one of this shape."""
+    request = current_request()
+    return request is not None and request.validated == (sent, shape)

@@ -39,7 +39,7 @@ def limit_content(body: Mapping[str, Any]) -> None:
     for name in _TOOLS:
         if (count := sum(map(_tools_in, _list(body, name)))) > MAX_TOOLS:
             raise invalid_request(too_many_tools(name, count), name)
-    level: list[Any] = [body]
+    level: list[Any] = [dict(body)]
     for _ in range(MAX_DEPTH + 1):
         level = [item for value in level for item in _children(value)]
         if not level:
@@ -91,8 +91,11 @@ def _tools_in(tool: Any) -> int:
     return max(1, declared)
 
 
-def _children(value: Any) -> list[Any]:
-    items = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    if any(isinstance(item, float) and not math.isfinite(item) for item in items):
-        raise invalid_request("The request has NaN, Infinity or a number that is too large: leave it out.")
-    return [item for item in items if isinstance(item, dict | list)]
+def _children(value: dict[str, Any] | list[Any]) -> list[Any]:
+    children = []
+    for item in value.values() if isinstance(value, dict) else value:
+        if isinstance(item, (dict, list)):
+            children.append(item)
+        elif isinstance(item, float) and not math.isfinite(item):
+            raise invalid_request("The request has NaN, Infinity or a number that is too large: leave it out.")
+    return children

@@ -79,11 +79,12 @@ def _check_fields(value: Mapping[str, Any], shape: Shape, prefix: str) -> None:
     if shape.values is not None:
         for name, inner in value.items():
             check(inner, shape.values, f"{prefix}{name[:64]}")
-    for name, inner_shape in shape.fields.items():
-        if (inner := value.get(name)) is not None:
+    for name, inner in value.items():
+        if inner is not None and (inner_shape := shape.fields.get(name)) is not None:
             check(inner, inner_shape, f"{prefix}{name}")
-        elif name in shape.required:
-            described = _described(inner_shape)
+    for name in shape.required:
+        if value.get(name) is None:
+            described = _described(shape.fields[name])
             raise invalid_request(f"{prefix}{name} is missing: it must be {described}.", f"{prefix}{name}")
     if shape.kinds:
         _check_kind(value, shape, prefix)

@@ -248,8 +248,7 @@ class _Connection:
         try:
             match step:
                 case AcquireToken(rejected, timeout):
-                    async with time_limit(timeout):
-                        return await _result_of(self.tokens.request(rejected))
+                    return await _result_of(self.tokens.request(rejected), timeout)
                 case AcquireSlot():
                     await self._acquire_slot(step)
                 case ReportRateLimit(seconds, quota):
@@ -268,8 +267,7 @@ class _Connection:
                     async with time_limit(timeout):  # each received byte restarts the client's own timeout
                         return await self._send(step)
                 case Read(timeout):
-                    async with time_limit(timeout):
-                        return None if self.response is None else await self.response.read()
+                    return None if self.response is None else await _read(self.response, timeout)
         except NETWORK_ERRORS as error:
             failed = translate_network_error(error, step)
             if isinstance(step, Send | Read):
@@ -322,9 +320,19 @@ class _Connection:
         await self._close_response()
 
 
-async def _result_of(future: concurrent.futures.Future[Result]) -> Result:
-    """Await a future; one that is done costs no iteration of the loop."""
-    return future.result() if future.done() else await asyncio.wrap_future(future)
+async def _result_of(future: concurrent.futures.Future[Result], timeout: float | None = None) -> Result:
+    """Await a future for `timeout` seconds; one that is done costs no iteration of the loop."""
+    if future.done():
+        return future.result()
+    async with time_limit(timeout):
+        return await asyncio.wrap_future(future)
+
+
+async def _read(response: HttpResponse, timeout: float) -> bytes | None:
+    if response.arrived:  # a timer costs more than the read
+        return await response.read()
+    async with time_limit(timeout):
+        return await response.read()
 
 
 async def _read_error_body(response: HttpResponse) -> bytes:

@@ -173,6 +173,7 @@ class TokenCache:
         """Drop all state: a child process has no thread of its parent, which may hold the lock."""
         self._lock = threading.Lock()
         self._token: Token | None = None
+        self._available: Future[Token] = Future()  # of this token
         self._renew_at = self._expires_at = self._retry_at = -math.inf
         self._failure = StackspotError("There was no token call.")
         self._pending: Future[Token] | None = None
@@ -186,7 +187,7 @@ class TokenCache:
             if self._pending is None and now >= self._retry_at and (self._token is None or now >= self._renew_at):
                 self._start_renewal()
             if self._token is not None:
-                return _completed(self._token)
+                return self._available
             return self._pending or _failed(self._failure)
 
     def _start_renewal(self) -> None:
@@ -206,7 +207,8 @@ class TokenCache:
         seconds = self._clock() - started
         logger.info("Authentication succeeded in %.3f s, the token lives %.0f s", seconds, token.lifetime)
         with self._lock:
-            self._token, self._pending = token, None
+            # Not `future`: it keeps what waits for it, and with that an event loop.
+            self._token, self._available, self._pending = token, _completed(token), None
             self._expires_at = started + token.lifetime
             self._renew_at = self._expires_at - min(RENEW_BEFORE_END, token.lifetime / 4)
         future.set_result(token)

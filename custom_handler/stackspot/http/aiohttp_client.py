@@ -96,6 +96,11 @@ class HttpResponse:
         self.headers: Mapping[str, str] = {name.lower(): value for name, value in response.headers.items()}
 
     @property
+    def arrived(self) -> bool:
+        """Whether the whole body has arrived, so that no read waits."""
+        return self._response.content.is_eof()
+
+    @property
     def ended(self) -> bool:
         """Whether the body has been read to its end."""
         return self._response.content.at_eof()

@@ -197,7 +197,8 @@ def request_headers(call: Mapping[str, Any]) -> dict[str, str]:
     metadata, request = params.get("metadata") or {}, params.get("proxy_server_request") or {}
     found: dict[str, str] = {}
     for headers in (call.get("headers"), request.get("headers"), metadata.get("headers")):
-        found |= {str(name).lower(): str(value) for name, value in dict(headers or {}).items()}
+        if headers:
+            found |= {str(name).lower(): str(value) for name, value in dict(headers).items()}
     return found
 
 

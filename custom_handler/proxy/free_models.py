@@ -68,7 +68,7 @@ def without_cost(original: _Calculate) -> _Calculate:
         key = _key(self, result, cache_hit, litellm_model_name, router_model_id)
         free = None if key is None else models.get(key)
         if free is not None and free.lasts():
-            self.cost_breakdown = copy.deepcopy(free.breakdown)
+            self.cost_breakdown = {name: copy.copy(value) for name, value in free.breakdown.items()}
             self.billed_token_rates = free.rates if isinstance(result, ModelResponse) else None
             self.model_call_details["zero_cost_diagnostic"] = None
             setattr(self, _FREE, True)

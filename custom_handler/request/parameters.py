@@ -34,6 +34,7 @@ _IGNORED: Mapping[str, tuple[type, ...]] = {
     "service_tier": _STRING,
     "web_search_options": _OBJECT,
 }
+_TYPES: Mapping[str, tuple[type, ...]] = {**_IGNORED, "suffix": _STRING}
 
 # APIs take 4 to some hundred; the answer is searched for all of them with each delta.
 MAX_STOPS = 100
@@ -60,21 +61,21 @@ class Parameters:
     def from_openai(cls, params: Mapping[str, Any]) -> Parameters:
         """Return the parameters; raises RequestError for a wrong type or unsupported one."""
         _reject_unsupported(params)
-        for name, kind in {**_IGNORED, "suffix": _STRING}.items():
-            _check_type(params, name, kind)
+        given = [name for name in _TYPES if params.get(name) is not None]
+        for name in given:
+            _check_type(name, params[name], _TYPES[name])
         return cls(
             stop=_stop(params.get("stop")),
             max_tokens=_max_tokens(params),
             parallel_tool_calls=_parallel(params.get("parallel_tool_calls")),
             json_schema=_json_schema(params.get("response_format")),
             suffix=params.get("suffix") or "",
-            ignored=tuple(name for name in _IGNORED if params.get(name) is not None),
+            ignored=tuple(name for name in given if name in _IGNORED),
         )
 
 
-def _check_type(params: Mapping[str, Any], name: str, kind: tuple[type, ...]) -> None:
-    value = params.get(name)
-    if value is not None and (not isinstance(value, kind) or isinstance(value, bool)):
+def _check_type(name: str, value: object, kind: tuple[type, ...]) -> None:
+    if not isinstance(value, kind) or isinstance(value, bool):
         raise RequestError(f"{name} must be {_KINDS[kind]}.", param=name)
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -36,6 +37,7 @@ _SERVICE = "/chat"
 _PARTS = frozenset({"call_mcp_tool", "list_mcp_tools", "asearch"})
 _SCOPE_KEY = "stackspot.call"
 _SAFE_CHARACTERS = "/:@.,+*!$&|;?~"
+_SAFE = re.compile(rf"[\w{re.escape(_SAFE_CHARACTERS)}-]{{1,200}}", re.ASCII)  # most values: to quote them is slow
 
 logger = logging.getLogger("custom_handler.calls")
 
@@ -166,4 +168,7 @@ def _log(fields: dict[str, Any]) -> None:
 
 def _encode(value: object) -> str:
     """Percent-encode blanks, line ends, brackets, quotes and `=`: no value may forge a field."""
-    return "-" if value is None or value == "" else quote(str(value)[:200], safe=_SAFE_CHARACTERS, errors="replace")
+    if value is None or value == "":
+        return "-"
+    text = str(value)[:200]
+    return text if _SAFE.fullmatch(text) else quote(text, safe=_SAFE_CHARACTERS, errors="replace")

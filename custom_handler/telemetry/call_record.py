@@ -28,7 +28,7 @@ from ..provider.litellm_call import request_headers
 from ..proxy.middleware.request_id import HEADER as REQUEST_ID
 from ..request.caller import MASTER
 from ..request.context import current_request, request_id
-from ..request.correlation_id import correlation_id
+from ..request.correlation_id import HEADERS, correlation_id
 
 Line = dict[str, Any]
 
@@ -210,7 +210,10 @@ def _service_route() -> str | None:
 def _ids(kwargs: Mapping[str, Any], call_id: object) -> Line:
     """Return the ids of the call; its own id replaces missing ones, as in `turn_from_call`."""
     request = current_request()
-    headers = request_headers(kwargs) | (dict(Headers(scope=request.scope)) if request else {})
+    headers = request_headers(kwargs)
+    if request is not None:
+        sent = Headers(scope=request.scope)
+        headers |= {name: value for name in (REQUEST_ID, *HEADERS) if (value := sent.get(name)) is not None}
     return {
         "request_id": request_id() or headers.get(REQUEST_ID) or call_id,
         "call_id": call_id,

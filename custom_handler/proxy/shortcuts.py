@@ -5,7 +5,8 @@ version of LiteLLM lacks, or whose parameters or class differ, is left alone.
 `STACKSPOT_SHORTCUTS=false` keeps all originals. LiteLLM 1.108.7 matches the path of each request
 with some 160 patterns, validates the same deployment five times, copies what it knows of a model
 twice to see that the model has no limit, compares each path with the beginnings of all features
-that it has not loaded, and looks four times for the prices of a model that has none.
+that it has not loaded, inspects one function of anyio three times for each stream, and looks four
+times for the prices of a model that has none.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ MAX_ROUTES = 512
 MAX_ROUTE_LENGTH = 200  # characters; clients choose routes, and 512 long ones would be kept
 MAX_DEPLOYMENTS = 4096  # of a router
 MAX_SETTINGS = 1024
+MAX_FUNCTIONS = 64
 NO_LIMIT_SECONDS = 60.0  # after which a limit in LiteLLM's price list, which may be loaded anew, is seen
 
 _RouteCheck: TypeAlias = Callable[..., bool]
@@ -47,7 +49,8 @@ def keep_results() -> None:
 
 def _install(shortcut: Shortcut) -> None:
     try:
-        owner = getattr(importlib.import_module(shortcut.module), shortcut.owner)
+        module = importlib.import_module(shortcut.module)
+        owner: Any = getattr(module, shortcut.owner) if shortcut.owner else module
         original = getattr(owner, shortcut.name)
     except (ImportError, AttributeError):
         return
@@ -200,7 +203,10 @@ def _of_free_models(name: str, original: Callable[..., Any]) -> Callable[..., An
 
 
 class Shortcut(NamedTuple):
-    """A function of LiteLLM, what has to be known of it, and what replaces it."""
+    """A function of LiteLLM, what has to be known of it, and what replaces it.
+
+    Without an `owner`, which is a class, it is one of the module.
+    """
 
     module: str
     owner: str
@@ -258,5 +264,12 @@ SHORTCUTS = (
         without_features,
         ("self", "scope", "receive", "send"),
         ("app", "_features", "_root_path"),
+    ),
+    Shortcut(
+        "litellm.litellm_core_utils.asyncify",
+        "",
+        "function_has_argument",
+        functools.lru_cache(MAX_FUNCTIONS),
+        ("function", "arg_name"),
     ),
 )

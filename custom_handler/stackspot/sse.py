@@ -11,6 +11,7 @@ from httpx_sse._decoders import SSEDecoder, SSELineDecoder
 
 FIELD_NAME_BYTES = 16  # of an unfinished line, beyond its data
 _DEFAULT_NAME = "message"
+_DATA = "data: "
 
 
 Event: TypeAlias = tuple[str, str]
@@ -55,8 +56,19 @@ class SseDecoder:
 
     def _read(self, lines: list[str]) -> list[Event]:
         found: list[Event] = []
-        for line in lines:
-            event = self._events.decode(line)
+        rest, events = iter(lines), self._events
+        for line in rest:
+            if line.startswith(_DATA) and not (events._data or events._event):
+                following = next(rest, None)
+                if following == "":  # the usual event, of one line
+                    if data := line[len(_DATA) :]:
+                        found.append(("", data))
+                    continue
+                events.decode(line)
+                if following is None:
+                    break
+                line = following  # noqa: PLW2901  the next one
+            event = events.decode(line)
             if event is None:
                 continue
             name, data = event.event, event.data

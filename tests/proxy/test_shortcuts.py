@@ -353,6 +353,11 @@ class OtherMiddleware:
         await self.app(scope, receive, send)
 
 
+def other_function(function: object) -> bool:
+    """Return something, as a function of another version with one parameter less."""
+    return True
+
+
 @pytest.mark.parametrize("present", [True, False])
 def test_another_litellm_is_left_alone(monkeypatch: pytest.MonkeyPatch, present: bool) -> None:
     others = {
@@ -365,12 +370,16 @@ def test_another_litellm_is_left_alone(monkeypatch: pytest.MonkeyPatch, present:
     before = {owner: dict(vars(owner)) for owner in others.values()}
     for shortcut in shortcuts.SHORTCUTS:
         module = ModuleType(shortcut.module)
-        if present:
+        if present and not shortcut.owner:
+            setattr(module, shortcut.name, other_function)
+        elif present:
             setattr(module, shortcut.owner, others[shortcut.owner])
             monkeypatch.setattr(module, "Router", OtherRouter, raising=False)
         monkeypatch.setitem(sys.modules, shortcut.module, module)
     shortcuts.keep_results()
     assert {owner: dict(vars(owner)) for owner in others.values()} == before
+    functions = [getattr(sys.modules[one.module], one.name, None) for one in shortcuts.SHORTCUTS if not one.owner]
+    assert functions == [other_function if present else None] * len(functions)
     assert OtherStore()["a"] == 1
 
 

@@ -20,14 +20,12 @@ from litellm.types.utils import (
     ChatCompletionDeltaToolCall,
     ChatCompletionMessageCustomToolCall,
     ChatCompletionMessageToolCall,
-    Choices,
     Delta,
     Function,
     FunctionCall,
     Message,
     ModelResponse,
     ModelResponseStream,
-    StreamingChoices,
 )
 from litellm.types.utils import Usage as LiteLLMUsage
 
@@ -35,6 +33,7 @@ from ..events import Finish, ReplyEvent, Sources, Text, ToolCallArguments, ToolC
 from ..request.calls import CUSTOM_ARGUMENT
 from ..request.context import current_request
 from .annotations import as_annotations
+from .filled import stream_chunk, text_delta, text_message, token_usage, whole_response
 from .litellm_errors import litellm_errors
 from .pace import Pace
 from .started_stream import StartedStream
@@ -71,8 +70,7 @@ class ResponseOptions:
             request.stop_sequence = finish.stop_sequence
         if self.on_usage is not None:
             self.on_usage(usage)
-        prompt, completion = usage.prompt_tokens, usage.completion_tokens
-        return LiteLLMUsage(prompt_tokens=prompt, completion_tokens=completion, total_tokens=prompt + completion)
+        return token_usage(usage.prompt_tokens, usage.completion_tokens)
 
 
 async def abuild_response(batches: EventStream, options: ResponseOptions) -> ModelResponse:
@@ -111,20 +109,25 @@ def build_response(events: Iterable[ReplyEvent], options: ResponseOptions) -> Mo
     for index, call in calls.items():
         call.function.arguments = "".join(arguments[index])
     content = "".join(text)
-    fields: dict[str, Any] = {"tool_calls": [_custom_call(call, options) or call for call in calls.values()] or None}
+    return whole_response(
+        _message(content, list(calls.values()), sources, options) if calls or sources else text_message(content),
+        options.finish_reason(finish.reason),
+        options.usage(finish),
+        identifier=_new_id(),
+        created=int(time.time()),
+        model=options.model,
+    )
+
+
+def _message(
+    content: str, calls: list[ChatCompletionMessageToolCall], sources: Sources | None, options: ResponseOptions
+) -> Message:
+    fields: dict[str, Any] = {"tool_calls": [_custom_call(call, options) or call for call in calls] or None}
     if options.legacy and calls:
         fields = {"function_call": calls[0].function.model_dump()}
     if sources is not None:
         fields["annotations"] = as_annotations(sources, len(content))
-    message = Message(role="assistant", content=content or None if calls else content, **fields)
-    return ModelResponse(
-        id=_new_id(),
-        created=int(time.time()),
-        model=options.model,
-        object="chat.completion",
-        choices=[Choices(index=0, message=message, finish_reason=options.finish_reason(finish.reason))],
-        usage=options.usage(finish),
-    )
+    return Message(role="assistant", content=content or None if calls else content, **fields)
 
 
 def _custom_call(
@@ -167,7 +170,7 @@ class ChunkBuilder:
             match event:
                 case Text():
                     self._characters += len(event.text)
-                    chunks.append(self._chunk(Delta(content=event.text)))
+                    chunks.append(self._chunk(text_delta(event.text)))
                 case ToolCallStart() if event.name in self._options.custom:
                     self._custom.add(event.index)
                     chunks.append(self._chunk(_custom_delta(event.index, event.id, name=event.name, input="")))
@@ -196,8 +199,7 @@ class ChunkBuilder:
         if self._created is None:
             self._created = int(time.time())
             delta.role = "assistant"
-        choice = StreamingChoices(index=0, delta=delta, finish_reason=None)
-        return ModelResponseStream(id=self._id, created=self._created, model=self._options.model, choices=[choice])
+        return stream_chunk(delta, identifier=self._id, created=self._created, model=self._options.model)
 
     def _call_delta(self, index: int, identifier: str | None = None, **function: str) -> Delta:
         if self._options.legacy:

@@ -21,7 +21,7 @@ from custom_handler.stackspot.tokens import Token
 DELTAS = 1000
 TOOLS = (Tool("get_weather", "", {"type": "object"}),)
 WORDS = ["o", "rato", "roeu", "a", "roupa", "do", "rei", "de", "Roma", "e", "a", "rainha", "resolveu", "remendar"]
-LIBRARIES = ("litellm", "pydantic")  # which build the chunks' objects
+LIBRARIES = ("/litellm/", "/pydantic/", "/copy.py")  # which build the chunks' objects
 
 
 def frames(deltas: int) -> Iterator[bytes]:
@@ -60,7 +60,7 @@ def calls(deltas: int, tools: tuple[Tool, ...]) -> int:
     def on_event(frame: FrameType, event: str, _: Any) -> None:
         nonlocal count
         file = frame.f_code.co_filename
-        if event == "call" and file != __file__ and not any(f"/{name}/" in file for name in LIBRARIES):
+        if event == "call" and file != __file__ and not any(name in file for name in LIBRARIES):
             count += 1
 
     received, before = list(frames(deltas)), sys.getprofile()

@@ -263,6 +263,7 @@ async def test_objects_are_frozen_when_the_proxy_has_started(monkeypatch):
 
     proxy = starting_proxy(FastAPI())
     wrapped(proxy)
+    thresholds = gc.get_threshold()
     proxy.initialize_shared_aiohttp_session = started
     monkeypatch.setitem(sys.modules, "litellm.proxy.proxy_server", proxy)
     Plugin(QUIET.changed(services={"enabled": False}))
@@ -271,6 +272,7 @@ async def test_objects_are_frozen_when_the_proxy_has_started(monkeypatch):
         assert gc.get_freeze_count() > 100_000
     finally:
         gc.unfreeze()
+        gc.set_threshold(*thresholds)
 
 
 @pytest.mark.parametrize("call_type", ["acompletion", "anthropic_messages", "aresponses"])

@@ -6,6 +6,7 @@ import asyncio
 import gc
 import sys
 import weakref
+from collections.abc import Iterator
 from types import ModuleType
 
 import pytest
@@ -14,9 +15,13 @@ from custom_handler.proxy import memory
 from custom_handler.proxy.memory import (
     CHECKS_BETWEEN,
     GROWTH,
+    INTERVAL,
     LARGE,
     NEW_MODULES,
+    OLD,
+    SHARE,
     MemoryRelease,
+    leave_oldest_generation,
     resident_bytes,
     trim_heap,
 )
@@ -30,6 +35,8 @@ class Process:
     def __init__(self) -> None:
         self.size = self.used = START
         self.trims = 0
+        self.seconds = 0.0  # that each release takes
+        self.time = 0.0
 
     def resident(self) -> int:
         return self.size
@@ -37,6 +44,10 @@ class Process:
     def trim(self) -> None:
         self.trims += 1
         self.size = self.used
+        self.time += self.seconds
+
+    def clock(self) -> float:
+        return self.time
 
 
 class Cycle:
@@ -59,7 +70,15 @@ def process() -> Process:
 
 @pytest.fixture
 def release(process: Process) -> MemoryRelease:
-    return MemoryRelease(process.resident, process.trim)
+    gc.collect()
+    return MemoryRelease(process.resident, process.trim, process.clock)
+
+
+@pytest.fixture
+def thresholds() -> Iterator[None]:
+    before = gc.get_threshold()
+    yield
+    gc.set_threshold(*before)
 
 
 def test_a_process_that_has_grown_is_trimmed_once(process, release):
@@ -98,6 +117,63 @@ def test_objects_that_refer_to_each_other_are_freed(process, release):
     assert cycle() is None
 
 
+def test_releases_take_a_small_share_of_the_time(process, release):
+    """With many open streams each takes long, and each stream makes the process grow."""
+    process.seconds = 1.0
+    for _ in range(1_000):
+        process.size = process.used = process.size + GROWTH + 1
+        release.check()
+    assert 0 < process.time <= 1.1 * SHARE * 1_000 * INTERVAL
+
+
+def test_a_short_release_delays_the_next_one_no_longer(process, release):
+    process.seconds = 1.0
+    process.size = process.used = START + 2 * GROWTH
+    check(release)
+    process.seconds = 0.001
+    while process.trims < 2:
+        process.size = process.used + 2 * GROWTH
+        release.check()
+    process.size = process.used + 2 * GROWTH
+    check(release)
+    assert process.trims == 3
+
+
+def test_garbage_is_collected_though_the_process_does_not_grow(process, release):
+    object_in_use = Cycle()
+    cycle = weakref.ref(object_in_use)
+    gc.collect()  # which moves it to the oldest generation
+    del object_in_use
+    for collections in (OLD - 1, 1):
+        check(release)
+        assert cycle() is not None
+        for _ in range(collections):
+            gc.collect(1)
+    release.check()
+    assert cycle() is None
+
+
+@pytest.mark.usefixtures("thresholds")
+@pytest.mark.parametrize("chosen", [True, False])
+def test_python_collects_the_oldest_generation_only_where_the_operator_says_so(monkeypatch, chosen):
+    """Walking through the objects of all open streams made a token of 1,000 streams dearer than one of 64."""
+    monkeypatch.delenv("PYTHON_GC_THRESHOLD", raising=False)
+    if chosen:
+        monkeypatch.setenv("PYTHON_GC_THRESHOLD", "700,10,10")
+    gc.set_threshold(700, 10, 10)
+    generations: list[int] = []
+    listener = lambda phase, info: generations.append(info["generation"])  # noqa: E731
+    leave_oldest_generation()
+    gc.collect()
+    gc.callbacks.append(listener)
+    try:
+        objects = [[] for _ in range(3_000_000)]
+    finally:
+        gc.callbacks.remove(listener)
+    assert objects
+    assert (1 in generations, 2 in generations) == (True, chosen)
+
+
 def test_modules_that_requests_import_are_exempted_from_collection(process, release, monkeypatch):
     frozen: list[int] = []
     monkeypatch.setattr(gc, "freeze", lambda: frozen.append(process.trims))
@@ -112,10 +188,12 @@ def test_modules_that_requests_import_are_exempted_from_collection(process, rele
     assert frozen == [1]
 
 
+@pytest.mark.usefixtures("thresholds")
 async def test_it_is_checked_again_and_again(process, monkeypatch):
     trimmed: asyncio.Queue[int] = asyncio.Queue()
-    monkeypatch.setattr(memory, "INTERVAL", 0)
-    release = MemoryRelease(process.resident, lambda: (process.trim(), trimmed.put_nowait(process.size))[0])
+    monkeypatch.setattr(memory, "INTERVAL", 0.0001)
+    trim = lambda: (process.trim(), trimmed.put_nowait(process.size))[0]  # noqa: E731
+    release = MemoryRelease(process.resident, trim, process.clock)
     release.start()
     for _ in range(2):
         process.size = START + GROWTH + 1

@@ -5,15 +5,18 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from ..emulation.answer import AnswerAssembler
-from ..emulation.continuation import Continuation
 from ..errors import AgentFailed, ContentFiltered, StackspotError
 from ..events import ReplyEvent, Source, Usage
 from ..stackspot.frames import StreamDecoder
-from ..stackspot.quote import Private
+from ..stackspot.private import Private
 from ..stackspot.refusals import is_filter_reason
 from .conversation import NativeConversation
+
+if TYPE_CHECKING:
+    from ..emulation.continuation import Continuation
 
 CHARACTERS_PER_TOKEN = 4
 LIMIT_REASONS = frozenset({"length", "max_tokens"})

@@ -17,7 +17,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..emulation.answer import AnswerAssembler
-from ..emulation.continuation import Continuation
 from ..emulation.json_output import JsonFormat
 from ..emulation.prompt.fingerprint import Fingerprint
 from ..emulation.prompt.render import render
@@ -33,7 +32,7 @@ from ..stackspot.agent_choice import NO_CHOICE, AgentChoice
 from ..stackspot.agent_errors import content_filtered
 from ..stackspot.deadline import Deadline
 from ..stackspot.knowledge import NO_KNOWLEDGE, Knowledge
-from ..stackspot.quote import Private
+from ..stackspot.private import Private
 from ..stackspot.uploads import TurnFiles, UploadCache, fetch_files, open_stream_with_files
 from .agent_reply import AgentReply, finish_reason, total_usage
 from .answer_key import CacheOptions
@@ -163,6 +162,8 @@ class Turn(HiddenRounds):
         reply = AgentReply(prompt, answer, self._log, conversation, buffered, repair, max_frame_bytes, private)
         if broken is not None:
             reply.broken, reply.answer, reply.unsent = broken, broken.answer, broken.unsent
+            from ..emulation.continuation import Continuation  # noqa: PLC0415  few replies break off
+
             reply.continuation = Continuation(broken.answer.text)
         return reply
 

@@ -13,8 +13,7 @@ from collections.abc import Sequence
 
 import regex
 
-COMPLETE = "[complete]"
-"""What the agent writes where nothing of its reply is missing."""
+from .labels import COMPLETE
 
 TAIL = 4_000  # characters at the end of the first reply that are searched for the overlap
 LONG_OVERLAP = 10  # characters without white space

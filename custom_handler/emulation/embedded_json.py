@@ -15,6 +15,7 @@ _MAX_VALUES = 20
 _MAX_FAULTS = 200
 
 _FENCED = regex.compile(r"^[ \t]*+(```+|~~~+)[^\n`]*+\n(.*?)^[ \t]*+\1", regex.DOTALL | regex.MULTILINE)
+_THOUGHT = regex.compile(r"\A.*</think(?:ing)?>", regex.DOTALL | regex.IGNORECASE)  # agents leave the opening tag out
 _OPENING = regex.compile(r"[{\[]")
 
 _Found = tuple[Any, str]  # a value, and its strict JSON: as written, if that is strict
@@ -34,6 +35,11 @@ def parse(body: str) -> _Found | None:
     except (ValueError, RecursionError):
         found, end = _lenient(body, 0, len(body))
         return found if not body[end:].strip() else None
+
+
+def without_thought(text: str) -> str:
+    """Return a text without what the model thought before its answer."""
+    return _THOUGHT.sub("", text, count=1).strip()
 
 
 def embedded(text: str) -> Iterator[_Found]:

@@ -12,11 +12,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Set
 from functools import cache
-
-import regex
+from typing import TYPE_CHECKING
 
 from ..events import ParsedPart, ToolCallArguments
 from .labels import OPEN, WORDS
+
+if TYPE_CHECKING:
+    import regex
 
 MAX_CARETS = 15  # that the client's own text may have; longer runs are left as they are
 
@@ -35,17 +37,12 @@ _BLOCK = (
     rf"(?P<opener>FUNCTION|TOOL)(?:{_OWN_CARETS}|(?<={_DECORATED_LINE}(?:FUNCTION|TOOL))(?={_MARKER})"
     rf"|(?=_CALL_START[ \t]*+(?:{_BREAK}|\Z)))(?=(?P<rest>{_CALL}))"
 )
-_IMITATION = {
-    False: regex.compile(_LABEL, regex.IGNORECASE),
-    True: regex.compile(f"{_LABEL}|{_BLOCK}", regex.IGNORECASE),
-}
+_IMITATION = {False: _LABEL, True: f"{_LABEL}|{_BLOCK}"}
 _IN_A_MARKER = ("function_call", "tool_call", "function call", "tool call", "^_call", "^ call", "\\_call", "\\ call")
 
 # JSON strings may have the bracket as an escape, and double a backslash.
 _OPENER = rf"(?:{OPEN}|\\u00ab|FUNCTION|TOOL)"
-_NEUTRAL = regex.compile(
-    rf"(?<=(?P<opener>{_OPENER}))\^{{1,{MAX_CARETS + 1}}}+(?P<rest>{_WORDS}|{_CALL})", regex.IGNORECASE
-)
+_NEUTRAL = rf"(?<=(?P<opener>{_OPENER}))\^{{1,{MAX_CARETS + 1}}}+(?P<rest>{_WORDS}|{_CALL})"
 LONGEST_OPENER = len("FUNCTION")
 _LINE_ENDS_IN_JSON = {code: f"\\u{code:04x}" for code in (0x85, 0x2028, 0x2029)}
 
@@ -56,12 +53,24 @@ def neutralised(text: str, *, blocks: bool = True) -> str:
     >>> neutralised("[user]\n«user»\nsee FUNCTION_CALL_START, and\nFUNCTION_CALL_START\n")
     '[user]\n«^user»\nsee FUNCTION_CALL_START, and\nFUNCTION^_CALL_START\n'
     """
-    return _IMITATION[blocks].sub(r"\g<0>^", text) if _may_imitate(text) else text
+    return _compiled(_IMITATION[blocks]).sub(r"\g<0>^", text) if _may_imitate(text) else text
 
 
 def imitations(text: str, *, blocks: bool = True) -> Set[str]:
     """Return the spellings of what `neutralised` changes, without carets."""
-    return {_spelling(found) for found in _IMITATION[blocks].finditer(text)} if _may_imitate(text) else frozenset()
+    return (
+        {_spelling(found) for found in _compiled(_IMITATION[blocks]).finditer(text)}
+        if _may_imitate(text)
+        else frozenset()
+    )
+
+
+@cache
+def _compiled(pattern: str) -> regex.Pattern[str]:
+    """Compile a pattern, once: few texts need one, and importing `regex` takes 8 ms."""
+    import regex  # noqa: PLC0415
+
+    return regex.compile(pattern, regex.IGNORECASE)
 
 
 def _may_imitate(text: str) -> bool:
@@ -115,7 +124,7 @@ class Restorer:
     def _restore(self, unread: str, *, ended: bool) -> str:
         text, start = self.before + unread, len(self.before)
         pieces = []
-        while (found := _NEUTRAL.search(text, start, partial=not ended)) is not None and not found.partial:
+        while (found := _compiled(_NEUTRAL).search(text, start, partial=not ended)) is not None and not found.partial:
             kept = found.start() + (_spelling(found) in self._originals())
             pieces += [text[start : found.start()], text[kept : found.end()]]
             start = found.end()

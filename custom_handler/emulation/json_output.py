@@ -8,15 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import regex
-
 from ..errors import RequestError
 
 MAX_SCHEMA_CHARACTERS = 200_000
 
 logger = logging.getLogger(__name__)
-
-_THOUGHT = regex.compile(r"\A.*</think(?:ing)?>", regex.DOTALL | regex.IGNORECASE)  # agents leave the opening tag out
 
 
 class InvalidJsonAnswer(ValueError):
@@ -56,10 +52,10 @@ class JsonFormat:
 
         The whole text is read first, then each code fence, list and object in it.
         """
-        from .embedded_json import embedded, parse  # noqa: PLC0415  only JSON answers need it
+        from .embedded_json import embedded, parse, without_thought  # noqa: PLC0415  only JSON answers need it
 
         text = text.strip().removeprefix("\ufeff")
-        if (found := parse(text)) is None and (answer := _THOUGHT.sub("", text, count=1).strip()):
+        if (found := parse(text)) is None and (answer := without_thought(text)):
             text, found = answer, parse(answer)
         values = [found] if found is not None else list(embedded(text))
         checked = [(value, strict, self._error(value)) for value, strict in values]

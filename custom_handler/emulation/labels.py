@@ -11,6 +11,8 @@ TOOLS, ANSWER, CONVERSATION = "tools", "answer", "conversation"
 SYSTEM, USER, ASSISTANT, RESULT = "system", "user", "assistant", "tool result"
 NOTE, REMINDER, CORRECTION = "note", "reminder", "correction"
 SUFFIX = "suffix"
+COMPLETE = "[complete]"
+"""What the agent writes where nothing of its reply is missing."""
 
 WORDS = (
     TOOLS,

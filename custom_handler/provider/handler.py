@@ -14,7 +14,6 @@ from litellm.types.utils import ModelResponse, ModelResponseStream
 
 from ..chat.answer_cache import AnswerCache, Batches
 from ..chat.end_markers import EndMarkers
-from ..chat.search_loop import searching_batches
 from ..chat.turn import Turn
 from ..errors import RequestError
 from ..instrumentation import Hooks
@@ -184,6 +183,8 @@ class StackspotLLM(CustomLLM):  # type: ignore[misc]
         options = model_response.ResponseOptions(model, turn.request.legacy, charge, custom)
         if (search := search_tool(call)) is None:
             return ask(turn), options, meter
+        from ..chat.search_loop import searching_batches  # noqa: PLC0415  few requests declare a search
+
         request = current_request()
         searched = request.mcp.searched if request is not None and request.mcp is not None else None
         server = search_server(call, search, hook)

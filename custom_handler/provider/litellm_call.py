@@ -11,7 +11,6 @@ from typing import Any
 
 import httpx
 
-from ..chat.quick_command_turn import QuickCommandTurn
 from ..chat.sources import without_footers
 from ..chat.turn import Turn
 from ..errors import ConfigurationError, ModelUnknown
@@ -83,6 +82,8 @@ def turn_from_call(  # noqa: PLR0917  the first three as LiteLLM passes them
         "cache": cache if cache is None or search is None else replace(cache, bypass=True),
     }
     if command is not None:
+        from ..chat.quick_command_turn import QuickCommandTurn  # noqa: PLC0415  most models are agents
+
         _require_listed(model, params, info)
         return QuickCommandTurn(agent_id=command.slug, command=command, **own)
     return Turn(

@@ -24,8 +24,8 @@ from .agent_errors import error_from_response, rate_limited, retry_after
 from .deadline import Deadline
 from .json_body import decode_body
 from .knowledge import NO_KNOWLEDGE, Knowledge
+from .private import Private
 from .quotas import AGENTS
-from .quote import Private
 from .tokens import Token
 
 BACKOFF = 0.5

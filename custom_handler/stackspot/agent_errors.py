@@ -29,7 +29,7 @@ from ..errors import (
     UploadUnknown,
 )
 from .json_body import decode_json
-from .quote import Private, quote
+from .private import Private
 from .refusals import is_content_filter, is_credit_exhausted, is_request_limit, overflow, request_window
 
 DEFAULT_RETRY_AFTER = 10.0
@@ -92,6 +92,8 @@ def error_from_response(
     uploads; the error for an unknown one is not documented. `private` is what the message must not
     repeat. `options` of `model_info` added fields to the request; the error may be about them.
     """
+    from .quote import quote  # noqa: PLC0415  its patterns, of which most calls need none
+
     refusal = Refusal.read(body)
     error = _error(status, refusal, headers, f" ({code})" if (code := quote(refusal.code, private)) else "")
     if with_files and isinstance(error, AgentRejected | AgentNotFound) and _UPLOAD.search(refusal.text):
@@ -106,6 +108,8 @@ def error_from_response(
 
 def with_quote(error: StackspotError, said: str, private: Private | None) -> StackspotError:
     """Add to the error's message what the platform says, without what is private."""
+    from .quote import quote  # noqa: PLC0415  as above
+
     if quoted := quote(said, private):
         error.message = f'{error.message} The platform says: "{quoted}"'
         error.args = (error.message,)

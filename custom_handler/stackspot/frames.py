@@ -12,7 +12,7 @@ from ..errors import AgentFailed, StackspotError
 from ..events import AgentEnd, Usage
 from .agent_errors import frame_error
 from .json_body import NestedTooDeepError, decode_json
-from .quote import Private
+from .private import Private
 from .sources import SourceCollector
 from .sse import Event, SseDecoder
 

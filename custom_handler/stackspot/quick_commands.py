@@ -55,8 +55,8 @@ from .agent_errors import Refusal, error_from_response, retry_after, with_quote
 from .deadline import Deadline
 from .execution_report import COMPLETED, CREATED, FAILED, ExecutionReport, read_execution_id
 from .json_body import decode_body
+from .private import Private
 from .quotas import QUICK_COMMANDS
-from .quote import Private
 from .tokens import Token
 
 GROWTH, MOST_GROWTH = 1.5, 5.0  # of the pause between two polls: in one step, and in all

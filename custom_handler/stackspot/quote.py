@@ -6,9 +6,8 @@ import ipaddress
 import re
 import unicodedata
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 
-from ..settings import AccountSettings
+from .private import Private
 
 MAX_QUOTE = 300
 REMOVED = "(removed)"
@@ -73,20 +72,6 @@ _LIKE_INTERNALS = (
 )
 _QUOTED = re.compile(r"(?<!\w)(['\"`])([^'\"`]{4,})\1(?!\w)")
 _MARKUP = re.compile(r"\s*<|.*?<(?:!doctype|html|head|body)\b", re.IGNORECASE | re.DOTALL)
-
-
-@dataclass(frozen=True, slots=True)
-class Private:
-    """What a quote must not repeat: `values` that identify the account, and the `prompt`."""
-
-    values: tuple[str, ...] = field(default=(), repr=False)
-    prompt: str = field(default="", repr=False)
-
-    @classmethod
-    def of(cls, account: AccountSettings, agent_id: str = "", prompt: str = "") -> Private:
-        """Return what the errors of a call for this account must not repeat."""
-        values = (account.client_secret, account.client_id, account.realm, account.agent_id, agent_id)
-        return cls(tuple(value for value in values if len(value) > 1), prompt)
 
 
 def quote(text: str, private: Private | None = None) -> str:

@@ -21,7 +21,7 @@ from ..errors import ConfigurationError, CredentialsRefused, IdentityUnavailable
 from ..instrumentation import Hook, TokenCall, no_hook
 from ..settings import DEFAULT_ACCOUNT, AccountSettings
 from .agent_errors import Refusal, with_quote
-from .quote import Private
+from .private import Private
 
 RENEW_BEFORE_END = 300.0
 UNKNOWN_LIFETIME = 300.0

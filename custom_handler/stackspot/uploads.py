@@ -42,7 +42,7 @@ from .agent_call import (
 from .agent_errors import Refusal, retry_after, with_quote
 from .deadline import Deadline
 from .json_body import decode_json
-from .quote import Private
+from .private import Private
 from .tokens import Token
 
 UPLOAD_TIMEOUT = 120.0

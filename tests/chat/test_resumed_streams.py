@@ -10,7 +10,7 @@ import pytest
 
 from custom_handler.chat.end_markers import MAX_AGENTS, EndMarkers
 from custom_handler.chat.hidden_rounds import MIN_REPAIR_SECONDS
-from custom_handler.emulation.continuation import COMPLETE
+from custom_handler.emulation.labels import COMPLETE
 from custom_handler.errors import AgentFailed, AgentTimeout, RateLimited, StackspotError
 from custom_handler.events import Finish, Source, Sources, Usage
 from custom_handler.instrumentation import FirstText, Repaired, Resumed

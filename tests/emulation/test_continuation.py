@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from custom_handler.emulation.continuation import COMPLETE, TAIL, Continuation
+from custom_handler.emulation.continuation import TAIL, Continuation
+from custom_handler.emulation.labels import COMPLETE
 from tests.support.growth import is_linear
 
 TEXT = (

@@ -24,7 +24,7 @@ from custom_handler.errors import (
     UploadUnknown,
 )
 from custom_handler.stackspot.agent_errors import DEFAULT_RETRY_AFTER, error_from_response
-from custom_handler.stackspot.quote import Private
+from custom_handler.stackspot.private import Private
 
 TOO_LONG = "Input tokens exceed the configured limit of 272000 tokens. Your messages resulted in 340000 tokens."
 

@@ -7,7 +7,8 @@ import random
 import pytest
 
 from custom_handler.settings import AccountSettings
-from custom_handler.stackspot.quote import MAX_QUOTE, REMOVED, Private, quote
+from custom_handler.stackspot.private import Private
+from custom_handler.stackspot.quote import MAX_QUOTE, REMOVED, quote
 from tests.support.growth import is_linear
 
 AGENT = "01ARZ3NDEKTSV4RRFFQ69G5FAV"

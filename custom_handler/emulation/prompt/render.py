@@ -17,9 +17,8 @@ from collections.abc import Sequence, Set
 from ...errors import PromptTooLong
 from ...request.calls import calls_of
 from ...request.chat_request import ChatRequest, Message
-from ..continuation import COMPLETE
 from ..imitations import imitations, neutralised, one_line
-from ..labels import ANSWER, ASSISTANT, CONVERSATION, CORRECTION, REMINDER, SUFFIX, USER, label
+from ..labels import ANSWER, ASSISTANT, COMPLETE, CONVERSATION, CORRECTION, REMINDER, SUFFIX, USER, label
 from . import transcript
 from .content import text_of
 from .tools import tools_section

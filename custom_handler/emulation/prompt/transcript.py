@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
 from typing import Protocol
-
-import regex
 
 from ...request.calls import calls_of, result_id
 from ...request.chat_request import Message
@@ -16,7 +15,7 @@ from ..labels import ASSISTANT, RESULT, label
 from .content import message_text, text_of
 from .turns import role_of
 
-_NOT_LABEL_CHARACTERS = regex.compile(r"[^\w.:/-]++")
+_NOT_LABEL_CHARACTERS = re.compile(r"[^\w.:/-]+")
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TypeAlias
 
+from .data_class import data_class
 
-@dataclass(frozen=True, slots=True)
+
+@data_class
 class Text:
     """Characters that follow the text before."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@data_class
 class ToolCallStart:
     """The start of a tool call; `index` counts the calls of the answer from 0."""
 
@@ -22,7 +24,7 @@ class ToolCallStart:
     name: str
 
 
-@dataclass(frozen=True, slots=True)
+@data_class
 class ToolCallArguments:
     """Characters of a call's arguments.
 
@@ -33,7 +35,7 @@ class ToolCallArguments:
     arguments: str
 
 
-@dataclass(frozen=True, slots=True)
+@data_class
 class Usage:
     """Token counts, reported by the agent or estimated; `requests` the agent has processed."""
 
@@ -42,7 +44,7 @@ class Usage:
     requests: int = 1
 
 
-@dataclass(frozen=True, slots=True)
+@data_class
 class AgentEnd:
     """What the agent reports beside its text; None for a field that it does not report."""
 
@@ -51,7 +53,7 @@ class AgentEnd:
     conversation_id: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@data_class
 class Source:
     """A document or a knowledge source that an answer is based on; unknown fields are empty.
 
@@ -80,14 +82,14 @@ class Source:
         return self.document_id or self.id or self.slug or self.name
 
 
-@dataclass(frozen=True, slots=True)
+@data_class
 class Sources:
     """The sources of all text before this event; none is cited for a part of it."""
 
     sources: tuple[Source, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@data_class
 class Page:
     """A page that a web search found; `date` and `excerpt` are empty where they are unknown."""
 
@@ -97,7 +99,7 @@ class Page:
     date: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@data_class
 class WebSearch:
     """A web search that the agent asked for; `id` is the id of its call.
 
@@ -112,7 +114,7 @@ class WebSearch:
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@data_class
 class Searched:
     """Searches that the agent asked for at once, after so many messages, with its text before."""
 
@@ -121,7 +123,7 @@ class Searched:
     searches: tuple[WebSearch, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@data_class
 class Finish:
     """The end of an answer; `reason` is one of OpenAI's finish reasons.
 
@@ -133,7 +135,7 @@ class Finish:
     stop_sequence: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@data_class
 class Unreadable:
     """A block that is meant as a tool call and cannot be parsed, as the agent wrote it.
 

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import field, replace
 from typing import TypeAlias
+
+from .data_class import data_class
 
 _DEFAULT_ACCOUNT = "default"
 
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@data_class
 class AccountMeasurement:
     """A measurement of the work for one StackSpot account, of which it has the name."""
 
-    account: str = _DEFAULT_ACCOUNT
+    account: str = field(default=_DEFAULT_ACCOUNT, kw_only=True)
 
 
-@dataclass(frozen=True, slots=True)
+@data_class
 class TokenCall(AccountMeasurement):
     """A token request ended after `seconds`."""
 
@@ -27,7 +29,7 @@ class TokenCall(AccountMeasurement):
     succeeded: bool
 
 
-@dataclass(frozen=True, slots=True)
+@data_class
 class QueueChanged(AccountMeasurement):
     """The number of calls that wait for a slot, or that hold one, changed."""
 
@@ -35,7 +37,7 @@ class QueueChanged(AccountMeasurement):
     running: int
 
 
-@dataclass(frozen=True, slots=True)
+@data_class
 class Queued(AccountMeasurement):
     """A call left the queue after `seconds`, with a slot if `admitted`."""
 
@@ -43,7 +45,7 @@ class Queued(AccountMeasurement):
     admitted: bool
 
 
-@dataclass(frozen=True, slots=True)
+@data_class
 class RequestCounted(AccountMeasurement):
     """A request of an API key was counted.
 
@@ -55,35 +57,35 @@ class RequestCounted(AccountMeasurement):
     day_limit: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@data_class
 class Retried(AccountMeasurement):
     """A retry is scheduled; `reason` is the name of the error class."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@data_class
 class PromptSent(AccountMeasurement):
     """A prompt of so many characters goes to the agent; a retry sends it again without this."""
 
     characters: int
 
 
-@dataclass(frozen=True, slots=True)
+@data_class
 class FirstText(AccountMeasurement):
     """The agent's first text arrived, `seconds` after the start of the turn."""
 
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
+@data_class
 class ToolCalled(AccountMeasurement):
     """The agent called one of the client's tools."""
 
     name: str
 
 
-@dataclass(frozen=True, slots=True)
+@data_class
 class Repaired(AccountMeasurement):
     """A repair round ended; `fault` is the reason for it."""
 
@@ -91,28 +93,28 @@ class Repaired(AccountMeasurement):
     succeeded: bool
 
 
-@dataclass(frozen=True, slots=True)
+@data_class
 class Resumed(AccountMeasurement):
     """An answer broke off; that it went on `succeeded`, `failed`, or was `not_tried`."""
 
     outcome: str
 
 
-@dataclass(frozen=True, slots=True)
+@data_class
 class ConversationOutcome(AccountMeasurement):
     """A native conversation was begun, continued or lost."""
 
     outcome: str
 
 
-@dataclass(frozen=True, slots=True)
+@data_class
 class KnowledgeSearched(AccountMeasurement):
     """An answer of a model with knowledge is complete; `sources` are the ids of its sources."""
 
     sources: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@data_class
 class WebSearched(AccountMeasurement):
     """A web search of the agent ended, after `seconds`."""
 
@@ -120,19 +122,19 @@ class WebSearched(AccountMeasurement):
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
+@data_class
 class CacheLookup(AccountMeasurement):
     """A request to a model with a cache was a `hit`, `shared`, a `miss` or a `bypass`."""
 
     outcome: str
 
 
-@dataclass(frozen=True, slots=True)
+@data_class
 class ExecutionPolled(AccountMeasurement):
     """The state of a Quick Command's execution is asked for."""
 
 
-@dataclass(frozen=True, slots=True)
+@data_class
 class ExecutionEnded(AccountMeasurement):
     """An execution of a Quick Command ended `seconds` after the start of the turn.
 
@@ -143,7 +145,7 @@ class ExecutionEnded(AccountMeasurement):
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
+@data_class
 class KeySpend:
     """What an API key of KEYS_FILE with a budget has spent in its period, both in USD."""
 
@@ -152,14 +154,14 @@ class KeySpend:
     budget: float
 
 
-@dataclass(frozen=True, slots=True)
+@data_class
 class BudgetExceeded:
     """A request was refused, because the budget of its API key is spent."""
 
     key: str
 
 
-@dataclass(frozen=True, slots=True)
+@data_class
 class AgentsRefreshed(AccountMeasurement):
     """The agents of an account were listed again; `listed` of them are models now."""
 
@@ -167,7 +169,7 @@ class AgentsRefreshed(AccountMeasurement):
     succeeded: bool
 
 
-@dataclass(frozen=True, slots=True)
+@data_class
 class ResponseStored:
     """A response of /v1/responses was `kept`, is `too_large`, or the store `failed`."""
 

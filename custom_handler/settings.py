@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import Field, dataclass, field, fields, replace
+from dataclasses import Field, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 from dotenv import dotenv_values
 
+from .data_class import data_class
 from .env_file import dotenv_files
 from .errors import ConfigurationError
 from .setting_fields import group_fields, read_group, setting
@@ -19,7 +20,7 @@ DEFAULT_ACCOUNT = "default"
 """The name of the account of CLIENT_ID, CLIENT_SECRET and REALM."""
 
 
-@dataclass(frozen=True, slots=True)
+@data_class
 class AccountSettings:
     """The StackSpot account, its default agent and the platform's hosts.
 
@@ -86,7 +87,7 @@ class AccountSettings:
             )
 
 
-@dataclass(frozen=True, slots=True)
+@data_class
 class LimitSettings:
     """Limits of calls to the agent; times are in seconds."""
 
@@ -128,7 +129,7 @@ class LimitSettings:
     )
 
 
-@dataclass(frozen=True, slots=True)
+@data_class
 class RequestSettings:
     """How one request is checked, rendered and answered."""
 
@@ -171,7 +172,7 @@ class RequestSettings:
     cache_bytes: int = setting("STACKSPOT_CACHE_BYTES", 64_000_000, "bytes of cached answers in a process", least=1)
 
 
-@dataclass(frozen=True, slots=True)
+@data_class
 class RedisSettings:
     """The Redis that processes share; `url` takes precedence over the other fields."""
 
@@ -194,7 +195,7 @@ class RedisSettings:
         return bool(self.url or self.host)
 
 
-@dataclass(frozen=True, slots=True)
+@data_class
 class ProxySettings:
     """Startup, keys and log of the proxy."""
 
@@ -220,7 +221,7 @@ class ProxySettings:
     )
 
 
-@dataclass(frozen=True, slots=True)
+@data_class
 class ServiceSettings:
     """The chat routes: /chat, the WebSocket and its sessions."""
 
@@ -242,7 +243,7 @@ class ServiceSettings:
     )
 
 
-@dataclass(frozen=True, slots=True)
+@data_class
 class JobSettings:
     """Jobs and their workers; times are in seconds, sizes in bytes."""
 
@@ -269,7 +270,7 @@ class JobSettings:
     )
 
 
-@dataclass(frozen=True, slots=True)
+@data_class
 class ResponseSettings:
     """The responses of /v1/responses that later requests can continue."""
 
@@ -280,7 +281,7 @@ class ResponseSettings:
     per_key: int = setting("RESPONSES_PER_KEY", 10_000, "most responses kept for an API key, the newest", least=1)
 
 
-@dataclass(frozen=True, slots=True)
+@data_class
 class TelemetrySettings:
     """The record of calls."""
 
@@ -289,7 +290,7 @@ class TelemetrySettings:
     log_messages: bool = setting("LOG_MESSAGES", False, "also write questions and answers into these lines")
 
 
-@dataclass(frozen=True, slots=True)
+@data_class
 class Settings:
     """All settings, in groups; in the environment, each name may have the prefix `STACKSPOT_`.
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from .data_class import data_class
 from .setting_fields import setting
 
 
-@dataclass(frozen=True, slots=True)
+@data_class
 class UploadSettings:
     """Uploads of the files of a request; sizes are in bytes, times in seconds."""
 

@@ -9,6 +9,7 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "custom_handler"
 LAYERS = [  # from the bottom up
+    {"data_class"},
     {
         "env_file",
         "errors",

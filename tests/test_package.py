@@ -94,10 +94,15 @@ def test_importing_the_provider_loads_neither_the_proxy_nor_the_service(loaded):
 @pytest.mark.parametrize(
     "name",
     [
+        "custom_handler.chat.quick_command_turn",
+        "custom_handler.chat.search_loop",
         "custom_handler.emulation.announcement",  # whose patterns take 0.15 s to compile
+        "custom_handler.emulation.continuation",
         "custom_handler.emulation.json_schema",
+        "custom_handler.stackspot.quote",
         "filelock",
         "litellm.litellm_core_utils.default_encoding",  # the tokenizer
+        "regex",
     ],
 )
 def test_importing_the_provider_leaves_what_takes_long_to_the_warm_up_or_the_first_use(loaded, name):

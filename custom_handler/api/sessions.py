@@ -6,11 +6,13 @@ import uuid
 from collections import OrderedDict, deque
 from dataclasses import dataclass, field
 
+from ..data_class import data_class
+
 MAX_SESSIONS = 100
 """Sessions of one WebSocket."""
 
 
-@dataclass(frozen=True, slots=True)
+@data_class
 class HistoryLimits:
     """Maximum history of a session: turns (a question and its answer), and bytes of their UTF-8."""
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 import importlib.util
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from fastapi import APIRouter, Depends
 
+from ..data_class import data_class
 from ..proxy.auth import require_key
 from ..proxy.config import callbacks
 
 
-@dataclass(frozen=True, slots=True)
+@data_class
 class Tracer:
     """A tracing back end of LiteLLM: the callbacks that switch it on, and its requirements.
 

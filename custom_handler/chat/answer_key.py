@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, field
 
+from ..data_class import data_class
 from ..request.chat_request import ChatRequest
 from ..settings import Settings
 from ..stackspot.agent_call import AgentCall
@@ -14,7 +15,7 @@ FORMAT = 1
 """Changes with the encoding of answers, or where the same text is read in another way."""
 
 
-@dataclass(frozen=True, slots=True)
+@data_class
 class CacheOptions:
     """How a request uses the cache of its model.
 

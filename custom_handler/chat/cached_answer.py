@@ -6,15 +6,16 @@ import itertools
 import json
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
+from ..data_class import data_class
 from ..events import Finish, ReplyEvent, Source, Sources, Text, ToolCallArguments, ToolCallStart, Usage
 
 _FIELDS = ("name", "slug", "id", "document_id", "url")
 
 
-@dataclass(frozen=True, slots=True)
+@data_class
 class CachedAnswer:
     """The events of an answer; `sources` are the ids of its knowledge sources, None without any.
 

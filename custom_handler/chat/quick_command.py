@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
+
+from ..data_class import data_class
 
 LAST, CONVERSATION, SYSTEM = "last_user_message", "conversation", "system"
 INPUTS = (LAST, CONVERSATION, SYSTEM)
@@ -13,7 +15,7 @@ INPUTS = (LAST, CONVERSATION, SYSTEM)
 _PLACEHOLDER = re.compile(r"\{(last_user_message|conversation|system)\}")
 
 
-@dataclass(frozen=True, slots=True)
+@data_class
 class QuickCommand:
     """A Quick Command, by its slug.
 

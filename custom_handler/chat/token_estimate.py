@@ -15,8 +15,9 @@ import math
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol, TypeAlias
+
+from ..data_class import data_class
 
 MAX_AGENTS = 256
 MAX_OBSERVATIONS = 24  # of an agent
@@ -39,7 +40,7 @@ _DEVIATION = (0.5, 0.1, 0.5)  # of a count's parts from those of _START
 _Vector: TypeAlias = tuple[float, float, float]
 
 
-@dataclass(frozen=True, slots=True)
+@data_class
 class PromptSize:
     """The size of a prompt, in tokens of a known tokenizer and in characters."""
 

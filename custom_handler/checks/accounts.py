@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 
+from ..data_class import data_class
 from ..errors import ConfigurationError
 from ..settings import Settings
 from ..stackspot.accounts_file import FILE, read_accounts
@@ -12,7 +12,7 @@ from .environment import PLATFORM_LIMIT, Fault, requests_fault
 from .probe import Authenticate, probe_account
 
 
-@dataclass(frozen=True, slots=True)
+@data_class
 class AccountRow:
     """One account, by its name: its realm, its requests a minute (0: no limit), and its state."""
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
+from ..data_class import data_class
 from ..errors import StackspotError
 from ..provider.handler import StackspotLLM
 from ..proxy.agent_catalog import Listing
@@ -15,7 +15,7 @@ from ..settings import DEFAULT_ACCOUNT, Settings
 from ..stackspot.agent_list import VISIBILITIES, Agent
 
 
-@dataclass(frozen=True, slots=True)
+@data_class
 class AgentRow:
     """One agent of an account, and the models of wildcards that it is."""
 
@@ -26,7 +26,7 @@ class AgentRow:
     account: str
 
 
-@dataclass(frozen=True, slots=True)
+@data_class
 class AccountAgents:
     """The agents, and a message for each list that cannot be read."""
 

@@ -6,12 +6,13 @@ import asyncio
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import litellm
 
+from ..data_class import data_class
 from ..errors import ConfigurationError
 from ..provider import PROVIDER
 from ..provider.handler import StackspotLLM
@@ -41,7 +42,7 @@ _CONNECTION_SETTINGS = frozenset(
 _LITELLM_PREFIX = re.compile(r"^litellm\.\w+: ")
 
 
-@dataclass(frozen=True, slots=True)
+@data_class
 class Diagnosis:
     """All findings; the configuration is valid if there are no faults."""
 

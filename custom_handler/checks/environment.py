@@ -6,11 +6,11 @@ import difflib
 import re
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 
+from ..data_class import data_class
 from ..errors import ConfigurationError
 from ..provider.litellm_call import is_agent_id, malformed_agent
 from ..proxy.key_entries import SHORTEST_KEY, read_entries
@@ -28,7 +28,7 @@ _SIMILARITY = 0.6
 _SIMILARITY_WITHOUT_PREFIX = 0.88  # higher, because the name may belong to another program
 
 
-@dataclass(frozen=True, slots=True)
+@data_class
 class Fault:
     """What is wrong and what to do about it; `where` names the setting, the model or the file."""
 

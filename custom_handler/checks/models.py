@@ -8,11 +8,12 @@ import logging
 import sys
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from litellm.types.utils import LlmProviders
 
+from ..data_class import data_class
 from ..errors import ConfigurationError
 from ..provider import PROVIDER
 from ..provider.cache_options import cache_scope
@@ -34,7 +35,7 @@ logger = logging.getLogger(__name__)
 DISABLED, QUICK_COMMAND = "disabled", "quick command"
 
 
-@dataclass(frozen=True, slots=True)
+@data_class
 class Finding:
     """The result of checking one model.
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..data_class import data_class
 from ..errors import ConfigurationError
 from ..proxy.config import variables
 from ..setting_fields import lookup
@@ -19,7 +19,7 @@ REQUIRED = ("LITELLM_MASTER_KEY",)  # the variables of models are checked with t
 _NOT_SECRET = re.compile(r"(_REGION|_MODEL_ID)$")
 
 
-@dataclass(frozen=True, slots=True)
+@data_class
 class SettingRow:
     """One setting; `state` is its value, or `set` for a secret; `fault` is for the user."""
 

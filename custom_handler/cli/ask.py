@@ -11,12 +11,13 @@ import os
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from ..data_class import data_class
 from ..env_file import load
 from .log_level import quiet_litellm
 from .table import table
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 Emit = Callable[[Mapping[str, Any] | str], None]
 
 
-@dataclass(frozen=True, slots=True)
+@data_class
 class Source:
     """Where the models are: in the configuration file, or behind the proxy at `url`."""
 

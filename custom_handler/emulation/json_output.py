@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
+from ..data_class import data_class
 from ..errors import RequestError
 
 MAX_SCHEMA_CHARACTERS = 200_000
@@ -19,7 +20,7 @@ class InvalidJsonAnswer(ValueError):
     """The answer is not the requested JSON; the message is the reason, for the repair prompt."""
 
 
-@dataclass(frozen=True, slots=True)
+@data_class
 class JsonFormat:
     """The requested JSON: valid against `schema`, or any object if that is empty.
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
+from ..data_class import data_class
 from ..errors import ConfigurationError
 from ..provider import PROVIDER
 from ..provider.quick_command_options import PREFIX as QUICK_COMMAND
@@ -40,7 +40,7 @@ def with_compact_models(config: Mapping[str, Any], models: Sequence[str]) -> dic
     return {**config, "model_list": entries}
 
 
-@dataclass(frozen=True, slots=True)
+@data_class
 class Comparison:
     """A model without and with compact tools, on the tasks that were answered both ways.
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Container, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, field
 from itertools import product
 from pathlib import Path
 
 import yaml
 
+from ..data_class import data_class
 from ..emulation.prompt.wording import DEFAULT, Wording, wording_of
 from ..errors import ConfigurationError
 from .task import Task
@@ -17,7 +18,7 @@ from .task import Task
 BUILT_IN = "default"
 
 
-@dataclass(frozen=True, slots=True)
+@data_class
 class Contender:
     """A model and a wording; `variant` is the wording's name, empty for the built-in one.
 

@@ -6,12 +6,13 @@ import json
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import TextIO
 
 from pydantic import TypeAdapter
 
+from ..data_class import data_class
 from ..errors import ConfigurationError
 from ..report.page_file import is_page
 
@@ -21,7 +22,7 @@ OBEYED, REPAIRED, WRONG, REFUSED, FAILED = "obeyed", "repaired", "wrong", "refus
 VERDICTS = (OBEYED, REPAIRED, WRONG, REFUSED, FAILED)
 
 
-@dataclass(frozen=True, slots=True)
+@data_class
 class Result:
     """What one model made of one task.
 
@@ -105,7 +106,7 @@ class ResultFile:
             self._file.close()
 
 
-@dataclass(frozen=True, slots=True)
+@data_class
 class Summary:
     """The figures of one contender; `kinds` has its verdicts by kind of task.
 

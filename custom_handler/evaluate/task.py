@@ -15,20 +15,21 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, field, fields
 from pathlib import Path
 from typing import Any
 
 import regex
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
+from ..data_class import data_class
 from ..errors import ConfigurationError
 
 _PATTERN_SECONDS = 1.0
 _MAY_LACK = frozenset({"said", "rules", "mistaken"})  # fields that are newer than the results of some
 
 
-@dataclass(frozen=True, slots=True)
+@data_class
 class ExpectedCall:
     """A call that has to come, and what the tool then returns."""
 
@@ -43,7 +44,7 @@ class ExpectedCall:
         return name == self.name and _matches(self.arguments, arguments)
 
 
-@dataclass(frozen=True, slots=True)
+@data_class
 class Task:
     """A task; `steps` are the calls of each round, in order, and those of one round in any order.
 

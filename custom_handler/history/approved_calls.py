@@ -13,9 +13,9 @@ import hashlib
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar
 
+from ..data_class import data_class
 from ..errors import ApprovedCallRuns, RequestError, ResponseStoreUnavailable
 from ..request.mcp_outcome import Outcome
 from .items import decode, encode, exceeds
@@ -41,7 +41,7 @@ class CallNotMade(Exception):
         self.outcome = outcome
 
 
-@dataclass(frozen=True, slots=True)
+@data_class
 class ApprovedCall:
     """A call and its approval by an API key, of which `owner` is the hash.
 

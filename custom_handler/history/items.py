@@ -9,8 +9,9 @@ import json
 import uuid
 import zlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from ..data_class import data_class
 
 _PREFIXES = {
     "message": "msg",
@@ -23,7 +24,7 @@ _PREFIXES = {
 _COMPRESSION = 1  # the fastest
 
 
-@dataclass(frozen=True, slots=True)
+@data_class
 class StoredResponse:
     """A response as its client received it, and the input items of its whole conversation.
 

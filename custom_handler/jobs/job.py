@@ -12,9 +12,9 @@ import math
 import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any, Protocol
 
+from ..data_class import data_class
 from ..errors import JobStoreUnavailable
 
 QUEUED, RUNNING, COMPLETED, FAILED, CANCELLED = "queued", "running", "completed", "failed", "cancelled"
@@ -49,7 +49,7 @@ def stored_too_late() -> JobStoreUnavailable:
     )
 
 
-@dataclass(frozen=True, slots=True)
+@data_class
 class Job:
     """A job without its items; times are seconds since the epoch.
 
@@ -71,7 +71,7 @@ class Job:
     error: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@data_class
 class Outcome:
     """The result of one item: `answer` is the response for the client, or an error if not `ok`."""
 
@@ -79,7 +79,7 @@ class Outcome:
     ok: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@data_class
 class OpenItem:
     """An item without an outcome; `attempts` counts those during which the process crashed."""
 

@@ -10,7 +10,6 @@ import time
 import uuid
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Iterator, Sequence, Set
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from litellm.types.utils import (
@@ -29,6 +28,7 @@ from litellm.types.utils import (
 )
 from litellm.types.utils import Usage as LiteLLMUsage
 
+from ..data_class import data_class
 from ..events import Finish, ReplyEvent, Sources, Text, ToolCallArguments, ToolCallStart, Usage
 from ..request.calls import CUSTOM_ARGUMENT
 from ..request.context import current_request
@@ -43,7 +43,7 @@ EventStream: TypeAlias = AsyncGenerator[Sequence[ReplyEvent], None] | StartedStr
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
+@data_class
 class ResponseOptions:
     """The model's name in a response; where `legacy`, a call is sent as `function_call`.
 

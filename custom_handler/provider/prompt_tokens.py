@@ -11,10 +11,10 @@ import asyncio
 import functools
 import os
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import Any
 
 from ..chat.token_estimate import PromptSize, TokenEstimator
+from ..data_class import data_class
 from ..request.context import add_response_header, current_request
 
 HEADER = "x-stackspot-prompt-tokens"
@@ -30,7 +30,7 @@ COUNT_TIMEOUT = 30.0
 """Seconds that a request may wait that asks for the estimate only."""
 
 
-@dataclass(frozen=True, slots=True)
+@data_class
 class Measured:
     """The size of a prompt, and the tokens that its agent will probably count."""
 

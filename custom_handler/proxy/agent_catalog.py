@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from ..data_class import data_class
 from ..errors import ConfigurationError
 from ..provider.litellm_call import is_agent_id
 from ..settings import DEFAULT_ACCOUNT
@@ -34,7 +34,7 @@ Found = Mapping[Listing, Sequence[Agent]]
 """The agents of each list that was read."""
 
 
-@dataclass(frozen=True, slots=True)
+@data_class
 class AllowList:
     """What `model_info.agents` allows: the agents of one list, or those with an id or name.
 
@@ -90,7 +90,7 @@ class AllowList:
         return sorted([*chosen.values(), *unknown])
 
 
-@dataclass(frozen=True, slots=True)
+@data_class
 class _Model:
     """An agent under its name, and the entry that allows it: its number, and as it is written."""
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
+
+from ..data_class import data_class
 
 DURATIONS = ("1h", "1d", "7d", "30d", "1mo")
 """Of LiteLLM's `budget_duration`, those that begin at fixed times."""
 
 
-@dataclass(frozen=True, slots=True)
+@data_class
 class Period:
     """Its start and its end, in seconds since the epoch; 0 and None for one without end."""
 

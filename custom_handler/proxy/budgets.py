@@ -24,6 +24,7 @@ from litellm.search import search_provider_cost_per_query
 from litellm.types.utils import CallTypes
 from starlette.types import Scope
 
+from ..data_class import data_class
 from ..instrumentation import BudgetExceeded, Hook, KeySpend
 from ..provider import PROVIDER
 from ..provider.request_price import REQUEST_PRICE
@@ -48,7 +49,7 @@ _PASS_THROUGH = "pass_through_endpoint"  # as of LiteLLM 1.108.7; these calls ch
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
+@data_class
 class Budget:
     """A key's budget and spend in USD; `resets_at` is in seconds since the epoch, or None."""
 

@@ -16,7 +16,6 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import AsyncIterator, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import httpx
@@ -24,6 +23,7 @@ from httpx_sse import EventSource
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp
 
+from ..data_class import data_class
 from ..request.context import request_id
 from .asgi_transport import SERVICE_ROUTE, ASGIStreamTransport
 from .middleware.request_id import HEADER as REQUEST_ID
@@ -51,7 +51,7 @@ class ProxyResponseError(Exception):
         return {"type": None, **self.error, "message": str(self), "code": str(self.error.get("code") or self.status)}
 
 
-@dataclass(frozen=True, slots=True)
+@data_class
 class Completion:
     """An OpenAI `chat.completion`, and the headers of the proxy's response."""
 
@@ -59,7 +59,7 @@ class Completion:
     headers: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True)
+@data_class
 class CompletionStream:
     """A stream of OpenAI `chat.completion.chunk`s, and the headers of the proxy's response."""
 

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from ..data_class import data_class
 from ..errors import ConfigurationError
 
 REFERENCE = "os.environ/"
 """The prefix of a value that names a variable of the environment."""
 
 
-@dataclass(frozen=True, slots=True)
+@data_class
 class Deployment:
     """One entry of `model_list`; `model` is empty if it refers to a variable that is not set."""
 

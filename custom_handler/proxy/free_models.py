@@ -10,7 +10,6 @@ import copy
 import functools
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import litellm
@@ -20,6 +19,7 @@ from litellm.litellm_core_utils.streaming_handler import CustomStreamWrapper
 from litellm.types.utils import ModelResponse
 from litellm.utils import get_base_model_from_metadata
 
+from ..data_class import data_class
 from ..provider import PROVIDER
 
 MAX_MODELS = 1024
@@ -34,7 +34,7 @@ _Calculate: TypeAlias = Callable[..., float | None]
 _Key: TypeAlias = tuple[str, str]
 
 
-@dataclass(frozen=True, slots=True)
+@data_class
 class _Free:
     """A model without a price: what LiteLLM noted of a call, and the price list that it read."""
 

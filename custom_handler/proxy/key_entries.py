@@ -18,12 +18,12 @@ import hashlib
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from ..data_class import data_class
 from ..errors import ConfigurationError
 from ..request.caller import MASTER
 from .budget_period import DURATIONS
@@ -48,7 +48,7 @@ _FIELDS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@data_class
 class KeyEntry:
     """One key: name, SHA-256 as hex digits, and maximum of requests per minute (None: no limit).
 

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from litellm.responses.mcp.request_context import MCPRequestContext
 from litellm.responses.utils import ResponsesAPIRequestUtils
 
+from ..data_class import data_class
 from ..history.approved_calls import CallNotMade
 from ..request.mcp_outcome import INVALID_PARAMS, Outcome
 
 _NOT_MADE = "The call was not made."
 
 
-@dataclass(frozen=True, slots=True)
+@data_class
 class McpTools:
     """The tools that a request may call: `by_name` has their servers, `served` what these list."""
 

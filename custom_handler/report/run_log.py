@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import json
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from ..data_class import data_class
 from ..errors import ConfigurationError
 
 
-@dataclass(frozen=True, slots=True)
+@data_class
 class RecordedCall:
     """A line of `interactions.jsonl`.
 
@@ -36,7 +37,7 @@ class RecordedCall:
     repairs: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@data_class
 class RunLog:
     """A run: its manifest and its calls by start time.
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
+from ..data_class import data_class
 from .run_log import RecordedCall, RunLog
 
 PERCENTILES = (50, 95, 99)
 
 
-@dataclass(frozen=True, slots=True)
+@data_class
 class ModelSummary:
     """The calls of one model; `latencies` are p50, p95, p99 of the successful ones, in ms."""
 
@@ -30,7 +30,7 @@ class ModelSummary:
         return (self.name, str(self.calls), str(self.failed), *shown, f"{self.tokens_in:,}", f"{self.tokens_out:,}")
 
 
-@dataclass(frozen=True, slots=True)
+@data_class
 class Summary:
     """The figures of a run; `errors` has (class, status, count), the most frequent first."""
 

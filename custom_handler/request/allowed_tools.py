@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from ..data_class import data_class
 
 FORMS = "a list of names, or an object with tool_names (a list of names), read_only: true, or both"
 
 
-@dataclass(frozen=True, slots=True)
+@data_class
 class AllowedTools:
     """Those of some names, all for None; with `read_only`, of these the ones that change nothing.
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from ..data_class import data_class
 
 
-@dataclass(frozen=True, slots=True)
+@data_class
 class Caller:
     """An API key, by its name.
 
@@ -35,7 +35,7 @@ class KeyQuota(dict[str, float]):
     """
 
 
-@dataclass(frozen=True, slots=True)
+@data_class
 class Allowance:
     """What a caller may still send: `remaining` of `limit` requests, one more in `reset` seconds.
 

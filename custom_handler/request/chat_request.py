@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
+from ..data_class import data_class
 from ..errors import RequestError
 from .calls import CUSTOM_ARGUMENT, Message, require_results
 from .parameters import Parameters
@@ -16,7 +17,7 @@ MAX_TOOLS = 2000
 __all__ = ["ChatRequest", "Message", "Tool"]
 
 
-@dataclass(frozen=True, slots=True)
+@data_class
 class Tool:
     """A function that the client declares; `parameters` is its JSON Schema.
 
@@ -31,7 +32,7 @@ class Tool:
     custom: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@data_class
 class ChatRequest:
     """One validated chat completion request.
 

@@ -13,9 +13,10 @@ import binascii
 import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
+from ..data_class import data_class
 from ..errors import RequestError
 from ..settings import UploadSettings
 from .chat_request import Message
@@ -29,7 +30,7 @@ _DATA_URI = re.compile(r"data:([\w.+-]+/[\w.+-]+)?((?:;[^;,]*)*?)(;base64)?,", r
 _INVALID_IN_NAME = re.compile(r"[\x00-\x1f\x7f\[\]\"<>|:*?]+")
 
 
-@dataclass(frozen=True, slots=True)
+@data_class
 class FilePart:
     """A part of a message with a file (`data`) or its URL, and the declared name and type."""
 
@@ -46,7 +47,7 @@ class FilePart:
         return _where(self.message, self.part)
 
 
-@dataclass(frozen=True, slots=True)
+@data_class
 class File:
     """A file to upload; `digest` identifies its name, type and bytes."""
 
@@ -57,7 +58,7 @@ class File:
     digest: str = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@data_class
 class FileType:
     """A type of file, with stem and extension of a default name."""
 

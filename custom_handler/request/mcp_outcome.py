@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from ..data_class import data_class
 
 INVALID_PARAMS, INTERNAL = -32602, -32603  # of JSON-RPC; the first for an unknown tool, too
 
 
-@dataclass(frozen=True, slots=True)
+@data_class
 class Outcome:
     """The output of a call, or its error.
 

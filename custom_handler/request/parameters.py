@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
+from ..data_class import data_class
 from ..errors import RequestError
 
 _NUMBER, _INTEGER, _STRING, _OBJECT = (int, float), (int,), (str,), (Mapping,)
@@ -41,7 +41,7 @@ MAX_STOPS = 100
 MAX_STOP_CHARACTERS = 10_000
 
 
-@dataclass(frozen=True, slots=True)
+@data_class
 class Parameters:
     """The parameters of one request.
 

@@ -7,8 +7,9 @@ LiteLLM's bridges convert the tools of /v1/responses and /v1/messages to the for
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from ..data_class import data_class
 
 NAME = "web_search"
 OTHER_NAME = "search_the_web"
@@ -30,7 +31,7 @@ _SCHEMA = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@data_class
 class SearchTool:
     """The tool `name`, and what the client says about the searches.
 

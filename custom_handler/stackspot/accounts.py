@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
+from ..data_class import data_class
 from ..instrumentation import Hook, labelled
 from ..settings import DEFAULT_ACCOUNT, AccountSettings, Settings
 from .accounts_file import account_reloader, choose_account, read_accounts
@@ -13,7 +13,7 @@ from .client import StackspotClient
 from .http.tls import tls_context
 
 
-@dataclass(frozen=True, slots=True)
+@data_class
 class Account:
     """One account: its settings, its connections, and a hook that labels measurements with it."""
 

@@ -12,9 +12,10 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Generic, TypeAlias, TypeVar
 
+from ..data_class import data_class
 from ..errors import AgentError, QueueFull, RateLimited
 from ..instrumentation import Hook, Retried, no_hook
 from ..request.caller import ANYONE, Caller
@@ -34,7 +35,7 @@ Event = TypeVar("Event")
 Result = TypeVar("Result")
 
 
-@dataclass(frozen=True, slots=True)
+@data_class
 class AcquireToken:
     """Result: a Token other than `rejected`; takes at most `timeout` seconds (None: unlimited)."""
 
@@ -42,7 +43,7 @@ class AcquireToken:
     timeout: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@data_class
 class AcquireSlot:
     """Result: None once a request may be sent, or QueueFull after at most `timeout` seconds.
 
@@ -54,7 +55,7 @@ class AcquireSlot:
     quota: str = AGENTS
 
 
-@dataclass(frozen=True, slots=True)
+@data_class
 class ReportRateLimit:
     """The agent responded with a 429, and with `seconds` to wait if it named them. Result: None."""
 
@@ -62,21 +63,21 @@ class ReportRateLimit:
     quota: str = AGENTS
 
 
-@dataclass(frozen=True, slots=True)
+@data_class
 class Sleep:
     """Result: None after `seconds`."""
 
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
+@data_class
 class TakeConversation:
     """Result: the id of the conversation saved with this fingerprint, which is removed, or None."""
 
     fingerprint: str
 
 
-@dataclass(frozen=True, slots=True)
+@data_class
 class SaveConversation:
     """Result: None once the conversation is saved with this fingerprint."""
 
@@ -84,7 +85,7 @@ class SaveConversation:
     conversation_id: str
 
 
-@dataclass(frozen=True, slots=True)
+@data_class
 class Host:
     """A host's name in error messages, and what to check where it is unreachable."""
 
@@ -95,7 +96,7 @@ class Host:
 AGENT = Host("agent", "STACKSPOT_INFERENCE_URL")
 
 
-@dataclass(frozen=True, slots=True)
+@data_class
 class MultipartForm:
     """Form fields, followed by a file in the field `file`."""
 
@@ -105,7 +106,7 @@ class MultipartForm:
     data: bytes = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@data_class
 class Send:
     """Send a request. Result: a ResponseHead; the body of a 200 follows by Read.
 
@@ -120,7 +121,7 @@ class Send:
     method: str = "POST"
 
 
-@dataclass(frozen=True, slots=True)
+@data_class
 class FetchPublicFile:
     """Result: the bytes at a public https URL, or RequestError for the field `param`.
 
@@ -133,21 +134,21 @@ class FetchPublicFile:
     timeout: float
 
 
-@dataclass(frozen=True, slots=True)
+@data_class
 class Read:
     """Result: the next bytes of the response, or None at its end, within `timeout` seconds."""
 
     timeout: float
 
 
-@dataclass(frozen=True, slots=True)
+@data_class
 class Emit(Generic[Event]):
     """Deliver events that arrived together, before the next step that waits. Result: None."""
 
     events: Sequence[Event]
 
 
-@dataclass(frozen=True, slots=True)
+@data_class
 class ResponseHead:
     """Status and headers (lower-case names) of a response; `body` is empty for a 200."""
 
@@ -156,7 +157,7 @@ class ResponseHead:
     body: bytes = b""
 
 
-@dataclass(frozen=True, slots=True)
+@data_class
 class AgentCall:
     """One request to an agent, of which `choice` is the model and the version.
 

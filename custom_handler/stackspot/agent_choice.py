@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
+from ..data_class import data_class
 
-@dataclass(frozen=True, slots=True)
+
+@data_class
 class AgentChoice:
     """The options of one model, from its `model_info`; without any, the agent's own defaults apply.
 

@@ -10,9 +10,9 @@ import itertools
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
+from ..data_class import data_class
 from ..errors import (
     AgentFailed,
     AgentForbidden,
@@ -61,7 +61,7 @@ _REQUEST_FIELDS = frozenset({"input", "user_prompt", "prompt", "messages", "cont
 _MAX_DEPTH, _MAX_LEAVES = 6, 60
 
 
-@dataclass(frozen=True, slots=True)
+@data_class
 class Refusal:
     """What a response or a frame says: its `code`, the `details`, and `text`, all of its words."""
 

@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
+
+from ..data_class import data_class
 
 CREATED, RUNNING, COMPLETED, FAILED = "CREATED", "RUNNING", "COMPLETED", "FAILED"
 
 _FAILURES = frozenset({"FAILURE", "FAILED", "ERROR", "CANCELLED", "CANCELED"})
 
 
-@dataclass(frozen=True, slots=True)
+@data_class
 class ExecutionReport:
     """What a poll tells: `status` is one of the four above, an unknown word counts as RUNNING.
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
+from ..data_class import data_class
 from ..events import Source
 
 ANNOTATIONS, FOOTER, NONE = "annotations", "footer", "none"
@@ -16,7 +17,7 @@ URL_FIELDS = ("id", "slug", "name", "document_id")
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 
 
-@dataclass(frozen=True, slots=True)
+@data_class
 class Knowledge:
     """The options of one model, from its `model_info`; without any, no request changes.
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from ..data_class import data_class
 from ..settings import AccountSettings
 
 
-@dataclass(frozen=True, slots=True)
+@data_class
 class Private:
     """What a quote must not repeat: `values` that identify the account, and the `prompt`."""
 

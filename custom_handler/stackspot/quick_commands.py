@@ -20,9 +20,10 @@ import math
 import random
 import uuid
 from collections.abc import Callable, Generator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
+from ..data_class import data_class
 from ..errors import (
     AgentError,
     AgentFailed,
@@ -70,7 +71,7 @@ PATH = "/v1/quick-commands"
 Progress = Callable[[ExecutionReport], None]
 
 
-@dataclass(frozen=True, slots=True)
+@data_class
 class ExecutionCall(AgentCall):
     """One execution of the Quick Command that `agent_id` names by its slug.
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import functools
 import re
-from dataclasses import dataclass
+
+from ..data_class import data_class
 
 _NUMBER = r"\d[\d,.]*(?<=\d)"
 _LONGEST_TEXT = 4_000  # some patterns are quadratic
@@ -113,7 +114,7 @@ _FILTER_REASONS = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@data_class
 class Overflow:
     """A prompt that exceeds the model's context, with counts in tokens; None where unknown."""
 
@@ -174,7 +175,7 @@ def is_request_limit(text: str) -> bool:
     return _matches(_TOO_MANY, text[:_LONGEST_TEXT])
 
 
-@dataclass(frozen=True, slots=True)
+@data_class
 class WindowLimit:
     """A limit of the platform: so many requests in so many minutes."""
 

@@ -14,9 +14,10 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any
 
+from ..data_class import data_class
 from ..errors import ConfigurationError, CredentialsRefused, IdentityUnavailable, StackspotError
 from ..instrumentation import Hook, TokenCall, no_hook
 from ..settings import DEFAULT_ACCOUNT, AccountSettings
@@ -31,7 +32,7 @@ FAILURE_TTL = 5.0
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
+@data_class
 class Token:
     """A bearer token, its lifetime in seconds since it was issued, and its account."""
 

@@ -18,9 +18,10 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Generator, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any, TypeVar
 
+from ..data_class import data_class
 from ..errors import AgentRejected, StackspotError, TokenRefused, UploadFailed, UploadForbidden, UploadUnknown
 from ..instrumentation import Hook, no_hook
 from ..request.files import File, FilePart, file_too_large, files_too_large
@@ -98,7 +99,7 @@ class UploadCache:
 Result = TypeVar("Result")
 
 
-@dataclass(frozen=True, slots=True)
+@data_class
 class TurnFiles:
     """The files of a turn, and the cache of uploads."""
 
@@ -106,7 +107,7 @@ class TurnFiles:
     cache: UploadCache
 
 
-@dataclass(frozen=True, slots=True)
+@data_class
 class _UploadForm:
     """The form of one upload: the storage's URL, the fields to send, and the id of the upload."""
 

@@ -6,10 +6,10 @@ import errno
 import os
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ...data_class import data_class
 from ...errors import ConfigurationError
 from ...provider import PROVIDER
 from ...provider.litellm_call import agent_id
@@ -19,7 +19,7 @@ from ...settings import Settings
 from ...stackspot.accounts_file import choose_account, read_accounts
 
 
-@dataclass(frozen=True, slots=True)
+@data_class
 class Startable:
     """The configuration and the settings of a proxy that can start."""
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Set
-from dataclasses import dataclass
 from typing import Protocol
 
+from ...data_class import data_class
 from ...request.calls import calls_of, result_id
 from ...request.chat_request import Message
 from ..imitations import imitations, neutralised
@@ -18,7 +18,7 @@ from .turns import role_of
 _NOT_LABEL_CHARACTERS = re.compile(r"[^\w.:/-]+")
 
 
-@dataclass(frozen=True, slots=True)
+@data_class
 class TranscriptEntry:
     """One turn; `role` is "system", "user", "assistant", "result" or "note"."""
 

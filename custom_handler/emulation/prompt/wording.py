@@ -6,12 +6,13 @@ import hashlib
 import string
 from collections.abc import Mapping
 from contextvars import ContextVar
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, fields
 
+from ...data_class import data_class
 from ...errors import ConfigurationError
 
 
-@dataclass(frozen=True, slots=True)
+@data_class
 class Wording:
     """The texts that tell an agent how to call tools.
 

@@ -16,12 +16,12 @@ import json
 import unicodedata
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 import regex
 
+from ...data_class import data_class
 from ..lenient_json import LenientJsonError, LenientJsonParser
 from .argument_schema import ArgumentSchema
 from .json_members import members
@@ -163,7 +163,7 @@ _FREE_FORM_LIMIT = 2_000_000
 _SHORTENED = 64  # LiteLLM shortens longer names on /v1/messages
 
 
-@dataclass(frozen=True, slots=True)
+@data_class
 class Call:
     """A call that was read; `arguments` are a strict JSON object."""
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
+from ...data_class import data_class
 from ..error_body import invalid_request
 
 _NAMES: Mapping[type, str] = {
@@ -18,7 +19,7 @@ _NAMES: Mapping[type, str] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@data_class
 class Shape:
     """The types of a value (none: any type), and the shapes of the values in it.
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from enum import IntEnum
 
+from ...data_class import data_class
 from ...request.caller import Allowance, Caller
 
 # Seconds. The agent counts a minute by arrival, and not all requests take equally long to arrive.
@@ -21,7 +22,7 @@ class Wait(IntEnum):
     LIMIT = 2
 
 
-@dataclass(frozen=True, slots=True)
+@data_class
 class Limits:
     """The most requests of an account a minute and in 24 hours; 0 is no limit."""
 
@@ -29,7 +30,7 @@ class Limits:
     per_day: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@data_class
 class Count:
     """Counted requests, and the seconds until one more can be sent (until fewer are counted)."""
 
@@ -37,7 +38,7 @@ class Count:
     reset: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
+@data_class
 class Ledger:
     """The counted requests of the last minute and of the last 24 hours.
 
@@ -133,7 +134,7 @@ class LastLedger:
         return Allowance(allowance.limit, 0, reset)
 
 
-@dataclass(frozen=True, slots=True)
+@data_class
 class Usage:
     """The requests of the last minute, in total and by caller, and of the last 24 hours.
 
@@ -146,7 +147,7 @@ class Usage:
     waiting: Mapping[Caller, int] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@data_class
 class Quota:
     """The limits of an account, what is used of them, and the seconds of a pause (0: none).
 

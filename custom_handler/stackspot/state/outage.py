@@ -11,13 +11,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 
+from ...data_class import data_class
 from ...request.caller import Caller
 from .ledger import Limits
 
 
-@dataclass(frozen=True, slots=True)
+@data_class
 class LastShared:
     """What Redis said last: requests of all processes and of this one (`own_`), and when.
 
@@ -54,7 +54,7 @@ def limits_alone(limits: Limits, last: LastShared | None, now: float, window: fl
     return Limits(per_minute, per_day)
 
 
-@dataclass(frozen=True, slots=True)
+@data_class
 class SentRequest:
     """A request of this process: when it was counted, and its entry in the shared window."""
 

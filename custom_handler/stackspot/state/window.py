@@ -10,9 +10,10 @@ import math
 import threading
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Protocol
 
+from ...data_class import data_class
 from ...request.caller import Caller
 from .fairness import FairOrder
 from .ledger import WINDOW, Count, Ledger, Limits, Usage
@@ -21,7 +22,7 @@ MINUTE = 60
 DAY_MINUTES = 24 * 60 + 1  # the current minute is counted whole
 
 
-@dataclass(frozen=True, slots=True)
+@data_class
 class Queue:
     """The calls of one caller in this process: all that wait, and whether one could be sent now."""
 
@@ -29,7 +30,7 @@ class Queue:
     admissible: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@data_class
 class Decision:
     """The caller whose request was counted, or the seconds until the next attempt makes sense.
 

@@ -98,7 +98,8 @@ class ApprovedCalls:
 
     async def _once(self, call: ApprovedCall, run: Callable[[], Awaitable[Outcome]]) -> Outcome:
         until = time.monotonic() + WAIT
-        while (found := await self._claimed(call)) is not None:
+        found = await self._claimed(call)
+        while found is not None:
             earlier = decode(found)
             if earlier["call"] != call.digest:
                 raise RequestError(
@@ -107,18 +108,21 @@ class ApprovedCalls:
                 )
             if "outcome" in earlier:
                 return Outcome(*earlier["outcome"])
-            if not await self._is_leased(call, earlier["until"]):
-                return Outcome.refused(
-                    "The proxy stopped before it had the outcome of this call, so it is unknown whether the tool "
-                    f"has run. {_NOT_AGAIN}"
-                )
-            if time.monotonic() > until:
+            leased = await self._is_leased(call, earlier["until"])
+            if leased and time.monotonic() > until:
                 raise ApprovedCallRuns(
                     "mcp_approval_response: an earlier request with this approval has started the call, which "
                     "still runs. Send the approval again later for its result: the call is not made again.",
                     retry_after=RETRY_AFTER,
                 )
-            await asyncio.sleep(POLL)
+            if leased:
+                await asyncio.sleep(POLL)
+            before, found = found, await self._claimed(call)
+            if not leased and found == before:  # else the call has ended, and its lease with it
+                return Outcome.refused(
+                    "The proxy stopped before it had the outcome of this call, so it is unknown whether the tool "
+                    f"has run. {_NOT_AGAIN}"
+                )
         try:
             outcome = await self._made(call, run)
         except CallNotMade as error:

@@ -167,6 +167,23 @@ async def test_a_long_call_renews_its_lease(
     assert [await first, await second] == [Outcome("paid 1")] * 2
 
 
+async def test_a_call_that_ends_while_its_lease_is_read_has_an_outcome(
+    process: Open, tool: Tool, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tool.may_end.clear()
+    first, other = await started(process(), tool), process()
+    clock.now += LEASE + 1
+    is_leased = other._is_leased
+
+    async def read_after_the_end(call: ApprovedCall, until: float) -> bool:
+        tool.may_end.set()
+        await first
+        return await is_leased(call, until)
+
+    monkeypatch.setattr(other, "_is_leased", read_after_the_end)
+    assert await other.once(CALL, tool.run) == Outcome("paid 1")
+
+
 async def test_an_outcome_is_kept_for_a_time(process: Open, tool: Tool, clock: Clock) -> None:
     await process().once(CALL, tool.run)
     clock.now += KEEP - 1

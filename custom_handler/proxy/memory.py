@@ -19,10 +19,12 @@ from pathlib import Path
 
 INTERVAL = 1.0
 CHECKS_BETWEEN = 10
-SHARE = 0.02  # of the time that releases may take: one takes 50 ms, or 600 with 1,000 open streams
+LONGEST_WAIT = 60  # checks
+SHARE = 0.02  # of the time that releases take: one takes 50 ms, or 600 with 1,000 open streams
 OLD = 50  # collections of the younger generations, after which the oldest may hold much garbage
 GROWTH = 32 * 1024 * 1024
 LARGE = 3 * GROWTH  # more than the modules alone take
+URGENT = 4 * GROWTH  # for which a release may take more than its share
 NEW_MODULES = 20
 
 _STATM = Path("/proc/self/statm")
@@ -56,9 +58,10 @@ def leave_oldest_generation() -> None:
 class MemoryRelease:
     """Collect garbage and trim the heap whenever the process has grown by GROWTH bytes.
 
-    It is the only one to collect the oldest generation, so it does so as well after OLD younger
+    Python leaves the oldest generation to it, so it collects that as well after OLD younger
     collections. What that costs grows with the objects of open streams, so the time between two
-    grows, too: the cost of a token does not depend on the number of streams.
+    grows, too, up to LONGEST_WAIT: the cost of a token does not depend on the number of streams. A
+    process that has grown by URGENT bytes, or by half, does not wait so long.
 
     Modules that requests import are exempted from garbage collection, as those of the startup are:
     with them a collection pauses the proxy for a third of a second, without them for milliseconds.
@@ -89,8 +92,8 @@ class MemoryRelease:
         asyncio.get_running_loop().call_later(INTERVAL, self._repeat)
 
     def _repeat(self) -> None:
-        self.check()
         self._call_later()
+        self.check()
 
     def check(self) -> None:
         """Release memory if the process has grown, or if there may be much garbage."""
@@ -98,11 +101,17 @@ class MemoryRelease:
         growth = self._resident() - self._least
         if growth < LARGE and len(sys.modules) - self._modules >= NEW_MODULES:
             self._modules = len(sys.modules)
+            gc.collect()  # or the garbage would be exempted, too
             gc.freeze()
-        elif self._checks >= self._wait and (growth > GROWTH or gc.get_count()[2] >= OLD):
+        elif self._is_due(growth):
             self._checks = 0
             began = self._clock()
             gc.collect()
             self._trim()
-            self._wait = max(CHECKS_BETWEEN, math.ceil((self._clock() - began) / (SHARE * INTERVAL)))
+            wait = math.ceil((self._clock() - began) / (SHARE * INTERVAL))
+            self._wait = min(max(CHECKS_BETWEEN, wait), LONGEST_WAIT)
             self._least = self._resident()
+
+    def _is_due(self, growth: int) -> bool:
+        wait = CHECKS_BETWEEN if growth > max(URGENT, self._least // 2) else self._wait
+        return self._checks >= wait and (growth > GROWTH or gc.get_count()[2] >= OLD)

@@ -17,9 +17,11 @@ from custom_handler.proxy.memory import (
     GROWTH,
     INTERVAL,
     LARGE,
+    LONGEST_WAIT,
     NEW_MODULES,
     OLD,
     SHARE,
+    URGENT,
     MemoryRelease,
     leave_oldest_generation,
     resident_bytes,
@@ -57,9 +59,9 @@ class Cycle:
         self.itself = self
 
 
-def check(release: MemoryRelease) -> None:
+def check(release: MemoryRelease, times: int = CHECKS_BETWEEN) -> None:
     """Check so often that a process that has grown is trimmed."""
-    for _ in range(CHECKS_BETWEEN):
+    for _ in range(times):
         release.check()
 
 
@@ -121,9 +123,31 @@ def test_releases_take_a_small_share_of_the_time(process, release):
     """With many open streams each takes long, and each stream makes the process grow."""
     process.seconds = 1.0
     for _ in range(1_000):
-        process.size = process.used = process.size + GROWTH + 1
+        process.size = process.used = process.size + GROWTH // 32
         release.check()
     assert 0 < process.time <= 1.1 * SHARE * 1_000 * INTERVAL
+
+
+def test_a_release_is_not_put_off_for_ever(process, release):
+    """The garbage of a busy proxy makes each release longer, and so it must not make the wait longer."""
+    process.seconds = 1_000.0
+    process.size = process.used = process.size + GROWTH + 1
+    check(release)
+    assert process.trims == 1
+    process.size += GROWTH + 1
+    check(release, LONGEST_WAIT - 1)
+    assert process.trims == 1
+    release.check()
+    assert process.trims == 2
+
+
+def test_a_process_that_has_grown_much_does_not_wait(process, release):
+    process.seconds = 1_000.0
+    process.size = process.used = process.size + GROWTH + 1
+    check(release)
+    process.size += max(URGENT, process.size // 2) + 1
+    check(release)
+    assert process.trims == 2
 
 
 def test_a_short_release_delays_the_next_one_no_longer(process, release):
@@ -176,7 +200,14 @@ def test_python_collects_the_oldest_generation_only_where_the_operator_says_so(m
 
 def test_modules_that_requests_import_are_exempted_from_collection(process, release, monkeypatch):
     frozen: list[int] = []
-    monkeypatch.setattr(gc, "freeze", lambda: frozen.append(process.trims))
+    cycle = Cycle()
+    garbage = weakref.ref(cycle)
+
+    def freeze() -> None:
+        assert garbage() is None  # it would never be freed
+        frozen.append(process.trims)
+
+    monkeypatch.setattr(gc, "freeze", freeze)
     for number in range(NEW_MODULES):
         check(release)
         assert frozen == []
@@ -184,6 +215,7 @@ def test_modules_that_requests_import_are_exempted_from_collection(process, rele
     process.size = START + LARGE  # requests with large answers are open
     release.check()
     assert (process.trims, frozen) == (1, [])
+    del cycle
     release.check()
     assert frozen == [1]
 

@@ -284,9 +284,11 @@ def test_a_wrong_type_is_rejected_on_every_chat_protocol(call_type):
 
 
 def test_a_body_is_validated_once_unless_it_changes(monkeypatch):
-    checked = []
+    checked, shapes, rejected = [], [], []
     for module in (plugin_module, received):
         monkeypatch.setattr(module, "limit_content", checked.append)
+        monkeypatch.setattr(module, "reject_reserved_fields", lambda sent: rejected.append(dict(sent)))
+        monkeypatch.setattr(module, "validate_field_types", lambda sent, _: shapes.append(sent))
     messages = [{"role": "user", "content": "Oi"}]
     scope = {
         "path": "/v1/chat/completions",
@@ -303,7 +305,7 @@ def test_a_body_is_validated_once_unless_it_changes(monkeypatch):
         ]:
             asyncio.run(hook(user_api_key_dict=None, cache=None, data=data, call_type=call_type))
     sent = {"model": "m", "messages": messages}
-    assert checked == [sent, sent, {**sent, "model": "another"}]
+    assert checked == shapes == rejected == [sent, sent, {**sent, "model": "another"}]
 
 
 def test_the_types_of_other_calls_are_not_validated():

@@ -1,4 +1,4 @@
-"""Lead requests of models past what LiteLLM and the plugin try before their routes.
+"""Serve requests of models without what LiteLLM and the plugin try before their routes.
 
 FastAPI tries some forty routes before that of a chat completion, and LiteLLM compares its path with
 the beginnings of all optional features. For these paths both find the same each time.
@@ -8,10 +8,11 @@ the beginnings of all optional features. For these paths both find the same each
 from __future__ import annotations
 
 import functools
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, TypeAlias
 
-from starlette.routing import BaseRoute, Match, Router
+from starlette.datastructures import URLPath
+from starlette.routing import BaseRoute, Match, NoMatchFound, Router
 from starlette.types import Receive, Scope, Send
 
 MODEL_PATHS = frozenset(
@@ -55,6 +56,10 @@ class ModelRoutes(BaseRoute):
                 return found
         return Match.NONE, {}
 
+    def url_path_for(self, name: str, /, **path_params: Any) -> URLPath:
+        """Raise NoMatchFound: the routes that it leads to have names of their own."""
+        raise NoMatchFound(name, path_params)
+
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request that has matched."""
         await self._found[scope["path"]].handle(scope, receive, send)
@@ -63,9 +68,12 @@ class ModelRoutes(BaseRoute):
 def without_features(original: _Serve) -> _Serve:
     """Return a `LazyFeatureMiddleware.__call__` that asks once for each of MODEL_PATHS."""
 
-    @functools.lru_cache(len(MODEL_PATHS))
-    def may_load(path: str, features: tuple[Any, ...]) -> bool:
-        return any(feature.matches(path) for feature in features)
+    kept: dict[str, tuple[object, bool]] = {}
+
+    def may_load(path: str, features: Iterable[Any]) -> bool:
+        if path not in kept or kept[path][0] is not features:
+            kept[path] = features, any(feature.matches(path) for feature in features)
+        return kept[path][1]
 
     @functools.wraps(original)
     async def __call__(self: Any, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: N807

@@ -16,7 +16,6 @@ from typing import Any
 
 from litellm.integrations.prometheus import PrometheusLogger
 from litellm.types.integrations import prometheus as types
-from prometheus_client import CollectorRegistry, Counter
 from prometheus_client.metrics import MetricWrapperBase
 
 from ..proxy.shortcuts import takes
@@ -51,8 +50,8 @@ def describe_labels_once() -> None:
                 values.__init__, values.model_dump = init, model_dump
     with suppress(AttributeError, TypeError):
         original_labels = MetricWrapperBase.labels
-        if not hasattr(original_labels, "__wrapped__") and finds_children(labels := known_children(original_labels)):
-            MetricWrapperBase.labels = labels  # type: ignore[method-assign,assignment]
+        if not hasattr(original_labels, "__wrapped__") and keeps_children(original_labels):
+            MetricWrapperBase.labels = known_children(original_labels)  # type: ignore[method-assign,assignment]
 
 
 def known_children(original: _Labels) -> _Labels:
@@ -75,11 +74,13 @@ def known_children(original: _Labels) -> _Labels:
     return labels
 
 
-def finds_children(labels: _Labels) -> bool:
-    """Return whether `labels` finds the children of a counter, which may be kept elsewhere."""
-    counter = Counter("example", "", ("a", "b"), registry=CollectorRegistry())
-    child = counter.labels("1", "2")
-    return labels(counter, "1", "2") is child and labels(counter, b=2, a=1) is child
+def keeps_children(labels: Any) -> bool:
+    """Return whether `labels` is the original, and keeps the children of a metric as expected.
+
+    To try it would need a metric, which is written to a file where there are several workers.
+    """
+    names = set(getattr(getattr(labels, "__code__", None), "co_names", ()))
+    return takes(labels, "self", "labelvalues", "labelkwargs") and {"_labelnames", "_metrics"} <= names
 
 
 def only_for_limits(original: _Setter) -> _Setter:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from fastapi import APIRouter, FastAPI
-from starlette.routing import BaseRoute, Match
+from starlette.routing import BaseRoute, Match, NoMatchFound
 from starlette.testclient import TestClient
 
 from custom_handler.proxy.model_paths import ModelRoutes, without_features
@@ -143,16 +143,35 @@ async def test_a_feature_of_a_models_path_is_loaded(serve: Callable[..., Any]) -
     assert middleware.calls == ["original"]
 
 
-def test_litellm_has_a_route_or_a_feature_for_each_path() -> None:
+def test_litellm_itself_finds_the_same_route_and_features() -> None:
     code = """
-from litellm.proxy._lazy_features import LAZY_FEATURES
+from litellm.proxy._lazy_features import LAZY_FEATURES, LazyFeatureMiddleware
 from litellm.proxy.proxy_server import app
 from starlette.routing import Match
-from custom_handler.proxy.model_paths import MODEL_PATHS, ModelRoutes
+from custom_handler.proxy.model_paths import MODEL_PATHS, ModelRoutes, without_features
 routes = ModelRoutes(app.router)
 for path in MODEL_PATHS:
     scope = {"type": "http", "method": "POST", "path": path, "headers": [], "query_string": b""}
-    is_loaded_later = any(feature.matches(path) for feature in LAZY_FEATURES)
-    assert is_loaded_later or routes.matches(scope)[0] is Match.FULL, path
+    full = [route for route in app.router.routes if route.matches(dict(scope))[0] is Match.FULL]
+    assert (routes.matches(dict(scope))[0] is Match.FULL) == bool(full), path
+    assert routes._found.get(path) is next(iter(full), None), path
+    assert full or any(feature.matches(path) for feature in LAZY_FEATURES), path
+
+import asyncio
+served = []
+async def inner(scope, receive, send):
+    served.append(scope["path"])
+async def original(*_):
+    served.append("original")
+middleware = LazyFeatureMiddleware(inner, fastapi_app=app)
+for path in sorted(MODEL_PATHS):
+    asyncio.run(without_features(original)(middleware, {"type": "http", "path": path}, None, None))
+loading = {path for path in MODEL_PATHS if any(feature.matches(path) for feature in LAZY_FEATURES)}
+assert served == ["original" if path in loading else path for path in sorted(MODEL_PATHS)]
 """
     subprocess.run([sys.executable, "-c", code], check=True, env={"LITELLM_LOCAL_MODEL_COST_MAP": "True"})
+
+
+def test_it_has_no_name_so_that_the_names_of_the_other_routes_are_found() -> None:
+    with pytest.raises(NoMatchFound):
+        ModelRoutes(FastAPI().router).url_path_for("answer")

@@ -5,6 +5,9 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import re
+import subprocess
+import sys
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -16,7 +19,7 @@ from prometheus_client.metrics import MetricWrapperBase
 from custom_handler.telemetry import prometheus_shortcuts
 from custom_handler.telemetry.prometheus_shortcuts import (
     describe_labels_once,
-    finds_children,
+    keeps_children,
     known_children,
     only_for_limits,
     quick_labels,
@@ -181,9 +184,25 @@ def test_a_child_and_a_metric_without_labels_have_no_labels(gauge: Gauge) -> Non
             quick(metric, "1", "2")
 
 
-def test_a_metric_that_keeps_its_children_elsewhere_is_left_alone() -> None:
-    class Elsewhere(Gauge):
-        pass
+def elsewhere(self: Any, *labelvalues: object, **labelkwargs: object) -> Any:
+    """Return a child as another version may: from an attribute of another name."""
+    return self._children[labelvalues or tuple(labelkwargs.values())]
 
-    assert finds_children(known_children(inspect.unwrap(MetricWrapperBase.labels)))
-    assert not finds_children(lambda *_, **__: Elsewhere("other", "", registry=CollectorRegistry()))
+
+def test_a_version_that_keeps_the_children_elsewhere_is_left_alone() -> None:
+    assert keeps_children(inspect.unwrap(MetricWrapperBase.labels))
+    assert not keeps_children(elsewhere)
+    assert not keeps_children(lambda self, *values: self._metrics[self._labelnames])
+
+
+def test_installing_writes_no_metric(tmp_path: Path) -> None:
+    """With several workers, prometheus_client writes each new child to a file that `/metrics` reads."""
+    code = """
+from custom_handler.telemetry.prometheus_shortcuts import describe_labels_once
+from prometheus_client.metrics import MetricWrapperBase
+describe_labels_once()
+assert hasattr(MetricWrapperBase.labels, "__wrapped__")
+"""
+    environ = {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "PROMETHEUS_MULTIPROC_DIR": str(tmp_path)}
+    subprocess.run([sys.executable, "-c", code], check=True, env=environ)
+    assert not any(b"example" in file.read_bytes() for file in tmp_path.iterdir())

@@ -143,15 +143,16 @@ def streams(bench: Bench) -> list[Figure]:
                 pause = max(0.02, count * cost / BUSY)
                 _pace(bench, pause)
                 before, rounds = server.cpu(), max(1, min(_ROUNDS, 5 * bench.size.streams // count))
-                gaps = [
-                    bench.load.run(bench.job(model, "paced", count, count, server)).gap["p99"] for _ in range(rounds)
-                ]
+                gaps, sizes = [], []
+                for _ in range(rounds):
+                    gaps.append(bench.load.run(bench.job(model, "paced", count, count, server)).gap["p99"])
+                    sizes.append(server.resident())
                 cost = (server.cpu() - before) / (rounds * count * _TOKENS)
                 for name, value in (
                     ("cpu", 1000 * cost),
                     ("gap", 1000 * statistics.median(gaps)),
                     ("pause", 1000 * pause),
-                    ("memory", max(0.0, server.resident() - idle) * 1024 / count),
+                    ("memory", max(0.0, sizes[0] - idle) * 1024 / count),
                 ):
                     found[name][SIDES[model]].append(value)
     bench.script()

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass, field, fields
 from operator import attrgetter
-from typing import TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-if sys.version_info >= (3, 11):
-    from typing import dataclass_transform
-else:
+if TYPE_CHECKING:  # Python 3.10 lacks it, and only mypy reads what it says
     from typing_extensions import dataclass_transform
+else:
+
+    def dataclass_transform(**_: Any) -> Any:
+        """Return a decorator that changes nothing."""
+        return lambda decorator: decorator
+
 
 Value = TypeVar("Value")
 

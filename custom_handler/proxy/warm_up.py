@@ -16,9 +16,13 @@ from starlette.routing import BaseRoute
 
 # What the first requests of each protocol import; another version of LiteLLM may lack some.
 _MODULES = (
+    "custom_handler.chat.quick_command_turn",
+    "custom_handler.chat.search_loop",
     "custom_handler.emulation.announcement",  # its patterns
+    "custom_handler.emulation.continuation",
     "custom_handler.emulation.json_schema",
     "custom_handler.emulation.tool_calls.parser",
+    "custom_handler.stackspot.quote",
     "litellm.integrations.otel.logger",
     "litellm.integrations.shadow_eval_logger",
     "litellm.integrations.websearch_interception.tools",

@@ -53,7 +53,7 @@ def _spent(bench: Bench, servers: dict[str, tuple[Proxy, str]], prompt: str) -> 
 
     The order turns by one side in each round, so that no side always follows the same one.
     """
-    requests = 2 * bench.size.requests if prompt == "whole" else max(8, bench.size.requests // 2)
+    requests = 6 * bench.size.requests if prompt == "whole" else bench.size.requests  # some seconds a round
     rounds = _ROUNDS if bench.size.rounds > 2 else bench.size.rounds
     order, spent = list(servers), {side: list[float]() for side in servers}
     for number in range(-1, rounds):  # -1 warms up

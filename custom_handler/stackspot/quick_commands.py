@@ -306,13 +306,10 @@ class _Execution:
 
     def _fail(self, head: ResponseHead, raw: bytes) -> Generator[Step[Any], Any, None]:
         """Raise the error of a response; a limit that passes soon pauses the quota."""
-        refusal = Refusal.read(decode_body(raw))
+        body = decode_body(raw)
+        refusal = Refusal.read(body)
         error: StackspotError = error_from_response(
-            head.status,
-            decode_body(raw),
-            head.headers,
-            with_files=bool(self._call.upload_ids),
-            private=self._private,
+            head.status, body, head.headers, with_files=bool(self._call.upload_ids), private=self._private
         )
         if isinstance(error, UploadUnknown):
             pass

@@ -11,11 +11,15 @@ import asyncio
 import functools
 import os
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
 
 from ..chat.token_estimate import PromptSize, TokenEstimator
 from ..data_class import data_class
 from ..request.context import add_response_header, current_request
+
+if TYPE_CHECKING:
+    from tiktoken import Encoding
 
 HEADER = "x-stackspot-prompt-tokens"
 """The response header with the estimated tokens of the prompt, labels and tools included."""
@@ -43,7 +47,33 @@ def tokenizer() -> Any:
     """Return LiteLLM's tokenizer; to load it takes 0.2 s, before the proxy is ready."""
     from litellm.litellm_core_utils.default_encoding import encoding  # noqa: PLC0415  see the docstring
 
+    with suppress(Exception):  # another version of tiktoken may be built in another way
+        release_ranks(encoding)
     return encoding
+
+
+def release_ranks(encoding: Encoding) -> None:
+    """Delete the dict of tokens that tiktoken keeps beside its own copy, and encodes nothing with.
+
+    It takes 15 MiB. Who reads it, as to build another tokenizer of it, gets it from the file again.
+    """
+    from tiktoken import Encoding, get_encoding, registry  # noqa: PLC0415  only with the tokenizer
+
+    name = encoding.name
+    constructor = (registry.ENCODING_CONSTRUCTORS or {})[name]
+
+    class Released(Encoding):
+        def __getattr__(self, attribute: str) -> Any:
+            if attribute == "_mergeable_ranks":
+                return constructor()["mergeable_ranks"]
+            raise AttributeError(attribute)
+
+        def __reduce__(self) -> Any:
+            return get_encoding, (name,)
+
+    if type(encoding) is Encoding:
+        encoding.__class__ = Released
+        del encoding._mergeable_ranks
 
 
 def measure(prompt: str) -> PromptSize:

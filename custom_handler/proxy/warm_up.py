@@ -26,13 +26,15 @@ _MODULES = (
     "litellm.integrations.otel.logger",
     "litellm.integrations.shadow_eval_logger",
     "litellm.integrations.websearch_interception.tools",
-    "litellm.litellm_core_utils.default_encoding",  # its tokenizer
     "litellm.llms.github_copilot.per_user_auth",
     "litellm.proxy._experimental.mcp_server.auth.user_api_key_auth_mcp",
     "litellm.proxy._experimental.mcp_server.mcp_server_manager",
     "nacl.secret",
 )
-_FUNCTIONS = (("litellm.llms", "load_guardrail_translation_mappings"),)
+_FUNCTIONS = (
+    ("custom_handler.provider.prompt_tokens", "tokenizer"),  # LiteLLM's
+    ("litellm.llms", "load_guardrail_translation_mappings"),
+)
 _GRAMMAR = "rfc3987_syntax"
 _UNKNOWN = {"type": "http", "method": "POST", "path": "/-", "root_path": "", "headers": [], "query_string": b""}
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import os
+import pickle
 import threading
 from pathlib import Path
 from typing import Any
@@ -11,11 +13,12 @@ from typing import Any
 import litellm
 import pytest
 from litellm.litellm_core_utils.default_encoding import encoding
+from tiktoken import Encoding, get_encoding
 from tokenizers import Tokenizer
 
 from custom_handler.chat.token_estimate import PromptSize, TokenEstimator
 from custom_handler.provider import prompt_tokens
-from custom_handler.provider.prompt_tokens import HEADER, MAX_WINDOWS, WINDOW, PromptTokens, measure
+from custom_handler.provider.prompt_tokens import HEADER, MAX_WINDOWS, WINDOW, PromptTokens, measure, tokenizer
 from custom_handler.request.context import RequestContext
 from tests.support.prompt_texts import code, portuguese, tools
 
@@ -150,3 +153,29 @@ def test_the_answer_to_a_call_that_counts_asks_no_agent(simulator: Any, provider
     estimated, sent_estimate = asyncio.run(count())
     [sent] = simulator.requests("chat")
     assert estimated == sent_estimate == TokenEstimator().estimate(AGENT, measure(sent["prompt"]))
+
+
+def test_the_tokenizer_keeps_no_second_copy_of_its_tokens_but_reads_them_again_for_who_asks() -> None:
+    released, text = tokenizer(), portuguese(5)
+    assert released is encoding is get_encoding("cl100k_base")
+    assert "_mergeable_ranks" not in vars(released)
+    ranks = released._mergeable_ranks
+    assert len(ranks) == 100_256
+    built = Encoding(
+        "same",
+        pat_str=released._pat_str,
+        mergeable_ranks=ranks,
+        special_tokens=released._special_tokens,
+    )
+    assert built.encode(text) == released.encode(text)
+    assert "_mergeable_ranks" not in vars(released)
+
+
+def test_the_tokenizer_is_copied_and_pickled_by_its_name() -> None:
+    assert isinstance(tokenizer(), Encoding)
+    assert copy.deepcopy(tokenizer()) is tokenizer()
+    assert pickle.loads(pickle.dumps(tokenizer())) is tokenizer()
+
+
+def test_an_unknown_attribute_of_the_tokenizer_is_missing() -> None:
+    assert not hasattr(tokenizer(), "no_such_attribute")

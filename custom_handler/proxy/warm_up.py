@@ -13,6 +13,10 @@ from importlib import import_module
 from types import ModuleType
 
 from starlette.routing import BaseRoute
+from starlette.types import Scope
+
+from .included_routers import build_when_asked
+from .model_paths import MODEL_PATHS
 
 # What the first requests of each protocol import; another version of LiteLLM may lack some.
 _MODULES = (
@@ -36,11 +40,15 @@ _FUNCTIONS = (
     ("litellm.llms", "load_guardrail_translation_mappings"),
 )
 _GRAMMAR = "rfc3987_syntax"
-_UNKNOWN = {"type": "http", "method": "POST", "path": "/-", "root_path": "", "headers": [], "query_string": b""}
+_ASKED: Scope = {"type": "http", "method": "POST", "root_path": "", "headers": [], "query_string": b""}
+
+# Paths of models' clients and of health checks. The first is unknown: where FastAPI builds all
+# routes for one, it does so now.
+_PATHS = ("/-", "/v1/models", "/v1beta/models/-:generateContent", "/health/liveliness", *sorted(MODEL_PATHS))
 
 
 def warm_up(routes: Iterable[BaseRoute]) -> None:
-    """Import modules, and build the routes of the proxy's application.
+    """Import modules, and build the routes that the first requests of models' clients look for.
 
     What fails here fails again in the request that needs it, so it does not stop the start.
     """
@@ -51,8 +59,10 @@ def warm_up(routes: Iterable[BaseRoute]) -> None:
     for module, function in _FUNCTIONS:
         with suppress(Exception):
             getattr(import_module(module), function)()
-    for route in routes:  # FastAPI builds an included router when it first looks for a path in it
-        route.matches(dict(_UNKNOWN))
+    build_when_asked()
+    for route in routes:
+        for path in _PATHS:
+            route.matches({**_ASKED, "path": path})
 
 
 def _import_jsonschema() -> None:

@@ -26,7 +26,7 @@ from .proxy.budgets import KeyBudgets, open_budgets
 from .proxy.config import callbacks, deployments
 from .proxy.deployments import deployment_provider
 from .proxy.error_links import open_error_links
-from .proxy.garbage_collection import freeze_startup_objects, remove_stream_finalizers
+from .proxy.garbage_collection import free_streams_at_their_end, freeze_startup_objects, remove_stream_finalizers
 from .proxy.gemini_bridge import from_adapter, to_adapter
 from .proxy.kept_responses import continue_response, note_provider, refuse_compaction
 from .proxy.key_allowance import exhausted_allowance, key_allowance
@@ -126,6 +126,7 @@ class Plugin(TelemetryCallback):
         )
         check_at_start(settings.proxy.startup_check, config, settings, provider.authenticate)
         remove_stream_finalizers()
+        free_streams_at_their_end()
         if settings.proxy.shortcuts:
             keep_results()
             at_startup(proxy, lambda: proxy.app.router.routes.insert(0, ModelRoutes(proxy.app.router)))

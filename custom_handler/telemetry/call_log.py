@@ -52,7 +52,6 @@ class _Call:
     line: Line | None = None
     upstream: str | None = None
     repairs: int = 0
-    logged: bool = False
 
     @property
     def is_call(self) -> bool:
@@ -99,7 +98,7 @@ class CallLog:
             return
         if current_request() is None:
             _log(_fields(line, upstream, line["status"], line["latency_ms"] / 1000, 0))
-        elif (call := _current_call()) is not None and not call.logged:
+        elif (call := _current_call()) is not None:
             call.line, call.upstream = line, upstream
             if call.is_complete:
                 self._finish(call)
@@ -115,6 +114,8 @@ class CallLog:
         elif call.is_call:
             timer = asyncio.get_running_loop().call_later(REPORT_TIMEOUT, self._finish, call)
             self._pending[id(call)] = (call, timer)
+        else:
+            _forget(call)
 
     def flush(self) -> None:
         """Log the calls that still wait for a report."""
@@ -124,10 +125,15 @@ class CallLog:
     def _finish(self, call: _Call) -> None:
         if (pending := self._pending.pop(id(call), None)) is not None:
             pending[1].cancel()
-        call.logged = True
+        _forget(call)
         seconds = call.outcome.seconds if call.outcome is not None else time.perf_counter() - call.started
         line = call.line or _line_without_report(call.scope)
         _log(_fields(line, call.upstream, call.final_status(), seconds, call.repairs))
+
+
+def _forget(call: _Call) -> None:
+    """Ignore later reports, and let the scope and the call, which keep each other, be freed."""
+    call.scope.pop(_SCOPE_KEY, None)
 
 
 def _current_call() -> _Call | None:

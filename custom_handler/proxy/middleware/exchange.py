@@ -64,7 +64,6 @@ class Exchange:
         self._links = links
         self._request = request
         self._keep = keep
-        self._receive = receive
         self._send = send
         self._cors = cors
         self._path = request.scope.get("path", "")
@@ -78,11 +77,12 @@ class Exchange:
         self._mcp_calls = mcp_calls_for(self._path)
         self._message_start = message_start_for(self._path)
         self._form = published_form_for(request)
-        self.body = LimitedBody(Headers(scope=request.scope), self._watched_receive)
+        self.body = LimitedBody(Headers(scope=request.scope), receive)
         self.outcome = Outcome()
 
-    async def _watched_receive(self) -> Message:
-        message = await self._receive()
+    async def receive(self) -> Message:
+        """Return the next message of the request; raises HTTPException above a limit."""
+        message = await self.body.receive()
         if message["type"] == "http.disconnect" and not self._responded:
             self.outcome.disconnected = True
         return message

@@ -119,7 +119,11 @@ class HttpResponse:
 
 
 async def _call_note_sent(session: aiohttp.ClientSession, context: Any, params: object) -> None:  # noqa: ARG001
-    context.trace_request_ctx()
+    # The response keeps this context: with the callback it would keep the call, which has the
+    # response, so that only the garbage collector could free them. aiohttp may send twice.
+    note_sent, context.trace_request_ctx = context.trace_request_ctx, None
+    if note_sent is not None:
+        note_sent()
 
 
 class _Resolver(aiohttp.abc.AbstractResolver):

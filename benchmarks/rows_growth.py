@@ -9,7 +9,6 @@ import tracemalloc
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
 
 from custom_handler.emulation.prompt.render import render
 from custom_handler.jobs.job import QUEUED, Job
@@ -19,11 +18,12 @@ from custom_handler.request.chat_request import ChatRequest
 from . import texts
 from .bench import MODELS, SIDES, Bench
 from .figures import Figure, Goal, exponent
-from .servers import proxy
+from .servers import Proxy, proxy
 
 STREAMS = (1, 64, 200, 500, 1000)
 UNTIL_FULL = (8, 12, 16, 20, 24, 32, 40, 48, 64, 80, 96, 128, 192, 256)
 BUSY = 0.6  # of a core
+SHORTEST_PAUSE = 0.02  # seconds
 _TOKENS = 30
 _ROUNDS = 5  # fewer with many streams, whose CPU varies less from round to round
 _LINEAR = Goal(1.05)
@@ -129,10 +129,11 @@ def _once(action: Callable[[], object]) -> float:
 def streams(bench: Bench) -> list[Figure]:
     """Measure 1 to 1,000 streams, with a pause between tokens that keeps the proxy at 60 % of a core.
 
-    Each model has a proxy of its own, because a process seldom returns memory.
+    No pause is shorter than SHORTEST_PAUSE, with which few streams need less of a core. Each model has
+    a proxy of its own, because a process seldom returns memory.
     """
     found: dict[str, dict[str, list[float]]] = {
-        name: {side: [] for side in SIDES.values()} for name in ("cpu", "gap", "memory", "pause")
+        name: {side: [] for side in SIDES.values()} for name in ("cpu", "gap", "late", "memory", "pause")
     }
     counts = [count for count in STREAMS if count <= 5 * bench.size.streams]
     for model in MODELS:
@@ -140,19 +141,21 @@ def streams(bench: Bench) -> list[Figure]:
             bench.load.run(bench.job(model, "paced", 4, server=server))
             idle, cost = server.resident(), _token_cost(bench, model, server)
             for count in counts:
-                pause = max(0.02, count * cost / BUSY)
+                # The first round says what a token costs with so many streams.
+                _pace(bench, max(SHORTEST_PAUSE, count * cost / BUSY))
+                cost = _paced_round(bench, model, server, count)[1]
+                memory = max(0.0, server.resident() - idle) * 1024 / count
+                pause = max(SHORTEST_PAUSE, count * cost / BUSY)
                 _pace(bench, pause)
-                before, rounds = server.cpu(), max(1, min(_ROUNDS, 5 * bench.size.streams // count))
-                gaps, sizes = [], []
-                for _ in range(rounds):
-                    gaps.append(bench.load.run(bench.job(model, "paced", count, count, server)).gap["p99"])
-                    sizes.append(server.resident())
-                cost = (server.cpu() - before) / (rounds * count * _TOKENS)
+                rounds = max(1, min(_ROUNDS, 5 * bench.size.streams // count))
+                gaps, costs = zip(*(_paced_round(bench, model, server, count) for _ in range(rounds)), strict=True)
+                gap, cost = statistics.median(gaps), statistics.mean(costs)
                 for name, value in (
                     ("cpu", 1000 * cost),
-                    ("gap", 1000 * statistics.median(gaps)),
+                    ("gap", 1000 * gap),
+                    ("late", 1000 * max(0.0, gap - pause)),
                     ("pause", 1000 * pause),
-                    ("memory", max(0.0, sizes[0] - idle) * 1024 / count),
+                    ("memory", memory),
                 ):
                     found[name][SIDES[model]].append(value)
     bench.script()
@@ -161,17 +164,19 @@ def streams(bench: Bench) -> list[Figure]:
 
 def _stream_figures(counts: Sequence[int], found: dict[str, dict[str, list[float]]]) -> list[Figure]:
     row = "growth by streams"
-    titles = MappingProxyType(
-        {"cpu": ("CPU a token", "ms"), "gap": ("gap, p99", "ms"), "pause": ("the agent's pause", "ms")}
-    )
+    titles = MappingProxyType({"cpu": "CPU a token", "gap": "gap, p99", "pause": "the agent's pause"})
     figures = [
-        Figure.ratio(row, f"{count} streams: {title}", unit, {side: [found[name][side][at]] for side in found[name]})
+        Figure.ratio(row, f"{count} streams: {title}", "ms", {side: [found[name][side][at]] for side in found[name]})
         for at, count in enumerate(counts)
-        for name, (title, unit) in titles.items()
+        for name, title in titles.items()
     ]
-    # Memory that a stream adds may be nothing, so it is no ratio.
+    # These may be nothing, so they are no ratios.
     figures += [
-        Figure(row, f"{count} streams: memory a stream, {side}", "KiB", [found["memory"][side][at]])
+        Figure(row, f"{count} streams: {title}, {side}", unit, [found[name][side][at]])
+        for name, title, unit in (
+            ("late", "gap beyond the agent's pause, p99", "ms"),
+            ("memory", "memory a stream", "KiB"),
+        )
         for at, count in enumerate(counts)
         for side in SIDES.values()
     ]
@@ -179,11 +184,20 @@ def _stream_figures(counts: Sequence[int], found: dict[str, dict[str, list[float
     many = counts[1:]
     if len(many) < 2:
         return figures
-    for side, values in found["cpu"].items():
-        total = [count * cpu for count, cpu in zip(many, values[1:], strict=True)]
-        name = f"exponent of the CPU from {many[0]} streams on, {side}"
-        figures.append(Figure(row, name, "", [exponent(many, total)], goal=_LINEAR if side == "stackspot" else None))
+    for name, title in (("cpu", "CPU"), ("memory", "memory")):
+        for side, values in found[name].items():
+            total = [max(1.0, count * value) for count, value in zip(many, values[1:], strict=True)]
+            figure = f"exponent of the {title} from {many[0]} streams on, {side}"
+            goal = _LINEAR if side == "stackspot" else None
+            figures.append(Figure(row, figure, "", [exponent(many, total)], goal=goal))
     return figures
+
+
+def _paced_round(bench: Bench, model: str, server: Proxy, count: int) -> tuple[float, float]:
+    """Return the p99 of the gap between two tokens, and the CPU of a token, in seconds."""
+    before = server.cpu()
+    outcome = bench.load.run(bench.job(model, "paced", count, count, server))
+    return outcome.gap["p99"], (server.cpu() - before) / (count * _TOKENS)
 
 
 def saturation(bench: Bench) -> list[Figure]:
@@ -211,9 +225,9 @@ def saturation(bench: Bench) -> list[Figure]:
     ]
 
 
-def _token_cost(bench: Bench, model: str, server: Any) -> float:
+def _token_cost(bench: Bench, model: str, server: Proxy) -> float:
     """Return the CPU seconds of a token in a single stream."""
-    _pace(bench, 0.02)
+    _pace(bench, SHORTEST_PAUSE)
     before = server.cpu()
     bench.load.run(bench.job(model, "paced", 4, 4, server))
     return max(server.cpu() - before, 0.01) / (4 * _TOKENS)

@@ -28,6 +28,7 @@ from .proxy.deployments import deployment_provider
 from .proxy.error_links import open_error_links
 from .proxy.garbage_collection import free_streams_at_their_end, freeze_startup_objects, remove_stream_finalizers
 from .proxy.gemini_bridge import from_adapter, to_adapter
+from .proxy.included_routers import build_when_asked
 from .proxy.kept_responses import continue_response, note_provider, refuse_compaction
 from .proxy.key_allowance import exhausted_allowance, key_allowance
 from .proxy.keys_file import require_allowed_models
@@ -129,6 +130,7 @@ class Plugin(TelemetryCallback):
         free_streams_at_their_end()
         if settings.proxy.shortcuts:
             keep_results()
+            build_when_asked()
             at_startup(proxy, lambda: proxy.app.router.routes.insert(0, ModelRoutes(proxy.app.router)))
         report_checked_fields(proxy.proxy_logging_obj)
         count_prompts(proxy, self._history)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import gc
 import inspect
+import weakref
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -36,21 +37,28 @@ def free_streams_at_their_end() -> None:
     """Let the chunks of LiteLLM's streams, of every provider, be freed when their response ends.
 
     The router makes a class for each stream. Like every class it refers to itself, and its
-    constructor, which is called once, refers to the stream, which keeps all chunks: until Python
-    collects the oldest generation, a stream of 30 tokens leaves 120 kB.
+    functions refer to the stream, which keeps all chunks: until Python collects the oldest
+    generation, a stream of 30 tokens leaves 120 kB.
     """
-    original = getattr(Router, "_acompletion_streaming_iterator", None)
-    if inspect.iscoroutinefunction(original) and not hasattr(original, "__wrapped__"):
-        Router._acompletion_streaming_iterator = _without_constructors(original)
+    for name in ("_acompletion_streaming_iterator", "_aresponses_streaming_iterator"):
+        original = getattr(Router, name, None)
+        if inspect.iscoroutinefunction(original) and not hasattr(original, "__wrapped__"):
+            setattr(Router, name, _emptying_classes(original))
 
 
-def _without_constructors(original: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+def _emptying_classes(original: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
     @functools.wraps(original)
-    async def _acompletion_streaming_iterator(*args: Any, **kwargs: Any) -> Any:
+    async def streaming_iterator(*args: Any, **kwargs: Any) -> Any:
         stream = await original(*args, **kwargs)
-        of_this_stream = type(stream)
-        if "<locals>" in of_this_stream.__qualname__ and "__init__" in vars(of_this_stream):
-            del of_this_stream.__init__
+        if "<locals>" in type(stream).__qualname__:
+            weakref.finalize(stream, _delete_functions, type(stream)).atexit = False
         return stream
 
-    return _acompletion_streaming_iterator
+    return streaming_iterator
+
+
+def _delete_functions(of_a_stream: type) -> None:
+    """Delete the functions of a class whose only object is gone."""
+    for name, value in list(vars(of_a_stream).items()):
+        if inspect.isfunction(value):
+            delattr(of_a_stream, name)

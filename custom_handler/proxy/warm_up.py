@@ -15,7 +15,6 @@ from types import ModuleType
 from starlette.routing import BaseRoute
 from starlette.types import Scope
 
-from .included_routers import build_when_asked
 from .model_paths import MODEL_PATHS
 
 # What the first requests of each protocol import; another version of LiteLLM may lack some.
@@ -42,8 +41,8 @@ _FUNCTIONS = (
 _GRAMMAR = "rfc3987_syntax"
 _ASKED: Scope = {"type": "http", "method": "POST", "root_path": "", "headers": [], "query_string": b""}
 
-# Paths of models' clients and of health checks. The first is unknown: where FastAPI builds all
-# routes for one, it does so now.
+# Paths of models' clients and of health checks. The first is unknown: FastAPI builds all routes for
+# one, unless `included_routers` hinders it.
 _PATHS = ("/-", "/v1/models", "/v1beta/models/-:generateContent", "/health/liveliness", *sorted(MODEL_PATHS))
 
 
@@ -59,10 +58,10 @@ def warm_up(routes: Iterable[BaseRoute]) -> None:
     for module, function in _FUNCTIONS:
         with suppress(Exception):
             getattr(import_module(module), function)()
-    build_when_asked()
     for route in routes:
         for path in _PATHS:
-            route.matches({**_ASKED, "path": path})
+            with suppress(Exception):
+                route.matches({**_ASKED, "path": path})
 
 
 def _import_jsonschema() -> None:

@@ -114,8 +114,8 @@ class CallLog:
         elif call.is_call:
             timer = asyncio.get_running_loop().call_later(REPORT_TIMEOUT, self._finish, call)
             self._pending[id(call)] = (call, timer)
-        else:
-            _forget(call)
+        else:  # LiteLLM may still report a call on a path of its own
+            asyncio.get_running_loop().call_later(REPORT_TIMEOUT, _forget, call)
 
     def flush(self) -> None:
         """Log the calls that still wait for a report."""

@@ -115,6 +115,21 @@ def test_only_the_router_of_the_path_is_built(included):
     assert built(app) == ["/b"]
 
 
+class AnyCase(routing.APIRoute):
+    """An operator's route that finds its path in capitals, too."""
+
+    def matches(self, scope: Any) -> Any:
+        return super().matches({**scope, "path": scope["path"].lower()})
+
+
+def test_a_route_that_matches_in_its_own_way_is_asked(included):
+    build_when_asked()
+    app, router = FastAPI(), APIRouter(route_class=AnyCase)
+    router.add_api_route("/hello", lambda: "hello")
+    app.include_router(router)
+    assert TestClient(app).get("/HELLO").text == '"hello"'
+
+
 def test_it_is_replaced_once(included):
     build_when_asked()
     once = included.matches

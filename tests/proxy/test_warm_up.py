@@ -56,6 +56,15 @@ def test_every_route_is_asked_for_the_paths_of_clients(without_imports):
         assert {"/v1/chat/completions", "/v1/messages", "/v1/responses", "/v1/models"} <= set(route.looked)
 
 
+def test_a_route_that_fails_does_not_stop_the_start(without_imports):
+    class Failing(BaseRoute):
+        def matches(self, scope: Any) -> tuple[Match, Any]:
+            raise LookupError
+
+    warm_up([Failing(), asked := Route()])
+    assert "/v1/models" in asked.looked
+
+
 def test_routes_of_clients_are_built_before_the_first_request(without_imports):
     app = FastAPI()
     router = APIRouter()

@@ -145,6 +145,25 @@ async def test_a_report_after_the_response_is_awaited(log):
     assert (fields(log)["status"], fields(log)["tokens"]) == ("200", "3/4")
 
 
+async def test_a_call_on_another_path_is_logged_by_its_report(log):
+    call_log = CallLog()
+    recorder = recorder_of(call_log)
+    loop = asyncio.get_running_loop()
+    app = answering(200, lambda: loop.call_soon(recorder.record, event(OK)))
+    await ProxyWrapper(app, [call_log])(scope_of("/v1/images/generations"), receive, send)
+    await eventually_async(lambda: log.records)
+    assert (len(log.records), fields(log)["status"]) == (1, "200")
+
+
+def test_a_client_that_left_before_its_request_was_read_is_a_499(log):
+    async def refuse(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 401, "headers": []})
+        await send({"type": "http.response.body", "body": b"{}"})
+
+    serve(CallLog(), refuse, disconnects=True)
+    assert fields(log)["status"] == "499"
+
+
 def test_a_report_is_awaited_until_the_timeout(log, monkeypatch):
     monkeypatch.setattr(module, "REPORT_TIMEOUT", 0)
     call_log = CallLog()

@@ -41,9 +41,13 @@ logger = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class Outcome:
-    """The end of a request: its status (499: no response was sent), and its duration."""
+    """The end of a request: its status (499: no response was sent), and its duration.
+
+    `disconnected`: the client left before it had the whole response (`responded`).
+    """
 
     status: int = CLIENT_DISCONNECTED
+    responded: bool = False
     disconnected: bool = False
     seconds: float = 0.0
 
@@ -69,7 +73,6 @@ class Exchange:
         self._path = request.scope.get("path", "")
         self._held: Message | None = None
         self._held_body = b""
-        self._responded = False
         self._has_responses = self._path.rstrip("/").endswith("/responses")
         self._has_own_error_events = self._path.endswith(OWN_ERROR_EVENTS)
         self._citations = citations_for(self._path)
@@ -77,15 +80,8 @@ class Exchange:
         self._mcp_calls = mcp_calls_for(self._path)
         self._message_start = message_start_for(self._path)
         self._form = published_form_for(request)
-        self.body = LimitedBody(Headers(scope=request.scope), receive)
         self.outcome = Outcome()
-
-    async def receive(self) -> Message:
-        """Return the next message of the request; raises HTTPException above a limit."""
-        message = await self.body.receive()
-        if message["type"] == "http.disconnect" and not self._responded:
-            self.outcome.disconnected = True
-        return message
+        self.body = LimitedBody(Headers(scope=request.scope), _watched(receive, self.outcome))
 
     async def send(self, message: Message) -> None:
         kind = message["type"]
@@ -122,7 +118,7 @@ class Exchange:
         headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
         headers += [(b"connection", b"close")] if close else []
         await self._send_start({"type": "http.response.start", "status": status, "headers": headers})
-        self._responded = True
+        self.outcome.responded = True
         await self._send({"type": "http.response.body", "body": body})
 
     def _with_link(self, body: bytes) -> bytes:
@@ -134,11 +130,11 @@ class Exchange:
         Return whether the client has a whole response: the server would close its connection
         after an exception, even if LiteLLM has responded with a 500.
         """
-        is_partial = self.outcome.status != CLIENT_DISCONNECTED and not self._responded
+        is_partial = self.outcome.status != CLIENT_DISCONNECTED and not self.outcome.responded
         if not is_partial:
             method = self._request.scope.get("method")
             logger.error("Internal error in the proxy: %s %s", method, self._path, exc_info=error)
-            if not self._responded:
+            if not self.outcome.responded:
                 await self.send_error(500, MESSAGE, close=False)
         self.outcome.status = 500
         return not is_partial
@@ -180,7 +176,7 @@ class Exchange:
                 await self._send_start(message)
         elif self.body.rejection is None:
             if message["type"] == "http.response.body":
-                self._responded = not message.get("more_body", False)
+                self.outcome.responded = not message.get("more_body", False)
                 message = {**message, "body": self._rewritten(message.get("body", b""))}
                 if self._held is None and self._keep is not None and (turn := self._turn) is not None:
                     await keep_stream(message["body"], turn, self._keep)
@@ -227,3 +223,15 @@ class Exchange:
             await self._send(message)
         else:
             await self._cors.send(message, self._send, Headers(scope=self._request.scope))
+
+
+def _watched(receive: Receive, outcome: Outcome) -> Receive:
+    """Note a disconnect; a method would make the exchange refer to itself, by its body."""
+
+    async def watched() -> Message:
+        message = await receive()
+        if message["type"] == "http.disconnect" and not outcome.responded:
+            outcome.disconnected = True
+        return message
+
+    return watched

@@ -84,7 +84,7 @@ class ProxyWrapper:
                 if (rejection := await exchange.body.reject()) is not None:
                     await exchange.send_error(*rejection)
                 else:
-                    await self._app(scope, exchange.receive, exchange.send)
+                    await self._app(scope, exchange.body.receive, exchange.send)
             except Exception as error:
                 if not await exchange.end_failed(error):
                     raise

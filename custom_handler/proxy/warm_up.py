@@ -42,7 +42,7 @@ _GRAMMAR = "rfc3987_syntax"
 _ASKED: Scope = {"type": "http", "method": "POST", "root_path": "", "headers": [], "query_string": b""}
 
 # Paths of models' clients and of health checks. The first is unknown: FastAPI builds all routes for
-# one, unless `included_routers` hinders it.
+# one, unless `included_routers` prevents it.
 _PATHS = ("/-", "/v1/models", "/v1beta/models/-:generateContent", "/health/liveliness", *sorted(MODEL_PATHS))
 
 

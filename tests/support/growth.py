@@ -6,7 +6,7 @@ import gc
 import time
 from collections.abc import Callable
 
-TRIES = 5
+TRIES = 15  # more only where it fails: a busy machine doubles single figures
 MOST = 3.2  # twice the work takes twice the CPU if it is linear, and four times if it is quadratic
 _SMALLEST = 0.005
 

@@ -47,12 +47,18 @@ def whole_response(
     return response
 
 
-def stream_chunk(delta: Delta, *, identifier: str, created: int, model: str) -> ModelResponseStream:
-    """Return a chunk with one choice, without a finish reason."""
+def stream_chunk(
+    delta: Delta, *, identifier: str, created: int, model: str, deployment: str | None = None
+) -> ModelResponseStream:
+    """Return a chunk with one choice, without a finish reason.
+
+    LiteLLM looks for the settings of a `deployment` that a chunk does not name by its model, and
+    does so for each chunk.
+    """
     template = _chunk()
     choices = [_filled(template.choices[0], delta=delta)]
     chunk = _filled(template, id=identifier, created=created, model=model, choices=choices)
-    chunk._hidden_params = {}
+    chunk._hidden_params = {"model_id": deployment} if deployment else {}
     return chunk
 
 

@@ -180,7 +180,8 @@ class StackspotLLM(CustomLLM):  # type: ignore[misc]
             return self._answers.batches(one, account.client.arun, buffered=whole)
 
         custom = frozenset(tool.name for tool in turn.request.tools if tool.custom)
-        options = model_response.ResponseOptions(model, turn.request.legacy, charge, custom)
+        deployment = model_info(call).get("id")
+        options = model_response.ResponseOptions(model, turn.request.legacy, charge, custom, deployment)
         if (search := search_tool(call)) is None:
             return ask(turn), options, meter
         from ..chat.search_loop import searching_batches  # noqa: PLC0415  few requests declare a search

@@ -48,13 +48,14 @@ class ResponseOptions:
     """The model's name in a response; where `legacy`, a call is sent as `function_call`.
 
     `on_usage` receives the usage before the response has it. Calls of `custom` tools have text in
-    the place of arguments.
+    the place of arguments. `deployment` is LiteLLM's identifier of the entry in config.yaml.
     """
 
     model: str
     legacy: bool = False
     on_usage: Callable[[Usage], None] | None = None
     custom: Set[str] = frozenset()
+    deployment: str | None = None
 
     def finish_reason(self, reason: str) -> str:
         """Return the finish reason in the form that the request used."""
@@ -199,7 +200,10 @@ class ChunkBuilder:
         if self._created is None:
             self._created = int(time.time())
             delta.role = "assistant"
-        return stream_chunk(delta, identifier=self._id, created=self._created, model=self._options.model)
+        options = self._options
+        return stream_chunk(
+            delta, identifier=self._id, created=self._created, model=options.model, deployment=options.deployment
+        )
 
     def _call_delta(self, index: int, identifier: str | None = None, **function: str) -> Delta:
         if self._options.legacy:

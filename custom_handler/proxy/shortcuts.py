@@ -5,8 +5,9 @@ version of LiteLLM lacks, or whose parameters or class differ, is left alone.
 `STACKSPOT_SHORTCUTS=false` keeps all originals. LiteLLM 1.108.7 matches the path of each request
 with some 160 patterns, validates the same deployment five times, copies what it knows of a model
 twice to see that the model has no limit, compares each path with the beginnings of all features
-that it has not loaded, inspects one function of anyio three times for each stream, and looks four
-times for the prices of a model that has none.
+that it has not loaded, inspects one function of anyio three times for each stream, joins the chunks
+of a stream twice for a client that asks for its usage, and looks four times for the prices of a
+model that has none.
 """
 
 from __future__ import annotations
@@ -196,9 +197,12 @@ def _copied(deployment: Deployment) -> Deployment:
     return deployment.model_copy(update=parts)
 
 
-def _of_free_models(name: str, original: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a replacement of `free_models`, which imports parts of LiteLLM that may be missing."""
-    replacement: Callable[..., Any] = getattr(importlib.import_module(".free_models", __package__), name)(original)
+def _of(module: str, name: str) -> Callable[[Any], Any]:
+    """Return a replacement of a module here, which imports parts of LiteLLM that may be missing."""
+
+    def replacement(original: Any) -> Any:
+        return getattr(importlib.import_module(f".{module}", __package__), name)(original)
+
     return replacement
 
 
@@ -226,6 +230,7 @@ _CALL = (
     *("cost_breakdown", "billed_token_rates", "_provider_reported_cost", "custom_pricing_for", "get_router_model_id"),
 )
 _LOGGING, _OF_DEPLOYMENT = "litellm.litellm_core_utils.litellm_logging", ("litellm_model_name", "router_model_id")
+_STREAMS = "litellm.litellm_core_utils.streaming_handler"
 _ROUTE_CHECKS, _STORE = "litellm.proxy.auth.route_checks", "litellm.proxy.config_resolvers.settings_store"
 SHORTCUTS = (
     Shortcut(
@@ -245,7 +250,7 @@ SHORTCUTS = (
         _LOGGING,
         "Logging",
         "response_cost_calculator",
-        functools.partial(_of_free_models, "without_cost"),
+        _of("free_models", "without_cost"),
         ("self", "result", "cache_hit", *_OF_DEPLOYMENT),
         _CALL,
     ),
@@ -253,7 +258,7 @@ SHORTCUTS = (
         _LOGGING,
         "Logging",
         "_record_zero_cost_diagnostic",
-        functools.partial(_of_free_models, "without_diagnosis"),
+        _of("free_models", "without_diagnosis"),
         ("self", "result", "response_cost", "calculation_failed", *_OF_DEPLOYMENT),
         _CALL,
     ),
@@ -272,4 +277,20 @@ SHORTCUTS = (
         functools.lru_cache(MAX_FUNCTIONS),
         ("function", "arg_name"),
     ),
+    Shortcut(
+        _STREAMS,
+        "CustomStreamWrapper",
+        "chunk_creator",
+        _of("stream_chunks", "complete_chunks"),
+        ("self", "chunk"),
+        ("custom_llm_provider", "response_id", "created", "_dispatch_provider_chunk"),
+    ),
+    Shortcut(
+        _STREAMS,
+        "",
+        "asyncify",
+        _of("stream_chunks", "joined_once"),
+        ("function", "cancellable", "limiter"),
+    ),
+    Shortcut("litellm.proxy.utils", "", "offload_token_count", _of("stream_chunks", "read_on_the_loop"), ("function",)),
 )

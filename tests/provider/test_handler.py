@@ -327,6 +327,13 @@ def test_all_chunks_of_a_stream_have_one_id_time_and_model(chunks_of, provider, 
     assert (type(created), model) == (int, MODEL)
 
 
+def test_each_chunk_names_the_deployment_that_was_called(chunks_of, provider, simulator, hello):
+    simulator.script({"text": "um dois"})
+    chunks = chunks_of(provider, hello, litellm_params={"model_info": {"id": "deployment-1"}})
+    assert {chunk._hidden_params["model_id"] for chunk in chunks} == {"deployment-1"}
+    assert all(not chunk._hidden_params for chunk in chunks_of(provider, hello))
+
+
 def test_only_the_first_chunk_has_a_role(chunks_of, provider, simulator, hello, weather):
     simulator.script({"text": f"Um momento.\n{CALL}"})
     first, *others = [chunk.choices[0].delta.role for chunk in chunks_of(provider, hello, **weather)]

@@ -342,6 +342,13 @@ class OtherLogging:
         return 0.5
 
 
+class OtherStream:
+    """The stream of another version: it has no step for chunks of custom providers."""
+
+    def chunk_creator(self, chunk: object) -> object:
+        return chunk
+
+
 class OtherMiddleware:
     """The middleware of another version: it has no features of its own."""
 
@@ -352,8 +359,8 @@ class OtherMiddleware:
         await self.app(scope, receive, send)
 
 
-def other_function(function: object) -> bool:
-    """Return something, as a function of another version with one parameter less."""
+def other_function(called: object) -> bool:
+    """Return something, as a function of another version with another parameter."""
     return True
 
 
@@ -365,6 +372,7 @@ def test_another_litellm_is_left_alone(monkeypatch: pytest.MonkeyPatch, present:
         "RouteChecks": OtherRouteChecks,
         "Logging": OtherLogging,
         "LazyFeatureMiddleware": OtherMiddleware,
+        "CustomStreamWrapper": OtherStream,
     }
     before = {owner: dict(vars(owner)) for owner in others.values()}
     for shortcut in shortcuts.SHORTCUTS:

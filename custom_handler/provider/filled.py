@@ -52,8 +52,8 @@ def stream_chunk(
 ) -> ModelResponseStream:
     """Return a chunk with one choice, without a finish reason.
 
-    LiteLLM looks for the settings of a `deployment` that a chunk does not name by its model, and
-    does so for each chunk.
+    Where a chunk names no `deployment`, LiteLLM looks for its settings by the model, again for each
+    chunk.
     """
     template = _chunk()
     choices = [_filled(template.choices[0], delta=delta)]

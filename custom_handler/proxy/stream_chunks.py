@@ -129,7 +129,7 @@ def _joins_at_once(chunks: Sequence[Any]) -> bool:
 
 
 def _texts(chunks: Sequence[object]) -> _Texts | None:
-    """Return what a hook may have changed in chunks that were joined, None for those of no chat."""
+    """Return the contents and arguments, which a hook may change, None for chunks of no chat."""
     choices = [choice for chunk in chunks for choice in getattr(chunk, "choices", ())]
     if not all(isinstance(choice, StreamingChoices) for choice in choices):
         return None

@@ -40,7 +40,7 @@ ENDED = Finish("stop", Usage(3, 2))
 TEXT = [[Text("Ol")], [Text("á, "), Text("mundo")], [Text("!"), ENDED]]
 CALL = [ToolCallStart(0, "call_1", "read"), ToolCallArguments(0, '{"path": '), ToolCallArguments(0, '"a"}')]
 STREAMS: dict[str, list[list[ReplyEvent]]] = {
-    "text": [*TEXT],
+    "text": TEXT,
     "an end without content": [[Text("Oi")], [ENDED]],
     "nothing": [[ENDED]],
     "a tool call": [[Text("Vou ler.")], [*CALL, Finish("tool_calls", Usage(3, 2))]],

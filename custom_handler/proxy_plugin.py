@@ -34,6 +34,7 @@ from .proxy.key_allowance import exhausted_allowance, key_allowance
 from .proxy.keys_file import require_allowed_models
 from .proxy.lifecycle import at_shutdown, at_startup, before_master_key, before_router
 from .proxy.logs import show_log
+from .proxy.loop_executor import prepare_on_the_loop
 from .proxy.master_key import ensure_master_key
 from .proxy.mcp_allowed_tools import limit_tools
 from .proxy.mcp_approvals import note_servers, with_approved_calls
@@ -132,6 +133,7 @@ class Plugin(TelemetryCallback):
             keep_results()
             build_when_asked()
             at_startup(proxy, lambda: proxy.app.router.routes.insert(0, ModelRoutes(proxy.app.router)))
+            at_startup(proxy, prepare_on_the_loop)
         report_checked_fields(proxy.proxy_logging_obj)
         count_prompts(proxy, self._history)
         encode_on_a_thread(proxy.app)

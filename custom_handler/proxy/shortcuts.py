@@ -6,8 +6,8 @@ version of LiteLLM lacks, or whose parameters or class differ, is left alone.
 with some 160 patterns, validates the same deployment five times, copies what it knows of a model
 twice to see that the model has no limit, compares each path with the beginnings of all features
 that it has not loaded, inspects one function of anyio three times for each stream, joins the chunks
-of a stream twice for a client that asks for its usage, and looks four times for the prices of a
-model that has none.
+of a stream twice for a client that asks for its usage, looks four times for the prices of a model
+that has none, and validates a call to find the base URL of an agent.
 """
 
 from __future__ import annotations
@@ -293,4 +293,22 @@ SHORTCUTS = (
         ("function", "cancellable", "limiter"),
     ),
     Shortcut("litellm.proxy.utils", "", "offload_token_count", _of("stream_chunks", "read_on_the_loop"), ("function",)),
+    *(
+        Shortcut(module, "", "get_api_base", _of("call_shortcuts", "without_api_base"), ("model", "optional_params"))
+        for module in (_STREAMS, "litellm.litellm_core_utils.llm_response_utils.response_metadata")
+    ),
+    Shortcut(
+        "litellm.proxy.hooks.parallel_request_limiter_v3",
+        "_PROXY_MaxParallelRequestsHandler_v3",
+        "_key_owns_model_tpm_limit_from_request_metadata",
+        _of("call_shortcuts", "without_key_view"),
+        ("self", "request_metadata", "model"),
+    ),
+    Shortcut(
+        "fastapi.dependencies.utils",
+        "",
+        "_get_cache_key",
+        _of("call_shortcuts", "kept_cache_keys"),
+        ("dependant", "uses_scopes_cache"),
+    ),
 )

@@ -326,6 +326,10 @@ class OtherRouteChecks:
     """Without `check_route_access`."""
 
 
+class OtherLimiter:
+    """Without `_key_owns_model_tpm_limit_from_request_metadata`."""
+
+
 class OtherLogging:
     """A call's record of another version: without the methods that the shortcut needs."""
 
@@ -373,10 +377,12 @@ def test_another_litellm_is_left_alone(monkeypatch: pytest.MonkeyPatch, present:
         "Logging": OtherLogging,
         "LazyFeatureMiddleware": OtherMiddleware,
         "CustomStreamWrapper": OtherStream,
+        "_PROXY_MaxParallelRequestsHandler_v3": OtherLimiter,
     }
     before = {owner: dict(vars(owner)) for owner in others.values()}
+    modules = {shortcut.module: ModuleType(shortcut.module) for shortcut in shortcuts.SHORTCUTS}
     for shortcut in shortcuts.SHORTCUTS:
-        module = ModuleType(shortcut.module)
+        module = modules[shortcut.module]
         if present and not shortcut.owner:
             setattr(module, shortcut.name, other_function)
         elif present:

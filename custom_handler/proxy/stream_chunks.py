@@ -129,13 +129,14 @@ def _joins_at_once(chunks: Sequence[Any]) -> bool:
 
 
 def _texts(chunks: Sequence[object]) -> _Texts | None:
-    """Return the contents and arguments, which a hook may change, None for chunks of no chat."""
+    """Return the texts and arguments, which a hook may change, None for chunks of no chat."""
     choices = [choice for chunk in chunks for choice in getattr(chunk, "choices", ())]
     if not all(isinstance(choice, StreamingChoices) for choice in choices):
         return None
     deltas = [choice.delta for choice in choices]
     calls = [call for delta in deltas for call in getattr(delta, "tool_calls", None) or ()]
-    return [getattr(delta, "content", None) for delta in deltas], [_arguments(call) for call in calls]
+    parts = [getattr(delta, part, None) for delta in deltas for part in ("content", "reasoning_content")]
+    return parts, [_arguments(call) for call in calls]
 
 
 def _arguments(call: object) -> object:

@@ -263,11 +263,15 @@ def masked_text(chunk: ModelResponseStream) -> None:
     chunk.choices[0].delta.content = "*"
 
 
+def masked_reasoning(chunk: ModelResponseStream) -> None:
+    chunk.choices[0].delta.reasoning_content = "*"
+
+
 def masked_call(chunk: ModelResponseStream) -> None:
     chunk.choices[0].delta.tool_calls[0].function.arguments = '"*"'
 
 
-@pytest.mark.parametrize("mask", [masked_text, masked_call])
+@pytest.mark.parametrize("mask", [masked_text, masked_reasoning, masked_call])
 async def test_chunks_that_a_hook_has_changed_are_joined_anew(mask: Callable[[Any], None], join: Any) -> None:
     log, chunks = logging(ASKED), chunks_of(2, tool_calls=calls_of(1))
     await join(chunks=chunks, logging_obj=log)

@@ -16,7 +16,7 @@ from fastapi.dependencies.models import Dependant
 
 from ..provider import PROVIDER
 
-MAX_DEPENDANTS = 8192
+MAX_DEPENDANTS = 1024
 
 _OF_BASE = ("api_base", "base_url", "vertex_location")
 _TOKEN_LIMIT = "model_tpm_limit"
@@ -24,12 +24,12 @@ _TOKEN_LIMIT = "model_tpm_limit"
 
 def kept_cache_keys(original: Callable[..., Any]) -> Callable[..., Any]:
     """Return a `_get_cache_key` of FastAPI that keeps the key of each dependency of a route."""
-    kept: dict[int, tuple[Dependant, Any]] = {}
+    kept: dict[int, tuple[Dependant, Any]] = {}  # no other one has the id of one that is kept
 
     @functools.wraps(original)
     def _get_cache_key(*, dependant: Dependant, uses_scopes_cache: Any = None) -> Any:
         entry = kept.get(id(dependant))
-        if entry is None or entry[0] is not dependant or entry[1][0] is not dependant.call:
+        if entry is None or entry[1][0] is not dependant.call:
             if len(kept) >= MAX_DEPENDANTS:
                 kept.clear()
             key = original(dependant=dependant, uses_scopes_cache=uses_scopes_cache)
@@ -46,6 +46,8 @@ def without_api_base(original: Callable[..., str | None]) -> Callable[..., str |
     def get_api_base(model: str, optional_params: Any) -> str | None:
         if (
             type(optional_params) is not dict
+            or not isinstance(model, str)
+            or model.startswith("azure/")  # LiteLLM finds another provider for some of these
             or (optional_params.get("custom_llm_provider") or model.partition("/")[0]) != PROVIDER
             or any(optional_params.get(name) is not None for name in _OF_BASE)
             or litellm.model_alias_map

@@ -1,14 +1,15 @@
 """Prepare the calls of StackSpot agents on the event loop.
 
 LiteLLM 1.108.7 prepares each call, of every provider, on a thread (`acompletion` runs `completion`
-there). For an agent that maps parameters and makes a coroutine: one millisecond for a message, 14
-for 10,000, however long they are. The thread costs more than that, because it and the event loop
-wait for each other.
+there). For an agent that maps parameters and makes a coroutine: one or two milliseconds, fifteen
+for the largest call that is prepared here. The thread costs more than that, because it and the
+event loop wait for each other.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import functools
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -20,11 +21,11 @@ from litellm import main
 from ..provider import PROVIDER
 
 MANY = 1000
-"""Messages, and tools, of a call that is prepared on a thread all the same."""
+"""Messages and parts of their content, or tools, of the largest call that is prepared here."""
 
-# With these, `completion` may wait, or calls another model.
+# With these, `completion` may wait, takes long, or calls another model.
 _PARAMETERS = (
-    *("mock_response", "mock_tool_calls", "mock_timeout", "prompt_id", "vector_store_ids"),
+    *("mock_response", "mock_tool_calls", "mock_timeout", "prompt_id", "vector_store_ids", "additional_drop_params"),
     *("cache_control_injection_points", "fallbacks", "model_list", "deployment_id", "azure"),
 )
 _SETTINGS = ("secret_manager_client", "proxy_auth", "model_fallbacks", "model_alias_map")
@@ -51,18 +52,43 @@ def prepare_on_the_loop() -> None:
 
 
 def _prepares_a_call(function: object) -> bool:
-    """Return whether a function is what `acompletion` submits: `Context.run` of `completion`."""
-    if not isinstance(function, functools.partial) or len(function.args) != 1:
+    """Return whether a function is what `acompletion` submits for an agent, and takes little time.
+
+    That is `Context.run` of `completion`.
+    """
+    if not isinstance(function, functools.partial) or function.keywords or len(function.args) != 1:
         return False
     call = function.args[0]
-    if not isinstance(call, functools.partial) or call.func is not main.completion or call.args:
+    if (
+        not isinstance(getattr(function.func, "__self__", None), contextvars.Context)
+        or not isinstance(call, functools.partial)
+        or call.func is not main.completion
+        or call.args
+    ):
         return False
     given = call.keywords
     return (
-        str(given.get("model")).startswith(f"{PROVIDER}/")
-        and given.get("custom_llm_provider") in {None, PROVIDER}
-        and len(given.get("messages") or ()) <= MANY
-        and len(given.get("tools") or ()) <= MANY
+        given.get("acompletion") is True
+        and str(given.get("model")).startswith(f"{PROVIDER}/")
+        and given.get("custom_llm_provider") in (None, PROVIDER)
         and not any(given.get(name) for name in _PARAMETERS)
         and not any(getattr(litellm, name, None) for name in _SETTINGS)
+        and len(_listed(given.get("tools"))) <= MANY
+        and _has_few_parts(_listed(given.get("messages")))
     )
+
+
+def _listed(value: object) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _has_few_parts(messages: list[Any]) -> bool:
+    """Return whether messages have at most MANY parts, and no files, whose ids LiteLLM decodes."""
+    if (count := len(messages)) > MANY:
+        return False
+    for message in messages:
+        parts = _listed(message.get("content")) if isinstance(message, dict) else []
+        count += len(parts)
+        if count > MANY or any(isinstance(part, dict) and part.get("type") == "file" for part in parts):
+            return False
+    return True

@@ -7,7 +7,8 @@ with some 160 patterns, validates the same deployment five times, copies what it
 twice to see that the model has no limit, compares each path with the beginnings of all features
 that it has not loaded, inspects one function of anyio three times for each stream, joins the chunks
 of a stream twice for a client that asks for its usage, looks four times for the prices of a model
-that has none, and validates a call to find the base URL of an agent.
+that has none, validates a call to find the base URL of an agent and a key to see that it has no
+limit for a model. FastAPI builds the keys of a route's dependencies.
 """
 
 from __future__ import annotations

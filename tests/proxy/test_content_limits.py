@@ -11,6 +11,7 @@ from litellm.proxy._types import ProxyException
 
 from custom_handler.proxy.validation.content_limits import (
     MAX_DEPTH,
+    MAX_DROPPED,
     MAX_FIELD_VALUES,
     MAX_FIELDS,
     MAX_MESSAGES,
@@ -96,6 +97,14 @@ def test_the_values_of_a_field_that_is_no_content_are_limited(wrap):
     with pytest.raises(ProxyException, match=r"metadata has 5000[13] values, the limit is 50000: send fewer") as raised:
         limit_content({"metadata": beyond})
     assert raised.value.param == "metadata"
+
+
+def test_the_parameters_to_drop_are_limited():
+    limit_content({"additional_drop_params": ["tools[*].a"] * MAX_DROPPED})
+    expected = "additional_drop_params has 101 names, the limit is 100: send fewer"
+    with pytest.raises(ProxyException, match=expected) as raised:
+        limit_content({"additional_drop_params": ["tools[*].a"] * (MAX_DROPPED + 1)})
+    assert raised.value.param == "additional_drop_params"
 
 
 def test_the_name_of_a_model_is_limited_and_not_repeated():

@@ -6,7 +6,7 @@ import asyncio
 import contextvars
 import functools
 import threading
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from typing import Any
 
 import litellm
@@ -17,7 +17,11 @@ from litellm.types.utils import GenericStreamingChunk, ModelResponse
 
 from custom_handler.proxy.loop_executor import MANY, LoopExecutor, prepare_on_the_loop
 
-CALL: Mapping[str, Any] = {"model": "stackspot/a", "messages": [{"role": "user", "content": "x"}], "tools": None}
+MESSAGE = {"role": "user", "content": "x"}
+TOOL = {"type": "function", "function": {"name": "f"}}
+TEXT = {"type": "text", "text": "x"}
+FILE = {"type": "file", "file": {"file_id": "bGl0ZWxsbV9wcm94eQ=="}}
+CALL: Mapping[str, Any] = {"model": "stackspot/a", "messages": [MESSAGE], "tools": None, "acompletion": True}
 NAME = contextvars.ContextVar("name", default="")
 
 
@@ -35,22 +39,39 @@ def prepared_here(executor: LoopExecutor, monkeypatch: pytest.MonkeyPatch, **giv
     return future.result() is threading.current_thread()
 
 
+@pytest.mark.parametrize(
+    "given",
+    [
+        {},
+        {"custom_llm_provider": "stackspot", "mock_response": None, "fallbacks": []},
+        {"messages": [MESSAGE] * MANY, "tools": [TOOL] * MANY},
+        {"messages": [MESSAGE, {"role": "user", "content": [TEXT] * (MANY - 2)}]},
+        {"messages": None, "tools": None},
+    ],
+    ids=lambda given: str(given)[:80],
+)
 def test_an_agents_call_is_prepared_where_it_is_submitted(
-    executor: LoopExecutor, monkeypatch: pytest.MonkeyPatch
+    executor: LoopExecutor, monkeypatch: pytest.MonkeyPatch, given: dict[str, Any]
 ) -> None:
-    assert prepared_here(executor, monkeypatch)
-    assert prepared_here(executor, monkeypatch, custom_llm_provider="stackspot", mock_response=None)
+    assert prepared_here(executor, monkeypatch, **given)
 
 
 @pytest.mark.parametrize(
     "given",
     [
         {"model": "openai/a"},
+        {"model": "stackspots/a"},
         {"model": "a"},
         {"model": None},
         {"custom_llm_provider": "openai"},
-        {"messages": [{"role": "user", "content": "x"}] * (MANY + 1)},
-        {"tools": [{"type": "function", "function": {"name": "f"}}] * (MANY + 1)},
+        {"custom_llm_provider": {}},
+        {"acompletion": False},
+        {"acompletion": None},
+        {"messages": [MESSAGE] * (MANY + 1)},
+        {"messages": [MESSAGE, {"role": "user", "content": [TEXT] * (MANY - 1)}]},
+        {"messages": [MESSAGE, {"role": "user", "content": [TEXT, FILE]}]},
+        {"tools": [TOOL] * (MANY + 1)},
+        {"additional_drop_params": ["tools[*].a"]},
         {"mock_response": "text"},
         {"mock_timeout": True},
         {"mock_tool_calls": [{}]},
@@ -62,12 +83,16 @@ def test_an_agents_call_is_prepared_where_it_is_submitted(
         {"deployment_id": "d"},
         {"azure": True},
     ],
-    ids=str,
+    ids=lambda given: str(given)[:80],
 )
 def test_what_may_take_long_is_prepared_on_a_thread(
     executor: LoopExecutor, monkeypatch: pytest.MonkeyPatch, given: dict[str, Any]
 ) -> None:
     assert not prepared_here(executor, monkeypatch, **given)
+
+
+def test_parts_of_another_form_are_left_to_litellm(executor: LoopExecutor, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert prepared_here(executor, monkeypatch, messages=[5, {"content": [5]}, {"content": 5}], tools=True)
 
 
 @pytest.mark.parametrize("setting", ["secret_manager_client", "proxy_auth", "model_fallbacks", "model_alias_map"])
@@ -78,12 +103,30 @@ def test_settings_that_may_wait_use_a_thread(
     assert not prepared_here(executor, monkeypatch)
 
 
-def test_other_functions_run_on_a_thread(executor: LoopExecutor) -> None:
-    here = threading.current_thread()
-    assert executor.submit(threading.current_thread).result() is not here
+def thread_of(**_: object) -> threading.Thread:
+    return threading.current_thread()
+
+
+def run_by_another(function: Callable[[], object]) -> object:
+    return function()
+
+
+def test_other_functions_run_on_a_thread(executor: LoopExecutor, monkeypatch: pytest.MonkeyPatch) -> None:
+    run, here = contextvars.copy_context().run, threading.current_thread()
+    other = functools.partial(run, functools.partial(thread_of, **CALL))
+    monkeypatch.setattr(main, "completion", lambda *_, **__: threading.current_thread())
+    agent = functools.partial(main.completion, **CALL)
+    for function in (
+        threading.current_thread,
+        other,
+        functools.partial(run_by_another, agent),
+        functools.partial(run, functools.partial(main.completion, "stackspot/a", **CALL)),
+        functools.partial(run, agent, "stackspot/a"),
+        functools.partial(run, main.completion),
+    ):
+        assert executor.submit(function).result() is not here
+    assert executor.submit(functools.partial(run, agent), "stackspot/a").result() is not here
     assert executor.submit(pow, 2, 3).result() == 8
-    assert executor.submit(functools.partial(pow, 2), 3).result() == 8
-    assert executor.submit(functools.partial(functools.partial(pow, 2), 3)).result() == 8
 
 
 def test_an_error_is_that_of_the_future(executor: LoopExecutor, monkeypatch: pytest.MonkeyPatch) -> None:

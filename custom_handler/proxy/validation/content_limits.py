@@ -19,9 +19,11 @@ MAX_MESSAGES = 10_000  # OpenAI's API takes 2,048
 MAX_FIELDS = 500
 MAX_FIELD_VALUES = 50_000  # in a field that is no content, such as metadata
 MAX_MODEL_CHARACTERS = 1_000
+MAX_DROPPED = 100  # for each of them, LiteLLM may copy all tools
 _MESSAGES = ("messages", "input", "contents")
 _TOOLS = ("tools", "functions")
 _CONTENT = frozenset({*_MESSAGES, *_TOOLS, "documents", "prompt"})
+_DROPPED = "additional_drop_params"
 _SHOWN_NAME = 100
 _DECLARATIONS = ("functionDeclarations", "function_declarations")
 
@@ -62,6 +64,8 @@ def _limit_fields(body: Mapping[str, Any]) -> None:
             f"model has {len(model)} characters, the limit is {MAX_MODEL_CHARACTERS}: ask for one of GET /v1/models.",
             "model",
         )
+    if (count := len(_list(body, _DROPPED))) > MAX_DROPPED:
+        raise invalid_request(f"{_DROPPED} has {count} names, the limit is {MAX_DROPPED}: send fewer.", _DROPPED)
     for name, value in body.items():
         if name not in _CONTENT and (count := _count_values(value)) > MAX_FIELD_VALUES:
             shown = name[:_SHOWN_NAME]

@@ -18,6 +18,7 @@ from litellm.types.utils import CallTypes
 from litellm.utils import validate_chat_completion_tool_choice
 
 from custom_handler import proxy_plugin as plugin_module
+from custom_handler.proxy.loop_executor import LoopExecutor
 from custom_handler.proxy.middleware.wrap import ProxyWrapper
 from custom_handler.proxy.validation import received
 from custom_handler.proxy_plugin import Plugin
@@ -257,22 +258,31 @@ def test_the_finalizer_of_litellms_streams_is_deleted(monkeypatch):
     assert not hasattr(CustomStreamWrapper, "__del__")
 
 
-async def test_objects_are_frozen_when_the_proxy_has_started(monkeypatch):
+async def start(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> None:
+    """Install the plugin into a proxy that starts on the running loop."""
+
     async def started() -> str:
         return "session"
 
     proxy = starting_proxy(FastAPI())
     wrapped(proxy)
-    thresholds = gc.get_threshold()
     proxy.initialize_shared_aiohttp_session = started
     monkeypatch.setitem(sys.modules, "litellm.proxy.proxy_server", proxy)
-    Plugin(QUIET.changed(services={"enabled": False}))
+    thresholds = gc.get_threshold()
+    Plugin(settings)
     try:
         assert await proxy.initialize_shared_aiohttp_session() == "session"
         assert gc.get_freeze_count() > 100_000
     finally:
         gc.unfreeze()
         gc.set_threshold(*thresholds)
+
+
+@pytest.mark.parametrize("shortcuts", [True, False])
+async def test_objects_are_frozen_and_calls_prepared_when_the_proxy_has_started(monkeypatch, shortcuts):
+    await start(monkeypatch, QUIET.changed(services={"enabled": False}, proxy={"shortcuts": shortcuts}))
+    executor = asyncio.get_running_loop()._default_executor  # type: ignore[attr-defined]
+    assert isinstance(executor, LoopExecutor) == shortcuts
 
 
 @pytest.mark.parametrize("call_type", ["acompletion", "anthropic_messages", "aresponses"])

@@ -225,7 +225,7 @@ ELSEWHERE = {
     "The request is nested deeper than": "tests/proxy/test_content_limits.py",
     "messages, the limit is 10000: send fewer": "tests/proxy/test_content_limits.py",
     "fields, the limit is 500: leave some out": "tests/proxy/test_content_limits.py",
-    "names, the limit is 100: send fewer": "tests/proxy/test_content_limits.py",
+    "entries, the limit is 100: send fewer": "tests/proxy/test_content_limits.py",
     "values, the limit is 50000: send fewer": "tests/proxy/test_content_limits.py",
     "characters, the limit is 1000: ask for one of GET /v1/models": "tests/proxy/test_content_limits.py",
     "The request has NaN, Infinity or a number that is too large": "tests/proxy/test_content_limits.py",

@@ -18,13 +18,13 @@ from ..provider import PROVIDER
 
 MAX_DEPENDANTS = 1024
 
-_OF_BASE = ("api_base", "base_url", "vertex_location")
+_BASE_URL_PARAMETERS = ("api_base", "base_url", "vertex_location")
 _TOKEN_LIMIT = "model_tpm_limit"
 
 
 def kept_cache_keys(original: Callable[..., Any]) -> Callable[..., Any]:
     """Return a `_get_cache_key` of FastAPI that keeps the key of each dependency of a route."""
-    kept: dict[int, tuple[Dependant, Any]] = {}  # no other one has the id of one that is kept
+    kept: dict[int, tuple[Dependant, Any]] = {}  # which keeps its id unique
 
     @functools.wraps(original)
     def _get_cache_key(*, dependant: Dependant, uses_scopes_cache: Any = None) -> Any:
@@ -40,7 +40,7 @@ def kept_cache_keys(original: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def without_api_base(original: Callable[..., str | None]) -> Callable[..., str | None]:
-    """Return a `get_api_base` that validates no parameters of an agent's call."""
+    """Return a `get_api_base` that returns None for an agent, without validating parameters."""
 
     @functools.wraps(original)
     def get_api_base(model: str, optional_params: Any) -> str | None:
@@ -49,7 +49,7 @@ def without_api_base(original: Callable[..., str | None]) -> Callable[..., str |
             or not isinstance(model, str)
             or model.startswith("azure/")  # LiteLLM finds another provider for some of these
             or (optional_params.get("custom_llm_provider") or model.partition("/")[0]) != PROVIDER
-            or any(optional_params.get(name) is not None for name in _OF_BASE)
+            or any(optional_params.get(name) is not None for name in _BASE_URL_PARAMETERS)
             or litellm.model_alias_map
             or litellm.LiteLLMProxyChatConfig.should_use_litellm_proxy_by_default()
         ):
@@ -59,7 +59,7 @@ def without_api_base(original: Callable[..., str | None]) -> Callable[..., str |
     return get_api_base
 
 
-def without_key_view(original: Callable[..., bool]) -> Callable[..., bool]:
+def without_limit_lookup(original: Callable[..., bool]) -> Callable[..., bool]:
     """Return a `_key_owns_model_tpm_limit_from_request_metadata` for a key without limits."""
 
     @functools.wraps(original)

@@ -20,10 +20,11 @@ from litellm import main
 
 from ..provider import PROVIDER
 
-MANY = 1000
-"""Messages and parts of their content, or tools, of the largest call that is prepared here."""
+MAX_PARTS = 1000
+"""The most messages and parts of them, and the most tools, of a call that is prepared here."""
 
-# With these, `completion` may wait, takes long, or calls another model.
+# With these parameters of a call, and settings of LiteLLM, `completion` may wait, takes long, or
+# calls another model.
 _PARAMETERS = (
     *("mock_response", "mock_tool_calls", "mock_timeout", "prompt_id", "vector_store_ids", "additional_drop_params"),
     *("cache_control_injection_points", "fallbacks", "model_list", "deployment_id", "azure"),
@@ -35,8 +36,8 @@ class LoopExecutor(ThreadPoolExecutor):
     """Run functions on threads, but prepare an agent's call at once."""
 
     def submit(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        """Return the future of a call of `function`, which has ended if it prepares an agent's."""
-        if args or kwargs or not _prepares_a_call(function):
+        """Return the future of `function()`, already completed if that prepares an agent's call."""
+        if args or kwargs or not _prepares_agent_call(function):
             return super().submit(function, *args, **kwargs)
         future: Future[Any] = Future()
         try:
@@ -47,11 +48,11 @@ class LoopExecutor(ThreadPoolExecutor):
 
 
 def prepare_on_the_loop() -> None:
-    """Let the running loop prepare the calls of agents itself."""
+    """Make LoopExecutor the default executor of the running loop."""
     asyncio.get_running_loop().set_default_executor(LoopExecutor(thread_name_prefix="default"))
 
 
-def _prepares_a_call(function: object) -> bool:
+def _prepares_agent_call(function: object) -> bool:
     """Return whether a function is what `acompletion` submits for an agent, and takes little time.
 
     That is `Context.run` of `completion`.
@@ -73,7 +74,7 @@ def _prepares_a_call(function: object) -> bool:
         and given.get("custom_llm_provider") in (None, PROVIDER)
         and not any(given.get(name) for name in _PARAMETERS)
         and not any(getattr(litellm, name, None) for name in _SETTINGS)
-        and len(_listed(given.get("tools"))) <= MANY
+        and len(_listed(given.get("tools"))) <= MAX_PARTS
         and _has_few_parts(_listed(given.get("messages")))
     )
 
@@ -83,12 +84,12 @@ def _listed(value: object) -> list[Any]:
 
 
 def _has_few_parts(messages: list[Any]) -> bool:
-    """Return whether messages have at most MANY parts, and no files, whose ids LiteLLM decodes."""
-    if (count := len(messages)) > MANY:
+    """Return whether there are few messages and parts, and no files, whose ids LiteLLM decodes."""
+    if (count := len(messages)) > MAX_PARTS:
         return False
     for message in messages:
         parts = _listed(message.get("content")) if isinstance(message, dict) else []
         count += len(parts)
-        if count > MANY or any(isinstance(part, dict) and part.get("type") == "file" for part in parts):
+        if count > MAX_PARTS or any(isinstance(part, dict) and part.get("type") == "file" for part in parts):
             return False
     return True

@@ -8,7 +8,7 @@ twice to see that the model has no limit, compares each path with the beginnings
 that it has not loaded, inspects one function of anyio three times for each stream, joins the chunks
 of a stream twice for a client that asks for its usage, looks four times for the prices of a model
 that has none, validates a call to find the base URL of an agent and a key to see that it has no
-limit for a model. FastAPI builds the keys of a route's dependencies.
+limit for a model. FastAPI builds the keys of a route's dependencies anew in each request.
 """
 
 from __future__ import annotations
@@ -302,7 +302,7 @@ SHORTCUTS = (
         "litellm.proxy.hooks.parallel_request_limiter_v3",
         "_PROXY_MaxParallelRequestsHandler_v3",
         "_key_owns_model_tpm_limit_from_request_metadata",
-        _of("call_shortcuts", "without_key_view"),
+        _of("call_shortcuts", "without_limit_lookup"),
         ("self", "request_metadata", "model"),
     ),
     Shortcut(

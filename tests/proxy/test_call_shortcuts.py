@@ -18,7 +18,7 @@ from litellm.types.router import LiteLLM_Params
 from pydantic import ValidationError
 
 from custom_handler.proxy import call_shortcuts
-from custom_handler.proxy.call_shortcuts import kept_cache_keys, without_api_base, without_key_view
+from custom_handler.proxy.call_shortcuts import kept_cache_keys, without_api_base, without_limit_lookup
 
 # A test of the plugin in this process may have installed the shortcuts.
 API_BASE = inspect.unwrap(of_api_base.get_api_base)
@@ -105,13 +105,13 @@ def test_a_key_owns_the_limits_that_it_owned(name: str) -> None:
     hook = _PROXY_MaxParallelRequestsHandler_v3.__new__(_PROXY_MaxParallelRequestsHandler_v3)
     original = Counted(OWNS_LIMIT)
     for model in (RateLimitedModel("a", "group"), None):
-        assert without_key_view(original)(hook, metadata, model) == OWNS_LIMIT(hook, metadata, model)
+        assert without_limit_lookup(original)(hook, metadata, model) == OWNS_LIMIT(hook, metadata, model)
     assert original.calls == 2 * calls
 
 
 def test_metadata_of_another_form_are_refused_as_before() -> None:
     hook = _PROXY_MaxParallelRequestsHandler_v3.__new__(_PROXY_MaxParallelRequestsHandler_v3)
-    for owns_limit in (OWNS_LIMIT, without_key_view(OWNS_LIMIT)):
+    for owns_limit in (OWNS_LIMIT, without_limit_lookup(OWNS_LIMIT)):
         with pytest.raises(ValidationError):
             owns_limit(hook, {"user_api_key_metadata": ["a"]}, RateLimitedModel("a", "group"))
 

@@ -101,7 +101,7 @@ def test_the_values_of_a_field_that_is_no_content_are_limited(wrap):
 
 def test_the_parameters_to_drop_are_limited():
     limit_content({"additional_drop_params": ["tools[*].a"] * MAX_DROPPED})
-    expected = "additional_drop_params has 101 names, the limit is 100: send fewer"
+    expected = "additional_drop_params has 101 entries, the limit is 100: send fewer"
     with pytest.raises(ProxyException, match=expected) as raised:
         limit_content({"additional_drop_params": ["tools[*].a"] * (MAX_DROPPED + 1)})
     assert raised.value.param == "additional_drop_params"

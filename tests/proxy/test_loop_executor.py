@@ -15,7 +15,7 @@ from litellm import main
 from litellm.llms.custom_llm import CustomLLM
 from litellm.types.utils import GenericStreamingChunk, ModelResponse
 
-from custom_handler.proxy.loop_executor import MANY, LoopExecutor, prepare_on_the_loop
+from custom_handler.proxy.loop_executor import MAX_PARTS, LoopExecutor, prepare_on_the_loop
 
 MESSAGE = {"role": "user", "content": "x"}
 TOOL = {"type": "function", "function": {"name": "f"}}
@@ -44,8 +44,8 @@ def prepared_here(executor: LoopExecutor, monkeypatch: pytest.MonkeyPatch, **giv
     [
         {},
         {"custom_llm_provider": "stackspot", "mock_response": None, "fallbacks": []},
-        {"messages": [MESSAGE] * MANY, "tools": [TOOL] * MANY},
-        {"messages": [MESSAGE, {"role": "user", "content": [TEXT] * (MANY - 2)}]},
+        {"messages": [MESSAGE] * MAX_PARTS, "tools": [TOOL] * MAX_PARTS},
+        {"messages": [MESSAGE, {"role": "user", "content": [TEXT] * (MAX_PARTS - 2)}]},
         {"messages": None, "tools": None},
     ],
     ids=lambda given: str(given)[:80],
@@ -67,10 +67,10 @@ def test_an_agents_call_is_prepared_where_it_is_submitted(
         {"custom_llm_provider": {}},
         {"acompletion": False},
         {"acompletion": None},
-        {"messages": [MESSAGE] * (MANY + 1)},
-        {"messages": [MESSAGE, {"role": "user", "content": [TEXT] * (MANY - 1)}]},
+        {"messages": [MESSAGE] * (MAX_PARTS + 1)},
+        {"messages": [MESSAGE, {"role": "user", "content": [TEXT] * (MAX_PARTS - 1)}]},
         {"messages": [MESSAGE, {"role": "user", "content": [TEXT, FILE]}]},
-        {"tools": [TOOL] * (MANY + 1)},
+        {"tools": [TOOL] * (MAX_PARTS + 1)},
         {"additional_drop_params": ["tools[*].a"]},
         {"mock_response": "text"},
         {"mock_timeout": True},

@@ -65,7 +65,7 @@ def _limit_fields(body: Mapping[str, Any]) -> None:
             "model",
         )
     if (count := len(_list(body, _DROPPED))) > MAX_DROPPED:
-        raise invalid_request(f"{_DROPPED} has {count} names, the limit is {MAX_DROPPED}: send fewer.", _DROPPED)
+        raise invalid_request(f"{_DROPPED} has {count} entries, the limit is {MAX_DROPPED}: send fewer.", _DROPPED)
     for name, value in body.items():
         if name not in _CONTENT and (count := _count_values(value)) > MAX_FIELD_VALUES:
             shown = name[:_SHOWN_NAME]

@@ -217,7 +217,8 @@ class ProxySettings:
     shortcuts: bool = setting(
         "STACKSPOT_SHORTCUTS",
         True,
-        "replace functions of LiteLLM that repeat work in each request by cheaper ones with the same results",
+        "replace functions of LiteLLM that repeat work in each request by cheaper ones with the same results, and "
+        "prepare calls of agents without a thread",
     )
 
 

@@ -24,7 +24,8 @@ _TOKEN_LIMIT = "model_tpm_limit"
 
 def kept_cache_keys(original: Callable[..., Any]) -> Callable[..., Any]:
     """Return a `_get_cache_key` of FastAPI that keeps the key of each dependency of a route."""
-    kept: dict[int, tuple[Dependant, Any]] = {}  # which keeps its id unique
+    # By id, which no other object has as long as the dependency is kept, too.
+    kept: dict[int, tuple[Dependant, Any]] = {}
 
     @functools.wraps(original)
     def _get_cache_key(*, dependant: Dependant, uses_scopes_cache: Any = None) -> Any:
